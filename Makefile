@@ -1,0 +1,42 @@
+# Two commands set everything up on a fresh machine: `make app` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: app test check bench clean
+
+app: $(VENV)/.app
+	$(BIN)/probe app
+
+test: $(VENV)/.dev check
+	tests/browser/install_chromium.sh $(BIN)/playwright
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/nearest_tokens.py --write
+	$(BIN)/python benchmarks/cold_start.py --write
+	$(BIN)/python benchmarks/table_loading.py --write
+	$(BIN)/python benchmarks/fuzz_formats.py --write
+
+clean:
+	rm -rf $(VENV)
+
+# torch goes first: its pinned CPU build keeps pip from fetching gigabytes of CUDA packages.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) torch
+	touch $@
+
+$(VENV)/.app: $(VENV)/.torch pyproject.toml
+	$(PIP_INSTALL) --editable '.[app,minilm]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	$(PIP_INSTALL) --editable '.[app,minilm,peft,datasets,distributed,dev]'
+	touch $@

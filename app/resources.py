@@ -1,0 +1,164 @@
+"""What the pages share: the library, models and decodings, each read once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import streamlit as st
+
+from probe.analysis.decoding import Decoding
+from probe.analysis.neighbours import Metric, nearest_tokens
+from probe.errors import ProbeError
+from probe.formats import load
+from probe.prompt import AnyPrompt, SoftPrompt, Submodule
+from probe.store import Card, Workspace, card_of
+from probe.verbs import decode, sample_folders
+from probe.verbs.decoding import vocabulary_of
+from probe.verbs.shipped import sample_facts
+from probe.vocabulary import Vocabulary
+
+ALWAYS_THERE = ("builtin", "minilm")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A prompt of the library."""
+
+    id: str
+    """`name@version` in the workspace; a sample has its bare name."""
+    card: Card
+    source: Literal["sample", "yours"]
+
+
+def workspace() -> Workspace:
+    """The user's workspace, `$PROBE_HOME` or the platform's data folder."""
+    return Workspace()
+
+
+def library() -> list[Entry]:
+    """Every prompt there is: the user's, newest first, then the samples."""
+    cards = sorted(workspace().list(), key=lambda card: card.created, reverse=True)
+    samples = [Entry(name, card, "sample") for name, (card, _) in _samples().items()]
+    return [Entry(card.id, card, "yours") for card in cards] + samples
+
+
+def find(entry_id: str) -> Entry | None:
+    """The entry of an id, if it is still there."""
+    return next((entry for entry in library() if entry.id == entry_id), None)
+
+
+def prompt_of(entry: Entry) -> AnyPrompt:
+    """The vectors of an entry.
+
+    Raises:
+        ProbeError: its file is damaged or gone.
+    """
+    if entry.source == "sample":
+        return _samples()[entry.id][1]
+    return _stored_prompt(entry.id, entry.card.created, str(workspace().root))
+
+
+def vocabulary(entry: Entry, model: str) -> Vocabulary:
+    """The tokens and the table an entry is compared with.
+
+    Raises:
+        ProbeError: the model cannot be found or read.
+    """
+    prompt = prompt_of(entry)
+    named = None if model == prompt.base_model else model
+    return _vocabulary(model, prompt.revision, prompt.submodule, _prompt=prompt, _named=named)
+
+
+@st.cache_data(show_spinner="Comparing every row with every token …", max_entries=64)
+def decoding(
+    entry: Entry,
+    model: str,
+    *,
+    metric: Metric,
+    k: int,
+    filters: tuple[str, ...],
+    one_to_one: bool,
+) -> Decoding:
+    """The decoding of an entry with its controls, computed once.
+
+    Raises:
+        ProbeError: the prompt has no nearest tokens in this model.
+        ValueError: a filter is malformed or leaves no token.
+    """
+    return decode(
+        prompt_of(entry).renamed(entry.id),
+        model=vocabulary(entry, model),
+        metric=metric,
+        k=k,
+        filters=filters,
+        one_to_one=one_to_one,
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=5000)
+def median_best_cosine(entry: Entry, model: str) -> float | None:
+    """How near a prompt's rows lie to tokens: median cosine of each row's nearest token."""
+    prompt = prompt_of(entry)
+    try:
+        table = vocabulary(entry, model)
+    except ProbeError:
+        return None
+    if not isinstance(prompt, SoftPrompt) or prompt.width != table.width:
+        return None
+    return float(np.median(nearest_tokens(prompt.embeddings, table, "cosine", k=1).scores))
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def norm_range(entry: Entry, model: str) -> tuple[float, float] | None:
+    """5th and 95th percentile of a vocabulary's norms; None where it cannot be read."""
+    try:
+        table = vocabulary(entry, model)
+    except ProbeError:
+        return None
+    low, high = np.quantile(np.linalg.norm(table.rows(slice(None)), axis=1), [0.05, 0.95])
+    return float(low), float(high)
+
+
+def is_local(model: str) -> bool:
+    """Whether a model is read from this machine, so that opening it asks nobody anything."""
+    if model in ALWAYS_THERE:
+        return True
+    network_path = model.startswith(("//", "\\\\"))
+    return not network_path and Path(model).expanduser().is_dir()
+
+
+@st.cache_resource(show_spinner="Reading the embedding table …", max_entries=4)
+def _vocabulary(
+    model: str,  # noqa: ARG001  part of the cache's key, as the two below
+    revision: str | None,  # noqa: ARG001
+    submodule: Submodule | None,  # noqa: ARG001
+    *,
+    _prompt: AnyPrompt,
+    _named: str | None,
+) -> Vocabulary:
+    return vocabulary_of(_prompt, _named)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2000)
+def _stored_prompt(entry_id: str, created: str, root: str) -> AnyPrompt:  # noqa: ARG001  key
+    return Workspace(root).get(entry_id)
+
+
+@st.cache_resource(show_spinner="Reading the sample prompts …")
+def _samples() -> dict[str, tuple[Card, AnyPrompt]]:
+    facts = sample_facts()
+    return {
+        name: _sample(name, folder, facts.get(name, {}))
+        for name, folder in sample_folders().items()
+    }
+
+
+def _sample(name: str, folder: Path, facts: dict[str, Any]) -> tuple[Card, AnyPrompt]:
+    prompt = load(folder)[0].renamed(name)
+    prompt = replace(prompt, task=facts.get("task"), metrics=facts.get("metrics", {}))
+    card = card_of(prompt, name=name, version=1, created="")
+    note = ": ".join(facts[part] for part in ("about", "how_made") if part in facts)
+    return replace(card, tags=("sample",), note=note), prompt

@@ -1,0 +1,45 @@
+"""`probe`: what does a trained soft prompt mean?
+
+The types are imported at once; the verbs of the Python interface only when first used, so that
+`import probe` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from probe.errors import ProbeError, PromptFormatError
+from probe.prompt import KVPrefix, PromptPair, Provenance, SoftPrompt
+from probe.task import Example, Task
+from probe.vocabulary import Vocabulary
+
+__version__ = "0.1.0"
+
+_VERBS = {
+    name: "probe.verbs"
+    for name in ("load", "load_vocabulary", "decode", "find", "convert", "predict", "generate")
+}
+
+__all__ = [
+    "Example",
+    "KVPrefix",
+    "ProbeError",
+    "PromptFormatError",
+    "PromptPair",
+    "Provenance",
+    "SoftPrompt",
+    "Task",
+    "Vocabulary",
+    *_VERBS,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return getattr(importlib.import_module(_VERBS[name]), name)
+    raise AttributeError(f"module 'probe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,310 @@
+"""Is a decoding signal or noise? Each position's best score beside three reference samples.
+
+(a) *vocabulary*: sampled tokens against their nearest other token — as close as real tokens are?
+(b) *chance*: rows drawn from the vocabulary's mean and covariance — closer than chance?
+(c) *isotropic*: rows of random direction. (b) and (c) are scaled to the position's norm.
+
+The best score of a row s·u, u its unit direction, depends on s in a simple way: the cosine not at
+all, the dot product linearly, and for `l2` through max over tokens of (s u·e − ‖e‖²/2), the highest
+of one line per token, of which only a few dozen can ever be highest. So a reference is computed
+once per table, kept by its fingerprint, and read off exactly at any norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.neighbours import (
+    HIGHER_IS_BETTER,
+    MEMORY_BYTES,
+    Metric,
+    Wide,
+    nearest_rows,
+)
+from probe.linalg import squared_norms, unit_rows
+from probe.vocabulary import to_float32
+
+TOKEN_SAMPLE = 2000
+"""Tokens of reference (a)."""
+RANDOM_SAMPLE = 1000
+"""Rows of references (b) and (c): the 97.5th percentile is then known to half a percent."""
+OFF_MANIFOLD_BELOW = 1.0
+"""Percentile of reference (a): farther than 99 % of real tokens are from their nearest other."""
+CHANCE_BELOW = 97.5
+"""Percentile of reference (b) that a position must pass to be better than chance."""
+
+OFF_THE_MANIFOLD = "off the manifold"
+NOT_BETTER_THAN_CHANCE = "not better than chance"
+NEVER_LEFT_ITS_START = "never left its start"
+
+Arrays = dict[str, NDArray[np.generic]]
+Cached = Callable[[str, Callable[[], Arrays]], Arrays]
+"""Returns the arrays kept under a key, computing them when there are none."""
+
+
+@dataclass(frozen=True)
+class PositionControls:
+    """What a position's best score is worth. Percentiles run from 0 to 100."""
+
+    vocabulary: float
+    """Share of sampled tokens that are farther from their nearest other token, in percent."""
+    chance: float
+    """Share of rows with the vocabulary's mean and covariance that are farther, in percent."""
+    isotropic: float
+    """Share of rows of random direction that are farther, in percent."""
+    norm_percentile: float
+    """Share of vocabulary rows with a smaller norm, in percent."""
+    metric_agreement: float
+    """Mean Jaccard index of the top-k lists of the three metrics, 0 to 1."""
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RandomRows:
+    """Best scores of n random directions, at any norm."""
+
+    metric: Metric
+    lines: Wide
+    """`l2`: [n, m, 2] slopes and intercepts of the lines that can be highest; else [n, 1, 2] with
+    the best score per unit of norm (`dot`) or at every norm (`cosine`) in both places."""
+
+    def best(self, norm: float) -> Wide:
+        """Best score of each row scaled to `norm`, [n]."""
+        slopes, intercepts = self.lines[:, :, 0], self.lines[:, :, 1]
+        if self.metric != "l2":
+            return slopes[:, 0] * (norm if self.metric == "dot" else 1)
+        highest: Wide = (slopes * norm + intercepts).max(axis=1)
+        return np.sqrt(np.maximum(norm**2 - 2 * highest, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The reference samples of one table under one metric and filter."""
+
+    metric: Metric
+    vocabulary: Wide
+    """[n] best scores of sampled tokens against the other tokens."""
+    chance: RandomRows
+    isotropic: RandomRows
+    norms: Wide
+    """[V'] norms of the allowed rows, ascending."""
+
+    @staticmethod
+    def from_arrays(arrays: Arrays, metric: Metric) -> Reference:
+        """The reference that `to_arrays` wrote."""
+        wide = {name: np.asarray(values, dtype=np.float64) for name, values in arrays.items()}
+        return Reference(
+            metric,
+            wide["vocabulary"],
+            RandomRows(metric, wide["chance"]),
+            RandomRows(metric, wide["isotropic"]),
+            wide["norms"],
+        )
+
+    def to_arrays(self) -> Arrays:
+        """The reference as plain arrays, for a cache."""
+        return {
+            "vocabulary": self.vocabulary,
+            "chance": self.chance.lines,
+            "isotropic": self.isotropic.lines,
+            "norms": self.norms,
+        }
+
+
+def sample_reference(
+    table: NDArray[np.generic],
+    metric: Metric,
+    *,
+    allowed: NDArray[np.bool_],
+    rng: np.random.Generator,
+    n_tokens: int = TOKEN_SAMPLE,
+    n_random: int = RANDOM_SAMPLE,
+) -> Reference:
+    """Draw the three reference samples of a table.
+
+    Args:
+        table: [V, H] in its stored precision.
+        metric: what near means.
+        allowed: [V], rows that may be neighbours; the samples come from these too.
+        rng: source of randomness.
+        n_tokens: sampled tokens, at most the number of allowed rows.
+        n_random: rows of each random sample.
+
+    Raises:
+        ValueError: fewer than two rows are allowed.
+    """
+    ids = np.flatnonzero(allowed)
+    if len(ids) < 2:
+        raise ValueError(f"controls need at least 2 allowed tokens, found {len(ids)}")
+    rows = to_float32(table if len(ids) == len(table) else table[ids])
+    squares = squared_norms(rows)
+    chosen = rng.choice(len(rows), size=min(n_tokens, len(rows)), replace=False)
+    return Reference(
+        metric,
+        vocabulary=_nearest_other(rows, chosen, metric),
+        chance=_random_rows(rows, squares, _like_vocabulary(rows, n_random, rng), metric),
+        isotropic=_random_rows(
+            rows, squares, rng.standard_normal((n_random, rows.shape[1])), metric
+        ),
+        norms=np.sort(np.sqrt(squares)),
+    )
+
+
+def percentile(scores: Wide, sample: Wide, metric: Metric) -> Wide:
+    """Share of the sample that each score beats, in percent; a tie counts half.
+
+    Args:
+        scores: [P].
+        sample: [n], or [P, n] with a sample per score.
+        metric: says which direction is better.
+    """
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    difference = sign * (scores[:, None] - sample)
+    shares: Wide = 100 * ((difference > 0) + (difference == 0) / 2).mean(axis=1)
+    return shares
+
+
+def metric_agreement(lists: Sequence[NDArray[np.int64]]) -> Wide:
+    """Mean Jaccard index over all pairs of top-k lists [P, k], one list per metric, [P]."""
+    pairs = list(combinations(lists, 2))
+    return np.array(
+        [
+            np.mean([_jaccard(set(a[row]), set(b[row])) for a, b in pairs])
+            for row in range(len(lists[0]))
+        ]
+    )
+
+
+def position_controls(
+    best: Wide,
+    norms: Wide,
+    reference: Reference,
+    agreement: Wide,
+    *,
+    at_start: NDArray[np.bool_] | None = None,
+) -> tuple[PositionControls, ...]:
+    """Put each position's best score beside the reference samples.
+
+    Args:
+        best: [P] score of each position's nearest token.
+        norms: [P] norm of each position.
+        reference: samples under the same metric and filter.
+        agreement: [P], from `metric_agreement`.
+        at_start: [P], whether the nearest token is the one the position started from, if known.
+    """
+    metric = reference.metric
+    vocabulary = percentile(best, reference.vocabulary, metric)
+    chance, isotropic = (
+        percentile(best, np.stack([rows.best(norm) for norm in norms]), metric)
+        for rows in (reference.chance, reference.isotropic)
+    )
+    norm_percentiles = 100 * np.searchsorted(reference.norms, norms) / len(reference.norms)
+    stayed = np.zeros(len(best), dtype=bool) if at_start is None else at_start
+    return tuple(
+        PositionControls(
+            vocabulary=float(vocabulary[i]),
+            chance=float(chance[i]),
+            isotropic=float(isotropic[i]),
+            norm_percentile=float(norm_percentiles[i]),
+            metric_agreement=float(agreement[i]),
+            flags=_flags(vocabulary[i], chance[i], bool(stayed[i])),
+        )
+        for i in range(len(best))
+    )
+
+
+def _flags(vocabulary: float, chance: float, stayed: bool) -> tuple[str, ...]:
+    rules = (
+        (OFF_THE_MANIFOLD, vocabulary < OFF_MANIFOLD_BELOW),
+        (NOT_BETTER_THAN_CHANCE, chance <= CHANCE_BELOW),
+        (NEVER_LEFT_ITS_START, stayed),
+    )
+    return tuple(flag for flag, holds in rules if holds)
+
+
+def _jaccard(a: set[int], b: set[int]) -> float:
+    return len(a & b) / len(a | b)
+
+
+def _nearest_other(rows: NDArray[np.float32], chosen: NDArray[np.int64], metric: Metric) -> Wide:
+    near = nearest_rows(rows[chosen], rows, metric, k=2)
+    first_is_itself = near.ids[:, 0] == chosen
+    return np.where(first_is_itself, near.scores[:, 1], near.scores[:, 0])
+
+
+def _like_vocabulary(rows: NDArray[np.float32], n: int, rng: np.random.Generator) -> Wide:
+    """Gaussian rows with the mean and covariance of the table, [n, H]."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    centred = rows - mean.astype(np.float32)
+    if len(rows) <= rows.shape[1]:  # as strict filters leave them: the covariance has no full rank
+        return _mixtures(mean, centred, n, rng)
+    covariance = (centred.T @ centred).astype(np.float64) / len(rows)
+    # Rounding can leave a rank-deficient covariance slightly indefinite: lift its diagonal.
+    covariance[np.diag_indices_from(covariance)] += 1e-6 * np.trace(covariance) / len(covariance)
+    try:
+        return rng.multivariate_normal(
+            mean, covariance, size=n, method="cholesky", check_valid="ignore"
+        )
+    except np.linalg.LinAlgError:  # nothing has been drawn yet
+        return _mixtures(mean, centred, n, rng)
+
+
+def _mixtures(mean: Wide, centred: NDArray[np.float32], n: int, rng: np.random.Generator) -> Wide:
+    """Gaussian rows with a mean [H] and the covariance of centred rows [V, H] of any rank, [n, H].
+
+    A sum of the rows with independent weights of variance 1/V has their covariance exactly.
+    """
+    step = max(1, MEMORY_BYTES // (8 * n))
+    drawn = np.tile(mean, (n, 1))
+    for start in range(0, len(centred), step):
+        part = centred[start : start + step]
+        drawn += rng.standard_normal((n, len(part))) @ part / np.sqrt(len(centred))
+    return drawn
+
+
+def _random_rows(
+    rows: NDArray[np.float32], squares: Wide, drawn: Wide, metric: Metric
+) -> RandomRows:
+    units = unit_rows(drawn).astype(np.float32)
+    step = max(1, MEMORY_BYTES // (16 * len(rows)))
+    parts = [units[start : start + step] for start in range(0, len(units), step)]
+    if metric == "l2":
+        order = np.argsort(squares, kind="stable")
+        rows, intercepts = rows[order], -squares[order] / 2
+        envelopes = [_undominated(part @ rows.T, intercepts) for part in parts]
+        most = max(lines.shape[1] for lines in envelopes)
+        padded = [np.pad(e, ((0, 0), (0, most - e.shape[1]), (0, 0)), "edge") for e in envelopes]
+        return RandomRows(metric, np.concatenate(padded))
+    if metric == "cosine":
+        lengths = np.sqrt(squares)
+        rows = rows / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
+    best = np.concatenate([(part @ rows.T).max(axis=1) for part in parts]).astype(np.float64)
+    return RandomRows(metric, np.stack([best, best], axis=1)[:, None, :])
+
+
+def _undominated(slopes: NDArray[np.float32], intercepts: Wide) -> Wide:
+    """Lines no other line beats in both slope and intercept: only they can be highest at s ≥ 0.
+
+    With the lines in order of falling intercept these are the records of the slope, a few dozen.
+
+    Args:
+        slopes: [n, V] slope of every line of each of n families.
+        intercepts: [V], shared by the families, in falling order.
+
+    Returns:
+        [n, m, 2] slopes and intercepts, each family padded with copies of its steepest line.
+    """
+    highest = np.maximum.accumulate(slopes, axis=1)
+    record = np.ones(slopes.shape, dtype=bool)
+    record[:, 1:] = slopes[:, 1:] > highest[:, :-1]
+    family, line = np.nonzero(record)
+    counts = np.bincount(family)
+    rank = np.arange(len(family)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = np.repeat(slopes.argmax(axis=1)[:, None], counts.max(), axis=1)
+    chosen[family, rank] = line
+    return np.stack([np.take_along_axis(slopes, chosen, axis=1), intercepts[chosen]], axis=2)

@@ -1,0 +1,322 @@
+"""Which vocabulary tokens is a soft prompt closest to, and does that mean anything?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.controls import (
+    RANDOM_SAMPLE,
+    TOKEN_SAMPLE,
+    Arrays,
+    Cached,
+    PositionControls,
+    Reference,
+    metric_agreement,
+    position_controls,
+    sample_reference,
+)
+from probe.analysis.neighbours import (
+    DEFAULT_METRIC,
+    HIGHER_IS_BETTER,
+    MEMORY_BYTES,
+    Metric,
+    Neighbours,
+    Wide,
+    assign_one_to_one,
+    nearest_rows,
+    nearest_tokens,
+    require_metric,
+    token_filter,
+)
+from probe.errors import NotDecodableError
+from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+REFERENCE_VERSION = 2
+"""Raised whenever the same seed starts to give other reference samples."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A vocabulary token near a position."""
+
+    id: int
+    token: str
+    """As shown to people."""
+    score: float
+
+
+@dataclass(frozen=True)
+class Position:
+    """One virtual token, its nearest vocabulary tokens and what they are worth."""
+
+    position: int
+    norm: float
+    neighbours: tuple[Neighbour, ...]
+    controls: PositionControls | None
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceScores:
+    """Best scores of the prompt and of the reference samples, to be drawn side by side."""
+
+    prompt: Wide
+    """[P]"""
+    vocabulary: Wide
+    """[n] sampled tokens against their nearest other token."""
+    chance: Wide
+    """[n] rows like the vocabulary; row j has the norm of position j mod P."""
+    isotropic: Wide
+    """[n] rows of random direction; row j has the norm of position j mod P."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """A prompt's nearest tokens beside their controls."""
+
+    prompt: str
+    model: str
+    metric: Metric
+    k: int
+    seed: int
+    filters: tuple[str, ...]
+    one_to_one: bool
+    text: str
+    """The nearest token of every position, joined by the model's own tokenizer."""
+    never_left_start: tuple[int, int] | None
+    """(k, P): k of P positions are still nearest to the token they started from."""
+    positions: tuple[Position, ...]
+    reference: ReferenceScores | None
+    """None without controls."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score means nearer."""
+        return HIGHER_IS_BETTER[self.metric]
+
+    @property
+    def sample_size(self) -> int:
+        """Rows in each random reference sample; 0 without controls."""
+        return 0 if self.reference is None else len(self.reference.chance)
+
+    def count(self, flag: str) -> int:
+        """Number of positions that carry a flag."""
+        return sum(flag in p.controls.flags for p in self.positions if p.controls)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe decode --json` prints."""
+        return {
+            "prompt": self.prompt,
+            "model": self.model,
+            "metric": self.metric,
+            "higher_is_better": self.higher_is_better,
+            "k": self.k,
+            "filters": list(self.filters),
+            "one_to_one": self.one_to_one,
+            "seed": self.seed,
+            "sample_size": self.sample_size,
+            "text": self.text,
+            "never_left_start": self.never_left_start and list(self.never_left_start),
+            "positions": [
+                {
+                    "position": p.position,
+                    "norm": p.norm,
+                    "neighbours": [asdict(n) for n in p.neighbours],
+                    "controls": p.controls
+                    and asdict(p.controls) | {"flags": list(p.controls.flags)},
+                }
+                for p in self.positions
+            ],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per position and rank; the controls repeat on every rank of a position."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"position": p.position, "norm": p.norm, "rank": rank}
+                | asdict(neighbour)
+                | (_control_columns(p.controls) if p.controls else {})
+                for p in self.positions
+                for rank, neighbour in enumerate(p.neighbours, start=1)
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False, escape=True))
+
+
+def _control_columns(controls: PositionControls) -> dict[str, Any]:
+    return asdict(controls) | {"flags": "; ".join(controls.flags)}
+
+
+def decode(
+    prompt: AnyPrompt,
+    vocabulary: Vocabulary,
+    *,
+    metric: Metric = DEFAULT_METRIC,
+    k: int = 5,
+    filters: Sequence[str] = (),
+    one_to_one: bool = False,
+    controls: bool = True,
+    seed: int = 0,
+    cached: Cached = lambda _, compute: compute(),
+) -> Decoding:
+    """List each position's nearest tokens and say what they are worth.
+
+    Args:
+        prompt: P rows of width H.
+        vocabulary: the base model's tokens and table [V, H].
+        metric: what near means.
+        k: neighbours per position.
+        filters: see `token_filter`; the controls obey them too.
+        one_to_one: give every position a token of its own (one neighbour each).
+        controls: compute the reference samples.
+        seed: of the reference samples.
+        cached: keeps the reference samples of a table between calls.
+
+    Raises:
+        NotDecodableError: the prompt lives in key/value space or has another width.
+        ValueError: a bad metric, k or filter.
+    """
+    require_metric(metric)
+    prompt = require_decodable(prompt, vocabulary)
+    rows = prompt.embeddings
+    allowed = token_filter(vocabulary, filters)
+    table = _widened(vocabulary) if controls else vocabulary.table
+    near = {
+        name: nearest_rows(rows, table, name, k=k, allowed=allowed)
+        for name in (HIGHER_IS_BETTER if controls else (metric,))
+    }
+    shown = near[metric]
+    if one_to_one:
+        shown = assign_one_to_one(rows, vocabulary, metric, allowed=allowed)
+    at_start = _at_start(prompt, vocabulary, metric, near[metric] if allowed.all() else None)
+    judged: tuple[PositionControls | None, ...] = (None,) * len(rows)
+    scores = None
+    if controls:
+        reference = _reference(vocabulary, table, metric, allowed, seed, cached)
+        best, norms = near[metric].scores[:, 0], prompt.norms
+        agreement = metric_agreement([n.ids for n in near.values()])
+        judged = position_controls(best, norms, reference, agreement, at_start=at_start)
+        scores = _reference_scores(best, norms, reference)
+    return Decoding(
+        prompt=prompt.name,
+        model=vocabulary.name,
+        metric=metric,
+        k=k,
+        seed=seed,
+        filters=tuple(filters),
+        one_to_one=one_to_one,
+        text=_text(vocabulary, shown.ids[:, 0]),
+        never_left_start=None if at_start is None else (int(at_start.sum()), len(rows)),
+        positions=_positions(vocabulary, prompt, shown, judged),
+        reference=scores,
+    )
+
+
+def require_decodable(prompt: AnyPrompt, vocabulary: Vocabulary) -> SoftPrompt:
+    """The prompt itself, if nearest tokens make sense for its rows.
+
+    Raises:
+        NotDecodableError: the prompt lives in key/value space or has another width.
+    """
+    if isinstance(prompt, KVPrefix):
+        raise NotDecodableError(
+            f"{prompt.name} is a key/value prefix: its vectors are keys and values inside the "
+            "layers, not input embeddings, so they have no nearest vocabulary tokens"
+        )
+    if prompt.width != vocabulary.width:
+        raise NotDecodableError(
+            f"{prompt.name} has width {prompt.width}, but the table of {vocabulary.name} has width "
+            f"{vocabulary.width}: name the base model it was trained on"
+        )
+    return prompt
+
+
+def _at_start(
+    prompt: SoftPrompt, vocabulary: Vocabulary, metric: Metric, nearest: Neighbours | None
+) -> NDArray[np.bool_] | None:
+    """Whether each position's nearest token of all is the one it started from, [P], if known."""
+    if prompt.init_token_ids is None:
+        return None
+    if nearest is None:
+        nearest = nearest_tokens(prompt.embeddings, vocabulary, metric, k=1)
+    stayed: NDArray[np.bool_] = nearest.ids[:, 0] == np.array(prompt.init_token_ids)
+    return stayed
+
+
+def _widened(vocabulary: Vocabulary) -> NDArray[np.generic]:
+    """The table as float32 where that is small: it is searched several times."""
+    if 4 * vocabulary.table.size > MEMORY_BYTES:
+        return vocabulary.table
+    return vocabulary.rows(slice(None))
+
+
+def _reference(
+    vocabulary: Vocabulary,
+    table: NDArray[np.generic],
+    metric: Metric,
+    allowed: NDArray[np.bool_],
+    seed: int,
+    cached: Cached,
+) -> Reference:
+    mask = hashlib.sha256(np.packbits(allowed).tobytes()).hexdigest()[:16]
+    sizes = f"{TOKEN_SAMPLE}-{RANDOM_SAMPLE}"
+    parts = (REFERENCE_VERSION, vocabulary.fingerprint, mask, metric, seed, sizes)
+    key = "-".join(map(str, ("controls", *parts)))
+
+    def compute() -> Arrays:
+        rng = np.random.default_rng(seed)
+        return sample_reference(table, metric, allowed=allowed, rng=rng).to_arrays()
+
+    return Reference.from_arrays(cached(key, compute), metric)
+
+
+def _reference_scores(best: Wide, norms: Wide, reference: Reference) -> ReferenceScores:
+    def spread(at_norm: Callable[[float], Wide]) -> Wide:
+        scores = np.stack([at_norm(norm) for norm in norms])
+        columns = np.arange(scores.shape[1])
+        return scores[columns % len(norms), columns]
+
+    return ReferenceScores(
+        best, reference.vocabulary, spread(reference.chance.best), spread(reference.isotropic.best)
+    )
+
+
+def _text(vocabulary: Vocabulary, ids: NDArray[np.int64]) -> str:
+    if vocabulary.codec is None:
+        return "".join(vocabulary.tokens[i] for i in ids)
+    return vocabulary.decode([int(i) for i in ids])
+
+
+def _positions(
+    vocabulary: Vocabulary,
+    prompt: SoftPrompt,
+    shown: Neighbours,
+    judged: Sequence[PositionControls | None],
+) -> tuple[Position, ...]:
+    return tuple(
+        Position(
+            position=i,
+            norm=float(prompt.norms[i]),
+            neighbours=tuple(
+                Neighbour(int(token), vocabulary.tokens[token], float(score))
+                for token, score in zip(shown.ids[i], shown.scores[i], strict=True)
+            ),
+            controls=judged[i],
+        )
+        for i in range(len(shown.ids))
+    )

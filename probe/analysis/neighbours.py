@@ -1,0 +1,342 @@
+"""Which rows of a table lie nearest to a query? Exact for every metric, within a memory budget.
+
+A fast pass computes approximate scores with a proven error bound and keeps every row that could
+still be among the k best; the few rows kept are then scored in float64. The fast pass is float32
+for small problems and bfloat16 for large ones on processors that multiply it natively, and the
+answer is the same: the order of the float64 scores, ties to the lower id.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.products import U32, Floats, Ids, Product, product_for
+from probe.linalg import squared_norms
+from probe.vocabulary import Vocabulary, to_float32
+
+Metric = Literal["l2", "cosine", "dot"]
+HIGHER_IS_BETTER: dict[Metric, bool] = {"l2": False, "cosine": True, "dot": True}
+DEFAULT_METRIC: Metric = "cosine"
+
+MEMORY_BYTES = 192 << 20
+"""Budget of one chunk of the table and its scores."""
+PENDING_ROWS = 1 << 22
+"""Candidates held before they are ranked and dropped."""
+EXACT_ROWS = 4096
+"""Candidates scored at a time in float64, to stay in cache."""
+MIN_CHUNK_PER_K = 64
+"""Chunk length per neighbour wanted from which bounding the k-th score first pays."""
+
+Wide = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The k best rows of a table for each of Q queries, best first."""
+
+    ids: Ids
+    """[Q, k] row ids."""
+    scores: Wide
+    """[Q, k]: distance (`l2`), cosine or dot product, computed in float64."""
+    metric: Metric
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score means nearer."""
+        return HIGHER_IS_BETTER[self.metric]
+
+
+def nearest_tokens(
+    queries: Floats,
+    vocabulary: Vocabulary,
+    metric: Metric = DEFAULT_METRIC,
+    *,
+    k: int = 5,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Neighbours:
+    """The k nearest vocabulary tokens of each query row.
+
+    `l2` is argmin ‖p − e‖₂ (Khashabi et al. 2021, §3), `cosine` that of Lester et al. 2021, §7.
+
+    Args:
+        queries: [Q, H].
+        vocabulary: table [V, H].
+        metric: what near means.
+        k: neighbours per query; fewer come back where fewer rows are allowed.
+        allowed: [V], rows that may be neighbours; all where None.
+
+    Raises:
+        ValueError: widths differ, k < 1, the metric is unknown or no row is allowed.
+    """
+    return nearest_rows(queries, vocabulary.table, metric, k=k, allowed=allowed)
+
+
+def closest_positions(
+    rows: Floats, positions: Floats, metric: Metric = DEFAULT_METRIC, *, k: int = 5
+) -> Neighbours:
+    """The reverse question: which of M prompt positions lie nearest to each given row?
+
+    Args:
+        rows: [n, H] embeddings of typed tokens.
+        positions: [M, H] rows of any number of prompts, one after another.
+        metric: what near means.
+        k: positions per row.
+
+    Raises:
+        ValueError: as `nearest_tokens`.
+    """
+    return nearest_rows(rows, positions, metric, k=k)
+
+
+def nearest_rows(
+    queries: Floats,
+    table: NDArray[np.generic],
+    metric: Metric = DEFAULT_METRIC,
+    *,
+    k: int = 5,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Neighbours:
+    """The k nearest rows of a stored table [V, H] for each query [Q, H]; see `nearest_tokens`."""
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    _check(queries, table, metric, k)
+    if allowed is None:
+        allowed = np.ones(len(table), dtype=bool)
+    k = min(k, int(np.count_nonzero(allowed)))
+    if k == 0:
+        raise ValueError("no row of the table is allowed: loosen the filters")
+    found = _Best(queries, table, metric, k)
+    for chunk in _chunks(queries, table, metric, allowed):
+        found.offer(chunk)
+    return found.ranked()
+
+
+def assign_one_to_one(
+    queries: Floats,
+    vocabulary: Vocabulary,
+    metric: Metric = DEFAULT_METRIC,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Neighbours:
+    """Nearest tokens under the rule that no token is used twice: best total score, k = 1.
+
+    An optimal assignment uses only rows among each query's Q nearest, so solving it there is exact.
+
+    Raises:
+        ValueError: as `nearest_tokens`, or fewer tokens are allowed than there are queries.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    near = nearest_tokens(queries, vocabulary, metric, k=len(queries), allowed=allowed)
+    if near.ids.shape[1] < len(queries):
+        raise ValueError(
+            f"one-to-one needs {len(queries)} allowed tokens, found {near.ids.shape[1]}"
+        )
+    ids, columns = np.unique(near.ids, return_inverse=True)
+    cost = -near.scores if near.higher_is_better else near.scores
+    worse_than_any = (np.ptp(cost) + 1) * (len(queries) + 1) + cost.max()
+    costs = np.full((len(queries), len(ids)), worse_than_any)
+    np.put_along_axis(costs, columns.reshape(near.ids.shape), cost, axis=1)
+    rows, chosen = linear_sum_assignment(costs)
+    scores = -costs[rows, chosen] if near.higher_is_better else costs[rows, chosen]
+    return Neighbours(ids[chosen][:, None], scores[:, None], metric)
+
+
+def token_filter(vocabulary: Vocabulary, filters: Sequence[str]) -> NDArray[np.bool_]:
+    """Which tokens may be neighbours, [V].
+
+    Args:
+        vocabulary: V tokens and their masks.
+        filters: any of `special`, `byte`, `unused` (these are left out), `words` (only tokens that
+            begin a word), `regex:PATTERN` (only tokens whose shown text matches somewhere).
+
+    Raises:
+        ValueError: a filter is unknown or its pattern is not a regular expression.
+    """
+    allowed = np.ones(len(vocabulary), dtype=bool)
+    masks = vocabulary.masks
+    for name in filters:
+        if name in ("special", "byte", "unused"):
+            allowed &= ~getattr(masks, name)
+        elif name == "words":
+            allowed &= masks.word_start
+        elif name.startswith("regex:"):
+            allowed &= _matches(vocabulary.tokens, name.removeprefix("regex:"))
+        else:
+            raise ValueError(
+                f"unknown filter {name!r}: use special, byte, unused, words or regex:PATTERN"
+            )
+    return allowed
+
+
+def _matches(tokens: Sequence[str], pattern: str) -> NDArray[np.bool_]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+    return np.fromiter((bool(compiled.search(t)) for t in tokens), dtype=bool, count=len(tokens))
+
+
+def require_metric(metric: str) -> None:
+    """Refuse a metric that is none.
+
+    Raises:
+        ValueError: it is unknown.
+    """
+    if metric not in HIGHER_IS_BETTER:
+        raise ValueError(f"metric must be one of {', '.join(HIGHER_IS_BETTER)}, found {metric!r}")
+
+
+def _check(queries: Floats, table: NDArray[np.generic], metric: str, k: int) -> None:
+    require_metric(metric)
+    if queries.ndim != 2 or table.ndim != 2 or queries.shape[1] != table.shape[1]:
+        raise ValueError(
+            f"queries [Q, H] and table [V, H] must have one width, found {queries.shape} and "
+            f"{table.shape}"
+        )
+    if k < 1:
+        raise ValueError(f"k must be at least 1, found {k}")
+
+
+class _Best:
+    """Rows that could still be among the k best of each query, as chunks of scores arrive."""
+
+    def __init__(self, queries: Floats, table: NDArray[np.generic], metric: Metric, k: int) -> None:
+        self.queries, self.table, self.metric, self.k = queries, table, metric, k
+        self.lower_bounds = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        """k largest values of (score − its error) so far: the smallest of them bounds the k-th
+        best score from below."""
+        self.pending: list[tuple[Ids, Ids]] = []
+
+    def offer(self, chunk: _Chunk) -> None:
+        """Take what a chunk may add."""
+        floor = self.lower_bounds.min(axis=1)
+        if not np.isfinite(floor).all() and chunk.scores.shape[1] >= MIN_CHUNK_PER_K * self.k:
+            floor = np.maximum(floor, chunk.lowest(chunk.product.below_kth(chunk.scores, self.k)))
+        q, columns, values = chunk.product.at_least(chunk.scores, floor - chunk.error)
+        kept = np.isfinite(values)  # rows that are not allowed score −inf
+        q, columns, values = q[kept], columns[kept], values[kept]
+        self._raise_bounds(q, chunk.lowest(values, q))
+        self.pending.append((q, columns + chunk.start))
+        if sum(len(ids) for _, ids in self.pending) > PENDING_ROWS:
+            ranked = self.ranked()
+            known = ranked.ids.ravel() >= 0
+            rows = np.repeat(np.arange(len(self.queries)), self.k)
+            self.pending = [(rows[known], ranked.ids.ravel()[known])]
+
+    def _raise_bounds(self, q: Ids, values: Floats) -> None:
+        counts = np.bincount(q, minlength=len(self.queries))
+        padded = np.full((len(counts), counts.max(initial=0)), -np.inf, dtype=np.float32)
+        padded[q, _rank_in_group(counts)] = values
+        together = np.concatenate([self.lower_bounds, padded], axis=1)
+        self.lower_bounds = np.partition(together, -self.k, axis=1)[:, -self.k :]
+
+    def ranked(self) -> Neighbours:
+        """The candidates' float64 scores, sorted, ties to the lower id; ids are −1 where none."""
+        q = np.concatenate([rows for rows, _ in self.pending])
+        ids = np.concatenate([ids for _, ids in self.pending])
+        scores = _exact_scores(self.queries, self.table, self.metric, q, ids)
+        order = np.lexsort((ids, -scores if HIGHER_IS_BETTER[self.metric] else scores, q))
+        q, ids, scores = q[order], ids[order], scores[order]
+        rank = _rank_in_group(np.bincount(q, minlength=len(self.queries)))
+        kept = rank < self.k
+        best_ids = np.full(self.lower_bounds.shape, -1, dtype=np.int64)
+        best_scores = np.full(self.lower_bounds.shape, np.nan)
+        best_ids[q[kept], rank[kept]] = ids[kept]
+        best_scores[q[kept], rank[kept]] = scores[kept]
+        return Neighbours(best_ids, best_scores, self.metric)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Approximate scores of consecutive rows."""
+
+    start: int
+    scores: Any
+    """[Q, c], in whatever the product works with."""
+    error: Floats
+    """[Q] bound on |score − exact|, before the score was rounded."""
+    product: Product
+
+    def lowest(self, values: Floats, q: Ids | slice = slice(None)) -> Floats:
+        """What the exact scores behind these values are at least."""
+        below = values - self.product.rounding * np.abs(values) - self.error[q]
+        return below.astype(np.float32, copy=False)
+
+
+def _rank_in_group(counts: Ids) -> Ids:
+    """0, 1, … within each run of equal keys, given the length of every run."""
+    ranks: Ids = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ranks
+
+
+def _exact_scores(
+    queries: Floats, table: NDArray[np.generic], metric: Metric, q: Ids, ids: Ids
+) -> Wide:
+    """Float64 scores of the pairs (query q[i], row ids[i]), [n].
+
+    Identical rows get identical scores: every pair is summed in the same order.
+    """
+    wide = queries.astype(np.float64)
+    lengths = np.sqrt(squared_norms(wide))
+
+    def score(part: slice) -> Wide:
+        rows: Wide = to_float32(table[ids[part]]).astype(np.float64)
+        if metric == "l2":
+            rows -= wide[q[part]]
+            return np.sqrt(squared_norms(rows))
+        products: Wide = np.einsum("nh,nh->n", rows, wide[q[part]])
+        if metric == "dot":
+            return products
+        norms = np.sqrt(squared_norms(rows)) * lengths[q[part]]
+        return products / np.where(norms > 0, norms, 1)
+
+    parts = [slice(start, start + EXACT_ROWS) for start in range(0, len(q), EXACT_ROWS)]
+    if len(parts) == 1:
+        return score(parts[0])
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy works outside the lock
+        return np.concatenate(list(threads.map(score, parts)))
+
+
+def _chunks(
+    queries: Floats, table: NDArray[np.generic], metric: Metric, allowed: NDArray[np.bool_]
+) -> Iterator[_Chunk]:
+    """Scores that rank rows as the metric does, chunk by chunk.
+
+    Long queries are scaled down so that nothing overflows: by a power of two, which rounds nothing,
+    or to unit length for `cosine` and `dot`, whose order does not depend on it. For `l2` the score
+    is a (q·e − ‖e‖²/2) plus a constant, which orders the rows of each query as the distance does.
+    """
+    lengths = np.sqrt(squared_norms(queries))
+    scale = float(2.0 ** -np.ceil(np.log2(max(lengths.max(), 1))))
+    if metric == "l2":
+        scaled = (queries.astype(np.float64) * scale).astype(np.float32)
+    else:
+        scaled = (queries / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    product = product_for(scaled, len(table))
+    norm_rounding = (table.shape[1] + 4) * U32  # of float32 norms and of what is scaled by them
+    shift = None
+    step = max(1024, MEMORY_BYTES // (8 * table.shape[1] + 9 * len(queries)))
+    for start in range(0, len(table), step):
+        rows = to_float32(table[start : start + step])
+        squares = np.einsum("nh,nh->n", rows, rows)
+        norms = np.sqrt(squares)
+        bias = np.zeros(len(rows), dtype=np.float32)
+        if metric == "l2":
+            bias = scale / 2 * squares
+            shift = bias.mean() if shift is None else shift
+        elif metric == "cosine":
+            rows = np.divide(rows, np.where(norms > 0, norms, 1)[:, None], dtype=np.float32)
+            norms = np.minimum(norms, 1)
+        longest = float(norms.max()) * (1 + norm_rounding)
+        scores, error = product(rows, bias - (shift or np.float32(0)), longest)
+        scores[:, ~allowed[start : start + step]] = -np.inf
+        error = error + np.float32(norm_rounding * (longest + 2 * bias.max()))
+        yield _Chunk(start, scores, error, product)

@@ -1,0 +1,168 @@
+"""Products of queries and table rows, fast, with a proven bound on their error.
+
+Each kind of product returns scores [Q, c] and how far they may lie from q·e − bias: an absolute
+error per query and a relative rounding of the result. Search only compares scores with a floor, so
+a bound is all it needs to be exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+TORCH_FLOPS = 2e11
+"""Work from which importing torch for bfloat16 pays."""
+
+U32 = 2.0**-24  # unit roundoff of float32
+U16 = 2.0**-8  # unit roundoff of bfloat16
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+class Product(Protocol):
+    """Scores of fixed queries [Q, H] against any rows."""
+
+    rounding: np.float32
+    """Bound on the relative error of rounding a finished score."""
+
+    def __call__(self, rows: Floats, bias: Floats, longest: float) -> tuple[Any, Floats]:
+        """Scores of rows [c, H], none longer than `longest`, and their absolute error [Q]."""
+        ...
+
+    def below_kth(self, scores: Any, k: int) -> Floats:
+        """A bound at or just below the k-th largest score of each query, [Q]."""
+        ...
+
+    def at_least(self, scores: Any, floor: Floats) -> tuple[Ids, Ids, Floats]:
+        """Queries, columns and values of the scores that may reach their query's floor [Q]."""
+        ...
+
+
+def product_for(queries: Floats, n_rows: int) -> Product:
+    """The fastest kind of product this machine offers for Q queries and V rows."""
+    if 2.0 * queries.size * n_rows >= TORCH_FLOPS:
+        import torch
+
+        if torch.cuda.is_available():
+            return CudaProduct(queries)
+        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+            return Bfloat16Product(queries)
+    return Float32Product(queries)
+
+
+class Float32Product:
+    """float32 products: |fl(q·e) − q·e| ≤ H u ‖q‖ ‖e‖ to first order (Higham 2002, §3.1)."""
+
+    rounding = np.float32(0)
+
+    def __init__(self, queries: Floats) -> None:
+        self.queries = queries
+        self.growth = 1.01 * queries.shape[1] * U32 * np.linalg.norm(queries, axis=1)
+
+    def __call__(self, rows: Floats, bias: Floats, longest: float) -> tuple[Floats, Floats]:
+        """Scores [Q, c] and their absolute error [Q]."""
+        scores = self._multiply(rows)
+        scores -= bias
+        return scores, self.growth * longest + 2 * U32 * (longest + np.abs(bias).max())
+
+    def _multiply(self, rows: Floats) -> Floats:
+        return self.queries @ rows.T
+
+    def below_kth(self, scores: Floats, k: int) -> Floats:
+        """A bound at or just below each query's k-th largest score, [Q]."""
+        whole = scores[:, : _whole_groups(scores.shape[1], k)]
+        return _kth_largest(whole.reshape(len(scores), -1, _groups(k)).max(axis=1), k)
+
+    def at_least(self, scores: Floats, floor: Floats) -> tuple[Ids, Ids, Floats]:
+        """Queries, columns and values of the scores that reach their query's floor."""
+        q, columns = _where(scores >= floor[:, None])
+        return q, columns, scores[q, columns]
+
+
+class CudaProduct(Float32Product):
+    """The same on a GPU; torch keeps float32 products in float32 unless told otherwise."""
+
+    def _multiply(self, rows: Floats) -> Floats:
+        import torch
+
+        queries = torch.from_numpy(self.queries).cuda()
+        scores: Floats = (queries @ torch.from_numpy(rows).cuda().T).cpu().numpy()
+        return scores
+
+
+class Bfloat16Product:
+    """bfloat16 products accumulated in float32.
+
+    With q = q̂ + δq and e = ê + δe, |q·e − q̂·ê| ≤ ‖δq‖ ‖e‖ + ‖q̂‖ ‖δe‖, where both residuals are
+    measured, not assumed; to it comes the float32 accumulation. The bias is three more columns, its
+    bfloat16 digits, so it is added in float32 before the result is rounded.
+    """
+
+    rounding = np.float32(1.01 * U16)
+
+    def __init__(self, queries: Floats) -> None:
+        import torch
+
+        wide = torch.from_numpy(queries)
+        narrow = wide.bfloat16()
+        self.residual = (wide - narrow.float()).norm(dim=1).numpy()
+        self.lengths = narrow.float().norm(dim=1).numpy()
+        self.growth = 2.02 * (queries.shape[1] + 3) * U32
+        self.queries = torch.cat([narrow, torch.ones(len(wide), 3, dtype=torch.bfloat16)], dim=1)
+
+    def __call__(self, rows: Floats, bias: Floats, longest: float) -> tuple[Any, Floats]:
+        """Scores [Q, c] as a bfloat16 tensor and their absolute error [Q] before rounding."""
+        import torch
+
+        wide = torch.from_numpy(rows)
+        narrow = torch.empty(len(wide), wide.shape[1] + 3, dtype=torch.bfloat16)
+        narrow[:, :-3] = wide
+        residual = float(torch.linalg.vector_norm(wide - narrow[:, :-3], dim=1).max())
+        rest = -torch.from_numpy(bias)
+        for column in (-3, -2, -1):
+            narrow[:, column] = rest
+            rest = rest - narrow[:, column].float()
+        accumulated = self.lengths * (longest + residual) + float(np.abs(bias).max())
+        error = 1.001 * (self.residual * longest + self.lengths * residual)
+        return self.queries @ narrow.T, error + self.growth * accumulated
+
+    def below_kth(self, scores: Any, k: int) -> Floats:
+        """A bound at or just below each query's k-th largest score, [Q]."""
+        whole = scores[:, : _whole_groups(scores.shape[1], k)]
+        maxima = whole.reshape(len(scores), -1, _groups(k)).amax(dim=1)
+        return _kth_largest(maxima.float().numpy(), k)
+
+    def at_least(self, scores: Any, floor: Floats) -> tuple[Ids, Ids, Floats]:
+        """Queries, columns and values of the scores that may reach their query's floor."""
+        import torch
+
+        lowered = floor - 2 * U16 * np.abs(floor)  # so that rounding it cannot raise it
+        narrow = torch.from_numpy(lowered).bfloat16()
+        q, columns = _where((scores >= narrow[:, None]).numpy())
+        values: Floats = scores[torch.from_numpy(q), torch.from_numpy(columns)].float().numpy()
+        return q, columns, values
+
+
+def _where(hits: NDArray[np.bool_]) -> tuple[Ids, Ids]:
+    q, columns = np.divmod(np.flatnonzero(hits), hits.shape[1])
+    return q, columns
+
+
+def _groups(k: int) -> int:
+    return 32 * k
+
+
+def _whole_groups(columns: int, k: int) -> int:
+    return columns // _groups(k) * _groups(k)
+
+
+def _kth_largest(maxima: Floats, k: int) -> Floats:
+    """The k-th largest of the maxima of disjoint groups of columns.
+
+    It cannot exceed the k-th largest of all, and finding it costs one pass over the scores.
+    """
+    kth: Floats = np.partition(maxima, -k, axis=1)[:, -k]
+    return kth

@@ -1,0 +1,237 @@
+"""Figures of a decoding: position × rank map, one position's neighbours, score distributions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+import plotly.graph_objects as go
+
+from probe.analysis.decoding import Decoding, ReferenceScores
+from probe.charts.labels import axis_title, score_text, token_label
+from probe.charts.palette import (
+    CHANCE,
+    CLEAR,
+    GREY_TO_BLUE,
+    ON_CELL,
+    PROMPT,
+    VOCABULARY,
+    new_figure,
+)
+
+_ROW_PX = 26
+_ROWS_WITH_TEXT = 48
+"""Most positions whose tokens are written into the map; longer prompts get thin rows."""
+_TEXT_COLUMNS = 40
+"""Characters that fit across the map on a telephone."""
+
+_ABSOLUTE = (
+    "Grey is the median best score of chance rows, blue that of real tokens: the same colours for "
+    "every prompt on this model."
+)
+_RELATIVE = "Grey is the farthest neighbour shown, blue the closest."
+_INDISTINCT = (
+    f"{_RELATIVE} No absolute scale is possible: real tokens of this vocabulary lie no closer to "
+    "each other than chance rows lie to them."
+)
+
+
+def position_rank_map(decoding: Decoding, *, found: Collection[tuple[int, int]] = ()) -> go.Figure:
+    """Every position's neighbours, one row per position, nearest at the left.
+
+    `colour_meaning` says what the colours show. Invisible squares over the cells make them
+    clickable, which heatmap cells are not; each carries its position as `customdata[0]`.
+
+    Args:
+        decoding: what to draw.
+        found: (position, rank) of cells to frame, such as those that hold a searched token.
+    """
+    columns = max(len(p.neighbours) for p in decoding.positions)
+    tall = len(decoding.positions) <= _ROWS_WITH_TEXT
+    figure = new_figure(height=110 + len(decoding.positions) * (_ROW_PX if tall else 10))
+    figure.add_trace(_heat(decoding, columns))
+    figure.add_trace(_squares(decoding, _TEXT_COLUMNS // columns if tall else 0))
+    if found:
+        figure.add_trace(_frames(found))
+    figure.update_layout(clickmode="event+select", hovermode="closest", hoverdistance=60)
+    figure.update_xaxes(
+        title="rank", side="top", tickformat="d", showgrid=False, zeroline=False,
+        range=[0.5, columns + 0.5], dtick=1, fixedrange=True,
+    )  # fmt: skip
+    figure.update_yaxes(
+        title="position", tickformat="d", showgrid=False, zeroline=False, fixedrange=True,
+        range=[len(decoding.positions) - 0.5, -0.5], dtick=1 if tall else 10,
+    )  # fmt: skip
+    return figure
+
+
+def colour_meaning(decoding: Decoding) -> str:
+    """What the colours of `position_rank_map` show, in a sentence or two."""
+    return _colour_range(decoding)[3]
+
+
+def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
+    """The scores of one position's neighbours, beside what chance rows and real tokens reach."""
+    neighbours = decoding.positions[position].neighbours
+    ranks = list(range(1, len(neighbours) + 1))
+    figure = new_figure(height=140 + 28 * len(ranks))
+    figure.add_bar(
+        x=[n.score for n in neighbours],
+        y=ranks,
+        orientation="h",
+        marker={"color": PROMPT, "line": {"width": 0}},
+        showlegend=False,
+        text=[score_text(n.score, decoding.metric) for n in neighbours],
+        textposition="auto",
+        customdata=[[token_label(n.token), n.id] for n in neighbours],
+        hovertemplate="%{customdata[0]}<br>id %{customdata[1]}<br>%{text}<extra></extra>",
+    )
+    # Two ids may share a text, so the axis counts ranks and tokens are only its labels.
+    figure.update_yaxes(
+        tickvals=ranks,
+        ticktext=[token_label(n.token, most=16) for n in neighbours],
+        range=[len(ranks) + 0.5, 0.5],
+        showgrid=False,
+    )
+    figure.update_xaxes(
+        title=axis_title(decoding.metric, higher_is_better=decoding.higher_is_better), nticks=6
+    )
+    if decoding.reference is not None:
+        _mark_medians(figure, decoding, len(ranks) + 0.5)
+    return figure
+
+
+def score_violins(decoding: Decoding) -> go.Figure:
+    """Best-neighbour scores of the prompt's rows, of real tokens and of chance rows.
+
+    Raises:
+        ValueError: the decoding was made without controls.
+    """
+    if decoding.reference is None:
+        raise ValueError("this decoding was made without controls: decode with controls=True")
+    figure = new_figure(height=380)
+    figure.update_layout(margin={"t": 24})
+    for name, scores, colour in _samples(decoding.reference):
+        is_prompt = colour == PROMPT
+        figure.add_violin(
+            y=scores,
+            x=[f"{name}<br>n = {len(scores):,}"] * len(scores),
+            line={"color": colour, "width": 1.5},
+            spanmode="hard",
+            meanline={"visible": False},
+            box={"visible": not is_prompt, "width": 0.12},
+            points="all" if is_prompt else False,
+            pointpos=0,
+            jitter=0.5,
+            marker={"size": 7, "opacity": 0.8},
+            customdata=list(range(len(scores))) if is_prompt else None,
+            hoveron="points" if is_prompt else "violins",
+            hovertemplate="position %{customdata}<br>%{y:.4g}<extra></extra>"
+            if is_prompt
+            else None,
+        )
+    title = axis_title(decoding.metric, higher_is_better=decoding.higher_is_better)
+    figure.update_yaxes(title=f"best {title}", zeroline=False)
+    figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def _heat(decoding: Decoding, columns: int) -> go.Heatmap:
+    scores = [
+        [n.score for n in p.neighbours] + [None] * (columns - len(p.neighbours))
+        for p in decoding.positions
+    ]
+    low, high, ticks, _ = _colour_range(decoding)
+    sign = 1 if decoding.higher_is_better else -1
+    return go.Heatmap(
+        z=[[None if score is None else sign * score for score in row] for row in scores],
+        x=list(range(1, columns + 1)),
+        y=[p.position for p in decoding.positions],
+        zmin=low,
+        zmax=high,
+        colorscale=GREY_TO_BLUE,
+        xgap=2,
+        ygap=2,
+        hoverinfo="skip",
+        colorbar={
+            "orientation": "h", "thickness": 10, "y": 0, "yanchor": "top", "len": 1, "ypad": 6,
+            "tickvals": [low, high], "ticktext": ticks, "ticklabelposition": "outside",
+            "ticklabeloverflow": "hide past div", "outlinewidth": 0,
+        },
+    )  # fmt: skip
+
+
+def _colour_range(decoding: Decoding) -> tuple[float, float, list[str], str]:
+    sign = 1 if decoding.higher_is_better else -1
+    reference = decoding.reference
+    if reference is not None:
+        chance, real = float(np.median(reference.chance)), float(np.median(reference.vocabulary))
+        if sign * chance < sign * real:
+            names = (("chance rows", chance), ("real tokens", real))
+            texts = [f"{name}: {score_text(value, decoding.metric)}" for name, value in names]
+            return sign * chance, sign * real, texts, _ABSOLUTE
+    scores = [sign * n.score for p in decoding.positions for n in p.neighbours]
+    low, high = min(scores), max(scores)
+    high = high if high > low else math.nextafter(low, math.inf)
+    ticks = [score_text(sign * value, decoding.metric) for value in (low, high)]
+    return low, high, ticks, _RELATIVE if reference is None else _INDISTINCT
+
+
+def _squares(decoding: Decoding, characters: int) -> go.Scatter:
+    cells = [(p, rank, n) for p in decoding.positions for rank, n in enumerate(p.neighbours, 1)]
+    return go.Scatter(
+        x=[rank for _, rank, _ in cells],
+        y=[p.position for p, _, _ in cells],
+        mode="markers+text" if characters >= 4 else "markers",
+        text=[token_label(n.token, most=max(characters, 4)) for _, _, n in cells],
+        textfont={"size": 12, "color": ON_CELL},
+        marker={"symbol": "square", "size": 22, "color": CLEAR},
+        selected={"marker": {"color": "rgba(213, 94, 0, 0.35)"}},
+        unselected={"marker": {"color": CLEAR}},
+        customdata=[
+            [p.position, rank, token_label(n.token), score_text(n.score, decoding.metric), n.id]
+            for p, rank, n in cells
+        ],
+        hovertemplate=(
+            "<b>%{customdata[2]}</b><br>position %{customdata[0]}, rank %{customdata[1]}"
+            "<br>score %{customdata[3]}<br>token id %{customdata[4]}<extra></extra>"
+        ),
+    )
+
+
+def _frames(found: Collection[tuple[int, int]]) -> go.Scatter:
+    return go.Scatter(
+        x=[rank for _, rank in found],
+        y=[position for position, _ in found],
+        mode="markers",
+        marker={"symbol": "square-open", "size": 22, "color": CHANCE, "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+
+
+def _samples(reference: ReferenceScores) -> list[tuple[str, list[float], str]]:
+    return [
+        ("this prompt", [float(s) for s in reference.prompt], PROMPT),
+        ("real tokens", [float(s) for s in reference.vocabulary], VOCABULARY),
+        ("chance rows", [float(s) for s in reference.chance], CHANCE),
+    ]
+
+
+def _mark_medians(figure: go.Figure, decoding: Decoding, bottom: float) -> None:
+    assert decoding.reference is not None
+    for name, scores, colour in _samples(decoding.reference)[1:]:
+        median = float(np.median(scores))
+        figure.add_scatter(
+            x=[median, median],
+            y=[0.5, bottom],
+            mode="lines",
+            line={"color": colour, "dash": "dot", "width": 2},
+            name=f"{name}, median {score_text(median, decoding.metric)}",
+            showlegend=True,
+            hoverinfo="name",
+        )
+    figure.update_layout(
+        showlegend=True,
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "itemclick": False},
+    )

@@ -1,0 +1,59 @@
+"""Tokens and numbers as people should read them: nothing hidden, nothing interpreted."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+
+from probe.analysis.neighbours import Metric
+
+METRIC_NAMES: dict[Metric, str] = {
+    "cosine": "cosine similarity",
+    "l2": "L2 distance",
+    "dot": "dot product",
+}
+
+_SHOWN_AS = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that leave no mark on the page or reorder what stands around them."""
+
+
+def visible(text: str) -> str:
+    r"""The text with every invisible or reordering character spelled out, as `\u202e`.
+
+    Tokens of a vocabulary come spelled out already; names and joined texts do not.
+    """
+    return "".join(_visible(character) for character in text)
+
+
+def token_label(token: str, *, most: int | None = None) -> str:
+    """The token as Plotly text: `<b>` and its kind are shown, not obeyed.
+
+    Args:
+        token: any text.
+        most: longest label in characters; a longer one ends in an ellipsis.
+    """
+    text = visible(token)
+    if most is not None and len(text) > most:
+        text = text[: most - 1] + "…"
+    return html.escape(text, quote=False)
+
+
+def score_text(score: float, metric: Metric) -> str:
+    """A score with the digits it deserves: three decimals for a cosine, else four digits."""
+    return f"{score:.3f}" if metric == "cosine" else f"{score:.4g}"
+
+
+def axis_title(metric: Metric, *, higher_is_better: bool) -> str:
+    """Name of a score axis, saying which way is closer."""
+    return f"{METRIC_NAMES[metric]} ({'higher' if higher_is_better else 'lower'} = closer)"
+
+
+def _visible(character: str) -> str:
+    if character in _SHOWN_AS:
+        return _SHOWN_AS[character]
+    if unicodedata.category(character) in _HIDDEN:
+        return (
+            f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+        )
+    return character

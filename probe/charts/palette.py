@@ -1,0 +1,40 @@
+"""Colours of the figures: Okabe and Ito's, told apart by every kind of colour vision.
+
+All four stand out on white and on near-black alike. Reference: Okabe & Ito (2008), "Color Universal
+Design".
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+PROMPT = "#0072B2"
+VOCABULARY = "#009E73"
+CHANCE = "#D55E00"
+NEUTRAL = "#808080"
+GRID = "rgba(128, 128, 128, 0.25)"
+CLEAR = "rgba(0, 0, 0, 0)"
+
+GREY_TO_BLUE = [[0.0, "#B9C3CC"], [1.0, "#3D9BD4"]]
+"""Cells of maps: they stand out on either page, and `ON_CELL` is readable on all of them."""
+ON_CELL = "#10151A"
+
+
+def new_figure(height: int) -> go.Figure:
+    """An empty figure with a clear background, tight margins and an explicit template.
+
+    Without a template of its own a figure would take whatever default other libraries have set.
+    """
+    figure = go.Figure()
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        margin={"l": 8, "r": 8, "t": 16, "b": 8},
+        showlegend=False,
+        dragmode=False,
+    )
+    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    return figure

@@ -1,0 +1,129 @@
+"""`probe app`: the dashboard, for this machine only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ADDRESS = "127.0.0.1"
+DEFAULT_PORT = 8501
+_PORTS_TRIED = 50
+_MAX_UPLOAD_MB = 200
+
+
+def dashboard(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", min=1, max=65535, help="Port. Default: the first free one from 8501."
+        ),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", help="Workspace folder. Default: PROBE_HOME, else your own."),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser window.")
+    ] = True,
+) -> None:
+    """Open the dashboard. It answers this machine only; Ctrl-C ends it."""
+    from importlib.util import find_spec
+
+    from probe.errors import MissingExtraError, ProbeError
+    from probe.verbs import shipped
+
+    if find_spec("streamlit") is None:
+        raise MissingExtraError("streamlit", "app")
+    folder = shipped("app")
+    if folder is None:
+        raise ProbeError("the dashboard's pages are gone: reinstall soft-prompt-probe")
+    port = _free_port() if port is None else _require_free(port)
+    environment = dict(os.environ)
+    if workspace is not None:
+        environment["PROBE_HOME"] = str(workspace.expanduser().absolute())
+    # From its own folder, no module or configuration lying where the user stands gets in.
+    sys.stderr.write(f"probe: the dashboard is at http://{ADDRESS}:{port} (Ctrl-C ends it)\n")
+    arguments = command(folder / "main.py", port, browser=browser)
+    raise typer.Exit(_wait_for(subprocess.Popen(arguments, env=environment, cwd=folder)))
+
+
+def command(script: Path, port: int, *, browser: bool) -> list[str]:
+    """The server's argument list.
+
+    Flags win over every configuration file, so whatever guards the user is said here.
+    """
+    options = {
+        "server.address": ADDRESS,
+        "server.port": port,
+        "server.headless": not browser,
+        "server.enableXsrfProtection": True,
+        "server.enableCORS": True,
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": _MAX_UPLOAD_MB,
+        "server.showEmailPrompt": False,
+        "browser.serverAddress": "localhost",
+        "browser.gatherUsageStats": False,
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "viewer",
+        "global.developmentMode": False,
+    }
+    flags = [f"--{name}={_flag(value)}" for name, value in options.items()]
+    hosts = [f"--server.allowedHosts={host}" for host in ("localhost", ADDRESS)]
+    return [sys.executable, "-m", "streamlit", "run", str(script.absolute()), *flags, *hosts]
+
+
+def _flag(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _free_port() -> int:
+    from probe.errors import ProbeError
+
+    for port in range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED):
+        if _is_free(port):
+            return port
+    raise ProbeError(
+        f"no free port from {DEFAULT_PORT} to {DEFAULT_PORT + _PORTS_TRIED - 1}: name one: --port"
+    )
+
+
+def _require_free(port: int) -> int:
+    from probe.errors import ProbeError
+
+    if not _is_free(port):
+        raise ProbeError(f"port {port} is taken or not yours: name another with --port")
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server itself will: a port that only waits for late packets is free.
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError:
+            return False
+    return True
+
+
+def _wait_for(server: subprocess.Popen[bytes]) -> int:
+    """Wait for the server; Ctrl-C and a polite kill end it and are a normal end."""
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    try:
+        code = server.wait()
+        return 0 if code == -signal.SIGTERM else code
+    except KeyboardInterrupt:  # the terminal has told the server too
+        try:
+            server.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        return 0

@@ -1,0 +1,101 @@
+"""A decoding as people read it: one row per position, the answer in words below."""
+
+from __future__ import annotations
+
+from probe.analysis.controls import (
+    CHANCE_BELOW,
+    NOT_BETTER_THAN_CHANCE,
+    OFF_THE_MANIFOLD,
+    PositionControls,
+)
+from probe.analysis.decoding import Decoding, Position
+from probe.cli.output import cell, console, table, visible
+
+_CONTROLS = ("real", "chance", "random", "norm", "agree")
+
+
+def print_decoding(decoding: Decoding) -> None:
+    """Print header, table, decoded text and what the controls say."""
+    out = console()
+    out.print(header(decoding), soft_wrap=True)
+    with_controls = decoding.reference is not None
+    columns = ("#", "nearest tokens", *((*_CONTROLS, "flags") if with_controls else ()))
+    grid = table(*columns, right=("#", *_CONTROLS))
+    for position in decoding.positions:
+        grid.add_row(*_row(position))
+    out.print(grid)
+    for line in summary(decoding):
+        out.print(line, soft_wrap=True)
+
+
+def header(decoding: Decoding) -> str:
+    """What was asked, so that the answer can be had again."""
+    direction = "higher" if decoding.higher_is_better else "lower"
+    parts = [
+        f"{decoding.prompt} on {decoding.model}",
+        f"{decoding.metric} ({direction} is closer)",
+        f"k {decoding.k}",
+    ]
+    if decoding.filters:
+        parts.append(f"filters {', '.join(decoding.filters)}")
+    if decoding.one_to_one:
+        parts.append("one to one")
+    if decoding.sample_size:
+        parts.append(f"controls of {decoding.sample_size} random rows each, seed {decoding.seed}")
+    return visible(" · ".join(parts))
+
+
+def summary(decoding: Decoding) -> list[str]:
+    """The decoded text and what it is worth."""
+    total = len(decoding.positions)
+    lines = [f"text: {visible(decoding.text)}"]
+    if decoding.never_left_start is None:
+        lines.append("where the positions started is not known")
+    else:
+        stayed, known = decoding.never_left_start
+        lines.append(f"{stayed} of {known} positions never left their start")
+    if decoding.reference is None:
+        return [*lines, "without controls nobody can say whether these tokens mean anything"]
+    chance = decoding.count(NOT_BETTER_THAN_CHANCE)
+    lines.append(f"{chance} of {total} positions are not better than chance")
+    if off := decoding.count(OFF_THE_MANIFOLD):
+        lines.append(f"{off} of {total} positions are off the manifold of real tokens")
+    return [*lines, "", *_how_to_read()]
+
+
+def _how_to_read() -> list[str]:
+    return [
+        "How to read this: percentiles say how many rows of a sample the position's best score "
+        "beats.",
+        "  real: tokens against their nearest other token; below 1, the position is off the "
+        "manifold.",
+        "  chance: rows drawn like the vocabulary at the position's norm; up to "
+        f"{CHANCE_BELOW:g}, the tokens say no more than chance.",
+        "  random: rows of random direction at that norm. norm: among the norms of real tokens.",
+        "  agree: overlap of the top k under cosine, l2 and dot, from 0 to 1.",
+    ]
+
+
+def _row(position: Position) -> list[object]:
+    from rich.text import Text
+
+    controls = position.controls
+    weak = controls is not None and NOT_BETTER_THAN_CHANCE in controls.flags
+    tokens = Text()
+    for rank, neighbour in enumerate(position.neighbours):
+        tokens.append("  " if rank else "")
+        tokens.append(visible(neighbour.token), style="dim" if weak else "bold")
+        tokens.append(f" {_score(neighbour.score)}", style="dim")
+    cells: list[object] = [cell(position.position), tokens]
+    return cells + (_control_cells(controls) if controls else [])
+
+
+def _control_cells(controls: PositionControls) -> list[object]:
+    percentiles = (controls.vocabulary, controls.chance, controls.isotropic)
+    shown = [*(f"{p:.1f}" for p in percentiles), f"{controls.norm_percentile:.0f}"]
+    flags = cell(", ".join(controls.flags), "yellow")
+    return [*map(cell, shown), cell(f"{controls.metric_agreement:.2f}"), flags]
+
+
+def _score(score: float) -> str:
+    return f"{score:.3f}" if abs(score) < 10 else f"{score:.4g}"

@@ -1,0 +1,172 @@
+"""`probe library`: the prompts that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from probe.cli.completion import complete_model, complete_workspace_prompt
+from probe.cli.options import Json, Prompts
+from probe.cli.output import cell, console, print_json, table
+
+if TYPE_CHECKING:
+    from probe.store import Card
+
+app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A workspace prompt: NAME (its newest version) or NAME@VERSION.",
+        autocompletion=complete_workspace_prompt,
+    ),
+]
+Tags = Annotated[list[str], typer.Argument(metavar="TAG...", help="One or more tags.")]
+
+
+@app.callback()
+def listing(
+    context: typer.Context,
+    json: Json = False,
+    tag: Annotated[
+        str | None, typer.Option("--tag", help="Only workspace prompts that carry this tag.")
+    ] = None,
+) -> None:
+    """List the workspace's prompts and the samples, or do what the subcommand says."""
+    if context.invoked_subcommand is None:
+        from probe import verbs
+
+        _print_rows(verbs.library(tag=tag), json=json)
+
+
+@app.command()
+def add(
+    prompts: Prompts,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="Tag what is added, repeatable.")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="A note to keep with it.")] = "",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Base model to record where a source does not say.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Keep every trained prompt of the sources. A name that exists gets its next version."""
+    from probe import verbs
+
+    _print_cards(verbs.add_to_library(prompts, tags=tags or (), note=note, model=model), json=json)
+
+
+@app.command()
+def tag(name: Name, tags: Tags, json: Json = False) -> None:
+    """Add tags to a prompt."""
+    from probe.store import Workspace
+
+    _print_cards([Workspace().tag(name, *tags)], json=json)
+
+
+@app.command()
+def untag(name: Name, tags: Tags, json: Json = False) -> None:
+    """Take tags off a prompt."""
+    from probe.store import Workspace
+
+    _print_cards([Workspace().untag(name, *tags)], json=json)
+
+
+@app.command()
+def note(
+    name: Name,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The note; empty removes it.")],
+    json: Json = False,
+) -> None:
+    """Set a prompt's note."""
+    from probe.store import Workspace
+
+    _print_cards([Workspace().annotate(name, text)], json=json)
+
+
+@app.command()
+def log(name: Name, json: Json = False) -> None:
+    """Show every version of a prompt: when it was added and where it came from."""
+    from probe.store import Workspace
+
+    cards = Workspace().history(name)
+    if json:
+        _print_cards(cards, json=True)
+        return
+    grid = table("version", "added", "format", "from", "sha256", "metrics", "note")
+    for card in cards:
+        metrics = ", ".join(f"{key} {value}" for key, value in card.metrics.items())
+        digest = (card.sha256 or "–")[:12]
+        cells = (card.id, card.created, card.format, card.origin, digest, metrics, card.note)
+        grid.add_row(*(cell("–" if text is None else text) for text in cells))
+    console().print(grid)
+
+
+@app.command()
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete one version of a prompt."""
+    from probe.store import Workspace
+
+    workspace = Workspace()
+    card = workspace.card(name)
+    if not yes:
+        typer.confirm(f"Delete {card.id} for good?", abort=True, err=True)
+    _print_cards([workspace.remove(name)], json=json)
+
+
+@app.command()
+def search(
+    words: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Words that must all occur.")
+    ],
+    json: Json = False,
+) -> None:
+    """List prompts whose name, task, base model, method, tags or note hold every word."""
+    from probe import verbs
+
+    _print_rows(verbs.library(" ".join(words)), json=json)
+
+
+def _print_cards(cards: Sequence[Card], *, json: bool) -> None:
+    from probe.verbs import library_row
+
+    _print_rows([library_row(card) for card in cards], json=json)
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        print_json({"prompts": list(rows)})
+        return
+    if not rows:
+        console().print("no prompts: `probe library add FILE` keeps one")
+        return
+    grid = table("prompt", "where", "task", "method", "shape", "base model", "accuracy", "tags")
+    for row in rows:
+        cells = (
+            row["id"],
+            row["where"],
+            row["task"] or "–",
+            row["method"].replace("_", " "),
+            " × ".join(map(str, row["shape"])),
+            row["base_model"] or "–",
+            row["metrics"].get("accuracy", "–"),
+            ", ".join(row["tags"]),
+        )
+        grid.add_row(*map(cell, cells))
+    console().print(grid)

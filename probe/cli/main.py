@@ -1,0 +1,114 @@
+"""`probe`: the commands together, and what a failure looks like."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from probe import __version__
+from probe.cli import (
+    convert,
+    dashboard,
+    decode,
+    doctor,
+    evaluate,
+    find,
+    generate,
+    inspection,
+    library,
+    predict,
+    runs,
+    train,
+)
+from probe.cli.output import complain, visible
+
+app = typer.Typer(
+    name="probe",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # tokens and paths in help and usage errors are text, never markup
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("inspect")(inspection.inspect_prompts)
+app.command("decode")(decode.decode)
+app.command("find")(find.find)
+app.command("convert")(convert.convert)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("generate")(generate.generate)
+app.add_typer(runs.app, name="runs")
+app.add_typer(library.app, name="library")
+app.command("doctor")(doctor.doctor)
+app.command("app")(dashboard.dashboard)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 failed (one line says why), 2 usage.
+
+    Args:
+        arguments: what follows `probe`; the process's own when None.
+    """
+    _prepare_streams()
+    try:
+        app(args=arguments)
+    except Exception as error:
+        if os.environ.get("PROBE_TRACEBACK"):
+            raise
+        complain(_one_line(error))
+        sys.exit(1)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"probe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001  its callback has done everything
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
+    """What does a trained soft prompt mean? Load, decode and analyse soft prompts."""
+
+
+def _one_line(error: Exception) -> str:
+    from probe.errors import ProbeError
+
+    if isinstance(error, ProbeError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    text = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {text} (PROBE_TRACEBACK=1 shows where)"
+
+
+class _Notes(logging.Handler):
+    """What the library has to say on the way, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"probe: {visible(record.getMessage())}\n")
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a token's letters
+    log = logging.getLogger("probe")
+    log.setLevel(logging.INFO)
+    log.handlers = [_Notes()]
+    log.propagate = False

@@ -1,0 +1,65 @@
+"""Printing: JSON for programs, tables for people, and nothing a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+_PIPE_WIDTH = 120
+
+
+def visible(text: str) -> str:
+    r"""Text with every control, reordering or unseen character escaped, as `\x1b` or `\u202e`."""
+    return "".join(_visible(character) for character in text)
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout, plain ASCII."""
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def complain(message: str) -> None:
+    """One line on stderr that says what failed."""
+    sys.stderr.write(f"probe: {visible(message)}\n")
+
+
+def console() -> Console:
+    """A console on stdout; colours only on a terminal, and never when NO_COLOR is set."""
+    from rich.console import Console
+
+    sized = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if sized else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Any:
+    """An empty table whose cells wrap and lose nothing; `right` names columns of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold", justify="right" if column in right else "left")
+    return grid
+
+
+def cell(text: object, style: str = "") -> RenderableType:
+    """Anything as literal text: `[red]` stays `[red]`, an escape sequence shows as one."""
+    from rich.text import Text
+
+    return Text(visible(str(text)), style=style)
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _UNSEEN:
+        return character
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

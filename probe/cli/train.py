@@ -1,0 +1,202 @@
+"""`probe train`: a run of its own process, watched from here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from probe.cli.completion import complete_model
+from probe.cli.output import print_json
+from probe.cli.train_options import with_training_options
+
+if TYPE_CHECKING:
+    from probe.jobs.rehearsal import Plan
+    from probe.store import RunFolder, Workspace
+
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Leave the run to itself at once; `probe runs` finds it.")
+]
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Runs that begin as typed."""
+    from probe.store import Workspace
+
+    return [run for run in Workspace().runs.ids() if run.startswith(incomplete)]
+
+
+def _complete_task(incomplete: str) -> list[str]:
+    from probe.datasets import task_names
+
+    return [name for name in task_names() if name.startswith(incomplete)]
+
+
+@with_training_options
+def train(
+    context: typer.Context,
+    config: dict[str, Any],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            help="The frozen model: builtin, minilm, a folder or a hub id.",
+            autocompletion=complete_model,
+        ),
+    ] = "builtin",
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="A task's name, its task.toml or the folder of one.",
+            autocompletion=_complete_task,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="A folder of data sets with one folder per task."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Of the prompt in the workspace. Default: task and method."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="As torch names it. Default: a GPU if there is one."),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(
+            "--dtype",
+            help="Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs "
+            "that have it, else float32.",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds", min=2, help="Train so many prompts at once, as a cross-validation."
+        ),
+    ] = None,
+    test_examples: Annotated[
+        int,
+        typer.Option(
+            "--test-examples",
+            min=0,
+            help="At most so many test examples score the finished prompt; 0 scores none.",
+        ),
+    ] = 2000,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with a run from its last checkpoint, as it was asked for.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Make two steps, print plan and time, and keep nothing."),
+    ] = False,
+    detach: Detach = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON lines, one per step, and nothing else.")
+    ] = False,
+) -> None:
+    """Train a soft prompt and keep it in the workspace. Ctrl-C saves; --resume goes on."""
+    from probe import verbs
+    from probe.store import Workspace
+
+    workspace = Workspace()
+    if resume is not None:
+        _require_alone(context)
+        go_on(workspace, resume, detach=detach, json=json)
+        return
+    if task is None:
+        raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
+    asked = verbs.run_config(
+        model,
+        task,
+        config,
+        data_dir=data_dir,
+        name=name,
+        device=device,
+        dtype=dtype,
+        folds=folds,
+        test_examples=test_examples,
+        command=_command(),
+        workspace=workspace,
+    )
+    if dry_run:
+        from probe.jobs.rehearsal import rehearse
+
+        _print_plan(rehearse(asked), json=json)
+        return
+    from probe import jobs
+
+    _attend(workspace, jobs.start(workspace, asked), detach=detach, json=json)
+
+
+def go_on(workspace: Workspace, reference: str, *, detach: bool, json: bool) -> None:
+    """Resume a run and watch it."""
+    from probe import jobs
+
+    _attend(workspace, jobs.resume(workspace, reference), detach=detach, json=json)
+
+
+def _attend(workspace: Workspace, run: RunFolder, *, detach: bool, json: bool) -> None:
+    if detach:
+        from probe import jobs
+        from probe.cli.runs import print_runs
+
+        print_runs([jobs.view(workspace, run)], json=json)
+        return
+    from probe.cli.watching import watch
+
+    raise typer.Exit(watch(workspace, run, json=json))
+
+
+def _require_alone(context: typer.Context) -> None:
+    """A run is resumed as it was asked for, so nothing else can be asked now."""
+    with_resume = ("resume", "json", "detach")
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE" and option.name not in with_resume:
+            raise typer.BadParameter(
+                "a run goes on unchanged, leave this out with --resume.",
+                param_hint=f"'{option.opts[0]}'",
+            )
+
+
+def _command() -> list[str]:
+    """The command line as typed, with the program's plain name."""
+    return ["probe", *sys.argv[1:]]
+
+
+def _print_plan(plan: Plan, *, json: bool) -> None:
+    if json:
+        print_json(plan.to_json())
+        return
+    from probe.cli.runs import print_facts
+    from probe.cli.watching import duration
+
+    examples = f"{plan.train_examples:,} to train, {plan.validation_examples:,} to validate"
+    each = f"{plan.trained_parameters:,} trained numbers"
+    rows = {
+        "model": f"{plan.model} ({plan.family}, {plan.parameters:,} parameters, frozen)",
+        "on": f"{plan.device}, {plan.dtype}",
+        "task": f"{plan.task} ({plan.kind}): {plan.template}",
+        "labels": ", ".join(plan.label_words) or "–",
+        "examples": f"{examples}, {plan.test_examples:,} to test",
+        "prompt": f"{plan.method}, {plan.length} virtual tokens, {each}",
+        "prompts": f"{plan.prompts} at once",
+        "start": plan.init,
+        "steps": f"{plan.steps:,} of {plan.batch_size} examples ({plan.epochs:.1f} epochs)",
+        "rate": f"{plan.learning_rate:g}",
+        "a step": f"{plan.step_s * 1000:,.0f} ms ({plan.tokens_per_s:,.0f} tokens/s)",
+        "all steps": f"about {duration(plan.estimate_s)}, without validations and scores",
+    }
+    print_facts(rows)

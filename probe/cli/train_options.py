@@ -1,0 +1,76 @@
+"""One option per field of `TrainConfig`, with the field's own words as its help."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from probe.train import TrainConfig
+
+_SHORT = {"learning_rate": "lr"}
+
+
+def field_help() -> dict[str, str]:
+    """The docstring under each field, on one line."""
+    module = ast.parse(Path(inspect.getfile(TrainConfig)).read_text(encoding="utf-8"))
+    classes = (node for node in module.body if isinstance(node, ast.ClassDef))
+    body = next(node.body for node in classes if node.name == TrainConfig.__name__)
+    found = {}
+    for field, words in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            found[field.target.id] = " ".join(str(ast.literal_eval(words.value)).split())
+    return found
+
+
+def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of `TrainConfig` as options in place of `config`.
+
+    Args:
+        command: takes the fields' values as the dictionary `config`.
+    """
+    options = _options()
+    own = inspect.signature(command, eval_str=True).parameters
+
+    def run(**given: Any) -> None:
+        config = {name: given.pop(name) for name in options}
+        command(**given, config=config)
+
+    kept = [parameter for name, parameter in own.items() if name != "config"]
+    run.__signature__ = inspect.Signature([*kept, *options.values()])  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in [*kept, *options.values()]}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def _options() -> dict[str, inspect.Parameter]:
+    kinds, words = get_type_hints(TrainConfig), field_help()
+    return {
+        field.name: inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[kinds[field.name], _option(field, kinds, words[field.name])],
+        )
+        for field in dataclasses.fields(TrainConfig)
+    }
+
+
+def _option(field: dataclasses.Field[Any], kinds: dict[str, Any], words: str) -> Any:
+    flag = f"--{_SHORT.get(field.name, field.name).replace('_', '-')}"
+    if kinds[field.name] is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    if field.default is not None and types.NoneType in get_args(kinds[field.name]):
+        return typer.Option(flag, help=words, parser=_number_or_none, metavar="FLOAT|none")
+    return typer.Option(flag, help=words)
+
+
+def _number_or_none(text: str | float) -> float | None:
+    return None if text in ("none", "None") else float(text)

@@ -1,0 +1,216 @@
+"""A run seen from a terminal, a pipe or a program; Ctrl-C lets it save and end."""
+
+from __future__ import annotations
+
+import json as json_module
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from probe.cli.output import cell, complain, console, visible
+from probe.errors import TrainingError
+from probe.jobs import News, RunView, cancel, follow, view
+
+if TYPE_CHECKING:
+    from probe.store import RunFolder, Workspace
+
+Show = Callable[[News], None]
+_LINES = 10
+"""Lines that a run without validations prints into a pipe."""
+
+
+def watch(workspace: Workspace, run: RunFolder, *, json: bool) -> int:
+    """Show a run until nobody works at it any more; the exit status."""
+    showing: AbstractContextManager[Show]
+    if json:
+        showing = nullcontext(_print_records)
+    elif sys.stderr.isatty():
+        showing = _live(run)
+    else:
+        showing = nullcontext(_Lines(run.config.steps).show)
+    if ahead := view(workspace, run).waits_for:
+        sys.stderr.write(f"probe: queued behind {', '.join(ahead)}\n")
+    with _interrupts(workspace, run), showing as show:
+        for news in follow(run):
+            show(news)
+    return _print_end(view(workspace, run), json=json)
+
+
+def duration(seconds: float) -> str:
+    """Words for a time span."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def score(validation: dict[str, Any] | None) -> str:
+    """A validation in words."""
+    if validation is None or validation["value"] is None:
+        return "–"
+    return f"{validation['metric'].replace('_', ' ')} {validation['value']:.3f}"
+
+
+@contextmanager
+def _interrupts(workspace: Workspace, run: RunFolder) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM lets the run save and end, the second one kills it."""
+    asked = 0
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal asked
+        asked += 1
+        patience_s = 30.0 if asked == 1 else 0.0
+        note = "saving (again to kill it)" if asked == 1 else "killing"
+        # A terminal has just printed ^C on the line.
+        sys.stderr.write(("\n" if sys.stderr.isatty() else "") + f"probe: {note} …\n")
+        arguments = {"save_s": patience_s, "end_s": patience_s / 3}
+        threading.Thread(
+            target=_cancelled, args=(workspace, run), kwargs=arguments, daemon=True
+        ).start()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _cancelled(workspace: Workspace, run: RunFolder, *, save_s: float, end_s: float) -> None:
+    with suppress(TrainingError):  # it has just ended by itself
+        cancel(workspace, run.id, save_s=save_s, end_s=end_s)
+
+
+def _print_records(news: News) -> None:
+    for record in news.records:
+        _print_line(record)
+
+
+def _print_line(document: dict[str, Any]) -> None:
+    sys.stdout.write(json_module.dumps(document, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+class _Lines:
+    """A line on stderr per validation, and now and then one between."""
+
+    def __init__(self, steps: int) -> None:
+        self._every = max(1, steps // _LINES)
+        self._activity = ""
+
+    def show(self, news: News) -> None:
+        if news.status.activity not in ("", self._activity):
+            self._activity = news.status.activity
+            sys.stderr.write(f"probe: {self._activity} …\n")
+        for record in news.records:
+            if record["warning"]:
+                sys.stderr.write(f"probe: {visible(record['warning'])}\n")
+            if record["validation"] or record["step"] % self._every == 0:
+                sys.stderr.write(f"{_words(record)}\n")
+
+
+def _words(record: dict[str, Any]) -> str:
+    parts = [f"step {record['step']}"]
+    if record["fold"] is not None:
+        parts.append(f"fold {record['fold']}")
+    if record["loss_nats"] is not None:
+        parts.append(f"loss {record['loss_nats']:.4f} nats")
+    if record["validation"]:
+        parts.append(score(record["validation"]))
+    if record["tokens_per_s"] is not None:
+        parts.append(f"{record['tokens_per_s']:,.0f} tokens/s")
+    if record["eta_s"] is not None:
+        parts.append(f"{duration(record['eta_s'])} left")
+    return " · ".join(parts)
+
+
+@contextmanager
+def _live(run: RunFolder) -> Iterator[Show]:
+    """A line on a terminal that is drawn anew with every look."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+        console=Console(stderr=True, highlight=False, markup=False, emoji=False),
+        transient=True,
+    ) as progress:
+        bar = progress.add_task("waiting", total=run.config.steps, words="")
+
+        def show(news: News) -> None:
+            for record in news.records:
+                if record["warning"]:
+                    progress.console.print(f"probe: {visible(record['warning'])}")
+            progress.update(
+                bar,
+                description=news.status.activity or "waiting",
+                completed=news.status.step,
+                words=_now(news),
+            )
+
+        yield show
+
+
+def _now(news: News) -> str:
+    status = news.status
+    latest = news.records[-1] if news.records else None
+    eta_s = latest["eta_s"] if latest else status.eta_s
+    parts = [f"loss {status.loss_nats:.4f}" if status.loss_nats is not None else ""]
+    parts.append(score(status.validation) if status.validation else "")
+    parts.append(f"{status.tokens_per_s:,.0f} tokens/s" if status.tokens_per_s else "")
+    parts.append(f"{duration(eta_s)} left" if eta_s is not None else "")
+    return " · ".join(part for part in parts if part)
+
+
+def _print_end(run: RunView, *, json: bool) -> int:
+    """What came of it, or how to go on; the exit status."""
+    if json:
+        first = run.prompts[0] if run.prompts else None
+        _print_line(
+            {
+                "prompt": first,
+                "prompts": list(run.prompts),
+                "run": run.run,
+                "state": run.state,
+                "metrics": run.metrics,
+            }
+        )
+    if run.state != "finished":
+        complain(_failure(run))
+        return 1
+    if run.message:
+        sys.stderr.write(f"probe: {visible(run.message)}\n")
+    if not json:
+        _print_made(run)
+    return 0
+
+
+def _failure(run: RunView) -> str:
+    again = f"`probe train --resume {run.run}`"
+    if run.state == "cancelled":
+        return f"{run.message}: go on with {again}"
+    if run.state == "interrupted":
+        return f"the worker died at step {run.step} of {run.steps}: go on with {again}"
+    return f"{run.message} (run {run.run})"
+
+
+def _print_made(run: RunView) -> None:
+    out = console()
+    for prompt in run.prompts:
+        out.print(cell(f"made {prompt}"))
+    if metric := run.metrics.get("metric"):
+        own, alone = run.metrics[metric], run.metrics[f"zero_shot_{metric}"]
+        words = f"{run.metrics['split']} {metric.replace('_', ' ')}"
+        out.print(cell(f"{words} {own:.3f}, the model alone {alone:.3f}"))
+    # Keys and values have no nearest tokens to decode.
+    reader = "inspect" if run.method == "prefix_tuning" else "decode"
+    out.print(cell(f"run {run.run}: `probe {reader} {run.prompts[0]}` reads it"))

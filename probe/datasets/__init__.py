@@ -1,0 +1,17 @@
+"""Data files, hub data sets and built-in tasks → `Task` and its examples."""
+
+from __future__ import annotations
+
+from probe.datasets.examples import Columns, read_examples, read_texts
+from probe.datasets.loading import load_task, load_wording, task_names
+from probe.datasets.splits import split_validation
+
+__all__ = [
+    "Columns",
+    "load_task",
+    "load_wording",
+    "read_examples",
+    "read_texts",
+    "split_validation",
+    "task_names",
+]

@@ -1,0 +1,120 @@
+"""Rows → examples, checked one by one; and the texts alone, for predictions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.datasets.rows import DataRow, read_rows, read_text, shown
+from probe.errors import DataError
+from probe.task import Example, TaskKind
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns that hold an example's parts."""
+
+    text: str = "text"
+    label: str = "label"
+    target: str = "target"
+
+
+def read_examples(
+    path: str | Path,
+    *,
+    kind: TaskKind = "classification",
+    labels: Sequence[str],
+    columns: Columns | None = None,
+) -> list[Example]:
+    """The examples of a JSONL, CSV, TSV or Parquet file.
+
+    Args:
+        path: the file.
+        kind: a classification row has a text and a label, a generation row a text and a target.
+        labels: the labels' names, in label order; a row may give its label's name or its number.
+        columns: names of the columns, `text`, `label` and `target` if not given.
+
+    Raises:
+        DataError: the file cannot be read, holds no rows, or a row is not as expected; the message
+            names the line.
+    """
+    examples = to_examples(read_rows(Path(path)), kind, labels, columns or Columns())
+    if not examples:
+        raise DataError(f"{path}: expected examples, found no rows")
+    return examples
+
+
+def to_examples(
+    rows: Iterable[DataRow], kind: TaskKind, labels: Sequence[str], columns: Columns
+) -> list[Example]:
+    """Check rows and turn them into examples.
+
+    Raises:
+        DataError: a row lacks a text, a label or a target, or has one that is not as expected.
+    """
+    numbers = {name: number for number, name in enumerate(labels)}
+    examples = []
+    for row in rows:
+        text = _text(row, columns.text)
+        if kind == "generation":
+            examples.append(Example(text, target=_text(row, columns.target)))
+        else:
+            examples.append(Example(text, label=_label(row, columns.label, numbers)))
+    return examples
+
+
+def read_texts(path: str | Path, *, column: str = "text") -> list[str]:
+    """The texts of a file to predict for: one per line of a `.txt`, or a column of a data file.
+
+    Blank lines of a `.txt` are passed over.
+
+    Raises:
+        DataError: the file cannot be read, holds no texts, or a row has none.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".txt":
+        lines = read_text(path).split("\n")
+        texts = [line.rstrip("\r") for line in lines if line.strip()]
+    else:
+        texts = [_text(row, column) for row in read_rows(path)]
+    if not texts:
+        raise DataError(f"{path}: expected texts, found none")
+    return texts
+
+
+def _cell(row: DataRow, column: str) -> object:
+    if column not in row.values:
+        raise DataError(
+            f"{row.where}: expected a column named {column!r}, "
+            f"found {', '.join(map(repr, row.values)) or 'none'}"
+        )
+    return row.values[column]
+
+
+def _text(row: DataRow, column: str) -> str:
+    value = _cell(row, column)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(
+            f"{row.where}: expected {column!r} to be a text that is not empty, found {shown(value)}"
+        )
+    return value
+
+
+def _label(row: DataRow, column: str, numbers: dict[str, int]) -> int:
+    value = _cell(row, column)
+    if isinstance(value, str):
+        name = value.strip()
+        # A name wins over a number: labels may themselves be called "1" to "5".
+        number = numbers.get(name, int(name) if re.fullmatch("[0-9]{1,9}", name) else -1)
+    elif isinstance(value, float) and value.is_integer():  # an integer column that had gaps
+        number = int(value)
+    else:
+        number = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    if not 0 <= number < len(numbers):
+        raise DataError(
+            f"{row.where}: expected {column!r} to be 0 to {len(numbers) - 1} or one of "
+            f"{', '.join(numbers)}, found {shown(value)}"
+        )
+    return number

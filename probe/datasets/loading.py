@@ -1,0 +1,136 @@
+"""From a task's name or file to the task with its examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from probe.datasets.definition import TASK_FILE, Definition, read_definition
+from probe.datasets.examples import Columns, to_examples
+from probe.datasets.hub import SPLITS, load_hub
+from probe.datasets.paper import PAPER_TASKS
+from probe.datasets.rows import DataRow, read_rows
+from probe.datasets.splits import split_validation
+from probe.errors import DataError
+from probe.task import Example, Task, TaskMetric
+
+_PACKAGE = Path(__file__).parents[1]
+_STEMS = {"train": ("train",), "validation": ("validation", "dev"), "test": ("test",)}
+_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
+
+Rows = Mapping[str, Iterable[DataRow]]
+
+
+def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
+    """A task with its training, validation and test examples.
+
+    Where a task has no validation examples, a tenth of the training ones becomes them, always the
+    same ones (`split_validation`). A task without test examples has none.
+
+    Args:
+        task: a task file (`task.toml`), the folder of one, or a name: one of the paper's tasks
+            (`sst2`, `sst5`, `agnews`, `subj`, `trec`) or of those that come with `probe`.
+        data_dir: a folder of data sets; the rows are read from its folder of the task's name, from
+            `train`, `validation` or `dev`, and `test`, as `.jsonl`, `.csv`, `.tsv` or `.parquet`.
+            Without it rows come from the hub if the task names a data set there (the paper's
+            tasks do), else from beside the task file.
+
+    Raises:
+        DataError: there is no such task, or its rows cannot be read.
+        MissingExtraError: the rows need a library that is not installed.
+    """
+    definition, folder = _find(task)
+    if data_dir is not None:
+        folder = Path(data_dir) / definition.name
+    if folder is not None:
+        return _assemble(definition, _files(definition, folder), definition.columns)
+    assert definition.hub is not None
+    return _assemble(definition, load_hub(definition.hub), definition.hub.columns)
+
+
+def load_wording(task: str | Path) -> Task:
+    """A task without its examples: its template, label words and metric; no rows are read.
+
+    Raises:
+        DataError: there is no such task.
+    """
+    definition, _ = _find(task)
+    return _assemble(definition, {}, definition.columns)
+
+
+def task_names() -> tuple[str, ...]:
+    """The tasks that are known by name: the paper's, then those that come with `probe`."""
+    return (*PAPER_TASKS, *_shipped())
+
+
+def _find(task: str | Path) -> tuple[Definition, Path | None]:
+    """The definition, and the folder of its files unless its rows lie on the hub."""
+    shipped = _shipped()
+    if task in PAPER_TASKS:
+        return PAPER_TASKS[str(task)], None
+    path = shipped[str(task)] if task in shipped else Path(task)
+    file = path / TASK_FILE if path.is_dir() else path
+    if file.suffix != ".toml" or not file.is_file():
+        raise DataError(
+            f"task {task}: expected one of {', '.join(task_names())}, a folder with a {TASK_FILE}, "
+            "or a task file"
+        )
+    definition = read_definition(file)
+    return definition, file.parent if definition.hub is None else None
+
+
+def _shipped() -> dict[str, Path]:
+    # Inside the package of a wheel, or beside it in a checkout.
+    for root in (_PACKAGE, _PACKAGE.parent):
+        files = sorted((root / "sample_prompts" / "tasks").glob(f"*/{TASK_FILE}"))
+        if files:
+            return {file.parent.name: file.parent for file in files}
+    return {}
+
+
+def _files(definition: Definition, folder: Path) -> Rows:
+    """The rows of every split that has a file."""
+    rows = {}
+    for split in SPLITS:
+        if split in definition.files:
+            rows[split] = read_rows(folder / definition.files[split])
+            continue
+        names = [stem + suffix for stem in _STEMS[split] for suffix in _SUFFIXES]
+        found = [name for name in names if (folder / name).is_file()]
+        if len(found) > 1:
+            raise DataError(
+                f"{folder}: expected one file of {split} examples, found {', '.join(found)}"
+            )
+        if found:
+            rows[split] = read_rows(folder / found[0])
+    if not rows:
+        raise DataError(
+            f"task {definition.name}: expected train.jsonl, test.jsonl or the like in {folder}, "
+            f"found {'neither' if folder.is_dir() else 'no such folder'}"
+        )
+    return rows
+
+
+def _assemble(definition: Definition, rows: Rows, columns: Columns) -> Task:
+    examples: dict[str, list[Example]] = {}
+    for split in rows:
+        examples[split] = to_examples(rows[split], definition.kind, definition.labels, columns)
+        if not examples[split]:
+            raise DataError(f"task {definition.name}: expected {split} examples, found no rows")
+    if "validation" not in examples:
+        train, validation = split_validation(examples.get("train", []))
+        examples |= {"train": train, "validation": validation}
+    default: TaskMetric = "accuracy" if definition.kind == "classification" else "exact_match"
+    try:
+        return Task(
+            definition.name,
+            definition.kind,
+            template=definition.template,
+            label_words=definition.label_words,
+            metric=definition.metric or default,
+            source=definition.source,
+            licence=definition.licence,
+            **examples,
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error

@@ -1,0 +1,43 @@
+"""A validation split that never changes: which texts it takes depends on the texts alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from probe.task import Example
+
+SHARE = 0.1
+"""Of the training examples, when a task has no validation examples of its own."""
+
+
+def split_validation(
+    examples: Sequence[Example], *, share: float = SHARE, seed: int = 0
+) -> tuple[list[Example], list[Example]]:
+    """Split examples into training and validation ones, in their order.
+
+    Texts are ranked by a hash, label by label, and the first `share` of each label's different
+    texts goes to validation. So the split is the same for any order of the rows, hardly changes
+    when rows are added, keeps the labels' shares, and never has one text on both sides.
+
+    Returns:
+        Training and validation examples; validation is empty where every label has one text only.
+    """
+    by_label: dict[int | None, dict[str, None]] = {}
+    seen: set[str] = set()
+    for example in examples:
+        if example.text not in seen:  # a text with two labels counts with its first
+            seen.add(example.text)
+            by_label.setdefault(example.label, {})[example.text] = None
+    taken: set[str] = set()
+    for texts in by_label.values():
+        count = min(max(1, round(share * len(texts))), len(texts) - 1)
+        taken.update(sorted(texts, key=lambda text: _rank(text, seed))[:count])
+    return (
+        [example for example in examples if example.text not in taken],
+        [example for example in examples if example.text in taken],
+    )
+
+
+def _rank(text: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {text}".encode("utf-8", "surrogatepass")).digest()

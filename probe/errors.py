@@ -1,0 +1,41 @@
+"""Errors of `probe`: each is one clear line saying what was expected, found, and what to do."""
+
+
+class ProbeError(Exception):
+    """Base of every error a user is meant to read. The message is always a single line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class PromptFormatError(ProbeError):
+    """A prompt file cannot be read: unknown layout, damaged, oversized or unsafe."""
+
+
+class NotDecodableError(ProbeError):
+    """The prompt does not live in the vocabulary's embedding space, or its width differs."""
+
+
+class ModelNotFoundError(ProbeError):
+    """A base model, its embedding table or its tokenizer is not where it was looked for."""
+
+
+class WorkspaceError(ProbeError):
+    """The workspace holds no such prompt or run, or cannot be written."""
+
+
+class DataError(ProbeError):
+    """A task or a data file cannot be read; the message names the line and what was expected."""
+
+
+class TrainingError(ProbeError):
+    """A training run cannot start, go on or be resumed as it was asked to."""
+
+
+class MissingExtraError(ProbeError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(
+            f"{library} is not installed: run `pip install 'soft-prompt-probe[{extra}]'`"
+        )

@@ -1,0 +1,50 @@
+"""Scores of prompts beside what they must be compared with, and predictions.
+
+    mine = Way("mine", task, prompt)
+    ways = [mine, zero_shot(mine), hard_prompt(mine, "Is it good?")]
+    ways += discretised(model, mine, vocabulary)
+    answers = answer(model, ways, task.test)            # all in the same batches
+    evaluations, faith = compare(answers, task.test, model=model.name, metric=task.metric)
+
+`ensemble(answers)` makes one of several, `fine_tuned(model, task)` a reference model,
+`label_scores` and `generate` ask about texts that have no labels. Loss is in nats per label token;
+labels are chosen by the summed log-likelihood of their words. Intervals hold 95 % of 2,000 paired
+bootstrap resamples of the examples: they say what other examples would have changed, not what
+another training seed would.
+"""
+
+from probe.evaluate.answering import Answers, answer, generate, label_scores, probabilities
+from probe.evaluate.comparison import METRICS, Comparison, Evaluation, compare
+from probe.evaluate.faithfulness import Faithfulness, Share, faithfulness
+from probe.evaluate.fine_tuning import FineTuning, fine_tuned
+from probe.evaluate.measuring import measured
+from probe.evaluate.resampling import Bootstrap, Measure, Sampled
+from probe.evaluate.voting import ensemble
+from probe.evaluate.ways import Kind, Way, discretised, hard_prompt, zero_shot
+
+__all__ = [
+    "METRICS",
+    "Answers",
+    "Bootstrap",
+    "Comparison",
+    "Evaluation",
+    "Faithfulness",
+    "FineTuning",
+    "Kind",
+    "Measure",
+    "Sampled",
+    "Share",
+    "Way",
+    "answer",
+    "compare",
+    "discretised",
+    "ensemble",
+    "faithfulness",
+    "fine_tuned",
+    "generate",
+    "hard_prompt",
+    "label_scores",
+    "measured",
+    "probabilities",
+    "zero_shot",
+]

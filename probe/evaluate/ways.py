@@ -1,0 +1,130 @@
+"""Ways of putting a task to a frozen model: with a prompt, without one, with words instead."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from probe.analysis.discretise import discretise, random_tokens, shuffled
+from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.errors import NotDecodableError
+from probe.models import FrozenModel, Objective
+from probe.prompt import KVPrefix, PromptPair, SoftPrompt
+from probe.protocols import ModelPrompt
+from probe.task import TEXT_SLOT, Task
+from probe.vocabulary import Vocabulary
+
+Kind = Literal[
+    "prompt",
+    "zero_shot",
+    "hard_prompt",
+    "discretised",
+    "shuffled",
+    "random_tokens",
+    "ensemble",
+    "fine_tuned",
+]
+
+_PROMPT_SLOT = re.compile(r"\{prompt:\d+\}")
+
+Wording = tuple[str, tuple[str, ...], Objective]
+"""Template, label words and objective."""
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One way of putting a task to a model."""
+
+    name: str
+    task: Task
+    """Its template and label words are what the model reads."""
+    prompt: ModelPrompt = None
+    kind: Kind = "prompt"
+    objective: Objective = "full"
+    """`paper` scores the label with what follows it, the prompt in place of BOS."""
+    instead_of: Wording | None = None
+    """The wording of the way that a baseline stands beside, where its own template differs."""
+
+    @property
+    def wording(self) -> Wording:
+        """What ways are grouped by: they compare fairly where it is the same."""
+        return self.instead_of or (self.task.template, self.task.label_words, self.objective)
+
+    @property
+    def length(self) -> int:
+        """Positions the prompt takes; 0 without one."""
+        if isinstance(self.prompt, PromptPair):
+            return max(len(self.prompt.encoder), len(self.prompt.decoder))
+        return 0 if self.prompt is None else len(self.prompt)
+
+
+def zero_shot(way: Way) -> Way:
+    """The model alone, in the words of another way."""
+    return _without_prompt(way, way.task.template, name="zero-shot", kind="zero_shot")
+
+
+def hard_prompt(way: Way, text: str) -> Way:
+    """Hand-written words in place of a prompt.
+
+    Args:
+        way: its template follows the words.
+        text: the words; a text with `{text}` in it is the whole template.
+    """
+    gap = "" if text[-1:].isspace() else " "
+    template = text if TEXT_SLOT in text else f"{text}{gap}{way.task.template}"
+    return _without_prompt(way, template, name=f"hard prompt {text!r}", kind="hard_prompt")
+
+
+def _without_prompt(way: Way, template: str, *, name: str, kind: Kind) -> Way:
+    # An empty slot would still cut the text in two for the tokenizer.
+    task = dataclasses.replace(way.task, template=_PROMPT_SLOT.sub("", template))
+    return Way(name, task, None, kind, way.objective, instead_of=way.wording)
+
+
+def discretised(
+    model: FrozenModel,
+    way: Way,
+    vocabulary: Vocabulary,
+    *,
+    metric: Metric = DEFAULT_METRIC,
+    draws: int = 3,
+    seed: int = 0,
+) -> list[Way]:
+    """A prompt as its nearest tokens, then these in other orders, then as many random tokens.
+
+    Args:
+        model: feeds the tokens as it would feed text.
+        way: with the soft prompt.
+        vocabulary: of the model.
+        metric: what near means.
+        draws: of each control.
+        seed: of the controls.
+
+    Raises:
+        NotDecodableError: the prompt lives in key/value space or has another width.
+    """
+    prompt = way.prompt
+    if not isinstance(prompt, SoftPrompt | KVPrefix):
+        raise NotDecodableError(f"{way.name} is no single prompt: discretise its halves one by one")
+    rng = np.random.default_rng(seed)
+    made: list[tuple[Kind, SoftPrompt]] = [
+        ("discretised", discretise(prompt, vocabulary, metric=metric))
+    ]
+    made += [
+        ("shuffled", shuffled(prompt, vocabulary, rng=rng, metric=metric)) for _ in range(draws)
+    ]
+    made += [("random_tokens", random_tokens(prompt, vocabulary, rng=rng)) for _ in range(draws)]
+    return [
+        dataclasses.replace(way, prompt=_as_fed(model, tokens), kind=kind) for kind, tokens in made
+    ]
+
+
+def _as_fed(model: FrozenModel, prompt: SoftPrompt) -> SoftPrompt:
+    """The same tokens as the model's embedding makes them: some models scale their table's rows."""
+    ids = torch.tensor(prompt.config["token_ids"])
+    return dataclasses.replace(prompt, embeddings=model.embed_ids(ids).cpu().numpy())

@@ -1,0 +1,107 @@
+"""AdapterHub adapters that are prompts: prompt tuning, and prefix tuning (ejected or not).
+
+Keys are those of `prompt_tunings.<name>.prompt_embedding.weight` and
+`prefix_tunings.<name>.<place>.{wte,control_trans}` (adapters/methods/prompt_tuning.py and
+prefix_tuning.py). The configuration file shares PEFT's name but not its fields. It does not tell
+the number of heads, so a prefix is given with its heads joined: [L, 1, P, H].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from probe.errors import PromptFormatError
+from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joined, text
+from probe.formats.content import Content, document_beside
+from probe.formats.keys import below
+from probe.formats.openprompt import JOINED_HEADS
+from probe.formats.reparametrise import Activation, mlp
+from probe.prompt import AnyPrompt, KVPrefix, Submodule
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHT_FILES = ("adapter.safetensors", "pytorch_adapter.bin")
+
+_PROMPT = re.compile(r"(?:^|\.)prompt_tunings\.(?P<name>.+)\.prompt_embedding\.weight$")
+_PREFIX = re.compile(
+    r"(?:^|\.)prefix_tunings\.(?P<name>.+)\.(?P<place>[^.]+_prefix)\."
+    r"(?P<leaf>wte\.weight|control_trans(?:\.\d+\.(?:weight|bias))?)$"
+)
+_ACTIVATIONS: dict[str, Activation] = {"tanh": "tanh", "relu": "relu"}
+
+
+def read(content: Content) -> list[AnyPrompt] | None:
+    """Prompts of an adapter, None for any other file.
+
+    Raises:
+        PromptFormatError: the adapter is of another kind, or its prefix does not fit together.
+    """
+    is_prompt = any(_PROMPT.search(key) or _PREFIX.search(key) for key in content.tensors)
+    if not is_prompt and content.path.name not in WEIGHT_FILES:
+        return None
+    document = _document(content)
+    card = Card(
+        name=text(document, "name") or content.name,
+        reader="adapterhub",
+        base_model=text(document, "model_name"),
+        config=document,
+    )
+    prompts: list[AnyPrompt] = []
+    for key, rows in content.tensors.items():
+        if match := _PROMPT.search(key):
+            tuned = replace(card, name=match["name"], method="prompt_tuning")
+            prompts.append(soft_prompt(content, rows, tuned))
+    prompts += _prefixes(content, card)
+    if not prompts and document:
+        kind = text(_architecture(document), "architecture") or "bottleneck"
+        raise PromptFormatError(f"{content.path}: this is a {kind} adapter, not a soft prompt")
+    return prompts or None
+
+
+def _prefixes(content: Content, card: Card) -> list[KVPrefix]:
+    groups: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
+    for key, array in content.tensors.items():
+        if match := _PREFIX.search(key):
+            groups.setdefault((match["name"], match["place"]), {})[match["leaf"]] = array
+    two_sided = any("encoder_prefix" in place for _, place in groups)
+    return [
+        _prefix(content, leaves, _placed(card, name, place, len(groups), two_sided=two_sided))
+        for (name, place), leaves in groups.items()
+    ]
+
+
+def _placed(card: Card, name: str, place: str, groups: int, *, two_sided: bool) -> Card:
+    """The card of one place; a model with an encoder's prefix has its other places behind it."""
+    half: Submodule | None = None
+    if two_sided or "cross" in place:
+        half = "encoder" if "encoder_prefix" in place else "decoder"
+    return replace(card, name=name if groups == 1 else f"{name}-{place}", submodule=half)
+
+
+def _prefix(content: Content, leaves: Mapping[str, NDArray[Any]], card: Card) -> KVPrefix:
+    with fitting(content, "the prefix"):
+        architecture = _architecture(card.config)
+        if "control_trans" in leaves:
+            flat = leaves["control_trans"].reshape(architecture["prefix_length"], -1)
+            keys, values = split_joined(flat, card.config["hidden_size"])
+        else:
+            rows, network = leaves["wte.weight"], below(leaves, "control_trans")
+            activation = _ACTIVATIONS[text(architecture, "non_linearity") or "tanh"]
+            flat = mlp(rows, network, activation, content.budget)
+            keys, values = split_joined(flat, rows.shape[1])
+    return kv_prefix(content, keys, values, replace(card, config={**card.config, **JOINED_HEADS}))
+
+
+def _architecture(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    section = document.get("config")
+    return section if isinstance(section, Mapping) else {}
+
+
+def _document(content: Content) -> Mapping[str, Any]:
+    """AdapterHub's configuration; empty without one, or when it is PEFT's."""
+    document = document_beside(content, CONFIG_FILE)
+    return {} if "peft_type" in document else document

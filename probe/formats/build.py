@@ -1,0 +1,188 @@
+"""From arrays of a file to checked prompts: every refusal becomes one `PromptFormatError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.errors import ProbeError, PromptFormatError
+from probe.formats.content import Content
+from probe.prompt import AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
+
+MAX_ROWS = 65_536
+"""Longer than any prompt a model could read; a table of word embeddings is no prompt."""
+MAX_PROMPTS = 1024
+"""More prompts than any one file was seen to hold."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a reader knows of a prompt beyond its vectors; change it with `dataclasses.replace`."""
+
+    name: str
+    reader: str
+    """Name of the format, as `probe inspect` prints it."""
+    base_model: str | None = None
+    revision: str | None = None
+    task: str | None = None
+    method: Method = "unknown"
+    submodule: Submodule | None = None
+    trained: bool = True
+    init_token_ids: tuple[int, ...] | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
+    """A checked soft prompt from rows [P, H] of a file.
+
+    Raises:
+        PromptFormatError: the rows are not finite float numbers [P, H], or the card contradicts
+            them.
+    """
+    _require_floats(content, card.name, rows)
+    if rows.ndim == 2 and len(rows) > MAX_ROWS:
+        raise PromptFormatError(
+            f"{content.path}: {card.name!r} has {len(rows)} rows, a prompt has at most {MAX_ROWS}: "
+            "this looks like a table of word embeddings"
+        )
+    _take(content, card.name, rows.nbytes)
+    try:
+        return SoftPrompt(
+            name=card.name,
+            embeddings=rows,
+            base_model=card.base_model,
+            revision=card.revision,
+            task=card.task,
+            method=card.method,
+            submodule=card.submodule,
+            trained=card.trained,
+            init_token_ids=card.init_token_ids,
+            provenance=content.provenance(card.reader),
+            metrics=card.metrics,
+            config=card.config,
+        )
+    except ValueError as error:
+        raise PromptFormatError(f"{content.path}: {card.name!r}: {error}") from error
+
+
+def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: Card) -> KVPrefix:
+    """A checked prefix from keys and values [L, heads, P, head_dim] of a file.
+
+    Raises:
+        PromptFormatError: they are not finite float numbers of one such shape.
+    """
+    _require_floats(content, card.name, keys)
+    _require_floats(content, card.name, values)
+    _take(content, card.name, keys.nbytes + values.nbytes)
+    try:
+        return KVPrefix(
+            name=card.name,
+            keys=keys,
+            values=values,
+            base_model=card.base_model,
+            revision=card.revision,
+            task=card.task,
+            submodule=card.submodule,
+            trained=card.trained,
+            provenance=content.provenance(card.reader),
+            metrics=card.metrics,
+            config=card.config,
+        )
+    except ValueError as error:
+        raise PromptFormatError(f"{content.path}: {card.name!r}: {error}") from error
+
+
+def split_prefix(
+    flat: NDArray[Any], *, layers: int, heads: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keys and values [L, heads, P, head_dim] of a flat prefix [P, 2·L·heads·head_dim].
+
+    The order within a row is that of Li & Liang's code and of every library that follows it:
+    layer by layer, first the keys of all heads, then their values.
+    """
+    folded = flat.reshape(len(flat), layers, 2, heads, -1)
+    by_layer = folded.transpose(1, 2, 3, 0, 4)
+    return by_layer[:, 0], by_layer[:, 1]
+
+
+def split_joined(flat: NDArray[Any], width: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keys and values [L, 1, P, width] of a flat prefix, where no file says how many heads.
+
+    Raises:
+        ValueError: the rows do not split into keys and values of that width.
+    """
+    if flat.ndim != 2 or not flat.size or width < 1 or flat.shape[1] % (2 * width):
+        raise ValueError(f"rows {flat.shape} do not split into keys and values of width {width}")
+    return split_prefix(flat, layers=flat.shape[1] // (2 * width), heads=1)
+
+
+def joined_prefix(keys: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+    """The flat prefix [P, 2·L·heads·head_dim] of keys and values: undoes `split_prefix`."""
+    both = np.stack([keys, values], axis=1)
+    return both.transpose(3, 0, 1, 2, 4).reshape(keys.shape[2], -1).astype(np.float32)
+
+
+@contextmanager
+def fitting(content: Content, what: str) -> Iterator[None]:
+    """Around arithmetic on a file's tensors: whatever goes wrong becomes one line about `what`.
+
+    Raises:
+        PromptFormatError: a tensor is missing, has another shape or type, or is too large.
+    """
+    try:
+        yield
+    except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, ProbeError) as error:
+        raise PromptFormatError(
+            f"{content.path}: {what} is incomplete or does not fit together ({error})"
+        ) from error
+
+
+def distinct(prompts: Sequence[AnyPrompt]) -> list[AnyPrompt]:
+    """The same prompts; a name that comes again gets a number, so `PATH#name` finds each."""
+    taken: set[str] = set()
+    result: list[AnyPrompt] = []
+    for prompt in prompts:
+        name, number = prompt.name, 2
+        while name in taken:
+            name, number = f"{prompt.name}-{number}", number + 1
+        taken.add(name)
+        result.append(prompt if name == prompt.name else prompt.renamed(name))
+    return result
+
+
+def require_few(content: Content, count: int) -> None:
+    """Refuse a file that claims more prompts than files hold.
+
+    Raises:
+        PromptFormatError: there are more than `MAX_PROMPTS`.
+    """
+    if count > MAX_PROMPTS:
+        raise PromptFormatError(
+            f"{content.path}: expected at most {MAX_PROMPTS} prompts in a file, found {count}"
+        )
+
+
+def text(config: Mapping[str, Any], key: str) -> str | None:
+    """A non-empty string of a document, None when it is absent or something else."""
+    value = config.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _take(content: Content, name: str, size: int) -> None:
+    try:
+        content.budget.take(size, f"{name!r}")
+    except PromptFormatError as error:
+        raise PromptFormatError(f"{content.path}: {error}") from error
+
+
+def _require_floats(content: Content, name: str, array: NDArray[Any]) -> None:
+    if not np.issubdtype(array.dtype, np.floating):
+        raise PromptFormatError(
+            f"{content.path}: {name!r} must hold floating-point numbers, found {array.dtype}"
+        )

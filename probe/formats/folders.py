@@ -1,0 +1,70 @@
+"""Which files of a folder hold its prompts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from probe.errors import PromptFormatError
+from probe.formats import adapterhub, bare, nemo, peft
+
+MAX_ENTRIES = 1000
+_CHOICES = (peft.WEIGHT_FILES, adapterhub.WEIGHT_FILES, (nemo.WEIGHTS_FILE,))
+"""Of each group a folder holds one prompt, in the first file that is there."""
+
+
+def known_files(names: set[str]) -> list[str]:
+    """The files of a known layout among a folder's names, empty where there is none.
+
+    Args:
+        names: file names of one folder.
+
+    Raises:
+        PromptFormatError: an adapter's configuration without its weights.
+    """
+    chosen = [next((name for name in group if name in names), None) for group in _CHOICES]
+    if found := [name for name in chosen if name]:
+        return found[:1]
+    if peft.CONFIG_FILE in names:
+        raise PromptFormatError(
+            f"{peft.CONFIG_FILE} is there without its weights: expected one of "
+            f"{', '.join((*peft.WEIGHT_FILES, *adapterhub.WEIGHT_FILES))}"
+        )
+    if pair := [name for name in bare.TGIS_FILES if name in names]:
+        return pair
+    concepts = sorted(name for name in names if _is_concept(name))
+    return [name for name in concepts if not _has_twin(name, concepts)]
+
+
+def _is_concept(name: str) -> bool:
+    return name.startswith("learned_embeds") and name.endswith((".safetensors", ".bin"))
+
+
+def _has_twin(name: str, names: list[str]) -> bool:
+    """The same concept is there as safetensors."""
+    return name.endswith(".bin") and f"{name.removesuffix('.bin')}.safetensors" in names
+
+
+def entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files and subfolders of a folder, sorted, hidden ones left out.
+
+    Raises:
+        PromptFormatError: the folder cannot be listed or holds too much to look through.
+    """
+    try:
+        found = sorted(_bounded(folder))
+    except OSError as error:
+        raise PromptFormatError(f"{folder}: cannot be listed ({error.strerror})") from error
+    visible = [path for path in found if not path.name.startswith(".")]
+    return [p for p in visible if p.is_file()], [p for p in visible if p.is_dir()]
+
+
+def _bounded(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as found:
+        for count, entry in enumerate(found):
+            if count >= MAX_ENTRIES:
+                raise PromptFormatError(
+                    f"{folder}: more than {MAX_ENTRIES} entries, name the prompt's own file"
+                )
+            yield Path(entry.path)

@@ -1,0 +1,101 @@
+"""Prompts on the Hugging Face hub: only an adapter's few files are downloaded, never a model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from probe.errors import PromptFormatError
+from probe.formats.folders import known_files
+from probe.formats.reading import read_path
+from probe.formats.source import MAX_FILE_BYTES
+from probe.prompt import AnyPrompt
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
+_FILE_ENDINGS = (".safetensors", ".bin", ".pt", ".npy", ".npz", ".zip", ".json", ".nemo", ".ckpt")
+_BESIDE = ("adapter_config.json", "model_config.yaml")
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether this names a hub repository, `owner/name`, rather than a file that is not there."""
+    return bool(_HUB_ID.match(source)) and not source.endswith(_FILE_ENDINGS)
+
+
+def read_hub(repository: str, revision: str | None, folder: str = "") -> list[AnyPrompt]:
+    """Every prompt of a hub repository, or of one folder in it.
+
+    Args:
+        repository: `owner/name`.
+        revision: branch, tag or commit; None for the default branch.
+        folder: a folder of the repository; empty for its root.
+
+    Raises:
+        PromptFormatError: the repository cannot be reached, or holds no prompt.
+    """
+    local = _download(repository, revision, folder)
+    name = (folder or repository).rpartition("/")[2]
+    return [_published(prompt, local.name, name, repository) for prompt in read_path(local)]
+
+
+def _published(prompt: AnyPrompt, found_as: str, name: str, repository: str) -> AnyPrompt:
+    """The prompt under the repository's name instead of the cache folder's."""
+    if prompt.name.startswith(found_as):
+        prompt = prompt.renamed(name + prompt.name.removeprefix(found_as))
+    if prompt.provenance is None:
+        return prompt
+    return replace(prompt, provenance=replace(prompt.provenance, path=repository))
+
+
+def _download(repository: str, revision: str | None, folder: str) -> Path:
+    """The local folder with the prompt's files: downloaded, or as cached when offline."""
+    from huggingface_hub import constants, hf_hub_download, snapshot_download
+
+    try:
+        if constants.HF_HUB_OFFLINE:
+            cached = snapshot_download(repository, revision=revision, local_files_only=True)
+            return Path(cached, folder)
+        names = _wanted(repository, revision, folder)
+        paths = [hf_hub_download(repository, name, revision=revision) for name in names]
+    except PromptFormatError:
+        raise
+    except Exception as error:  # the client lets through what its HTTP library of the day raises
+        offline = "HF_HUB_OFFLINE is set and it was never downloaded"
+        reason = offline if constants.HF_HUB_OFFLINE else _first_line(error)
+        raise PromptFormatError(
+            f"{repository}: no such file or folder here, and not to be had from the hub ({reason})"
+        ) from error
+    return Path(paths[0]).parent
+
+
+def _wanted(repository: str, revision: str | None, folder: str) -> list[str]:
+    """The few files to download."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    here = {
+        PurePosixPath(path).name: path
+        for path in sizes
+        if PurePosixPath(path).parent == PurePosixPath(folder or ".")
+    }
+    try:
+        known = known_files(set(here))
+    except PromptFormatError as error:
+        raise PromptFormatError(f"{repository}: {error}") from error
+    if not known:
+        raise PromptFormatError(
+            f"{repository}: expected a PEFT, AdapterHub or diffusers prompt, found "
+            f"{', '.join(sorted(here)[:5]) or 'no file'}"
+        )
+    names = [here[name] for name in (*known, *_BESIDE) if name in here]
+    if too_large := [name for name in names if sizes[name] > MAX_FILE_BYTES]:
+        raise PromptFormatError(
+            f"{repository}: {too_large[0]} has {sizes[too_large[0]]} bytes, a prompt file has at "
+            f"most {MAX_FILE_BYTES}"
+        )
+    return names
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

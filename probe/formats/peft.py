@@ -1,0 +1,218 @@
+"""PEFT adapters: prompt tuning, P-tuning, multitask, CPT, prefix tuning and cartridges.
+
+What each method prepends is `PeftModel.get_prompt` and the `forward` of each task's class
+(peft/peft_model.py, 0.21). For encoder–decoder models it is not what the file suggests:
+
+- prompt tuning and P-tuning read only the first T of the T·S rows, in the encoder; the other half
+  never receives a gradient. Multitask prompt tuning reads both halves.
+- a prefix with S = 2 is doubled along its layers and cut into groups of four, of which the
+  decoder's self-attention takes the first two: its layer l reads layer 2·l mod L of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from probe.errors import PromptFormatError
+from probe.formats.build import (
+    Card,
+    kv_prefix,
+    require_few,
+    soft_prompt,
+    split_prefix,
+    text,
+)
+from probe.formats.content import Content, document_beside
+from probe.formats.peft_state import PeftWeights, find_weights, has_weights
+from probe.formats.probe_file import with_card
+from probe.prompt import AnyPrompt, KVPrefix, Method
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+"""In PEFT's own order of preference."""
+
+_METHODS: dict[str, Method] = {
+    "PROMPT_TUNING": "prompt_tuning",
+    "P_TUNING": "p_tuning",
+    "MULTITASK_PROMPT_TUNING": "multitask_prompt_tuning",
+    "CPT": "cpt",
+}
+_PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
+ENCODER_DECODER = "SEQ_2_SEQ_LM"
+
+
+def read(content: Content) -> list[AnyPrompt] | None:
+    """Prompts of a PEFT adapter or of a raw dump of one, None for any other file.
+
+    Raises:
+        PromptFormatError: the adapter is of another method, or its configuration contradicts it.
+    """
+    if not has_weights(content):
+        _refuse_other_adapters(content)
+        return None
+    config = _config(content)
+    found = find_weights(content, config)
+    prompts: list[AnyPrompt] = []
+    for weights in found:
+        prompts += _prompts(content, weights, config, alone=len(found) == 1)
+    return prompts
+
+
+def _prompts(
+    content: Content, weights: PeftWeights, config: Mapping[str, Any], *, alone: bool
+) -> list[AnyPrompt]:
+    if weights.rows.ndim != 2:
+        raise PromptFormatError(f"{content.path}: expected rows [P, H], found {weights.rows.shape}")
+    peft_type = text(config, "peft_type") or weights.kind or ""
+    name = content.name if alone else f"{content.name}-{weights.adapter}"
+    card = Card(
+        name=name,
+        reader="peft",
+        base_model=text(config, "base_model_name_or_path"),
+        revision=text(config, "revision"),
+        method=_METHODS.get(peft_type, "unknown"),
+        config=config,
+    )
+    if peft_type in _PREFIXES:
+        return [_prefix(content, weights, _carded(content, card))]
+    if weights.task_cols is not None:
+        return _multitask(content, weights, replace(card, method="multitask_prompt_tuning"))
+    rows = _checked_rows(content, weights.rows, config)
+    if peft_type == "CPT":
+        card = replace(card, init_token_ids=_cpt_ids(config, len(rows)))
+    return _halves(content, rows, _carded(content, card))
+
+
+def _carded(content: Content, card: Card) -> Card:
+    """The card with what `probe` kept in the header; the adapter's own configuration wins."""
+    kept = with_card(card, content)
+    return replace(kept, config={**kept.config, **card.config})
+
+
+def _halves(content: Content, rows: NDArray[Any], card: Card) -> list[AnyPrompt]:
+    """The encoder's rows and the decoder's, where the model has both and the file has both."""
+    per_half = _integer(content, card.config, "num_virtual_tokens") or len(rows)
+    task_type = text(card.config, "task_type")
+    if len(rows) <= per_half or task_type not in (ENCODER_DECODER, None):
+        one_sided = replace(card, submodule="encoder") if task_type == ENCODER_DECODER else card
+        return [soft_prompt(content, rows, one_sided)]
+    encoder = replace(card, name=f"{card.name}-encoder", submodule="encoder")
+    decoder = replace(
+        card,
+        name=f"{card.name}-decoder",
+        submodule="decoder",
+        trained=card.method == "multitask_prompt_tuning",
+        init_token_ids=None,
+    )
+    return [
+        soft_prompt(content, rows[:per_half], encoder),
+        soft_prompt(content, rows[per_half:], decoder),
+    ]
+
+
+def _multitask(content: Content, weights: PeftWeights, card: Card) -> list[AnyPrompt]:
+    """One prompt per task: the shared rows times the task's low-rank matrix, element by element."""
+    cols, task_rows = weights.task_cols, weights.task_rows
+    shared = _checked_rows(content, weights.rows, card.config)
+    if cols is None or task_rows is None or not _fits(shared, cols, task_rows):
+        raise PromptFormatError(
+            f"{content.path}: prefix_task_cols [tasks, {len(shared)}, rank] and prefix_task_rows "
+            f"[tasks, rank, {shared.shape[-1]}] must fit the shared prompt {shared.shape}, found "
+            f"{getattr(cols, 'shape', None)} and {getattr(task_rows, 'shape', None)}"
+        )
+    require_few(content, len(cols))
+    prompts: list[AnyPrompt] = []
+    for task, (left, right) in enumerate(zip(cols, task_rows, strict=True)):
+        of_task = replace(card, name=f"{card.name}-task{task}", task=f"task{task}")
+        prompts += _halves(content, shared * (left @ right), of_task)
+    return prompts
+
+
+def _fits(shared: NDArray[Any], cols: NDArray[Any], task_rows: NDArray[Any]) -> bool:
+    return (
+        cols.ndim == task_rows.ndim == 3
+        and cols.shape == (len(task_rows), len(shared), task_rows.shape[1])
+        and task_rows.shape[2] == shared.shape[1]
+    )
+
+
+def _prefix(content: Content, weights: PeftWeights, card: Card) -> KVPrefix:
+    flat, config = weights.rows, card.config
+    positions = _integer(content, config, "num_virtual_tokens") or len(flat)
+    heads = _integer(content, config, "num_attention_heads") or 1
+    layers = _integer(content, config, "num_layers") or weights.layers or 1
+    if len(flat) != positions or not flat.size or flat.shape[1] % (2 * layers * heads):
+        raise PromptFormatError(
+            f"{content.path}: expected a prefix of {positions} rows (num_virtual_tokens) that "
+            f"split into 2 × {layers} layers × {heads} heads, found {flat.shape}"
+        )
+    _check_width(content, flat.shape[1], 2 * layers, config)
+    keys, values = split_prefix(flat, layers=layers, heads=heads)
+    doubled = _integer(content, config, "num_transformer_submodules") == 2
+    if doubled:
+        read_layers = [2 * layer % layers for layer in range(layers)]
+        keys, values = keys[read_layers], values[read_layers]
+    if doubled or text(config, "task_type") == ENCODER_DECODER:
+        card = replace(card, submodule="decoder")
+    return kv_prefix(content, keys, values, card)
+
+
+def _checked_rows(content: Content, rows: NDArray[Any], config: Mapping[str, Any]) -> NDArray[Any]:
+    """The rows, once the configuration agrees with them."""
+    per_half = _integer(content, config, "num_virtual_tokens")
+    halves = _integer(content, config, "num_transformer_submodules")
+    expected = None if per_half is None else per_half * (halves or 1)
+    if expected is not None and len(rows) != expected and (halves or len(rows) != 2 * expected):
+        raise PromptFormatError(
+            f"{content.path}: {CONFIG_FILE} says {per_half} virtual tokens × {halves or 1} "
+            f"submodules = {expected} rows, the file holds {len(rows)}"
+        )
+    _check_width(content, rows.shape[1], 1, config)
+    return rows
+
+
+def _check_width(content: Content, width: int, times: int, config: Mapping[str, Any]) -> None:
+    token_dim = _integer(content, config, "token_dim")
+    if token_dim is not None and width != times * token_dim:
+        raise PromptFormatError(
+            f"{content.path}: {CONFIG_FILE} says token_dim {token_dim}, so rows of "
+            f"{times * token_dim} numbers, the file holds rows of {width}"
+        )
+
+
+def _cpt_ids(config: Mapping[str, Any], rows: int) -> tuple[int, ...] | None:
+    """The tokens CPT started from; its configuration always records them."""
+    ids = config.get("cpt_token_ids")
+    if not isinstance(ids, list) or len(ids) != rows or any(type(i) is not int for i in ids):
+        return None
+    return tuple(ids)
+
+
+def _integer(content: Content, config: Mapping[str, Any], key: str) -> int | None:
+    value = config.get(key)
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise PromptFormatError(
+            f"{content.path}: {CONFIG_FILE} must say a whole number ≥ 1 as {key}, found {value!r}"
+        )
+    return value
+
+
+def _config(content: Content) -> Mapping[str, Any]:
+    """The adapter's configuration; empty without one, or when it is AdapterHub's."""
+    document = document_beside(content, CONFIG_FILE)
+    return document if text(document, "peft_type") else {}
+
+
+def _refuse_other_adapters(content: Content) -> None:
+    if content.path.name in WEIGHT_FILES and (config := _config(content)):
+        raise PromptFormatError(
+            f"{content.path}: this is a {config['peft_type']} adapter, which changes the model's "
+            "weights, not a soft prompt; prompt methods are "
+            f"{', '.join([*_METHODS, *_PREFIXES])}"
+        )

@@ -1,0 +1,110 @@
+"""Weights of PEFT's prompt methods: as `save_pretrained` writes them, or as a raw state dict.
+
+Saved files hold what the encoder made (`BasePromptEncoder._get_adapter_state_dict`); state dicts
+and Trainer dumps hold the encoder itself, so its network runs here (peft/tuners/*/model.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.formats.build import fitting
+from probe.formats.content import Content, Tensors
+from probe.formats.keys import below
+from probe.formats.reparametrise import bidirectional_lstm, mlp
+
+Kind = Literal["P_TUNING", "PREFIX_TUNING", "CARTRIDGE", "MULTITASK_PROMPT_TUNING", "CPT"]
+
+_LEAF = re.compile(
+    r"(?:^|\.)prompt_encoder\.(?:(?P<adapter>.+?)\.)??(?P<leaf>"
+    r"(?:embedding|delta_embedding)\.weight|(?:mlp_head|lstm_head|transform)\.[^.].*"
+    r"|prefix_task_(?:cols|rows)|(?:trainable|frozen)_embedding)$"
+)
+
+
+@dataclass(frozen=True)
+class PeftWeights:
+    """What PEFT keeps of one adapter."""
+
+    adapter: str
+    """Its name; empty in a saved file, which has none."""
+    rows: NDArray[Any]
+    """[T·S, H] prompt, or [T, 2·L·heads·head_dim] flat prefix."""
+    kind: Kind | None = None
+    """What the keys alone say of the method."""
+    layers: int | None = None
+    """Layers of a prefix, where its projection tells."""
+    task_cols: NDArray[Any] | None = None
+    """[tasks, T·S, rank] of multitask prompt tuning."""
+    task_rows: NDArray[Any] | None = None
+    """[tasks, rank, H] of multitask prompt tuning."""
+
+
+def has_weights(content: Content) -> bool:
+    """Whether a file holds any key of PEFT's prompt methods."""
+    tensors = content.tensors
+    return "prompt_embeddings" in tensors or any(_LEAF.search(key) for key in tensors)
+
+
+def find_weights(content: Content, config: Mapping[str, Any]) -> list[PeftWeights]:
+    """Every PEFT prompt of a file, none when it holds no such keys.
+
+    Args:
+        content: the opened file.
+        config: the adapter's configuration, empty where there is none.
+
+    Raises:
+        PromptFormatError: an encoder's network is incomplete or does not fit together.
+    """
+    tensors = content.tensors
+    if "prompt_embeddings" in tensors:
+        cols, rows = tensors.get("prefix_task_cols"), tensors.get("prefix_task_rows")
+        kind: Kind | None = None if cols is None else "MULTITASK_PROMPT_TUNING"
+        return [PeftWeights("", tensors["prompt_embeddings"], kind, None, cols, rows)]
+    adapters: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in tensors.items():
+        if match := _LEAF.search(key):
+            adapters.setdefault(match["adapter"] or "", {})[match["leaf"]] = array
+    with fitting(content, "the dumped prompt encoder"):
+        return [_run(content, name, leaves, config) for name, leaves in adapters.items()]
+
+
+def _run(content: Content, adapter: str, leaves: Tensors, config: Mapping[str, Any]) -> PeftWeights:
+    """The prompt one raw encoder makes."""
+    if "trainable_embedding" in leaves:
+        parts = [leaves[k] for k in ("frozen_embedding", "trainable_embedding") if k in leaves]
+        return PeftWeights(adapter, np.concatenate(parts), "CARTRIDGE")
+    rows = leaves["embedding.weight"]
+    if head := below(leaves, "mlp_head"):
+        lstm = below(leaves, "lstm_head")
+        through = bidirectional_lstm(rows, lstm, content.budget) if lstm else rows
+        return PeftWeights(adapter, mlp(through, head, "relu", content.budget), "P_TUNING")
+    if network := below(leaves, "transform"):
+        flat = mlp(rows, network, "tanh", content.budget)
+        layers = flat.shape[1] // (2 * rows.shape[1])
+        return PeftWeights(adapter, flat, "PREFIX_TUNING", layers)
+    if "prefix_task_cols" in leaves:
+        cols, task_rows = leaves["prefix_task_cols"], leaves["prefix_task_rows"]
+        return PeftWeights(adapter, rows, "MULTITASK_PROMPT_TUNING", None, cols, task_rows)
+    if "delta_embedding.weight" in leaves:
+        delta = _projected(leaves["delta_embedding.weight"], config)
+        return PeftWeights(adapter, rows + delta, "CPT")
+    return PeftWeights(adapter, rows)
+
+
+def _projected(delta: NDArray[Any], config: Mapping[str, Any]) -> NDArray[Any]:
+    """The delta [T, H] within the radius its token's type allows (CPTEmbedding.get_projection)."""
+    kinds = np.array(config["cpt_tokens_type_mask"])
+    scale = np.sqrt(delta.shape[1] / 2048)
+    radius = np.full(len(delta), 1e-10, dtype=np.float32)
+    radius[(kinds > 0) & (kinds % 2 == 1)] = config["opt_projection_format_epsilon"] * scale
+    radius[(kinds > 0) & (kinds % 4 == 2)] = config["opt_projection_epsilon"] * scale
+    norms = np.linalg.norm(delta, axis=1)
+    projected: NDArray[Any] = delta * (radius / np.maximum(norms, radius))[:, None]
+    return projected

@@ -1,0 +1,102 @@
+"""From a path to prompts: one file, or a folder of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from probe.errors import PromptFormatError
+from probe.formats import (
+    adapterhub,
+    bare,
+    koboldai,
+    mkultra,
+    nemo,
+    openprompt,
+    peft,
+    probe_file,
+    state_dict,
+    textual_inversion,
+)
+from probe.formats.build import distinct
+from probe.formats.content import Content, open_content
+from probe.formats.folders import entries, known_files
+from probe.prompt import AnyPrompt
+
+_LOG = logging.getLogger(__name__)
+
+READERS: tuple[Callable[[Content], list[AnyPrompt] | None], ...] = (
+    probe_file.read,
+    bare.read,
+    koboldai.read,
+    mkultra.read,
+    nemo.read,
+    peft.read,
+    adapterhub.read,
+    openprompt.read,
+    textual_inversion.read,
+    state_dict.read,
+)
+"""Each looks at contents alone and answers None for files of others; the broadest comes last."""
+
+_DEPTH = 3
+
+
+def read_path(path: Path) -> list[AnyPrompt]:
+    """Every prompt of a file or folder, each under its own name.
+
+    Raises:
+        PromptFormatError: there is no prompt, or it is damaged.
+    """
+    found = _read_folder(path, _DEPTH) if path.is_dir() else read_one(path)
+    return distinct(found)
+
+
+def read_one(path: Path) -> list[AnyPrompt]:
+    """Every prompt of one file.
+
+    Raises:
+        PromptFormatError: the file holds no prompt of a known layout, or a damaged one.
+    """
+    content = open_content(path)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused as not finite
+        for read in READERS:
+            prompts = read(content)
+            if prompts:
+                return prompts
+    raise PromptFormatError(
+        f"{path}: expected a soft prompt, found {_description(content)}; see docs/formats.md for "
+        "the layouts that are read"
+    )
+
+
+def _description(content: Content) -> str:
+    keys = list(content.tensors) or (
+        [str(key) for key in content.value] if isinstance(content.value, dict) else []
+    )
+    shown = ", ".join(repr(key[:60]) for key in keys[:4])
+    return f"a {content.container} file" + (f" with {shown} ({len(keys)} keys)" if keys else "")
+
+
+def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:
+    files, folders = entries(folder)
+    try:
+        known = known_files({path.name for path in files})
+    except PromptFormatError as error:
+        raise PromptFormatError(f"{folder}: {error}") from error
+    if known:
+        return [prompt for name in known for prompt in read_one(folder / name)]
+    found: list[AnyPrompt] = []
+    first: PromptFormatError | None = None
+    for path in [*files, *(folders if depth else [])]:
+        try:
+            found += _read_folder(path, depth - 1) if path.is_dir() else read_one(path)
+        except PromptFormatError as error:
+            first = first or error
+            _LOG.info("left out: %s", error)
+    if not found:
+        raise first or PromptFormatError(f"{folder}: expected prompt files, the folder is empty")
+    return found

@@ -1,0 +1,107 @@
+"""What a finished run leaves in the workspace: prompts that know their scores and their origin."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from probe.errors import PromptFormatError, TrainingError
+from probe.evaluate import Evaluation, Way, answer, compare, zero_shot
+from probe.models import FrozenModel
+from probe.prompt import AnyPrompt
+from probe.store import RunConfig, RunFolder, Workspace
+from probe.store.card import workspace_name
+from probe.task import Example, Task
+from probe.train import TrainConfig, Training
+
+
+def scored(
+    model: FrozenModel, task: Task, training: Training, config: RunConfig
+) -> list[AnyPrompt]:
+    """The prompts of a training with their names, and their scores beside the model's alone.
+
+    Raises:
+        TrainingError: there is nothing to keep, since no prompt came through its first steps.
+    """
+    if all(run.diverged and run.good_step == 0 for run in training.runs):
+        raise TrainingError(f"{training.runs[0].stopped}: try a lower learning rate")
+    prompts = [
+        _named(prompt, task, config, number)
+        for number, prompt in enumerate(training.prompts, start=1)
+    ]
+    split, examples = _examples(task, config.test_examples)
+    if not examples:
+        return prompts
+    asked = TrainConfig.from_dict(config.training)
+    placed = dataclasses.replace(task, template=asked.template or task.template)
+    ways = [Way(one.name, placed, one, objective=asked.objective) for one in prompts]
+    alone_way = zero_shot(Way("", task, objective=asked.objective))  # no slots without a prompt
+    answers = answer(model, [*ways, alone_way], examples)
+    found, _ = compare(answers, examples, model=model.name, metric=task.metric)
+    *own, alone = found
+    counted = {"metric": task.metric, "split": split, "examples": len(examples)}
+    return [
+        dataclasses.replace(
+            prompt, metrics={**prompt.metrics, **counted, **_metrics(one, alone, task.metric)}
+        )
+        for prompt, one in zip(prompts, own, strict=True)
+    ]
+
+
+def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
+    """Save a prompt with its origin, once: a run that was killed after saving saves no second one.
+
+    Returns:
+        Its name in the workspace, `name@version`.
+    """
+    config = run.config
+    for card in workspace.prompts.versions(workspace_name(prompt.name)):
+        try:
+            if workspace.prompts.load(card.id).config.get("run") == run.id:
+                return card.id
+        except PromptFormatError:
+            continue  # a damaged version of that name is not this one
+    origin = {
+        "run": run.id,
+        "command": list(config.command),
+        "seed": config.training["seed"],
+        "data_dir": config.data_dir,
+    }
+    made = dataclasses.replace(prompt, config={**prompt.config, **origin})
+    return workspace.save(made).id
+
+
+def means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics of one prompt; of several, the means of their numbers, and each as `folds`."""
+    if len(metrics) == 1:
+        return metrics[0]
+    first = metrics[0]
+    shared = [key for key in first if all(key in one for one in metrics)]
+    words = {key: first[key] for key in shared if isinstance(first[key], str)}
+    averages = {
+        key: sum(one[key] for one in metrics) / len(metrics)
+        for key in shared
+        if isinstance(first[key], int | float)
+    }
+    return {**words, **averages, "folds": list(metrics)}
+
+
+def _named(prompt: AnyPrompt, task: Task, config: RunConfig, number: int) -> AnyPrompt:
+    name = config.name if config.folds is None else f"{config.name}-fold{number}"
+    return dataclasses.replace(prompt, name=name, task=task.name)
+
+
+def _examples(task: Task, limit: int) -> tuple[str, Sequence[Example]]:
+    """The first test examples, or validation ones where the task has no test."""
+    if task.test:
+        return "test", task.test[:limit]
+    return "validation", task.validation[:limit]
+
+
+def _metrics(one: Evaluation, alone: Evaluation, metric: str) -> dict[str, Any]:
+    return {
+        **{name: measure.value for name, measure in one.measures.items()},
+        **{f"zero_shot_{name}": measure.value for name, measure in alone.measures.items()},
+        f"{metric}_interval": list(one.measures[metric].interval),
+    }

@@ -1,0 +1,111 @@
+"""What a run would do, and how long it would take: two of its steps, measured."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from probe.datasets import load_task
+from probe.jobs.training import begun, loaded
+from probe.store import RunConfig
+from probe.train import TrainConfig, Training
+
+_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that was not made."""
+
+    model: str
+    family: str
+    parameters: int
+    """Of the frozen model."""
+    device: str
+    dtype: str
+    task: str
+    kind: str
+    label_words: tuple[str, ...]
+    template: str
+    train_examples: int
+    validation_examples: int
+    test_examples: int
+    method: str
+    prompts: int
+    """Trained at once: the folds, else 1."""
+    length: int
+    """Virtual tokens."""
+    trained_parameters: int
+    """Of one prompt, its encoder among them."""
+    init: str
+    learning_rate: float
+    batch_size: int
+    steps: int
+    epochs: float
+    """Times that a training example is seen, on average."""
+    step_s: float
+    """The second of two steps; the first one warms up."""
+    tokens_per_s: float
+    estimate_s: float
+    """All steps, without validations and scores."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe train --dry-run --json` prints."""
+        return asdict(self) | {"label_words": list(self.label_words)}
+
+
+def rehearse(config: RunConfig) -> Plan:
+    """Load everything, make two steps, and keep nothing.
+
+    Raises:
+        ProbeError: the run could not be done as it is asked for.
+    """
+    task = load_task(config.task, config.data_dir)
+    model = loaded(config.model, device=config.device, dtype=config.dtype)
+    training = begun(model, task, config)
+    asked = TrainConfig.from_dict(config.training)
+    run = training.runs[0]
+    step_s, tokens_per_s = _timed(training)
+    return Plan(
+        model=model.name,
+        family=model.family,
+        parameters=sum(value.numel() for value in model.model.parameters()),
+        device=str(model.device),
+        dtype=str(model.model.dtype).removeprefix("torch."),
+        task=task.name,
+        kind=task.kind,
+        label_words=task.label_words,
+        template=asked.template or task.template,
+        train_examples=len(run.data.train),
+        validation_examples=len(run.data.validation),
+        test_examples=min(len(task.test), config.test_examples),
+        method=asked.method,
+        prompts=len(training.runs),
+        length=len(training.prompts[0]),
+        trained_parameters=sum(p.numel() for p in run.module.parameters() if p.requires_grad),
+        init=asked.init,
+        learning_rate=run.peak,
+        batch_size=asked.batch_size,
+        steps=asked.steps,
+        epochs=asked.steps * asked.batch_size / len(run.data.train),
+        step_s=step_s,
+        tokens_per_s=tokens_per_s,
+        estimate_s=step_s * asked.steps,
+    )
+
+
+def _timed(training: Training) -> tuple[float, float]:
+    """Seconds of the second step of all prompts, and its tokens per second."""
+    ends, speed = [time.perf_counter()], 0.0
+    count = len(training.runs)
+    for number, step in enumerate(islice(training, _STEPS * count), start=1):
+        if number % count == 0:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+            speed = step.tokens_per_s
+    return ends[-1] - ends[-2], speed

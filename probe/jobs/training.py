@@ -1,0 +1,128 @@
+"""What a worker does when its turn has come: load, train, log, score, save."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from probe.datasets import load_task
+from probe.jobs.control import TRAINING
+from probe.jobs.outcome import keep, means, scored
+from probe.jobs.pace import Pace
+from probe.jobs.reporter import Reporter
+from probe.jobs.stopping import Stopped, StopRequest
+from probe.models import FrozenModel, load_model
+from probe.store import Record, RunConfig, RunFolder, Workspace, cut_records
+from probe.task import Task
+from probe.train import Step, TrainConfig, Training, folds, train
+
+_LOG = logging.getLogger(__name__)
+
+
+def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Train the prompts of a run from its last checkpoint on and keep them.
+
+    Raises:
+        Stopped: somebody asked for it; a checkpoint holds what was done.
+        ProbeError: the run cannot be done as it was asked for.
+    """
+    config = run.config
+    task = load_task(config.task, config.data_dir)
+    model = loaded(config.model, device=config.device, dtype=config.dtype)
+    training = begun(model, task, config, run)
+    cut_records(run.metrics, training.step)
+    reporter.doing(TRAINING)
+    reporter.began(training.step)
+    _train(training, run, reporter, stop)
+    reporter.doing("scoring")
+    prompts = scored(model, task, training, config)
+    kept = tuple(keep(workspace, prompt, run) for prompt in prompts)
+    metrics = finite(means([dict(prompt.metrics) for prompt in prompts]))
+    reporter.end("finished", _ends(training), prompts=kept, metrics=metrics)
+
+
+def loaded(name: str, *, device: str | None, dtype: str | None) -> FrozenModel:
+    """The model; where nothing is said of the precision, bf16 on a GPU that has it."""
+    on_gpu = torch.cuda.is_available() and (device is None or device.startswith("cuda"))
+    if dtype is None and on_gpu and torch.cuda.is_bf16_supported():
+        dtype = "bfloat16"
+    return load_model(name, device=device, dtype=dtype)
+
+
+def begun(
+    model: FrozenModel, task: Task, config: RunConfig, run: RunFolder | None = None
+) -> Training:
+    """The training of a run, at its last checkpoint; without a folder, one that leaves none."""
+    asked = TrainConfig.from_dict(config.training)
+    tasks = [task] if config.folds is None else folds(task, config.folds)
+    if run is None:
+        return train(model, tasks, asked)
+    return train(model, tasks, asked, run_folder=run.path, resume=True)
+
+
+def finite(document: Any) -> Any:
+    """The same document with null for every number that JSON lacks."""
+    if isinstance(document, dict):
+        return {key: finite(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
+
+
+def _train(training: Training, run: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Log every record, and save and leave between two steps if somebody asked for it."""
+    pace = Pace(time.monotonic())
+    living = sum(not one.stopped for one in training.runs)
+    missing = living  # records of this step that are still to come, one per prompt
+    stop.patient = True
+    with run.metrics.open("ab", buffering=0) as log:
+        for step in training:
+            missing -= 1
+            living -= step.stopped is not None
+            if missing == 0:
+                missing = living
+                pace.step(time.monotonic())
+                eta_s = pace.eta_s(run.config.steps - step.step)
+                reporter.status = replace(reporter.status, eta_s=eta_s)
+            record = _record(step, run.config, reporter.status.eta_s)
+            log.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            _report(step, record, reporter)
+            if stop.asked and missing == living > 0:
+                training.save()
+                reporter.beat(replace(reporter.status, step=training.step))
+                raise Stopped
+    stop.patient = False
+
+
+def _record(step: Step, config: RunConfig, eta_s: float | None) -> Record:
+    record: Record = finite(step.to_json())
+    number = record.pop("prompt")
+    fold = None if config.folds is None else number + 1
+    return record | {"fold": fold, "eta_s": eta_s, "time_s": time.time()}
+
+
+def _report(step: Step, record: Record, reporter: Reporter) -> None:
+    status = replace(
+        reporter.status,
+        step=step.step,
+        loss_nats=record["loss_nats"],
+        tokens_per_s=record["tokens_per_s"],
+    )
+    if step.validation is not None:
+        status = replace(status, validation=finite(asdict(step.validation)))
+    if step.warning is not None:
+        _LOG.warning("step %d: %s", step.step, step.warning)  # to log.txt
+        status = replace(status, message=step.warning)
+    reporter.beat(status)
+
+
+def _ends(training: Training) -> str:
+    """Why prompts stopped before their last step; empty where none did."""
+    early = [run.stopped for run in training.runs if run.stopped not in (None, "finished")]
+    return "; ".join(dict.fromkeys(map(str, early)))

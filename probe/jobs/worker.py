@@ -1,0 +1,83 @@
+"""The worker of one run, in a process of its own: `python -m probe.jobs.worker RUN_FOLDER`.
+
+Until its turn comes it imports nothing large, so a long queue costs little memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from probe.errors import ProbeError
+from probe.jobs.reporter import Reporter
+from probe.jobs.stopping import Stopped, StopRequest
+from probe.jobs.turns import locked, turn
+from probe.store import RunFolder, Workspace
+from probe.store.files import remove_leftovers
+
+_LOCK = ".worker"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Work at the run of a folder until it is finished, stopped or failed; the exit status."""
+    run = RunFolder(Path(arguments[0]).absolute())
+    with _only_worker(run) as only:
+        if not only:
+            sys.stderr.write("another worker is at this run\n")
+            return 1
+        remove_leftovers(run.path, older_than_s=0)  # what a killed worker was writing
+        reporter = Reporter(run)
+        return _worked(run, reporter)
+
+
+def _worked(run: RunFolder, reporter: Reporter) -> int:
+    workspace = Workspace(run.path.parents[1])
+    try:
+        stop = StopRequest(run)
+
+        def waiting() -> None:
+            stop.check()
+            reporter.beat()
+
+        waiting()
+        with turn(workspace.runs, run, waiting):
+            reporter.doing("loading")
+            from probe.jobs.training import work
+
+            work(workspace, run, reporter, stop)
+    except Stopped:
+        done = f"stopped at step {reporter.status.step} of {run.config.steps}"
+        reporter.end("cancelled", done)
+        return 0
+    except Exception as error:
+        if not isinstance(error, ProbeError):
+            traceback.print_exc()
+        reporter.end("failed", _one_line(error))
+        return 1
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ProbeError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out of memory: choose a smaller batch size, a shorter prompt or a smaller model"
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (see log.txt)"
+
+
+@contextmanager
+def _only_worker(run: RunFolder) -> Iterator[bool]:
+    """Whether no other worker is at the run; the system frees the place however this one ends."""
+    handle = os.open(run.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        yield locked(handle)
+    finally:
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

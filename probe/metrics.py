@@ -1,0 +1,101 @@
+"""How right predictions are: accuracy, macro F1, exact match, ROUGE-L. All between 0 and 1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def accuracy(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> float:
+    """Share of the n predicted labels that are right.
+
+    Raises:
+        ValueError: there are none, or not as many labels.
+    """
+    return float(np.mean(_pair(predicted, labels)))
+
+
+def macro_f1(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> float:
+    """Mean F1 over the labels that occur, each weighing the same however rare it is.
+
+    A label counts if it was predicted or was right at least once; its F1 is
+    2·both / (predicted + right), as in scikit-learn's `f1_score(average="macro")`.
+
+    Raises:
+        ValueError: there are no predictions, or not as many labels.
+    """
+    hits = _pair(predicted, labels)
+    scores = []
+    for label in np.union1d(predicted, labels):
+        right = np.sum(hits & (labels == label))
+        scores.append(2 * right / (np.sum(predicted == label) + np.sum(labels == label)))
+    return float(np.mean(scores))
+
+
+def exact_matches(predictions: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
+    """1 where a text equals its target, white space aside, [n].
+
+    Raises:
+        ValueError: there are no predictions, or not as many targets.
+    """
+    return np.array(
+        [
+            float(prediction.split() == target.split())
+            for prediction, target in _texts(predictions, targets)
+        ]
+    )
+
+
+def rouge_l_scores(predictions: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
+    """ROUGE-L F1 of each text against its target, [n] (Lin 2004, section 3.1).
+
+    The longest common subsequence of words, against both lengths. Words are runs of a-z and 0-9
+    after lower-casing, not stemmed, as in the `rouge-score` library; no words, no score.
+
+    Raises:
+        ValueError: there are no predictions, or not as many targets.
+    """
+    return np.array(
+        [_rouge_l(prediction, target) for prediction, target in _texts(predictions, targets)]
+    )
+
+
+def _rouge_l(prediction: str, target: str) -> float:
+    found, wanted = (re.findall("[a-z0-9]+", text.lower()) for text in (prediction, target))
+    if not found or not wanted:
+        return 0.0
+    return 2 * _common(found, wanted) / (len(found) + len(wanted))
+
+
+def _common(first: list[str], second: list[str]) -> int:
+    """Length of the longest common subsequence, by rows of the usual table."""
+    row = [0] * (len(second) + 1)
+    for word in first:
+        diagonal = 0
+        for column, other in enumerate(second, start=1):
+            above = row[column]
+            row[column] = diagonal + 1 if word == other else max(above, row[column - 1])
+            diagonal = above
+    return row[-1]
+
+
+def _pair(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    if predicted.shape != labels.shape or predicted.ndim != 1 or not predicted.size:
+        raise ValueError(
+            f"expected as many predicted labels as labels, one or more, found shapes "
+            f"{predicted.shape} and {labels.shape}"
+        )
+    hits: NDArray[np.bool_] = predicted == labels
+    return hits
+
+
+def _texts(predictions: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
+    if not predictions or len(predictions) != len(targets):
+        raise ValueError(
+            f"expected as many predictions as targets, one or more, found {len(predictions)} and "
+            f"{len(targets)}"
+        )
+    return list(zip(predictions, targets, strict=True))

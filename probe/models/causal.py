@@ -1,0 +1,115 @@
+"""Causal language models: the packed pass with shared prompts, and the plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from probe.models.generation import CausalStep, greedy
+from probe.models.injection import Injection, InjectionError
+from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
+from probe.models.language import LanguageModel, log_likelihoods
+from probe.models.packing import ARCHITECTURES, PACKED
+from probe.models.prepare import Family
+from probe.models.rows import Row
+from probe.models.shortcuts import layer_list, only_at, shorten_last_layer
+from probe.models.strands import Strand, strand_of, strands_of, unbranched
+
+
+class CausalModel(LanguageModel):
+    """A causal language model; `plain` makes it run every row as transformers itself would."""
+
+    family: Family = "causal"
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, *, plain: bool = False) -> None:
+        super().__init__(name, model, tokenizer)
+        self.packs = self.config.model_type in ARCHITECTURES
+        self.plain = plain or not self.packs
+        if self.packs:
+            self.model.set_attn_implementation(PACKED)
+            shorten_last_layer(layer_list(self.model)[-1])
+
+    @cached_property
+    def kv_shape(self) -> tuple[int, int, int] | None:
+        """(layers, heads, head_dim) of a key/value prefix, read off the model's own cache."""
+        cache = DynamicCache(config=self.model.config)
+        with torch.no_grad(), self.precision():
+            token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+            self.model(input_ids=token, past_key_values=cache, use_cache=True)
+        shapes = {tuple(keys.shape) for keys, *_ in cache}
+        if len(shapes) != 1:
+            return None
+        _, heads, _, width = shapes.pop()
+        return len(cache.layers), heads, width
+
+    def _token_scores(
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        picks: Sequence[Sequence[int]],
+    ) -> tuple[Tensor, Tensor]:
+        strands, wanted = strands_of(injection, rows, choice, picks)
+        self._check_room(strands)
+        if self.plain:
+            strands, wanted = unbranched(strands, wanted)
+        run = plain_inputs if self.plain else packed_inputs
+        inputs, starts = run(self, injection, strands)
+        flat = starts[wanted.strands] + np.asarray(wanted.places)
+        unique, inverse = np.unique(flat, return_inverse=True)
+        with only_at(torch.from_numpy(unique)), self.precision():
+            logits = self.model(**inputs).logits[0]
+        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(wanted.targets))
+        return scores, torch.tensor(wanted.owners, device=scores.device)
+
+    def _continue(
+        self, injection: Injection, rows: Sequence[Row], choice: list[int], max_new_tokens: int
+    ) -> list[list[int]]:
+        strands = [strand_of(injection, *pair) for pair in zip(rows, choice, strict=True)]
+        inside = injection.key_values is None
+        if not all(strand.trunk or (strand.length and inside) for strand in strands):
+            raise InjectionError("an empty text without a prompt leaves nothing to continue")
+        self._check_room(strands, max_new_tokens)
+        written: list[list[int]] = [[] for _ in rows]
+        for group in self._batches(injection, strands):
+            inputs, _ = plain_inputs(self, injection, [strands[i] for i in group], left=True)
+            cache = inputs.get("past_key_values", DynamicCache(config=self.model.config))
+            step = CausalStep(
+                self.model,
+                self.embed_ids,
+                inputs["inputs_embeds"],
+                inputs["attention_mask"],
+                cache,
+                positions=takes_positions(self.model),
+            )
+            for i, ids in zip(group, greedy(step, self.stops, max_new_tokens), strict=True):
+                written[i] = ids
+        return written
+
+    def _batches(self, injection: Injection, strands: Sequence[Strand]) -> list[list[int]]:
+        """Strands that can be generated from together.
+
+        Between a prefix in the cache and a text padded on the left there would be a hole, which
+        sliding windows cannot stand; there, only texts of one length go together.
+        """
+        cache = DynamicCache(config=self.model.config)
+        if injection.key_values is None or not any(cache.is_sliding):
+            return [list(range(len(strands)))]
+        groups: dict[int, list[int]] = {}
+        for index, strand in enumerate(strands):
+            groups.setdefault(len(strand.trunk), []).append(index)
+        return list(groups.values())
+
+    def _check_room(self, strands: Sequence[Strand], more: int = 0) -> None:
+        needed = max(max(s.positions, default=s.length - 1) + 1 for s in strands) + more
+        if self.positions is not None and needed > self.positions:
+            raise InjectionError(
+                f"{self.name} has {self.positions} positions, prompt and text need {needed}: "
+                "give prepare() the prompt's length"
+            )

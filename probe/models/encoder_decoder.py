@@ -1,0 +1,175 @@
+"""Encoder–decoder models: the prompt before the encoder's text, labels from the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from probe.models.generation import DecoderStep, greedy
+from probe.models.injection import Injection
+from probe.models.inputs import padded
+from probe.models.language import LanguageModel, log_likelihoods
+from probe.models.masked import check_room
+from probe.models.prefixes import prefilled
+from probe.models.prepare import Family
+from probe.models.rows import Row
+from probe.models.shortcuts import only_at
+
+
+class EncoderDecoderModel(LanguageModel):
+    """An encoder–decoder model.
+
+    Prompts stand before the encoder's text; a decoder prompt stands before the decoder's start
+    token; a key/value prefix is read by the decoder's self-attention, as PEFT does.
+    """
+
+    family: Family = "encoder_decoder"
+
+    @cached_property
+    def kv_shape(self) -> tuple[int, int, int] | None:
+        """(layers, heads, head_dim) of a prefix for the decoder's self-attention."""
+        token = torch.tensor([[self.start]], device=self.device)
+        with torch.no_grad(), self.precision():
+            output = self.model(input_ids=token, decoder_input_ids=token, use_cache=True)
+        layers = output.past_key_values.self_attention_cache.layers
+        return len(layers), int(layers[0].keys.shape[1]), int(layers[0].keys.shape[3])
+
+    @property
+    def start(self) -> int:
+        """Id the decoder starts from."""
+        found = self.model.generation_config.decoder_start_token_id
+        return int(self.model.config.decoder_start_token_id if found is None else found)
+
+    def encode(
+        self, injection: Injection, rows: Sequence[Row], choice: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """The encoder's states [B, S, H] of rows with their prompts, and the mask [B, S]."""
+        inside = injection.embeddings is not None
+        items = [
+            row.items(injection.lengths[k] if inside else 0)
+            for row, k in zip(rows, choice, strict=True)
+        ]
+        check_room(self, items)
+        embeddings, mask = padded(self.embed, injection.embeddings, choice, items)
+        with self.precision():
+            output = self.model.get_encoder()(inputs_embeds=embeddings, attention_mask=mask)
+        return output.last_hidden_state, mask
+
+    def _token_scores(
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        picks: Sequence[Sequence[int]],
+    ) -> tuple[Tensor, Tensor]:
+        groups = self._batches(injection, choice)
+        if len(groups) > 1:
+            return self._grouped(injection, rows, choice, picks, groups)
+        states, mask = self.encode(injection, rows, choice)
+        starts: dict[tuple[int, tuple[int, ...]], int] = {}  # one decoder row per row and input
+        asked: list[tuple[int, int, int, int]] = []  # decoder row, place, target, owner
+        most = max(map(len, picks))
+        for index, (row, picked) in enumerate(zip(rows, picks, strict=True)):
+            ahead = self._ahead(injection, choice[index])
+            for number, option in enumerate(row.options[pick] for pick in picked):
+                line = starts.setdefault((index, option[:-1]), len(starts))
+                asked += [
+                    (line, ahead + j, target, index * most + number)
+                    for j, target in enumerate(option)
+                ]
+        of = [index for index, _ in starts]
+        items = [[*self._decoder_items(injection, choice[index]), *ids] for index, ids in starts]
+        lines, places, targets, owners = np.asarray(asked).T
+        longest = max(map(len, items))
+        unique, inverse = np.unique(lines * longest + places, return_inverse=True)
+        arguments = self.decoder_inputs(injection, [choice[index] for index in of], items)
+        rows_of = torch.tensor(of, device=states.device)
+        with only_at(torch.from_numpy(unique)), self.precision():
+            logits = self.model(
+                encoder_outputs=BaseModelOutput(states.index_select(0, rows_of)),
+                attention_mask=mask.index_select(0, rows_of),
+                **arguments,
+            ).logits[0]
+        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
+        return scores, torch.from_numpy(owners).to(scores.device)
+
+    def _grouped(
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        picks: Sequence[Sequence[int]],
+        groups: Sequence[Sequence[int]],
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of groups of rows, each run by itself."""
+        most = max(map(len, picks))
+        scores, owners = [], []
+        for group in groups:
+            found, places = self._token_scores(
+                injection,
+                [rows[i] for i in group],
+                [choice[i] for i in group],
+                [picks[i] for i in group],
+            )
+            own = max(len(picks[i]) for i in group)
+            index = torch.tensor(group, device=places.device)
+            scores.append(found)
+            owners.append(index[places // own] * most + places % own)
+        return torch.cat(scores), torch.cat(owners)
+
+    def _continue(
+        self, injection: Injection, rows: Sequence[Row], choice: list[int], max_new_tokens: int
+    ) -> list[list[int]]:
+        written: list[list[int]] = [[] for _ in rows]
+        for group in self._batches(injection, choice):
+            prompts = [choice[i] for i in group]
+            states, mask = self.encode(injection, [rows[i] for i in group], prompts)
+            items = [self._decoder_items(injection, k) for k in prompts]
+            arguments = self.decoder_inputs(injection, prompts, items)
+            arguments |= {
+                "encoder_outputs": BaseModelOutput(states),
+                "attention_mask": mask,
+                "use_cache": True,
+            }
+            if "past_key_values" not in arguments:
+                arguments["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
+            step = DecoderStep(self.model, arguments, arguments.pop("decoder_inputs_embeds"))
+            for i, ids in zip(group, greedy(step, self.stops, max_new_tokens), strict=True):
+                written[i] = ids
+        return written
+
+    def _batches(self, injection: Injection, choice: Sequence[int]) -> list[list[int]]:
+        """Rows whose decoders can run together: decoders count positions by columns."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, k in enumerate(choice):
+            prefix = injection.lengths[k] if injection.key_values is not None else 0
+            groups.setdefault((prefix, self._ahead(injection, k)), []).append(index)
+        return list(groups.values())
+
+    def _decoder_items(self, injection: Injection, prompt: int) -> list[int]:
+        return [*range(-1, -1 - self._ahead(injection, prompt), -1), self.start]
+
+    def _ahead(self, injection: Injection, prompt: int) -> int:
+        """Prompt rows before the decoder's start token."""
+        return injection.decoder_lengths[prompt] if injection.decoder_lengths else 0
+
+    def decoder_inputs(
+        self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]
+    ) -> dict[str, Any]:
+        """Arguments of the model for decoder rows, prompt rows and prefixes included."""
+        table = self.model.get_decoder().get_input_embeddings()
+        embeddings, mask = padded(table, injection.decoder_embeddings, choice, items)
+        arguments: dict[str, Any] = {"decoder_inputs_embeds": embeddings, "use_cache": False}
+        if injection.key_values is not None:
+            cache, present = prefilled(injection, choice, None)
+            arguments["past_key_values"] = EncoderDecoderCache(cache, DynamicCache())
+            arguments["decoder_attention_mask"] = torch.cat([present, mask], 1)
+            arguments["use_cache"] = True  # the model reads the cache only then
+        return arguments

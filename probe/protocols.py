@@ -1,0 +1,60 @@
+"""What analyses ask of a model. Real models live in `probe.models`; tests pass stubs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.prompt import KVPrefix, PromptPair, SoftPrompt
+from probe.task import Example
+
+ModelPrompt = SoftPrompt | KVPrefix | PromptPair | None
+"""What a model can be run with; None is the model alone."""
+
+
+@dataclass(frozen=True)
+class TraceResult:
+    """What a forward pass left behind, for one batch of B examples."""
+
+    hidden: NDArray[np.float32]
+    """[L + 1, B, P + T, H], the embedding layer first."""
+    attention_to_prompt: NDArray[np.float32]
+    """[L, B, P]: attention that text positions give each prompt position, mean over heads."""
+    activations: NDArray[np.float32]
+    """[L, B, F]: feed-forward activations at the first position after the prompt."""
+
+
+class Score(Protocol):
+    """Log-likelihood in nats of every label of every example, [n, labels]."""
+
+    def __call__(self, prompt: ModelPrompt, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """Score the examples under the prompt."""
+        ...
+
+
+class Trace(Protocol):
+    """Hidden states, attention to the prompt and feed-forward activations."""
+
+    def __call__(self, prompt: ModelPrompt, examples: Sequence[Example]) -> TraceResult:
+        """Run the examples under the prompt and keep what happened inside."""
+        ...
+
+
+class Unembed(Protocol):
+    """Logits over the vocabulary, [n, V], of hidden states [n, H]."""
+
+    def __call__(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Apply the model's last norm and output matrix."""
+        ...
+
+
+class Generate(Protocol):
+    """Continuations of texts under a prompt."""
+
+    def __call__(self, prompt: ModelPrompt, texts: Sequence[str]) -> list[str]:
+        """Write one continuation per text."""
+        ...

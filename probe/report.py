@@ -1,0 +1,150 @@
+"""Self-contained HTML reports: no script, no network, every token escaped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from probe.analysis.controls import (
+    NEVER_LEFT_ITS_START,
+    NOT_BETTER_THAN_CHANCE,
+    OFF_THE_MANIFOLD,
+)
+from probe.analysis.decoding import Decoding
+from probe.charts.labels import METRIC_NAMES, score_text, visible
+from probe.charts.palette import CHANCE, PROMPT, VOCABULARY
+
+FLAG_MEANINGS = {
+    NOT_BETTER_THAN_CHANCE: "not closer to a token than 97.5 % of rows drawn from the vocabulary's "
+    "own mean and covariance at the same norm",
+    OFF_THE_MANIFOLD: "farther from every token than 99 % of real tokens are from their nearest "
+    "other token",
+    NEVER_LEFT_ITS_START: "its nearest token is the one training began from",
+}
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """One row of the score strip; x positions run from 0 to 100."""
+
+    name: str
+    colour: str
+    n: int
+    low: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    high: float
+    dots: tuple[float, ...]
+
+
+def decoding_csv(decoding: Decoding) -> str:
+    """One row per position and rank; how it was made stands in columns of its own."""
+    import pandas as pd
+
+    frame = decoding.to_frame()
+    made = {
+        "prompt": decoding.prompt,
+        "model": decoding.model,
+        "metric": decoding.metric,
+        "higher_is_better": decoding.higher_is_better,
+        "k": decoding.k,
+        "filters": "; ".join(decoding.filters),
+        "one_to_one": decoding.one_to_one,
+        "seed": decoding.seed,
+        "sample_size": decoding.sample_size,
+    }
+    how = pd.DataFrame([made] * len(frame), index=frame.index)
+    return str(pd.concat([frame, how], axis=1).to_csv(index=False))
+
+
+def decoding_html(decoding: Decoding) -> str:
+    """The whole decoding as one HTML page that opens anywhere and runs nothing."""
+    lines = headline(decoding)
+    return (
+        _environment()
+        .get_template("decoding.html")
+        .render(
+            decoding=decoding,
+            answer=lines[0],
+            details=lines[1:],
+            metric=METRIC_NAMES[decoding.metric],
+            direction="higher is closer" if decoding.higher_is_better else "lower is closer",
+            strips=_strips(decoding),
+            flags=FLAG_MEANINGS,
+        )
+    )
+
+
+def headline(decoding: Decoding) -> list[str]:
+    """What the decoding is worth, the answer first, each a plain sentence."""
+    if decoding.reference is None:
+        return ["Without controls, nobody can say whether these tokens mean anything."]
+    total = len(decoding.positions)
+    lines = [_chance_line(decoding.count(NOT_BETTER_THAN_CHANCE), total)]
+    if off := decoding.count(OFF_THE_MANIFOLD):
+        lines.append(
+            f"{off} of {total} {_lie(off)} farther from every token than 99 % of real tokens do."
+        )
+    if decoding.never_left_start is not None:
+        stayed, of = decoding.never_left_start
+        lines.append(f"{stayed} of {of} never left the token training began from.")
+    return lines
+
+
+def _chance_line(noise: int, total: int) -> str:
+    if total == 1:
+        verb = "is no closer" if noise else "is closer"
+        return f"The only position {verb} to a token than chance rows are."
+    if noise == total:
+        return f"None of the {total} positions is closer to a token than chance rows are."
+    if noise == 0:
+        return f"All {total} positions are closer to a token than chance rows are."
+    verb = "is" if noise == 1 else "are"
+    return f"{noise} of {total} positions {verb} no closer to a token than chance rows are."
+
+
+def _lie(count: int) -> str:
+    return "lies" if count == 1 else "lie"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("probe"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    environment.filters["score"] = score_text
+    return environment
+
+
+def _strips(decoding: Decoding) -> list[_Strip]:
+    reference = decoding.reference
+    if reference is None:
+        return []
+    samples = (
+        ("this prompt", PROMPT, reference.prompt),
+        ("real tokens", VOCABULARY, reference.vocabulary),
+        ("chance rows", CHANCE, reference.chance),
+    )
+    everything = np.concatenate([scores for _, _, scores in samples])
+    low, high = float(everything.min()), float(everything.max())
+    span = (high - low) or 1.0
+    return [
+        _strip(name, colour, 100 * (scores - low) / span, dots=colour == PROMPT)
+        for name, colour, scores in samples
+    ]
+
+
+def _strip(name: str, colour: str, places: NDArray[np.float64], *, dots: bool) -> _Strip:
+    low, first, median, third, high = (
+        round(float(place), 2) for place in np.quantile(places, [0.05, 0.25, 0.5, 0.75, 0.95])
+    )
+    shown = tuple(round(float(place), 2) for place in places) if dots else ()
+    return _Strip(name, colour, len(places), low, first, median, third, high, shown)

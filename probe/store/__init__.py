@@ -1,0 +1,29 @@
+"""The workspace: prompts that only grow with an index over them, runs, and cached arrays."""
+
+from probe.store.card import Card, card_of, shape_of
+from probe.store.files import replace_file
+from probe.store.history import EvaluationRecord, last_like
+from probe.store.runs import RunConfig, RunFolder, RunFolders
+from probe.store.runs_metrics import Record, cut_records, read_records
+from probe.store.runs_status import ACTIVE, State, Status
+from probe.store.workspace import Workspace, default_root
+
+__all__ = [
+    "ACTIVE",
+    "Card",
+    "EvaluationRecord",
+    "Record",
+    "RunConfig",
+    "RunFolder",
+    "RunFolders",
+    "State",
+    "Status",
+    "Workspace",
+    "card_of",
+    "cut_records",
+    "default_root",
+    "last_like",
+    "read_records",
+    "replace_file",
+    "shape_of",
+]

@@ -1,0 +1,141 @@
+"""What the workspace knows of a prompt: `card.json`, beside its vectors."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from probe.errors import WorkspaceError
+from probe.prompt import AnyPrompt, KVPrefix
+
+Kind = Literal["soft_prompt", "kv_prefix"]
+
+CARD_FILE = "card.json"
+_MAX_NAME = 100
+
+
+@dataclass(frozen=True)
+class Card:
+    """A stored prompt without its vectors."""
+
+    name: str
+    version: int
+    created: str
+    """When it was saved, ISO 8601 in UTC."""
+    kind: Kind
+    method: str
+    shape: tuple[int, ...]
+    """[P, H], or [L, heads, P, head_dim] of a prefix."""
+    base_model: str | None
+    task: str | None
+    submodule: str | None
+    trained: bool
+    sha256: str | None
+    """Digest of the file the vectors were first read from, where they came from a file."""
+    format: str | None
+    """Reader of that file."""
+    origin: str | None
+    """Path or hub id of that file."""
+    metrics: dict[str, Any]
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """The prompt's folder and exact name, `name@version`."""
+        return f"{self.name}@{self.version}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `card.json` holds."""
+        document = asdict(self)
+        return document | {"shape": list(self.shape), "tags": list(self.tags)}
+
+    def matches(self, words: str) -> bool:
+        """Whether every word occurs in the card, in any letter case."""
+        parts = (self.id, self.method, self.base_model, self.task, self.note, *self.tags)
+        text = "\n".join(part for part in parts if part).casefold()
+        return all(word in text for word in words.casefold().split())
+
+
+def card_of(prompt: AnyPrompt, *, name: str, version: int, created: str) -> Card:
+    """The card of a prompt about to be stored.
+
+    Args:
+        prompt: what is stored.
+        name: its name in the workspace.
+        version: 1 for the first prompt of that name.
+        created: time of saving, ISO 8601.
+    """
+    prefix = isinstance(prompt, KVPrefix)
+    source = prompt.provenance
+    return Card(
+        name=name,
+        version=version,
+        created=created,
+        kind="kv_prefix" if prefix else "soft_prompt",
+        method=prompt.method,
+        shape=shape_of(prompt),
+        base_model=prompt.base_model,
+        task=prompt.task,
+        submodule=prompt.submodule,
+        trained=prompt.trained,
+        sha256=source.sha256 if source else None,
+        format=source.format if source else None,
+        origin=source.path if source else None,
+        metrics=cast("dict[str, Any]", json.loads(json.dumps(dict(prompt.metrics), default=str))),
+    )
+
+
+def shape_of(prompt: AnyPrompt) -> tuple[int, ...]:
+    """[P, H] of a soft prompt, [L, heads, P, head_dim] of a prefix."""
+    array = prompt.keys if isinstance(prompt, KVPrefix) else prompt.embeddings
+    return tuple(int(n) for n in array.shape)
+
+
+def parse_card(text: str, where: Path | str) -> Card:
+    """The card a document holds.
+
+    Raises:
+        WorkspaceError: the document is not a card.
+    """
+    try:
+        document = json.loads(text)
+        known = {field.name for field in fields(Card)}
+        if unknown := set(document) - known:
+            raise ValueError(f"unknown fields {sorted(unknown)}")
+        document["shape"] = tuple(document["shape"])
+        document["tags"] = tuple(document["tags"])
+        return Card(**document)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise WorkspaceError(
+            f"{where} is no prompt card ({str(error)[:120]}): "
+            "remove its folder and add the prompt again"
+        ) from error
+
+
+def workspace_name(name: str) -> str:
+    """A name that is safe as a folder and on a command line: letters, digits, `._-`.
+
+    `@` and `#` separate versions and prompts of a file, so they cannot stay either; saving a
+    prompt that was read as `name@2` makes the next version of `name`.
+    """
+    without_version = re.sub(r"@\d+$", "", unicodedata.normalize("NFC", name))
+    folded = re.sub(r"[^\w.-]+", "-", without_version)
+    return folded.strip("-.")[:_MAX_NAME].rstrip("-.") or "prompt"
+
+
+def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags without blanks around them, each once, sorted.
+
+    Raises:
+        WorkspaceError: a tag is empty or holds a character that cannot be seen.
+    """
+    clean = {tag.strip() for tag in tags}
+    if bad := sorted(tag for tag in clean if not tag or not tag.isprintable()):
+        raise WorkspaceError(f"a tag must be visible text, found {bad[0]!r}")
+    return tuple(sorted(clean))

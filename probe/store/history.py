@@ -1,0 +1,134 @@
+"""The history of a prompt's evaluations: `evaluations.jsonl` beside its vectors, oldest first."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from probe.errors import WorkspaceError
+from probe.store.files import replace_file
+
+HISTORY_FILE = "evaluations.jsonl"
+_NOISE = 1e-9
+"""Less than one example of a billion: what summing in another order may change."""
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """One evaluation of a stored prompt."""
+
+    recorded: str
+    """When, ISO 8601 in UTC."""
+    task: str
+    split: str
+    n: int
+    """Examples."""
+    examples: str
+    """sha256 of the examples."""
+    model: str
+    template: str
+    label_words: tuple[str, ...]
+    metric: str
+    """The task's own; higher is better."""
+    value: float
+    interval: tuple[float, float]
+    measures: dict[str, float]
+    """Everything that was measured, by name."""
+
+    def asks_as(self, other: EvaluationRecord) -> bool:
+        """Whether both put the same question: the same examples, words and model."""
+        return all(getattr(self, name) == getattr(other, name) for name in _QUESTION)
+
+    def dropped_from(self, last: EvaluationRecord) -> bool:
+        """Whether the value is lower than it was."""
+        return self.value < last.value - _NOISE
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of the history."""
+        document = asdict(self)
+        lists = {"label_words": list(self.label_words), "interval": list(self.interval)}
+        return document | lists
+
+
+_QUESTION = ("task", "split", "examples", "model", "template", "label_words", "metric")
+"""The model by name: one that was changed under its name must not hide a drop."""
+
+
+def last_like(
+    history: Sequence[EvaluationRecord], record: EvaluationRecord
+) -> EvaluationRecord | None:
+    """The newest record that answers the same question; None where there is none."""
+    return next((one for one in reversed(history) if one.asks_as(record)), None)
+
+
+def read_history(folder: Path) -> list[EvaluationRecord]:
+    """The records of a prompt folder, oldest first; empty where nothing was recorded.
+
+    Raises:
+        WorkspaceError: the file cannot be read; the message names the line.
+    """
+    path = folder / HISTORY_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkspaceError(f"{path} cannot be read ({error})") from error
+    return [parse_record(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
+
+
+def append_record(folder: Path, record: EvaluationRecord) -> list[EvaluationRecord]:
+    """Write a record behind the others; returns all of them.
+
+    Raises:
+        WorkspaceError: what is there cannot be read.
+        OSError: the folder cannot be written.
+    """
+    history = [*read_history(folder), record]
+    lines = "".join(json.dumps(one.to_json(), ensure_ascii=False) + "\n" for one in history)
+    replace_file(folder / HISTORY_FILE, lines.encode("utf-8", "replace"))
+    return history
+
+
+def parse_record(line: str, where: str) -> EvaluationRecord:
+    """The record a line holds.
+
+    Raises:
+        WorkspaceError: it holds none.
+    """
+    try:
+        document = json.loads(line)
+        if set(document) != {field.name for field in fields(EvaluationRecord)}:
+            raise ValueError(f"fields {sorted(document)}")
+        lists = {name: tuple(document[name]) for name in ("label_words", "interval")}
+        return EvaluationRecord(**(document | lists))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise WorkspaceError(
+            f"{where} is no evaluation ({str(error)[:120]}): remove the line"
+        ) from error
+
+
+def put_history(db: sqlite3.Connection, id_: str, history: Sequence[EvaluationRecord]) -> None:
+    """EvaluationRecord a prompt's evaluations in the index, in place of those it had."""
+    db.execute("DELETE FROM evaluations WHERE id = ?", (id_,))
+    db.executemany(
+        "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (id_, n, one.recorded, one.task, one.metric, one.value, json.dumps(one.to_json()))
+            for n, one in enumerate(history)
+        ],
+    )
+
+
+def indexed_history(db: sqlite3.Connection, where: Path) -> list[tuple[str, EvaluationRecord]]:
+    """Every record of every prompt in the index, oldest first.
+
+    Raises:
+        WorkspaceError: an entry is damaged.
+    """
+    rows = db.execute("SELECT id, record FROM evaluations ORDER BY recorded, id, number").fetchall()
+    return [(id_, parse_record(text, f"{where} entry {id_}")) for id_, text in rows]

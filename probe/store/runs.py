@@ -1,0 +1,160 @@
+"""Run folders `runs/<id>/`: what was asked, how it stands, what it logged, its checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from probe.errors import WorkspaceError
+from probe.store.card import workspace_name
+from probe.store.files import folder_aside, is_temporary, replace_file
+from probe.store.runs_status import Status, read_fields, read_status
+
+_CONFIG, _STATUS, _METRICS = "config.json", "status.json", "metrics.jsonl"
+_LOG, _STOP = "log.txt", "stop"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run was asked to do; written once."""
+
+    model: str
+    """As `load_model` takes it, a folder by its full path."""
+    task: str
+    """As `load_task` takes it, a file by its full path."""
+    name: str
+    """Of the prompt it makes."""
+    training: Mapping[str, Any]
+    """The fields of a `TrainConfig`."""
+    created: str
+    """ISO 8601 in UTC."""
+    data_dir: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    folds: int | None = None
+    """Parts of a cross-validation; None trains one prompt."""
+    test_examples: int = 2000
+    """At most so many test examples score the finished prompt, the first ones; 0 scores none."""
+    command: tuple[str, ...] = field(default=())
+    """The command line that asked for it, where one did."""
+
+    @property
+    def steps(self) -> int:
+        """Updates asked for."""
+        return int(self.training["steps"])
+
+
+class RunFolder:
+    """The folder of one run, which is all there is to know of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics, self.log, self.stop = path / _METRICS, path / _LOG, path / _STOP
+        """`stop` is there once somebody wants the run to save and end."""
+
+    @property
+    def id(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What was asked.
+
+        Raises:
+            WorkspaceError: `config.json` is missing or damaged.
+        """
+        document = read_fields(self.path / _CONFIG, RunConfig)
+        return RunConfig(**document | {"command": tuple(document.get("command", ()))})
+
+    @property
+    def status(self) -> Status:
+        """What its worker last said.
+
+        Raises:
+            WorkspaceError: `status.json` is missing or damaged.
+        """
+        return read_status(self.path / _STATUS)
+
+    def write(self, status: Status) -> None:
+        """Replace the status."""
+        replace_file(self.path / _STATUS, status.document())
+
+
+class RunFolders:
+    """Every run of one workspace."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, config: RunConfig, status: Status) -> RunFolder:
+        """A new folder, named after its prompt and the time; it appears whole.
+
+        Raises:
+            WorkspaceError: the workspace cannot be written.
+        """
+        created = datetime.fromisoformat(config.created)
+        stem = f"{workspace_name(config.name)}-{created:%Y%m%d-%H%M%S}"
+        try:
+            with folder_aside(self.root) as aside:
+                folder = aside / "run"
+                folder.mkdir()
+                document = json.dumps(asdict(config), indent=1)
+                (folder / _CONFIG).write_text(document, encoding="utf-8")
+                (folder / _STATUS).write_bytes(status.document())
+                return RunFolder(_renamed(folder, self.root, stem))
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.root} cannot be written ({error.strerror or error}): free space, or set "
+                "PROBE_HOME to a folder of yours"
+            ) from error
+
+    def get(self, reference: str) -> RunFolder:
+        """The run of that name, or the only one whose name begins so.
+
+        Raises:
+            WorkspaceError: there is none, or there are several.
+        """
+        ids = self.ids()
+        found = [id_ for id_ in ids if id_ == reference]
+        found = found or [id_ for id_ in ids if reference and id_.startswith(reference)]
+        if len(found) == 1:
+            return RunFolder(self.root / found[0])
+        near = found or get_close_matches(reference, ids, n=3)
+        hint = f"expected one of {', '.join(near)}" if near else "see `probe runs`"
+        raise WorkspaceError(f"the workspace has no single run {reference}: {hint}")
+
+    def ids(self) -> list[str]:
+        """Names of all runs, sorted."""
+        if not self.root.is_dir():
+            return []
+        folders = (path for path in self.root.iterdir() if not is_temporary(path))
+        return sorted(path.name for path in folders if (path / _CONFIG).is_file())
+
+    def __iter__(self) -> Iterator[RunFolder]:
+        """Every run, by name."""
+        return (RunFolder(self.root / id_) for id_ in self.ids())
+
+    def remove(self, run: RunFolder) -> None:
+        """Delete a folder; it is gone at once or not at all."""
+        with folder_aside(self.root) as aside:
+            run.path.rename(aside / "removed")
+
+
+def _renamed(folder: Path, root: Path, stem: str) -> Path:
+    """The folder under the first free name."""
+    number = 1
+    while True:
+        place = root / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            return folder.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+        number += 1

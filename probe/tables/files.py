@@ -1,0 +1,109 @@
+"""A model's files, wherever they are: what the readers need of a folder or of a hub repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.errors import ModelNotFoundError
+
+MAX_SMALL_BYTES = 1 << 28
+"""Longest file that is read whole (tokenizers of 256k tokens take some 35 MB)."""
+
+
+class Files(Protocol):
+    """Named files of one model."""
+
+    where: str
+    """The model as errors name it."""
+
+    def small(self, name: str) -> bytes | None:
+        """A small file's bytes; None when there is no such file."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """A file's length in bytes; None when there is no such file."""
+        ...
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a file that has them."""
+        ...
+
+    def map(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """The same bytes, memory-mapped, [stop - start]."""
+        ...
+
+
+class LocalFiles:
+    """The files of a local folder."""
+
+    def __init__(self, folder: Path, where: str) -> None:
+        self.folder = folder
+        self.where = where
+
+    def small(self, name: str) -> bytes | None:
+        """A small file's bytes; None when there is no such file.
+
+        Raises:
+            ModelNotFoundError: the file is implausibly long.
+        """
+        size = self.size(name)
+        return None if size is None else read_whole(self.folder / name, size, self.where)
+
+    def size(self, name: str) -> int | None:
+        """A file's length in bytes; None when there is no such file."""
+        path = self.folder / name
+        return path.stat().st_size if path.is_file() else None
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a file."""
+        with (self.folder / name).open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def map(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """The same bytes, memory-mapped, [stop - start]."""
+        return map_bytes(self.folder / name, start, stop)
+
+
+def map_bytes(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
+    """Bytes [start, stop) of a file as a read-only memory map."""
+    return np.memmap(path, np.uint8, "r", start, (stop - start,)).view(np.ndarray)
+
+
+def read_whole(path: Path, size: int, where: str) -> bytes:
+    """All bytes of a small file.
+
+    Raises:
+        ModelNotFoundError: the file is longer than `MAX_SMALL_BYTES`.
+    """
+    if size > MAX_SMALL_BYTES:
+        raise ModelNotFoundError(
+            f"{where}: {path.name} has {size} bytes, expected at most {MAX_SMALL_BYTES}: "
+            "check that it is the model's own file"
+        )
+    return path.read_bytes()
+
+
+def parse_object(data: bytes, name: str, where: str) -> dict[str, Any]:
+    """A JSON object from untrusted bytes.
+
+    Raises:
+        ModelNotFoundError: the bytes are not JSON, nest too deep, or hold something else.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ModelNotFoundError(
+            f"{where}: {name} is not readable JSON ({str(error)[:80]}): fetch or save it again"
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelNotFoundError(
+            f"{where}: {name} must hold a JSON object, found {type(found).__name__}: "
+            "fetch or save it again"
+        )
+    return found

@@ -1,0 +1,53 @@
+"""Where a table's bytes lie in a model's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.errors import ModelNotFoundError
+from probe.tables.files import Files
+from probe.vocabulary import TableDtype
+
+STORED_AS: Mapping[TableDtype, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """An embedding table in its stored precision."""
+
+    values: NDArray[np.generic]
+    """[V, H], memory-mapped; bfloat16 as raw uint16."""
+    dtype: TableDtype
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a table's bytes lie."""
+
+    file: str
+    start: int
+    shape: tuple[int, int]
+    dtype: TableDtype
+
+    def load(self, files: Files) -> Table:
+        """Map the bytes as a [V, H] array."""
+        stored = STORED_AS[self.dtype]
+        stop = self.start + prod(self.shape) * stored.itemsize
+        raw = files.map(self.file, self.start, stop)
+        return Table(raw.view(stored).reshape(self.shape), self.dtype)
+
+
+def damaged(where: str, file: str, found: str) -> ModelNotFoundError:
+    """The error of a file that contradicts itself."""
+    return ModelNotFoundError(f"{where}: {file} is damaged ({found[:160]}): fetch or save it again")

@@ -1,0 +1,191 @@
+"""A model's tokenizer files as one `tokenizer.json` document, whichever files it came in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from probe.errors import ModelNotFoundError
+from probe.tables.codec import SentencePieceCodec, TokenizersCodec
+from probe.tables.files import Files, parse_object
+from probe.vocabulary import TextCodec
+
+# Families whose rows are the SentencePiece ids; others (XLM-R, Pegasus, mBART) shift them in code.
+_ROWS_ARE_SENTENCEPIECE_IDS = frozenset(
+    ("t5", "mt5", "umt5", "longt5", "llama", "mistral", "mixtral", "gemma", "gemma2", "albert")
+)
+_USUAL_SPECIAL = frozenset(
+    ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>")
+)
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """What was found beside a model to turn text into rows."""
+
+    document: Mapping[str, Any]
+    """In the layout of `tokenizer.json`."""
+    codec: TextCodec | None
+    sha256: str
+    """Digest of the files' bytes."""
+
+
+NO_TOKENIZER = TokenizerFiles({}, None, "")
+
+
+def read_tokenizer(files: Files, model_type: object) -> TokenizerFiles:
+    """The model's tokenizer, or `NO_TOKENIZER` when it came without a readable one.
+
+    Args:
+        files: the model's files.
+        model_type: the family, which says whether SentencePiece ids are rows.
+
+    Raises:
+        ModelNotFoundError: a tokenizer file is damaged.
+    """
+    if (data := files.small("tokenizer.json")) is not None:
+        document = parse_object(data, "tokenizer.json", files.where)
+        return TokenizerFiles(document, TokenizersCodec(data, files.where), _sha256(data))
+    if (data := files.small("vocab.txt")) is not None:
+        return _rebuilt(files, _wordpiece(data, _config(files)), data)
+    if (data := files.small("vocab.json")) is not None:
+        merges = files.small("merges.txt")
+        if merges is not None:
+            vocab = parse_object(data, "vocab.json", files.where)
+            return _rebuilt(files, _byte_level(vocab, merges), data, merges)
+    if model_type in _ROWS_ARE_SENTENCEPIECE_IDS:
+        for name in ("spiece.model", "tokenizer.model"):
+            if (data := files.small(name)) is not None:
+                return _sentencepiece(files, name, data)
+    return NO_TOKENIZER
+
+
+def _rebuilt(files: Files, document: dict[str, Any], *sources: bytes) -> TokenizerFiles:
+    """Add what the configuration files say about special tokens, and make the codec."""
+    vocab = document["model"]["vocab"]
+    added = {token: row for row, token in _added_tokens(files)}
+    special = _special_tokens(files) | _USUAL_SPECIAL | {"<|endoftext|>"}
+    known = {token: row for token, row in vocab.items() if token in special} | added
+    document["added_tokens"] = [
+        {"id": row, "content": token, "special": token in special}
+        | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        for token, row in sorted(known.items(), key=lambda item: item[1])
+    ]
+    # The library renumbers added tokens unless the model has them: rows must stay as given.
+    numbered = document | {"model": document["model"] | {"vocab": vocab | added}}
+    codec = TokenizersCodec(json.dumps(numbered).encode(), files.where, knows_special=False)
+    return TokenizerFiles(document, codec, _sha256(*sources))
+
+
+def _wordpiece(vocab: bytes, config: Mapping[str, Any]) -> dict[str, Any]:
+    """BERT's `vocab.txt`: one token per line, the row is the line number."""
+    tokens = vocab.decode("utf-8", "replace").split("\n")
+    rows = {token.rstrip("\r"): row for row, token in enumerate(tokens) if token.strip()}
+    return {
+        "version": "1.0",
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": config.get("do_lower_case", True) is True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": rows,
+        },
+    }
+
+
+def _byte_level(vocab: Mapping[str, Any], merges: bytes) -> dict[str, Any]:
+    """GPT-2's `vocab.json` and `merges.txt`."""
+    lines = merges.decode("utf-8", "replace").splitlines()
+    pairs = [line for line in lines if line.count(" ") == 1 and not line.startswith("#version")]
+    split = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    return {
+        "version": "1.0",
+        "pre_tokenizer": split | {"use_regex": True},
+        "decoder": split | {"use_regex": True},
+        "model": {
+            "type": "BPE",
+            "vocab": {token: row for token, row in vocab.items() if type(row) is int and row >= 0},
+            "merges": pairs,
+        },
+    }
+
+
+def _sentencepiece(files: Files, name: str, data: bytes) -> TokenizerFiles:
+    """SentencePiece's own file, when its library is installed."""
+    try:
+        import sentencepiece
+    except ImportError:
+        return NO_TOKENIZER
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(data)
+    except RuntimeError as error:
+        raise ModelNotFoundError(
+            f"{files.where}: {name} is no SentencePiece model: fetch or save it again"
+        ) from error
+    rows = range(processor.GetPieceSize())
+    control = [row for row in rows if processor.IsControl(row)]
+    listed = [(row, processor.IdToPiece(row), True) for row in control]
+    listed += [(row, token, True) for row, token in _added_tokens(files)]
+    document = {
+        "model": {
+            "type": "Unigram",
+            "vocab": [[processor.IdToPiece(row)] for row in rows],
+            "unk_id": processor.unk_id(),
+        },
+        "added_tokens": [{"id": r, "content": t, "special": s} for r, t, s in listed],
+    }
+    return TokenizerFiles(document, SentencePieceCodec(processor), _sha256(data))
+
+
+def _config(files: Files) -> dict[str, Any]:
+    return _optional(files, "tokenizer_config.json")
+
+
+def _optional(files: Files, name: str) -> dict[str, Any]:
+    data = files.small(name)
+    return {} if data is None else parse_object(data, name, files.where)
+
+
+def _added_tokens(files: Files) -> Iterator[tuple[int, str]]:
+    """Rows of tokens that the configuration files add to the vocabulary."""
+    for token, row in _optional(files, "added_tokens.json").items():
+        if type(row) is int and row >= 0:
+            yield row, token
+    decoder = _config(files).get("added_tokens_decoder")
+    for number, entry in (decoder if isinstance(decoder, dict) else {}).items():
+        if number.isdecimal() and len(number) < 10 and (content := _content(entry)):
+            yield int(number), content
+
+
+def _special_tokens(files: Files) -> frozenset[str]:
+    """Tokens that the configuration files name `eos_token`, `additional_special_tokens`, …."""
+    found: set[str | None] = set()
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        for key, value in _optional(files, name).items():
+            if key.endswith("_token"):
+                found.add(_content(value))
+            elif key in ("additional_special_tokens", "extra_special_tokens"):
+                found |= {_content(entry) for entry in value if isinstance(value, list)}
+    return frozenset(token for token in found if token)
+
+
+def _content(entry: object) -> str | None:
+    content = entry.get("content") if isinstance(entry, dict) else entry
+    return content if isinstance(content, str) else None
+
+
+def _sha256(*sources: bytes) -> str:
+    return hashlib.sha256(b"".join(sources)).hexdigest()

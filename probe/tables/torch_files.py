@@ -1,0 +1,262 @@
+"""Find one tensor in a `.bin` that torch saved, reading its pickle and nothing else.
+
+The pickle goes through the one restricted reader of `probe.formats`; the tensor's numbers stay in
+the file, where both of torch's layouts keep them uncompressed.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from probe.errors import ModelNotFoundError, PromptFormatError
+from probe.formats.dtypes import itemsize
+from probe.formats.instructions import run
+from probe.formats.machine import Allowance, Machine
+from probe.formats.pickles import LEGACY_MAGIC
+from probe.formats.rebuilding import NAMES, STORAGE_DTYPES
+from probe.formats.source import Budget
+from probe.formats.symbols import Storage, Symbol, Tensor
+from probe.tables.files import Files
+from probe.tables.span import STORED_AS, Span, damaged
+from probe.vocabulary import TableDtype
+
+MAX_PICKLE_BYTES = 1 << 26
+"""Longest pickle that is read: it names tensors, whose numbers lie elsewhere."""
+MAX_DIRECTORY_BYTES = 1 << 24
+"""Longest list of a zip's members; torch writes one per tensor."""
+
+_DAMAGE = (
+    *(PromptFormatError, zipfile.BadZipFile, NotImplementedError, ValueError, TypeError),
+    *(OverflowError, KeyError, IndexError, struct.error),
+)
+"""What the readers raise on bytes that no writer makes."""
+_FIRST_BYTES = 1 << 20
+_LOCAL_HEADER_BYTES = 30
+_COUNT_BYTES = 8
+_DTYPES: Mapping[str, TableDtype] = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+}
+
+
+def find_in_bin(files: Files, file: str, names: Sequence[str]) -> Span | None:
+    """Where a `.bin` holds the first of the named tensors; None when it does not.
+
+    Raises:
+        ModelNotFoundError: the file is damaged, or holds more than tensors in plain containers.
+    """
+    size = files.size(file)
+    if size is None:
+        raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
+    try:
+        if size > 4 and files.read(file, 0, 4) == b"PK\3\4":
+            return _find_in_zip(files, file, size, names)
+        return _find_in_legacy(files, file, size, names)
+    except _DAMAGE as error:
+        raise damaged(files.where, file, str(error) or type(error).__name__) from error
+
+
+@dataclass(eq=False)
+class _Kept(Storage):
+    """A storage whose numbers stay in the file."""
+
+    key: str = ""
+
+
+@dataclass
+class _Pickles:
+    """The pickles at the start of some bytes, one after the other."""
+
+    data: bytes
+    place: int = 0
+    storages: dict[str, _Kept] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Share one allowance between them."""
+        self._allowance = Allowance(Budget(len(self.data)), _no_pickle_within)
+
+    def next(self) -> Any:
+        """The value of the next pickle."""
+        machine = Machine(self.data, self._allowance, NAMES, self._storage, place=self.place)
+        value = run(machine)
+        self.place = machine.place
+        return value
+
+    def _storage(self, reference: Any) -> _Kept:
+        """The storage of a persistent id: `("storage", class, key, device, elements, …)`."""
+        match reference:
+            case ("storage", Symbol(name=kind), str(key), _, int(size), *more):
+                if kind in STORAGE_DTYPES and more in ([], [None]):
+                    kept = self.storages.get(key)
+                    if kept is None:
+                        kept = self.storages[key] = _Kept(STORAGE_DTYPES[kind], size, None, key=key)
+                    return kept
+        raise PromptFormatError("a storage in a layout that torch no longer writes")
+
+
+def _no_pickle_within(_data: bytes, _allowance: Allowance) -> object:
+    raise PromptFormatError("a pickle within the pickle, which no checkpoint has")
+
+
+def _find_in_zip(files: Files, file: str, size: int, names: Sequence[str]) -> Span | None:
+    """In the zip that torch writes since 1.6: `archive/data.pkl`, `archive/data/KEY`."""
+    with zipfile.ZipFile(io.BufferedReader(_Ranges(files, file, size), 1 << 16)) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+    pickle_name = next((name for name in members if name.endswith("/data.pkl")), None)
+    if pickle_name is None:
+        raise PromptFormatError("a zip without data.pkl")
+    start, stop = _stored(files, file, members[pickle_name], size)
+    if stop - start > MAX_PICKLE_BYTES:
+        raise PromptFormatError(f"a pickle of {stop - start} bytes")
+    chosen = _chosen(_Pickles(files.read(file, start, stop)).next(), names)
+    if chosen is None:
+        return None
+    tensor, storage = chosen
+    root = pickle_name.removesuffix("data.pkl")
+    if (order := members.get(f"{root}byteorder")) is not None:
+        _check_byte_order(files, file, order, size)
+    member = members.get(f"{root}data/{storage.key}")
+    if member is None:
+        raise PromptFormatError("the table's numbers are missing")
+    return _span(file, tensor, *_stored(files, file, member, size))
+
+
+def _stored(files: Files, file: str, member: zipfile.ZipInfo, size: int) -> tuple[int, int]:
+    """Where an uncompressed member's bytes lie (APPNOTE.TXT 4.3.7)."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise PromptFormatError(
+            f"a compressed {ascii(member.filename[:60])}; torch compresses none"
+        )
+    end = member.header_offset + _LOCAL_HEADER_BYTES
+    if member.header_offset < 0 or end > size:
+        raise PromptFormatError("a member outside the file")
+    header = files.read(file, member.header_offset, end)
+    start = end + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    if start + member.file_size > size:
+        raise PromptFormatError("a member that ends outside the file")
+    return start, start + member.file_size
+
+
+def _check_byte_order(files: Files, file: str, member: zipfile.ZipInfo, size: int) -> None:
+    start, stop = _stored(files, file, member, size)
+    if files.read(file, start, min(stop, start + 8)) != b"little":
+        raise PromptFormatError("numbers in big-endian order")
+
+
+def _find_in_legacy(files: Files, file: str, size: int, names: Sequence[str]) -> Span | None:
+    """In the layout before torch 1.6.
+
+    Pickles of a magic number, a version, the system, the state dict and the storages' keys, then
+    each storage in the order of the keys: its number of elements, and the elements.
+    """
+    pickles, value, keys = _legacy_pickles(files, file, size)
+    chosen = _chosen(value, names)
+    if chosen is None:
+        return None
+    start = pickles.place
+    for key in keys:
+        storage = pickles.storages.get(key) if isinstance(key, str) else None
+        if storage is None:
+            raise PromptFormatError("numbers that no tensor refers to")
+        stop = start + _COUNT_BYTES + storage.size * itemsize(storage.dtype)
+        if storage is chosen[1]:
+            _check_count(files, file, start, storage.size)
+            return _span(file, chosen[0], start + _COUNT_BYTES, min(stop, size))
+        start = stop
+    raise PromptFormatError("the table's numbers are missing")
+
+
+def _check_count(files: Files, file: str, start: int, elements: int) -> None:
+    if files.read(file, start, start + _COUNT_BYTES) != elements.to_bytes(_COUNT_BYTES, "little"):
+        raise PromptFormatError("the table's numbers are not where they should be")
+
+
+def _legacy_pickles(files: Files, file: str, size: int) -> tuple[_Pickles, object, list[object]]:
+    """The pickles, the state dict and the keys; they are short, so few bytes are tried first."""
+    for length in (_FIRST_BYTES, MAX_PICKLE_BYTES):
+        pickles = _Pickles(files.read(file, 0, min(length, size)))
+        try:
+            magic, _version, system, value, keys = (pickles.next() for _ in range(5))
+        except PromptFormatError:
+            if length < min(size, MAX_PICKLE_BYTES):
+                continue
+            raise
+        if magic != LEGACY_MAGIC or not isinstance(keys, list):
+            raise PromptFormatError("not a file that torch saved")
+        if not (isinstance(system, dict) and system.get("little_endian") is True):
+            raise PromptFormatError("numbers in big-endian order")
+        return pickles, value, keys
+    raise PromptFormatError("no state dict near the start of the file")
+
+
+def _chosen(value: object, names: Sequence[str]) -> tuple[Tensor, _Kept] | None:
+    """The first of the named tensors that a state dict holds."""
+    state = value if isinstance(value, dict) else {}
+    found = next((state[name] for name in names if name in state), None)
+    match found:
+        case None:
+            return None
+        case Tensor(storage=_Kept() as storage):
+            return found, storage
+    raise PromptFormatError(f"a {type(found).__name__} where the table should be")
+
+
+def _span(file: str, tensor: Tensor, start: int, stop: int) -> Span:
+    """Where a tensor's rows lie within its storage's bytes [start, stop)."""
+    layout, storage = tensor.layout, tensor.storage
+    dtype = _DTYPES.get(layout.dtype)
+    if dtype is None:
+        raise PromptFormatError(f"the table's dtype {layout.dtype}, not one of {list(_DTYPES)}")
+    if len(layout.shape) != 2 or 0 in layout.shape:
+        raise PromptFormatError(f"the table's shape {layout.shape}, not [V, H]")
+    rows, width = layout.shape
+    if layout.strides not in (None, (width, 1)):
+        raise PromptFormatError("a table whose rows do not follow each other")
+    width_bytes = STORED_AS[dtype].itemsize
+    first = start + layout.offset * width_bytes
+    last = first + rows * width * width_bytes
+    if stop - start < storage.size * itemsize(storage.dtype) or last > stop:
+        raise PromptFormatError("the table's numbers are cut short")
+    return Span(file, first, (rows, width), dtype)
+
+
+class _Ranges(io.RawIOBase):
+    """A file that is read range by range, for zipfile."""
+
+    def __init__(self, files: Files, file: str, size: int) -> None:
+        self._files, self._file, self._size, self._place = files, file, size, 0
+        self._left = MAX_DIRECTORY_BYTES
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a place in the file."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        if origin + offset < 0:
+            raise ValueError("a place before the file's start")
+        self._place = origin + offset
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer, or as much of it as the file still has."""
+        length = max(0, min(len(buffer), self._size - self._place))
+        self._left -= length
+        if self._left < 0:
+            raise PromptFormatError(f"a zip directory beyond {MAX_DIRECTORY_BYTES} bytes")
+        if length:
+            buffer[:length] = self._files.read(self._file, self._place, self._place + length)
+        self._place += length
+        return length

@@ -1,0 +1,176 @@
+"""What one training run is asked to do: every choice, its default and why one would change it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from probe.errors import TrainingError
+
+TrainMethod = Literal["prompt_tuning", "p_tuning", "prefix_tuning", "pez"]
+Encoder = Literal["lstm", "mlp"]
+Objective = Literal["full", "label_words", "paper"]
+Optimiser = Literal["adamw", "adafactor"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One prompt's training run; K of them train K prompts at once."""
+
+    method: TrainMethod = "prompt_tuning"
+    """prompt_tuning (Lester 2021), p_tuning (Liu 2021), prefix_tuning (Li & Liang 2021) or pez
+    (Wen 2023: every row is a real token's embedding)."""
+    length: int | None = None
+    """Virtual tokens, P. None: as many as the target, the start text or the start prompt has,
+    else 20."""
+    init: str = "vocab"
+    """Where rows start: text:WORDS, labels, vocab, vocab:N (the first N tokens), random or
+    prompt:PATH."""
+    seed: int = 0
+    """Decides the start, the order of the data and the dropout."""
+    steps: int = 1000
+    """Updates of the prompt."""
+    batch_size: int = 16
+    """Examples per update."""
+    learning_rate: float | None = None
+    """Highest rate. None: for rows that are trained themselves the spread of the embedding table,
+    which differs a hundredfold between models; 0.1 for keys and values; 0.003 through an encoder
+    or MLP."""
+    schedule: Schedule = "linear"
+    """How the rate falls after warm-up: constant, linear or cosine, to zero at the last step."""
+    warmup_steps: int = 0
+    """Steps during which the rate rises from zero."""
+    optimiser: Optimiser = "adamw"
+    """adamw, or adafactor without relative steps, as Lester et al. used it."""
+    weight_decay: float = 0.0
+    """Decoupled decay of the trained parameters."""
+    clip_norm: float | None = 1.0
+    """Gradients of one prompt longer than this are shortened to it; None never does."""
+    dropout: float = 0.0
+    """Share of the injected numbers that are zeroed at each step."""
+    objective: Objective = "full"
+    """Loss over the whole vocabulary, the label words only, or as in the waywardness paper."""
+    gamma: float = 0.0
+    """Weight of the mean squared distance to the target's embeddings (Khashabi 2022)."""
+    target: str | None = None
+    """Text whose tokens the prompt is held near to; its length is the prompt's length."""
+    encoder: Encoder = "lstm"
+    """p_tuning: a bidirectional LSTM and an MLP, or the MLP alone."""
+    encoder_width: int | None = None
+    """Hidden width of the encoder of p_tuning or of the prefix MLP; None: the model's width."""
+    projection: bool = False
+    """prefix_tuning: train through the reparametrising MLP."""
+    tie_layers: bool = False
+    """prefix_tuning of an encoder–decoder model with an even number of layers: the upper half
+    repeats the lower half, the only such prefix that PEFT can express."""
+    template: str | None = None
+    """Where the rows stand: `{prompt:N}` N of them, `{text}` the example, other words are fixed
+    anchors, e.g. `{prompt:3}{text} It was{prompt:2}`. None: all rows before the task's template."""
+    eval_every: int = 100
+    """Steps between validations; 0 never validates."""
+    eval_examples: int = 200
+    """At most so many validation examples, the first ones."""
+    holdout: float = 0.1
+    """Share of the training examples that validate where the task has no validation split."""
+    patience: int | None = None
+    """Validations without improvement before the run stops early; None never does."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            TrainingError: a field is out of its range, or two contradict each other.
+        """
+        for name, choices in _CHOICES.items():
+            _require(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        for name, low in _AT_LEAST.items():
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
+            optional = value is None and name in _OPTIONAL
+            _require(self, name, whole or optional, f"a whole number ≥ {low}")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and math.isfinite(value) and value >= 0
+            _require(self, name, number or (value is None and name in _OPTIONAL), "a number ≥ 0")
+        for name in ("dropout", "holdout"):
+            _require(self, name, getattr(self, name) < 1, "a share below 1")
+        _require(self, "init", _known_init(self.init), f"one of {INITS}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        prefix = self.method == "prefix_tuning"
+        if self.gamma and self.target is None:
+            raise TrainingError("gamma needs a target: give the text the prompt is held near to")
+        if prefix and self.target is not None:
+            raise TrainingError(
+                "a prefix lives in key/value space, so it has no distance to a target text: "
+                "choose prompt_tuning, p_tuning or pez"
+            )
+        if prefix and self.template is not None:
+            raise TrainingError("a prefix stands before everything: leave the template out")
+        if not prefix and (self.projection or self.tie_layers):
+            raise TrainingError("projection and tie_layers belong to prefix_tuning")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """A configuration from a document.
+
+        Raises:
+            TrainingError: a key is unknown or a value is out of its range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f", did you mean {near[0]}?" if near else f": expected {', '.join(known)}"
+                raise TrainingError(f"unknown training option {key!r}{hint}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document `from_dict` reads."""
+        return dataclasses.asdict(self)
+
+
+INITS = "text:WORDS, labels, vocab, vocab:N, random, prompt:PATH"
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "method": get_args(TrainMethod),
+    "encoder": get_args(Encoder),
+    "objective": get_args(Objective),
+    "optimiser": get_args(Optimiser),
+    "schedule": get_args(Schedule),
+}
+_AT_LEAST = {
+    "length": 1,
+    "seed": 0,
+    "steps": 1,
+    "batch_size": 1,
+    "warmup_steps": 0,
+    "encoder_width": 1,
+    "eval_every": 0,
+    "eval_examples": 1,
+    "patience": 1,
+    "checkpoint_every": 1,
+}
+_NUMBERS = ("learning_rate", "weight_decay", "clip_norm", "dropout", "gamma", "holdout")
+_OPTIONAL = ("length", "learning_rate", "encoder_width", "patience", "clip_norm")
+
+
+def _known_init(init: str) -> bool:
+    kind, colon, rest = init.partition(":")
+    if kind in ("text", "prompt"):
+        return bool(colon and rest.strip())
+    if kind == "vocab" and colon:
+        return rest.isdecimal() and int(rest) > 0
+    return kind in ("labels", "vocab", "random") and not colon
+
+
+def _require(config: TrainConfig, name: str, holds: bool, expected: str) -> None:
+    if not holds:
+        raise TrainingError(f"{name} must be {expected}, found {getattr(config, name)!r}")

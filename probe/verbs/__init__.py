@@ -1,0 +1,58 @@
+"""The Python interface: what one asks of `probe`, with the same names as on the command line."""
+
+from probe.tables import load_vocabulary
+from probe.verbs.converting import convert
+from probe.verbs.decoding import decode
+from probe.verbs.evaluating import Evaluated, evaluate
+from probe.verbs.finding import Found, Match, find
+from probe.verbs.health import Check, Health, doctor
+from probe.verbs.inspecting import describe
+from probe.verbs.library import add_to_library, library, library_row
+from probe.verbs.loading import load, load_one
+from probe.verbs.predicting import Continuations, Predictions, generate, predict
+from probe.verbs.recording import Recorded, stored_on
+from probe.verbs.shipped import sample_folders, shipped
+from probe.verbs.training import (
+    cancel_run,
+    delete_run,
+    resume_run,
+    run_config,
+    runs,
+    show_run,
+    train,
+)
+
+__all__ = [
+    "Check",
+    "Continuations",
+    "Evaluated",
+    "Found",
+    "Health",
+    "Match",
+    "Predictions",
+    "Recorded",
+    "add_to_library",
+    "cancel_run",
+    "convert",
+    "decode",
+    "delete_run",
+    "describe",
+    "doctor",
+    "evaluate",
+    "find",
+    "generate",
+    "library",
+    "library_row",
+    "load",
+    "load_one",
+    "load_vocabulary",
+    "predict",
+    "resume_run",
+    "run_config",
+    "runs",
+    "sample_folders",
+    "shipped",
+    "show_run",
+    "stored_on",
+    "train",
+]

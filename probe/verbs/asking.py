@@ -1,0 +1,180 @@
+"""From prompts as a user names them to ways of asking their models."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.errors import ModelNotFoundError, ProbeError
+from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
+from probe.store import Workspace
+from probe.task import TEXT_SLOT, Task
+from probe.verbs.loading import load, load_one
+
+if TYPE_CHECKING:
+    from probe.evaluate import Way
+
+
+@dataclass(frozen=True, eq=False)
+class Asker:
+    """A prompt ready to be used."""
+
+    name: str
+    prompt: SoftPrompt | KVPrefix | PromptPair
+    model: str
+    """Its base model, or the one named in its place."""
+    revision: str | None
+
+    @property
+    def one(self) -> AnyPrompt:
+        """What tells of the whole: the prompt, or the encoder's half of a pair."""
+        return self.prompt.encoder if isinstance(self.prompt, PromptPair) else self.prompt
+
+    @property
+    def own_words(self) -> tuple[str | None, tuple[str, ...]]:
+        """The template and label words it was trained with; None and nothing where not known."""
+        template, words = self.one.config.get("template"), self.one.config.get("label_words")
+        return (
+            template if isinstance(template, str) else None,
+            tuple(map(str, words)) if isinstance(words, list | tuple) else (),
+        )
+
+    def worded(self, task: Task, template: str | None, label_words: Sequence[str]) -> Task:
+        """The task in the words asked for, else in those the prompt was trained with on it.
+
+        Raises:
+            ProbeError: there are not as many label words as labels, or the template has no place
+                for the text.
+        """
+        own = self.own_words if self.one.task == task.name else (None, ())
+        words = tuple(label_words) or own[1] or task.label_words
+        return in_words(task, template or own[0] or task.template, words)
+
+    def labelling(self, template: str | None, label_words: Sequence[str]) -> Task:
+        """A task made of the prompt's own words alone.
+
+        Raises:
+            ProbeError: it does not tell its label words, and none are given.
+        """
+        own = self.own_words
+        words = tuple(label_words) or own[1]
+        if len(words) < 2:
+            raise ProbeError(
+                f"{self.name} does not tell its label words: name its task, or give two or more "
+                "label words"
+            )
+        with _explained():
+            name = self.one.task or "labels"
+            return Task(name, "classification", template or own[0] or TEXT_SLOT, words)
+
+    def writing(self, template: str | None) -> Task:
+        """A task that has text continued, in the prompt's own template if none is given.
+
+        Raises:
+            ProbeError: the template has no place for the text.
+        """
+        with _explained():
+            return Task("text", "generation", template or self.own_words[0] or TEXT_SLOT)
+
+    def way(self, task: Task) -> Way:
+        """The prompt put to the task."""
+        from probe.evaluate import Way
+
+        training = self.one.config.get("training")
+        paper = isinstance(training, dict) and training.get("objective") == "paper"
+        objective: Any = "paper" if paper else "full"
+        return Way(self.name, task, self.prompt, objective=objective)
+
+
+def askers(
+    prompts: Sequence[AnyPrompt | PromptPair | str | Path],
+    *,
+    model: str | Path | None,
+    workspace: Workspace,
+) -> list[Asker]:
+    """Every prompt with its model; prompts of one name are told apart by their sources.
+
+    Raises:
+        PromptFormatError: a prompt cannot be read, or a source holds several.
+        ModelNotFoundError: no base model is known.
+    """
+    read = [_prompt(source, workspace) for source in prompts]
+    names = [_name(prompt, source) for prompt, source in zip(read, prompts, strict=True)]
+    repeated = {name for name, times in Counter(names).items() if times > 1}
+    return [
+        _asker(prompt, f"{name} ({number})" if name in repeated else name, model)
+        for number, (prompt, name) in enumerate(zip(read, names, strict=True), start=1)
+    ]
+
+
+def by_model(found: Sequence[Asker]) -> dict[tuple[str, str | None], list[Asker]]:
+    """The askers of each model and revision, in order."""
+    groups: dict[tuple[str, str | None], list[Asker]] = {}
+    for asker in found:
+        groups.setdefault((asker.model, asker.revision), []).append(asker)
+    return groups
+
+
+def in_words(task: Task, template: str, label_words: tuple[str, ...]) -> Task:
+    """A task without its examples, in other words.
+
+    Raises:
+        ProbeError: there are not as many label words as labels, or the template has no place for
+            the text.
+    """
+    if len(label_words) != len(task.label_words):
+        raise ProbeError(
+            f"task {task.name} has {len(task.label_words)} labels "
+            f"({', '.join(task.label_words)}), found {len(label_words)} label words "
+            f"({', '.join(label_words)}): give one word per label"
+        )
+    with _explained():
+        return dataclasses.replace(
+            task, template=template, label_words=label_words, train=(), validation=(), test=()
+        )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A task's complaint about its words as an error for people."""
+    try:
+        yield
+    except ValueError as error:
+        raise ProbeError(str(error)) from error
+
+
+def _prompt(
+    source: AnyPrompt | PromptPair | str | Path, workspace: Workspace
+) -> AnyPrompt | PromptPair:
+    if not isinstance(source, str | Path):
+        return source
+    trained = [prompt for prompt in load(source, workspace=workspace) if prompt.trained]
+    halves = {prompt.submodule: prompt for prompt in trained}
+    if len(trained) == 2 and set(halves) == {"encoder", "decoder"}:
+        encoder, decoder = halves["encoder"], halves["decoder"]
+        if isinstance(encoder, SoftPrompt) and isinstance(decoder, SoftPrompt):
+            return PromptPair(encoder, decoder)
+    return load_one(source, workspace=workspace)
+
+
+def _name(prompt: AnyPrompt | PromptPair, source: object) -> str:
+    if not isinstance(prompt, PromptPair):
+        return prompt.name
+    return default_name(source) if isinstance(source, str | Path) else "pair"
+
+
+def _asker(prompt: AnyPrompt | PromptPair, name: str, model: str | Path | None) -> Asker:
+    one = prompt.encoder if isinstance(prompt, PromptPair) else prompt
+    if model is not None:
+        return Asker(name, prompt, str(model), None)
+    if one.base_model is None:
+        raise ModelNotFoundError(
+            f"{name} does not say which model it was trained on: name it with --model "
+            "(model= in Python)"
+        )
+    return Asker(name, prompt, one.base_model, one.revision)

@@ -1,0 +1,87 @@
+"""What prompts are compared with: nothing, words, their own nearest tokens, full fine-tuning."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from probe.task import Example, Task
+from probe.verbs.asking import Asker
+from probe.verbs.decoding import vocabulary_of
+
+if TYPE_CHECKING:
+    from probe.evaluate import Answers, Way
+    from probe.models import FrozenModel
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Which of them are wanted; `probe evaluate` has an option for each."""
+
+    zero_shot: bool = False
+    hard: Sequence[str] = ()
+    discretised: bool = False
+    fine_tuned: int | None = None
+
+
+def baseline_ways(
+    model: FrozenModel,
+    askers: Sequence[Asker],
+    ways: Sequence[Way],
+    wanted: Baselines,
+    *,
+    named: str | None,
+    seed: int,
+) -> list[Way]:
+    """The ways that read the frozen model, each wording once.
+
+    Args:
+        model: which they read.
+        askers: of the prompts; none where only baselines are wanted.
+        ways: one per asker, or one whose words are used.
+        wanted: which.
+        named: the model as the user named it, None for the prompts' own.
+        seed: of the controls.
+
+    Raises:
+        NotDecodableError: a prompt has no nearest tokens.
+    """
+    from probe import evaluate
+
+    words = list({way.wording: way for way in ways}.values())
+    made = []
+    if wanted.zero_shot or wanted.discretised:
+        made += [evaluate.zero_shot(way) for way in words]
+    made += [evaluate.hard_prompt(way, text) for way in words for text in wanted.hard]
+    if wanted.discretised:
+        for asker, way in zip(askers, ways, strict=True):
+            vocabulary = vocabulary_of(asker.one, named)
+            made += evaluate.discretised(model, way, vocabulary, seed=seed)
+    return made
+
+
+def fine_tuned_answers(
+    model: FrozenModel, task: Task, way: Way, examples: Sequence[Example], *, steps: int, seed: int
+) -> Answers:
+    """What a copy of the model answers after all its weights were trained on the task.
+
+    Args:
+        model: which stays as it is.
+        task: with training examples.
+        way: whose words are used.
+        examples: to answer.
+        steps: of training.
+        seed: of the order of the training examples.
+
+    Raises:
+        TrainingError: the model is too large, or there is nothing to train on.
+    """
+    from probe import evaluate
+
+    alone = evaluate.zero_shot(way)
+    taught = dataclasses.replace(alone.task, train=task.train)
+    tuned = evaluate.fine_tuned(model, taught, evaluate.FineTuning(steps=steps, seed=seed))
+    named = dataclasses.replace(alone, name=f"fine-tuned, {steps} steps", kind="fine_tuned")
+    return evaluate.answer(tuned, [named], examples)[0]

@@ -1,0 +1,33 @@
+"""Write a prompt in another layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from probe import formats
+from probe.prompt import AnyPrompt
+from probe.store import Workspace
+from probe.verbs.loading import load_one
+
+
+def convert(
+    prompt: AnyPrompt | str | Path,
+    dest: str | Path,
+    *,
+    to: formats.WriteFormat,
+    workspace: Workspace | None = None,
+) -> Path:
+    """Write a prompt where nothing is yet; returns the path written.
+
+    Args:
+        prompt: a prompt, or anything `load` takes that holds one.
+        dest: a new file, or a new folder for `peft`.
+        to: the layout.
+        workspace: where names are looked up; the default workspace when None.
+
+    Raises:
+        PromptFormatError: the prompt cannot be read or expressed in that layout, or `dest` exists.
+    """
+    if isinstance(prompt, str | Path):
+        prompt = load_one(prompt, workspace=workspace)
+    return formats.save(prompt, Path(dest).expanduser(), to=to)

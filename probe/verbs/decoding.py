@@ -1,0 +1,120 @@
+"""Decode a prompt on its base model, knowing where it started whenever its file tells."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from probe.analysis import decoding as analysis
+from probe.analysis.decoding import Decoding
+from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.errors import ModelNotFoundError
+from probe.prompt import AnyPrompt, SoftPrompt
+from probe.store import Workspace
+from probe.tables import load_vocabulary
+from probe.verbs.loading import load_one
+from probe.vocabulary import Vocabulary
+
+
+def decode(
+    prompt: AnyPrompt | str | Path,
+    model: str | Path | Vocabulary | None = None,
+    *,
+    metric: Metric = DEFAULT_METRIC,
+    k: int = 5,
+    filters: str | Sequence[str] = (),
+    one_to_one: bool = False,
+    controls: bool = True,
+    seed: int = 0,
+    workspace: Workspace | None = None,
+) -> Decoding:
+    """Which vocabulary tokens each position is closest to, beside what chance would give.
+
+    Args:
+        prompt: a prompt, or anything `load` takes that holds one.
+        model: the base model or its vocabulary; the prompt's own when None.
+        metric: `cosine`, `l2` or `dot`.
+        k: neighbours per position.
+        filters: one or more of `special`, `byte`, `unused`, `words`, `regex:PATTERN`.
+        one_to_one: give every position a token of its own.
+        controls: compare with real tokens, chance rows and isotropic rows.
+        seed: of the controls.
+        workspace: keeps the controls of a table between calls; the default one when None.
+
+    Raises:
+        PromptFormatError: the prompt cannot be read.
+        ModelNotFoundError: no base model is known, or it cannot be read.
+        NotDecodableError: the prompt has no nearest tokens in this table.
+        ValueError: a bad metric, k or filter.
+    """
+    workspace = workspace or Workspace()
+    if isinstance(prompt, str | Path):
+        prompt = load_one(prompt, workspace=workspace)
+    vocabulary = vocabulary_of(prompt, model)
+    return analysis.decode(
+        with_start(prompt, vocabulary),
+        vocabulary,
+        metric=metric,
+        k=k,
+        filters=(filters,) if isinstance(filters, str) else filters,
+        one_to_one=one_to_one,
+        controls=controls,
+        seed=seed,
+        cached=workspace.cached_arrays,
+    )
+
+
+def vocabulary_of(prompt: AnyPrompt, model: str | Path | Vocabulary | None = None) -> Vocabulary:
+    """The vocabulary a prompt is read in: of its own base model unless another is named.
+
+    Raises:
+        ModelNotFoundError: no base model is known, or it cannot be read.
+    """
+    if isinstance(model, Vocabulary):
+        return model
+    if model is None and prompt.base_model is None:
+        raise ModelNotFoundError(
+            f"{prompt.name} does not say which model it was trained on: name it with --model "
+            "(model= in Python)"
+        )
+    which = prompt.submodule or "input"
+    if model is None:
+        return load_vocabulary(str(prompt.base_model), prompt.revision, which)
+    try:
+        return load_vocabulary(model, None, which)
+    except ModelNotFoundError:
+        # A prompt may claim a half that the named model does not have; its only table then serves.
+        if which == "input":
+            raise
+        return load_vocabulary(model)
+
+
+def with_start(prompt: AnyPrompt, vocabulary: Vocabulary) -> AnyPrompt:
+    """The prompt with the tokens it started from, when PEFT's configuration gives them as text.
+
+    PEFT's rule (peft 0.21, `tuners/prompt_tuning/model.py`): the text's tokens, special ones
+    included, repeated or cut to the rows of all halves.
+    """
+    if not isinstance(prompt, SoftPrompt) or prompt.init_token_ids is not None:
+        return prompt
+    text = _start_text(prompt, vocabulary)
+    ids = vocabulary.encode_special(text) if text else None
+    if not ids or max(ids) >= len(vocabulary):
+        return prompt
+    skipped = len(prompt) if prompt.submodule == "decoder" else 0
+    cycle = tuple(ids[row % len(ids)] for row in range(skipped, skipped + len(prompt)))
+    return dataclasses.replace(prompt, init_token_ids=cycle)
+
+
+def _start_text(prompt: SoftPrompt, vocabulary: Vocabulary) -> str | None:
+    """The text of PEFT's TEXT initialisation, if this vocabulary's tokenizer is the one it used."""
+    config: dict[str, Any] = dict(prompt.config)
+    text = config.get("prompt_tuning_init_text")
+    if prompt.method != "prompt_tuning" or config.get("prompt_tuning_init") != "TEXT":
+        return None
+    if not isinstance(text, str) or config.get("tokenizer_kwargs") or vocabulary.codec is None:
+        return None
+    tokenizer = config.get("tokenizer_name_or_path")
+    return text if tokenizer in (None, prompt.base_model, vocabulary.name) else None

@@ -1,0 +1,184 @@
+"""The reverse of decoding: for a typed token, the closest positions of many prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probe import formats
+from probe.analysis.decoding import require_decodable
+from probe.analysis.neighbours import (
+    DEFAULT_METRIC,
+    HIGHER_IS_BETTER,
+    Metric,
+    closest_positions,
+)
+from probe.errors import NotDecodableError, ProbeError
+from probe.prompt import AnyPrompt, SoftPrompt
+from probe.store import Workspace
+from probe.tables import load_vocabulary
+from probe.verbs.loading import load
+from probe.verbs.shipped import sample_folders
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Match:
+    """One position of one prompt."""
+
+    prompt: str
+    position: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The positions closest to one token, best first."""
+
+    token: str
+    """As shown to people."""
+    id: int
+    model: str
+    metric: Metric
+    prompts: int
+    """Number of prompts searched."""
+    positions: int
+    """Number of positions searched."""
+    matches: tuple[Match, ...]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score means nearer."""
+        return HIGHER_IS_BETTER[self.metric]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe find --json` prints."""
+        return {
+            "token": self.token,
+            "id": self.id,
+            "model": self.model,
+            "metric": self.metric,
+            "higher_is_better": self.higher_is_better,
+            "prompts": self.prompts,
+            "positions": self.positions,
+            "matches": [asdict(match) for match in self.matches],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per match, best first."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [asdict(match) for match in self.matches], columns=["prompt", "position", "score"]
+        )
+
+
+def find(
+    token: str | int,
+    sources: Sequence[AnyPrompt | str | Path] | None = None,
+    *,
+    model: str | Path | Vocabulary = "builtin",
+    metric: Metric = DEFAULT_METRIC,
+    k: int = 10,
+    workspace: Workspace | None = None,
+) -> Found:
+    """The positions closest to a token, over the library or the given prompts.
+
+    Args:
+        token: a row id, `#id`, a token as it is shown (`␣great`), or text that is one token.
+        sources: prompts, or anything `load` takes; the workspace's and the sample prompts of this
+            base model when None.
+        model: the base model whose table holds the token, or its vocabulary.
+        metric: what near means.
+        k: number of positions.
+        workspace: the default one when None.
+
+    Raises:
+        ProbeError: the token, a prompt or the model cannot be found, or widths differ.
+        ValueError: a bad metric or k.
+    """
+    workspace = workspace or Workspace()
+    vocabulary = model if isinstance(model, Vocabulary) else load_vocabulary(model)
+    row = token_id(token, vocabulary)
+    if sources is None:
+        prompts = _library(workspace, vocabulary)
+    else:
+        prompts = _given(sources, workspace, vocabulary)
+    owners = [(prompt.name, position) for prompt in prompts for position in range(len(prompt))]
+    matches: tuple[Match, ...] = ()
+    if owners:
+        rows = np.concatenate([prompt.embeddings for prompt in prompts])
+        near = closest_positions(vocabulary.rows([row]), rows, metric, k=k)
+        matches = tuple(
+            Match(prompt=owners[index][0], position=owners[index][1], score=float(score))
+            for index, score in zip(near.ids[0], near.scores[0], strict=True)
+        )
+    return Found(
+        token=vocabulary.tokens[row],
+        id=row,
+        model=vocabulary.name,
+        metric=metric,
+        prompts=len(prompts),
+        positions=len(owners),
+        matches=matches,
+    )
+
+
+def token_id(token: str | int, vocabulary: Vocabulary) -> int:
+    """The row of a token given by id or by text.
+
+    Raises:
+        ProbeError: there is no such row, or the text is several tokens.
+    """
+    if isinstance(token, int) or (token[:1] == "#" and token[1:].isascii() and token[1:].isdigit()):
+        row = token if isinstance(token, int) else int(token[1:])
+        if not 0 <= row < len(vocabulary):
+            raise ProbeError(
+                f"{vocabulary.name} has rows 0 to {len(vocabulary) - 1}, there is no row {row}"
+            )
+        return row
+    shown = token.replace(" ", "␣")
+    rows = [row for row, text in enumerate(vocabulary.tokens) if text == shown]
+    if not rows:
+        rows = vocabulary.encode(token.replace("␣", " ")) if vocabulary.codec else []
+    if len(rows) == 1:
+        return rows[0]
+    pieces = ", ".join(f"{vocabulary.tokens[row]} (#{row})" for row in rows)
+    raise ProbeError(
+        f"expected one token of {vocabulary.name}, found {token!r} to be {len(rows)}"
+        + (f": {pieces}; name one of them" if rows else ": type a token as `probe decode` shows it")
+    )
+
+
+def _library(workspace: Workspace, vocabulary: Vocabulary) -> list[SoftPrompt]:
+    """Trained soft prompts of the workspace and the samples on this base model."""
+    names = [c.id for c in workspace.list() if c.base_model == vocabulary.name and c.trained]
+    stored = [workspace.get(name) for name in names]
+    samples = [prompt for folder in sample_folders().values() for prompt in formats.load(folder)]
+    return [
+        prompt
+        for prompt in [*stored, *samples]
+        if isinstance(prompt, SoftPrompt)
+        and prompt.trained
+        and prompt.base_model == vocabulary.name
+        and prompt.width == vocabulary.width
+    ]
+
+
+def _given(
+    sources: Sequence[AnyPrompt | str | Path], workspace: Workspace, vocabulary: Vocabulary
+) -> list[SoftPrompt]:
+    prompts: list[SoftPrompt] = []
+    for source in sources:
+        every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
+        prompts += [require_decodable(p, vocabulary) for p in every if p.trained]
+    if not prompts:
+        raise NotDecodableError("none of the given prompts was trained: name others")
+    return prompts

@@ -1,0 +1,179 @@
+"""Is this installation able to do its work?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from probe import formats
+from probe.errors import MissingExtraError, ProbeError
+from probe.store import Workspace
+from probe.tables import load_vocabulary, named_folder
+from probe.verbs.shipped import sample_folders, shipped
+
+State = Literal["ok", "missing", "broken"]
+
+LIBRARIES = ("numpy", "scipy", "safetensors", "tokenizers", "torch", "transformers", "streamlit")
+BUILTIN_SHA256 = "f24baf665b44a7f66910061775cb784969dca5201d7a14652bbb65853af8c4e0"
+_ENOUGH_BYTES = 200 << 20
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing `probe doctor` looked at."""
+
+    name: str
+    state: State
+    """`missing` is something optional that is not installed."""
+    detail: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """Everything `probe doctor` looked at."""
+
+    versions: dict[str, str | None]
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is broken."""
+        return all(check.state != "broken" for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe doctor --json` prints."""
+        checks = [asdict(check) for check in self.checks]
+        return {"ok": self.ok, "versions": self.versions, "checks": checks}
+
+
+def doctor(*, rebuild: bool = False, workspace: Workspace | None = None) -> Health:
+    """Check the installation and the workspace; remove what killed processes left behind.
+
+    Args:
+        rebuild: make the workspace's index anew from its folders.
+        workspace: the default one when None.
+    """
+    workspace = workspace or Workspace()
+    return Health(
+        versions=_versions(),
+        checks=(
+            *((_rebuilt(workspace),) if rebuild else ()),
+            _workspace(workspace),
+            _disk(workspace.root),
+            _builtin(),
+            _minilm(),
+            _tokenizer(),
+            _samples(),
+            _dashboard(),
+        ),
+    )
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("soft-prompt-probe", *LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _rebuilt(workspace: Workspace) -> Check:
+    try:
+        return Check("index", "ok", f"rebuilt from {workspace.rebuild()} prompt folders")
+    except ProbeError as error:
+        return Check("index", "broken", str(error))
+
+
+def _workspace(workspace: Workspace) -> Check:
+    problems = workspace.problems()
+    if problems:
+        return Check("workspace", "broken", "; ".join(problems))
+    cleaned = len(workspace.remove_leftovers())
+    detail = f"{workspace.root}: {len(workspace.prompts.ids())} prompts"
+    return Check("workspace", "ok", detail + (f", {cleaned} leftovers removed" if cleaned else ""))
+
+
+def _disk(root: Path) -> Check:
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    detail = f"{free / 1e9:.1f} GB free at {there}"
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        return Check("disk", "broken", f"{there} cannot be written: set PROBE_HOME")
+    return Check("disk", "ok" if free >= _ENOUGH_BYTES else "broken", detail)
+
+
+def _builtin() -> Check:
+    folder = named_folder("builtin")
+    try:
+        if folder is None:
+            raise OSError("the folder is gone")
+        with (folder / "model.safetensors").open("rb") as weights:
+            found = hashlib.file_digest(weights, "sha256").hexdigest()
+    except OSError as error:
+        return Check("builtin", "broken", f"{error}: reinstall soft-prompt-probe")
+    if found != BUILTIN_SHA256:
+        return Check(
+            "builtin",
+            "broken",
+            f"model.safetensors has sha256 {found}, expected {BUILTIN_SHA256}: "
+            "reinstall soft-prompt-probe",
+        )
+    return _table("builtin")
+
+
+def _minilm() -> Check:
+    try:
+        return _table("minilm")  # reading it checks its digest
+    except MissingExtraError as error:
+        return Check("minilm", "missing", str(error))
+
+
+def _table(model: str) -> Check:
+    try:
+        vocabulary = load_vocabulary(model)
+    except MissingExtraError:
+        raise
+    except ProbeError as error:
+        return Check(model, "broken", str(error))
+    return Check(model, "ok", f"{len(vocabulary)} tokens × {vocabulary.width}, digest as published")
+
+
+def _tokenizer() -> Check:
+    text = " a soft prompt, decoded"
+    try:
+        vocabulary = load_vocabulary("builtin")
+        back = vocabulary.decode(vocabulary.encode(text))
+    except ProbeError as error:
+        return Check("tokenizer", "broken", str(error))
+    if back != text:
+        return Check("tokenizer", "broken", f"{text!r} came back as {back!r}")
+    return Check("tokenizer", "ok", "text survives the round trip")
+
+
+def _samples() -> Check:
+    folders = sample_folders()
+    if not folders:
+        return Check("sample prompts", "broken", "none are installed: reinstall soft-prompt-probe")
+    try:
+        prompts = [prompt for folder in folders.values() for prompt in formats.load(folder)]
+    except ProbeError as error:
+        return Check("sample prompts", "broken", str(error))
+    return Check("sample prompts", "ok", f"{len(prompts)} can be read")
+
+
+def _dashboard() -> Check:
+    if find_spec("streamlit") is None:
+        return Check("dashboard", "missing", str(MissingExtraError("streamlit", "app")))
+    folder = shipped("app")
+    if folder is None:
+        return Check("dashboard", "broken", "its pages are gone: reinstall soft-prompt-probe")
+    return Check("dashboard", "ok", str(folder))

@@ -1,0 +1,109 @@
+"""The library: prompts kept in the workspace, and the samples that come with `probe`."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from probe import formats
+from probe.errors import PromptFormatError
+from probe.prompt import AnyPrompt
+from probe.store import Card, Workspace, card_of
+from probe.verbs.loading import load
+from probe.verbs.shipped import sample_facts, sample_folders
+
+_LOG = logging.getLogger(__name__)
+
+
+def library(
+    search: str | None = None,
+    *,
+    tag: str | None = None,
+    samples: bool = True,
+    workspace: Workspace | None = None,
+) -> list[dict[str, Any]]:
+    """One row per prompt of the workspace, then of the samples.
+
+    Args:
+        search: words that must all occur in name, task, base model, method, tags or note.
+        tag: only prompts that carry it; samples carry none.
+        samples: whether to list the sample prompts too.
+        workspace: the default one when None.
+    """
+    cards = [(card, "workspace") for card in (workspace or Workspace()).list(tag)]
+    if samples and tag is None:
+        cards += [(card, "sample") for card in _sample_cards()]
+    found = [(c, where) for c, where in cards if search is None or c.matches(search)]
+    return [library_row(card, where=where) for card, where in found]
+
+
+def add_to_library(
+    sources: Sequence[AnyPrompt | str | Path],
+    *,
+    tags: Sequence[str] = (),
+    note: str = "",
+    model: str | None = None,
+    workspace: Workspace | None = None,
+) -> list[Card]:
+    """Keep every trained prompt of the sources; all are read before any is written.
+
+    Args:
+        sources: prompts, or anything `load` takes.
+        tags: tags of what is kept.
+        note: a note kept with it.
+        model: base model to record where a source does not say.
+        workspace: the default one when None.
+
+    Raises:
+        PromptFormatError: a source cannot be read.
+        WorkspaceError: the workspace cannot be written.
+    """
+    workspace = workspace or Workspace()
+    prompts: list[AnyPrompt] = []
+    for source in sources:
+        every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
+        trained = [prompt for prompt in every if prompt.trained]
+        if not trained:
+            raise PromptFormatError(f"{_shown(source)}: none of its rows was ever trained")
+        for prompt in every:
+            if not prompt.trained:
+                _LOG.info("left out %s: its rows were never trained", prompt.name)
+        prompts += [_on_model(prompt, model) for prompt in trained]
+    return [workspace.save(prompt, tags=tags, note=note) for prompt in prompts]
+
+
+def library_row(card: Card, *, where: str = "workspace") -> dict[str, Any]:
+    """A card as `probe library --json` prints it."""
+    row = {"id": card.id, "where": where, **card.to_json()}
+    if where == "sample":
+        row |= {"id": card.name, "version": None, "created": None}
+    return row
+
+
+def _shown(source: AnyPrompt | str | Path) -> str:
+    return str(source) if isinstance(source, str | Path) else source.name
+
+
+def _on_model(prompt: AnyPrompt, model: str | None) -> AnyPrompt:
+    return dataclasses.replace(prompt, base_model=prompt.base_model or model)
+
+
+def _sample_cards() -> list[Card]:
+    facts = sample_facts()
+    cards = []
+    for name, folder in sample_folders().items():
+        fact = facts.get(name, {})
+        for prompt in formats.load(folder):
+            card = card_of(prompt, name=name, version=1, created="")
+            cards.append(
+                dataclasses.replace(
+                    card,
+                    task=fact.get("task", card.task),
+                    metrics=fact.get("metrics", card.metrics),
+                    note=fact.get("how_made", card.note),
+                )
+            )
+    return cards

@@ -1,0 +1,200 @@
+"""Train prompts in processes of their own, and look after them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from probe import jobs
+from probe.datasets import load_task, task_names
+from probe.errors import TrainingError
+from probe.jobs import RunView
+from probe.store import RunConfig, Workspace
+from probe.train import TrainConfig
+from probe.verbs.shipped import sample_folders
+
+TEST_EXAMPLES = 2000
+
+
+def run_config(
+    model: str | Path,
+    task: str | Path,
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    name: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    folds: int | None = None,
+    test_examples: int = TEST_EXAMPLES,
+    command: Sequence[str] = (),
+    workspace: Workspace | None = None,
+) -> RunConfig:
+    """A run that could be started, its configuration and data checked; writes nothing.
+
+    Args:
+        model: `builtin`, `minilm`, a folder or a hub id.
+        task: a task's name, file or folder.
+        config: how to train; the defaults when None.
+        data_dir: a folder of data sets, by task.
+        name: of the prompt; task and method when None.
+        device: as torch names it; a GPU if there is one when None.
+        dtype: `float32`, `bfloat16` or `float16`; bfloat16 on GPUs that have it, else float32,
+            when None.
+        folds: parts of a cross-validation, which trains as many prompts at once.
+        test_examples: at most so many score the finished prompt.
+        command: the command line that asks for it, kept with the prompt.
+        workspace: where prompts to start from are looked up; the default one when None.
+
+    Raises:
+        TrainingError: the configuration is not one.
+        DataError: the task cannot be read; the message names the line.
+    """
+    asked = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or {})
+    loaded = load_task(task, data_dir)
+    if folds is not None and not 2 <= folds <= len(loaded.train):
+        raise TrainingError(
+            f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
+            f"found {folds}"
+        )
+    init = _with_full_path(asked.init, workspace or Workspace())
+    return RunConfig(
+        model=_full_path(str(model), known=("builtin", "minilm")),
+        task=_full_path(str(task), known=task_names()),
+        name=name or f"{loaded.name}-{asked.method}",
+        training=asked.to_dict() | {"init": init},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        data_dir=None if data_dir is None else os.path.abspath(Path(data_dir).expanduser()),
+        device=device,
+        dtype=dtype,
+        folds=folds,
+        test_examples=test_examples,
+        command=tuple(command),
+    )
+
+
+def train(
+    model: str | Path,
+    task: str | Path,
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    name: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    folds: int | None = None,
+    test_examples: int = TEST_EXAMPLES,
+    workspace: Workspace | None = None,
+) -> RunView:
+    """Train a prompt in a process of its own, wait for it, and keep it in the workspace.
+
+    An interrupt saves a checkpoint; `resume_run` goes on from it. `run_config` tells the arguments;
+    to iterate over the steps in this process, see `probe.train`.
+
+    Returns:
+        The finished run; its `prompts` can be loaded by name.
+
+    Raises:
+        TrainingError: the run could not be started, or failed.
+        DataError: the task cannot be read.
+        WorkspaceError: the workspace cannot be written.
+    """
+    workspace = workspace or Workspace()
+    asked = run_config(
+        model,
+        task,
+        config,
+        data_dir=data_dir,
+        name=name,
+        device=device,
+        dtype=dtype,
+        folds=folds,
+        test_examples=test_examples,
+        workspace=workspace,
+    )
+    run = jobs.start(workspace, asked)
+    try:
+        for _ in jobs.follow(run):
+            pass
+    except KeyboardInterrupt:
+        jobs.cancel(workspace, run.id)
+        raise
+    found = jobs.view(workspace, run)
+    if found.state != "finished":
+        raise TrainingError(f"{run.id} is {found.state} at step {found.step}: {found.message}")
+    return found
+
+
+def runs(workspace: Workspace | None = None) -> list[RunView]:
+    """Every run of the workspace, the newest first."""
+    return list(jobs.views(workspace or Workspace()))
+
+
+def show_run(run: str, *, workspace: Workspace | None = None) -> RunView:
+    """How one run stands.
+
+    Args:
+        run: its name, or the beginning of it.
+        workspace: the default one when None.
+
+    Raises:
+        WorkspaceError: there is no such run.
+    """
+    workspace = workspace or Workspace()
+    return jobs.view(workspace, workspace.runs.get(run))
+
+
+def cancel_run(run: str, *, workspace: Workspace | None = None) -> RunView:
+    """Let a run save and end.
+
+    Raises:
+        TrainingError: nobody works at it.
+        WorkspaceError: there is no such run.
+    """
+    workspace = workspace or Workspace()
+    return jobs.view(workspace, jobs.cancel(workspace, run))
+
+
+def resume_run(run: str, *, workspace: Workspace | None = None) -> RunView:
+    """Let another worker go on with a run; does not wait for it.
+
+    Raises:
+        TrainingError: it has a worker, or is finished.
+        WorkspaceError: there is no such run.
+    """
+    workspace = workspace or Workspace()
+    return jobs.view(workspace, jobs.resume(workspace, run))
+
+
+def delete_run(run: str, *, workspace: Workspace | None = None) -> str:
+    """Remove a run with its checkpoints, and return its name; the prompts it made stay.
+
+    Raises:
+        TrainingError: a worker is at it.
+        WorkspaceError: there is no such run.
+    """
+    return jobs.delete(workspace or Workspace(), run).id
+
+
+def _full_path(source: str, *, known: Sequence[str]) -> str:
+    """A path that holds wherever the worker stands; names and hub ids stay as they are."""
+    path = Path(source).expanduser()
+    return source if source in known or not path.exists() else os.path.abspath(path)
+
+
+def _with_full_path(init: str, workspace: Workspace) -> str:
+    """`prompt:REF` with the path of what REF names; other starts stay as they are."""
+    kind, colon, reference = init.partition(":")
+    return init if kind != "prompt" else f"prompt{colon}{_place(reference, workspace)}"
+
+
+def _place(reference: str, workspace: Workspace) -> str:
+    """The path of a prompt, looked for in the order of `probe.load`; a hub id stays one."""
+    if os.path.exists(reference) or os.path.exists(reference.rpartition("#")[0]):
+        return os.path.abspath(reference)
+    if reference.partition("@")[0] in workspace.prompts.names():
+        return str(workspace.prompts.root / workspace.card(reference).id)
+    return str(sample_folders().get(reference, reference))

@@ -1,0 +1,143 @@
+"""A model's vocabulary: V tokens as people read them and their embedding table [V, H]."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+TableDtype = Literal["F64", "F32", "F16", "BF16"]
+
+_STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+_HASH_BYTES = 1 << 24
+
+
+class TextCodec(Protocol):
+    """What a vocabulary needs of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, without the special tokens a model adds."""
+        ...
+
+    def encode_special(self, text: str) -> list[int] | None:
+        """Token ids of `text` with the special tokens a model adds; None where unknown."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids."""
+        ...
+
+
+@dataclass(frozen=True)
+class TokenMasks:
+    """One flag per table row, each a read-only boolean array [V]."""
+
+    special: NDArray[np.bool_]
+    """Control tokens such as `</s>`, `[CLS]`, `<|endoftext|>`."""
+    added: NDArray[np.bool_]
+    """Tokens added to the tokenizer after it was trained, special or not."""
+    byte: NDArray[np.bool_]
+    """Tokens that stand for raw bytes and are not valid text by themselves."""
+    unused: NDArray[np.bool_]
+    """Rows no text ever reaches: padding beyond the tokenizer, `[unused12]`, …"""
+    word_start: NDArray[np.bool_]
+    """Tokens that begin a word."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """V tokens and the embedding table [V, H] they index, in its stored precision."""
+
+    name: str
+    """The base model as the user named it."""
+    tokens: tuple[str, ...]
+    """[V], as shown to people: a leading space is visible (`␣`), raw bytes are escaped."""
+    table: NDArray[np.generic]
+    """[V, H], usually memory-mapped; bfloat16 is kept as its raw 16 bits (uint16)."""
+    dtype: TableDtype
+    masks: TokenMasks
+    codec: TextCodec | None = field(default=None, repr=False)
+    tokenizer_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that every part describes the same V rows.
+
+        Raises:
+            ValueError: shapes or the stored precision disagree.
+        """
+        if self.table.ndim != 2 or self.table.dtype != _STORED_AS[self.dtype]:
+            raise ValueError(
+                f"a {self.dtype} table must be a [V, H] array of {np.dtype(_STORED_AS[self.dtype])}"
+                f", found {self.table.dtype} {self.table.shape}"
+            )
+        rows = {"tokens": len(self.tokens)} | {k: len(v) for k, v in vars(self.masks).items()}
+        if wrong := {k: n for k, n in rows.items() if n != len(self)}:
+            raise ValueError(f"the table has {len(self)} rows, but {wrong}")
+
+    def __len__(self) -> int:
+        """Number of rows, V."""
+        return int(self.table.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Hidden size, H."""
+        return int(self.table.shape[1])
+
+    def rows(self, which: slice | ArrayLike) -> NDArray[np.float32]:
+        """Rows of the table as float32, upcast from the stored precision, [n, H].
+
+        Args:
+            which: a slice, or row ids [n].
+        """
+        return to_float32(self.table[which if isinstance(which, slice) else np.asarray(which)])
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, by the model's own tokenizer.
+
+        Raises:
+            ValueError: the model came without a tokenizer.
+        """
+        return self._require_codec().encode(text)
+
+    def encode_special(self, text: str) -> list[int] | None:
+        """Token ids of `text` as the model reads it, special tokens included; None if unknown.
+
+        Raises:
+            ValueError: the model came without a tokenizer.
+        """
+        return self._require_codec().encode_special(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids, by the model's own tokenizer.
+
+        Raises:
+            ValueError: the model came without a tokenizer.
+        """
+        return self._require_codec().decode([int(i) for i in ids])
+
+    def _require_codec(self) -> TextCodec:
+        if self.codec is None:
+            raise ValueError(f"{self.name} has no tokenizer file, so it has ids but no text")
+        return self.codec
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the table's shape, precision and bytes and the tokenizer file."""
+        digest = hashlib.sha256(f"{self.dtype} {self.table.shape} ".encode())
+        digest.update(self.tokenizer_sha256.encode())
+        step = max(1, _HASH_BYTES // (self.width * self.table.itemsize))
+        for start in range(0, len(self), step):
+            digest.update(np.ascontiguousarray(self.table[start : start + step]).data)
+        return digest.hexdigest()
+
+
+def to_float32(stored: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Upcast stored numbers: uint16 holds raw bfloat16, anything else is a real dtype."""
+    if stored.dtype == np.uint16:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)

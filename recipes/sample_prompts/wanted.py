@@ -1,0 +1,133 @@
+"""Which sample prompts there are to be, and how each is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from probe.train import TrainConfig
+
+Model = Literal["builtin", "minilm"]
+Kind = Literal["text", "labels", "vocab", "ptuning", "prefix"]
+_ROWS: tuple[Kind, ...] = ("text", "labels", "vocab", "ptuning")
+DEFAULT_PAPER = ("sst2", "agnews", "subj", "trec")
+"""SST-5 makes prompts hardly different from those of SST-2: trained when asked for."""
+PAPER = ("sst2", "sst5", "agnews", "subj", "trec")
+SHIPPED = ("mood", "number", "opinion", "tense", "shorten")
+MODELS = get_args(Model)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a task is, in words."""
+
+    line: str
+    """For people who browse the prompts."""
+    instruction: str
+    """Where prompts start that start from words."""
+
+
+ABOUT = {
+    "sst2": About(
+        "SST-2: sentiment of film-review sentences",
+        "Tell me whether the person who wrote this film review liked the film or did not like it.",
+    ),
+    "sst5": About(
+        "SST-5: sentiment of film-review sentences in five steps",
+        "Tell me how much the person who wrote this film review liked the film, from not at all "
+        "to very much.",
+    ),
+    "agnews": About(
+        "AG News: topic of a news story",
+        "Read the news story and say whether it is about the world, sports, business or "
+        "technology.",
+    ),
+    "subj": About(
+        "Subj: opinion or plot fact",
+        "Tell me whether this sentence gives an opinion about a film or says what happens in it.",
+    ),
+    "trec": About(
+        "TREC: what a question asks for",
+        "Read the question and say whether it asks for a description, a thing, a person, a place "
+        "or a number.",
+    ),
+    "mood": About(
+        "did it go well?", "Tell me whether things went well or badly for the one who wrote this."
+    ),
+    "number": About("one, or many?", "Tell me whether this sentence is about one or about many."),
+    "opinion": About("a fact, or an opinion?", "Tell me whether this is a fact or only a view."),
+    "tense": About("past, or present?", "Tell me whether this happened then or happens now."),
+    "shorten": About(
+        "who did what, and no more", "Say in a short sentence who did what, and leave out the rest."
+    ),
+}
+_HOW = {
+    "text": "prompt tuning, started from an instruction in words",
+    "labels": "prompt tuning, started from the label words",
+    "vocab": "prompt tuning, started from sampled vocabulary rows",
+    "ptuning": "P-tuning with an LSTM encoder",
+    "prefix": "prefix tuning, started from the label words",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One prompt to be trained."""
+
+    model: Model
+    task: str
+    kind: Kind
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        """Folder name; `builtin` goes without saying."""
+        return f"{'' if self.model == 'builtin' else self.model + '-'}{self.task}-{self.kind}"
+
+    @property
+    def how_made(self) -> str:
+        """One line for the manifest."""
+        return _HOW[self.kind]
+
+
+def wanted_prompts(model: Model, task: str, steps: int, seed: int) -> list[Wanted]:
+    """The prompts of one task on one model: three starts, P-tuning, and a prefix where it goes."""
+    generates = task == "shorten"
+    if generates and model == "minilm":  # an encoder writes nothing
+        return []
+    kinds: list[Kind] = ["text", "vocab", "ptuning"] if generates else [*_ROWS]
+    if model == "builtin":
+        kinds.append("prefix")
+    return [
+        Wanted(
+            model, task, kind, TrainConfig(**_settings(model, task, kind), steps=steps, seed=seed)
+        )
+        for kind in kinds
+    ]
+
+
+def packed(prompts: Sequence[Wanted]) -> list[list[Wanted]]:
+    """What trains in one pass: prompts of one task, prefixes apart from rows."""
+    prefixes = [prompt for prompt in prompts if prompt.kind == "prefix"]
+    rows = [prompt for prompt in prompts if prompt.kind != "prefix"]
+    return [group for group in (rows, prefixes) if group]
+
+
+def _settings(model: Model, task: str, kind: Kind) -> dict[str, Any]:
+    """Method, start and rate: first choices from short tries, which the README lists."""
+    inits = {"text": f"text:{ABOUT[task].instruction}", "labels": "labels", "vocab": "vocab"}
+    easy = task in SHIPPED
+    # The whole vocabulary's loss mostly teaches a small model which words can follow at all.
+    common: dict[str, Any] = {
+        "length": 20,
+        "objective": "full" if easy else "label_words",
+        "warmup_steps": 20,
+    }
+    if kind == "prefix":
+        init = "vocab" if task == "shorten" else "labels"
+        return common | {"method": "prefix_tuning", "init": init, "learning_rate": 0.01}
+    if kind == "ptuning":
+        return common | {"method": "p_tuning", "init": "random", "learning_rate": 0.003}
+    rate = 0.01 if model == "minilm" else 0.05 if easy else 0.3
+    return common | {"method": "prompt_tuning", "init": inits[kind], "learning_rate": rate}

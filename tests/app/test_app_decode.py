@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from probe.prompt import SoftPrompt
+from probe.store import Workspace
+from probe.verbs import decode
+from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
+
+Open = Callable[..., AppTest]
+
+
+def _figure(at: AppTest, number: int) -> dict[str, object]:
+    return json.loads(at.get("plotly_chart")[number].proto.spec)
+
+
+def _numbers(values: object) -> list[float]:
+    if isinstance(values, dict):
+        return list(np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]))
+    return list(values)
+
+
+def test_the_honest_answer_comes_first(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text")
+    expected = decode("sst2-text")
+    noise = expected.count("not better than chance")
+    assert noise == 20
+    assert at.subheader[0].value == (
+        "None of the 20 positions is closer to a token than chance rows are."
+    )
+    assert "6 of 20 never left the token training began from." in at.markdown[0].value
+
+
+def test_the_table_is_the_decoding(open_page: Open) -> None:
+    table = open_page("decode", p="sst2-vocab").dataframe[0].value
+    expected = decode("sst2-vocab")
+    assert list(table["token"]) == [p.neighbours[0].token for p in expected.positions]
+    assert list(table["score"]) == [p.neighbours[0].score for p in expected.positions]
+    assert list(table["chance"]) == [p.controls.chance for p in expected.positions if p.controls]
+
+
+def test_another_metric_gives_other_scores_and_is_named(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text")
+    before = list(at.dataframe[0].value["score"])
+    at.segmented_control(key="m").set_value("l2").run()
+    assert list(at.dataframe[0].value["score"]) != before
+    assert "L2 distance" in at.caption[1].value
+
+
+def test_the_address_restores_the_view(open_page: Open) -> None:
+    at = open_page("decode", p="subj-vocab", m="dot", k="3", sel="7", q="the", f=["words"])
+    expected = decode("subj-vocab", metric="dot", k=3, filters=["words"])
+    table = at.dataframe[0].value
+    assert list(table["token"]) == [p.neighbours[0].token for p in expected.positions]
+    assert "#3" in table
+    assert "#4" not in table
+    assert at.selectbox(key="sel").value == 7
+    assert at.text_input(key="q").value == "the"
+
+
+def test_a_position_beyond_the_prompt_falls_back_to_the_first(
+    open_page: Open, workspace: Workspace
+) -> None:
+    rows = np.random.default_rng(0).standard_normal((2, 320))
+    workspace.save(SoftPrompt("short", rows, base_model="builtin"))
+    at = open_page("decode", p="sst2-text", sel="15")
+    assert at.selectbox(key="sel").value == 15
+    at.multiselect(key="p").set_value(["short@1"]).run()
+    assert not at.exception
+    assert not at.error
+    assert at.selectbox(key="sel").value == 0
+
+
+def test_the_map_and_the_bars_show_the_same_position(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text", sel="4")
+    cells = _figure(at, 0)["data"][1]["customdata"]
+    assert {cell[0] for cell in cells} == set(range(20))
+    bars = _numbers(_figure(at, 1)["data"][0]["x"])
+    assert bars == [n.score for n in decode("sst2-text").positions[4].neighbours]
+
+
+def test_picking_a_position_leaves_the_map_untouched(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text")
+    before = at.get("plotly_chart")[0].proto.spec
+    at.selectbox(key="sel").set_value(9).run()
+    assert at.get("plotly_chart")[0].proto.spec == before
+
+
+def test_a_search_marks_the_positions_that_hold_the_token(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text", q="MOVIE")
+    hits = [
+        p.position
+        for p in decode("sst2-text").positions
+        if any("movie" in n.token.lower() for n in p.neighbours)
+    ]
+    assert hits
+    table = at.dataframe[0].value
+    assert list(table.loc[table["found"] != "", "position"]) == hits
+    unit = "position has" if len(hits) == 1 else "positions have"
+    assert any(m.value.startswith(f"{len(hits)} {unit} **MOVIE**") for m in at.markdown)
+
+
+def test_each_token_once_means_once(open_page: Open) -> None:
+    tokens = open_page("decode", p="agnews-ptuning", one="true").dataframe[0].value["token"]
+    assert len(tokens) == 20
+    assert not tokens.duplicated().any()
+
+
+@pytest.mark.parametrize("pattern", ["[", "^no token looks like this$"])
+def test_a_filter_that_cannot_work_is_one_line(open_page: Open, pattern: str) -> None:
+    at = open_page("decode", p="sst2-text", re=pattern)
+    assert len(at.error) == 1
+    assert "\n" not in at.error[0].value
+    assert not at.dataframe
+
+
+def test_a_key_value_prefix_is_refused_with_the_reason(open_page: Open) -> None:
+    at = open_page("decode", p="subj-prefix")
+    assert at.subheader[0].value == "A key/value prefix has no nearest tokens."
+    assert "keys and values inside every layer" in at.markdown[0].value
+    assert not at.dataframe
+
+
+def test_a_prompt_without_a_base_model_asks_for_one(open_page: Open, workspace: Workspace) -> None:
+    rows = np.random.default_rng(0).standard_normal((2, 320))
+    workspace.save(SoftPrompt("bare", rows))
+    at = open_page("decode", p="bare@1")
+    assert "choose the base model in the sidebar" in at.info[0].value
+    assert "width 320" in at.info[0].value
+    at.selectbox(key="model").set_value("builtin").run()
+    assert len(at.dataframe[0].value) == 2
+
+
+def test_a_model_of_another_width_is_one_clear_line(open_page: Open, workspace: Workspace) -> None:
+    workspace.save(SoftPrompt("wide", np.ones((2, 768)), base_model="builtin"))
+    at = open_page("decode", p="wide@1")
+    assert len(at.error) == 1
+    assert "width 768" in at.error[0].value
+    assert "width 320" in at.error[0].value
+
+
+def test_a_model_elsewhere_is_fetched_only_when_asked(
+    open_page: Open, workspace: Workspace
+) -> None:
+    workspace.save(SoftPrompt("far", np.ones((2, 8)), base_model="someone/model"))
+    at = open_page("decode", p="far@1")
+    assert not at.error
+    assert "not on this machine" in at.info[0].value
+    next(b for b in at.button if b.label.startswith("Fetch")).click().run()
+    assert len(at.error) == 1
+    assert "someone/model" in at.error[0].value.replace("\\", "")
+
+
+def test_several_prompts_are_shown_one_at_a_time(open_page: Open) -> None:
+    at = open_page("decode", p=["sst2-text", "subj-vocab"])
+    assert at.selectbox(key="show").value == "sst2-text"
+    at.selectbox(key="show").set_value("subj-vocab").run()
+    assert "subj\\-vocab" in at.caption[1].value
+
+
+def test_no_prompt_leads_to_the_library(open_page: Open) -> None:
+    at = open_page("decode")
+    at.multiselect(key="p").set_value([]).run()
+    assert at.info[0].value.startswith("No prompt is chosen")
+
+
+def test_hostile_tokens_reach_table_and_charts_as_text(
+    open_page: Open, workspace: Workspace, tmp_path: Path
+) -> None:
+    model = write_hostile_model(tmp_path / "model")
+    workspace.save(SoftPrompt("hostile", prompt_rows(), base_model=str(model)))
+    at = open_page("decode", p="hostile@1")
+    tokens = set(at.dataframe[0].value["token"])
+    readable = {t.replace(" ", "␣") for t in HOSTILE if t.isprintable()}
+    assert readable <= tokens
+    assert "line⏎break" in tokens
+    assert "\\u202erotcerid" in tokens
+    for chart in at.get("plotly_chart"):
+        assert "<script" not in chart.proto.spec
+        assert "<b>bold" not in chart.proto.spec

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from guard import one_line_errors
+from plain import plain
+from streamlit.testing.v1 import AppTest
+
+from probe.store import Workspace
+
+CONFIG = Path(__file__).parents[2] / "app" / ".streamlit" / "config.toml"
+
+
+def _broken_page() -> None:
+    from guard import one_line_errors
+
+    with one_line_errors():
+        raise RuntimeError("secret detail 4711")
+
+
+def _refusing_page() -> None:
+    from guard import one_line_errors
+
+    from probe.errors import PromptFormatError
+
+    with one_line_errors():
+        raise PromptFormatError("**x.npy** is :red[no] prompt")
+
+
+def test_an_unexpected_error_is_a_polite_line_and_goes_to_the_log(workspace: Workspace) -> None:
+    at = AppTest.from_function(_broken_page).run()
+    assert not at.exception
+    assert "dashboard" in at.error[0].value
+    assert "4711" not in at.error[0].value
+    log = (workspace.root / "dashboard.log").read_text()
+    assert "RuntimeError: secret detail 4711" in log
+    assert "Traceback" in log
+
+
+def test_an_expected_error_is_its_own_line_and_stays_plain(workspace: Workspace) -> None:
+    at = AppTest.from_function(_refusing_page).run()
+    assert at.error[0].value == plain("**x.npy** is :red[no] prompt")
+    assert not (workspace.root / "dashboard.log").exists()
+
+
+def test_streamlit_s_own_control_flow_passes() -> None:
+    from streamlit.runtime.scriptrunner import StopException
+
+    with pytest.raises(StopException), one_line_errors():
+        raise StopException
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**b**", r"\*\*b\*\*"),
+        ("<b>", r"\<b\>"),
+        (":material/home:", ":\u2060material/home:\u2060"),
+        ("a\nb", "a⏎b"),
+        ("$x$", r"\$x\$"),
+    ],
+)
+def test_markdown_is_escaped(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_the_dashboard_is_closed_to_others_by_its_own_settings() -> None:
+    config = tomllib.loads(CONFIG.read_text())
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["server"]["allowedHosts"] == ["localhost", "127.0.0.1"]
+    assert config["server"]["enableXsrfProtection"] is True
+    assert config["server"]["fileWatcherType"] == "none"
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["client"]["showErrorDetails"] == "none"
+    assert config["client"]["toolbarMode"] == "viewer"
+
+
+def test_both_themes_are_defined_alike() -> None:
+    theme = tomllib.loads(CONFIG.read_text())["theme"]
+    assert theme["light"].keys() == theme["dark"].keys()

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import streamlit as st
+from library_table import library_table
+from resources import Entry
+from streamlit.testing.v1 import AppTest
+
+from probe.prompt import SoftPrompt
+from probe.store import Workspace
+from probe.verbs import sample_folders
+
+Open = Callable[..., AppTest]
+
+
+def _npy(rows: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, rows)
+    return buffer.getvalue()
+
+
+def _upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    at.file_uploader[0].set_value(
+        [(name, data, "application/octet-stream") for name, data in files]
+    )
+    return at.run()
+
+
+def _button(at: AppTest, label: str) -> object:
+    return next(button for button in at.button if label in button.label)
+
+
+def _prompt(name: str, positions: int = 3) -> SoftPrompt:
+    rows = np.random.default_rng(0).standard_normal((positions, 8))
+    return SoftPrompt(name, rows, task="greeting")
+
+
+def test_a_first_visit_lists_every_sample_and_says_so(open_page: Open) -> None:
+    at = open_page()
+    assert list(at.dataframe[0].value["name"]) == list(sample_folders())
+    assert at.markdown[0].value.startswith("10 sample prompts for 4 tasks")
+
+
+def test_samples_carry_their_scores_and_how_near_they_lie(open_page: Open) -> None:
+    table = open_page().dataframe[0].value.set_index("name")
+    assert table.loc["subj-vocab", "score"] == 0.814
+    assert table.loc["subj-vocab", "zero_shot"] == 0.532
+    assert 0 < table.loc["subj-vocab", "closeness"] < 1
+    assert np.isnan(table.loc["subj-prefix", "closeness"])
+
+
+def test_own_prompts_come_first_and_are_counted(open_page: Open, workspace: Workspace) -> None:
+    workspace.save(_prompt("mine"))
+    at = open_page()
+    assert at.dataframe[0].value["name"].iloc[0] == "mine@1"
+    assert at.markdown[0].value == "11 prompts for 5 tasks: 1 of your own and 10 samples."
+
+
+def test_search_looks_into_names_tasks_and_methods(open_page: Open) -> None:
+    at = open_page()
+    at.text_input(key="find").set_value("SST2 p_tuning").run()
+    assert list(at.dataframe[0].value["name"]) == ["sst2-ptuning"]
+
+
+def test_a_search_without_a_hit_says_what_to_do(open_page: Open) -> None:
+    at = open_page(find="nothing like it")
+    assert "shorten the search" in at.info[0].value
+    assert not at.dataframe
+
+
+def test_the_tag_filter_keeps_prompts_with_every_tag(open_page: Open, workspace: Workspace) -> None:
+    workspace.save(_prompt("one"), tags=["good"])
+    workspace.save(_prompt("two"), tags=["good", "long"])
+    at = open_page(tag=["good", "long"])
+    assert list(at.dataframe[0].value["name"]) == ["two@1"]
+
+
+def test_an_uploaded_file_is_shown_then_kept_and_chosen(
+    open_page: Open, workspace: Workspace
+) -> None:
+    rows = np.random.default_rng(1).standard_normal((4, 320)).astype(np.float32)
+    at = _upload(open_page(), ("greeting.npy", _npy(rows)))
+    assert at.dataframe[0].value["shape"].iloc[0] == "4 × 320"
+    assert workspace.list() == []
+    at.text_input(key="upload_model").set_value("builtin").run()
+    _button(at, "Add 1 prompt").click().run()
+    assert not at.error
+    (card,) = workspace.list()
+    assert (card.id, card.base_model) == ("greeting@1", "builtin")
+    np.testing.assert_array_equal(workspace.get("greeting").embeddings, rows)
+    assert at.session_state["p"] == ["greeting@1"]
+    assert "Added greeting" in at.success[0].value
+
+
+def test_nothing_of_the_temporary_folder_is_kept(open_page: Open, workspace: Workspace) -> None:
+    at = _upload(open_page(), ("greeting.npy", _npy(np.ones((2, 8), np.float32))))
+    _button(at, "Add 1 prompt").click().run()
+    assert workspace.list()[0].origin == "upload of greeting.npy"
+
+
+def test_the_files_of_an_adapter_are_read_together(open_page: Open, workspace: Workspace) -> None:
+    folder = sample_folders()["sst2-text"]
+    files = [(path.name, path.read_bytes()) for path in folder.iterdir()]
+    at = _upload(open_page(), *files)
+    assert at.dataframe[0].value["method"].iloc[0] == "prompt tuning"
+    _button(at, "Add 1 prompt").click().run()
+    assert workspace.list()[0].base_model == "builtin"
+
+
+def test_a_file_of_several_prompts_adds_them_all(open_page: Open, workspace: Workspace) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, first=np.ones((2, 8), np.float32), second=np.ones((3, 8), np.float32))
+    at = _upload(open_page(), ("two.npz", buffer.getvalue()))
+    _button(at, "Add 2 prompts").click().run()
+    assert sorted(card.shape for card in workspace.list()) == [(2, 8), (3, 8)]
+
+
+def test_rows_that_training_never_reached_are_left_out_and_named(
+    open_page: Open, workspace: Workspace
+) -> None:
+    config = {
+        "peft_type": "PROMPT_TUNING",
+        "num_virtual_tokens": 2,
+        "token_dim": 8,
+        "num_transformer_submodules": 2,
+        "base_model_name_or_path": "t5-small",
+    }
+    tensors = {"prompt_embeddings": np.arange(32, dtype=np.float32).reshape(4, 8)}
+    at = _upload(
+        open_page(),
+        ("adapter_config.json", json.dumps(config).encode()),
+        ("adapter_model.safetensors", safetensors.numpy.save(tensors)),
+    )
+    assert list(at.dataframe[0].value["trained"]) == [True, False]
+    assert any("1 of 2 will be left out" in caption.value for caption in at.caption)
+    _button(at, "Add 1 prompt").click().run()
+    assert [card.submodule for card in workspace.list()] == ["encoder"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a prompt", b"\x93NUMPY\x01\x00", _npy(np.full((2, 4), np.nan, np.float32))],
+    ids=["empty", "text", "cut short", "NaN"],
+)
+def test_a_bad_file_is_one_clear_line(open_page: Open, data: bytes) -> None:
+    at = _upload(open_page(), ("bad.npy", data))
+    assert len(at.error) == 1
+    assert "\n" not in at.error[0].value
+    assert "bad\\.npy" in at.error[0].value
+    assert not [button for button in at.button if button.label.startswith("Add")]
+
+
+def test_file_names_cannot_leave_the_temporary_folder(open_page: Open, tmp_path: Path) -> None:
+    rows = _npy(np.ones((2, 8), np.float32))
+    at = _upload(open_page(), ("../../../escaped.npy", rows))
+    assert at.dataframe[0].value["name"].iloc[0] == "escaped"
+    assert not list(tmp_path.rglob("escaped.npy"))
+
+
+def test_an_empty_library_says_what_to_do(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = sys.modules["probe.verbs.shipped"]
+    monkeypatch.setattr(shipped, "_PACKAGE", tmp_path / "probe")  # installed without samples
+    st.cache_resource.clear()
+    try:
+        at = open_page()
+        assert at.subheader[0].value == "No prompts yet"
+        assert at.file_uploader
+        assert open_page("decode").info[0].value.startswith("No prompt is chosen")
+    finally:
+        st.cache_resource.clear()
+
+
+def test_a_large_library_does_not_wait_for_comparisons(workspace: Workspace) -> None:
+    card = workspace.save(_prompt("mine"))
+    many = [Entry(card.id, card, "yours")] * 1000
+    table = library_table(many)
+    assert len(table) == 1000
+    assert table["closeness"].isna().all()

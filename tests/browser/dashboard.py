@@ -1,0 +1,83 @@
+"""A real dashboard in a process of its own and a real Chromium to look at it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+CHROMIUM_FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--enable-unsafe-swiftshader",
+]
+WAIT_S = 60.0
+"""Longest wait for anything on a busy machine."""
+
+
+def find_chromium() -> str | None:
+    """The system's Chromium or Chrome, if there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def launch(playwright: Playwright, executable: str) -> Browser:
+    """The system's Chromium, without its sandbox, which containers refuse."""
+    return playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+
+
+@contextmanager
+def running_dashboard(home: Path) -> Iterator[str]:
+    """Run `probe app` on a free port with a workspace of its own; yields its address."""
+    port = _free_port()
+    probe = [sys.executable, "-c", "from probe.cli.main import run; run()"]
+    command = [*probe, "app", "--port", str(port), "--workspace", str(home), "--no-browser"]
+    env = os.environ | {"HF_HUB_OFFLINE": "1"}
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=home)
+        try:
+            _wait_until_healthy(server, port, home / "server.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=WAIT_S)
+
+
+def settled(page: Page) -> Page:
+    """The page once the script has run and nothing is marked stale."""
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached(
+        timeout=1000 * WAIT_S
+    )
+    return page
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"the dashboard did not start: {log.read_text()[-2000:]}")

@@ -1,0 +1,65 @@
+"""Remake docs/images: `python -m tests.browser.screenshots [FOLDER]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashboard, settled
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+PAGES = {"library": "/", "decode": "/decode?p=sst2-text&sel=2"}
+SIZES = {"": (1280, 900), "-phone": (390, 844)}
+THEMES = ("light", "dark")
+
+
+def shoot(browser: Browser, address: str, folder: Path, *, whole: bool) -> Iterator[Path]:
+    """One picture per page, theme and size."""
+    for theme in THEMES:
+        for suffix, (width, height) in SIZES.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=theme
+            )
+            for name, path in PAGES.items():
+                page = context.new_page()
+                page.goto(address + path)
+                expect(page.locator("canvas, .js-plotly-plot").first).to_be_visible(
+                    timeout=1000 * WAIT_S
+                )
+                settled(page)
+                if whole:
+                    tall = page.evaluate(
+                        "document.querySelector('[data-testid=stMainBlockContainer]').offsetHeight"
+                    )
+                    page.set_viewport_size({"width": width, "height": int(tall) + 80})
+                page.wait_for_timeout(1500)  # charts fade in; a picture cannot be awaited
+                target = folder / f"{name}-{theme}{suffix}.png"
+                page.screenshot(path=target)
+                yield target
+                page.close()
+            context.close()
+
+
+def main() -> None:
+    """Write the pictures and name them."""
+    executable = find_chromium()
+    if executable is None:
+        sys.exit("no Chromium was found: install chromium first")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_dashboard(Path(home)) as address,
+        sync_playwright() as playwright,
+        launch(playwright, executable) as browser,
+    ):
+        for path in shoot(browser, address, folder, whole=len(sys.argv) > 1):
+            sys.stdout.write(f"{path} {path.stat().st_size // 1000} kB\n")
+
+
+if __name__ == "__main__":
+    main()

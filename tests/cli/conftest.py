@@ -1,0 +1,81 @@
+"""Commands run in this process, each test in a workspace of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from probe.cli.main import run
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def flat(self) -> str:
+        """Stdout with every run of blanks as one space, so that wrapping does not matter."""
+        return re.sub(r"\s+", " ", self.out)
+
+
+@pytest.fixture(scope="session")
+def kept_controls(tmp_path_factory):
+    """Reference samples, computed once for all tests."""
+    return tmp_path_factory.mktemp("controls")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch, kept_controls):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "cache").symlink_to(kept_controls, target_is_directory=True)
+    monkeypatch.setenv("PROBE_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)  # tables are as wide as in any pipe
+    return home
+
+
+@pytest.fixture
+def probe(capsys):
+    """Run `probe` with arguments; whatever it prints is kept apart from other output."""
+    log = logging.getLogger("probe")
+    before = (log.level, log.handlers, log.propagate)
+
+    def call(*arguments: object) -> Result:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(end.value.code or 0, captured.out, captured.err)
+
+    yield call
+    log.level, log.handlers, log.propagate = before
+
+
+@pytest.fixture
+def check_schema():
+    """Assert that a document is what the named schema says."""
+
+    def check(name: str, document: Any) -> None:
+        schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+        Draft202012Validator.check_schema(schema)
+        Draft202012Validator(schema).validate(document)
+
+    return check

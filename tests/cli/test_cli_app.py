@@ -1,0 +1,148 @@
+"""`probe app` starts a dashboard that answers this machine only, and ends cleanly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import psutil
+import pytest
+
+from probe.cli.dashboard import ADDRESS, command
+from probe.verbs import shipped
+
+pytest.importorskip("streamlit")
+
+
+def _free_port():
+    with socket.socket() as asked:
+        asked.bind((ADDRESS, 0))
+        return asked.getsockname()[1]
+
+
+def _websocket_status(port, host, origin=None):
+    """Status of a WebSocket handshake that claims to come for `host`."""
+    origin_line = f"Origin: {origin}\r\n" if origin else ""
+    with socket.create_connection((ADDRESS, port), timeout=20) as wire:
+        wire.sendall(
+            (
+                f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n"
+                f"Upgrade: websocket\r\n{origin_line}Sec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            ).encode()
+        )
+        return int(wire.recv(64).split()[1])
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A running dashboard, started where somebody left a careless configuration and a trap."""
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit" / "config.toml").write_text(
+        '[server]\naddress = "0.0.0.0"\nenableXsrfProtection = false\nallowedHosts = []\n'
+        '[client]\nshowErrorDetails = "full"\n'
+    )
+    (tmp_path / "streamlit.py").write_text("raise SystemExit('a module from the current folder')")
+    port = _free_port()
+    output = (tmp_path / "server.log").open("wb")
+    started = subprocess.Popen(
+        [sys.executable, "-P", "-m", "probe", "app", "--no-browser", "--port", str(port)],
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        _wait_until_healthy(started, port)
+        yield started, port
+    finally:
+        for process in (
+            [*psutil.Process(started.pid).children(recursive=True)]
+            if (started.poll() is None)
+            else []
+        ):
+            process.kill()
+        started.kill()
+        started.wait()
+        output.close()
+
+
+def _wait_until_healthy(process, port, wait_s=60):
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the dashboard ended"
+        try:
+            with urllib.request.urlopen(f"http://{ADDRESS}:{port}/_stcore/health", timeout=5) as r:
+                assert r.status == 200
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the dashboard never answered")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_folder(
+    server, tmp_path
+):
+    started, port = server
+    listening = {
+        connection.laddr.ip
+        for process in psutil.Process(started.pid).children(recursive=True)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {ADDRESS}
+    assert _websocket_status(port, f"localhost:{port}") == 101
+    assert _websocket_status(port, f"evil.example:{port}") == 403
+    assert _websocket_status(port, f"localhost:{port}", origin="http://evil.example") == 403
+    assert f"http://{ADDRESS}:{port}" in (tmp_path / "server.log").read_text()
+    os.killpg(started.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
+    assert started.wait(timeout=30) == 0
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_ending_the_command_ends_the_server(server):
+    started, _ = server
+    (child,) = psutil.Process(started.pid).children()
+    started.terminate()
+    assert started.wait(timeout=30) == 0
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
+
+
+def test_a_port_that_is_taken_is_one_clear_line(probe):
+    with socket.socket() as taken:
+        taken.bind((ADDRESS, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = probe("app", "--port", port, "--no-browser")
+    assert result.code == 1
+    assert result.err == (f"probe: port {port} is taken or not yours: name another with --port\n")
+
+
+def test_without_streamlit_the_error_names_the_extra(probe, monkeypatch):
+    monkeypatch.setitem(sys.modules, "streamlit", None)
+    result = probe("app")
+    assert (result.code, result.out) == (1, "")
+    assert "pip install 'soft-prompt-probe[app]'" in result.err and result.err.count("\n") == 1
+
+
+def test_whatever_guards_the_user_is_a_flag():
+    arguments = command(shipped("app") / "main.py", 8765, browser=False)
+    assert arguments[:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert os.path.isabs(arguments[4]) and os.path.isfile(arguments[4])
+    assert {
+        "--server.address=127.0.0.1",
+        "--server.port=8765",
+        "--server.headless=true",
+        "--server.allowedHosts=localhost",
+        "--server.allowedHosts=127.0.0.1",
+        "--server.enableXsrfProtection=true",
+        "--server.fileWatcherType=none",
+        "--browser.gatherUsageStats=false",
+        "--client.showErrorDetails=none",
+        "--client.toolbarMode=viewer",
+    } <= set(arguments[5:])

@@ -1,0 +1,107 @@
+"""After a tab the shell offers prompts, files and models, and nothing it would run."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from probe.cli.completion import complete_model, complete_prompt, complete_workspace_prompt
+from probe.store import Workspace
+from probe.verbs import load_one, sample_folders
+
+
+def _complete(words, shell="bash"):
+    environment = os.environ | {"_PROBE_COMPLETE": f"complete_{shell}"}
+    if shell == "bash":
+        environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    else:
+        environment |= {"_TYPER_COMPLETE_ARGS": words}
+    program = (
+        "import sys; sys.argv[0] = 'probe'; from probe.cli.main import app; app(prog_name='probe')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("probe dec", {"decode"}),
+        ("probe decode sst2-", {"sst2-text", "sst2-vocab", "sst2-ptuning"}),
+        ("probe inspect sst2-text mine", {"mine@1"}),
+        ("probe convert mi", {"mine@1"}),
+        ("probe decode sst2-text --model bu", {"builtin"}),
+        ("probe decode sst2-text --metric c", {"cosine"}),
+        ("probe library tag mi", {"mine@1"}),
+        ("probe decode --one", {"--one-to-one"}),
+        ("probe inspect folder", {"folder/"}),
+        ("probe inspect folder/", {"folder/a.npy"}),
+    ],
+)
+def test_a_shell_is_offered_what_fits(words, offered, tmp_path):
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "folder" / "a.npy", np.ones((1, 2)))
+    Workspace().save(load_one("sst2-text").renamed("mine"))
+    assert set(_complete(words).split()) == offered
+
+
+def test_zsh_is_offered_the_same():
+    assert "sst2-text" in _complete("probe decode sst2-t", shell="zsh")
+
+
+def test_names_that_could_run_something_in_a_shell_are_never_offered(tmp_path):
+    for name in ("x$(touch pwned)", "x`id`", "x'y", 'x"y', "x;y", "x\ny", "x y", "x\x1b[31m"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "xplain.npy").write_text("")
+    assert complete_prompt("x") == ["xplain.npy"]
+
+
+def test_everything_is_offered_for_nothing_typed():
+    assert set(complete_prompt("")) >= set(sample_folders())
+    assert set(complete_model("")) >= {"builtin", "minilm"}
+    assert complete_workspace_prompt("") == []
+
+
+def test_base_models_of_the_library_are_offered():
+    from dataclasses import replace
+
+    Workspace().save(replace(load_one("sst2-text"), base_model="org/some-model"))
+    assert complete_model("org") == ["org/some-model"]
+
+
+def test_a_damaged_workspace_does_not_disturb_the_shell(home):
+    (home / "prompts").mkdir()
+    (home / "library.sqlite").write_bytes(b"no database" * 99)
+    assert "builtin" in complete_model("")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_can_be_shown(shell):
+    done = subprocess.run(
+        [sys.executable, "-m", "probe", "--show-completion", shell],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+    )
+    assert f"complete_{shell}" in done.stdout
+
+
+def test_the_script_can_be_installed(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "probe", "--install-completion", "bash"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ
+        | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)},
+    )
+    assert "completion installed" in done.stdout
+    (script,) = (tmp_path / ".bash_completions").iterdir()
+    assert "complete_bash" in script.read_text()
+    assert str(script) in (tmp_path / ".bashrc").read_text()

@@ -1,0 +1,277 @@
+"""`probe train`: lines, Ctrl-C, resuming, plans, and what is refused before anything is written."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from probe.jobs import worker
+from probe.store import Status, Workspace, read_records
+from probe.train import TrainConfig
+from tests.trainable import write_model, write_task
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(monkeypatch, tmp_path):
+    """A task folder where the user stands, and one thread: models this small lose by a second."""
+    write_task(tmp_path / "moods")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():  # a worker in this process takes them over
+        signal.signal(number, handler)
+    torch.set_num_threads(threads)
+
+
+def _until(what, within_s=120.0):
+    end = time.monotonic() + within_s
+    while not (found := what()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return found
+
+
+def _logged(run) -> list[tuple[int, float]]:
+    return [(record["step"], record["loss_nats"]) for record in read_records(run.metrics)[0]]
+
+
+# A run from its start over Ctrl-C and a kill to its end
+
+STEPS = 400
+OPTIONS = f"--steps {STEPS} --length 4 --eval-every 50 --checkpoint-every 20 --dropout 0.1"
+
+
+def test_ctrl_c_saves_and_says_how_to_resume_and_the_end_is_as_if_nothing_had_happened(
+    model, probe, home, check_schema
+):
+    workspace = Workspace()
+    run = _interrupted_by_ctrl_c(model, workspace, check_schema)
+    saved = run.status.step
+    _killed_while_resumed(run, saved)
+    listed = probe("runs", "--json").json
+    check_schema("runs", listed)
+    assert [one["state"] for one in listed["runs"]] == ["interrupted"]
+
+    resumed = probe("train", "--resume", run.id[:10])
+    assert resumed.code == 0, resumed.err
+    assert "made mine@1" in resumed.flat and "the model alone" in resumed.flat
+    assert re.search(
+        r"step 400 · loss [\d.]+ nats · accuracy [\d.]+ · [\d,]+ tokens/s", resumed.err
+    )
+    assert run.status.state == "finished"
+
+    whole = workspace.runs.create(run.config, Status("queued", queued_at=time.time()))
+    assert worker.main([str(whole.path)]) == 0
+    assert _logged(run) == _logged(whole) and len(_logged(run)) == STEPS
+    one, other = workspace.get("mine@1"), workspace.get("mine@2")
+    np.testing.assert_array_equal(one.embeddings, other.embeddings, strict=True)
+    assert one.metrics == other.metrics and one.init_token_ids == other.init_token_ids
+    command = one.config["command"]
+    assert command[:2] == ["probe", "train"] and "--dropout" in command
+
+
+def _interrupted_by_ctrl_c(model, workspace, check_schema):
+    """Start a run with `--json`, interrupt it as a terminal would, and check what it says."""
+    command = [
+        sys.executable,
+        "-m",
+        "probe",
+        "train",
+        "--json",
+        "--name",
+        "mine",
+        "--device",
+        "cpu",
+    ]
+    command += ["--model", model, "--task", "moods", *OPTIONS.split()]
+    # Unbuffered, so that reading one line takes no other from `communicate`.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+    with subprocess.Popen(command, **pipes) as train:
+        first = train.stdout.readline()
+        train.send_signal(signal.SIGINT)
+        out, err = train.communicate(timeout=120)
+    *steps, end = [json.loads(line) for line in [first, *out.splitlines()]]
+    for step in steps:
+        check_schema("train_step", step)
+    check_schema("train_end", end)
+    assert [step["step"] for step in steps] == list(range(1, len(steps) + 1))
+    assert 0 < len(steps) < STEPS and end["prompt"] is None and end["state"] == "cancelled"
+    (run,) = workspace.runs
+    assert train.returncode == 1
+    last = err.decode().splitlines()[-1]
+    assert last == (
+        f"probe: stopped at step {len(steps)} of {STEPS}: go on with "
+        f"`probe train --resume {run.id}`"
+    )
+    assert (run.path / "checkpoints" / f"step-{len(steps):08d}").is_dir()
+    return run
+
+
+def _killed_while_resumed(run, saved):
+    """Resume it on a terminal, whose line moves, and kill the worker."""
+    terminal, other_end = pty.openpty()
+    command = [sys.executable, "-m", "probe", "runs", "resume", run.id]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "110"}
+    with subprocess.Popen(command, stderr=other_end, env=environment) as resumed:
+        os.close(other_end)
+        shown: list[bytes] = []
+        reader = threading.Thread(target=_read, args=(terminal, shown))
+        reader.start()
+        _until(lambda: re.search(rb"training.*/400.*loss \d", b"".join(shown), flags=re.S))
+        _until(lambda: len(_logged(run)) > saved + 25)
+        os.kill(run.status.pid, signal.SIGKILL)
+        assert resumed.wait(60) == 1
+    reader.join()
+    os.close(terminal)
+    assert b"the worker died at step" in b"".join(shown)
+    assert saved < len(_logged(run)) < STEPS
+
+
+def _read(terminal, shown):
+    while True:
+        try:
+            shown.append(os.read(terminal, 4096))
+        except OSError:  # the other end is closed
+            return
+
+
+# Plans
+
+
+def test_a_dry_run_prints_sizes_and_a_time_and_writes_nothing(model, probe, home, check_schema):
+    before = sorted(home.rglob("*"))
+    arguments = ("train", "--model", model, "--task", "moods", "--device", "cpu", "--dry-run")
+    result = probe(*arguments, "--json", "--steps", "50", "--folds", "3")
+    assert result.code == 0, result.err
+    plan = result.json
+    check_schema("train_plan", plan)
+    assert (plan["train_examples"], plan["validation_examples"], plan["test_examples"]) == (
+        16,
+        8,
+        10,
+    )
+    assert (plan["prompts"], plan["length"], plan["trained_parameters"]) == (3, 20, 20 * 16)
+    assert plan["estimate_s"] == pytest.approx(50 * plan["step_s"]) and plan["step_s"] > 0
+    told = probe(*arguments, "--method", "p_tuning", "--length", "5")
+    assert "24 to train, 8 to validate, 10 to test" in told.flat
+    assert "p_tuning, 5 virtual tokens" in told.flat and "all steps about" in told.flat
+    assert sorted(home.rglob("*")) == before
+
+
+# Options
+
+
+def test_every_field_of_a_configuration_is_an_option_with_its_default_and_words(probe):
+    shown = probe("train", "--help").flat
+    for field in fields(TrainConfig):
+        flag = {"learning_rate": "--lr"}.get(field.name, f"--{field.name.replace('_', '-')}")
+        assert f" {flag} " in shown, flag
+    assert "Share of the injected numbers that are zeroed at each step. [default: 0.0]" in shown
+
+
+def test_options_arrive_as_they_were_given(model, probe, monkeypatch):
+    given = "--lr 0.25 --clip-norm none --method prefix_tuning --projection --patience 3 --seed 7"
+    monkeypatch.setattr(
+        "sys.executable", "/bin/false"
+    )  # no worker: the folder is what is looked at
+    probe("train", "--model", model, "--task", "moods", "--data-dir", ".", *given.split())
+    (run,) = Workspace().runs
+    training = run.config.training
+    asked = {"learning_rate": 0.25, "clip_norm": None, "projection": True, "patience": 3, "seed": 7}
+    assert {key: training[key] for key in asked} == asked
+    assert training["steps"] == 1000 and TrainConfig.from_dict(training).method == "prefix_tuning"
+    assert run.config.model == str(model) and os.path.isabs(run.config.task)
+    assert os.path.isabs(run.config.data_dir)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name a task, or --resume a run"),
+        (("--task", "moods", "--method", "magic"), "magic"),
+        (("--task", "moods", "--folds", "1"), "folds"),
+        (("--task", "moods", "--lr", "fast"), "'--lr': Input should be a valid number"),
+        (("--task", "moods", "--clip-norm", "tight"), "'--clip-norm'"),
+        (("--resume", "mine", "--steps", "9"), "a run goes on unchanged"),
+        (("--resume", "mine", "--model", "builtin"), "a run goes on unchanged"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_written(arguments, message, probe, home):
+    result = probe("train", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err and not (home / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--task", "moods", "--lr", "-1"), "learning_rate must be a number ≥ 0, found -1.0"),
+        (("--task", "moods", "--gamma", "1"), "gamma needs a target"),
+        (("--task", "moods", "--init", "magic"), "init must be one of text:WORDS"),
+        (("--task", "moods", "--folds", "25"), "expected 2 to 24 folds of 24 examples, found 25"),
+        (("--task", "no-such-task"), "task no-such-task: expected one of sst2"),
+        (("--resume", "nobody"), "no single run nobody"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing(
+    arguments, message, probe, home
+):
+    result = probe("train", *arguments)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err and result.err.count("\n") == 1
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            '{"text": "a film", "label": 2}',
+            "line 3: expected 'label' to be 0 to 1 or one of yes, no",
+        ),
+        ('{"text": "a film"}', "line 3: expected a column named 'label'"),
+        ('{"text": "a fil', "line 3"),
+        ('{"text": "", "label": 1}', "line 3: expected 'text' to be a text that is not empty"),
+    ],
+)
+def test_bad_data_is_refused_with_its_line(row, message, probe, home, tmp_path):
+    file = tmp_path / "moods" / "train.jsonl"
+    lines = file.read_text().splitlines()
+    lines[2] = row
+    file.write_text("\n".join(lines))
+    result = probe("train", "--task", "moods")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert f"{file.name}, {message}" in result.err
+    assert not (home / "runs").exists()
+
+
+def test_help_and_refusals_need_no_torch(tmp_path):
+    program = (
+        "import sys\n"
+        "from probe.cli.main import run\n"
+        "try:\n    run(sys.argv[1:])\n"
+        "except SystemExit as end:\n    pass\n"
+        "sys.stderr.write(str('torch' in sys.modules))\n"
+    )
+    for arguments in (["train", "--help"], ["train", "--task", "moods", "--lr", "-1"], ["runs"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stderr.endswith("False")

@@ -1,0 +1,177 @@
+"""Rows: templates, labels of several tokens, special tokens, prompt slots and truncation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from probe.models import Objective, Row, RowError, Slot, load_model, prepare
+from probe.models.prepare import Family
+from probe.task import Example, Task
+from tests.models.conftest import word_tokenizer
+
+
+@dataclass
+class Model:
+    """What preparing rows asks of a model."""
+
+    family: Family = "causal"
+    tokenizer: Any = None
+    positions: int | None = None
+
+
+BARE = word_tokenizer()
+FRAMED = word_tokenizer("<bos>", "<eos>")
+BOS, EOS = 2, 3
+
+
+def ids(text: str) -> tuple[int, ...]:
+    return tuple(BARE(text)["input_ids"])
+
+
+def task(template: str, *words: str) -> Task:
+    return Task("t", "classification", template, words or ("great", "very bad"))
+
+
+def rows(
+    template: str,
+    *texts: str,
+    family: Family = "causal",
+    tokenizer: Any = BARE,
+    positions: int | None = None,
+    objective: Objective = "full",
+    prompt_length: int = 0,
+    words: tuple[str, ...] = (),
+) -> list[Row]:
+    return prepare(
+        Model(family, tokenizer, positions),
+        task(template, *words),
+        [Example(text, 1) for text in texts],
+        objective=objective,
+        prompt_length=prompt_length,
+    )
+
+
+def test_labels_follow_the_template_after_a_space() -> None:
+    row = rows("{text} it is", "a film")[0]
+    assert row.before == ids("a film it is")
+    assert row.options == (ids("great"), ids("very bad"))
+    assert (row.label, row.after, row.slots) == (1, (), (Slot(0),))
+
+
+def test_labels_are_tokenised_with_the_text_in_front_of_them() -> None:
+    """A byte-pair vocabulary has other tokens for a word behind a space, and behind a colon."""
+    model = load_model("builtin", device="cpu")
+    encode = model.tokenizer
+    for template in (
+        "{text} It was",
+        "{text}\nSentiment:{label}",
+        "{text} (",
+        "{text} It was {label}.",
+    ):
+        kinds = Task("t", "classification", template, ("great", "very terrible indeed"))
+        row = prepare(model, kinds, [Example("fine film", 0)])[0]
+        for word, option in zip(kinds.label_words, row.options, strict=True):
+            head = template.partition("{label}")[0].replace("{text}", "fine film")
+            gap = "" if template.endswith(("{label}", "(")) and "\n" in template else " "
+            joined = head.rstrip(" ") + gap + word
+            assert [*row.before, *option] == encode(joined)["input_ids"]
+            assert option
+
+
+@pytest.mark.parametrize("family", ["causal", "masked", "encoder_decoder", "sentence_encoder"])
+def test_every_family_frames_rows_with_its_special_tokens(family: Family) -> None:
+    row = rows("{text} is {label} .", "film", family=family, tokenizer=FRAMED)[0]
+    great, bad = ids("great"), ids("very bad")
+    stem, whole = (BOS, *ids("film is")), (BOS, *ids("film is ."), EOS)
+    expected = {
+        "causal": (stem, (great, bad), (), (Slot(0),)),
+        "masked": (stem, (great, bad), (*ids("."), EOS), (Slot(1),)),
+        "encoder_decoder": (whole, (great, bad), (), (Slot(0),)),
+        "sentence_encoder": (whole, ((BOS, *great, EOS), (BOS, *bad, EOS)), (), (Slot(1),)),
+    }[family]
+    assert (row.before, row.options, row.after, row.slots) == expected
+
+
+def test_the_paper_objective_scores_from_the_first_difference_to_the_end_token() -> None:
+    words = ("very good", "very bad")
+    template = "{text} is {label} ."
+    row = rows(template, "film", tokenizer=FRAMED, objective="paper", words=words)[0]
+    assert row.before == ids("film is very"), "the prompt stands in place of the first token"
+    assert row.options == ((*ids("good ."), EOS), (*ids("bad ."), EOS))
+    full = rows(template, "film", tokenizer=FRAMED, words=words)[0]
+    assert full.before == (BOS, *ids("film is"))
+    assert full.options == (ids("very good"), ids("very bad"))
+
+
+def test_prompt_slots_keep_their_places() -> None:
+    row = rows("{prompt:2}{text}{prompt:1} it {prompt:3}is", "a film")[0]
+    assert row.slots == (Slot(0, 2), Slot(2, 1), Slot(3, 3))
+    assert row.asked == 6
+    assert row.items(6) == [-1, -2, *ids("a film"), -3, *ids("it"), -4, -5, -6, *ids("is")]
+    assert row.items(0) == list(ids("a film it is"))
+    masked = rows("{text} is {label}{prompt:2} .", "film", family="masked", tokenizer=FRAMED)[0]
+    filled = masked.items(2, [4])
+    assert filled == [BOS, *ids("film is"), 4, -1, -2, *ids("."), EOS]
+    assert masked.label_start(2) == 3
+
+
+def test_generation_tasks_end_their_targets() -> None:
+    examples = [Example("a film", target="it is good"), Example("a book")]
+    made = prepare(Model("causal", BARE), Task("g", "generation", "{text} :"), examples)
+    assert made[0].options == ((*ids("it is good"), EOS),)
+    assert (made[0].label, made[1].label, made[1].options) == (0, None, ())
+
+
+@pytest.mark.parametrize("family", ["causal", "masked", "encoder_decoder", "sentence_encoder"])
+def test_texts_are_cut_so_that_prompt_template_and_labels_fit(family: Family) -> None:
+    words = ["film", "book", "good", "bad", "dull", "fine"] * 5
+    found = rows(
+        "the {text} is {label} .",
+        " ".join(words),
+        "film",
+        family=family,
+        tokenizer=FRAMED,
+        positions=20,
+        prompt_length=6,
+    )
+    long, short = found
+    taken = len(long.before) + len(long.after)
+    taken += 0 if family in ("encoder_decoder", "sentence_encoder") else 2  # `very bad`
+    assert taken == 14
+    kept = [i for i in long.before if i in ids("film book good bad dull fine")]
+    assert kept == list(ids(" ".join(words)))[: len(kept)], "the text is cut at its end"
+    assert long.before[:2] == (BOS, *ids("the")), "the template stays"
+    assert short == rows("the {text} is {label} .", "film", family=family, tokenizer=FRAMED)[0]
+
+
+def test_cutting_gets_through_characters_of_several_tokens() -> None:
+    model = load_model("builtin", device="cpu")
+    sentiment = Task("t", "classification", "{text} It was", ("great", "terrible"))
+    limited = Model("causal", model.tokenizer, 12)
+    for text in ("😀" * 40, "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 " * 9, "é" * 200, " " * 300 + "x"):
+        row = prepare(limited, sentiment, [Example(text)], prompt_length=3)[0]
+        assert len(row) <= 9
+        assert row.before[-2:] == tuple(model.tokenizer(" It was")["input_ids"])
+
+
+def test_rows_that_cannot_be_made_are_refused() -> None:
+    with pytest.raises(RowError, match="need 3 positions more than the 2"):
+        rows("{text} it is a film", "good", positions=8, prompt_length=6, words=("bad", "fine"))
+    with pytest.raises(RowError, match="nothing stands before the label"):
+        rows("{text}", "")
+    with pytest.raises(RowError, match="label} at most once"):
+        rows("{text} {label} {label}", "film")
+    with pytest.raises(RowError, match=r"1 or more rows, found \{prompt:0\}"):
+        rows("{prompt:0}{text}", "film")
+    with pytest.raises(RowError, match="every label needs a token of its own"):
+        rows("{text} is", "film", words=("good", " "))
+
+
+def test_a_loss_needs_the_right_label() -> None:
+    model = load_model("builtin", device="cpu")
+    sentiment = Task("t", "classification", "{text} It was", ("great", "terrible"))
+    with pytest.raises(RowError, match="a loss needs the right label or a target"):
+        model.losses(None, prepare(model, sentiment, [Example("film")]))

@@ -1,0 +1,96 @@
+"""Imports go downward only; a deferred or type-only import counts, a folder is one module."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {
+    "errors": 0,
+    "prompt": 1,
+    "vocabulary": 1,
+    "task": 1,
+    "metrics": 1,
+    "protocols": 1,
+    "linalg": 1,
+    "formats": 2,
+    "tables": 2,
+    "models": 2,
+    "datasets": 2,
+    "analysis": 3,
+    "train": 4,
+    "evaluate": 4,
+    "store": 5,
+    "charts": 5,
+    "jobs": 6,
+    "sweep": 6,
+    "report": 7,
+    "verbs": 7,
+    "cli": 8,
+    "app": 8,
+}
+# Floor 1 types name each other; these pairs are the only imports that stay on one floor.
+SAME_FLOOR = {
+    ("protocols", "prompt"),
+    ("protocols", "task"),
+    ("prompt", "linalg"),
+    ("verbs", "report"),
+}
+# A model's `.bin` is a pickle: it goes through the one restricted reader, which formats own.
+SAME_FLOOR |= {("tables", "formats")}
+
+
+def _sources() -> list[Path]:
+    return sorted((ROOT / "probe").rglob("*.py")) + sorted((ROOT / "app").rglob("*.py"))
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0] if parts[0] == "app" else parts[1]
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            if node.module == "probe":
+                names |= {f"probe.{alias.name}" for alias in node.names}
+            elif node.module:
+                names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("probe.")} | {
+        "app" for name in names if name.split(".")[0] == "app"
+    }
+
+
+@pytest.mark.parametrize("path", _sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_downward(path: Path) -> None:
+    module = _module(path)
+    if module in {"__init__", "__main__"}:
+        return  # the package's front doors re-export lazily
+    assert module in FLOORS, f"{path} is on no floor: add it to FLOORS"
+    for target in _imported(ast.parse(path.read_text())) - {module}:
+        if target not in FLOORS:
+            continue  # a name re-exported by the package itself
+        assert FLOORS[target] < FLOORS[module] or (module, target) in SAME_FLOOR, (
+            f"{module} (floor {FLOORS[module]}) imports {target} (floor {FLOORS[target]})"
+        )
+
+
+def test_nobody_imports_the_package_front_door() -> None:
+    """`from probe import load` inside the library would hide an upward import."""
+    for path in _sources():
+        if _module(path) in {"__init__", "__main__", "cli", "app"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "probe":
+                assert {a.name for a in node.names} <= set(FLOORS), path
+
+
+def test_no_module_takes_a_standard_library_name() -> None:
+    taken = {path.stem for path in _sources()} & set(sys.stdlib_module_names)
+    assert not taken - {"__main__", "__init__"}

@@ -1,0 +1,150 @@
+"""Run folders: made whole, found by name, read while others write."""
+
+import dataclasses
+import json
+import threading
+
+import pytest
+
+from probe.errors import WorkspaceError
+from probe.store import RunConfig, Status, Workspace, cut_records, read_records
+
+CONFIG = RunConfig(
+    model="builtin",
+    task="sst2",
+    name="mood",
+    training={"method": "prompt_tuning", "steps": 9},
+    created="2026-01-02T03:04:05+00:00",
+    command=("probe", "train"),
+)
+QUEUED = Status("queued", queued_at=1.5)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return Workspace(tmp_path).runs
+
+
+# Folders
+
+
+def test_a_run_is_named_after_its_prompt_and_the_time_and_reads_back(runs):
+    run = runs.create(CONFIG, QUEUED)
+    assert run.id == "mood-20260102-030405"
+    again = runs.get(run.id)
+    assert (again.config, again.status) == (CONFIG, QUEUED)
+    assert again.config.steps == 9
+
+
+def test_runs_of_one_second_get_folders_of_their_own(runs):
+    ids = [runs.create(CONFIG, QUEUED).id for _ in range(3)]
+    assert ids == [f"mood-20260102-030405{end}" for end in ("", "-2", "-3")]
+    assert [run.id for run in runs] == sorted(ids)
+
+
+def test_names_that_are_no_folder_names_are_made_ones(runs):
+    run = runs.create(dataclasses.replace(CONFIG, name="../a b/c@2"), QUEUED)
+    assert run.path.parent == runs.root and "/" not in run.id and "@" not in run.id
+
+
+def test_the_beginning_of_a_name_is_enough_while_it_is_the_only_one(runs):
+    first = runs.create(CONFIG, QUEUED)
+    assert runs.get("mood").id == first.id
+    second = runs.create(CONFIG, QUEUED)
+    assert runs.get(first.id).id == first.id  # though the other begins with it
+    with pytest.raises(WorkspaceError, match=f"no single run mood: expected.*{second.id}"):
+        runs.get("mood")
+
+
+@pytest.mark.parametrize("reference", ["", "nobody", ".", ".."])
+def test_an_unknown_run_is_said_to_be_unknown(reference, runs):
+    runs.create(CONFIG, QUEUED)
+    with pytest.raises(WorkspaceError, match="no single run"):
+        runs.get(reference)
+
+
+def test_looking_creates_no_workspace(tmp_path):
+    runs = Workspace(tmp_path / "home").runs
+    assert runs.ids() == [] and not (tmp_path / "home").exists()
+
+
+def test_what_is_no_run_is_not_listed(runs):
+    run = runs.create(CONFIG, QUEUED)
+    (runs.root / "stray").mkdir()
+    (runs.root / ".writing-abc").mkdir()
+    (runs.root / ".turn").touch()
+    assert runs.ids() == [run.id]
+
+
+def test_a_removed_run_is_gone(runs):
+    run = runs.create(CONFIG, QUEUED)
+    runs.remove(run)
+    assert runs.ids() == [] and list(runs.root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[]", b"{}", b'{"state": "asleep", "queued_at": 1}', b'{"state": "queued", "x": 1}'],
+)
+def test_a_damaged_status_is_one_clear_error(damage, runs):
+    run = runs.create(CONFIG, QUEUED)
+    (run.path / "status.json").write_bytes(damage)
+    with pytest.raises(WorkspaceError, match="status.json"):
+        _ = run.status
+
+
+def test_readers_never_meet_half_a_status(runs):
+    run = runs.create(CONFIG, QUEUED)
+    done = threading.Event()
+
+    def write():
+        for step in range(300):
+            run.write(dataclasses.replace(QUEUED, step=step, message="m" * (step * 37 % 4000)))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    while not done.is_set():
+        status = run.status
+        assert len(status.message) == status.step * 37 % 4000
+        seen.append(status.step)
+    writer.join()
+    assert seen == sorted(seen) and run.status.step == 299
+
+
+# Records
+
+
+def _lines(*steps):
+    return "".join(json.dumps({"step": step}) + "\n" for step in steps).encode()
+
+
+def test_a_line_that_is_still_written_is_left_for_later(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert read_records(path) == ([], 0)
+    whole = _lines(1, 2)
+    path.write_bytes(whole + b'{"step": 3')
+    records, offset = read_records(path)
+    assert ([record["step"] for record in records], offset) == ([1, 2], len(whole))
+    path.write_bytes(whole + _lines(3))
+    assert read_records(path, offset) == ([{"step": 3}], len(whole + _lines(3)))
+
+
+def test_lines_that_are_no_records_are_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(_lines(1) + b"\n[7]\n\xff\xfe\n" + b"[" * 100_000 + b"\n" + _lines(2))
+    assert [record["step"] for record in read_records(path)[0]] == [1, 2]
+
+
+def test_records_after_the_last_checkpoint_are_cut_off_in_place(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    cut_records(path, 3)
+    assert not path.exists()
+    path.write_bytes(_lines(1, 2, 3, 3, 4) + b'{"step": 4, "los')
+    before = path.stat().st_ino
+    cut_records(path, 3)
+    assert path.read_bytes() == _lines(1, 2, 3, 3) and path.stat().st_ino == before
+    path.write_bytes(_lines(1) + b'{"st')
+    cut_records(path, 5)
+    assert path.read_bytes() == _lines(1)

