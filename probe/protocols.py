@@ -26,6 +26,9 @@ class TraceResult:
     """[L, B, P]: attention that text positions give each prompt position, mean over heads."""
     activations: NDArray[np.float32]
     """[L, B, F]: feed-forward activations at the first position after the prompt."""
+    uniform_attention: NDArray[np.float32]
+    """[L, B, P]: what `attention_to_prompt` would be if every text position spread its attention
+    evenly over the positions it can see."""
 
 
 class Score(Protocol):
@@ -57,4 +60,26 @@ class Generate(Protocol):
 
     def __call__(self, prompt: ModelPrompt, texts: Sequence[str]) -> list[str]:
         """Write one continuation per text."""
+        ...
+
+
+class Patch(Protocol):
+    """Continuations of a text with hidden states put into it."""
+
+    def __call__(
+        self, states: NDArray[np.float32], layer: int, before: str, after: str
+    ) -> list[str]:
+        """Write one continuation per set of states, [n, P, H].
+
+        `before` and `after` stand around P placeholders; what enters layer `layer` (from 0) at
+        their places is replaced by the states.
+        """
+        ...
+
+
+class ProjectValues(Protocol):
+    """What values add to the residual stream, [L, heads, P, H]."""
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Put values [L, key/value heads, P, head_dim] through their heads' output matrices."""
         ...

@@ -12,18 +12,21 @@ placement is therefore a property of rows, not of the injection. `which` may be 
 then read the first prompt. One batch holds embedding prompts or key/value prefixes, not both.
 `plain=True` on a causal model (attribute) turns the packed pass off.
 
-Analyses get `scorer`, `generator`, `tracer` and `unembedder`: the protocols of `probe.protocols`.
+Analyses get `scorer`, `generator`, `tracer`, `unembedder`, `patcher` and `value_projector`: the
+protocols of `probe.protocols`.
 """
 
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, InjectionError
 from probe.models.loading import load_model
+from probe.models.patching import patcher
 from probe.models.prepare import prepare
 from probe.models.rows import Objective, Row, Slot
 from probe.models.scoring import generator, scorer
 from probe.models.template import RowError
 from probe.models.tracing import tracer
 from probe.models.unembedding import unembedder
+from probe.models.value_outputs import value_projector
 
 __all__ = [
     "FrozenModel",
@@ -35,8 +38,10 @@ __all__ = [
     "Slot",
     "generator",
     "load_model",
+    "patcher",
     "prepare",
     "scorer",
     "tracer",
     "unembedder",
+    "value_projector",
 ]

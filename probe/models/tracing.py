@@ -51,10 +51,7 @@ def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
             _run(model, body, injection, rows[i : i + _BATCH], items[i : i + _BATCH], longest)
             for i in range(0, len(rows), _BATCH)
         ]
-        hidden, attention, activations = (
-            np.concatenate(arrays, 1) for arrays in zip(*parts, strict=True)
-        )
-        return TraceResult(hidden, attention, activations)
+        return TraceResult(*(np.concatenate(arrays, 1) for arrays in zip(*parts, strict=True)))
 
     return trace
 
@@ -94,10 +91,12 @@ def _run(
     with recorder.on(list(layer_list(body))), model.precision():
         output = body(**arguments, output_attentions=True)
     table = number_table(items, mask.device)
+    weights = [layer.float() for layer in output.attentions]
     return (
         _hidden(recorder.states, table, mask, longest),
-        _attention(output.attentions, table, mask, injection),
+        _attention([layer.mean(1) for layer in weights], table, mask, injection),
         _activations(recorder.activations, rows, items, injection),
+        _attention([_spread_evenly(layer) for layer in weights], table, mask, injection),
     )
 
 
@@ -120,16 +119,22 @@ def _hidden(
 def _attention(
     weights: Sequence[Tensor], table: Tensor, mask: Tensor, injection: Injection
 ) -> NDArray[np.float32]:
-    """[L, B, P]: mean over heads and text positions of the attention they give prompt positions."""
+    """[L, B, P]: mean over text positions of what they give prompt positions, from [B, S, C]."""
     length = injection.longest
     text = ((table >= 0) & (mask > 0)).float()
     share = text / text.sum(1, keepdim=True)
-    means = torch.stack([(layer.float().mean(1) * share[:, :, None]).sum(1) for layer in weights])
+    means = torch.stack([(layer * share[:, :, None]).sum(1) for layer in weights])
     if injection.key_values is not None:
         return means[:, :, :length].cpu().numpy()
     order = (~_prompt_columns(table, mask)).long().argsort(dim=1, stable=True)
     ordered = means.gather(2, order.expand_as(means))
     return ordered[:, :, :length].cpu().numpy()
+
+
+def _spread_evenly(weights: Tensor) -> Tensor:
+    """[B, S, C]: equal weights on every column some head gives any; hidden ones get exactly 0."""
+    seen = (weights.amax(1) > 0).float()
+    return seen / seen.sum(-1, keepdim=True).clamp(min=1)
 
 
 def _activations(

@@ -124,3 +124,18 @@ def test_tracing_leaves_the_model_as_it_was(causal: Maker) -> None:
     assert model.model.config._attn_implementation == "probe_packed"
     assert model.layers == 3 and len(model.model.transformer.h) == 3
     assert (model.fingerprint, model.generate(None, ["a film"])) == (before, text)
+
+
+@pytest.mark.parametrize(("name", "window"), [("llama", 64), ("mistral-window", 5)])
+def test_uniform_attention_counts_the_positions_each_text_position_sees(
+    causal: Maker, name: str, window: int
+) -> None:
+    model = causal(name)
+    found = tracer(model)(soft(model), EXAMPLES[:2])
+    for row, length in enumerate((3, 1)):  # words behind four prompt rows
+        expected = np.zeros(4)
+        for place in range(4, 4 + length):
+            seen = range(max(0, place - window + 1), place + 1)
+            expected[[j for j in seen if j < 4]] += 1 / len(seen) / length
+        for layer in range(3):
+            np.testing.assert_allclose(found.uniform_attention[layer, row], expected, atol=1e-6)
