@@ -1,15 +1,22 @@
-"""A decoding as files to take along, each saying how it was made, and the link to the view."""
+"""Results as files to take along, each saying how it was made, and the link to the view."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from probe.analysis.decoding import Decoding
 from probe.report import decoding_csv, decoding_html
+
+_KINDS = {
+    "csv": ("CSV", "text/csv"),
+    "json": ("JSON", "application/json"),
+    "html": ("HTML report", "text/html"),
+}
+"""Label and type of the download of each ending."""
 
 
 def decoding_json(decoding: Decoding) -> str:
@@ -18,19 +25,35 @@ def decoding_json(decoding: Decoding) -> str:
 
 
 def draw_exports(decoding: Decoding, view: Mapping[str, object]) -> None:
-    """The row of download buttons and the link to this very view."""
-    stem = f"{decoding.prompt}-{decoding.metric}"
-    files = (
-        ("CSV", decoding_csv, "csv", "text/csv"),
-        ("JSON", decoding_json, "json", "application/json"),
-        ("HTML report", decoding_html, "html", "text/html"),
+    """The download buttons of a decoding and the link to this very view."""
+    draw_downloads(
+        f"{decoding.prompt}-{decoding.metric}",
+        {
+            "csv": lambda: decoding_csv(decoding),
+            "json": lambda: decoding_json(decoding),
+            "html": lambda: decoding_html(decoding),
+        },
+        view,
     )
+
+
+def draw_downloads(
+    stem: str, files: Mapping[str, Callable[[], str]], view: Mapping[str, object]
+) -> None:
+    """A row of download buttons and the link to this very view.
+
+    Args:
+        stem: of the file names.
+        files: what writes each file, by its ending (csv, json or html). It runs on click, outside
+            the session, so it must carry its values along.
+        view: the parameters of the page's address; empty ones are left out.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, write, ending, mime in files:
+        for ending, write in files.items():
+            label, mime = _KINDS[ending]
             st.download_button(
                 label,
-                # Runs on click, outside the session: it must carry its values along.
-                data=lambda write=write: _bytes(write(decoding)),
+                data=lambda write=write: _bytes(write()),
                 file_name=f"{stem}.{ending}",
                 mime=mime,
                 on_click="ignore",
@@ -39,7 +62,7 @@ def draw_exports(decoding: Decoding, view: Mapping[str, object]) -> None:
             )
         with st.popover("Link to this view", icon=":material/link:"):
             st.code(_link(view), language=None, wrap_lines=True)
-            st.caption("Opens the same prompt, metric, filters and position on this machine.")
+            st.caption("Opens this very view on this machine.")
 
 
 def _bytes(text: str) -> bytes:

@@ -16,11 +16,21 @@ from sidebar import draw_sidebar
 st.set_page_config(layout="wide", page_icon=f"{here}/icon.svg", initial_sidebar_state=280)
 st.logo(f"{here}/logo.svg", size="large", link=None)
 
+# Path, title and icon of every page but the first; a path is also the name of a file of views/.
+PAGES = (
+    ("decode", "Decode", ":material/translate:"),
+    ("train", "Train", ":material/model_training:"),
+    ("runs", "Runs", ":material/history:"),
+)
+
 page = st.navigation(
     [
         # The default page answers at `/` only, so it has no path of its own.
         st.Page("views/library.py", title="Library", icon=":material/inventory_2:", default=True),
-        st.Page("views/decode.py", title="Decode", icon=":material/translate:", url_path="decode"),
+        *(
+            st.Page(f"views/{path}.py", title=title, icon=icon, url_path=path)
+            for path, title, icon in PAGES
+        ),
     ],
     position="top",
 )
