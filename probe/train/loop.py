@@ -37,9 +37,15 @@ class Step:
     """Mean squared distance to the target's embeddings, 0 without a target."""
     gradient_norm: float
     """Before clipping."""
+    norm: float
+    """Mean length of the injected rows before the update; of a prefix, of each head's keys and
+    values."""
     lr: float
     tokens_per_s: float
     """Text tokens of all prompts together."""
+    moved: float | None = None
+    """After the update: share of positions whose nearest token, by cosine, is another than at the
+    start. Looked for about 50 times in a run; a prefix has no nearest tokens."""
     validation: Validation | None = None
     warning: str | None = None
     stopped: str | None = None
@@ -132,8 +138,10 @@ class Training:
             loss_nats=outcome.loss_nats,
             distance=outcome.distance,
             gradient_norm=outcome.gradient_norm,
+            norm=outcome.norm,
             lr=rate,
             tokens_per_s=speed,
+            moved=run.moved(),
             validation=found,
             warning=run.warning() if found else None,
             stopped=run.stopped,
@@ -146,6 +154,7 @@ class Outcome(NamedTuple):
     loss_nats: float
     distance: float
     gradient_norm: float
+    norm: float
 
 
 def _gradients(
@@ -164,8 +173,9 @@ def _gradients(
     distances = torch.stack([run.distance(one) for run, one in zip(runs, made, strict=True)])
     gammas = torch.tensor([run.config.gamma for run in runs], device=losses.device)
     (losses + gammas * distances).sum().backward()  # type: ignore[no-untyped-call]
-    norms = torch.stack([run.clip() for run in runs])
-    found = torch.stack([losses.detach(), distances.detach(), norms])
+    gradients = torch.stack([run.clip() for run in runs])
+    norms = torch.stack([one.detach().norm(dim=-1).mean().to(losses.device) for one in made])
+    found = torch.stack([losses.detach(), distances.detach(), gradients, norms])
     return [Outcome(*numbers) for numbers in found.T.tolist()]  # the one wait for the device
 
 

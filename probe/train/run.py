@@ -17,12 +17,15 @@ from probe.train.config import TrainConfig
 from probe.train.data import Data
 from probe.train.initialise import Start, embedded, table_spread, text_ids
 from probe.train.methods import injection_of_made, method_of
+from probe.train.movement import Movement
 from probe.train.optimiser import Tensors, optimiser_of, optimiser_state, restore_optimiser, update
 from probe.train.schedule import default_rate, learning_rate
 from probe.train.validation import Validation, validate
 
 _STALL = 3
 """Validations with one and the same metric before a run is said not to move."""
+_LOOKS = 50
+"""Times in a run that nearest tokens are looked for: each look reads the whole table once."""
 
 
 class PromptRun:
@@ -38,6 +41,8 @@ class PromptRun:
     ) -> None:
         self.task, self.config, self.start, self.data = task, config, start, data
         self.module = method_of(model, config, start)
+        rows = self.module() if start.prefix is None else None
+        self._movement = None if rows is None else Movement(rows, model)
         self.optimiser = optimiser_of(self.module, config)
         self.batches = Batches([len(row) for row in data.train], config.batch_size, config.seed)
         given = config.learning_rate
@@ -107,6 +112,17 @@ class PromptRun:
     def diverged(self) -> bool:
         """Whether the run stopped at a number that is not finite."""
         return self.stopped is not None and self.stopped.startswith("diverged")
+
+    def moved(self) -> float | None:
+        """Share of positions whose nearest token has changed, where it is time to look.
+
+        A prefix has no nearest tokens, and a prompt that is not finite none either.
+        """
+        every = max(1, self.config.steps // _LOOKS)
+        due = self.step % every == 0 or self.step == self.config.steps
+        if self._movement is None or self.diverged or not due:
+            return None
+        return self._movement.share(self.module())
 
     @property
     def validation_due(self) -> bool:
