@@ -18,7 +18,16 @@ __version__ = "0.1.0"
 
 _VERBS = {
     name: "probe.verbs"
-    for name in ("load", "load_vocabulary", "decode", "find", "convert", "predict", "generate")
+    for name in (
+        "load",
+        "load_vocabulary",
+        "decode",
+        "find",
+        "compare",
+        "convert",
+        "predict",
+        "generate",
+    )
 }
 
 __all__ = [

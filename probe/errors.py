@@ -16,6 +16,10 @@ class NotDecodableError(ProbeError):
     """The prompt does not live in the vocabulary's embedding space, or its width differs."""
 
 
+class NotComparableError(ProbeError):
+    """A measure is not defined between two prompts; the message names them and the reason."""
+
+
 class ModelNotFoundError(ProbeError):
     """A base model, its embedding table or its tokenizer is not where it was looked for."""
 

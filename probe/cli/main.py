@@ -13,6 +13,7 @@ import typer
 
 from probe import __version__
 from probe.cli import (
+    compare,
     convert,
     dashboard,
     decode,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("inspect")(inspection.inspect_prompts)
 app.command("decode")(decode.decode)
 app.command("find")(find.find)
+app.command("compare")(compare.compare)
 app.command("convert")(convert.convert)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -1,6 +1,7 @@
 """The Python interface: what one asks of `probe`, with the same names as on the command line."""
 
 from probe.tables import load_vocabulary
+from probe.verbs.comparing import compare
 from probe.verbs.converting import convert
 from probe.verbs.decoding import decode
 from probe.verbs.evaluating import Evaluated, evaluate
@@ -33,6 +34,7 @@ __all__ = [
     "Recorded",
     "add_to_library",
     "cancel_run",
+    "compare",
     "convert",
     "decode",
     "delete_run",

@@ -37,6 +37,7 @@ def test_the_promised_commands_are_there():
     assert names == {
         "inspect",
         "decode",
+        "compare",
         "find",
         "convert",
         "library",

@@ -1,0 +1,229 @@
+"""One measure between every two of N prompts, as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.compare import alignment, distances, neurons, similarities, tokens
+from probe.analysis.products import Floats
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    import pandas as pd
+
+Measure = Literal[
+    "mean_token_cosine",
+    "mean_pairwise_cosine",
+    "mean_pairwise_inverse_euclidean",
+    "flattened_cosine",
+    "inverse_euclidean",
+    "position_cosine",
+    "chamfer",
+    "transport",
+    "cka",
+    "jaccard",
+    "neuron_overlap",
+]
+Wide = NDArray[np.float64]
+Needs = Literal["table", "table and length", "length", "tokenizer", "model"]
+
+NEAREST = 100
+"""Most pairs that a comparison names as its nearest."""
+
+
+@dataclass(frozen=True)
+class MeasureFacts:
+    """What one measure says and asks."""
+
+    meaning: str
+    needs: Needs
+    """What two prompts must share: the embedding table, the number of positions, or both."""
+    higher_is_closer: bool = True
+    of_rows: Callable[[Sequence[Floats]], Wide] | None = None
+    """Prompts [P, H] → [N, N]; None where rows are not what is compared."""
+
+
+MEASURES: dict[Measure, MeasureFacts] = {
+    "mean_token_cosine": MeasureFacts(
+        "cosine of the two mean rows", "table", of_rows=similarities.mean_token_cosine
+    ),
+    "mean_pairwise_cosine": MeasureFacts(
+        "mean cosine of every row with every row; with itself it is not 1",
+        "table",
+        of_rows=similarities.mean_pairwise_cosine,
+    ),
+    "mean_pairwise_inverse_euclidean": MeasureFacts(
+        "1 / (1 + mean distance of every row to every row); with itself it is not 1",
+        "table",
+        of_rows=distances.mean_pairwise_inverse_euclidean,
+    ),
+    "flattened_cosine": MeasureFacts(
+        "cosine of all rows laid end to end",
+        "table and length",
+        of_rows=similarities.flattened_cosine,
+    ),
+    "inverse_euclidean": MeasureFacts(
+        "1 / (1 + distance of all rows laid end to end)",
+        "table and length",
+        of_rows=similarities.inverse_euclidean,
+    ),
+    "position_cosine": MeasureFacts(
+        "mean cosine of the rows at one position",
+        "table and length",
+        of_rows=similarities.position_cosine,
+    ),
+    "chamfer": MeasureFacts(
+        "mean distance of a row to the other prompt's nearest row, mean of both ways",
+        "table",
+        higher_is_closer=False,
+        of_rows=distances.chamfer,
+    ),
+    "transport": MeasureFacts(
+        "least mean distance that moves one prompt's rows onto the other's",
+        "table",
+        higher_is_closer=False,
+        of_rows=distances.transport,
+    ),
+    "cka": MeasureFacts(
+        "linear centred kernel alignment of the positions, debiased",
+        "length",
+        of_rows=alignment.cka,
+    ),
+    "jaccard": MeasureFacts("shared part of the decoded token strings", "tokenizer"),
+    "neuron_overlap": MeasureFacts("cosine of the sets of feed-forward neurons that fire", "model"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """How close every prompt is to every other under one measure."""
+
+    measure: Measure
+    centre: bool
+    """Whether the mean row of all prompts was subtracted first."""
+    prompts: tuple[str, ...]
+    """[N] names."""
+    matrix: Wide
+    """[N, N], symmetric; the diagonal is each prompt with itself."""
+    lengths: tuple[int, ...] = field(default=())
+    """[N] positions of each prompt; empty where rows were not compared."""
+
+    @property
+    def higher_is_closer(self) -> bool:
+        """Whether a larger value means closer."""
+        return MEASURES[self.measure].higher_is_closer
+
+    @cached_property
+    def nearest(self) -> tuple[tuple[int, int, float], ...]:
+        """Pairs (i, j, value), i < j, closest first; at most 100."""
+        i, j = np.triu_indices(len(self.prompts), 1)
+        values = self.matrix[i, j]
+        order = np.argsort(-values if self.higher_is_closer else values, kind="stable")[:NEAREST]
+        return tuple((int(i[n]), int(j[n]), float(values[n])) for n in order)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe compare --json` prints."""
+        return {
+            "measure": self.measure,
+            "centre": self.centre,
+            "higher_is_closer": self.higher_is_closer,
+            "prompts": list(self.prompts),
+            "matrix": self.matrix.tolist(),
+            "nearest": [list(pair) for pair in self.nearest],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """The matrix with names on both sides."""
+        import pandas as pd
+
+        return pd.DataFrame(self.matrix, index=list(self.prompts), columns=list(self.prompts))
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(escape=True))
+
+
+def compare_rows(
+    prompts: Sequence[Floats],
+    measure: Measure = "mean_token_cosine",
+    *,
+    names: Sequence[str],
+    centre: bool = False,
+) -> Comparison:
+    """Compare prompts by their rows; see `MEASURES` for what each measure is.
+
+    Args:
+        prompts: N arrays [P, H]; whether they share table and length is for `comparable` to say.
+        measure: any that compares rows.
+        names: [N].
+        centre: subtract the mean of all rows of all prompts first.
+
+    Raises:
+        ValueError: the measure is unknown or does not compare rows, or fewer than two prompts.
+    """
+    facts = require_measure(measure)
+    if facts.of_rows is None:
+        raise ValueError(f"{measure} does not compare rows")
+    _check_count(len(prompts), names)
+    if centre:
+        mean = np.concatenate(prompts).mean(axis=0, dtype=np.float64)
+        prompts = [rows.astype(np.float64) - mean for rows in prompts]
+    lengths = tuple(len(rows) for rows in prompts)
+    return Comparison(measure, centre, tuple(names), facts.of_rows(prompts), lengths)
+
+
+def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comparison:
+    """Compare prompts by the sets of token strings that lie nearest to their rows.
+
+    Args:
+        decoded: N sets, see `token_strings`.
+        names: [N].
+
+    Raises:
+        ValueError: fewer than two prompts.
+    """
+    _check_count(len(decoded), names)
+    return Comparison("jaccard", False, tuple(names), tokens.jaccard(decoded))
+
+
+def compare_activations(
+    activations: NDArray[np.floating], *, names: Sequence[str], layers: slice = slice(None)
+) -> Comparison:
+    """Compare prompts by the neurons that fire behind them.
+
+    Args:
+        activations: [N, L, F] feed-forward activations at the first position after each prompt,
+            with nothing else to read.
+        names: [N].
+        layers: the group of layers to look at.
+
+    Raises:
+        ValueError: fewer than two prompts, or no layer.
+    """
+    _check_count(len(activations), names)
+    matrix = neurons.neuron_overlap(activations[:, layers])
+    return Comparison("neuron_overlap", False, tuple(names), matrix)
+
+
+def require_measure(measure: str) -> MeasureFacts:
+    """What is known of a measure.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be one of {', '.join(MEASURES)}, found {measure!r}")
+    return MEASURES[measure]
+
+
+def _check_count(count: int, names: Sequence[str]) -> None:
+    if count != len(names):
+        raise ValueError(f"expected a name for each of {count} prompts, found {len(names)}")
+    if count < 2:
+        raise ValueError(f"a comparison needs two prompts or more, found {count}")

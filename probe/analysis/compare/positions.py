@@ -1,0 +1,59 @@
+"""Which positions of one prompt resemble which of another?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.products import Floats
+from probe.linalg import unit_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class PositionView:
+    """Cosines of every position of one prompt with every position of another."""
+
+    prompts: tuple[str, str]
+    cosines: NDArray[np.float64]
+    """[P, P′]"""
+
+    @property
+    def matched(self) -> NDArray[np.float64]:
+        """Cosines of equal positions, [min(P, P′)]."""
+        return np.diag(self.cosines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Names and cosines as plain lists."""
+        return {"prompts": list(self.prompts), "cosines": self.cosines.tolist()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """[P, P′], positions on both sides."""
+        import pandas as pd
+
+        return pd.DataFrame(self.cosines)
+
+
+def position_view(first: Floats, second: Floats, *, names: tuple[str, str]) -> PositionView:
+    """Compare two prompts position by position.
+
+    Args:
+        first: [P, H].
+        second: [P′, H].
+        names: of both.
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"{names[0]} has width {first.shape[1]}, but {names[1]} has width {second.shape[1]}: "
+            "compare prompts of one base model"
+        )
+    left, right = (unit_rows(rows.astype(np.float64)) for rows in (first, second))
+    return PositionView(names, np.clip(left @ right.T, -1, 1).astype(np.float64))

@@ -1,0 +1,43 @@
+"""Which token strings do two prompts share?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.vocabulary import Vocabulary
+
+_SPACE = "␣"
+
+
+def token_strings(ids: NDArray[np.int64], vocabulary: Vocabulary) -> frozenset[str]:
+    """The strings of token ids, without the mark of a leading space.
+
+    So words meet across tokenizers: some mark where a word begins, others where one goes on.
+
+    Args:
+        ids: any shape, such as the [P, k] nearest tokens of a prompt.
+        vocabulary: V tokens.
+    """
+    shown = (vocabulary.tokens[int(i)] for i in np.unique(ids))
+    return frozenset(text.removeprefix(_SPACE) or text for text in shown)
+
+
+def jaccard(decoded: Sequence[Set[str]]) -> NDArray[np.float64]:
+    """|A ∩ B| / |A ∪ B| of every two sets, [N, N]; two empty sets are alike.
+
+    Source: Jaccard 1912, "The distribution of the flora in the alpine zone".
+    """
+    from scipy.sparse import csr_array
+
+    column = {text: n for n, text in enumerate(sorted(set().union(*decoded)))}
+    sizes = np.array([len(strings) for strings in decoded])
+    columns = [column[text] for strings in decoded for text in strings]
+    rows = np.repeat(np.arange(len(decoded)), sizes)
+    shape = (len(decoded), max(1, len(column)))
+    holds = csr_array((np.ones(len(columns)), (rows, columns)), shape=shape)
+    shared = (holds @ holds.T).toarray()
+    union = sizes[:, None] + sizes - shared
+    return np.where(union > 0, shared / np.where(union > 0, union, 1), 1.0)

@@ -1,0 +1,110 @@
+"""`probe compare`: how close every prompt is to every other."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from probe.cli.decode import Metric
+from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.output import cell, console, print_json, table, visible
+
+if TYPE_CHECKING:
+    from probe.analysis.compare import Comparison
+
+MeasureName = Literal[
+    "mean_token_cosine",
+    "mean_pairwise_cosine",
+    "mean_pairwise_inverse_euclidean",
+    "flattened_cosine",
+    "inverse_euclidean",
+    "position_cosine",
+    "chamfer",
+    "transport",
+    "cka",
+    "jaccard",
+    "neuron_overlap",
+]
+_COLUMNS = 10
+"""Prompts up to which the whole matrix fits a terminal."""
+_PAIRS = 15
+_LAYERS = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
+
+
+def compare(
+    prompts: Prompts,
+    measure: Annotated[
+        MeasureName, typer.Option("--measure", help="What close means; docs/commands.md says how.")
+    ] = "mean_token_cosine",
+    centre: Annotated[
+        bool, typer.Option("--centre", help="Subtract the mean row of all prompts first.")
+    ] = False,
+    model: Model = None,
+    metric: Metric = "cosine",
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Tokens per position (jaccard).")] = 5,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", help="One layer or a group, as 0-2 (neuron_overlap). Default: all."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say how close every prompt is to every other.
+
+    A source may hold several prompts; all that were trained take part.
+    """
+    from probe import verbs
+
+    with usage_errors():
+        comparison = verbs.compare(
+            prompts,
+            measure,
+            centre=centre,
+            model=model,
+            metric=metric,
+            k=k,
+            layers=_group(layers),
+        )
+    if json:
+        print_json(comparison.to_json())
+    else:
+        _print_comparison(comparison)
+
+
+def _group(layers: str | None) -> slice:
+    if layers is None:
+        return slice(None)
+    found = _LAYERS.fullmatch(layers)
+    if found is None:
+        raise ValueError(f"layers must be one layer or FIRST-LAST, as 0-2, found {layers!r}")
+    return slice(int(found[1]), int(found[2] or found[1]) + 1)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from probe.analysis.compare import MEASURES
+
+    out = console()
+    direction = "higher" if comparison.higher_is_closer else "lower"
+    centred = " · centred on the mean row" if comparison.centre else ""
+    out.print(
+        f"{comparison.measure} ({direction} is closer): {MEASURES[comparison.measure].meaning}"
+        f"{centred} · {len(comparison.prompts)} prompts",
+        soft_wrap=True,
+    )
+    if len(comparison.prompts) <= _COLUMNS:
+        _print_matrix(comparison)
+    grid = table("closest pairs", "", "value", right=("value",))
+    for i, j, value in comparison.nearest[:_PAIRS]:
+        grid.add_row(cell(comparison.prompts[i]), cell(comparison.prompts[j]), cell(f"{value:.5g}"))
+    out.print(grid)
+
+
+def _print_matrix(comparison: Comparison) -> None:
+    numbers = tuple(str(n) for n in range(1, len(comparison.prompts) + 1))
+    grid = table("", "prompt", *numbers, right=("", *numbers))
+    for number, name, row in zip(numbers, comparison.prompts, comparison.matrix, strict=True):
+        grid.add_row(cell(number), cell(visible(name)), *(cell(f"{value:.3f}") for value in row))
+    console().print(grid)

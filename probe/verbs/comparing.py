@@ -1,0 +1,118 @@
+"""Compare prompts by any measure, loading the vocabulary or model that a measure needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from probe.analysis.compare import (
+    Comparison,
+    Measure,
+    comparable,
+    compare_activations,
+    compare_rows,
+    compare_tokens,
+    require_measure,
+)
+from probe.analysis.compare.tokens import token_strings
+from probe.analysis.decoding import require_decodable
+from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
+from probe.errors import ModelNotFoundError, NotComparableError
+from probe.prompt import AnyPrompt
+from probe.store import Workspace
+from probe.task import Example
+from probe.verbs.decoding import vocabulary_of
+from probe.verbs.gathering import Source, gather, require_count
+from probe.vocabulary import Vocabulary
+
+
+def compare(
+    prompts: Sequence[Source],
+    measure: Measure = "mean_token_cosine",
+    *,
+    centre: bool = False,
+    model: str | Path | Vocabulary | None = None,
+    metric: Metric = DEFAULT_METRIC,
+    k: int = 5,
+    layers: slice = slice(None),
+    workspace: Workspace | None = None,
+) -> Comparison:
+    """How close is every prompt to every other?
+
+    Args:
+        prompts: two or more: prompts, or anything `load` takes; all trained prompts of a source.
+        measure: one of `probe.analysis.compare.MEASURES`.
+        centre: subtract the mean of all rows of all prompts first.
+        model: the base model of all prompts, where files do not say or say otherwise; for
+            `jaccard` it may be a vocabulary.
+        metric: of `jaccard`, what near means.
+        k: of `jaccard`, tokens per position.
+        layers: of `neuron_overlap`, the group of layers looked at; all by default.
+        workspace: the default one when None.
+
+    Raises:
+        NotComparableError: the measure is not defined for two of the prompts, or there is only one.
+        ProbeError: a prompt or a model cannot be read.
+        ValueError: a bad measure, metric, k or group of layers, or a measure that has no centre.
+    """
+    facts = require_measure(measure)
+    if centre and facts.of_rows is None:
+        raise ValueError(f"{measure} does not compare rows, so there is nothing to centre")
+    pool = gather(prompts, workspace)
+    require_count(pool, 2, "a comparison")
+    names = [prompt.name for prompt in pool]
+    if measure == "jaccard":
+        return compare_tokens(_decoded(pool, model, metric, k), names=names)
+    if measure == "neuron_overlap":
+        return compare_activations(_activations(pool, model), names=names, layers=layers)
+    soft = comparable(pool, measure, centre=centre, same_model=model is not None)
+    return compare_rows([p.embeddings for p in soft], measure, names=names, centre=centre)
+
+
+def _decoded(
+    prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None, metric: Metric, k: int
+) -> list[frozenset[str]]:
+    """The token strings near each prompt; prompts of one base model share its table."""
+    tables: dict[object, Vocabulary] = {}
+    decoded = []
+    for prompt in prompts:
+        key = (prompt.base_model, prompt.revision, prompt.submodule)
+        vocabulary = tables.get(key) or tables.setdefault(key, vocabulary_of(prompt, model))
+        rows = require_decodable(prompt, vocabulary).embeddings
+        decoded.append(token_strings(nearest_tokens(rows, vocabulary, metric, k=k).ids, vocabulary))
+    return decoded
+
+
+def _activations(
+    prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None
+) -> np.typing.NDArray[np.float32]:
+    """[N, L, F] at the first position after each prompt, with an empty input."""
+    from probe.models import InjectionError, load_model, tracer
+
+    name = model.name if isinstance(model, Vocabulary) else model or _shared_model(prompts)
+    trace = tracer(load_model(str(name), revision=None if model else prompts[0].revision))
+    found = []
+    for prompt in prompts:
+        try:
+            found.append(trace(prompt, [Example("")]).activations[:, 0])
+        except InjectionError as error:
+            raise NotComparableError(f"{prompt.name} cannot be run: {error}") from error
+    return np.stack(found)
+
+
+def _shared_model(prompts: Sequence[AnyPrompt]) -> str:
+    first = prompts[0]
+    for prompt in prompts:
+        if prompt.base_model is None:
+            raise ModelNotFoundError(
+                f"{prompt.name} does not say which model it was trained on: name it with --model "
+                "(model= in Python)"
+            )
+        if prompt.base_model != first.base_model:
+            raise NotComparableError(
+                f"neuron_overlap needs one model: {first.name} was trained on {first.base_model}, "
+                f"{prompt.name} on {prompt.base_model}"
+            )
+    return str(first.base_model)
