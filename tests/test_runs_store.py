@@ -113,6 +113,17 @@ def test_readers_never_meet_half_a_status(runs):
     assert seen == sorted(seen) and run.status.step == 299
 
 
+def test_a_label_is_one_line_that_can_be_changed_and_taken_away(runs):
+    run = runs.create(CONFIG, QUEUED)
+    assert run.label == ""
+    run.name("  the good\n one ")
+    assert runs.get(run.id).label == "the good one"
+    run.name("")
+    assert run.label == ""
+    with pytest.raises(WorkspaceError, match="at most 100 characters, found 101"):
+        run.name("x" * 101)
+
+
 # Records
 
 

@@ -68,6 +68,18 @@ def resume(
 
 
 @app.command()
+def rename(
+    run: Run,
+    label: Annotated[str, typer.Argument(help="What to call the run; '' takes its label away.")],
+    json: Json = False,
+) -> None:
+    """Give a run a label; its name and its prompts keep theirs."""
+    from probe import verbs
+
+    print_runs([verbs.rename_run(run, label)], json=json)
+
+
+@app.command()
 def delete(
     run: Run,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -101,7 +113,7 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
     grid = table("run", "state", "step", "loss", "validation", "left", "made", right=right)
     for run in runs:
         cells = (
-            run.run,
+            f"{run.run} ({run.label})" if run.label else run.run,
             run.state,
             f"{run.step}/{run.steps}",
             "–" if run.loss_nats is None else f"{run.loss_nats:.4f}",
@@ -135,6 +147,7 @@ def _print_run(run: RunView) -> None:
 
     rows = {
         "run": run.run,
+        "label": run.label or "–",
         "state": f"{run.state} {run.activity}",
         "model, task": f"{run.model}, {run.task}",
         "method": run.method,

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from probe.train import TrainConfig
-
-_SHORT = {"learning_rate": "lr"}
-
-
-def field_help() -> dict[str, str]:
-    """The docstring under each field, on one line."""
-    module = ast.parse(Path(inspect.getfile(TrainConfig)).read_text(encoding="utf-8"))
-    classes = (node for node in module.body if isinstance(node, ast.ClassDef))
-    body = next(node.body for node in classes if node.name == TrainConfig.__name__)
-    found = {}
-    for field, words in zip(body, body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Expr):
-            assert isinstance(field.target, ast.Name)
-            found[field.target.id] = " ".join(str(ast.literal_eval(words.value)).split())
-    return found
+from probe.train.command_line import field_help, flag
 
 
 def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,12 +48,12 @@ def _options() -> dict[str, inspect.Parameter]:
 
 
 def _option(field: dataclasses.Field[Any], kinds: dict[str, Any], words: str) -> Any:
-    flag = f"--{_SHORT.get(field.name, field.name).replace('_', '-')}"
+    option = flag(field.name)
     if kinds[field.name] is bool:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+        option = f"{option}/--no-{option.removeprefix('--')}"
     if field.default is not None and types.NoneType in get_args(kinds[field.name]):
-        return typer.Option(flag, help=words, parser=_number_or_none, metavar="FLOAT|none")
-    return typer.Option(flag, help=words)
+        return typer.Option(option, help=words, parser=_number_or_none, metavar="FLOAT|none")
+    return typer.Option(option, help=words)
 
 
 def _number_or_none(text: str | float) -> float | None:

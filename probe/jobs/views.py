@@ -32,6 +32,8 @@ class RunView:
     method: str
     name: str
     """Of the prompt it makes."""
+    label: str
+    """What people call the run; empty until somebody names it."""
     created: str
     step: int
     steps: int
@@ -84,6 +86,7 @@ def view(workspace: Workspace, run: RunFolder) -> RunView:
         task=config.task,
         method=str(config.training["method"]),
         name=config.name,
+        label=run.label,
         created=config.created,
         step=status.step,
         steps=config.steps,

@@ -17,7 +17,8 @@ from probe.store.files import folder_aside, is_temporary, replace_file
 from probe.store.runs_status import Status, read_fields, read_status
 
 _CONFIG, _STATUS, _METRICS = "config.json", "status.json", "metrics.jsonl"
-_LOG, _STOP = "log.txt", "stop"
+_LOG, _STOP, _LABEL = "log.txt", "stop", "label.txt"
+_MAX_LABEL = 100
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,32 @@ class RunFolder:
             WorkspaceError: `status.json` is missing or damaged.
         """
         return read_status(self.path / _STATUS)
+
+    @property
+    def label(self) -> str:
+        """What people call the run; empty until somebody names it."""
+        try:
+            return (self.path / _LABEL).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def name(self, label: str) -> None:
+        """Give the run a label, on one line; an empty one takes it away.
+
+        Raises:
+            WorkspaceError: the label is too long, or the folder cannot be written.
+        """
+        label = " ".join(label.split())
+        if len(label) > _MAX_LABEL:
+            raise WorkspaceError(
+                f"expected a label of at most {_MAX_LABEL} characters, found {len(label)}"
+            )
+        try:
+            replace_file(self.path / _LABEL, label.encode("utf-8", "replace"))
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.path} cannot be written ({error.strerror or error})"
+            ) from error
 
     def write(self, status: Status) -> None:
         """Replace the status."""

@@ -16,11 +16,13 @@ from probe.verbs.shipped import sample_folders, shipped
 from probe.verbs.training import (
     cancel_run,
     delete_run,
+    rename_run,
     resume_run,
     run_config,
     runs,
     show_run,
     train,
+    train_command,
 )
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "load_one",
     "load_vocabulary",
     "predict",
+    "rename_run",
     "resume_run",
     "run_config",
     "runs",
@@ -57,4 +60,5 @@ __all__ = [
     "show_run",
     "stored_on",
     "train",
+    "train_command",
 ]

@@ -14,6 +14,7 @@ from probe.errors import TrainingError
 from probe.jobs import RunView
 from probe.store import RunConfig, Workspace
 from probe.train import TrainConfig
+from probe.train.command_line import arguments, written
 from probe.verbs.shipped import sample_folders
 
 TEST_EXAMPLES = 2000
@@ -74,6 +75,22 @@ def run_config(
         test_examples=test_examples,
         command=tuple(command),
     )
+
+
+def train_command(config: RunConfig) -> tuple[str, ...]:
+    """The command line that asks for the same run."""
+    pairs = {
+        "--model": config.model,
+        "--task": config.task,
+        "--data-dir": config.data_dir,
+        "--name": config.name,
+        "--device": config.device,
+        "--dtype": config.dtype,
+        "--folds": config.folds,
+        "--test-examples": None if config.test_examples == TEST_EXAMPLES else config.test_examples,
+    }  # None: at its default
+    given = [word for option, value in pairs.items() for word in written(option, value)]
+    return "probe", "train", *given, *arguments(TrainConfig.from_dict(config.training))
 
 
 def train(
@@ -167,6 +184,18 @@ def resume_run(run: str, *, workspace: Workspace | None = None) -> RunView:
     """
     workspace = workspace or Workspace()
     return jobs.view(workspace, jobs.resume(workspace, run))
+
+
+def rename_run(run: str, label: str, *, workspace: Workspace | None = None) -> RunView:
+    """Give a run a label of your own; its name and its prompts keep theirs.
+
+    Raises:
+        WorkspaceError: there is no such run, or the label is too long.
+    """
+    workspace = workspace or Workspace()
+    found = workspace.runs.get(run)
+    found.name(label)
+    return jobs.view(workspace, found)
 
 
 def delete_run(run: str, *, workspace: Workspace | None = None) -> str:

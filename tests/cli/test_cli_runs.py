@@ -89,6 +89,14 @@ def test_one_run_is_shown_with_what_came_of_it(made, probe):
     assert "--resume" not in shown
 
 
+def test_a_run_is_called_what_people_want(made, probe, check_schema):
+    run = made("finished", step=200, prompts=("mood@1",))
+    result = probe("runs", "rename", "mood", "high rate", "--json")
+    check_schema("runs", result.json)
+    assert [(one["run"], one["label"]) for one in result.json["runs"]] == [(run.id, "high rate")]
+    assert "high rate" in probe("runs").flat and "high rate" in probe("runs", "show", "mood").flat
+
+
 @pytest.mark.parametrize(
     ("state", "command", "message"),
     [
