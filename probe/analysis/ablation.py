@@ -1,0 +1,227 @@
+"""What each position is worth: how the loss changes when its row is removed, levelled or moved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.prompt import AnyPrompt, KVPrefix
+from probe.protocols import Score
+from probe.task import Example
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["removed", "mean", "swapped"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The position is left out; its row becomes the mean of the prompt's rows; its row trades places
+with another one's."""
+
+_TAILS = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A rise of the loss, paired over the examples."""
+
+    nats: float
+    """Mean over the examples; above 0, the prompt was better as it was."""
+    interval: tuple[float, float]
+    """95 % of the bootstrap resamples of the examples."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.interval[0] > 0 or self.interval[1] < 0
+
+
+@dataclass(frozen=True)
+class PositionAblation:
+    """One position, each change None where it was not made."""
+
+    position: int
+    removed: Change | None
+    mean: Change | None
+    swapped: Change | None
+    partner: int | None
+    """Whose row it was swapped with."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """How much a prompt's positions matter, one at a time."""
+
+    prompt: str
+    n: int
+    """Examples."""
+    seed: int
+    """Of the partners and the resamples."""
+    resamples: int
+    loss_nats: float
+    """Of the whole prompt: minus the log-likelihood of the right label, mean over the examples."""
+    without_prompt: Change
+    """The change when all positions are removed."""
+    positions: tuple[PositionAblation, ...]
+
+    def clear(self, kind: Kind) -> int:
+        """Positions whose interval leaves out 0; one in twenty would without any effect."""
+        changes = [getattr(one, kind) for one in self.positions]
+        return sum(change is not None and change.clear for change in changes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per position and kind of change."""
+        import pandas as pd
+
+        rows = [
+            {
+                "prompt": self.prompt,
+                "position": one.position,
+                "kind": kind,
+                "partner": one.partner if kind == "swapped" else None,
+                "loss_change_nats": change.nats,
+                "low": change.interval[0],
+                "high": change.interval[1],
+            }
+            for one in self.positions
+            for kind in KINDS
+            if (change := getattr(one, kind)) is not None
+        ]
+        return pd.DataFrame(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers, as `probe ablate --json` prints them."""
+        return asdict(self)
+
+
+def ablate(
+    prompt: AnyPrompt,
+    score: Score,
+    examples: Sequence[Example],
+    *,
+    kinds: Sequence[Kind] = KINDS,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Ablation:
+    """Change one position after another and score the examples again.
+
+    Removing a row also moves the rows behind it up by one. Rows of a key/value prefix are not
+    swapped: attention reads keys and values as a set, so it would change nothing.
+
+    Args:
+        prompt: P positions.
+        score: of a model and a task.
+        examples: n, with labels.
+        kinds: of changes.
+        resamples: of the paired bootstrap over examples (Efron 1979).
+        seed: of the partners and the resamples.
+
+    Raises:
+        ValueError: there are no examples, or one has no label.
+    """
+    labels = [example.label for example in examples]
+    if not labels or None in labels:
+        raise ValueError("ablation needs examples with labels, found none or one without")
+    rows = np.arange(len(labels))
+    partners = _partners(len(prompt), np.random.default_rng(seed))
+    made = {kind: _variants(prompt, kind, partners) for kind in KINDS if kind in kinds}
+
+    def losses(one: AnyPrompt | None) -> NDArray[np.float64]:
+        right: NDArray[np.float64] = score(one, examples)[rows, np.array(labels)]
+        return -right
+
+    whole, alone = losses(prompt), losses(None)
+    changes = {
+        kind: _changes(
+            [(alone if one is None else losses(one)) - whole for one in variants], resamples, seed
+        )
+        for kind, variants in made.items()
+    }
+    return Ablation(
+        prompt=prompt.name,
+        n=len(labels),
+        seed=seed,
+        resamples=resamples,
+        loss_nats=float(whole.mean()),
+        without_prompt=_changes([alone - whole], resamples, seed)[0],
+        positions=tuple(
+            _position(i, changes, partners if changes.get("swapped") else None)
+            for i in range(len(prompt))
+        ),
+    )
+
+
+def _partners(length: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Another position for each, [P]; itself where it is alone."""
+    steps = rng.integers(1, max(length, 2), size=length)
+    return np.asarray((np.arange(length) + steps) % length, dtype=np.int64)
+
+
+def _variants(prompt: AnyPrompt, kind: Kind, partners: NDArray[np.int64]) -> list[AnyPrompt | None]:
+    """The prompt changed at each position; none where the change makes no sense."""
+    length = len(prompt)
+    order = np.arange(length)
+    if kind == "removed":
+        return [_rows(prompt, np.delete(order, i)) if length > 1 else None for i in order]
+    if kind == "mean":
+        return [_levelled(prompt, int(i)) for i in order]
+    if isinstance(prompt, KVPrefix) or length == 1:
+        return []
+    swapped: list[AnyPrompt | None] = []
+    for i, other in enumerate(partners):
+        moved = order.copy()
+        moved[[i, other]] = moved[[other, i]]
+        swapped.append(_rows(prompt, moved))
+    return swapped
+
+
+def _rows(prompt: AnyPrompt, order: NDArray[np.int64]) -> AnyPrompt:
+    if isinstance(prompt, KVPrefix):
+        return dataclasses.replace(
+            prompt, keys=prompt.keys[:, :, order], values=prompt.values[:, :, order]
+        )
+    return dataclasses.replace(prompt, embeddings=prompt.embeddings[order], init_token_ids=None)
+
+
+def _levelled(prompt: AnyPrompt, position: int) -> AnyPrompt:
+    """The prompt with the mean of all its rows at one position."""
+    if isinstance(prompt, KVPrefix):
+        keys, values = prompt.keys.copy(), prompt.values.copy()
+        for array in (keys, values):
+            array[:, :, position] = array.mean(axis=2)
+        return dataclasses.replace(prompt, keys=keys, values=values)
+    rows = prompt.embeddings.copy()
+    rows[position] = prompt.embeddings.mean(axis=0)
+    return dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
+
+
+def _changes(differences: Sequence[NDArray[np.float64]], resamples: int, seed: int) -> list[Change]:
+    """Means of differences [n] with their intervals, all on the same resamples."""
+    if not differences:
+        return []
+    columns = np.stack(differences, axis=1)
+    n = len(columns)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    low, high = np.percentile(weights @ columns, _TAILS, axis=0)
+    return [
+        Change(float(mean), (float(a), float(b)))
+        for mean, a, b in zip(columns.mean(axis=0), low, high, strict=True)
+    ]
+
+
+def _position(
+    position: int, changes: dict[Kind, list[Change]], partners: NDArray[np.int64] | None
+) -> PositionAblation:
+    own = {kind: found[position] if found else None for kind, found in changes.items()}
+    return PositionAblation(
+        position=position,
+        removed=own.get("removed"),
+        mean=own.get("mean"),
+        swapped=own.get("swapped"),
+        partner=None if partners is None else int(partners[position]),
+    )

@@ -1,0 +1,90 @@
+"""How much attention the text gives each position of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.prompt import AnyPrompt
+from probe.protocols import Trace
+from probe.task import Example
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BATCH = 32
+"""Examples traced at once: a trace keeps the hidden states of every layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMass:
+    """The share of its attention that a text position gives each prompt position."""
+
+    prompt: str
+    n: int
+    """Examples."""
+    mass: NDArray[np.float64]
+    """[L, P]: mean over heads, text positions and examples; each row sums to 1 at most."""
+    uniform: NDArray[np.float64]
+    """[L, P]: what even attention over all visible positions would give."""
+
+    @property
+    def whole(self) -> NDArray[np.float64]:
+        """Attention to the prompt as a whole, per layer, [L]."""
+        total: NDArray[np.float64] = self.mass.sum(axis=1)
+        return total
+
+    @property
+    def by_position(self) -> NDArray[np.float64]:
+        """Mean over layers, [P]."""
+        mean: NDArray[np.float64] = self.mass.mean(axis=0)
+        return mean
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per layer and position."""
+        import pandas as pd
+
+        layers, positions = np.indices(self.mass.shape)
+        return pd.DataFrame(
+            {
+                "prompt": self.prompt,
+                "layer": layers.ravel(),
+                "position": positions.ravel(),
+                "mass": self.mass.ravel(),
+                "uniform": self.uniform.ravel(),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers, as `probe ablate --json` prints them."""
+        return {"n": self.n, "mass": self.mass.tolist(), "uniform": self.uniform.tolist()}
+
+
+def attention_mass(prompt: AnyPrompt, trace: Trace, examples: Sequence[Example]) -> AttentionMass:
+    """Attention from text to prompt, beside the share even attention would give.
+
+    Attention is where a model looks, not what it uses (Jain & Wallace 2019, "Attention is not
+    Explanation"): read it beside an ablation.
+
+    Args:
+        prompt: P positions.
+        trace: of a model.
+        examples: n, one or more.
+
+    Raises:
+        ValueError: there are no examples.
+    """
+    if not examples:
+        raise ValueError("attention needs one example or more, found none")
+    mass: Any = 0.0
+    uniform: Any = 0.0
+    for start in range(0, len(examples), _BATCH):
+        found = trace(prompt, examples[start : start + _BATCH])
+        mass = mass + found.attention_to_prompt.sum(axis=1, dtype=np.float64)
+        uniform = uniform + found.uniform_attention.sum(axis=1, dtype=np.float64)
+    n = len(examples)
+    return AttentionMass(prompt.name, n, mass / n, uniform / n)

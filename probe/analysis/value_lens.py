@@ -1,0 +1,132 @@
+"""What the values of a key/value prefix would write: the lens for prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.lens import (
+    LayerControl,
+    LensToken,
+    check_sizes,
+    layer_control,
+    read_states,
+    same_norms,
+    shown_tokens,
+)
+from probe.prompt import KVPrefix
+from probe.protocols import ProjectValues, Unembed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ValueCell:
+    """One value as one head reads it."""
+
+    layer: int
+    head: int
+    """Of the queries: with grouped queries several heads read one value."""
+    position: int
+    norm: float
+    """Of what the head adds to the residual stream when all its attention is on this value."""
+    tokens: tuple[LensToken, ...]
+
+
+@dataclass(frozen=True)
+class ValueLens:
+    """The k most probable tokens of every value of a prefix."""
+
+    prompt: str
+    k: int
+    seed: int
+    """Of the random values."""
+    draws: int
+    cells: tuple[ValueCell, ...]
+    """Layer by layer, head by head."""
+    layers: tuple[LayerControl, ...]
+
+    def clearest(self, layer: int, position: int) -> ValueCell:
+        """The head that gives its first token the highest probability."""
+        own = [cell for cell in self.cells if (cell.layer, cell.position) == (layer, position)]
+        return max(own, key=lambda cell: cell.tokens[0].probability)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per layer, head, position and rank."""
+        import pandas as pd
+
+        rows = [
+            {
+                "prompt": self.prompt,
+                "layer": cell.layer,
+                "head": cell.head,
+                "position": cell.position,
+                "norm": cell.norm,
+                "rank": rank,
+                **asdict(token),
+            }
+            for cell in self.cells
+            for rank, token in enumerate(cell.tokens, start=1)
+        ]
+        return pd.DataFrame(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers, as `probe lens --json` prints them."""
+        return asdict(self)
+
+
+def value_lens(
+    prefix: KVPrefix,
+    project: ProjectValues,
+    unembed: Unembed,
+    tokens: Sequence[str],
+    *,
+    k: int = 5,
+    draws: int = 10,
+    seed: int = 0,
+) -> ValueLens:
+    """Take each value through its head's slice of the output matrix and the unembedding.
+
+    The projection of Dar et al. (2023), "Analyzing Transformers in Embedding Space", with the
+    model's last norm in front of the unembedding, as the logit lens has it. Beside it stand
+    `draws` sets of random values of the same norms.
+
+    Args:
+        prefix: values [L, key/value heads, P, head_dim].
+        project: of the model.
+        unembed: of the same model.
+        tokens: [V], as shown to people.
+        k: tokens per value.
+        draws: of random values.
+        seed: of the random values.
+
+    Raises:
+        ValueError: k or draws is less than 1, or k is more than V.
+    """
+    check_sizes(k, draws, len(tokens))
+    rng = np.random.default_rng(seed)
+    own = project(prefix.values)
+    random = [project(same_norms(prefix.values, rng)) for _ in range(draws)]
+    cells: list[ValueCell] = []
+    layers = []
+    for layer, added in enumerate(own):
+        read = read_states(_flat(added), unembed, len(tokens), k)
+        beside = [read_states(_flat(one[layer]), unembed, len(tokens), k) for one in random]
+        layers.append(layer_control(layer, read, beside))
+        norms = np.linalg.norm(added, axis=-1)
+        places = np.ndindex(norms.shape)
+        cells += [
+            ValueCell(layer, head, position, float(norms[head, position]), shown)
+            for (head, position), shown in zip(places, shown_tokens(read, tokens), strict=True)
+        ]
+    return ValueLens(prefix.name, k, seed, draws, tuple(cells), tuple(layers))
+
+
+def _flat(added: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[heads, P, H] → [heads · P, H]."""
+    return added.reshape(-1, added.shape[-1])
