@@ -85,7 +85,8 @@ def train(
         typer.Option(
             "--test-examples",
             min=0,
-            help="At most so many test examples score the finished prompt; 0 scores none.",
+            help="At most so many test examples, from all over the split, score the finished "
+            "prompt; 0 scores none.",
         ),
     ] = 2000,
     resume: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probe.datasets.examples import Columns, read_examples, read_texts
 from probe.datasets.loading import load_task, load_wording, task_names
-from probe.datasets.splits import split_validation
+from probe.datasets.splits import sample, split_validation
 
 __all__ = [
     "Columns",
@@ -12,6 +12,7 @@ __all__ = [
     "load_wording",
     "read_examples",
     "read_texts",
+    "sample",
     "split_validation",
     "task_names",
 ]

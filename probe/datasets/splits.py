@@ -1,9 +1,11 @@
-"""A validation split that never changes: which texts it takes depends on the texts alone."""
+"""A validation split and samples that never change, whatever a run's seed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+
+import numpy as np
 
 from probe.task import Example
 
@@ -37,6 +39,17 @@ def split_validation(
         [example for example in examples if example.text not in taken],
         [example for example in examples if example.text in taken],
     )
+
+
+def sample(examples: Sequence[Example], most: int | None) -> Sequence[Example]:
+    """At most so many examples from all over, always the same ones, in their order.
+
+    Never the first ones: many files are sorted by label. A smaller sample is part of a larger one.
+    """
+    if most is None or most >= len(examples):
+        return examples
+    drawn = np.random.default_rng(0).permutation(len(examples))[:most]
+    return [examples[i] for i in sorted(drawn)]
 
 
 def _rank(text: str, seed: int) -> bytes:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from probe.datasets import sample
 from probe.errors import PromptFormatError, TrainingError
 from probe.evaluate import Evaluation, Way, answer, compare, zero_shot
 from probe.models import FrozenModel
@@ -93,10 +94,10 @@ def _named(prompt: AnyPrompt, task: Task, config: RunConfig, number: int) -> Any
 
 
 def _examples(task: Task, limit: int) -> tuple[str, Sequence[Example]]:
-    """The first test examples, or validation ones where the task has no test."""
+    """A sample of the test examples, or of validation ones where the task has no test."""
     if task.test:
-        return "test", task.test[:limit]
-    return "validation", task.validation[:limit]
+        return "test", sample(task.test, limit)
+    return "validation", sample(task.validation, limit)
 
 
 def _metrics(one: Evaluation, alone: Evaluation, metric: str) -> dict[str, Any]:

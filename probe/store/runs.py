@@ -41,7 +41,7 @@ class RunConfig:
     folds: int | None = None
     """Parts of a cross-validation; None trains one prompt."""
     test_examples: int = 2000
-    """At most so many test examples score the finished prompt, the first ones; 0 scores none."""
+    """At most so many test examples, from all over the split, score the prompt; 0 scores none."""
     command: tuple[str, ...] = field(default=())
     """The command line that asked for it, where one did."""
 

@@ -74,7 +74,7 @@ class TrainConfig:
     eval_every: int = 100
     """Steps between validations; 0 never validates."""
     eval_examples: int = 200
-    """At most so many validation examples, the first ones."""
+    """At most so many validation examples, from all over the split, whatever the seed."""
     holdout: float = 0.1
     """Share of the training examples that validate where the task has no validation split."""
     patience: int | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe.datasets import split_validation
+from probe.datasets import sample, split_validation
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row, prepare
 from probe.task import Example, Task
@@ -100,7 +100,7 @@ def _split(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequence
     if not config.eval_every:
         return task.train, ()
     if task.validation:
-        return task.train, task.validation[: config.eval_examples]
+        return task.train, sample(task.validation, config.eval_examples)
     # Never by the run's seed: runs that are compared must be validated on the same examples.
     share = min(config.holdout, config.eval_examples / len(task.train))
     return split_validation(task.train, share=share)

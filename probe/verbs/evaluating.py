@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from probe.datasets import sample
 from probe.errors import DataError, ModelNotFoundError, ProbeError
 from probe.prompt import AnyPrompt, PromptPair
 from probe.store import Workspace
@@ -134,7 +133,7 @@ class _Question:
 
 
 def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Example]:
-    """The examples of a split, or so many of them from all over it, always the same ones.
+    """The examples of a split, or a sample of so many.
 
     Raises:
         DataError: there are none.
@@ -142,11 +141,7 @@ def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Examp
     examples: Sequence[Example] = getattr(task, split)
     if not examples:
         raise DataError(f"task {task.name} has no {split} examples: choose another split")
-    if limit is None or limit >= len(examples):
-        return examples
-    # Not the first ones: many files are sorted by label. Not by the seed: runs must compare.
-    drawn = np.random.default_rng(0).permutation(len(examples))[:limit]
-    return [examples[i] for i in sorted(drawn)]
+    return sample(examples, limit)
 
 
 def _compared(

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from probe.datasets import load_task
+from probe.datasets import load_task, sample
 from probe.evaluate import Evaluation, Way, answer, compare, zero_shot
 from probe.formats import save
 from probe.models import FrozenModel, load_model
@@ -66,7 +66,7 @@ def scored(
 ) -> tuple[Evaluation, ...]:
     """The prompts and, last, zero-shot, on the same test rows."""
     ways = [Way(prompt.name, task, prompt) for prompt in prompts]
-    examples = task.test[:rows]
+    examples = sample(task.test, rows)
     answers = answer(model, [*ways, zero_shot(ways[0])], examples)
     return compare(answers, examples, model=model.name, metric=task.metric)[0]
 
@@ -164,7 +164,9 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1000, help="updates of each prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--test-rows", type=int, default=2000, help="at most, the first ones")
+    parser.add_argument(
+        "--test-rows", type=int, default=2000, help="at most, from all over the split"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say how long it would take")
     return parser.parse_args()
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.datasets import split_validation
+from probe.datasets import sample, split_validation
 from probe.task import Example
 
 EXAMPLES = [Example(f"text {number}", number % 4 // 3) for number in range(400)]
@@ -42,6 +42,16 @@ def test_no_text_is_on_both_sides_and_none_is_lost(rows):
 def test_a_label_with_one_text_stays_in_training():
     train, validation = split_validation([Example("a", 0), Example("b", 1), Example("b", 1)])
     assert (len(train), validation) == (3, [])
+
+
+def test_a_sample_draws_from_all_over_a_file_that_is_sorted_by_label():
+    examples = [Example(f"text {n}", label=n // 50) for n in range(100)]
+    drawn = sample(examples, 20)
+    assert len(drawn) == 20 and 5 < sum(example.label for example in drawn) < 15
+    assert drawn == sorted(drawn, key=examples.index) == sample(examples, 20)
+    assert set(sample(examples, 10)) < set(drawn)
+    assert sample(examples, None) == sample(examples, 100) == examples
+    assert sample(examples, 0) == []
 
 
 KNOWN = (9, 14, 36)

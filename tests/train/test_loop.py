@@ -14,6 +14,7 @@ import tiny
 import torch
 from torch.nn.functional import cross_entropy
 
+from probe.datasets import sample
 from probe.errors import TrainingError
 from probe.metrics import macro_f1
 from probe.models import FrozenModel, load_model
@@ -211,6 +212,11 @@ def test_a_task_without_validation_sets_the_same_examples_aside_for_every_seed(
     assert (len(never.data.train), len(never.data.validation)) == (100, 0)
     few = train(causal, task, TrainConfig(length=2, eval_examples=4)).runs[0]
     assert len(few.data.validation) == 4
+    given = tiny.task(40, validation=40)
+    sampled = train(causal, given, TrainConfig(length=2, eval_examples=20, seed=3)).runs[0].data
+    assert len(sampled.validation) == 20
+    whole = train(causal, given, TrainConfig(length=2)).runs[0].data.validation
+    assert list(sampled.validation) == list(sample(whole, 20)) != list(whole[:20])
 
 
 def test_folds_validate_on_every_example_once() -> None:
