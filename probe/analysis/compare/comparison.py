@@ -175,7 +175,9 @@ def compare_rows(
         mean = np.concatenate(prompts).mean(axis=0, dtype=np.float64)
         prompts = [rows.astype(np.float64) - mean for rows in prompts]
     lengths = tuple(len(rows) for rows in prompts)
-    return Comparison(measure, centre, tuple(names), facts.of_rows(prompts), lengths)
+    matrix = facts.of_rows(prompts)
+    matrix = (matrix + matrix.T) / 2  # products may round otherwise on the two sides
+    return Comparison(measure, centre, tuple(names), matrix, lengths)
 
 
 def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comparison:
