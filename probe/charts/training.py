@@ -1,0 +1,173 @@
+"""Figures of training runs: loss, score, norm and drift over the steps, of one run or of many."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from probe.charts.curves import Curves, Series
+from probe.charts.labels import token_label
+from probe.charts.palette import CHANCE, PROMPT, VOCABULARY, new_figure
+
+COLOURS = (PROMPT, CHANCE, VOCABULARY, "#CC79A7", "#E69F00", "#56B4E9", "#9467BD", "#808080")
+"""Of runs side by side; after eight the dashes change."""
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def loss_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figure:
+    """Training loss, as a running mean, and validation loss with markers.
+
+    Args:
+        runs: one is drawn by kind of loss, several by run.
+        steps: end of the axis; the last one noted when None.
+    """
+    figure = _figure("loss (nats)", steps)
+    for run, colour, dash in _styled(runs):
+        loss = run.loss_nats.thinned()
+        alone = len(runs) == 1
+        if alone:
+            _line(figure, loss, "batches", colour, width=1, opacity=0.35)
+        label = "training, running mean" if alone else run.name
+        _line(figure, loss.smoothed(), label, colour, dash=dash, width=2.5)
+        other = CHANCE if alone else colour
+        validation = "validation" if alone else f"{run.name}, validation"
+        _line(figure, run.validation_nats, validation, other, dash="dot", markers=True)
+        if not alone:
+            figure.data[-1].showlegend = False
+    return figure
+
+
+def score_curves(
+    runs: Sequence[Curves], *, steps: int | None = None, alone: float | None = None
+) -> go.Figure:
+    """The validation metric.
+
+    Args:
+        runs: of one metric, or the axis names them all.
+        steps: end of the axis; the last one noted when None.
+        alone: what the model scores without a prompt, where it is known.
+    """
+    names = dict.fromkeys(run.metric.replace("_", " ") for run in runs if run.metric)
+    figure = _figure(f"validation {' / '.join(names) or 'score'}", steps)
+    for run, colour, dash in _styled(runs):
+        _line(figure, run.score, run.name, colour, dash=dash, markers=True)
+    if alone is not None:
+        figure.add_hline(y=alone, line={"color": "#808080", "dash": "dash", "width": 1.5})
+        figure.add_annotation(
+            text="the model alone", x=1, xref="paper", xanchor="right", y=alone, yanchor="bottom",
+            showarrow=False, font={"size": 12},
+        )  # fmt: skip
+    if names and set(names) <= {"accuracy", "macro f1"}:
+        figure.update_yaxes(range=[0, 1.04])
+    return figure
+
+
+def norm_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figure:
+    """Mean length of the injected rows."""
+    figure = _figure("mean norm of the rows", steps)
+    for run, colour, dash in _styled(runs):
+        _line(figure, run.norm.thinned(), run.name, colour, dash=dash)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def moved_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figure:
+    """Share of positions whose nearest token is another than at the start."""
+    figure = _figure("nearest token changed (%)", steps)
+    for run, colour, dash in _styled(runs):
+        share = Series(run.moved.steps, 100 * run.moved.values)
+        _line(figure, share, run.name, colour, dash=dash, markers=True)
+    figure.update_yaxes(range=[-3, 104])
+    return figure
+
+
+def run_coordinates(
+    settings: Mapping[str, Sequence[object]], scores: Sequence[float], *, score: str
+) -> go.Figure:
+    """Parallel coordinates: one line per run through its settings to its score.
+
+    Drag along an axis to pick out runs, drag its name to move it.
+
+    Args:
+        settings: values of each setting, run by run; words become ticks.
+        scores: one per run; they colour the lines.
+        score: what they are.
+    """
+    figure = new_figure(height=420)
+    axes = [_axis(name, values) for name, values in settings.items()]
+    axes.append({"label": token_label(score), "values": list(scores)})
+    figure.add_trace(
+        go.Parcoords(
+            dimensions=axes,
+            line={
+                "color": list(scores),
+                "colorscale": "Viridis",
+                "showscale": True,
+                "colorbar": {"title": token_label(score), "thickness": 12},
+            },
+            labelside="bottom",
+            labelfont={"size": 13},
+        )
+    )
+    figure.update_layout(margin={"l": 70, "r": 30, "t": 30, "b": 60})
+    return figure
+
+
+def _axis(name: str, values: Sequence[object]) -> dict[str, Any]:
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return {"label": token_label(name), "values": list(values)}
+    words = [str(value) for value in values]
+    known = sorted(set(words))
+    return {
+        "label": token_label(name),
+        "values": [known.index(word) for word in words],
+        "tickvals": list(range(len(known))),
+        "ticktext": [token_label(word, most=16) for word in known],
+        "range": [-0.5, len(known) - 0.5],
+    }
+
+
+def _figure(title: str, steps: int | None) -> go.Figure:
+    figure = new_figure(height=300)
+    figure.update_layout(
+        hovermode="x unified",
+        showlegend=True,
+        legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
+    )
+    figure.update_xaxes(title="step", zeroline=False)
+    if steps is not None:
+        figure.update_xaxes(range=[0, steps])
+    figure.update_yaxes(title=title, zeroline=False)
+    return figure
+
+
+def _styled(runs: Sequence[Curves]) -> list[tuple[Curves, str, str]]:
+    styles = itertools.cycle([(colour, dash) for dash in _DASHES for colour in COLOURS])
+    return [(run, *style) for run, style in zip(runs, styles, strict=False)]
+
+
+def _line(
+    figure: go.Figure,
+    series: Series,
+    name: str,
+    colour: str,
+    *,
+    dash: str = "solid",
+    width: float = 2,
+    opacity: float = 1,
+    markers: bool = False,
+) -> None:
+    figure.add_scatter(
+        x=series.steps.tolist(),
+        y=series.values.tolist(),
+        name=token_label(name, most=40),
+        mode="lines+markers" if markers else "lines",
+        line={"color": colour, "dash": dash, "width": width},
+        marker={"color": colour, "size": 6},
+        opacity=opacity,
+        hovertemplate="%{y:.4g}",
+        showlegend=True,
+    )
