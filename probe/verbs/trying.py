@@ -1,0 +1,164 @@
+"""One text under several prompts, each beside its model without a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.errors import ProbeError
+from probe.store import Workspace
+from probe.task import Task
+from probe.verbs.asking import Asker, askers, by_model, in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probe.evaluate import Way
+    from probe.models import FrozenModel
+    from probe.prompt import AnyPrompt, PromptPair
+
+Open = Callable[[str, str | None], "FrozenModel"]
+"""From a model's name and revision to the model."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a text with one prompt, and without any."""
+
+    prompt: str
+    model: str
+    template: str
+    label_words: tuple[str, ...]
+    """Empty where the prompt writes text."""
+    probabilities: dict[str, float]
+    """Of every label word among the label words."""
+    alone: dict[str, float]
+    """The same without a prompt."""
+    output: str
+    """What is written behind the text, where there are no label words."""
+    output_alone: str
+
+    @property
+    def label(self) -> str | None:
+        """The likeliest label word."""
+        return _likeliest(self.probabilities)
+
+    @property
+    def label_alone(self) -> str | None:
+        """The likeliest label word without a prompt."""
+        return _likeliest(self.alone)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One text, answered."""
+
+    text: str
+    answers: tuple[Answer, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The answers as a document."""
+        return {"text": self.text, "answers": [asdict(one) for one in self.answers]}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per prompt and label word, or per prompt that writes."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for one in self.answers:
+            named: dict[str, Any] = {"text": self.text, "prompt": one.prompt, "model": one.model}
+            rows += [
+                named | {"label": word, "probability": share, "zero_shot": one.alone[word]}
+                for word, share in one.probabilities.items()
+            ]
+            if not one.label_words:
+                rows.append(named | {"output": one.output, "zero_shot": one.output_alone})
+        return pd.DataFrame(rows)
+
+
+def try_on(
+    text: str,
+    prompts: Sequence[AnyPrompt | PromptPair | str | Path],
+    *,
+    model: str | Path | None = None,
+    template: str | None = None,
+    label_words: Sequence[str] = (),
+    max_new_tokens: int = 24,
+    open_model: Open | None = None,
+    workspace: Workspace | None = None,
+) -> Tried:
+    """What prompts make of one text, each in the words it was trained with.
+
+    A prompt that tells no label words, where its task has none either, writes on from the text.
+
+    Args:
+        text: any text.
+        prompts: prompts, or anything `load` takes.
+        model: the frozen model; each prompt's own when None.
+        template: the model's input, in place of the prompts' own.
+        label_words: two or more, in place of the prompts' own.
+        max_new_tokens: longest continuation.
+        open_model: gives models that are open already; they are loaded when None.
+        workspace: the default one when None.
+
+    Raises:
+        ProbeError: a prompt cannot be read or does not fit, or there is nothing to ask.
+    """
+    if not text.strip() or not prompts:
+        raise ProbeError(f"a text and one or more prompts are needed, found {len(prompts)} prompts")
+    found = askers(prompts, model=model, workspace=workspace or Workspace())
+    made: dict[str, Answer] = {}
+    for (name, revision), group in by_model(found).items():
+        opened = (open_model or _open)(name, revision)
+        for asker in group:
+            way = asker.way(_task(asker, template, label_words))
+            made[asker.name] = _answer(opened, asker, way, text, max_new_tokens)
+    return Tried(text, tuple(made[asker.name] for asker in found))
+
+
+def _task(asker: Asker, template: str | None, label_words: Sequence[str]) -> Task:
+    """The words a prompt is asked in: those given, its own, its task's."""
+    if label_words or len(asker.own_words[1]) >= 2:
+        return asker.labelling(template, label_words)
+    known = _known_wording(asker.one.task)
+    if known is not None and known.kind == "classification":
+        own = asker.own_words[0]
+        return in_words(known, template or own or known.template, known.label_words)
+    return asker.writing(template or (known.template if known else None))
+
+
+def _known_wording(task: str | None) -> Task | None:
+    from probe.datasets import load_wording, task_names
+
+    return load_wording(task) if task in task_names() else None
+
+
+def _answer(model: FrozenModel, asker: Asker, way: Way, text: str, longest: int) -> Answer:
+    from probe.evaluate import generate, label_scores, probabilities, zero_shot
+
+    ways = [way, zero_shot(way)]
+    own: dict[str, float] = {}
+    alone: dict[str, float] = {}
+    written = ["", ""]
+    words = way.task.label_words
+    if words:
+        own, alone = (
+            dict(zip(words, probabilities(scores)[0].tolist(), strict=True))
+            for scores in label_scores(model, ways, [text])
+        )
+    else:
+        outputs = generate(model, ways, [text], max_new_tokens=longest)
+        written = [one[0] for one in outputs]
+    return Answer(asker.name, asker.model, way.task.template, tuple(words), own, alone, *written)
+
+
+def _open(name: str, revision: str | None) -> FrozenModel:
+    from probe.models import load_model
+
+    return load_model(name, revision=revision)
+
+
+def _likeliest(probabilities: dict[str, float]) -> str | None:
+    return max(probabilities, key=probabilities.__getitem__, default=None)
