@@ -38,6 +38,8 @@ SAME_FLOOR = {
     ("prompt", "linalg"),
     ("verbs", "report"),
 }
+# A study is a process that others look for as they look for a run's.
+SAME_FLOOR |= {("sweep", "jobs")}
 # A model's `.bin` is a pickle: it goes through the one restricted reader, which formats own.
 SAME_FLOOR |= {("tables", "formats")}
 

@@ -13,6 +13,7 @@ import typer
 
 from probe import __version__
 from probe.cli import (
+    ablate,
     compare,
     convert,
     dashboard,
@@ -22,10 +23,13 @@ from probe.cli import (
     find,
     generate,
     inspection,
+    lens,
     library,
     predict,
     runs,
     train,
+    transfer,
+    wayward,
 )
 from probe.cli.output import complain, visible
 
@@ -45,6 +49,10 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("generate")(generate.generate)
+app.command("wayward")(wayward.wayward)
+app.command("transfer")(transfer.transfer)
+app.command("ablate")(ablate.ablate)
+app.command("lens")(lens.lens)
 app.add_typer(runs.app, name="runs")
 app.add_typer(library.app, name="library")
 app.command("doctor")(doctor.doctor)

@@ -6,6 +6,7 @@ from probe.store.history import EvaluationRecord, last_like
 from probe.store.runs import RunConfig, RunFolder, RunFolders
 from probe.store.runs_metrics import Record, cut_records, read_records
 from probe.store.runs_status import ACTIVE, State, Status
+from probe.store.studies import StudyConfig, StudyFolder, StudyFolders
 from probe.store.workspace import Workspace, default_root
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "RunFolders",
     "State",
     "Status",
+    "StudyConfig",
+    "StudyFolder",
+    "StudyFolders",
     "Workspace",
     "card_of",
     "cut_records",

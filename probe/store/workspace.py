@@ -18,6 +18,7 @@ from probe.store.folders import Cards, PromptFolders
 from probe.store.history import EvaluationRecord, indexed_history, put_history
 from probe.store.index import Index, forget, ids, put
 from probe.store.runs import RunFolders
+from probe.store.studies import StudyFolders
 from probe.store.tasks import TaskFolders
 
 
@@ -39,6 +40,7 @@ class Workspace:
         self.prompts = PromptFolders(self.root / "prompts")
         self.runs = RunFolders(self.root / "runs")
         self.tasks = TaskFolders(self.root / "tasks")
+        self.studies = StudyFolders(self.root / "studies")
         self.index = Index(self.root / "library.sqlite")
 
     def save(self, prompt: AnyPrompt, *, tags: Sequence[str] = (), note: str = "") -> Card:

@@ -1,6 +1,7 @@
 """The Python interface: what one asks of `probe`, with the same names as on the command line."""
 
 from probe.tables import load_vocabulary
+from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
 from probe.verbs.converting import convert
 from probe.verbs.decoding import decode
@@ -10,6 +11,7 @@ from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe
 from probe.verbs.library import add_to_library, library, library_row
 from probe.verbs.loading import load, load_one
+from probe.verbs.looking import LensReading, lens
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders, shipped
@@ -24,16 +26,30 @@ from probe.verbs.training import (
     train,
     train_command,
 )
+from probe.verbs.transferring import transfer
+from probe.verbs.waywardness import (
+    WaywardAsked,
+    WaywardResult,
+    wayward,
+    wayward_asked,
+    wayward_plan,
+    wayward_run,
+)
 
 __all__ = [
+    "Ablated",
     "Check",
     "Continuations",
     "Evaluated",
     "Found",
     "Health",
+    "LensReading",
     "Match",
     "Predictions",
     "Recorded",
+    "WaywardAsked",
+    "WaywardResult",
+    "ablate",
     "add_to_library",
     "cancel_run",
     "compare",
@@ -45,6 +61,7 @@ __all__ = [
     "evaluate",
     "find",
     "generate",
+    "lens",
     "library",
     "library_row",
     "load",
@@ -61,4 +78,9 @@ __all__ = [
     "stored_on",
     "train",
     "train_command",
+    "transfer",
+    "wayward",
+    "wayward_asked",
+    "wayward_plan",
+    "wayward_run",
 ]

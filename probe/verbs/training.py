@@ -61,10 +61,10 @@ def run_config(
             f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
             f"found {folds}"
         )
-    init = _with_full_path(asked.init, workspace or Workspace())
+    init = _withfull_path(asked.init, workspace or Workspace())
     return RunConfig(
-        model=_full_path(str(model), known=("builtin", "minilm")),
-        task=_full_path(str(task), known=task_names()),
+        model=full_path(str(model), known=("builtin", "minilm")),
+        task=full_path(str(task), known=task_names()),
         name=name or f"{loaded.name}-{asked.method}",
         training=asked.to_dict() | {"init": init},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -208,13 +208,13 @@ def delete_run(run: str, *, workspace: Workspace | None = None) -> str:
     return jobs.delete(workspace or Workspace(), run).id
 
 
-def _full_path(source: str, *, known: Sequence[str]) -> str:
+def full_path(source: str, *, known: Sequence[str]) -> str:
     """A path that holds wherever the worker stands; names and hub ids stay as they are."""
     path = Path(source).expanduser()
     return source if source in known or not path.exists() else os.path.abspath(path)
 
 
-def _with_full_path(init: str, workspace: Workspace) -> str:
+def _withfull_path(init: str, workspace: Workspace) -> str:
     """`prompt:REF` with the path of what REF names; other starts stay as they are."""
     kind, colon, reference = init.partition(":")
     return init if kind != "prompt" else f"prompt{colon}{_place(reference, workspace)}"

@@ -1,0 +1,177 @@
+"""`probe wayward`: hold prompts near to texts, and see whether they still solve the task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from probe.cli.asking_options import TASK_HELP, DataDir, Device, complete_task
+from probe.cli.completion import complete_model
+from probe.cli.options import Json
+from probe.cli.output import print_json
+from probe.cli.study_options import (
+    AtOnce,
+    DryRun,
+    GpuShare,
+    Out,
+    Ray,
+    StudyDtype,
+    TestExamples,
+    ValidationExamples,
+    command_line,
+    keep_copy,
+    numbers,
+    where,
+)
+
+if TYPE_CHECKING:
+    from probe.verbs.waywardness import WaywardAsked
+
+
+def wayward(
+    task: Annotated[
+        list[str],
+        typer.Option("--task", help=f"{TASK_HELP} Repeatable.", autocompletion=complete_task),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            help="A frozen model: builtin, minilm, a folder or a hub id. Repeatable.",
+            autocompletion=complete_model,
+        ),
+    ] = ["builtin"],  # noqa: B006  typer reads it and never hands it on
+    targets: Annotated[
+        list[str],
+        typer.Option(
+            "--targets",
+            help="Texts to hold prompts near to, repeatable: the sets definitions, instructions, "
+            "web, or a file: .txt with a text per line, .jsonl with text, kind and task, .toml "
+            "with a table per task.",
+        ),
+    ] = ["definitions", "instructions", "web"],  # noqa: B006
+    target_count: Annotated[
+        int | None,
+        typer.Option(
+            "--target-count",
+            min=1,
+            help="At most so many targets of each kind, from short to long. Default: all.",
+        ),
+    ] = None,
+    gamma: Annotated[
+        list[str],
+        typer.Option(
+            "--gamma",
+            help="Weights of the distance to the target, repeatable or with commas; 0, the "
+            "baseline, is always among them.",
+        ),
+    ] = ["0,0.01,0.03,0.1,0.3,1,3,10"],  # noqa: B006
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Runs that differ in nothing but the seed.")
+    ] = 2,
+    init: Annotated[
+        list[str],
+        typer.Option(
+            "--init",
+            help="Where prompts start, repeatable: target (at the target's own embeddings), "
+            "vocab, random, labels, text:WORDS.",
+        ),
+    ] = ["vocab", "target"],  # noqa: B006
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Updates of every prompt.")] = 300,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Examples per update.")
+    ] = 16,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", help="Highest rate. Default: the spread of the embedding table."),
+    ] = None,
+    objective: Annotated[
+        Literal["full", "label_words", "paper"],
+        typer.Option(
+            "--objective",
+            help="Loss over the whole vocabulary, the label words only, or as in the paper.",
+        ),
+    ] = "full",
+    data_dir: DataDir = None,
+    validation_examples: ValidationExamples = 200,
+    test_examples: TestExamples = 500,
+    ray: Ray = None,
+    gpu_share: GpuShare = 0.0,
+    at_once: AtOnce = 8,
+    device: Device = None,
+    dtype: StudyDtype = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Train prompts that must stay near given texts, and report what that costs them.
+
+    Ctrl-C keeps what is finished; the same command goes on.
+    """
+    from probe import verbs
+
+    training: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "objective": objective}
+    if lr is not None:
+        training["learning_rate"] = lr
+    asked = verbs.wayward_asked(
+        model,
+        task,
+        targets,
+        target_count=target_count,
+        gammas=numbers(gamma, "--gamma"),
+        seeds=seeds,
+        inits=init,
+        training=training,
+        data_dir=data_dir,
+        validation_examples=validation_examples,
+        test_examples=test_examples,
+        device=device,
+        dtype=dtype,
+        command=command_line(),
+    )
+    if dry_run:
+        _print_plan(asked, at_once, json=json)
+        return
+    _do(asked, where(ray, gpu_share), at_once, out, json=json)
+
+
+def _do(asked: WaywardAsked, place: Any, at_once: int, out: Path | None, *, json: bool) -> None:
+    from probe import verbs
+    from probe.cli.study_progress import Line
+
+    with Line() as line:
+        result = verbs.wayward_run(asked, where=place, at_once=at_once, watch=line.watch)
+    if out is not None:
+        keep_copy(result.folder, out)
+    if json:
+        print_json(result.to_json())
+        return
+    from probe.cli.wayward_table import print_waywardness
+
+    print_waywardness(result)
+
+
+def _print_plan(asked: WaywardAsked, at_once: int, *, json: bool) -> None:
+    from probe import verbs
+    from probe.cli.study_progress import print_plan
+
+    plan = verbs.wayward_plan(asked, at_once=at_once)
+    if json:
+        print_json(plan.to_json())
+        return
+    study = asked.study
+    targets = {point.target: len(point.ids) for point in asked.points}
+    lengths = sorted(targets.values())
+    print_plan(
+        {
+            "models": ", ".join(study.models),
+            "tasks": ", ".join(study.tasks),
+            "targets": f"{len(targets)} of {lengths[0]} to {lengths[-1]} tokens",
+            "γ": ", ".join(f"{gamma:g}" for gamma in study.gammas),
+            "starts": ", ".join(study.inits),
+            "seeds": f"{study.seeds}",
+        },
+        plan,
+    )

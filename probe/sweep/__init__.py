@@ -1,0 +1,80 @@
+"""Many trainings: kept by content, packed K at once, in this process or on a Ray cluster.
+
+    runs = keyed([Asked("builtin", "mood", config) for config in configs], Shared())
+    kept = Kept(workspace.cache / "studies")
+    sweep(runs, Shared(), kept, where=Where(ray="auto"), watch=print)
+    prompts = [kept.get(run.key) for run in runs]     # each with its scores as `metrics`
+
+A run's key is made of its configuration, its examples, the model's weights and the version, so a
+finished run is never made again, by whichever study asks. Every run is finished when its prompt is
+there, one file, written at once. `work` is the function that trains a pack, wherever that is.
+
+`points` are the runs of a waywardness study; `at_work` is a study's folder while it
+is worked at. The names below are imported when first used: they need torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from probe.sweep.asked import Asked, Keyed, Pack, Shared, packs_of
+    from probe.sweep.engine import AT_ONCE, Progress, Where, sweep
+    from probe.sweep.kept import Kept
+    from probe.sweep.packs import PackStep, work
+    from probe.sweep.rehearsal import Plan, rehearse
+    from probe.sweep.sources import keyed
+    from probe.sweep.study import at_work, both, link, seen_state, write_frame
+    from probe.sweep.targets import Target, read_targets, target_sets
+    from probe.sweep.wayward import GAMMAS, Point, WaywardStudy, points, run_of
+
+_HOMES = {
+    "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of"),
+    "engine": ("AT_ONCE", "Progress", "Where", "sweep"),
+    "kept": ("Kept",),
+    "packs": ("PackStep", "work"),
+    "rehearsal": ("Plan", "rehearse"),
+    "sources": ("keyed",),
+    "study": ("at_work", "both", "link", "seen_state", "write_frame"),
+    "targets": ("Target", "read_targets", "target_sets"),
+    "wayward": ("GAMMAS", "Point", "WaywardStudy", "points", "run_of"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AT_ONCE",
+    "GAMMAS",
+    "Asked",
+    "Keyed",
+    "Kept",
+    "Pack",
+    "PackStep",
+    "Plan",
+    "Point",
+    "Progress",
+    "Shared",
+    "Target",
+    "WaywardStudy",
+    "Where",
+    "at_work",
+    "both",
+    "keyed",
+    "link",
+    "packs_of",
+    "points",
+    "read_targets",
+    "rehearse",
+    "run_of",
+    "seen_state",
+    "sweep",
+    "target_sets",
+    "work",
+    "write_frame",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"probe.sweep.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'probe.sweep' has no attribute {name!r}")

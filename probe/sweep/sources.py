@@ -1,0 +1,128 @@
+"""Models and tasks of a sweep: loaded once in each process, and known by their content."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from probe import formats
+from probe.datasets import load_task
+from probe.jobs.training import loaded
+from probe.models import FrozenModel
+from probe.sweep.asked import Asked, Keyed, Shared
+from probe.task import Example, Task
+from probe.train import folds
+
+VERSION = 1
+"""Raised whenever the same request starts to give another result."""
+_SAMPLE_SEED = 0
+
+
+@lru_cache(maxsize=1)
+def model_of(name: str, device: str | None, dtype: str | None) -> FrozenModel:
+    """The frozen model; a process works at one at a time.
+
+    Raises:
+        ModelNotFoundError: it cannot be loaded.
+    """
+    return loaded(name, device=device, dtype=dtype)
+
+
+def task_of(asked: Asked, shared: Shared) -> Task:
+    """The task with the sampled validation and test examples, or the fold of it.
+
+    Raises:
+        DataError: it cannot be read.
+        TrainingError: there are more folds than examples.
+    """
+    whole = _sampled(asked.task, shared)
+    if asked.fold is None:
+        return whole
+    number, count = asked.fold
+    return _folds(asked.task, shared, count)[number]
+
+
+@lru_cache(maxsize=8)
+def _sampled(name: str, shared: Shared) -> Task:
+    task = load_task(name, shared.data_dir)
+    return dataclasses.replace(
+        task,
+        validation=sample(task.validation, shared.validation_examples),
+        test=sample(task.test, shared.test_examples),
+    )
+
+
+@lru_cache(maxsize=8)
+def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
+    parts = folds(_sampled(name, shared), count)
+    size = shared.validation_examples
+    return tuple(
+        dataclasses.replace(part, name=name, validation=sample(part.validation, size))
+        for part in parts
+    )
+
+
+def sample(examples: Sequence[Example], most: int) -> list[Example]:
+    """At most so many examples, drawn at random and always the same ones, in random order.
+
+    Never the first ones: some data files are sorted by label.
+    """
+    drawn = np.random.default_rng(_SAMPLE_SEED).permutation(len(examples))[:most]
+    return [examples[i] for i in drawn]
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(name: str, device: str | None, dtype: str | None) -> str:
+    """Weights and precision: what a run's result depends on, and its device does not."""
+    model = model_of(name, device, dtype)
+    return f"{model.fingerprint} {model.model.dtype}"
+
+
+def task_digest(task: Task) -> str:
+    """sha256 over the wording and every example."""
+    digest = hashlib.sha256(
+        repr((task.kind, task.template, task.label_words, task.metric)).encode()
+    )
+    for examples in (task.train, task.validation, task.test):
+        digest.update(b"split")
+        for one in examples:
+            digest.update(repr((one.text, one.label, one.target)).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
+    """Runs with their keys: equal keys, equal results.
+
+    A key is the sha256 of the configuration, the examples and wording of the task, the model's
+    weights and precision, and the version of this module.
+
+    Raises:
+        ProbeError: a model or task cannot be loaded.
+    """
+    digests: dict[tuple[str, object], str] = {}
+    found: dict[int, Keyed] = {}
+    # Model by model: a process keeps one.
+    for place in sorted(range(len(runs)), key=lambda i: runs[i].model):
+        run = runs[place]
+        part = (run.task, run.fold)
+        if part not in digests:
+            digests[part] = task_digest(task_of(run, shared))
+        weights = _fingerprint(run.model, shared.device, shared.dtype)
+        found[place] = Keyed(run, _key(run, weights, digests[part]))
+    return [found[place] for place in range(len(runs))]
+
+
+def _key(run: Asked, weights: str, data: str) -> str:
+    config = run.config.to_dict()
+    del config["checkpoint_every"]  # how a run is made safe does not change what it makes
+    kind, _, source = run.config.init.partition(":")
+    if kind == "prompt":
+        prompts = formats.load(source)
+        config["init"] = [one.provenance and one.provenance.sha256 for one in prompts]
+    document = {"version": VERSION, "model": weights, "data": data, "config": config}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
