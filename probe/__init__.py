@@ -24,9 +24,14 @@ _VERBS = {
         "decode",
         "find",
         "compare",
+        "clusters",
+        "map",
         "convert",
         "predict",
         "generate",
+        "transfer",
+        "ablate",
+        "lens",
     )
 }
 

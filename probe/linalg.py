@@ -1,9 +1,14 @@
-"""Small linear algebra shared by the analyses: unit rows, squared norms, Gaussian rows."""
+"""Small linear algebra shared by the analyses: unit rows, squared norms, principal axes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+_COVARIANCE_ROWS = 2048
+"""Rows whose products are summed in their own precision before float64 takes over."""
 
 
 def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -17,3 +22,52 @@ def squared_norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
     wide = rows.astype(np.float64, copy=False)
     squares: NDArray[np.float64] = np.einsum("nh,nh->n", wide, wide)
     return squares
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalAxes:
+    """Directions of largest variance, each with a fixed sign."""
+
+    mean: NDArray[np.floating]
+    """[H]"""
+    axes: NDArray[np.floating]
+    """[k, H] unit rows; the largest coordinate of each is positive."""
+    variances: NDArray[np.float64]
+    """[k] variance along each axis, largest first."""
+    total_variance: float
+    """Summed over all H axes."""
+
+    def coordinates(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Rows [n, H] along the axes, [n, k]."""
+        return rows @ self.axes.T - self.mean @ self.axes.T
+
+
+def principal_axes(rows: NDArray[np.floating], k: int) -> PrincipalAxes:
+    """The first k principal axes of rows [n, H], from their covariance.
+
+    An axis has no direction of its own; its largest coordinate is made positive, so that the same
+    rows give the same picture everywhere (as scikit-learn's `svd_flip` does).
+
+    Raises:
+        ValueError: fewer than two rows, or k beyond H.
+    """
+    from scipy.linalg import eigh
+
+    count, width = rows.shape
+    if count < 2 or not 1 <= k <= width:
+        raise ValueError(f"expected 2 rows or more and 1 to {width} axes, found {count} and {k}")
+    mean = rows.mean(axis=0)
+    # The mean is subtracted first: taking it off the products instead would cancel digits.
+    total: NDArray[np.float64] = np.zeros((width, width))
+    buffer = np.empty((min(count, _COVARIANCE_ROWS), width), dtype=mean.dtype)
+    for start in range(0, count, _COVARIANCE_ROWS):
+        part = rows[start : start + _COVARIANCE_ROWS]
+        centred = np.subtract(part, mean, out=buffer[: len(part)])
+        total += centred.T @ centred
+    covariance = total / (count - 1)
+    variances, vectors = eigh(covariance, subset_by_index=(width - k, width - 1))
+    axes = vectors.T[::-1]
+    axes = axes * np.sign(axes[np.arange(k), np.abs(axes).argmax(axis=1)])[:, None]
+    return PrincipalAxes(
+        mean, axes.astype(rows.dtype), np.maximum(variances[::-1], 0), float(np.trace(covariance))
+    )

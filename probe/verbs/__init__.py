@@ -11,6 +11,7 @@ from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe
 from probe.verbs.library import add_to_library, library, library_row
 from probe.verbs.loading import load, load_one
+from probe.verbs.mapping import clusters, map
 from probe.verbs.looking import LensReading, lens
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
@@ -52,6 +53,7 @@ __all__ = [
     "ablate",
     "add_to_library",
     "cancel_run",
+    "clusters",
     "compare",
     "convert",
     "decode",
@@ -67,6 +69,7 @@ __all__ = [
     "load",
     "load_one",
     "load_vocabulary",
+    "map",
     "predict",
     "rename_run",
     "resume_run",

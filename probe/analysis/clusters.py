@@ -1,0 +1,264 @@
+"""Do prompt rows, or whole prompts, fall into groups, and what do the groups say?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.neighbourhoods import Tightness, tightness
+from probe.analysis.neighbours import nearest_tokens
+from probe.analysis.products import Floats, Ids
+from probe.linalg import unit_rows
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ClusterMethod = Literal["kmeans", "hdbscan", "agglomerative"]
+ClusterMetric = Literal["cosine", "l2"]
+Items = Literal["rows", "prompts"]
+CLUSTER_METHODS: tuple[ClusterMethod, ...] = ("kmeans", "hdbscan", "agglomerative")
+
+TOKENS = 5
+"""Tokens that name a cluster."""
+MOST_CLUSTERS = 8
+"""Most clusters tried when their number is left open."""
+_RESTARTS = 10
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One group of items."""
+
+    label: int
+    size: int
+    tokens: tuple[str, ...]
+    """The tokens nearest to its centroid, nearest first."""
+    members: tuple[int, ...]
+    """[N] how many of its items each prompt has."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Groups of rows, or of prompts."""
+
+    items: Items
+    method: ClusterMethod
+    metric: ClusterMetric
+    seed: int
+    model: str
+    prompts: tuple[str, ...]
+    """[N] names."""
+    owners: Ids
+    """[n] the prompt of each item."""
+    positions: Ids
+    """[n] its position; −1 where items are whole prompts."""
+    labels: Ids
+    """[n] the cluster of each item; −1 for what HDBSCAN leaves out as noise."""
+    silhouette: float | None
+    """−1 to 1: how much closer items are to their own cluster; None unless there are two."""
+    clusters: tuple[Cluster, ...]
+    """Largest first."""
+    tightness: Tightness
+    """Lester's observation on the rows of all prompts."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe clusters --json` prints."""
+        return {
+            "items": self.items,
+            "method": self.method,
+            "metric": self.metric,
+            "seed": self.seed,
+            "model": self.model,
+            "prompts": list(self.prompts),
+            "silhouette": self.silhouette,
+            "noise": int(np.count_nonzero(self.labels < 0)),
+            "clusters": [
+                {
+                    "label": cluster.label,
+                    "size": cluster.size,
+                    "tokens": list(cluster.tokens),
+                    "members": list(cluster.members),
+                }
+                for cluster in self.clusters
+            ],
+            "labels": [
+                {
+                    "prompt": int(owner),
+                    "position": int(position) if position >= 0 else None,
+                    "cluster": int(label) if label >= 0 else None,
+                }
+                for owner, position, label in zip(
+                    self.owners, self.positions, self.labels, strict=True
+                )
+            ],
+            "tightness": self.tightness.to_json(),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per item."""
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "prompt": [self.prompts[owner] for owner in self.owners],
+                "position": self.positions,
+                "cluster": self.labels,
+            }
+        )
+        tokens = {cluster.label: " ".join(cluster.tokens) for cluster in self.clusters}
+        return frame.assign(tokens=[tokens.get(label, "") for label in self.labels])
+
+
+def cluster(
+    prompts: Sequence[Floats],
+    vocabulary: Vocabulary,
+    method: ClusterMethod = "kmeans",
+    *,
+    names: Sequence[str],
+    items: Items = "rows",
+    metric: ClusterMetric = "cosine",
+    count: int | None = None,
+    seed: int = 0,
+) -> Clusters:
+    """Group rows or prompts, and name each group by the tokens nearest to its centroid.
+
+    Under `cosine` items are scaled to unit length first, so that Euclidean methods see directions;
+    a prompt is then the mean of its unit rows. Centroids are means of what was clustered. Sources:
+    Lloyd 1982; Campello et al. 2013 (HDBSCAN); average linkage; Rousseeuw 1987 (silhouette).
+
+    Args:
+        prompts: N arrays [P, H].
+        vocabulary: table [V, H].
+        method: `hdbscan` finds the number of clusters itself and may leave items out.
+        names: [N].
+        items: cluster `rows` or whole `prompts`.
+        metric: `cosine` or `l2`.
+        count: clusters; the number of best silhouette up to 8 when None.
+        seed: of k-means and of the random vocabulary rows.
+
+    Raises:
+        ValueError: a bad method, metric or count, widths that differ, or fewer than 3 items.
+    """
+    _check(prompts, vocabulary, method, items, metric)
+    rows = np.concatenate(prompts)
+    lengths = [len(prompt) for prompt in prompts]
+    directed = unit_rows(rows.astype(np.float64)) if metric == "cosine" else rows.astype(np.float64)
+    owners = np.repeat(np.arange(len(prompts)), lengths)
+    positions = np.concatenate([np.arange(length) for length in lengths])
+    if items == "prompts":
+        directed = np.stack([directed[owners == n].mean(axis=0) for n in range(len(prompts))])
+        directed = unit_rows(directed) if metric == "cosine" else directed
+        owners, positions = np.arange(len(prompts)), np.full(len(prompts), -1)
+    labels, silhouette = _grouped(directed, method, count, seed)
+    return Clusters(
+        items=items,
+        method=method,
+        metric=metric,
+        seed=seed,
+        model=vocabulary.name,
+        prompts=tuple(names),
+        owners=owners,
+        positions=positions,
+        labels=labels,
+        silhouette=silhouette,
+        clusters=_named(directed, labels, owners, len(prompts), vocabulary, metric),
+        tightness=tightness(rows, vocabulary, seed=seed),
+    )
+
+
+def _grouped(
+    items: NDArray[np.floating], method: ClusterMethod, count: int | None, seed: int
+) -> tuple[Ids, float | None]:
+    """Labels [n], the largest cluster being 0, and their silhouette."""
+    if len(items) < 3:
+        raise ValueError(f"clusters need 3 items or more, found {len(items)}: add prompts")
+    if method != "hdbscan" and count is not None and not 2 <= count <= len(items):
+        raise ValueError(f"expected 2 to {len(items)} clusters, found {count}")
+    if method == "hdbscan" and count is not None:
+        raise ValueError("hdbscan finds the number of clusters itself: leave the count out")
+    counts: Sequence[int] = range(2, min(MOST_CLUSTERS, len(items) - 1) + 1)
+    if count is not None or method == "hdbscan":
+        counts = [count or 0]
+    tried = [_labels(items, method, number, seed) for number in counts]
+    scored = [(_silhouette(items, labels), labels) for labels in tried]
+    silhouette, best = max(scored, key=lambda pair: -2.0 if pair[0] is None else pair[0])
+    return _by_size(best), silhouette
+
+
+def _labels(items: NDArray[np.floating], method: ClusterMethod, count: int, seed: int) -> Ids:
+    from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
+
+    if method == "kmeans":
+        found = KMeans(count, n_init=_RESTARTS, random_state=seed).fit_predict(items)
+    elif method == "agglomerative":
+        found = AgglomerativeClustering(count, linkage="average").fit_predict(items)
+    else:
+        smallest = min(5, max(2, len(items) // 2))
+        found = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(items)
+    return np.asarray(found, dtype=np.int64)
+
+
+def _silhouette(items: NDArray[np.floating], labels: Ids) -> float | None:
+    """Over the items that are in a cluster."""
+    from sklearn.metrics import silhouette_score
+
+    inside = labels >= 0
+    groups = len(np.unique(labels[inside]))
+    if not 2 <= groups < np.count_nonzero(inside):
+        return None
+    return float(silhouette_score(items[inside], labels[inside]))
+
+
+def _by_size(labels: Ids) -> Ids:
+    """The same groups, the largest called 0; noise stays −1."""
+    sizes = np.bincount(labels[labels >= 0])
+    rank = np.empty(len(sizes) + 1, dtype=np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    rank[-1] = -1
+    return rank[labels]
+
+
+def _named(
+    items: NDArray[np.floating],
+    labels: Ids,
+    owners: Ids,
+    prompts: int,
+    vocabulary: Vocabulary,
+    metric: ClusterMetric,
+) -> tuple[Cluster, ...]:
+    groups = range(int(labels.max()) + 1)
+    if not groups:
+        return ()
+    centroids = np.stack([items[labels == n].mean(axis=0) for n in groups]).astype(np.float32)
+    near = nearest_tokens(centroids, vocabulary, metric, k=TOKENS).ids
+    return tuple(
+        Cluster(
+            label=n,
+            size=int(np.count_nonzero(labels == n)),
+            tokens=tuple(vocabulary.tokens[i] for i in near[n]),
+            members=tuple(np.bincount(owners[labels == n], minlength=prompts).tolist()),
+        )
+        for n in groups
+    )
+
+
+def _check(
+    prompts: Sequence[Floats], vocabulary: Vocabulary, method: str, items: str, metric: str
+) -> None:
+    for name, found, choices in (
+        ("method", method, CLUSTER_METHODS),
+        ("items", items, ("rows", "prompts")),
+        ("metric", metric, ("cosine", "l2")),
+    ):
+        if found not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, found {found!r}")
+    widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}
+    if not prompts or len(widths) > 1:
+        raise ValueError(
+            f"prompt rows must have the table's width {vocabulary.width}, found {sorted(widths)}"
+        )

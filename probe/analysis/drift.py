@@ -1,0 +1,124 @@
+"""How far did a prompt move in training, and when did its nearest tokens change?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
+from probe.analysis.products import Ids
+from probe.linalg import unit_rows
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Wide = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """P positions over S checkpoints."""
+
+    prompt: str
+    steps: tuple[int, ...]
+    """[S], ascending; distances count from the first."""
+    distance: Wide
+    """[S, P] Euclidean distance from the first checkpoint."""
+    cosine: Wide
+    """[S, P] cosine with the first checkpoint."""
+    norm: Wide
+    """[S, P]"""
+    metric: Metric
+    """What near means."""
+    nearest: Ids | None
+    """[S, P] nearest token; None without a vocabulary."""
+    tokens: tuple[tuple[str, ...], ...]
+    """[S][P] the same as shown to people; empty without a vocabulary."""
+
+    @property
+    def changes(self) -> tuple[int, ...] | None:
+        """[S] positions whose nearest token is another than one checkpoint before; None without."""
+        if self.nearest is None:
+            return None
+        changed = (np.diff(self.nearest, axis=0) != 0).sum(axis=1)
+        return (0, *(int(count) for count in changed))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain lists."""
+        changes = self.changes
+        return {
+            "prompt": self.prompt,
+            "steps": list(self.steps),
+            "distance": self.distance.tolist(),
+            "cosine": self.cosine.tolist(),
+            "norm": self.norm.tolist(),
+            "metric": self.metric,
+            "changes": None if changes is None else list(changes),
+            "tokens": [list(row) for row in self.tokens] or None,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per checkpoint and position."""
+        import pandas as pd
+
+        count, length = self.distance.shape
+        frame = pd.DataFrame(
+            {
+                "step": np.repeat(self.steps, length),
+                "position": np.tile(np.arange(length), count),
+                "distance": self.distance.ravel(),
+                "cosine": self.cosine.ravel(),
+                "norm": self.norm.ravel(),
+            }
+        )
+        return frame.assign(token=sum(self.tokens, ())) if self.tokens else frame
+
+
+def drift(
+    rows: NDArray[np.floating],
+    steps: Sequence[int],
+    *,
+    name: str,
+    vocabulary: Vocabulary | None = None,
+    metric: Metric = DEFAULT_METRIC,
+) -> Drift:
+    """Follow a prompt through its checkpoints.
+
+    Args:
+        rows: [S, P, H], S ≥ 1.
+        steps: [S], ascending.
+        name: of the prompt.
+        vocabulary: table [V, H], to follow nearest tokens too.
+        metric: what near means.
+
+    Raises:
+        ValueError: shapes disagree or steps do not ascend.
+    """
+    if rows.ndim != 3 or len(rows) != len(steps) or 0 in rows.shape:
+        raise ValueError(f"expected rows [S, P, H] for {len(steps)} steps, found {rows.shape}")
+    if any(late <= early for early, late in zip(steps, steps[1:], strict=False)):
+        raise ValueError(f"steps must ascend, found {list(steps)}")
+    wide = rows.astype(np.float64)
+    count, length, width = wide.shape
+    unit = unit_rows(wide.reshape(-1, width)).reshape(wide.shape)
+    nearest = None
+    tokens: tuple[tuple[str, ...], ...] = ()
+    if vocabulary is not None:
+        flat = rows.reshape(-1, width).astype(np.float32)
+        nearest = nearest_tokens(flat, vocabulary, metric, k=1).ids.reshape(count, length)
+        tokens = tuple(tuple(vocabulary.tokens[i] for i in line) for line in nearest)
+    return Drift(
+        prompt=name,
+        steps=tuple(int(step) for step in steps),
+        distance=np.linalg.norm(wide - wide[0], axis=2),
+        cosine=np.clip(np.einsum("sph,ph->sp", unit, unit[0]), -1, 1),
+        norm=np.linalg.norm(wide, axis=2),
+        metric=metric,
+        nearest=nearest,
+        tokens=tokens,
+    )

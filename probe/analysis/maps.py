@@ -1,0 +1,298 @@
+"""Where do prompt rows lie relative to the vocabulary? A picture, and how far to trust it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.controls import Arrays, Cached
+from probe.analysis.neighbours import Neighbours, nearest_tokens
+from probe.analysis.products import Floats, Ids
+from probe.linalg import principal_axes, unit_rows
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Method = Literal["pca", "umap", "tsne"]
+MapMetric = Literal["cosine", "l2"]
+METHODS: tuple[Method, ...] = ("pca", "umap", "tsne")
+METRICS: tuple[MapMetric, ...] = ("cosine", "l2")
+
+NEIGHBOURS = 10
+"""Vocabulary neighbours that travel with each prompt row."""
+TRUST_SAMPLE = 300
+"""Rows among which trustworthiness is measured, prompt rows being half of them at most."""
+TRUST_NEIGHBOURS = 10
+TSNE_BACKGROUND = 4000
+"""Vocabulary rows drawn for t-SNE unless another number is asked for: it is slow beyond."""
+MAP_VERSION = 1
+"""Raised whenever the same rows and parameters start to give another map."""
+
+_LIBRARY = {"umap": "umap-learn", "tsne": "scikit-learn"}
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Prompt rows and vocabulary rows in two dimensions."""
+
+    method: Method
+    metric: MapMetric
+    seed: int
+    near: int
+    """UMAP's `n_neighbors`, t-SNE's perplexity; PCA has no such number."""
+    model: str
+    prompts: tuple[str, ...]
+    """[N] names."""
+    owners: Ids
+    """[n] which prompt each row belongs to."""
+    positions: Ids
+    """[n] its position there."""
+    points: Floats
+    """[n, 2] prompt rows on the map."""
+    background_ids: Ids
+    """[B] vocabulary ids that were mapped."""
+    background: Floats
+    """[B, 2] vocabulary rows on the map."""
+    explained: tuple[float, float] | None
+    """Shares of the variance that PCA's axes hold; None for other methods."""
+    trustworthiness: float
+    """0 to 1: are neighbours on the map neighbours in the original space? In a seeded sample."""
+    trust_sample: int
+    """Rows in that sample."""
+    rows: Floats = field(repr=False)
+    """[n, H] the prompt rows themselves."""
+    vocabulary: Vocabulary = field(repr=False)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """The 10 vocabulary tokens nearest to each prompt row in the original space, [n, 10].
+
+        Found when first asked for; the map itself does not need them.
+        """
+        return nearest_tokens(self.rows, self.vocabulary, self.metric, k=NEIGHBOURS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe map --json` prints: prompt rows with their neighbours."""
+        return {
+            "method": self.method,
+            "metric": self.metric,
+            "seed": self.seed,
+            "near": None if self.method == "pca" else self.near,
+            "model": self.model,
+            "prompts": list(self.prompts),
+            "background": len(self.background),
+            "explained_variance": self.explained and list(self.explained),
+            "trustworthiness": self.trustworthiness,
+            "trustworthiness_sample": self.trust_sample,
+            "points": [self._point(row) for row in range(len(self.points))],
+        }
+
+    def _point(self, row: int) -> dict[str, Any]:
+        near = self.neighbours
+        return {
+            "prompt": int(self.owners[row]),
+            "position": int(self.positions[row]),
+            "x": float(self.points[row, 0]),
+            "y": float(self.points[row, 1]),
+            "neighbours": [
+                {"id": int(i), "token": self.vocabulary.tokens[i], "score": float(score)}
+                for i, score in zip(near.ids[row], near.scores[row], strict=True)
+            ],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per mapped row, prompts first; vocabulary rows have an id and a token."""
+        import pandas as pd
+
+        prompts = pd.DataFrame(
+            {"prompt": [self.prompts[i] for i in self.owners], "position": self.positions}
+        )
+        tokens = [self.vocabulary.tokens[i] for i in self.background_ids]
+        vocabulary = pd.DataFrame({"id": self.background_ids, "token": tokens})
+        frame = pd.concat([prompts, vocabulary], ignore_index=True)
+        frame[["x", "y"]] = np.concatenate([self.points, self.background])
+        return frame.astype({"position": "Int64", "id": "Int64"})
+
+
+def map_rows(
+    prompts: Sequence[Floats],
+    vocabulary: Vocabulary,
+    method: Method = "pca",
+    *,
+    names: Sequence[str],
+    metric: MapMetric = "cosine",
+    seed: int = 0,
+    background: int | None = None,
+    near: int = 15,
+    cached: Cached = lambda _, compute: compute(),
+) -> Map:
+    """Lay prompt rows and vocabulary rows out together.
+
+    Under `cosine` PCA takes rows of unit length, and UMAP and t-SNE cosine distances, so that norms
+    play no part; under `l2` all take rows as they are. Sources: McInnes et al. 2018, "UMAP"; van
+    der Maaten & Hinton 2008, "Visualizing Data using t-SNE".
+
+    Args:
+        prompts: N arrays [P, H].
+        vocabulary: table [V, H].
+        method: `pca` is there at once; `umap` and `tsne` take a minute or more.
+        names: [N].
+        metric: `cosine` or `l2`.
+        seed: of the layout, of the rows drawn and of the trustworthiness sample.
+        background: vocabulary rows, drawn at random; all when None (t-SNE: 4,000).
+        near: UMAP's `n_neighbors`, t-SNE's perplexity.
+        cached: keeps UMAP and t-SNE layouts between calls.
+
+    Raises:
+        ValueError: a bad method, metric or number, or widths that differ.
+    """
+    _check(prompts, vocabulary, method, metric, near, background)
+    rows = np.concatenate(prompts)
+    ids = _background_ids(len(vocabulary), method, background, seed)
+    whole = len(ids) == len(vocabulary)
+    table = vocabulary.rows(slice(None) if whole else ids)
+
+    def compute() -> Arrays:
+        return _layout(np.concatenate([rows, table]), len(rows), method, metric, seed, near)
+
+    if method == "pca":
+        found = compute()
+    else:
+        found = cached(_key(rows, vocabulary, method, metric, seed, near, len(ids)), compute)
+    places = np.asarray(found["places"], dtype=np.float32)
+    shares = [float(share) for share in found["explained"]]
+    lengths = [len(prompt) for prompt in prompts]
+    return Map(
+        method=method,
+        metric=metric,
+        seed=seed,
+        near=near,
+        model=vocabulary.name,
+        prompts=tuple(names),
+        owners=np.repeat(np.arange(len(prompts)), lengths),
+        positions=np.concatenate([np.arange(length) for length in lengths]),
+        points=places[: len(rows)],
+        background_ids=ids,
+        background=places[len(rows) :],
+        explained=(shares[0], shares[1]) if shares else None,
+        trustworthiness=float(found["trustworthiness"][()]),
+        trust_sample=int(found["trust_sample"][()]),
+        rows=rows,
+        vocabulary=vocabulary,
+    )
+
+
+def _layout(
+    rows: Floats, count: int, method: Method, metric: MapMetric, seed: int, near: int
+) -> Arrays:
+    """Places [n, 2] of all rows, the first `count` being prompt rows, and what they are worth."""
+    explained: Sequence[float] = ()
+    if method == "pca":
+        directed = unit_rows(rows) if metric == "cosine" else rows
+        axes = principal_axes(directed, 2)
+        places = axes.coordinates(directed)
+        explained = tuple(axes.variances / max(axes.total_variance, np.finfo(float).tiny))
+    else:
+        places = (_umap if method == "umap" else _tsne)(rows, metric, seed, near)
+    sample = _trust_sample(len(rows), count, seed)
+    return {
+        "places": np.asarray(places, dtype=np.float32),
+        "explained": np.array(explained),
+        "trustworthiness": np.array(_trustworthiness(rows[sample], places[sample], metric)),
+        "trust_sample": np.array(len(sample)),
+    }
+
+
+def _umap(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.floating]:
+    from umap import UMAP
+
+    layout = UMAP(
+        n_neighbors=min(near, len(rows) - 1),
+        metric="cosine" if metric == "cosine" else "euclidean",
+        random_state=seed,
+        n_jobs=1,  # a seed asks for it
+    )
+    return np.asarray(layout.fit_transform(rows))
+
+
+def _tsne(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.floating]:
+    from sklearn.manifold import TSNE
+
+    layout = TSNE(
+        perplexity=min(near, (len(rows) - 1) / 3),
+        metric="cosine" if metric == "cosine" else "euclidean",
+        random_state=seed,
+    )
+    return np.asarray(layout.fit_transform(rows))
+
+
+def _trust_sample(total: int, count: int, seed: int) -> Ids:
+    """Rows among which trustworthiness is measured: of prompts and of the vocabulary alike."""
+    rng = np.random.default_rng(seed)
+    own = rng.permutation(count)[: TRUST_SAMPLE // 2]
+    others = rng.permutation(total - count)[: TRUST_SAMPLE - len(own)] + count
+    return np.sort(np.concatenate([own, others]))
+
+
+def _trustworthiness(rows: Floats, places: NDArray[np.floating], metric: MapMetric) -> float:
+    """Venna & Kaski 2001, "Neighborhood preservation in nonlinear projection methods"."""
+    from sklearn.manifold import trustworthiness
+
+    near = min(TRUST_NEIGHBOURS, (len(rows) - 1) // 2)
+    original = "cosine" if metric == "cosine" else "euclidean"
+    return float(trustworthiness(rows, places, n_neighbors=max(1, near), metric=original))
+
+
+def _background_ids(size: int, method: Method, wanted: int | None, seed: int) -> Ids:
+    if wanted is None:
+        wanted = TSNE_BACKGROUND if method == "tsne" else size
+    if wanted >= size:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(seed).choice(size, wanted, replace=False))
+
+
+def _key(
+    rows: Floats,
+    vocabulary: Vocabulary,
+    method: Method,
+    metric: MapMetric,
+    seed: int,
+    near: int,
+    background: int,
+) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()
+    library = f"{_LIBRARY[method]}-{version(_LIBRARY[method])}"
+    parts = (MAP_VERSION, library, vocabulary.fingerprint, rows.shape, digest)
+    return "-".join(map(str, ("map", *parts, metric, seed, near, background)))
+
+
+def _check(
+    prompts: Sequence[Floats],
+    vocabulary: Vocabulary,
+    method: str,
+    metric: str,
+    near: int,
+    background: int | None,
+) -> None:
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, found {method!r}")
+    if metric not in METRICS:
+        raise ValueError(f"metric must be cosine or l2 for a map, found {metric!r}")
+    if near < 2 or (background is not None and background < 10):
+        raise ValueError(
+            f"a map needs 2 neighbours and 10 background rows or more, found {near} and "
+            f"{background}"
+        )
+    widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}
+    if not prompts or len(widths) > 1:
+        raise ValueError(
+            f"prompt rows must have the table's width {vocabulary.width}, found {sorted(widths)}"
+        )
