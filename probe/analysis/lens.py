@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
@@ -145,11 +144,13 @@ Reading = tuple[NDArray[np.int64], NDArray[np.float64]]
 def read_states(states: NDArray[np.float32], unembed: Unembed, size: int, k: int) -> Reading:
     """The k most probable of the first `size` tokens for states [n, H]."""
     # A head may have more rows than the vocabulary has tokens: padding for fast products.
-    probabilities = softmax(unembed(states)[:, :size].astype(np.float64), axis=1)
-    ids = np.argpartition(-probabilities, k - 1, axis=1)[:, :k]
-    best = np.take_along_axis(probabilities, ids, axis=1)
-    order = np.argsort(-best, axis=1)
-    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(best, order, axis=1)
+    logits = unembed(states)[:, :size]
+    ids = np.argpartition(-logits, k - 1, axis=1)[:, :k]
+    best = np.take_along_axis(logits, ids, axis=1)
+    ids = np.take_along_axis(ids, np.argsort(-best, axis=1), axis=1)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = np.take_along_axis(raised, ids, axis=1).astype(np.float64)
+    return ids, shares / raised.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 def shown_tokens(read: Reading, tokens: Sequence[str]) -> Iterator[tuple[LensToken, ...]]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata, spearmanr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +70,14 @@ class Transfer:
     tasks: tuple[TransferTask, ...]
     cells: tuple[TransferCell, ...]
     """Prompt by prompt, in the order of the tasks."""
+    split: str = "test"
+    seed: int = 0
+    """Of resamples and permutations."""
+    centre: bool = False
+    """Whether the mean row of all prompts was subtracted before rows were compared."""
     correlations: tuple[RankCorrelation, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     """Similarity measures these prompts cannot be compared by, and why."""
-    seed: int = 0
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -105,6 +108,7 @@ class Transfer:
             for name, task in zip(self.prompts, self.trained_on, strict=True)
         ]
         del document["trained_on"]
+        document["matrix"] = self.scores.tolist()
         document["refused"] = [
             {"measure": measure, "reason": reason} for measure, reason in self.refused
         ]
@@ -141,6 +145,8 @@ def rank_correlation(
     Raises:
         ValueError: the shapes do not fit.
     """
+    from scipy.stats import kendalltau, spearmanr  # slow to import
+
     n = len(scores)
     if similarity.shape != (n, n) or len(tasks) != n:
         raise ValueError(
@@ -188,6 +194,8 @@ def _sources(target: int, tasks: Sequence[int | None], same_task: bool) -> list[
 
 def _row_spearman(column: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Spearman correlation of one column [n] with each of many rows [m, n]; 0 for constant rows."""
+    from scipy.stats import rankdata
+
     a = rankdata(column)
     b = rankdata(rows, axis=1)
     a -= a.mean()

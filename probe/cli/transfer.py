@@ -1,0 +1,143 @@
+"""`probe transfer`: every prompt on every task, and whether similarity foretells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from probe.cli.asking_options import TASK_HELP, DataDir, Device, Dtype, complete_task
+from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.output import cell, console, print_json, table, visible
+
+if TYPE_CHECKING:
+    from probe.analysis.transfer import RankCorrelation, Transfer
+
+
+def transfer(
+    prompts: Prompts,
+    tasks: Annotated[
+        list[str],
+        typer.Option("--task", help=f"{TASK_HELP} Repeatable.", autocompletion=complete_task),
+    ],
+    model: Model = None,
+    data_dir: DataDir = None,
+    split: Annotated[
+        Literal["test", "validation", "train"], typer.Option("--split", help="Which examples.")
+    ] = "test",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="At most so many examples of each task, drawn at random but always the same ones.",
+        ),
+    ] = None,
+    measures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure",
+            help="A measure of `probe compare`, repeatable. Default: all that are defined for "
+            "these prompts.",
+        ),
+    ] = None,
+    centre: Annotated[
+        bool,
+        typer.Option("--centre", help="Subtract the prompts' mean row before rows are compared."),
+    ] = False,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of intervals and permutations.")
+    ] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
+    json: Json = False,
+) -> None:
+    """Score every prompt on every task, and correlate the scores with similarity."""
+    from probe import verbs
+    from probe.analysis.compare import MEASURES
+
+    chosen: Any = measures or tuple(MEASURES)  # the verb checks the names
+    with usage_errors():
+        result = verbs.transfer(
+            prompts,
+            tasks,
+            model=model,
+            data_dir=data_dir,
+            split=split,
+            limit=limit,
+            measures=chosen,
+            centre=centre,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )
+    if json:
+        print_json(result.to_json())
+    else:
+        _print(result)
+
+
+def _print(result: Transfer) -> None:
+    out = console()
+    sizes = ", ".join(f"{task.name} {task.n}" for task in result.tasks)
+    out.print(visible(f"{result.split} examples: {sizes}"), soft_wrap=True)
+    columns = [f"{task.name} ({task.metric.replace('_', ' ')})" for task in result.tasks]
+    grid = table("prompt", "trained on", *columns, right=tuple(columns))
+    for i, (name, own) in enumerate(zip(result.prompts, result.trained_on, strict=True)):
+        row = result.cells[i * len(columns) : (i + 1) * len(columns)]
+        shown = []
+        for one in row:
+            clear = one.gain_interval[0] > 0 or one.gain_interval[1] < 0
+            shown.append(f"{one.score:.3f} ({one.gain:+.3f}{'*' if clear else ' '})")
+        grid.add_row(cell(name), cell(own or "–"), *map(cell, shown))
+    out.print(grid)
+    out.print(
+        "Score, and gain over the model alone in the same words; * where the 95 % interval over "
+        "examples leaves out 0.",
+        soft_wrap=True,
+    )
+    if result.correlations:
+        _print_correlations(result.correlations)
+    else:
+        out.print(
+            "No correlation with similarity: it takes four prompts or more, with tasks among "
+            "those asked.",
+            soft_wrap=True,
+        )
+    for measure, reason in result.refused:
+        out.print(visible(f"{measure} left out: {reason}"), soft_wrap=True)
+
+
+def _print_correlations(found: tuple[RankCorrelation, ...]) -> None:
+    out = console()
+    kinds = ("other tasks", "all sources")
+    columns = [f"{kind}\n{number}" for kind in kinds for number in ("ρ", "τ", "p")]
+    grid = table("similarity", *columns, "targets", right=(*columns, "targets"))
+    by_measure: dict[str, list[RankCorrelation]] = {}
+    for one in found:
+        by_measure.setdefault(one.measure, []).append(one)
+    for measure, pair in by_measure.items():
+        numbers = [
+            "–" if number is None else f"{number:{form}}"
+            for one in pair
+            for number, form in (
+                (one.spearman, "+.2f"),
+                (one.kendall, "+.2f"),
+                (one.p_value, ".3f"),
+            )
+        ]
+        grid.add_row(cell(measure), *numbers, "/".join(str(one.targets) for one in pair))
+    out.print(grid)
+    out.print(
+        "Do prompts closer to a target's prompt score higher on its task? Spearman's ρ and "
+        "Kendall's τ, mean over targets; p by permuting prompts. First of sources trained on "
+        f"other tasks, then of all sources. {len(by_measure)} measures were tried: by chance one "
+        "in twenty has p < 0.05.",
+        soft_wrap=True,
+    )
+
+
+def _numbers(one: RankCorrelation) -> tuple[str, str, str]:
+    if one.spearman is None:
+        return "–", "–", "–"
+    return f"{one.spearman:+.2f}", f"{one.kendall:+.2f}", f"{one.p_value:.3f}"
