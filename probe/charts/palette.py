@@ -15,6 +15,18 @@ NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.25)"
 CLEAR = "rgba(0, 0, 0, 0)"
 
+CATEGORIES = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#A6761D",
+    "#7570B3",
+)
+"""Colours of groups, in order; the last two are from ColorBrewer's Dark2."""
+
 GREY_TO_BLUE = [[0.0, "#B9C3CC"], [1.0, "#3D9BD4"]]
 """Cells of maps: they stand out on either page, and `ON_CELL` is readable on all of them."""
 ON_CELL = "#10151A"

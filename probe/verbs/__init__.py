@@ -11,8 +11,8 @@ from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe
 from probe.verbs.library import add_to_library, library, library_row
 from probe.verbs.loading import load, load_one
-from probe.verbs.mapping import clusters, map
 from probe.verbs.looking import LensReading, lens
+from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders, shipped

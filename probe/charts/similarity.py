@@ -1,0 +1,181 @@
+"""Figures of a comparison: reordered heat map with its tree, one prompt's bars, position view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probe.analysis.compare import MEASURES, Comparison, Hierarchy, PositionView
+from probe.charts.labels import token_label
+from probe.charts.palette import CLEAR, GREY_TO_BLUE, NEUTRAL, ON_CELL, PROMPT, new_figure
+
+_NAMED = 40
+"""Most prompts whose names stand beside the heat map."""
+_WRITTEN = 12
+"""Most prompts whose values are written into the cells."""
+_NAME = 18
+_TREE_PX = 110
+
+
+def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
+    """The matrix in the tree's order, blue where prompts are close, with the tree above it.
+
+    Invisible squares over the cells make them clickable; each carries (i, j), indices of prompts,
+    as `customdata[0]` and `customdata[1]`. Colours span the pairs, not the diagonal.
+
+    Args:
+        comparison: of N prompts.
+        tree: `hierarchy(comparison)`.
+    """
+    count = len(comparison.prompts)
+    height = 190 + _TREE_PX + min(max(26 * count, 120), 620)
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.01,
+        row_heights=[_TREE_PX, height - _TREE_PX], figure=new_figure(height=height),
+    )  # fmt: skip
+    order = np.array(tree.order)
+    figure.add_trace(_tree_lines(tree), row=1, col=1)
+    figure.add_trace(_cells(comparison, order), row=2, col=1)
+    figure.add_trace(_squares(comparison, order), row=2, col=1)
+    names = [token_label(comparison.prompts[i], most=_NAME) for i in order]
+    ticks: dict[str, Any] = {"tickvals": list(range(count)), "ticktext": names}
+    ticks = ticks if count <= _NAMED else {"showticklabels": False}
+    plain = {"showgrid": False, "zeroline": False, "fixedrange": True}
+    figure.update_xaxes(range=[-0.5, count - 0.5], **plain)
+    figure.update_xaxes(tickangle=-45, **ticks, row=2, col=1)
+    figure.update_yaxes(title=_apart(comparison), rangemode="tozero", nticks=3, row=1, col=1)
+    figure.update_yaxes(range=[count - 0.5, -0.5], **ticks, **plain, row=2, col=1)
+    figure.update_layout(clickmode="event+select", hovermode="closest")
+    return figure
+
+
+def closeness_bars(comparison: Comparison, prompt: int) -> go.Figure:
+    """One prompt against all others, closest at the top (Jaccard bars and their kin).
+
+    Args:
+        comparison: of N prompts.
+        prompt: its index; every bar carries the other's index as `customdata[0]`.
+    """
+    values = comparison.matrix[prompt]
+    ranked = np.argsort(-values if comparison.higher_is_closer else values, kind="stable")
+    others = [int(i) for i in ranked if i != prompt]
+    places = list(range(len(others)))
+    figure = new_figure(height=110 + 26 * len(others))
+    names = [token_label(comparison.prompts[i]) for i in others]
+    figure.add_bar(
+        x=[float(values[i]) for i in others],
+        y=places,
+        orientation="h",
+        marker={"color": PROMPT, "line": {"width": 0}},
+        text=[f"{values[i]:.3f}" for i in others],
+        customdata=[[i, name] for i, name in zip(others, names, strict=True)],
+        hovertemplate="%{customdata[1]}<br>%{x:.5g}<extra></extra>",
+    )
+    # Two prompts may share a name, so the axis counts places and names are only its labels.
+    labels = [token_label(comparison.prompts[i], most=_NAME) for i in others]
+    figure.update_yaxes(
+        tickvals=places, ticktext=labels, range=[len(others) - 0.5, -0.5], showgrid=False
+    )
+    figure.update_xaxes(title=_title(comparison), nticks=6)
+    return figure
+
+
+def position_view_map(view: PositionView) -> go.Figure:
+    """Cosine of every position of one prompt with every position of another.
+
+    Equal positions lie on the diagonal line. Each cell's invisible square carries both positions
+    as `customdata`.
+    """
+    rows, columns = view.cosines.shape
+    figure = new_figure(height=130 + min(14 * rows + 60, 700))
+    limit = float(np.abs(view.cosines).max()) or 1.0
+    figure.add_heatmap(
+        z=view.cosines, zmin=-limit, zmax=limit, hoverinfo="skip", xgap=1, ygap=1,
+        colorscale=[[0, "#D55E00"], [0.5, "#C4C9CE"], [1, "#0072B2"]],
+        colorbar={"title": "cosine", "thickness": 10, "outlinewidth": 0},
+    )  # fmt: skip
+    i, j = (index.ravel() for index in np.indices(view.cosines.shape))
+    figure.add_scatter(
+        x=j, y=i, mode="markers", marker={"symbol": "square", "size": 12, "color": CLEAR},
+        customdata=np.stack([i, j, view.cosines.ravel()], axis=1),
+        hovertemplate="positions %{customdata[0]} and %{customdata[1]}<br>"
+        "cosine %{customdata[2]:.3f}<extra></extra>",
+    )  # fmt: skip
+    end = min(rows, columns) - 0.5
+    figure.add_scatter(
+        x=[-0.5, end], y=[-0.5, end], mode="lines", hoverinfo="skip",
+        line={"color": ON_CELL, "width": 1, "dash": "dot"},
+    )  # fmt: skip
+    titles = [f"position of {token_label(name, most=_NAME)}" for name in view.prompts]
+    plain = {"tickformat": "d", "showgrid": False, "zeroline": False}
+    figure.update_yaxes(title=titles[0], range=[rows - 0.5, -0.5], **plain)
+    figure.update_xaxes(title=titles[1], range=[-0.5, columns - 0.5], **plain)
+    figure.update_layout(clickmode="event+select", hovermode="closest")
+    return figure
+
+
+def _tree_lines(tree: Hierarchy) -> go.Scatter:
+    from scipy.cluster.hierarchy import dendrogram
+
+    drawn = dendrogram(tree.linkage, no_plot=True)
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        x += [(place - 5) / 10 for place in across] + [None]  # SciPy's leaves stand at 5, 15, …
+        y += [*up, None]
+    return go.Scatter(
+        x=x, y=y, mode="lines", line={"color": NEUTRAL, "width": 1.5}, hoverinfo="skip"
+    )
+
+
+def _cells(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Heatmap:
+    sign = 1 if comparison.higher_is_closer else -1
+    values = comparison.matrix[np.ix_(order, order)]
+    pairs = comparison.matrix[np.triu_indices(len(order), 1)]
+    low, high = sorted((sign * float(pairs.min()), sign * float(pairs.max())))
+    high = high if high > low else low + 1e-9
+    return go.Heatmap(
+        z=sign * values, zmin=low, zmax=high, colorscale=GREY_TO_BLUE, hoverinfo="skip",
+        xgap=1, ygap=1,
+        colorbar={
+            "orientation": "h", "thickness": 10, "y": 1.02, "yanchor": "bottom", "outlinewidth": 0,
+            "tickvals": [low, high], "title": {"text": _title(comparison), "side": "top"},
+            "ticktext": [f"{sign * low:.3g}", f"{sign * high:.3g}"],
+        },
+    )  # fmt: skip
+
+
+def _squares(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Scatter:
+    count = len(order)
+    y, x = (index.ravel() for index in np.indices((count, count)))
+    names = [token_label(name) for name in comparison.prompts]
+    written = count <= _WRITTEN
+    cells = [(int(order[row]), int(order[column])) for row, column in zip(y, x, strict=True)]
+    values = [f"{comparison.matrix[i, j]:.4g}" for i, j in cells]
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers+text" if written else "markers",
+        text=[f"{comparison.matrix[i, j]:.2f}" for i, j in cells] if written else None,
+        textfont={"size": 11, "color": ON_CELL},
+        marker={"symbol": "square", "size": max(4, min(24, 600 // count)), "color": CLEAR},
+        selected={"marker": {"color": "rgba(213, 94, 0, 0.35)"}},
+        unselected={"marker": {"color": CLEAR}},
+        customdata=[
+            [i, j, names[i], names[j], value] for (i, j), value in zip(cells, values, strict=True)
+        ],
+        hovertemplate="%{customdata[2]}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>",
+    )
+
+
+def _title(comparison: Comparison) -> str:
+    direction = "higher" if comparison.higher_is_closer else "lower"
+    centred = ", centred" if comparison.centre else ""
+    return f"{comparison.measure.replace('_', ' ')}{centred} ({direction} = closer)"
+
+
+def _apart(comparison: Comparison) -> str:
+    return "1 − value" if MEASURES[comparison.measure].higher_is_closer else "distance"
