@@ -48,6 +48,9 @@ def test_the_promised_commands_are_there():
         "evaluate",
         "predict",
         "generate",
+        "transfer",
+        "ablate",
+        "lens",
     }
 
 
