@@ -1,0 +1,209 @@
+"""`probe transfer`, `ablate` and `lens` on tiny models and tasks."""
+
+import numpy as np
+import pytest
+
+from probe import formats
+from probe.prompt import KVPrefix, SoftPrompt
+from probe.verbs import ablate, evaluate, lens, load_one, transfer
+from tests.train import tiny
+from tests.trainable import write_model, write_task
+
+PREFIX, SLOTS = "prefix.safetensors", "slots.safetensors"
+TASKS = ("moods", "tastes")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A model, two tasks, five prompts of three rows trained on them, a prefix and a misfit."""
+    root = tmp_path_factory.mktemp("insides")
+    model = write_model(root / "model")
+    for name in TASKS:
+        write_task(root / name)
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        rows = rng.normal(size=(3, 16))
+        own = TASKS[i % 2]
+        prompt = SoftPrompt(f"p{i}", rows, base_model=str(model), task=own)
+        formats.save(prompt, root / f"p{i}.safetensors", to="safetensors")
+    inside = {"template": "{prompt:2}{text}{prompt:1} it was", "label_words": ["yes", "no"]}
+    placed = SoftPrompt("slots", rows, base_model=str(model), task="moods", config=inside)
+    formats.save(placed, root / SLOTS, to="safetensors")
+    prefix = KVPrefix("prefix", *rng.normal(size=(2, 2, 2, 3, 4)), base_model=str(model))
+    formats.save(prefix, root / PREFIX, to="safetensors")
+    encoder = tiny.save_sentence_encoder(root / "encoder")
+    misfit = SoftPrompt("misfit", rows, base_model=str(encoder))
+    formats.save(misfit, root / "misfit.safetensors", to="safetensors")
+    return root
+
+
+@pytest.fixture
+def here(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    return folders
+
+
+def prompts(count=5):
+    return [f"p{i}.safetensors" for i in range(count)]
+
+
+# Transfer
+
+
+def test_transfer_scores_are_those_of_evaluate(here, probe, check_schema):
+    asked = ("transfer", *prompts(), "--task", "moods", "--task", "tastes")
+    result = probe(*asked, "--json")
+    assert (result.code, result.err) == (0, "")
+    document = result.json
+    check_schema("transfer", document)
+    assert [one["name"] for one in document["tasks"]] == list(TASKS)
+    assert [one["trained_on"] for one in document["prompts"]] == [TASKS[i % 2] for i in range(5)]
+    for j, task in enumerate(TASKS):
+        expected = evaluate(prompts(), task, zero_shot=True).comparison.evaluations
+        for i in range(5):
+            cell = document["cells"][2 * i + j]
+            assert (cell["prompt"], cell["task"]) == (f"p{i}", task)
+            assert cell["score"] == document["matrix"][i][j]
+            assert cell["score"] == expected[i].measures["accuracy"].value
+            assert cell["gain"] == expected[i].against_zero_shot["accuracy"].value
+            assert tuple(cell["interval"]) == expected[i].measures["accuracy"].interval
+
+
+def test_transfer_is_correlated_with_every_measure_that_is_defined(here, probe, check_schema):
+    asked = ("transfer", *prompts(), "--task", "moods", "--task", "tastes")
+    every = probe(*asked, "--json").json
+    measures = {one["measure"] for one in every["correlations"]}
+    refused = {one["measure"] for one in every["refused"]}
+    assert not measures & refused and len(measures) + len(refused) == 11
+    assert "cka" in refused  # three positions are too few
+    one = probe(*asked, "--measure", "chamfer", "--centre", "--json").json
+    check_schema("transfer", one)
+    assert [(c["measure"], c["same_task"]) for c in one["correlations"]] == [
+        ("chamfer", False),
+        ("chamfer", True),
+    ]
+    assert one["centre"] is True
+    shown = probe(*asked, "--measure", "chamfer", "--measure", "cka").flat
+    assert "chamfer" in shown and "cka left out: cka needs" in shown
+
+
+def test_few_prompts_are_scored_without_correlations(here, probe, check_schema):
+    result = probe("transfer", *prompts(2), "--task", "moods", "--limit", "4", "--json")
+    check_schema("transfer", result.json)
+    assert result.json["correlations"] == [] and result.json["tasks"][0]["n"] == 4
+    shown = probe("transfer", *prompts(2), "--task", "moods", "--limit", "4").flat
+    assert "No correlation with similarity: it takes four prompts or more" in shown
+
+
+def test_transfer_refuses_nonsense(here, probe):
+    twice = probe("transfer", *prompts(2), "--task", "moods", "--task", "moods")
+    assert twice.code == 1 and "two tasks have the name moods" in twice.err
+    unknown = probe("transfer", *prompts(2), "--task", "moods", "--measure", "likeness")
+    assert unknown.code == 2 and "unknown measure 'likeness'" in unknown.err
+
+
+# Ablation
+
+
+def test_ablation_of_a_real_prompt_matches_evaluate(here, probe, check_schema):
+    result = probe("ablate", "p0.safetensors", "--task", "moods", "--json")
+    assert (result.code, result.err) == (0, "")
+    document = result.json
+    check_schema("ablate", document)
+    prompt = load_one("p0.safetensors")
+    whole = evaluate([prompt], "moods", zero_shot=True).comparison.evaluations
+    loss = [one.measures["loss_nats"].value for one in whole]
+    assert document["loss_nats"] == pytest.approx(loss[0], rel=1e-5)
+    assert document["without_prompt"]["nats"] == pytest.approx(loss[1] - loss[0], abs=1e-5)
+    less = SoftPrompt("less", prompt.embeddings[1:], base_model=prompt.base_model, task="moods")
+    (removed,) = evaluate([less], "moods").comparison.evaluations
+    change = document["positions"][0]["removed"]
+    assert change["nats"] == pytest.approx(removed.measures["loss_nats"].value - loss[0], abs=1e-5)
+    low, high = change["interval"]
+    assert low <= change["nats"] <= high
+    assert np.array(document["attention"]["mass"]).shape == (2, 3)
+
+
+def test_prefixes_and_placed_prompts_are_changed_where_it_makes_sense(here, probe, check_schema):
+    prefix = probe("ablate", PREFIX, "--task", "moods", "--limit", "5", "--json").json
+    check_schema("ablate", prefix)
+    assert all(one["swapped"] is None and one["removed"] for one in prefix["positions"])
+    placed = probe("ablate", SLOTS, "--task", "moods", "--limit", "5", "--json").json
+    check_schema("ablate", placed)
+    assert all(one["removed"] is None and one["swapped"] for one in placed["positions"])
+    assert "removed" not in probe("ablate", SLOTS, "--task", "moods", "--limit", "5").flat
+
+
+def test_people_see_the_changes_the_attention_and_what_they_are_worth(here, probe):
+    found = ablate("p0.safetensors", "moods", limit=5)
+    shown = probe("ablate", "p0.safetensors", "--task", "moods", "--limit", "5").flat
+    for one in found.ablation.positions:
+        assert f"{one.removed.nats:+.3f} [{one.removed.interval[0]:+.3f}" in shown
+    assert "without any effect one in twenty" in shown and "looking is not using" in shown
+    assert len(found.to_frame()) == 9 and len(found.attention.to_frame()) == 6
+
+
+def test_ablation_needs_labels_and_one_prompt(here, probe, tmp_path):
+    folder = tmp_path / "write"
+    folder.mkdir()
+    (folder / "task.toml").write_text('kind = "generation"\ntemplate = "{text}"\n')
+    (folder / "test.jsonl").write_text('{"text": "a film", "target": "day"}\n')
+    result = probe("ablate", "p0.safetensors", "--task", folder)
+    assert result.code == 1 and "ablation needs a classification task" in result.err
+
+
+# Lenses
+
+
+def test_the_lens_reads_every_position_at_every_layer(here, probe, check_schema):
+    result = probe("lens", "p0.safetensors", "-k", "2", "--draws", "2", "--json")
+    assert (result.code, result.err) == (0, "")
+    document = result.json
+    check_schema("lens", document)
+    assert document["kind"] == "logit" and document["descriptions"] is None
+    places = [(cell["layer"], cell["position"]) for cell in document["cells"]]
+    assert places == [(layer, position) for layer in range(3) for position in range(3)]
+    assert all(len(cell["tokens"]) == 2 for cell in document["cells"])
+    shown = probe("lens", "p0.safetensors", "--draws", "2").flat
+    assert document["cells"][0]["tokens"][0]["token"] in shown and "Overlap" in shown
+
+
+def test_a_prefix_is_read_by_its_values_head_by_head(here, probe, check_schema):
+    document = probe("lens", PREFIX, "--draws", "2", "--json").json
+    check_schema("lens", document)
+    assert document["kind"] == "value" and len(document["cells"]) == 2 * 4 * 3
+    shown = probe("lens", PREFIX, "--draws", "2").flat
+    assert "value lens" in shown and "as the head reads it that is surest" in shown
+
+
+def test_descriptions_count_the_terms_asked_for(here, probe, check_schema):
+    asked = ("lens", "p0.safetensors", "--describe", "--draws", "3", "--term", "film")
+    document = probe(*asked, "--term", "yes", "--target", "say {prompt} :", "--json").json
+    check_schema("lens", document)
+    found = document["descriptions"]
+    assert found["terms"] == ["film", "yes"] and found["target"] == "say {prompt} :"
+    assert [one["layer"] for one in found["layers"]] == [0, 1]
+    assert 1 / 4 <= found["p_value"] <= 1
+    assert "Class rate: how many of film are named" in probe(*asked).flat
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("misfit.safetensors",), 1, "has no unembedding for its hidden states"),
+        ((PREFIX, "--describe"), 1, "it has no hidden states to describe"),
+        (("p0.safetensors", "--describe"), 1, "does not tell its label words"),
+        (("p0.safetensors", "-k", "9999"), 2, "k must be between 1 and"),
+        (("p0.safetensors", "--describe", "--term", "a", "--target", "x"), 2, "{prompt} once"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(here, probe, arguments, code, message):
+    result = probe("lens", *arguments)
+    assert (result.code, result.out) == (code, "")
+    assert message in " ".join(result.err.replace("│", " ").split())
+
+
+def test_the_verbs_take_prompts_as_objects(here):
+    prompt = load_one("p1.safetensors")
+    assert lens(prompt, draws=1).lens.prompt == "p1"
+    assert transfer([prompt], ["moods"], limit=3).prompts == ("p1",)
