@@ -148,7 +148,7 @@ def _command(wanted: Wanted, args: argparse.Namespace) -> str:
     data = " --data-dir DATA" if wanted.task in PAPER else ""
     return (
         f"python -m recipes.sample_prompts.train_all{data} --models {wanted.model} "
-        f"--tasks {wanted.task} --steps {args.steps} --seed {args.seed} --dtype {args.dtype} "
+        f"--tasks {wanted.task} --steps {wanted.config.steps} --seed {args.seed} --dtype {args.dtype} "
         f"--test-rows {args.test_rows} --out OUT"
     )
 
@@ -161,7 +161,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument(
         "--tasks", nargs="+", choices=PAPER + SHIPPED, default=DEFAULT_PAPER + SHIPPED
     )
-    parser.add_argument("--steps", type=int, default=1000, help="updates of each prompt")
+    parser.add_argument("--steps", type=int, help="updates of each prompt; default: as listed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument(

@@ -16,6 +16,10 @@ DEFAULT_PAPER = ("sst2", "agnews", "subj", "trec")
 PAPER = ("sst2", "sst5", "agnews", "subj", "trec")
 SHIPPED = ("mood", "number", "opinion", "tense", "shorten")
 MODELS = get_args(Model)
+STEPS = {"builtin": 300, "minilm": 150}
+"""Updates of each prompt."""
+MORE_STEPS = {("builtin", "trec"): 500, ("minilm", "sst2"): 400}
+"""Where those were not enough."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,16 @@ class Wanted:
         return _HOW[self.kind]
 
 
-def wanted_prompts(model: Model, task: str, steps: int, seed: int) -> list[Wanted]:
-    """The prompts of one task on one model: three starts, P-tuning, and a prefix where it goes."""
+def wanted_prompts(model: Model, task: str, steps: int | None, seed: int) -> list[Wanted]:
+    """The prompts of one task on one model: three starts, P-tuning, and a prefix where it goes.
+
+    Args:
+        model: base model.
+        task: name of a task of the paper or of a shipped one.
+        steps: updates of each; None takes those of `STEPS` and `MORE_STEPS`.
+        seed: of start, order and dropout.
+    """
+    steps = steps or MORE_STEPS.get((model, task), STEPS[model])
     generates = task == "shorten"
     if generates and model == "minilm":  # an encoder writes nothing
         return []
@@ -123,11 +135,13 @@ def _settings(model: Model, task: str, kind: Kind) -> dict[str, Any]:
         "length": 20,
         "objective": "full" if easy else "label_words",
         "warmup_steps": 20,
+        "eval_every": 50,
+        "eval_examples": 400,
     }
     if kind == "prefix":
         init = "vocab" if task == "shorten" else "labels"
-        return common | {"method": "prefix_tuning", "init": init, "learning_rate": 0.01}
+        return common | {"method": "prefix_tuning", "init": init, "learning_rate": 0.1}
     if kind == "ptuning":
         return common | {"method": "p_tuning", "init": "random", "learning_rate": 0.003}
-    rate = 0.01 if model == "minilm" else 0.05 if easy else 0.3
+    rate = 0.01 if model == "minilm" else 0.05 if easy else 0.2
     return common | {"method": "prompt_tuning", "init": inits[kind], "learning_rate": rate}
