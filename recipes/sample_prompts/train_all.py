@@ -148,8 +148,8 @@ def _command(wanted: Wanted, args: argparse.Namespace) -> str:
     data = " --data-dir DATA" if wanted.task in PAPER else ""
     return (
         f"python -m recipes.sample_prompts.train_all{data} --models {wanted.model} "
-        f"--tasks {wanted.task} --steps {wanted.config.steps} --seed {args.seed} --dtype {args.dtype} "
-        f"--test-rows {args.test_rows} --out OUT"
+        f"--tasks {wanted.task} --steps {wanted.config.steps} --seed {args.seed} "
+        f"--dtype {args.dtype} --test-rows {args.test_rows} --out OUT"
     )
 
 
