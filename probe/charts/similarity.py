@@ -132,14 +132,14 @@ def _tree_lines(tree: Hierarchy) -> go.Scatter:
 
 
 def _cells(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Heatmap:
-    sign = 1 if comparison.higher_is_closer else -1
+    sign, count = 1 if comparison.higher_is_closer else -1, len(order)
     values = comparison.matrix[np.ix_(order, order)]
     pairs = comparison.matrix[np.triu_indices(len(order), 1)]
     low, high = sorted((sign * float(pairs.min()), sign * float(pairs.max())))
     high = high if high > low else low + 1e-9
     return go.Heatmap(
         z=sign * values, zmin=low, zmax=high, colorscale=GREY_TO_BLUE, hoverinfo="skip",
-        xgap=1, ygap=1,
+        xgap=int(count <= _NAMED), ygap=int(count <= _NAMED),
         colorbar={
             "orientation": "h", "thickness": 10, "y": 1.02, "yanchor": "bottom", "outlinewidth": 0,
             "tickvals": [low, high], "title": {"text": _title(comparison), "side": "top"},
@@ -159,7 +159,7 @@ def _squares(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.S
         x=x,
         y=y,
         mode="markers+text" if written else "markers",
-        text=[f"{comparison.matrix[i, j]:.2f}" for i, j in cells] if written else None,
+        text=[f"{comparison.matrix[i, j]:z.2f}" for i, j in cells] if written else None,
         textfont={"size": 11, "color": ON_CELL},
         marker={"symbol": "square", "size": max(4, min(24, 600 // count)), "color": CLEAR},
         selected={"marker": {"color": "rgba(213, 94, 0, 0.35)"}},

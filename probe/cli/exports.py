@@ -1,10 +1,11 @@
-"""Files that `probe decode` writes beside its answer, each whole or not at all."""
+"""Files that commands write beside their answer, each whole or not at all."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from probe.analysis.decoding import Decoding
+from probe.analysis.maps import Map
 from probe.store import replace_file
 
 
@@ -20,3 +21,19 @@ def write_html(decoding: Decoding, path: Path) -> None:
     from probe.report import decoding_html
 
     replace_file(path, decoding_html(decoding).encode("utf-8", "backslashreplace"))
+
+
+def write_map(mapped: Map, path: Path) -> None:
+    """The figure on a page of its own, with how it was made; it needs no network."""
+    from html import escape
+
+    from probe.charts import map_caption, map_figure, visible
+
+    figure = map_figure(mapped).to_html(include_plotlyjs=True, full_html=False)
+    caption = escape(visible(map_caption(mapped)))
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>probe map</title>'
+        '<body style="font: 15px sans-serif; margin: 1.5rem; background: white">'
+        f"{figure}<p>{caption}</p></body></html>\n"
+    )
+    replace_file(path, page.encode("utf-8", "backslashreplace"))

@@ -14,6 +14,7 @@ import typer
 from probe import __version__
 from probe.cli import (
     ablate,
+    clusters,
     compare,
     convert,
     dashboard,
@@ -25,8 +26,10 @@ from probe.cli import (
     inspection,
     lens,
     library,
+    map,
     predict,
     runs,
+    sweep,
     train,
     transfer,
     wayward,
@@ -44,11 +47,14 @@ app.command("inspect")(inspection.inspect_prompts)
 app.command("decode")(decode.decode)
 app.command("find")(find.find)
 app.command("compare")(compare.compare)
+app.command("clusters")(clusters.clusters)
+app.command("map")(map.map_prompts)
 app.command("convert")(convert.convert)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("generate")(generate.generate)
+app.command("sweep")(sweep.sweep)
 app.command("wayward")(wayward.wayward)
 app.command("transfer")(transfer.transfer)
 app.command("ablate")(ablate.ablate)

@@ -38,6 +38,8 @@ def test_the_promised_commands_are_there():
         "inspect",
         "decode",
         "compare",
+        "clusters",
+        "map",
         "find",
         "convert",
         "library",

@@ -1,0 +1,86 @@
+"""`probe clusters`: groups of prompt rows, or of prompts, and the tokens that name them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.output import cell, console, print_json, table, visible
+
+if TYPE_CHECKING:
+    from probe.analysis.clusters import Clusters
+
+_MEMBERS = 6
+"""Prompts up to which every cluster's share of each has a column."""
+
+
+def clusters(
+    prompts: Prompts,
+    method: Annotated[
+        Literal["kmeans", "hdbscan", "agglomerative"],
+        typer.Option("--method", help="hdbscan finds the number of clusters itself."),
+    ] = "kmeans",
+    items: Annotated[
+        Literal["rows", "prompts"],
+        typer.Option("--items", help="Cluster the rows of all prompts, or whole prompts."),
+    ] = "rows",
+    metric: Annotated[
+        Literal["cosine", "l2"],
+        typer.Option("--metric", help="cosine looks at directions, l2 at places."),
+    ] = "cosine",
+    count: Annotated[
+        int | None,
+        typer.Option("--count", min=2, help="Clusters. Default: the number of best silhouette."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of k-means and controls.")] = 0,
+    model: Model = None,
+    json: Json = False,
+) -> None:
+    """Group prompt rows, or prompts, and name each group by its nearest tokens.
+
+    A source may hold several prompts; all that were trained take part.
+    """
+    from probe import verbs
+
+    with usage_errors():
+        found = verbs.clusters(
+            prompts,
+            method,
+            items=items,
+            metric=metric,
+            count=count,
+            seed=seed,
+            model=model,
+        )
+    if json:
+        print_json(found.to_json())
+    else:
+        _print_clusters(found)
+
+
+def _print_clusters(found: Clusters) -> None:
+    out = console()
+    fit = "no silhouette" if found.silhouette is None else f"silhouette {found.silhouette:.3f}"
+    noise = int((found.labels < 0).sum())
+    out.print(
+        f"{found.method} of {len(found.labels)} {found.items} of {len(found.prompts)} prompts on "
+        f"{visible(found.model)} · {found.metric} · seed {found.seed} · {fit}"
+        + (f" · {noise} in no cluster" if noise else ""),
+        soft_wrap=True,
+    )
+    names = found.prompts if len(found.prompts) <= _MEMBERS else ()
+    grid = table("#", "size", "nearest tokens", *map(visible, names), right=("#", "size"))
+    for cluster in found.clusters:
+        members = cluster.members if names else ()
+        grid.add_row(*map(cell, (cluster.label, cluster.size, "  ".join(cluster.tokens), *members)))
+    out.print(grid)
+    tight = found.tightness
+    out.print(
+        f"The five tokens nearest to a row have a mean cosine of {tight.rows.mean():.3f} with "
+        f"each other ({len(tight.rows)} rows); around real tokens it is {tight.tokens.mean():.3f}, "
+        f"among random tokens {tight.random.mean():.3f} ({len(tight.random)} each): tighter than "
+        f"{tight.percentile:.0f} % of real tokens' neighbourhoods.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,88 @@
+"""`probe map`: prompt rows on a map of the vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.output import cell, console, print_json, table, visible
+
+if TYPE_CHECKING:
+    from probe.analysis.maps import Map
+
+_SHOWN = 40
+"""Rows printed; JSON has all."""
+_TOKENS = 4
+
+
+def map_prompts(
+    prompts: Prompts,
+    method: Annotated[
+        Literal["pca", "umap", "tsne"],
+        typer.Option("--method", help="pca is there at once, umap and tsne take a minute or more."),
+    ] = "pca",
+    metric: Annotated[
+        Literal["cosine", "l2"],
+        typer.Option("--metric", help="cosine looks at directions, l2 at places."),
+    ] = "cosine",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of layout and samples.")] = 0,
+    background: Annotated[
+        int | None,
+        typer.Option(
+            "--background",
+            min=10,
+            help="Vocabulary rows, drawn at random. Default: all; tsne 4000.",
+        ),
+    ] = None,
+    near: Annotated[
+        int, typer.Option("--near", min=2, help="Neighbours of umap, perplexity of tsne.")
+    ] = 15,
+    model: Model = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write the map here, to open anywhere.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Lay prompt rows out among the vocabulary, with their neighbours in the original space.
+
+    A source may hold several prompts; all that were trained take part.
+    """
+    from probe import verbs
+
+    with usage_errors():
+        mapped = verbs.map(
+            prompts,
+            method,
+            metric=metric,
+            seed=seed,
+            background=background,
+            near=near,
+            model=model,
+        )
+    if html is not None:
+        from probe.cli.exports import write_map
+
+        write_map(mapped, html)
+    if json:
+        print_json(mapped.to_json())
+    else:
+        _print_map(mapped)
+
+
+def _print_map(mapped: Map) -> None:
+    from probe.charts import map_caption
+
+    out = console()
+    out.print(visible(map_caption(mapped)), soft_wrap=True)
+    grid = table("prompt", "#", "x", "y", "nearest tokens", right=("#", "x", "y"))
+    for point in mapped.to_json()["points"][:_SHOWN]:
+        tokens = "  ".join(n["token"] for n in point["neighbours"][:_TOKENS])
+        place = (f"{point['x']:.3f}", f"{point['y']:.3f}")
+        name = mapped.prompts[point["prompt"]]
+        grid.add_row(*map(cell, (name, point["position"], *place, tokens)))
+    out.print(grid)
+    if len(mapped.points) > _SHOWN:
+        out.print(f"{_SHOWN} of {len(mapped.points)} rows; --json has all of them")
