@@ -69,8 +69,8 @@ def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
     """
     with tempfile.TemporaryDirectory(prefix="probe-upload-") as folder:
         for name, content in files:
-            (Path(folder) / _file_name(name)).write_bytes(content)
-        where = Path(folder) if len(files) > 1 else Path(folder) / _file_name(files[0][0])
+            (Path(folder) / file_name(name)).write_bytes(content)
+        where = Path(folder) if len(files) > 1 else Path(folder) / file_name(files[0][0])
         try:
             prompts = load(where)
         except ProbeError as error:
@@ -80,7 +80,7 @@ def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
     return [_placed(prompt, folder) for prompt in prompts]
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """The last part of an uploaded name, whichever system wrote the path."""
     return name.replace("\\", "/").rpartition("/")[2].lstrip(".") or "upload"
 

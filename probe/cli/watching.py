@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from probe.cli.output import cell, complain, console, visible
 from probe.errors import TrainingError
 from probe.jobs import News, RunView, cancel, follow, view
+from probe.jobs.pace import duration as duration  # other commands take it from here
 
 if TYPE_CHECKING:
     from probe.store import RunFolder, Workspace
@@ -38,15 +39,6 @@ def watch(workspace: Workspace, run: RunFolder, *, json: bool) -> int:
         for news in follow(run):
             show(news)
     return _print_end(view(workspace, run), json=json)
-
-
-def duration(seconds: float) -> str:
-    """Words for a time span."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def score(validation: dict[str, Any] | None) -> str:

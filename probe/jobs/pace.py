@@ -8,6 +8,15 @@ from collections import deque
 _RECENT = 50
 
 
+def duration(seconds: float) -> str:
+    """Words for a time span."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 class Pace:
     """Remembers how long the last 50 steps took."""
 

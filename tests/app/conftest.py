@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,10 +28,20 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 @pytest.fixture
 def open_page(workspace: Workspace) -> Open:
-    """Open the dashboard from its entry script, at a page and with parameters in the address."""
+    """Open the dashboard from its entry script, at a page and with parameters in the address.
 
-    def opened(page: str = "library", **parameters: str | list[str]) -> AppTest:
+    `state` is what the session knows already, such as fields that were filled in.
+    """
+
+    def opened(
+        page: str = "library",
+        *,
+        state: Mapping[str, object] | None = None,
+        **parameters: str | list[str],
+    ) -> AppTest:
         at = AppTest.from_file(str(APP / "main.py"), default_timeout=60)
+        for name, value in (state or {}).items():
+            at.session_state[name] = value
         for name, value in parameters.items():
             at.query_params[name] = value
         at.run()

@@ -1,0 +1,55 @@
+"""What runs have noted, read once by the whole server however many pages look."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import streamlit as st
+
+from probe.store import Record, RunFolder, read_records
+
+_TAIL_BYTES = 8192
+
+
+class _Reader:
+    """The records of one worker's stretch of a run, and how far they have been read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+        self._records: list[Record] = []
+        self._lock = threading.Lock()
+
+    def read(self) -> list[Record]:
+        with self._lock:
+            new, self._offset = read_records(self._path, self._offset)
+            self._records.extend(new)
+            return list(self._records)
+
+
+def records_of(run: RunFolder) -> list[Record]:
+    """Every record of a run, those of earlier workers among them.
+
+    Raises:
+        WorkspaceError: the run's folder is damaged or gone.
+    """
+    status = run.status
+    return _reader(str(run.metrics), status.pid, status.began).read()
+
+
+def log_tail(run: RunFolder, lines: int = 20) -> str:
+    """The last lines of a run's log."""
+    try:
+        with run.log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _reader(path: str, pid: int | None, began: int | None) -> _Reader:  # noqa: ARG001
+    # A worker that goes on from a checkpoint cuts off what came after it, so it has its own reader.
+    return _Reader(Path(path))

@@ -1,0 +1,139 @@
+"""Training runs as files to take along: settings, scores and curves, and how they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from probe.charts.curves import Series, curves
+from probe.charts.labels import visible
+from probe.jobs import RunView, view
+from probe.store import Record, RunConfig, Workspace, read_records
+
+_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as it stands, what it was asked, and what it noted."""
+
+    view: RunView
+    config: RunConfig
+    records: Sequence[Record]
+
+    @property
+    def score(self) -> tuple[str, float, float | None] | None:
+        """What the finished prompt scores: the metric, its value, and the model's alone."""
+        name = self.view.metrics.get("metric")
+        found = self.view.metrics.get(name) if name in _SCORES else None
+        if found is None:
+            return None
+        return str(name), float(found), self.view.metrics.get(f"zero_shot_{name}")
+
+    def to_row(self) -> dict[str, Any]:
+        """Settings and scores in one row; every setting is a column."""
+        one, score = self.view, self.score
+        return {
+            "run": one.run,
+            "label": one.label,
+            "state": one.state,
+            "task": one.task,
+            "model": one.model,
+            "created": one.created,
+            "step": one.step,
+            "metric": score[0] if score else None,
+            "score": score[1] if score else None,
+            "zero_shot": score[2] if score else None,
+            "split": one.metrics.get("split"),
+            "examples": one.metrics.get("examples"),
+            "loss_nats": one.loss_nats,
+            "prompts": " ".join(one.prompts),
+            "folds": self.config.folds,
+            **self.config.training,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything there is."""
+        return {
+            "run": self.view.to_json(),
+            "config": asdict(self.config) | {"command": list(self.config.command)},
+            "records": list(self.records),
+        }
+
+
+def run_record(run: str, *, workspace: Workspace | None = None) -> RunRecord:
+    """A run with all it noted.
+
+    Raises:
+        WorkspaceError: there is no such run, or its folder is damaged.
+    """
+    workspace = workspace or Workspace()
+    folder = workspace.runs.get(run)
+    return RunRecord(view(workspace, folder), folder.config, read_records(folder.metrics)[0])
+
+
+def runs_csv(runs: Sequence[RunRecord]) -> str:
+    """One row per run: state, scores with their sample size, and every setting."""
+    import pandas as pd
+
+    return str(pd.DataFrame([run.to_row() for run in runs]).to_csv(index=False))
+
+
+def steps_csv(runs: Sequence[RunRecord]) -> str:
+    """One row per run, step and prompt: what it noted, with its task, model and seed."""
+    import pandas as pd
+
+    rows = [
+        {"run": run.view.run, "task": run.view.task, "model": run.view.model,
+         "seed": run.config.training.get("seed")} | _flat(record)
+        for run in runs
+        for record in run.records
+    ]  # fmt: skip
+    return str(pd.DataFrame(rows).to_csv(index=False))
+
+
+def runs_json(runs: Sequence[RunRecord]) -> str:
+    """Runs, configurations and records as one document."""
+    return json.dumps({"runs": [run.to_json() for run in runs]}, ensure_ascii=False, indent=1)
+
+
+def runs_html(runs: Sequence[RunRecord]) -> str:
+    """Settings, scores and loss curves as one HTML page that opens anywhere and runs nothing."""
+    environment = Environment(
+        loader=PackageLoader("probe"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["visible"] = visible
+    shown = [(run, _differing(run.config.training), _polyline(run)) for run in runs]
+    return environment.get_template("runs.html").render(runs=shown)
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    validation = record.get("validation") or {}
+    plain = {key: value for key, value in record.items() if key != "validation"}
+    return plain | {f"validation_{key}": value for key, value in validation.items()}
+
+
+def _differing(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that say something: those with a value."""
+    return {key: value for key, value in training.items() if value not in (None, "", False)}
+
+
+def _polyline(run: RunRecord) -> str:
+    """The loss as points of an SVG line, 100 wide and 30 high; empty before the second step."""
+    loss = curves("", run.records).loss_nats.thinned().smoothed()
+    if len(loss.steps) < 2:
+        return ""
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in _placed(loss))
+
+
+def _placed(loss: Series) -> list[tuple[float, float]]:
+    low, high = float(loss.values.min()), float(loss.values.max())
+    span, last = (high - low) or 1.0, float(loss.steps[-1])
+    return [
+        (100 * step / last, 30 - 28 * (value - low) / span - 1)
+        for step, value in zip(loss.steps.tolist(), loss.values.tolist(), strict=True)
+    ]

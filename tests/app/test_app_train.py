@@ -1,0 +1,247 @@
+"""The Train page: a form that works as it is, runs that outlive the page, one-line errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from probe import jobs, verbs
+from probe.jobs.processes import birth
+from probe.store import RunFolder, Status, Workspace
+from tests.trainable import LIGHT, write_model, write_task
+
+Open = Callable[..., AppTest]
+Made = Callable[..., RunFolder]
+
+WAIT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_task(tmp_path_factory.mktemp("tasks") / "moods"))
+
+
+@pytest.fixture
+def made(workspace: Workspace, model: str, task: str) -> Made:
+    """A run's folder in some state, with some records: `made("running", step=4)`."""
+
+    def make(state: str, *, living: bool = False, records: int = 0, **fields: object) -> RunFolder:
+        status = Status(state, queued_at=time.time(), **fields)
+        if living:
+            pid = os.getpid()
+            status = dataclasses.replace(
+                status, pid=pid, started=birth(pid), heartbeat=time.time(), began=0
+            )
+        config = verbs.run_config(model, task, LIGHT, device="cpu", workspace=workspace)
+        run = workspace.runs.create(config, status)
+        lines = [
+            {"step": step, "loss_nats": 3.0 - step / 10, "norm": 1.0, "moved": 0.0,
+             "validation": None} for step in range(1, records + 1)
+        ]  # fmt: skip
+        run.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        return run
+
+    return make
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return
+
+
+def _button(at: AppTest, label: str) -> object:
+    return next(button for button in at.button if label in button.label)
+
+
+def _texts(at: AppTest) -> str:
+    return " ".join(one.value for one in at.markdown)
+
+
+def _until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def _command(at: AppTest) -> str:
+    return next(one.value for one in at.code if one.value.startswith("probe train"))
+
+
+def test_a_first_visit_offers_a_form_that_works_as_it_is(open_page: Open) -> None:
+    at = open_page("train")
+    assert "Nothing is training" in at.markdown[0].value
+    assert at.number_input(key="t_steps").value == 400
+    assert at.selectbox(key="t_model").value == "builtin"
+    assert _command(at).startswith("probe train --model builtin --task mood --name mood-prompt_t")
+
+
+def test_the_command_follows_the_fields(open_page: Open, model: str) -> None:
+    at = open_page("train")
+    at.selectbox(key="t_start").set_value("text").run()
+    assert "needs one, so type it" in at.error[0].value
+    at.text_input(key="t_words").set_value("it's great").run()
+    at.number_input(key="t_length").set_value(3)
+    at.selectbox(key="t_method").set_value("p_tuning")
+    at.number_input(key="t_learning_rate").set_value(0.01).run()
+    command = _command(at)
+    for words in ("--length 3", "--method p_tuning", "--lr 0.01", "'text:it'\"'\"'s great'"):
+        assert words in command
+
+
+def test_fields_that_contradict_each_other_are_one_line(open_page: Open) -> None:
+    at = open_page("train")
+    at.number_input(key="t_gamma").set_value(0.5).run()
+    assert len(at.error) == 1
+    assert "gamma needs a target" in at.error[0].value
+    assert not [button for button in at.button if button.label == "Start training"]
+
+
+def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
+    open_page: Open, workspace: Workspace, model: str, task: str, one_thread: None
+) -> None:
+    at = open_page("train", state={"t_task": task, "t_model": model})
+    for key, value in {"t_length": 3, "t_steps": 6, "t_batch_size": 4, "t_eval_every": 3}.items():
+        at.number_input(key=key).set_value(value)
+    at.run()
+    _button(at, "Start training").click().run()
+    assert not at.error
+    (run,) = workspace.runs
+    assert at.query_params["run"] == run.id
+    assert os.getpgid(run.status.pid) != os.getpgid(0)
+    _until(lambda: jobs.view(workspace, run).state == "finished")
+    at.run()
+    assert "Finished after 6 steps: made **moods" in _texts(at)
+    assert "the model alone" in _texts(at)
+    assert len(at.get("plotly_chart")) == 4
+    _button(at, "Open in Decode").click().run()
+    assert at.session_state["p"] == ["moods-prompt_tuning@1"]
+    assert run.config.command == verbs.train_command(run.config)
+
+
+def test_a_running_run_is_found_without_any_address(open_page: Open, made: Made) -> None:
+    made("running", living=True, records=4, step=4, activity="training", eta_s=65.0)
+    at = open_page("train")
+    assert "Training: step 4 of 6, about 1 min 5 s left." in _texts(at)
+    loss = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+    assert "training, running mean" in [trace["name"] for trace in loss]
+    assert _button(at, "Cancel")
+    assert _button(at, "Start, behind the run at work")
+
+
+def test_a_killed_worker_shows_as_interrupted_with_the_way_on(open_page: Open, made: Made) -> None:
+    made("running", pid=1, started="another boot", step=4, activity="training")
+    at = open_page("train")
+    assert "Interrupted at step 4 of 6" in _texts(at)
+    assert "Nothing up to the last checkpoint is lost" in _texts(at)
+    assert _button(at, "Resume")
+
+
+def test_a_waiting_run_names_what_is_before_it_and_can_be_cancelled(
+    open_page: Open, made: Made, workspace: Workspace
+) -> None:
+    made("running", living=True, step=1, activity="training")
+    waiting = made("queued")
+    at = open_page("train")
+    assert "Waiting for the run before it" in _texts(at)
+    at.button(key=f"cancel_{waiting.id}")
+    at.button(key=f"show_{waiting.id}").click().run()
+    assert at.query_params["run"] == waiting.id
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "out of memory: choose a smaller batch size, a shorter prompt or a smaller model",
+        "the loss was nan: try a lower learning rate",
+        "nobody/model cannot be loaded as a model: no such folder",
+    ],
+)
+def test_a_failure_is_said_in_one_line(open_page: Open, made: Made, message: str) -> None:
+    made("failed", message=message, step=2)
+    at = open_page("train", run="moods")
+    assert not at.exception
+    assert f"Failed at step 2: {message}".replace("-", "\\-")[:30] in _texts(at)
+
+
+def test_an_address_of_a_run_that_is_gone_falls_back_to_the_form(open_page: Open) -> None:
+    at = open_page("train", run="nobody")
+    assert "no single run nobody" in at.error[0].value
+    assert "Nothing is training" in _texts(at)
+
+
+def test_bad_data_is_refused_before_anything_is_started(
+    open_page: Open, workspace: Workspace, tmp_path: Path
+) -> None:
+    folder = write_task(tmp_path / "bad")
+    with (folder / "train.jsonl").open("a") as file:
+        file.write('{"text": "no label"}\n')
+    at = open_page("train", state={"t_task": str(folder)})
+    _button(at, "Start training").click().run()
+    assert "train\\.jsonl, line 25" in at.error[0].value
+    assert workspace.runs.ids() == []
+
+
+def _upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    at.file_uploader[0].set_value([(name, data, "text/csv") for name, data in files])
+    return at.run()
+
+
+CSV = b"review,stars\n" + b"".join(b"row %d,%d\n" % (i, i % 2) for i in range(20))
+
+
+def test_rows_of_one_s_own_are_read_shown_kept_and_chosen(
+    open_page: Open, workspace: Workspace
+) -> None:
+    at = _upload(open_page("train"), ("films.csv", CSV))
+    assert list(at.dataframe[0].value.columns) == ["review", "stars"]
+    assert "Type 2 label words" in at.info[0].value
+    next(one for one in at.text_input if "Label words" in one.label).set_value("bad, good").run()
+    assert "18 to train, 2 to validate, 0 to test" in _texts(at)
+    assert any("It was [bad]" in one.value for one in at.code)
+    _button(at, "Keep as a task").click().run()
+    assert workspace.tasks.names() == ["films"]
+    assert at.session_state["t_task"] == str(workspace.tasks.path("films"))
+    assert "films" in _command(at)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CSV + b"one cell too many,1,2\n", "line 22"),
+        (CSV + b",1\n", "line 22"),
+        (b"text,label\n\xff,1\n", "line 2"),
+        (b"text,label\na,1\nb,1\n", "2 to 30 different labels, found 1"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(open_page: Open, content: bytes, message: str) -> None:
+    at = _upload(open_page("train"), ("films.csv", content))
+    for one in at.text_input:
+        if "Label words" in one.label:
+            one.set_value("bad, good").run()
+    assert len(at.error) == 1
+    assert message in at.error[0].value.replace("\\", "")
+    assert "/tmp" not in at.error[0].value
+
+
+def test_the_time_of_a_run_is_estimated_on_demand(
+    open_page: Open, model: str, task: str, one_thread: None, workspace: Workspace
+) -> None:
+    at = open_page("train", state={"t_task": task, "t_model": model})
+    _button(at, "Estimate").click().run(timeout=WAIT_S)
+    assert "ms a step on cpu" in at.success[0].value
+    assert "24 training examples" in at.success[0].value
+    assert workspace.runs.ids() == []
