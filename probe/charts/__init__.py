@@ -4,14 +4,18 @@ Figures set the colours of their data and leave those of text, grid and backgrou
 one figure reads well on a light and on a dark one.
 """
 
+from probe.charts.ablation import ablation_bars, attention_map
 from probe.charts.answers import probability_bars
 from probe.charts.curves import Curves, curves
 from probe.charts.decoding import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.drift import drift_changes, drift_lines
 from probe.charts.labels import score_text, token_label, visible
+from probe.charts.lens import class_rate_bars, lens_map, lens_overlap
 from probe.charts.maps import map_caption, map_figure
+from probe.charts.page import figures_html
 from probe.charts.prompts import norm_bars
 from probe.charts.similarity import closeness_bars, position_view_map, similarity_map
+from probe.charts.sweeps import pareto_points, sweep_figures
 from probe.charts.training import (
     loss_curves,
     moved_curves,
@@ -19,14 +23,32 @@ from probe.charts.training import (
     run_coordinates,
     score_curves,
 )
+from probe.charts.transfer import correlation_bars, transfer_map, transfer_scatter
+from probe.charts.waywardness import (
+    definition_bars,
+    gamma_curves,
+    length_points,
+    size_points,
+    waywardness_figures,
+)
 
 __all__ = [
     "Curves",
+    "ablation_bars",
+    "attention_map",
+    "class_rate_bars",
     "closeness_bars",
     "colour_meaning",
+    "correlation_bars",
     "curves",
+    "definition_bars",
     "drift_changes",
     "drift_lines",
+    "figures_html",
+    "gamma_curves",
+    "length_points",
+    "lens_map",
+    "lens_overlap",
     "loss_curves",
     "map_caption",
     "map_figure",
@@ -34,6 +56,7 @@ __all__ = [
     "neighbour_bars",
     "norm_bars",
     "norm_curves",
+    "pareto_points",
     "position_rank_map",
     "position_view_map",
     "probability_bars",
@@ -42,6 +65,11 @@ __all__ = [
     "score_text",
     "score_violins",
     "similarity_map",
+    "size_points",
+    "sweep_figures",
     "token_label",
+    "transfer_map",
+    "transfer_scatter",
     "visible",
+    "waywardness_figures",
 ]

@@ -29,6 +29,8 @@ CATEGORIES = (
 
 GREY_TO_BLUE = [[0.0, "#B9C3CC"], [1.0, "#3D9BD4"]]
 """Cells of maps: they stand out on either page, and `ON_CELL` is readable on all of them."""
+ORANGE_TO_BLUE = [[0.0, "#E08A4F"], [0.5, "#C4C9CE"], [1.0, "#3D9BD4"]]
+"""Cells that lie below or above something; `ON_CELL` is readable on all of them too."""
 ON_CELL = "#10151A"
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from probe.verbs.waywardness import WaywardResult
 
 _EXAMPLES = 6
+_LONGEST = 105
 _MEASURES = {
     "baseline_accuracy": "γ = 0",
     "wayward_accuracy": "wayward",
@@ -31,7 +32,7 @@ def print_waywardness(result: WaywardResult) -> None:
     found, out = result.found, console()
     seeds = min((row.seeds for row in found.table), default=0)
     out.print(
-        f"{len(found.runs)} runs · means over targets of {seeds} seeds each · 95 % intervals over "
+        f"{len(found.runs)} runs · means over targets of {seeds} seed{'s' * (seeds != 1)} each · 95 % intervals over "
         "targets and seeds",
         soft_wrap=True,
     )
@@ -80,7 +81,11 @@ def _example(choice: Choice) -> str:
     lines = (
         f"{choice.task}, from {choice.init}, γ = {choice.gamma:g}, F1 {choice.f1:.2f}, accuracy "
         f"{choice.wayward_accuracy:.3f} for {choice.baseline_accuracy:.3f}",
-        f"  target   {choice.target}",
-        f"  decoded  {choice.decoded}",
+        f"  target   {_cut(choice.target)}",
+        f"  decoded  {_cut(choice.decoded)}",
     )
     return "\n".join(map(visible, lines))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

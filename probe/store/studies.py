@@ -56,7 +56,8 @@ class StudyFolder:
         """One row per run that is finished; replaced whole as the study goes on."""
         self.summary = path / "summary.json"
         """Its tables, the document that `--json` prints; replaced likewise."""
-        self.figures = path / "figures"
+        self.figures = path / "figures.html"
+        """One page that opens anywhere; written at the end."""
 
     @property
     def id(self) -> str:

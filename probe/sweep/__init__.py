@@ -20,23 +20,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probe.sweep.asked import Asked, Keyed, Pack, Shared, packs_of
+    from probe.sweep.book import Book
     from probe.sweep.engine import AT_ONCE, Progress, Where, sweep
+    from probe.sweep.grid import (
+        Grid,
+        GridPoint,
+        grid_of,
+        grid_points,
+        grid_run_of,
+        named_grids,
+        read_grid,
+    )
     from probe.sweep.kept import Kept
     from probe.sweep.packs import PackStep, work
     from probe.sweep.rehearsal import Plan, rehearse
     from probe.sweep.sources import keyed
-    from probe.sweep.study import at_work, both, link, seen_state, write_frame
+    from probe.sweep.study import at_work, both, seen_state
     from probe.sweep.targets import Target, read_targets, target_sets
     from probe.sweep.wayward import GAMMAS, Point, WaywardStudy, points, run_of
 
 _HOMES = {
     "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of"),
+    "book": ("Book",),
     "engine": ("AT_ONCE", "Progress", "Where", "sweep"),
+    "grid": (
+        "Grid",
+        "GridPoint",
+        "grid_of",
+        "grid_points",
+        "grid_run_of",
+        "named_grids",
+        "read_grid",
+    ),
     "kept": ("Kept",),
     "packs": ("PackStep", "work"),
     "rehearsal": ("Plan", "rehearse"),
     "sources": ("keyed",),
-    "study": ("at_work", "both", "link", "seen_state", "write_frame"),
+    "study": ("at_work", "both", "seen_state"),
     "targets": ("Target", "read_targets", "target_sets"),
     "wayward": ("GAMMAS", "Point", "WaywardStudy", "points", "run_of"),
 }
@@ -46,6 +66,9 @@ __all__ = [
     "AT_ONCE",
     "GAMMAS",
     "Asked",
+    "Book",
+    "Grid",
+    "GridPoint",
     "Keyed",
     "Kept",
     "Pack",
@@ -59,10 +82,14 @@ __all__ = [
     "Where",
     "at_work",
     "both",
+    "grid_of",
+    "grid_points",
+    "grid_run_of",
     "keyed",
-    "link",
+    "named_grids",
     "packs_of",
     "points",
+    "read_grid",
     "read_targets",
     "rehearse",
     "run_of",
@@ -70,7 +97,6 @@ __all__ = [
     "sweep",
     "target_sets",
     "work",
-    "write_frame",
 ]
 
 

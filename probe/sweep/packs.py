@@ -60,6 +60,8 @@ def work(pack: Pack, *, folder: Path | None = None, report: Report = lambda _: N
     scores = _scores(model, tasks, prompts, [config.objective for config in configs])
     took_s = (time.perf_counter() - began) / len(prompts)
     made = {
+        "metric": tasks[0].metric,
+        "task": tasks[0].name,
         "parameters": sum(value.numel() for value in model.model.parameters()),
         "run_s": took_s,
     }

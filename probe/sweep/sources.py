@@ -59,11 +59,10 @@ def _sampled(name: str, shared: Shared) -> Task:
 
 @lru_cache(maxsize=8)
 def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
-    parts = folds(_sampled(name, shared), count)
-    size = shared.validation_examples
+    whole, size = _sampled(name, shared), shared.validation_examples
     return tuple(
-        dataclasses.replace(part, name=name, validation=sample(part.validation, size))
-        for part in parts
+        dataclasses.replace(part, name=whole.name, validation=sample(part.validation, size))
+        for part in folds(whole, count)
     )
 
 

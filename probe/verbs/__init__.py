@@ -16,6 +16,7 @@ from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders, shipped
+from probe.verbs.sweeping import SweepAsked, SweepResult, sweep, sweep_asked, sweep_plan, sweep_run
 from probe.verbs.training import (
     cancel_run,
     delete_run,
@@ -48,6 +49,8 @@ __all__ = [
     "Match",
     "Predictions",
     "Recorded",
+    "SweepAsked",
+    "SweepResult",
     "WaywardAsked",
     "WaywardResult",
     "ablate",
@@ -79,6 +82,10 @@ __all__ = [
     "shipped",
     "show_run",
     "stored_on",
+    "sweep",
+    "sweep_asked",
+    "sweep_plan",
+    "sweep_run",
     "train",
     "train_command",
     "transfer",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.datasets import task_names
-from probe.store import StudyConfig, StudyFolder, Workspace, replace_file
+from probe.store import StudyConfig, Workspace, replace_file
 from probe.verbs.training import full_path
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from probe.analysis.waywardness import Waywardness
     from probe.sweep import Kept, Keyed, Plan, Point, Progress, Shared, WaywardStudy, Where
 
@@ -37,19 +39,15 @@ class WaywardResult:
     """A finished study and where it lies."""
 
     found: Waywardness
-    study: str
+    document: Mapping[str, Any]
+    """What `probe wayward --json` prints."""
     folder: Path
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, Any]:
         """The document `probe wayward --json` prints."""
-        return {
-            "study": self.study,
-            "folder": str(self.folder),
-            "results": str(self.folder / "results.parquet"),
-            **self.found.to_json(),
-        }
+        return self.document
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> pd.DataFrame:
         """The main table."""
         return self.found.to_frame()
 
@@ -146,58 +144,20 @@ def wayward_run(
         ProbeError: a run cannot be done, or another process works at the same study.
     """
     from probe.analysis.waywardness import waywardness
-    from probe.sweep import at_work, both, sweep
+    from probe.charts import figures_html, waywardness_figures
+    from probe.sweep import Book, at_work, both, run_of, sweep
 
     workspace = workspace or Workspace()
     kept = _kept(workspace)
     with at_work(workspace, asked.config) as (study, reporter):
-        book = _Book(asked, kept, study)
-
-        def note(progress: Progress) -> None:
-            if progress.pack is None:
-                book.update()
-
-        watchers = both(reporter.watch, note, watch)
+        book = Book(asked.points, asked.runs, kept, study, row=run_of, judge=waywardness)
+        watchers = both(reporter.watch, book.watch, watch)
         sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watchers)
         reporter.doing("writing")
-        result = WaywardResult(waywardness(book.update()), study.id, study.path)
-        _write(study, result)
-    return result
-
-
-class _Book:
-    """The rows of the runs that are finished, each made once."""
-
-    def __init__(self, asked: WaywardAsked, kept: Kept, study: StudyFolder) -> None:
-        self._asked, self._kept, self._study = asked, kept, study
-        self._rows: dict[int, Any] = {}
-
-    def update(self) -> list[Any]:
-        """Add what has been finished, and write the results if something has."""
-        from probe.sweep import link, run_of, write_frame
-
-        before = len(self._rows)
-        for number, (point, run) in enumerate(
-            zip(self._asked.points, self._asked.runs, strict=True)
-        ):
-            if number in self._rows or not self._kept.path(run.key).is_file():
-                continue
-            prompt = self._kept.get(run.key)
-            if prompt is not None:
-                file = self._study.prompts / f"{prompt.name}.safetensors"
-                link(self._kept.path(run.key), file)
-                self._rows[number] = run_of(point, prompt, str(file))
-        rows = [self._rows[number] for number in sorted(self._rows)]
-        if len(rows) > before:
-            from probe.analysis.waywardness import waywardness
-
-            found = waywardness(rows)
-            write_frame(self._study.results, found.runs_frame())
-        return rows
-
-
-def _write(study: StudyFolder, result: WaywardResult) -> None:
-    replace_file(study.summary, json.dumps(result.to_json(), indent=1).encode())
+        found = book.write()
+        page = figures_html(f"Waywardness: {asked.config.name}", waywardness_figures(found))
+        replace_file(study.figures, page.encode())
+    return WaywardResult(found, book.document(found), study.path)
 
 
 def _kept(workspace: Workspace) -> Kept:

@@ -1,0 +1,191 @@
+"""Figures of a waywardness study: γ, prompt length, model size, and what definitions say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probe.analysis.waywardness import F1_WANTED, Choice, Waywardness, WaywardRun
+from probe.charts.labels import token_label
+from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, new_figure
+
+T = TypeVar("T")
+
+
+def waywardness_figures(found: Waywardness) -> dict[str, go.Figure]:
+    """Every figure the study has data for, by its title."""
+    figures = {}
+    if found.runs:
+        figures["What γ does to accuracy and Prompt F1"] = gamma_curves(found)
+    if found.choices:
+        figures["Prompt length"] = length_points(found)
+    if {"true", "contradictory"} <= {choice.kind for choice in found.choices}:
+        figures["True against contradictory definitions"] = definition_bars(found)
+    if len({choice.model for choice in found.choices}) > 1:
+        figures["Model size"] = size_points(found)
+    return figures
+
+
+def gamma_curves(found: Waywardness) -> go.Figure:
+    """Mean test accuracy and Prompt F1 at each γ, over targets and seeds, by task and start.
+
+    γ are set at even steps, 0 among them; the band is twice the standard error of the runs.
+    """
+    tasks = _in_order(run.task for run in found.runs)
+    gammas = sorted({run.gamma for run in found.runs})
+    figure = make_subplots(
+        rows=2,
+        cols=len(tasks),
+        shared_xaxes=True,
+        shared_yaxes=True,
+        column_titles=[token_label(task) for task in tasks],
+        vertical_spacing=0.08,
+        figure=new_figure(height=460),
+    )
+    for column, task in enumerate(tasks, start=1):
+        for key, colour in _coloured(found, lambda run: (run.model, run.init)):
+            own = [run for run in found.runs if (run.model, run.init) == key and run.task == task]
+            for row, name in ((1, "test_accuracy"), (2, "f1")):
+                line = _line(own, gammas, name, colour, _start(found, *key))
+                line.showlegend = (row, column) == (1, 1)
+                figure.add_trace(line, row=row, col=column)
+    figure.update_xaxes(type="category", title="γ", row=2)
+    figure.update_yaxes(title="test accuracy", row=1, col=1)
+    figure.update_yaxes(title="Prompt F1", range=[-0.04, 1.04], row=2, col=1)
+    figure.add_hline(y=F1_WANTED, row=2, line={"color": NEUTRAL, "dash": "dot", "width": 1})
+    return _with_legend(figure)
+
+
+def length_points(found: Waywardness) -> go.Figure:
+    """Share of the baseline's accuracy that each target costs, by its number of tokens."""
+    figure = new_figure(height=340)
+    for key, colour in _coloured(found, lambda run: (run.model, run.init)):
+        for said, symbol in ((True, "circle"), (False, "circle-open")):
+            own = [
+                choice
+                for choice in found.choices
+                if (choice.model, choice.init) == key and choice.says_target is said
+            ]
+            if own:
+                words = f"F1 {'above' if said else 'up to'} {F1_WANTED}"
+                label = f"{_start(found, *key)}, {words}"
+                figure.add_trace(_points(own, lambda one: one.tokens, colour, symbol, label))
+    figure.add_hline(y=0, line={"color": NEUTRAL, "dash": "dot", "width": 1})
+    figure.update_xaxes(title="tokens of the target and of the prompt, P", rangemode="tozero")
+    figure.update_yaxes(title="Δ, share of accuracy lost")
+    return _with_legend(figure)
+
+
+def size_points(found: Waywardness) -> go.Figure:
+    """Share of the baseline's accuracy lost, by the model's number of parameters."""
+    figure = new_figure(height=340)
+    for init, colour in _coloured(found, lambda run: run.init):
+        own = [choice for choice in found.choices if choice.init == init]
+        figure.add_trace(_points(own, lambda one: one.parameters, colour, "circle", f"from {init}"))
+        sizes = sorted({choice.parameters for choice in own})
+        drops = [_mean(c.delta for c in own if c.parameters == size) for size in sizes]
+        figure.add_scatter(
+            x=sizes, y=drops, mode="lines", line={"color": colour}, showlegend=False,
+            hovertemplate="mean %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="parameters of the model", type="log")
+    figure.update_yaxes(title="Δ, share of accuracy lost")
+    return _with_legend(figure)
+
+
+def definition_bars(found: Waywardness) -> go.Figure:
+    """Accuracy held near a true and near a contradictory definition, beside γ = 0."""
+    tasks = _in_order(choice.task for choice in found.choices)
+    inits = _in_order(choice.init for choice in found.choices)
+    figure = new_figure(height=340)
+    labels = [
+        [token_label(t) for t in tasks for _ in inits],
+        [f"from {i}" for _ in tasks for i in inits],
+    ]
+    series: Sequence[tuple[str, str, str, str]] = (
+        ("γ = 0", "true", "baseline_accuracy", NEUTRAL),
+        ("near the true definition", "true", "wayward_accuracy", PROMPT),
+        ("near the contradictory one", "contradictory", "wayward_accuracy", CHANCE),
+    )
+    for name, kind, measure, colour in series:
+        values = [
+            _mean(
+                getattr(choice, measure)
+                for choice in found.choices
+                if (choice.task, choice.init, choice.kind) == (task, init, kind)
+            )
+            for task in tasks
+            for init in inits
+        ]
+        figure.add_bar(
+            x=labels, y=values, name=name, marker={"color": colour, "line": {"width": 0}},
+            hovertemplate="%{y:.3f}<extra>" + name + "</extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=0.3)
+    figure.update_yaxes(title="test accuracy", range=[0, 1])
+    return _with_legend(figure)
+
+
+def _line(
+    runs: Sequence[WaywardRun], gammas: Sequence[float], measure: str, colour: str, name: str
+) -> go.Scatter:
+    by_gamma = [[getattr(run, measure) for run in runs if run.gamma == gamma] for gamma in gammas]
+    errors = [2 * np.std(own) / np.sqrt(len(own)) if own else 0.0 for own in by_gamma]
+    return go.Scatter(
+        x=[f"{gamma:g}" for gamma in gammas],
+        y=[_mean(own) for own in by_gamma],
+        error_y={"type": "data", "array": errors, "thickness": 1, "width": 3},
+        mode="lines+markers",
+        name=name,
+        legendgroup=name,
+        line={"color": colour, "width": 2},
+        customdata=[len(own) for own in by_gamma],
+        hovertemplate="γ = %{x}<br>%{y:.3f} over %{customdata} runs<extra>" + name + "</extra>",
+    )
+
+
+def _points(
+    own: Sequence[Choice], x: Callable[[Choice], int], colour: str, symbol: str, name: str
+) -> go.Scatter:
+    return go.Scatter(
+        x=[x(choice) for choice in own],
+        y=[choice.delta for choice in own],
+        mode="markers",
+        name=name,
+        marker={"color": colour, "symbol": symbol, "size": 9, "line": {"width": 1.5}},
+        customdata=[
+            [token_label(c.task), token_label(c.target, most=60), token_label(c.decoded, most=60)]
+            for c in own
+        ],
+        hovertemplate="%{customdata[0]}, Δ %{y:.3f}<br>target: %{customdata[1]}<br>"
+        "decoded: %{customdata[2]}<extra></extra>",
+    )
+
+
+def _start(found: Waywardness, model: str, init: str) -> str:
+    several = len({run.model for run in found.runs}) > 1
+    return token_label(f"{model}, from {init}" if several else f"from {init}")
+
+
+def _coloured(found: Waywardness, key: Callable[[WaywardRun], T]) -> list[tuple[T, str]]:
+    keys = _in_order(key(run) for run in found.runs)
+    return [(one, CATEGORIES[place % len(CATEGORIES)]) for place, one in enumerate(keys)]
+
+
+def _in_order(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
+
+
+def _with_legend(figure: go.Figure) -> go.Figure:
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.18, "yanchor": "top"})
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 28, "b": 8})
+    return figure

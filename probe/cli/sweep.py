@@ -1,0 +1,147 @@
+"""`probe sweep`: a grid of training runs, from a file or by the name of a question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from probe.cli.asking_options import TASK_HELP, DataDir, Device, complete_task
+from probe.cli.completion import complete_model
+from probe.cli.options import Json
+from probe.cli.output import print_json
+from probe.cli.study_options import (
+    AtOnce,
+    DryRun,
+    GpuShare,
+    Out,
+    Ray,
+    StudyDtype,
+    TestExamples,
+    ValidationExamples,
+    command_line,
+    keep_copy,
+    numbers,
+    where,
+)
+
+if TYPE_CHECKING:
+    from probe.verbs import SweepAsked
+
+
+def sweep(
+    grid: Annotated[
+        str,
+        typer.Argument(
+            metavar="GRID",
+            help="A TOML file, or a question: length (does more than 20 tokens help?), size (do "
+            "larger models need fewer tokens?).",
+        ),
+    ],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            help=f"{TASK_HELP} Repeatable, in place of the grid's.",
+            autocompletion=complete_task,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="A frozen model: builtin, minilm, a folder or a hub id. Repeatable, in place of "
+            "the grid's.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    length: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--length",
+            help="Numbers of virtual tokens, repeatable or with commas, in place of the grid's.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="Runs of each setting that differ in the seed, in place of the grid's.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Updates of every prompt, in place of the grid's."),
+    ] = None,
+    data_dir: DataDir = None,
+    validation_examples: ValidationExamples = 200,
+    test_examples: TestExamples = 500,
+    ray: Ray = None,
+    gpu_share: GpuShare = 0.0,
+    at_once: AtOnce = 8,
+    device: Device = None,
+    dtype: StudyDtype = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Train every combination of a grid, and say which settings are worth their cost.
+
+    Ctrl-C keeps what is finished; the same command goes on.
+    """
+    from probe import verbs
+
+    asked = verbs.sweep_asked(
+        grid,
+        models=model or (),
+        tasks=task or (),
+        lengths=[int(one) for one in numbers(length or (), "--length")],
+        seeds=seeds,
+        steps=steps,
+        data_dir=data_dir,
+        validation_examples=validation_examples,
+        test_examples=test_examples,
+        device=device,
+        dtype=dtype,
+        command=command_line(),
+    )
+    if dry_run:
+        _print_plan(asked, at_once, json=json)
+        return
+    _do(asked, where(ray, gpu_share), at_once, out, json=json)
+
+
+def _do(asked: SweepAsked, place: Any, at_once: int, out: Path | None, *, json: bool) -> None:
+    from probe import verbs
+    from probe.cli.study_progress import Line
+
+    with Line() as line:
+        result = verbs.sweep_run(asked, where=place, at_once=at_once, watch=line.watch)
+    if out is not None:
+        keep_copy(result.folder, out)
+    if json:
+        print_json(result.to_json())
+        return
+    from probe.cli.sweep_table import print_sweep
+
+    print_sweep(result)
+
+
+def _print_plan(asked: SweepAsked, at_once: int, *, json: bool) -> None:
+    from probe import verbs
+    from probe.cli.study_progress import print_plan
+
+    plan = verbs.sweep_plan(asked, at_once=at_once)
+    if json:
+        print_json(plan.to_json())
+        return
+    grid = asked.grid
+    facts = {
+        "models": ", ".join(grid.models),
+        "tasks": ", ".join(grid.tasks),
+        **{name: ", ".join(map(str, values)) for name, values in grid.grid.items()},
+        "seeds": f"{grid.seeds}",
+    }
+    print_plan(facts | ({"folds": f"{grid.folds}"} if grid.folds else {}), plan)
