@@ -1,0 +1,172 @@
+"""Figures of transfer: every prompt on every task, and similarity against score."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from probe.analysis.compare import Comparison
+from probe.analysis.transfer import Transfer
+from probe.charts.labels import token_label
+from probe.charts.palette import (
+    CATEGORIES,
+    CHANCE,
+    NEUTRAL,
+    ON_CELL,
+    ORANGE_TO_BLUE,
+    PROMPT,
+    new_figure,
+)
+
+_NAME = 22
+
+
+def transfer_map(transfer: Transfer) -> go.Figure:
+    """Scores of prompts (rows) on tasks (columns); a frame marks the task a prompt was trained on.
+
+    Colour is the gain over the model alone: blue above, orange below, grey where there is none.
+    """
+    gains = transfer.gains
+    rows, columns = gains.shape
+    limit = float(np.abs(gains).max()) or 1.0
+    figure = new_figure(height=150 + 30 * rows)
+    figure.add_heatmap(
+        z=gains, zmin=-limit, zmax=limit, colorscale=ORANGE_TO_BLUE, xgap=2, ygap=2,
+        text=[[f"{score:.3f}" for score in row] for row in transfer.scores],
+        texttemplate="%{text}", textfont={"color": ON_CELL},
+        customdata=_hover(transfer),
+        hovertemplate="%{customdata[0]}<br>on %{customdata[1]}<br>score %{customdata[2]}"
+        "<br>gain %{customdata[3]}<extra></extra>",
+        colorbar={
+            "orientation": "h", "thickness": 10, "y": 0, "yanchor": "top", "outlinewidth": 0,
+            "title": {"text": "gain over the model alone", "side": "bottom"},
+        },
+    )  # fmt: skip
+    tasks = [task.name for task in transfer.tasks]
+    for i, task in enumerate(transfer.trained_on):
+        if task in tasks:
+            j = tasks.index(task)
+            figure.add_shape(
+                type="rect", x0=j - 0.48, x1=j + 0.48, y0=i - 0.46, y1=i + 0.46,
+                line={"color": ON_CELL, "width": 2},
+            )  # fmt: skip
+    plain = {"showgrid": False, "zeroline": False, "fixedrange": True}
+    figure.update_xaxes(
+        tickvals=list(range(columns)), ticktext=[token_label(t, most=_NAME) for t in tasks],
+        side="top", range=[-0.5, columns - 0.5], **plain,
+    )  # fmt: skip
+    figure.update_yaxes(
+        tickvals=list(range(rows)), range=[rows - 0.5, -0.5],
+        ticktext=[token_label(name, most=_NAME) for name in transfer.prompts], **plain,
+    )  # fmt: skip
+    return figure
+
+
+def transfer_scatter(transfer: Transfer, comparison: Comparison) -> go.Figure:
+    """Similarity of every prompt to a target's prompt against its score on the target's task.
+
+    One colour per target's task. Open circles are prompts trained on that very task.
+
+    Args:
+        transfer: N prompts on tasks.
+        comparison: of the same prompts in the same order.
+
+    Raises:
+        ValueError: the comparison is of other prompts.
+    """
+    if len(comparison.prompts) != len(transfer.prompts):
+        raise ValueError(
+            f"expected a comparison of the {len(transfer.prompts)} prompts, found one of "
+            f"{len(comparison.prompts)}"
+        )
+    figure = new_figure(height=420)
+    for column, task in enumerate(transfer.tasks):
+        pairs = [
+            (i, j)
+            for j, own in enumerate(transfer.trained_on)
+            for i in range(len(transfer.prompts))
+            if own == task.name and i != j
+        ]
+        if not pairs:
+            continue
+        # A legend shows the symbol of the first point.
+        pairs.sort(key=lambda pair: transfer.trained_on[pair[0]] == task.name)
+        colour = CATEGORIES[column % len(CATEGORIES)]
+        names = [token_label(name) for name in transfer.prompts]
+        figure.add_scatter(
+            x=[float(comparison.matrix[i, j]) for i, j in pairs],
+            y=[float(transfer.scores[i, column]) for i, _ in pairs],
+            mode="markers",
+            name=token_label(task.name, most=_NAME),
+            marker={
+                "color": colour, "size": 9, "line": {"color": colour, "width": 1.5},
+                "symbol": [
+                    "circle-open" if transfer.trained_on[i] == task.name else "circle"
+                    for i, _ in pairs
+                ],
+            },
+            customdata=[[names[i], names[j]] for i, j in pairs],
+            hovertemplate="%{customdata[0]}<br>similarity to %{customdata[1]}: %{x:.4g}"
+            "<br>score %{y:.3f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    closer = "higher" if comparison.higher_is_closer else "lower"
+    measure = comparison.measure.replace("_", " ")
+    figure.update_xaxes(title=f"{measure} to the target's prompt ({closer} = closer)")
+    figure.update_yaxes(title="score on the target's task", nticks=6)
+    figure.update_layout(
+        showlegend=True,
+        hovermode="closest",
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
+    )
+    return figure
+
+
+def correlation_bars(transfer: Transfer) -> go.Figure:
+    """Spearman's ρ of every similarity measure with transfer, between tasks and over all sources.
+
+    Raises:
+        ValueError: there are no correlations.
+    """
+    shown = [one for one in transfer.correlations if one.spearman is not None]
+    if not shown:
+        raise ValueError("there are no correlations: they take four prompts or more with tasks")
+    measures = list(dict.fromkeys(one.measure for one in shown))
+    figure = new_figure(height=130 + 34 * len(measures))
+    kinds = ((False, "sources of other tasks", PROMPT), (True, "all sources", CHANCE))
+    for same_task, name, colour in kinds:
+        own = [one for one in shown if one.same_task == same_task]
+        figure.add_scatter(
+            x=[one.spearman for one in own],
+            y=[measures.index(one.measure) for one in own],
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 11, "symbol": "diamond" if same_task else "circle"},
+            customdata=[[one.kendall, one.p_value, one.targets, one.pairs] for one in own],
+            hovertemplate="ρ %{x:.3f}, τ %{customdata[0]:.3f}<br>p %{customdata[1]:.3f}"
+            "<br>%{customdata[2]} targets, %{customdata[3]} pairs<extra>%{fullData.name}</extra>",
+        )
+    figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1.5})
+    figure.update_xaxes(title="Spearman's ρ with transfer", range=[-1.05, 1.05])
+    figure.update_yaxes(
+        tickvals=list(range(len(measures))),
+        ticktext=[measure.replace("_", " ") for measure in measures],
+        range=[len(measures) - 0.5, -0.5],
+    )
+    figure.update_layout(
+        showlegend=True, legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0}
+    )
+    return figure
+
+
+def _hover(transfer: Transfer) -> list[list[list[str]]]:
+    columns = len(transfer.tasks)
+    cells = [
+        [
+            token_label(one.prompt),
+            token_label(one.task),
+            f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
+            f"{one.gain:+.3f} [{one.gain_interval[0]:+.3f}, {one.gain_interval[1]:+.3f}]",
+        ]
+        for one in transfer.cells
+    ]
+    return [cells[i : i + columns] for i in range(0, len(cells), columns)]
