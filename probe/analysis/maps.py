@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -212,7 +213,9 @@ def _layout(
 
 
 def _umap(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.floating]:
-    from umap import UMAP
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # a part nobody needs asks for TensorFlow
+        from umap import UMAP
 
     layout = UMAP(
         n_neighbors=min(near, len(rows) - 1),
