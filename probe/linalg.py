@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,32 +43,39 @@ class PrincipalAxes:
         return rows @ self.axes.T - self.mean @ self.axes.T
 
 
-def principal_axes(rows: NDArray[np.floating], k: int) -> PrincipalAxes:
+def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAxes:
     """The first k principal axes of rows [n, H], from their covariance.
 
     An axis has no direction of its own; its largest coordinate is made positive, so that the same
     rows give the same picture everywhere (as scikit-learn's `svd_flip` does).
+
+    Args:
+        parts: the rows in one array or several, [n₁, H], [n₂, H], …, so that none need be copied.
+        k: axes.
 
     Raises:
         ValueError: fewer than two rows, or k beyond H.
     """
     from scipy.linalg import eigh
 
-    count, width = rows.shape
+    count, width = sum(map(len, parts)), parts[0].shape[1]
     if count < 2 or not 1 <= k <= width:
         raise ValueError(f"expected 2 rows or more and 1 to {width} axes, found {count} and {k}")
-    mean = rows.mean(axis=0)
+    mean = (sum(rows.sum(axis=0, dtype=np.float64) for rows in parts) / count).astype(
+        parts[0].dtype
+    )
     # The mean is subtracted first: taking it off the products instead would cancel digits.
     total: NDArray[np.float64] = np.zeros((width, width))
-    buffer = np.empty((min(count, _COVARIANCE_ROWS), width), dtype=mean.dtype)
-    for start in range(0, count, _COVARIANCE_ROWS):
-        part = rows[start : start + _COVARIANCE_ROWS]
-        centred = np.subtract(part, mean, out=buffer[: len(part)])
-        total += centred.T @ centred
+    buffer = np.empty((_COVARIANCE_ROWS, width), dtype=mean.dtype)
+    for rows in parts:
+        for start in range(0, len(rows), _COVARIANCE_ROWS):
+            part = rows[start : start + _COVARIANCE_ROWS]
+            centred = np.subtract(part, mean, out=buffer[: len(part)])
+            total += centred.T @ centred
     covariance = total / (count - 1)
     variances, vectors = eigh(covariance, subset_by_index=(width - k, width - 1))
     axes = vectors.T[::-1]
     axes = axes * np.sign(axes[np.arange(k), np.abs(axes).argmax(axis=1)])[:, None]
     return PrincipalAxes(
-        mean, axes.astype(rows.dtype), np.maximum(variances[::-1], 0), float(np.trace(covariance))
+        mean, axes.astype(mean.dtype), np.maximum(variances[::-1], 0), float(np.trace(covariance))
     )

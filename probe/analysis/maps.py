@@ -162,7 +162,7 @@ def map_rows(
     table = vocabulary.rows(slice(None) if whole else ids)
 
     def compute() -> Arrays:
-        return _layout(np.concatenate([rows, table]), len(rows), method, metric, seed, near)
+        return _layout(rows, table, method, metric, seed, near)
 
     if method == "pca":
         found = compute()
@@ -192,23 +192,26 @@ def map_rows(
 
 
 def _layout(
-    rows: Floats, count: int, method: Method, metric: MapMetric, seed: int, near: int
+    rows: Floats, table: Floats, method: Method, metric: MapMetric, seed: int, near: int
 ) -> Arrays:
-    """Places [n, 2] of all rows, the first `count` being prompt rows, and what they are worth."""
+    """Places [n + B, 2] of prompt rows [n, H] and vocabulary rows [B, H], and their worth."""
     explained: Sequence[float] = ()
     if method == "pca":
-        directed = unit_rows(rows) if metric == "cosine" else rows
-        axes = principal_axes(directed, 2)
-        places = axes.coordinates(directed)
+        parts = [unit_rows(part) if metric == "cosine" else part for part in (rows, table)]
+        axes = principal_axes(parts, 2)
+        places = np.concatenate([axes.coordinates(part) for part in parts])
         explained = tuple(axes.variances / max(axes.total_variance, np.finfo(float).tiny))
     else:
-        places = (_umap if method == "umap" else _tsne)(rows, metric, seed, near)
-    sample = _trust_sample(len(rows), count, seed)
+        both = np.concatenate([rows, table])
+        places = (_umap if method == "umap" else _tsne)(both, metric, seed, near)
+    own, others = _trust_sample(len(rows), len(table), seed)
+    original = np.concatenate([rows[own], table[others]])
+    shown = places[np.concatenate([own, others + len(rows)])]
     return {
         "places": np.asarray(places, dtype=np.float32),
         "explained": np.array(explained),
-        "trustworthiness": np.array(_trustworthiness(rows[sample], places[sample], metric)),
-        "trust_sample": np.array(len(sample)),
+        "trustworthiness": np.array(_trustworthiness(original, shown, metric)),
+        "trust_sample": np.array(len(original)),
     }
 
 
@@ -237,12 +240,11 @@ def _tsne(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.f
     return np.asarray(layout.fit_transform(rows))
 
 
-def _trust_sample(total: int, count: int, seed: int) -> Ids:
-    """Rows among which trustworthiness is measured: of prompts and of the vocabulary alike."""
+def _trust_sample(count: int, background: int, seed: int) -> tuple[Ids, Ids]:
+    """Prompt rows and vocabulary rows among which trustworthiness is measured."""
     rng = np.random.default_rng(seed)
     own = rng.permutation(count)[: TRUST_SAMPLE // 2]
-    others = rng.permutation(total - count)[: TRUST_SAMPLE - len(own)] + count
-    return np.sort(np.concatenate([own, others]))
+    return own, rng.permutation(background)[: TRUST_SAMPLE - len(own)]
 
 
 def _trustworthiness(rows: Floats, places: NDArray[np.floating], metric: MapMetric) -> float:

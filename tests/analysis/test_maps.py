@@ -148,7 +148,7 @@ def test_rows_of_another_width_are_refused(vocabulary):
 def test_principal_axes_of_a_known_ellipse():
     angle = np.linspace(0, 2 * np.pi, 100, endpoint=False)
     rows = np.stack([np.zeros(100), 5 + 3 * np.cos(angle), np.sin(angle)], axis=1)
-    found = principal_axes(rows, 2)
+    found = principal_axes([rows], 2)
     np.testing.assert_allclose(found.axes, [[0, 1, 0], [0, 0, 1]], atol=1e-12)
     np.testing.assert_allclose(found.variances, [9 / 2 * 100 / 99, 1 / 2 * 100 / 99])
     np.testing.assert_allclose(found.coordinates(rows), rows[:, 1:] - [5, 0], atol=1e-12)
@@ -158,8 +158,8 @@ def test_principal_axes_of_a_known_ellipse():
 def test_principal_axes_keep_their_digits_far_from_the_origin_and_over_many_rows(rng):
     rows = rng.standard_normal((5000, 4)) * [4, 2, 1, 0.5]
     oracle = PCA(3).fit(rows)
-    found = principal_axes((rows + 1000).astype(np.float32), 3)
+    found = principal_axes(np.split((rows + 1000).astype(np.float32), [300]), 3)
     np.testing.assert_allclose(found.variances, oracle.explained_variance_, rtol=1e-4)
     np.testing.assert_allclose(found.axes, oracle.components_, atol=1e-3)
     with pytest.raises(ValueError, match="1 to 4 axes, found 5000 and 5"):
-        principal_axes(rows, 5)
+        principal_axes([rows], 5)
