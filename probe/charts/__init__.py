@@ -9,9 +9,10 @@ from probe.charts.answers import probability_bars
 from probe.charts.curves import Curves, curves
 from probe.charts.decoding import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.drift import drift_changes, drift_lines
+from probe.charts.evaluation import score_intervals
 from probe.charts.labels import score_text, token_label, visible
 from probe.charts.lens import class_rate_bars, lens_map, lens_overlap
-from probe.charts.maps import map_caption, map_figure
+from probe.charts.maps import map_caption, map_figure, variance_bars
 from probe.charts.page import figures_html
 from probe.charts.prompts import norm_bars
 from probe.charts.similarity import closeness_bars, position_view_map, similarity_map
@@ -62,6 +63,7 @@ __all__ = [
     "probability_bars",
     "run_coordinates",
     "score_curves",
+    "score_intervals",
     "score_text",
     "score_violins",
     "similarity_map",
@@ -70,6 +72,7 @@ __all__ = [
     "token_label",
     "transfer_map",
     "transfer_scatter",
+    "variance_bars",
     "visible",
     "waywardness_figures",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
-    from probe.evaluate import Evaluation, Faithfulness, Measure
+    from probe.evaluate import Evaluation, Faithfulness, Measure, Readability
     from probe.verbs import Evaluated, Recorded
 
 _SHOWN = {
@@ -50,12 +50,17 @@ def print_evaluation(result: Evaluated) -> None:
         out.print(visible(f"asked as: {words}"), soft_wrap=True)
     for share in found.faithfulness:
         out.print(visible(_faithful(share)), soft_wrap=True)
+    for cost in found.readability:
+        out.print(visible(_readable(cost)), soft_wrap=True)
     for record in result.records:
         out.print(visible(_history(record)), soft_wrap=True)
 
 
 def _name(one: Evaluation) -> str:
-    return f"{one.name} (nearest tokens)" if one.kind == "discretised" else one.name
+    if one.kind == "discretised":
+        return f"{one.name} (nearest tokens)"
+    told = one.method not in (None, "unknown")
+    return f"{one.name} ({str(one.method).replace('_', ' ')})" if told else one.name
 
 
 def _words(one: Evaluation) -> str:
@@ -88,6 +93,16 @@ def _faithful(share: Faithfulness) -> str:
         shown.append(f"{name} {'undefined' if part.value is None else f'{part.value:.2f}'}{ends}")
     why = "" if share.undefined is None else f": {share.undefined}"
     return f"{share.prompt}: {', '.join(shown)}{why}"
+
+
+def _readable(cost: Readability) -> str:
+    low, high = cost.cost.interval
+    name = "its nearest tokens" if cost.how == "discretised" else cost.readable
+    kept = "" if cost.kept is None or cost.kept.value is None else f", {cost.kept.value:.2f} kept"
+    return (
+        f"cost of readability: {cost.prompt} − {name} = {cost.cost.value:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}] {_SHOWN[cost.metric]}{kept}"
+    )
 
 
 def _history(one: Recorded) -> str:

@@ -6,11 +6,11 @@
     answers = answer(model, ways, task.test)            # all in the same batches
     evaluations, faith = compare(answers, task.test, model=model.name, metric=task.metric)
 
-`ensemble(answers)` makes one of several, `fine_tuned(model, task)` a reference model,
-`label_scores` and `generate` ask about texts that have no labels. Loss is in nats per label token;
-labels are chosen by the summed log-likelihood of their words. Intervals hold 95 % of 2,000 paired
-bootstrap resamples of the examples: they say what other examples would have changed, not what
-another training seed would.
+`readability` says what prompts of real tokens cost, `ensemble(answers)` makes one of several,
+`fine_tuned(model, task)` a reference model, `label_scores` and `generate` ask about texts that
+have no labels. Loss is in nats per label token; labels are chosen by the summed log-likelihood of
+their words. Intervals hold 95 % of 2,000 paired bootstrap resamples of the examples: they say what
+other examples would have changed, not what another training seed would.
 """
 
 from probe.evaluate.answering import Answers, answer, generate, label_scores, probabilities
@@ -18,6 +18,7 @@ from probe.evaluate.comparison import METRICS, Comparison, Evaluation, compare
 from probe.evaluate.faithfulness import Faithfulness, Share, faithfulness
 from probe.evaluate.fine_tuning import FineTuning, fine_tuned
 from probe.evaluate.measuring import measured
+from probe.evaluate.readability import Readability, readability
 from probe.evaluate.resampling import Bootstrap, Measure, Sampled
 from probe.evaluate.voting import ensemble
 from probe.evaluate.ways import Kind, Way, discretised, hard_prompt, zero_shot
@@ -32,6 +33,7 @@ __all__ = [
     "FineTuning",
     "Kind",
     "Measure",
+    "Readability",
     "Sampled",
     "Share",
     "Way",
@@ -46,5 +48,6 @@ __all__ = [
     "label_scores",
     "measured",
     "probabilities",
+    "readability",
     "zero_shot",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from probe.evaluate.answering import Answers
 from probe.evaluate.faithfulness import Faithfulness, faithfulness
 from probe.evaluate.measuring import Numbers, measured
+from probe.evaluate.readability import Readability
 from probe.evaluate.resampling import Bootstrap, Measure
 from probe.evaluate.ways import Kind, Wording
 from probe.task import Example
@@ -34,12 +35,15 @@ class Evaluation:
     """By the names of `METRICS`."""
     against_zero_shot: Mapping[str, Measure] | None
     """The same minus zero-shot, paired; None where zero-shot was not asked in these words."""
+    method: str | None = None
+    """How a prompt was trained; None for everything else."""
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `probe evaluate --json`; what a task does not have is null."""
         return {
             "name": self.name,
             "kind": self.kind,
+            "method": self.method,
             "model": self.model,
             "template": self.template,
             "label_words": list(self.label_words),
@@ -68,6 +72,7 @@ class Comparison:
     """Of the resamples and of the controls."""
     evaluations: tuple[Evaluation, ...]
     faithfulness: tuple[Faithfulness, ...] = ()
+    readability: tuple[Readability, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """One row per way of asking."""
@@ -75,7 +80,8 @@ class Comparison:
 
         rows = []
         for one in self.evaluations:
-            row: dict[str, Any] = {"name": one.name, "kind": one.kind, "model": one.model}
+            row: dict[str, Any] = {"name": one.name, "kind": one.kind, "method": one.method}
+            row["model"] = one.model
             for name, measure in one.measures.items():
                 low, high = measure.interval
                 row |= {name: measure.value, f"{name}_low": low, f"{name}_high": high}
@@ -94,6 +100,7 @@ class Comparison:
             **first,
             "evaluations": [one.to_json() for one in self.evaluations],
             "faithfulness": [one.to_json() for one in self.faithfulness],
+            "readability": [one.to_json() for one in self.readability],
         }
 
 
@@ -147,6 +154,7 @@ def _evaluation(
         label_words=way.task.label_words,
         measures={name: one.measure() for name, one in numbers.items()},
         against_zero_shot=against,
+        method=way.method,
     )
 
 

@@ -75,7 +75,7 @@ def faithfulness(
     gain = soft - zero_shot
     lost = float(np.mean(gain.resampled <= 0))
     others = [discretised, mean_of(list(shuffled)), mean_of(list(random_tokens))]
-    shares = [_share(one, zero_shot, gain, bounded=lost <= _RARE) for one in others]
+    shares = [share_of_gain(one, soft=soft, zero_shot=zero_shot) for one in others]
     return Faithfulness(
         prompt=prompt,
         metric=metric,
@@ -101,12 +101,14 @@ def _undefined(gain: Sampled, lost: float) -> str | None:
     return None
 
 
-def _share(score: Sampled, zero_shot: Sampled, gain: Sampled, *, bounded: bool) -> Share:
+def share_of_gain(score: Sampled, *, soft: Sampled, zero_shot: Sampled) -> Share:
+    """(score − zero-shot) / (soft − zero-shot), where it is defined; see `faithfulness`."""
+    gain = soft - zero_shot
     if gain.value <= 0:
         return Share(score.value, None, None)
     kept = score - zero_shot
     value = kept.value / gain.value
-    if not bounded:
-        return Share(score.value, value, None)
     there = gain.resampled > 0
+    if np.mean(~there) > _RARE:
+        return Share(score.value, value, None)
     return Share(score.value, value, percentiles(kept.resampled[there] / gain.resampled[there]))

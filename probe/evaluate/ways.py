@@ -62,6 +62,16 @@ class Way:
             return max(len(self.prompt.encoder), len(self.prompt.decoder))
         return 0 if self.prompt is None else len(self.prompt)
 
+    @property
+    def method(self) -> str | None:
+        """How its prompt was trained, as the training or else the prompt's file has it."""
+        one = self.prompt.encoder if isinstance(self.prompt, PromptPair) else self.prompt
+        if one is None or self.kind != "prompt":
+            return None
+        training = one.config.get("training")
+        found = training.get("method") if isinstance(training, dict) else None
+        return found if isinstance(found, str) else one.method
+
 
 def zero_shot(way: Way) -> Way:
     """The model alone, in the words of another way."""

@@ -19,7 +19,7 @@ from probe.verbs.recording import Recorded, record_all, require_stored
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.evaluate import Answers, Comparison, Evaluation, Faithfulness
+    from probe.evaluate import Answers, Comparison, Evaluation, Faithfulness, Readability
     from probe.models import FrozenModel
 
 Split = Literal["train", "validation", "test"]
@@ -147,7 +147,7 @@ def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Examp
 def _compared(
     question: _Question, found: Sequence[Asker], device: str | None, dtype: str | None
 ) -> Comparison:
-    from probe.evaluate import Comparison, compare
+    from probe.evaluate import Comparison, compare, readability
     from probe.models import load_model
 
     groups = by_model(found)
@@ -157,6 +157,7 @@ def _compared(
         groups = {(_required_model(question), None): []}
     evaluations: list[Evaluation] = []
     shares: list[Faithfulness] = []
+    costs: list[Readability] = []
     for (name, revision), group in groups.items():
         model = load_model(name, revision=revision, device=device, dtype=dtype)
         answers = _answers(model, group, question)
@@ -164,6 +165,7 @@ def _compared(
         made = compare(answers, question.examples, model=name, metric=metric, seed=seed)
         evaluations += made[0]
         shares += made[1]
+        costs += readability(answers, question.examples, metric=metric, seed=seed)
     return Comparison(
         task=question.task.name,
         split=question.split,
@@ -172,6 +174,7 @@ def _compared(
         seed=question.seed,
         evaluations=tuple(evaluations),
         faithfulness=tuple(shares),
+        readability=tuple(costs),
     )
 
 

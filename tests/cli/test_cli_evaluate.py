@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from probe import formats
+from probe.charts import score_intervals
 from probe.datasets import sample
 from probe.models import load_model
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
 from probe.task import Example, Task
-from probe.verbs import sample_folders
+from probe.verbs import evaluate, sample_folders
 from probe.verbs.evaluating import some_examples
 from tests.trainable import write_model, write_rows, write_task
 
@@ -360,3 +362,38 @@ def test_what_cannot_be_asked_is_one_clear_line(arguments, message, here, probe)
 def test_wrong_usage_exits_with_2(arguments, here, probe):
     result = probe(*arguments)
     assert (result.code, result.out) == (2, "")
+
+
+# What readability costs
+
+
+def test_prompts_of_tokens_stand_beside_soft_ones_with_what_they_cost(here, probe, check_schema):
+    model = load_model("model")
+    rows = model.embed_ids(torch.tensor([9, 10])).numpy()
+    config = {"token_ids": [9, 10], "training": {"method": "pez"}}
+    pez = SoftPrompt("readable", rows, base_model=str(here / "model"), task="moods", config=config)
+    formats.save(pez, here / "readable.safetensors", to="safetensors")
+    arguments = ("evaluate", SHORT, "readable.safetensors", "--task", "moods", "--discretised")
+    document = probe(*arguments, "--json").json
+    check_schema("evaluate", document)
+    methods = [one["method"] for one in document["evaluations"] if one["kind"] == "prompt"]
+    assert methods == ["unknown", "pez"]
+    found = [(one["prompt"], one["readable"], one["how"]) for one in document["readability"]]
+    assert found == [("short", "short", "discretised"), ("short", "readable", "tokens")]
+    scores = {(one["name"], one["kind"]): one["accuracy"] for one in document["evaluations"]}
+    cost = document["readability"][1]["cost"]
+    expected = scores["short", "prompt"] - scores["readable", "prompt"]
+    assert cost["value"] == pytest.approx(expected)
+    shown = probe(*arguments).flat
+    assert "readable (pez)" in shown
+    assert f"cost of readability: short − readable = {expected:+.3f} [" in shown
+    assert "cost of readability: short − its nearest tokens =" in shown
+
+
+def test_the_figure_shows_every_way_with_its_interval(here):
+    found = evaluate([SHORT], "moods", zero_shot=True, discretised=True).comparison
+    figure = score_intervals(found)
+    points = figure.data[0]
+    assert list(points.x) == [one.measures["accuracy"].value for one in found.evaluations]
+    assert list(figure.layout.yaxis.ticktext) == ["short", "zero-shot", "short (nearest tokens)"]
+    assert len(set(points.marker.color)) == 3
