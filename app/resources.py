@@ -17,6 +17,7 @@ from probe.prompt import AnyPrompt, SoftPrompt, Submodule
 from probe.store import Card, Workspace, card_of
 from probe.verbs import decode, sample_folders
 from probe.verbs.decoding import vocabulary_of
+from probe.verbs.loading import with_facts
 from probe.verbs.shipped import sample_facts
 from probe.vocabulary import Vocabulary
 
@@ -157,8 +158,8 @@ def _samples() -> dict[str, tuple[Card, AnyPrompt]]:
 
 
 def _sample(name: str, folder: Path, facts: dict[str, Any]) -> tuple[Card, AnyPrompt]:
-    prompt = load(folder)[0].renamed(name)
-    prompt = replace(prompt, task=facts.get("task"), metrics=facts.get("metrics", {}))
+    prompt = with_facts(load(folder)[0].renamed(name), name)
+    prompt = replace(prompt, metrics=facts.get("metrics", {}))
     card = card_of(prompt, name=name, version=1, created="")
     note = ": ".join(facts[part] for part in ("about", "how_made") if part in facts)
     return replace(card, tags=("sample",), note=note), prompt

@@ -85,14 +85,19 @@ def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
     if len(names) > 10:
         st.caption(f"and {len(names) - 10} more")
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", icon=":material/delete:", key="delete_for_good"):
-            gone = sum(attempt(lambda id_=id_: delete_run(id_, workspace=workspace()))
-                       for id_ in ids)  # fmt: skip
-            st.session_state["done"] = f"Deleted {gone} run{'s' if gone != 1 else ''}."
-            st.query_params.pop("run", None)
+        if st.button(
+            "Delete", type="primary", icon=":material/delete:", key="delete_for_good",
+            on_click=_delete, args=(ids,),
+        ):  # fmt: skip
             st.rerun()
         if st.button("Keep", key="keep_runs"):
             st.rerun()
+
+
+def _delete(ids: Sequence[str]) -> None:
+    gone = sum(attempt(lambda id_=id_: delete_run(id_, workspace=workspace())) for id_ in ids)
+    st.session_state["done"] = f"Deleted {gone} run{'s' if gone != 1 else ''}."
+    st.query_params.pop("run", None)
 
 
 def _choose(prompts: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 
 import streamlit as st
@@ -12,21 +13,23 @@ from plain import plain
 from resources import workspace
 from run_actions import draw_actions
 from run_records import log_tail, records_of
-from run_words import BADGES, answer, hint, score_sentence, shown_name
+from run_words import BADGES, answer, hint, score_sentence, short, shown_name
 
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import WorkspaceError
 from probe.jobs import RunView, look, view
 from probe.jobs.pace import duration
-from probe.store import ACTIVE
+from probe.store import ACTIVE, Record, RunConfig
 from probe.verbs import train_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
 
 POLL_S = 1.0
+REDRAW_S = 1.9
+"""Just under two polls."""
 _STATIC = {"displayModeBar": False}
 
 
-def draw_run(run_id: str) -> None:
+def draw_run(run_id: str, *, exports: bool = True) -> None:
     """A run with everything there is to see of it; it draws itself anew while it is at work.
 
     Raises:
@@ -36,23 +39,24 @@ def draw_run(run_id: str) -> None:
     found = view(workspace(), folder)
     st.subheader(plain(shown_name(found)), anchor=False)
     st.markdown(
-        f"{BADGES[found.state]} task **{plain(_short(found.task))}** on "
-        f"**{plain(_short(found.model))}**, {plain(found.method.replace('_', ' '))}"
+        f"{BADGES[found.state]} task **{plain(short(found.task))}** on "
+        f"**{plain(short(found.model))}**, {plain(found.method.replace('_', ' '))}"
     )
     draw_actions(found)
     every = POLL_S if found.active else None
-    st.fragment(_draw_progress, run_every=every)(folder.id, _states())
+    st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
     with st.expander("Settings and the command that asks for the same run"):
         st.code(shlex.join(folder.config.command or train_command(folder.config)), "bash",
                 wrap_lines=True)  # fmt: skip
         st.json(dict(folder.config.training), expanded=True)
-    _draw_exports(folder.id)
+    if exports:
+        _draw_exports(folder.id)
 
 
 def _draw_progress(run_id: str, states: Sequence[tuple[str, str]]) -> None:
     """The part that changes; once any run starts or ends, the whole page is drawn anew."""
     with one_line_errors():
-        if _states() != states:
+        if active_runs() != states:
             st.rerun()
         folder = workspace().runs.get(run_id)
         found = view(workspace(), folder)
@@ -60,7 +64,7 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, str]]) -> None:
         records = records_of(folder)
         _draw_numbers(found, records[-1] if records else {})
         if records:
-            _draw_curves(found, curves(shown_name(found), records))
+            _draw_curves(found, _kept_curves(found, records), folder.config)
         if text := log_tail(folder):
             with st.expander("Log"):
                 st.code(text, language=None, wrap_lines=True)
@@ -86,33 +90,40 @@ def _draw_numbers(run: RunView, last: dict[str, object]) -> None:
     numbers["Speed"] = _number(run.tokens_per_s, "{:,.0f} tokens/s")
     if run.active:
         numbers["Time left"] = "–" if run.eta_s is None else duration(run.eta_s)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for name, value in numbers.items():
             st.metric(name, value, width="content")
 
 
-def _draw_curves(run: RunView, found: Curves) -> None:
+def _kept_curves(run: RunView, records: Sequence[Record]) -> Curves:
+    """The curves as they were drawn last, unless that was a while ago.
+
+    A chart whose data changes is made anew by the browser, so a living one changes now and then.
+    """
+    now, kept = time.monotonic(), st.session_state.get("drawn_curves")
+    if kept and kept[:2] == (run.run, run.state) and now - kept[2] < REDRAW_S:
+        return kept[3]  # type: ignore[no-any-return]
+    found = curves(shown_name(run), records)
+    st.session_state["drawn_curves"] = (run.run, run.state, now, found)
+    return found
+
+
+def _draw_curves(run: RunView, found: Curves, config: RunConfig) -> None:
     alone = run.metrics.get(f"zero_shot_{found.metric}")
-    left, right = st.columns(2, gap="large")
-    drawn = {
+    scored = config.training["eval_every"] > 0 and found.metric != "loss_nats"
+    figures = {
         "loss": (loss_curves([found], steps=run.steps), "Loss of training and validation"),
         "score": (score_curves([found], steps=run.steps, alone=alone), "Validation score"),
         "norm": (norm_curves([found], steps=run.steps), "Mean norm of the prompt's rows"),
         "moved": (moved_curves([found], steps=run.steps), "Positions whose token has changed"),
     }
-    shown = {
-        "loss": True,
-        "score": len(found.score.steps) > 0 and found.metric != "loss_nats",
-        "norm": len(found.norm.steps) > 0,
-        "moved": len(found.moved.steps) > 0,
-    }
-    places = [left, right] * 2
-    for place, (key, (figure, words)) in zip(
-        places, ((key, one) for key, one in drawn.items() if shown[key]), strict=False
-    ):
-        figure.update_layout(showlegend=key == "loss")
-        with place:
-            st.plotly_chart(
+    noted = {"score": scored, "norm": len(found.norm.steps), "moved": len(found.moved.steps)}
+    shown = [key for key in figures if noted.get(key, True)]
+    for row in (shown[:2], shown[2:]):
+        for place, key in zip(st.columns(2, gap="large"), row, strict=False):
+            figure, words = figures[key]
+            figure.update_layout(showlegend=key == "loss")
+            place.plotly_chart(
                 figure, key=f"{key}_{run.run}", config=_STATIC, alt=f"{words} over the steps"
             )
 
@@ -134,7 +145,7 @@ def _draw_exports(run_id: str) -> None:
     )
 
 
-def _states() -> list[tuple[str, str]]:
+def active_runs() -> list[tuple[str, str]]:
     """Which runs are at work, and how."""
     found = []
     for run in workspace().runs:
@@ -145,11 +156,6 @@ def _states() -> list[tuple[str, str]]:
         if state in ACTIVE:
             found.append((run.id, state))
     return found
-
-
-def _short(name: str) -> str:
-    """The last part of a path, the whole of any other name."""
-    return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
 
 
 def _number(value: object, pattern: str) -> str:

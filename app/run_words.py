@@ -22,6 +22,11 @@ def shown_name(run: RunView) -> str:
     return run.label or run.run
 
 
+def short(name: str) -> str:
+    """The last part of a path, the whole of any other name."""
+    return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
+
+
 def answer(run: RunView) -> str:
     """How the run stands, in one sentence of Markdown."""
     return _ANSWERS[run.state](run)

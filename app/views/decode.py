@@ -7,6 +7,7 @@ from models import usable_model
 from plain import plain
 from resources import Entry, decoding, find, prompt_of
 from sidebar import chosen_metric, chosen_prompts
+from try_it import draw_try_it
 
 from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
@@ -209,12 +210,13 @@ def draw(entry: Entry) -> None:
     draw_map(found, words)
     draw_violins(found)
     st.subheader("Take it along", anchor=False)
-    view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel")
+    view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel", "try")
     draw_exports(found, {"p": entry.id} | {name: st.session_state.get(name) for name in view})
-    draw_explanation()
 
 
 st.title("Decode", anchor=False)
 st.caption("Which tokens is this prompt closest to, and does that mean anything?")
 if picked := pick_entry():
     draw(picked)
+    draw_try_it([entry for id_ in chosen_prompts() if (entry := find(id_))])
+    draw_explanation()

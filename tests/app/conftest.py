@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from probe.store import Workspace
+from probe import verbs
+from probe.jobs.processes import birth
+from probe.store import RunFolder, Status, Workspace
+from tests.trainable import LIGHT, write_model, write_task
 
 APP = Path(__file__).parents[2] / "app"
 if str(APP) not in sys.path:
     sys.path.insert(0, str(APP))  # as Streamlit does for the script it runs
 
 Open = Callable[..., AppTest]
+Made = Callable[..., RunFolder]
 
 
 @pytest.fixture
@@ -51,3 +59,45 @@ def open_page(workspace: Workspace) -> Open:
         return at
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def task(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_task(tmp_path_factory.mktemp("tasks") / "moods"))
+
+
+@pytest.fixture
+def made(workspace: Workspace, model: str, task: str) -> Made:
+    """A run's folder in some state, with some records: `made("running", step=4)`."""
+
+    def make(
+        state: str,
+        *,
+        living: bool = False,
+        records: int = 0,
+        asked: Mapping[str, object] | None = None,
+        **fields: object,
+    ) -> RunFolder:
+        status = Status(state, queued_at=time.time(), **fields)
+        if living:
+            pid = os.getpid()
+            status = dataclasses.replace(
+                status, pid=pid, started=birth(pid), heartbeat=time.time(), began=0
+            )
+        config = verbs.run_config(
+            model, task, LIGHT | dict(asked or {}), device="cpu", workspace=workspace
+        )
+        run = workspace.runs.create(config, status)
+        lines = [
+            {"step": step, "loss_nats": 3.0 - step / 10, "norm": 1.0, "moved": 0.0,
+             "validation": None} for step in range(1, records + 1)
+        ]  # fmt: skip
+        run.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        return run
+
+    return make

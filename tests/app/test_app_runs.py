@@ -1,0 +1,182 @@
+"""The Runs page: the history, side by side, and what one can do with a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from probe.store import RunFolder, Workspace
+from probe.verbs import sample_folders
+
+Open = Callable[..., AppTest]
+Made = Callable[..., RunFolder]
+
+
+def _metrics(accuracy: float) -> dict[str, object]:
+    return {
+        "metric": "accuracy", "accuracy": accuracy, "zero_shot_accuracy": 0.5, "split": "test",
+        "examples": 10, "accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
+    }  # fmt: skip
+
+
+def _finished(made: Made, accuracy: float = 0.8, **asked: object) -> RunFolder:
+    return made(
+        "finished", records=6, step=6, loss_nats=2.4, prompts=("mood@1",),
+        metrics=_metrics(accuracy), asked=asked,
+    )  # fmt: skip
+
+
+def _button(at: AppTest, label: str) -> object:
+    return next(button for button in at.button if button.label == label)
+
+
+def _texts(at: AppTest) -> str:
+    return " ".join(one.value for one in at.markdown)
+
+
+def test_an_empty_history_says_what_to_do(open_page: Open) -> None:
+    at = open_page("runs")
+    assert at.subheader[0].value == "No runs yet"
+    assert not at.dataframe
+
+
+def test_the_answer_counts_runs_and_names_the_largest_gain(open_page: Open, made: Made) -> None:
+    _finished(made, 0.7)
+    best = _finished(made, 0.9)
+    made("failed", message="out of memory")
+    at = open_page("runs")
+    assert at.markdown[0].value.startswith("3 runs: 2 finished, 1 failed.")
+    assert best.id.replace("-", "\\-").replace("_", "\\_") in at.markdown[0].value
+    assert "accuracy 0.900, the model alone 0.500" in at.markdown[0].value
+
+
+def test_the_table_holds_settings_scores_and_a_spark(open_page: Open, made: Made) -> None:
+    run = _finished(made, 0.9, seed=3)
+    row = open_page("runs").dataframe[0].value.iloc[0]
+    assert (row["run"], row["state"], row["seed"], row["score"]) == (run.id, "finished", 3, 0.9)
+    assert (row["task"], row["zero_shot"], row["progress"]) == ("moods", 0.5, 100)
+    assert len(row["spark"]) == 6
+
+
+def test_filters_keep_what_passes_all_of_them_and_stand_in_the_address(
+    open_page: Open, made: Made
+) -> None:
+    _finished(made)
+    failed = made("failed", message="no")
+    at = open_page("runs", rs="failed")
+    assert list(at.dataframe[0].value["run"]) == [failed.id]
+    at.multiselect(key="rs").set_value([]).run()
+    assert len(at.dataframe[0].value) == 2
+
+
+def test_an_address_selects_a_run_and_shows_what_came_of_it(open_page: Open, made: Made) -> None:
+    run = _finished(made, 0.9)
+    _finished(made, 0.7)
+    at = open_page("runs", run=run.id)
+    assert "accuracy **0.900** (95 % interval 0.800 to 1.000, 10 examples)" in _texts(at)
+    assert "the prompt helps" in _texts(at)
+    assert _button(at, "Open in Decode")
+
+
+def test_no_clear_difference_is_called_that(open_page: Open, made: Made) -> None:
+    run = _finished(made, 0.55)
+    assert "no clear difference" in _texts(open_page("runs", run=run.id))
+
+
+def test_several_runs_are_drawn_over_each_other_and_their_differences_named(
+    open_page: Open, made: Made
+) -> None:
+    runs = [_finished(made, seed=seed).id for seed in (0, 1)]
+    at = open_page("runs", run=runs)
+    assert "They differ in **seed**." in _texts(at)
+    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+    assert {trace["name"] for trace in spec["data"]} >= set(runs)
+
+
+def test_from_eight_scored_runs_on_settings_are_drawn_against_scores(
+    open_page: Open, made: Made
+) -> None:
+    for seed in range(7):
+        _finished(made, 0.5 + seed / 20, seed=seed)
+    assert not open_page("runs").get("plotly_chart")
+    _finished(made, 0.9, seed=7, length=5)
+    at = open_page("runs")
+    (axes,) = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+    assert [axis["label"] for axis in axes["dimensions"]] == ["length", "seed", "accuracy"]
+
+
+def test_deleting_asks_first_and_leaves_other_runs(
+    open_page: Open, made: Made, workspace: Workspace
+) -> None:
+    run, other = _finished(made), _finished(made)
+    at = open_page("runs", run=run.id)
+    at.button(key="delete").click().run()
+    assert workspace.runs.ids() == sorted([run.id, other.id])
+    assert any("will be gone" in one.value for one in at.markdown)
+    at.button(key="delete_for_good").click().run()
+    assert workspace.runs.ids() == [other.id]
+    assert not at.exception
+
+
+def test_a_label_takes_the_place_of_the_name(open_page: Open, made: Made) -> None:
+    run = _finished(made)
+    at = open_page("runs", run=run.id)
+    at.text_input(key=f"label_{run.id}").set_value("high **rate**").run()
+    assert run.label == "high **rate**"
+    assert list(at.dataframe[0].value["run"]) == ["high **rate**"]
+    assert any("high \\*\\*rate" in one.value for one in at.subheader)
+
+
+def test_reproduce_fills_the_form_of_the_train_page(open_page: Open, made: Made) -> None:
+    run = _finished(made, seed=5, init="text:it was", learning_rate=0.25, patience=2)
+    at = open_page("runs", run=run.id)
+    at.button(key=f"again_{run.id}").click().run()
+    at.switch_page("views/train.py").run()
+    assert at.number_input(key="t_seed").value == 5
+    assert at.text_input(key="t_words").value == "it was"
+    command = next(one.value for one in at.code if one.value.startswith("probe train"))
+    for words in ("--seed 5", "--lr 0.25", "--patience 2", "--init 'text:it was'", "moods"):
+        assert words in command
+
+
+def test_a_run_at_work_is_shown_moving_and_cannot_be_deleted(open_page: Open, made: Made) -> None:
+    run = made("running", living=True, records=3, step=3, activity="training")
+    at = open_page("runs", run=run.id)
+    assert at.markdown[0].value.startswith("1 run: 1 running.")
+    assert not [button for button in at.button if button.key == "delete"]
+    assert at.button(key=f"cancel_{run.id}")
+
+
+# Try it, on Decode
+
+
+def test_a_sentence_is_answered_beside_the_model_alone(open_page: Open) -> None:
+    assert "sst2-text" in sample_folders()
+    at = open_page("decode", p=["sst2-text", "subj-prefix"], **{"try": "a moving film"})
+    texts = _texts(at)
+    assert "**sst2\\-text** says **" in texts
+    assert "**subj\\-prefix** says **" in texts
+    assert "the model alone says" in texts
+    bars = [json.loads(one.proto.spec) for one in at.get("plotly_chart")][-2:]
+    for spec in bars:
+        assert {trace["type"] for trace in spec["data"]} == {"bar"}
+
+
+def test_words_that_cannot_be_used_are_one_line(open_page: Open) -> None:
+    at = open_page(
+        "decode", p="sst2-text", state={"try_template": "no slot"}, **{"try": "a moving film"}
+    )
+    assert len(at.error) == 1
+    assert "the template needs" in at.error[0].value
+
+
+def test_without_a_sentence_no_model_is_opened(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr("probe.models.load_model", lambda *_, **__: opened.append(1))
+    open_page("decode", p="sst2-text")
+    assert opened == []
