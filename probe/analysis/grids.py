@@ -189,8 +189,8 @@ def pareto(costs: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[n
     cheaper = costs[:, None] <= costs[None, :]
     better = scores[:, None] >= scores[None, :]
     strictly = (costs[:, None] < costs[None, :]) | (scores[:, None] > scores[None, :])
-    beats: NDArray[np.bool_] = cheaper & better & strictly
-    return ~np.logical_or.reduce(beats, axis=0)
+    beaten = np.any(cheaper & better & strictly, axis=0)
+    return np.logical_not(beaten)
 
 
 def _worth(one: Setting, every: Sequence[Setting], cost: Cost) -> bool:

@@ -32,8 +32,8 @@ def print_waywardness(result: WaywardResult) -> None:
     found, out = result.found, console()
     seeds = min((row.seeds for row in found.table), default=0)
     out.print(
-        f"{len(found.runs)} runs · means over targets of {seeds} seed{'s' * (seeds != 1)} each · 95 % intervals over "
-        "targets and seeds",
+        f"{len(found.runs)} runs · means over targets of {seeds} seed{'s' * (seeds != 1)} each · "
+        "95 % intervals over targets and seeds",
         soft_wrap=True,
     )
     out.print(_grid(found))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from probe.errors import MissingExtraError, ProbeError, TrainingError
 from probe.sweep.asked import Pack
+
+_LISTENER_S = 10.0
 
 
 def spread(
@@ -92,10 +95,26 @@ def _ray() -> Any:
 
 def _connect(ray: Any, address: str) -> None:
     try:
+        _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise TrainingError(
             f"no Ray cluster at {address} ({first}): start one with `ray start --head`, or choose "
             "local"
         ) from error
+
+
+def _require_listener(address: str) -> None:
+    """Fail at once where nobody listens: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: the address is none.
+    """
+    if address in ("local", "auto"):
+        return
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal()):
+        raise ValueError("expected local, auto or HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=_LISTENER_S).close()

@@ -50,6 +50,8 @@ def test_the_promised_commands_are_there():
         "evaluate",
         "predict",
         "generate",
+        "sweep",
+        "wayward",
         "transfer",
         "ablate",
         "lens",

@@ -1,0 +1,158 @@
+"""Packs, keys, and never training anything twice, a kill included."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probe.models import load_model
+from probe.sweep import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
+from probe.sweep.sources import sample, task_of
+from probe.train import TrainConfig, train
+from tests.sweep.conftest import SHARED
+from tests.trainable import write_rows, write_task
+
+ROOT = Path(__file__).parents[2]
+
+
+def _keys(runs, shared=SHARED):
+    return [run.key for run in keyed(runs, shared)]
+
+
+def test_a_key_says_what_the_result_depends_on(asked, model, task, tmp_path):
+    first = asked[0]
+    (key,) = _keys([first])
+    safer = dataclasses.replace(first.config, checkpoint_every=7)
+    assert _keys([dataclasses.replace(first, config=safer)]) == [key]
+    assert _keys([first], dataclasses.replace(SHARED, device=None)) == [key]
+    moved = write_task(tmp_path / "elsewhere" / "moods")
+    assert _keys([dataclasses.replace(first, task=str(moved))]) == [key]
+    other = dataclasses.replace(first.config, seed=9)
+    changed = [
+        dataclasses.replace(first, config=other),
+        dataclasses.replace(first, fold=(0, 2)),
+        dataclasses.replace(first, fold=(1, 2)),
+    ]
+    assert len({key, *_keys(changed), *_keys([first], Shared(test_examples=3, device="cpu"))}) == 5
+
+
+def test_other_examples_are_another_key(asked, tmp_path):
+    folder = write_task(tmp_path / "moods")
+    before = _keys([dataclasses.replace(asked[0], task=str(folder))])
+    examples = task_of(asked[0], SHARED).train
+    other = write_task(tmp_path / "again" / "moods")
+    write_rows(other / "train.jsonl", examples[1:])
+    assert _keys([dataclasses.replace(asked[0], task=str(other))]) != before
+
+
+def test_packs_hold_what_fits_together_and_every_run_once(model, task):
+    rows = [
+        Asked(model, task, TrainConfig(steps=2, length=n, seed=s))
+        for n in (9, 2)
+        for s in (0, 1, 2)
+    ]
+    prefixes = [Asked(model, task, TrainConfig(steps=2, length=2, method="prefix_tuning"))]
+    runs = keyed([*rows, *prefixes], SHARED)
+    packs = packs_of(runs, SHARED, at_once=2)
+    assert sorted(run.key for pack in packs for run in pack.runs) == sorted(run.key for run in runs)
+    assert sorted(len(pack.runs) for pack in packs) == [1, 2, 2, 2]
+    for pack in packs:
+        assert len({run.asked.config.method for run in pack.runs}) == 1
+    lengths = [[run.asked.config.length for run in pack.runs] for pack in packs]
+    assert [2, 2] in lengths and [9, 9] in lengths
+
+
+def test_samples_are_random_the_same_and_as_many_as_asked_for():
+    examples = list(range(100))
+    first = sample(examples, 10)
+    assert first == sample(examples, 10) and first != examples[:10] and len(set(first)) == 10
+    assert sorted(sample(examples, 1000)) == examples
+
+
+def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp_path):
+    runs = keyed([*asked, *asked], SHARED)
+    kept, seen = Kept(tmp_path), []
+    sweep(runs, SHARED, kept, at_once=4, watch=seen.append)
+    assert seen[0].runs == 6 and seen[0].packs == 2 and seen[-1].done == 6
+    frozen = load_model(asked[4].model, device="cpu")
+    alone = train(frozen, task_of(asked[4], SHARED), asked[4].config)
+    list(alone)
+    found = kept.get(runs[4].key)
+    np.testing.assert_allclose(found.embeddings, alone.prompts[0].embeddings, atol=1e-5)
+    assert found.metrics["validation_examples"] == 8 and found.metrics["test_examples"] == 10
+    assert found.metrics["stopped"] == "finished" and found.config["run_key"] == runs[4].key
+    again = []
+    sweep(runs, SHARED, kept, at_once=4, watch=again.append)
+    assert [progress.packs for progress in again] == [0] and again[0].found == 6
+
+
+def test_a_damaged_result_is_trained_again(asked, tmp_path):
+    runs, kept = keyed(asked[:1], SHARED), Kept(tmp_path)
+    sweep(runs, SHARED, kept)
+    path = kept.path(runs[0].key)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    sweep(runs, SHARED, kept)
+    assert np.array_equal(kept.get(runs[0].key).embeddings.shape, (2, 16))
+
+
+KILLED = """
+    import sys, torch
+    from pathlib import Path
+    torch.set_num_threads(1)
+    from probe.sweep import Asked, Kept, Shared, keyed, sweep
+    from probe.train import TrainConfig
+    model, task, folder = sys.argv[1:]
+    shared = Shared(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
+    config = dict(steps=40, batch_size=4, eval_every=0, checkpoint_every=5, length=2)
+    runs = [Asked(model, task, TrainConfig(**config, seed=s)) for s in range(4)]
+    def watch(progress):
+        at = None if progress.pack is None else progress.pack.step
+        print(progress.done, progress.packs, at, flush=True)
+    sweep(keyed(runs, shared), shared, Kept(Path(folder)), at_once=2, watch=watch)
+"""
+
+
+def _start(model, task, folder):
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), model, task, folder]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def test_after_a_kill_nothing_finished_is_repeated_and_the_rest_goes_on(model, task, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    with _start(model, task, str(cut)) as process:
+        for line in process.stdout:  # in the second pack, past its second checkpoint
+            if line.split()[0] == "2" and line.split()[2] == "12":
+                break
+        process.send_signal(signal.SIGKILL)
+    finished = {path.name: path.stat().st_mtime_ns for path in cut.glob("*.safetensors")}
+    assert len(finished) == 2
+    with _start(model, task, str(cut)) as process:
+        lines = [line.split() for line in process.stdout]
+    assert lines[0] == ["2", "1", "None"] and lines[1] == ["2", "1", "11"]  # from checkpoint 10
+    config = TrainConfig(steps=40, batch_size=4, eval_every=0, length=2)
+    configs = [dataclasses.replace(config, seed=seed) for seed in range(4)]
+    runs = keyed([Asked(model, task, config) for config in configs], SHARED)
+    sweep(runs, SHARED, Kept(whole), at_once=2)
+    assert len(list(whole.glob("*.safetensors"))) == len(list(cut.glob("*.safetensors"))) == 4
+    for path in whole.glob("*.safetensors"):
+        mine = Kept(cut).get(path.stem)
+        assert np.array_equal(mine.embeddings, Kept(whole).get(path.stem).embeddings)
+        assert finished.get(path.name, 0) in (0, (cut / path.name).stat().st_mtime_ns)
+    assert not any((cut / "unfinished").iterdir())
+
+
+def test_a_plan_counts_and_keeps_nothing(asked, tmp_path):
+    runs, kept = keyed([*asked, asked[0]], SHARED), Kept(tmp_path)
+    sweep(runs[:2], SHARED, kept)
+    plan = rehearse(runs, SHARED, kept, at_once=3)
+    assert (plan.runs, plan.trainings, plan.found, plan.packs) == (7, 6, 2, 2)
+    assert plan.updates == 16 and plan.estimate_s == pytest.approx(16 * plan.update_s)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2

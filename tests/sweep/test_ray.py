@@ -1,0 +1,69 @@
+"""A real Ray cluster of two nodes on this machine, one of which dies in the middle."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from probe.errors import TrainingError
+from probe.sweep import Kept, Where, keyed, sweep
+from tests.sweep.conftest import SHARED
+
+pytestmark = [
+    # Ray 2.60's own: sockets and files of its background processes, and names it deprecates itself.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.timeout(240),
+]
+
+
+HEAD = {"num_cpus": 1, "include_dashboard": False}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes of one core each; the first starts no pack of its own."""
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "180")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ray
+        from ray.cluster_utils import Cluster
+
+        made = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
+        yield made
+        ray.shutdown()
+        made.shutdown()
+
+
+def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_path):
+    runs = keyed(asked[:4], SHARED)
+    alone = Kept(tmp_path / "alone")
+    sweep(runs, SHARED, alone, at_once=1)
+    second = cluster.add_node(num_cpus=1)
+    kept, seen = Kept(tmp_path / "cluster"), []
+
+    def watch(progress):
+        seen.append(progress.done)
+        if progress.done == 1:
+            cluster.remove_node(second, allow_graceful=False)
+
+    sweep(runs, SHARED, kept, where=Where(ray=cluster.address), at_once=1, watch=watch)
+    assert seen == [0, 1, 2, 3, 4]
+    for run in runs:
+        mine, theirs = kept.get(run.key), alone.get(run.key)
+        np.testing.assert_allclose(mine.embeddings, theirs.embeddings, atol=1e-6)
+        assert mine.metrics["test_accuracy"] == theirs.metrics["test_accuracy"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere"])
+def test_no_cluster_is_one_clear_line_at_once(address, asked, tmp_path):
+    runs = keyed(asked[:1], SHARED)
+    with pytest.raises(TrainingError, match=f"no Ray cluster at {address} "):
+        sweep(runs, SHARED, Kept(tmp_path), where=Where(ray=address))
