@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +18,9 @@ from probe.analysis.controls import (
 from probe.analysis.decoding import Decoding
 from probe.charts.labels import METRIC_NAMES, score_text, visible
 from probe.charts.palette import CHANCE, PROMPT, VOCABULARY
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FLAG_MEANINGS = {
     NOT_BETTER_THAN_CHANCE: "not closer to a token than 97.5 % of rows drawn from the vocabulary's "
@@ -43,9 +48,6 @@ class _Strip:
 
 def decoding_csv(decoding: Decoding) -> str:
     """One row per position and rank; how it was made stands in columns of its own."""
-    import pandas as pd
-
-    frame = decoding.to_frame()
     made = {
         "prompt": decoding.prompt,
         "model": decoding.model,
@@ -57,7 +59,14 @@ def decoding_csv(decoding: Decoding) -> str:
         "seed": decoding.seed,
         "sample_size": decoding.sample_size,
     }
-    how = pd.DataFrame([made] * len(frame), index=frame.index)
+    return csv_with(decoding.to_frame(), made)
+
+
+def csv_with(frame: pd.DataFrame, made: Mapping[str, object]) -> str:
+    """A table with how it was made, the same in every row, in columns of its own."""
+    import pandas as pd
+
+    how = pd.DataFrame([dict(made)] * len(frame), index=frame.index)
     return str(pd.concat([frame, how], axis=1).to_csv(index=False))
 
 

@@ -34,6 +34,8 @@ TRUST_SAMPLE = 300
 TRUST_NEIGHBOURS = 10
 TSNE_BACKGROUND = 4000
 """Vocabulary rows drawn for t-SNE unless another number is asked for: it is slow beyond."""
+SPECTRUM = 10
+"""Principal axes whose shares of the variance are told."""
 MAP_VERSION = 1
 """Raised whenever the same rows and parameters start to give another map."""
 
@@ -64,6 +66,8 @@ class Map:
     """[B, 2] vocabulary rows on the map."""
     explained: tuple[float, float] | None
     """Shares of the variance that PCA's axes hold; None for other methods."""
+    spectrum: tuple[float, ...]
+    """Shares of the first ten principal axes or all there are; empty for other methods."""
     trustworthiness: float
     """0 to 1: are neighbours on the map neighbours in the original space? In a seeded sample."""
     trust_sample: int
@@ -184,6 +188,7 @@ def map_rows(
         background_ids=ids,
         background=places[len(rows) :],
         explained=(shares[0], shares[1]) if shares else None,
+        spectrum=tuple(shares),
         trustworthiness=float(found["trustworthiness"][()]),
         trust_sample=int(found["trust_sample"][()]),
         rows=rows,
@@ -198,8 +203,8 @@ def _layout(
     explained: Sequence[float] = ()
     if method == "pca":
         parts = [unit_rows(part) if metric == "cosine" else part for part in (rows, table)]
-        axes = principal_axes(parts, 2)
-        places = np.concatenate([axes.coordinates(part) for part in parts])
+        axes = principal_axes(parts, min(SPECTRUM, parts[0].shape[1]))
+        places = np.concatenate([axes.coordinates(part)[:, :2] for part in parts])
         explained = tuple(axes.variances / max(axes.total_variance, np.finfo(float).tiny))
     else:
         both = np.concatenate([rows, table])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,27 @@ class Transfer:
             {"measure": measure, "reason": reason} for measure, reason in self.refused
         ]
         return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Transfer:
+        """What `to_json` wrote."""
+        cells = [
+            TransferCell(
+                **cell | {name: tuple(cell[name]) for name in ("interval", "gain_interval")}
+            )
+            for cell in document["cells"]
+        ]
+        return cls(
+            prompts=tuple(one["name"] for one in document["prompts"]),
+            trained_on=tuple(one["trained_on"] for one in document["prompts"]),
+            tasks=tuple(TransferTask(**task) for task in document["tasks"]),
+            cells=tuple(cells),
+            split=document["split"],
+            seed=document["seed"],
+            centre=document["centre"],
+            correlations=tuple(RankCorrelation(**one) for one in document["correlations"]),
+            refused=tuple((one["measure"], one["reason"]) for one in document["refused"]),
+        )
 
 
 def rank_correlation(

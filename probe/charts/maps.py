@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from probe.analysis.maps import Map
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, new_figure
+from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, new_figure
 
 SELECTABLE = 10_000
 """Vocabulary points that can be picked; the density shows the rest."""
@@ -19,7 +19,11 @@ _DENSITY = [[0.0, "rgba(128, 128, 128, 0)"], [1.0, "rgba(128, 128, 128, 0.55)"]]
 
 
 def map_figure(
-    mapped: Map, *, clusters: Sequence[int] | None = None, found: Collection[int] = ()
+    mapped: Map,
+    *,
+    clusters: Sequence[int] | None = None,
+    names: Mapping[int, str] | None = None,
+    found: Collection[int] = (),
 ) -> go.Figure:
     """Vocabulary density, up to 10,000 vocabulary points and the prompt rows.
 
@@ -29,12 +33,13 @@ def map_figure(
     Args:
         mapped: what to draw.
         clusters: [n] label of each prompt row, to colour by in place of the prompt; −1 is noise.
+        names: what clusters are called, by label; without one a cluster is called by its number.
         found: vocabulary ids to ring, such as those of a searched token.
     """
     figure = new_figure(height=620)
     figure.add_trace(_density(mapped))
     figure.add_trace(_vocabulary(mapped, found))
-    for trace in _stars(mapped, clusters):
+    for trace in _stars(mapped, clusters, names or {}):
         figure.add_trace(trace)
     if found:
         figure.add_trace(_rings(mapped, found))
@@ -50,6 +55,31 @@ def map_figure(
         margin={"t": 40},
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "itemsizing": "constant"},
     )  # fmt: skip
+    return figure
+
+
+def variance_bars(mapped: Map) -> go.Figure:
+    """Shares of the variance of the first principal axes; the map shows the first two.
+
+    Raises:
+        ValueError: the map is not PCA's.
+    """
+    if not mapped.spectrum:
+        raise ValueError(f"only pca has shares of variance, the map is of {mapped.method}")
+    axes = list(range(1, len(mapped.spectrum) + 1))
+    figure = new_figure(height=220)
+    figure.add_bar(
+        x=axes,
+        y=[100 * share for share in mapped.spectrum],
+        marker={"color": [PROMPT if axis <= 2 else NEUTRAL for axis in axes], "line": {"width": 0}},
+        text=[f"{share:.1%}" for share in mapped.spectrum],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="axis %{x}: %{y:.2f} % of the variance<extra></extra>",
+    )
+    figure.update_layout(margin={"t": 28})
+    figure.update_xaxes(title="principal axis", tickvals=axes, showgrid=False)
+    figure.update_yaxes(title="% of variance", rangemode="tozero", nticks=4)
     return figure
 
 
@@ -90,18 +120,26 @@ def _vocabulary(mapped: Map, found: Collection[int]) -> go.Scattergl:
     )  # fmt: skip
 
 
-def _stars(mapped: Map, clusters: Sequence[int] | None) -> list[go.Scattergl]:
+def _stars(
+    mapped: Map, clusters: Sequence[int] | None, called: Mapping[int, str]
+) -> list[go.Scattergl]:
     groups = mapped.owners if clusters is None else np.asarray(clusters)
     present = np.unique(groups)
-    names: dict[int, str] = {
+    names = {
         int(group): token_label(mapped.prompts[group], most=24)
         if clusters is None
-        else ("noise" if group < 0 else f"cluster {group}")
+        else _cluster_name(int(group), called)
         for group in present
     }
     if len(present) > len(CATEGORIES):  # nobody tells so many colours apart
         names, groups, present = {0: "prompt rows"}, np.zeros(len(groups), int), np.array([0])
     return [_star(mapped, groups == group, names[int(group)], int(group)) for group in present]
+
+
+def _cluster_name(label: int, called: Mapping[int, str]) -> str:
+    if label < 0:
+        return "in no cluster"
+    return token_label(called.get(label, f"cluster {label}"), most=32)
 
 
 def _star(mapped: Map, which: np.typing.NDArray[np.bool_], name: str, group: int) -> go.Scattergl:

@@ -21,14 +21,17 @@ h1 {{ font-size: 1.6rem; overflow-wrap: anywhere; }} h2 {{ font-size: 1.1rem; ma
 """
 
 
-def figures_html(title: str, figures: Mapping[str, go.Figure]) -> str:
+def figures_html(title: str, figures: Mapping[str, go.Figure], *, made: str = "") -> str:
     """A page with every figure under its heading.
 
     Args:
         title: of the page; any text.
         figures: by heading.
+        made: how, in a paragraph before the figures; any text.
     """
     parts = [_HEAD.format(title=html.escape(title))]
+    if made:
+        parts.append(f"<p>{html.escape(made)}</p>\n")
     for place, (heading, figure) in enumerate(figures.items()):
         drawn = to_html(figure, include_plotlyjs=place == 0, full_html=False)
         parts.append(f"<h2>{html.escape(heading)}</h2>\n{drawn}\n")

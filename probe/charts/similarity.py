@@ -52,16 +52,17 @@ def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
     return figure
 
 
-def closeness_bars(comparison: Comparison, prompt: int) -> go.Figure:
+def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = None) -> go.Figure:
     """One prompt against all others, closest at the top (Jaccard bars and their kin).
 
     Args:
         comparison: of N prompts.
         prompt: its index; every bar carries the other's index as `customdata[0]`.
+        most: bars, the closest; all when None.
     """
     values = comparison.matrix[prompt]
     ranked = np.argsort(-values if comparison.higher_is_closer else values, kind="stable")
-    others = [int(i) for i in ranked if i != prompt]
+    others = [int(i) for i in ranked if i != prompt][:most]
     places = list(range(len(others)))
     figure = new_figure(height=110 + 26 * len(others))
     names = [token_label(comparison.prompts[i]) for i in others]

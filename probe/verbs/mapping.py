@@ -8,6 +8,7 @@ from pathlib import Path
 from probe.analysis import clusters as grouping
 from probe.analysis import maps
 from probe.analysis.clusters import ClusterMethod, ClusterMetric, Clusters, Items
+from probe.analysis.controls import Arrays
 from probe.analysis.decoding import require_decodable
 from probe.analysis.maps import Map, MapMetric, Method
 from probe.prompt import SoftPrompt
@@ -98,6 +99,53 @@ def map(
         near=near,
         cached=workspace.cached_arrays,
     )
+
+
+class _NotKeptError(Exception):
+    """The cache has no such layout."""
+
+
+def kept_map(
+    prompts: Sequence[Source],
+    method: Method = "pca",
+    *,
+    metric: MapMetric = "cosine",
+    seed: int = 0,
+    model: str | Path | Vocabulary | None = None,
+    workspace: Workspace | None = None,
+) -> Map | None:
+    """The map if it is there at once: by PCA, or because its layout was kept; None otherwise.
+
+    Args:
+        prompts: as `map` takes them.
+        method: `pca`, `umap` or `tsne`.
+        metric: `cosine` or `l2`.
+        seed: of the layout.
+        model: the base model or its vocabulary; the prompts' own when None.
+        workspace: where layouts are kept; the default one when None.
+
+    Raises:
+        ProbeError: a prompt or the model cannot be read, or prompts do not share a table.
+        ValueError: a bad method or metric.
+    """
+    workspace = workspace or Workspace()
+    pool, vocabulary = _pool(prompts, model, workspace, "a map")
+
+    def missing() -> Arrays:
+        raise _NotKeptError
+
+    try:
+        return maps.map_rows(
+            [prompt.embeddings for prompt in pool],
+            vocabulary,
+            method,
+            names=[prompt.name for prompt in pool],
+            metric=metric,
+            seed=seed,
+            cached=lambda key, _: workspace.cached_arrays(key, missing),
+        )
+    except _NotKeptError:
+        return None
 
 
 def _pool(

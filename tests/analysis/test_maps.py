@@ -163,3 +163,12 @@ def test_principal_axes_keep_their_digits_far_from_the_origin_and_over_many_rows
     np.testing.assert_allclose(found.axes, oracle.components_, atol=1e-3)
     with pytest.raises(ValueError, match="1 to 4 axes, found 5000 and 5"):
         principal_axes([rows], 5)
+
+
+def test_the_spectrum_is_scikit_learn_s_and_begins_with_the_map_s_axes(prompts, vocabulary):
+    mapped = _map(prompts, vocabulary, metric="l2")
+    both = np.concatenate([*prompts, vocabulary.rows(slice(None))])
+    np.testing.assert_allclose(
+        mapped.spectrum, PCA(10).fit(both).explained_variance_ratio_, atol=1e-4
+    )
+    assert mapped.spectrum[:2] == mapped.explained

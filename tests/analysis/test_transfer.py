@@ -1,5 +1,7 @@
 """Rank correlations of transfer and similarity, against SciPy and by closed form."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
@@ -96,3 +98,4 @@ def test_the_matrix_holds_prompts_by_tasks():
         {"name": "b", "trained_on": None},
     ]
     assert document["refused"] == [{"measure": "cka", "reason": "lengths differ"}]
+    assert Transfer.from_json(json.loads(json.dumps(document))) == found

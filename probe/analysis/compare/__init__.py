@@ -14,6 +14,7 @@ from probe.analysis.compare.neurons import layer_groups
 from probe.analysis.compare.positions import PositionView, position_view
 from probe.analysis.compare.requirements import comparable
 from probe.analysis.compare.separation import separation
+from probe.analysis.compare.shared import SharedToken, SharedTokens, shared_tokens
 
 __all__ = [
     "MEASURES",
@@ -21,6 +22,8 @@ __all__ = [
     "Hierarchy",
     "Measure",
     "PositionView",
+    "SharedToken",
+    "SharedTokens",
     "comparable",
     "compare_activations",
     "compare_rows",
@@ -30,4 +33,5 @@ __all__ = [
     "position_view",
     "require_measure",
     "separation",
+    "shared_tokens",
 ]

@@ -21,8 +21,12 @@ def token_strings(ids: NDArray[np.int64], vocabulary: Vocabulary) -> frozenset[s
         ids: any shape, such as the [P, k] nearest tokens of a prompt.
         vocabulary: V tokens.
     """
-    shown = (vocabulary.tokens[int(i)] for i in np.unique(ids))
-    return frozenset(text.removeprefix(_SPACE) or text for text in shown)
+    return frozenset(plain_string(vocabulary.tokens[int(i)]) for i in np.unique(ids))
+
+
+def plain_string(token: str) -> str:
+    """A token as it is shown, without the mark of a leading space unless it is nothing else."""
+    return token.removeprefix(_SPACE) or token
 
 
 def jaccard(decoded: Sequence[Set[str]]) -> NDArray[np.float64]:

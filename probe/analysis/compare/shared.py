@@ -1,0 +1,93 @@
+"""Which tokens do the decodings of two prompts share, and at which positions?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from probe.analysis.compare.tokens import plain_string
+from probe.analysis.decoding import Decoding
+from probe.analysis.neighbours import Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SharedToken:
+    """One token string that stands in both decodings."""
+
+    token: str
+    """Without the mark of a leading space."""
+    first: tuple[int, ...]
+    """Positions of the first prompt that hold it among their nearest."""
+    second: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SharedTokens:
+    """What two decodings have in common."""
+
+    prompts: tuple[str, str]
+    metric: Metric
+    k: int
+    """Tokens per position."""
+    shared: tuple[SharedToken, ...]
+    """Those at most positions first."""
+    union: int
+    """Token strings in either decoding."""
+
+    @property
+    def jaccard(self) -> float:
+        """Shared part of all token strings."""
+        return len(self.shared) / self.union
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self) | {"jaccard": self.jaccard}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per shared token, positions as text."""
+        import pandas as pd
+
+        rows = [
+            (one.token, *(", ".join(map(str, at)) for at in (one.first, one.second)))
+            for one in self.shared
+        ]
+        return pd.DataFrame(rows, columns=["token", *(f"positions {n}" for n in (1, 2))])
+
+
+def shared_tokens(first: Decoding, second: Decoding) -> SharedTokens:
+    """Token strings that both decodings hold; see `token_strings` for what a string is.
+
+    Raises:
+        ValueError: they were not made alike.
+    """
+    if (first.metric, first.k) != (second.metric, second.k):
+        raise ValueError(
+            f"expected two decodings made alike, found {first.metric} with k {first.k} and "
+            f"{second.metric} with k {second.k}"
+        )
+    here, there = _positions(first), _positions(second)
+    both = [
+        SharedToken(token, tuple(here[token]), tuple(there[token]))
+        for token in here
+        if token in there
+    ]
+    both.sort(key=lambda one: -len(one.first) - len(one.second))
+    return SharedTokens(
+        prompts=(first.prompt, second.prompt),
+        metric=first.metric,
+        k=first.k,
+        shared=tuple(both),
+        union=len(here.keys() | there.keys()),
+    )
+
+
+def _positions(decoding: Decoding) -> dict[str, list[int]]:
+    """Positions by token string, in the order in which the strings appear."""
+    found: dict[str, list[int]] = {}
+    for position in decoding.positions:
+        for token in dict.fromkeys(plain_string(near.token) for near in position.neighbours):
+            found.setdefault(token, []).append(position.position)
+    return found

@@ -1,0 +1,85 @@
+"""Who lives next to a prompt's rows: tokens, or rows of prompts? Asked in the original space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probe.analysis.neighbours import HIGHER_IS_BETTER, Metric, nearest_rows, nearest_tokens
+from probe.analysis.products import Floats
+from probe.linalg import squared_norms
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the nearest neighbours of n prompt rows are, among V tokens and the other rows."""
+
+    metric: Metric
+    rows: int
+    """n"""
+    tokens: int
+    """V"""
+    near_rows: int
+    """Rows whose nearest neighbour is another prompt row, not a token."""
+    expected: float
+    """As many as there would be if neighbours were drawn at random: n (n − 1) / (n − 1 + V)."""
+    norm: float
+    """Median norm of the prompt rows."""
+    token_norm: float
+    """Median norm of the tokens."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row."""
+        import pandas as pd
+
+        return pd.DataFrame([self.to_json()])
+
+
+def surroundings(
+    prompts: Sequence[Floats], vocabulary: Vocabulary, metric: Metric = "cosine"
+) -> Surroundings:
+    """Count the rows whose nearest neighbour is a row of a prompt; a tie goes to the token.
+
+    It is the mixing that a nearest-neighbour test between two samples counts (Schilling 1986,
+    "Multivariate two-sample tests based on nearest neighbors"), with one neighbour and seen from
+    the prompts alone.
+
+    Args:
+        prompts: N arrays [P, H].
+        vocabulary: table [V, H].
+        metric: what near means.
+
+    Raises:
+        ValueError: the widths differ, or a bad metric.
+    """
+    rows = np.concatenate(prompts)
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    to_tokens = sign * nearest_tokens(rows, vocabulary, metric, k=1).scores[:, 0]
+    near = 0
+    if len(rows) > 1:
+        found = nearest_rows(rows, rows, metric, k=2)
+        itself = found.ids == np.arange(len(rows))[:, None]
+        # A row may lose its own first place to an equal row, or, by dot product, to a longer one.
+        to_rows = sign * np.where(itself[:, 0], found.scores[:, 1], found.scores[:, 0])
+        near = int(np.count_nonzero(to_rows > to_tokens))
+    others = len(rows) - 1
+    return Surroundings(
+        metric=metric,
+        rows=len(rows),
+        tokens=len(vocabulary),
+        near_rows=near,
+        expected=len(rows) * others / (others + len(vocabulary)),
+        norm=float(np.median(np.sqrt(squared_norms(rows)))),
+        token_norm=float(np.median(np.sqrt(squared_norms(vocabulary.rows(slice(None)))))),
+    )

@@ -1,0 +1,52 @@
+"""Who lives next to a prompt's rows."""
+
+import numpy as np
+import pytest
+
+from probe.analysis.surroundings import surroundings
+
+
+@pytest.fixture
+def vocabulary(make_vocabulary):
+    return make_vocabulary(np.eye(4, dtype=np.float32))
+
+
+def test_rows_on_tokens_have_tokens_for_neighbours(vocabulary):
+    found = surroundings([np.eye(4, dtype=np.float32)[:3]], vocabulary)
+    assert (found.near_rows, found.rows, found.tokens) == (0, 3, 4)
+
+
+def test_rows_in_a_direction_of_their_own_have_each_other(vocabulary):
+    rows = np.array([[1, 1, 1, 1], [1, 1, 1, 0.9], [1, 0, 0, 0]], dtype=np.float32)
+    found = surroundings([rows[:1], rows[1:]], vocabulary)
+    assert found.near_rows == 2
+    assert found.expected == pytest.approx(3 * 2 / (2 + 4))
+
+
+def test_a_tie_goes_to_the_token(vocabulary):
+    twins = np.array([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=np.float32)
+    assert surroundings([twins], vocabulary).near_rows == 0
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2", "dot"])
+def test_the_count_is_that_of_every_distance_written_out(rng, make_vocabulary, metric):
+    table = rng.standard_normal((60, 8)).astype(np.float32)
+    rows = (rng.standard_normal((30, 8)) * 0.6 + 1).astype(np.float32)
+    both = np.concatenate([rows, table]).astype(np.float64)
+    units = both / np.linalg.norm(both, axis=1, keepdims=True)
+    closeness = {
+        "cosine": units @ units.T,
+        "dot": both @ both.T,
+        "l2": -np.linalg.norm(both[:, None] - both, axis=2),
+    }[metric]
+    np.fill_diagonal(closeness, -np.inf)
+    expected = np.count_nonzero(closeness[:30].argmax(axis=1) < 30)
+    assert 0 < expected < 30
+    assert surroundings([rows], make_vocabulary(table), metric).near_rows == expected
+
+
+def test_a_single_row_has_only_tokens_and_norms_are_medians(vocabulary):
+    found = surroundings([np.full((1, 4), 3, dtype=np.float32)], vocabulary)
+    assert (found.near_rows, found.expected) == (0, 0)
+    assert (found.norm, found.token_norm) == (6, 1)
+    assert found.to_frame().to_dict("records") == [found.to_json()]
