@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from plain import plain
 from resources import ALWAYS_THERE, library, workspace
 
-from probe.datasets import task_names
+from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import TrainingError
 from probe.store import RunConfig
@@ -22,10 +23,10 @@ _OBJECTIVES = ("full", "label_words", "paper")
 _SCHEDULES = ("linear", "constant", "cosine")
 _OPTIMISERS = ("adamw", "adafactor")
 _STARTS = {
-    "vocab": "tokens drawn at random",
-    "labels": "the label words",
-    "text": "a text of yours",
-    "random": "random numbers",
+    "vocab": "sampled tokens",
+    "labels": "label words",
+    "text": "your own text",
+    "random": "noise",
     "prompt": "another prompt",
 }
 _HELP = field_help()
@@ -63,7 +64,7 @@ def draw_form() -> Wanted:
         _remember("task", next(iter(tasks)))
         chosen = st.selectbox(
             "Task", _with_chosen(list(tasks), "task"), key="t_task", persist_state="session",
-            format_func=lambda one: tasks.get(one, one), accept_new_options=True, required=True,
+            format_func=lambda one: tasks.get(one, one), accept_new_options=True,
             help="Tasks that come with probe, your own, and the paper's, whose rows come from the "
             "hub. Or type the path of a folder with a task.toml.",
         )  # fmt: skip
@@ -81,10 +82,11 @@ def draw_form() -> Wanted:
         _remember("model", ALWAYS_THERE[0])
         base = st.selectbox(
             "Base model", _with_chosen([*ALWAYS_THERE], "model"), key="t_model",
-            persist_state="session", accept_new_options=True, required=True,
+            persist_state="session", accept_new_options=True,
             help="The frozen model. builtin and minilm are always there; or type a folder or a hub "
             "id, which is downloaded when training starts.",
         )  # fmt: skip
+    _draw_wording(str(chosen))
     init = _init(kind)
     with st.expander("Advanced", icon=":material/tune:"):
         more = _draw_drawer()
@@ -120,6 +122,18 @@ _FIELDS = (
     "encoder", "encoder_width", "projection", "tie_layers",
 )  # fmt: skip
 """Every field of a configuration but where it starts."""
+
+
+def _draw_wording(task: str) -> None:
+    """What the model reads and is to answer, in a line.
+
+    Raises:
+        DataError: there is no such task.
+    """
+    wording = load_wording(task)
+    words = ", ".join(f"**{plain(word)}**" for word in wording.label_words)
+    goal = f"one of {words}" if words else "a text of its own"
+    st.caption(f"The model reads “{plain(wording.template)}” and is to go on with {goal}.")
 
 
 def _draw_drawer() -> dict[str, Any]:

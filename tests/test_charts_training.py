@@ -98,9 +98,14 @@ def test_every_run_of_many_has_a_style_of_its_own() -> None:
 
 
 def test_parallel_axes_carry_numbers_as_numbers_and_words_as_ticks() -> None:
-    settings = {"length": [5, 20, 5], "start": ["vocab", "text:a <b>", "vocab"]}
+    settings = {
+        "length": [5, 20, 5],
+        "start": ["vocab", "text:a <b>", "vocab"],
+        "rate": [10, "automatic", 9],
+    }
     (trace,) = run_coordinates(settings, [0.5, 0.9, 0.7], score="accuracy").data
-    length, start, score = trace.dimensions
+    length, start, rate, score = trace.dimensions
+    assert list(rate["ticktext"]) == ["9", "10", "automatic"]
     assert list(length["values"]) == [5, 20, 5]
     assert list(start["values"]) == [1, 0, 1]
     assert list(start["ticktext"]) == ["text:a &lt;b&gt;", "vocab"]

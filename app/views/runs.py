@@ -154,10 +154,17 @@ def differing(chosen: Sequence[RunRecord]) -> dict[str, list[object]]:
     return {name: values for name, values in every.items() if len(set(map(str, values))) > 1}
 
 
+_OF_NO_EFFECT = ("eval_every", "eval_examples", "checkpoint_every")
+
+
 def draw_coordinates(found: Sequence[RunRecord]) -> None:
     """Settings against scores, from eight scored runs on."""
     scored = [one for one in found if one.score]
-    settings = differing(scored) if scored else {}
+    settings = {
+        key: values
+        for key, values in (differing(scored) if scored else {}).items()
+        if key not in _OF_NO_EFFECT
+    }
     if len(scored) < _MANY or not settings:
         return
     st.subheader("Which settings go with which scores?", anchor=False)
@@ -172,7 +179,8 @@ def draw_coordinates(found: Sequence[RunRecord]) -> None:
         alt=f"Parallel coordinates of {len(scored)} runs: the settings that differ, and {name}",
     )
     st.caption(
-        f"One line per finished run ({len(scored)}). Drag along an axis to pick out runs, drag its "
+        f"One line per finished run ({len(scored)}), from orange for the lowest score to blue "
+        "for the highest. Drag along an axis to pick out runs, drag its "
         "name to move it. With few runs per setting this shows patterns to test, not effects."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from probe.charts.palette import CHANCE, PROMPT, VOCABULARY, new_figure
 
 COLOURS = (PROMPT, CHANCE, VOCABULARY, "#CC79A7", "#E69F00", "#56B4E9", "#9467BD", "#808080")
 """Of runs side by side; after eight the dashes change."""
+_LOW_TO_HIGH = [[0.0, CHANCE], [0.5, "#9A9A9A"], [1.0, PROMPT]]
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -24,7 +26,7 @@ def loss_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figur
         runs: one is drawn by kind of loss, several by run.
         steps: end of the axis; the last one noted when None.
     """
-    figure = _figure("loss (nats)", steps)
+    figure = _figure("loss (nats)", steps, runs)
     for run, colour, dash in _styled(runs):
         loss = run.loss_nats.thinned()
         alone = len(runs) == 1
@@ -51,7 +53,7 @@ def score_curves(
         alone: what the model scores without a prompt, where it is known.
     """
     names = dict.fromkeys(run.metric.replace("_", " ") for run in runs if run.metric)
-    figure = _figure(f"validation {' / '.join(names) or 'score'}", steps)
+    figure = _figure(f"validation {' / '.join(names) or 'score'}", steps, runs)
     for run, colour, dash in _styled(runs):
         _line(figure, run.score, run.name, colour, dash=dash, markers=True)
     if alone is not None:
@@ -67,7 +69,7 @@ def score_curves(
 
 def norm_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figure:
     """Mean length of the injected rows."""
-    figure = _figure("mean norm of the rows", steps)
+    figure = _figure("mean norm of the rows", steps, runs)
     for run, colour, dash in _styled(runs):
         _line(figure, run.norm.thinned(), run.name, colour, dash=dash)
     figure.update_yaxes(rangemode="tozero")
@@ -76,7 +78,7 @@ def norm_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figur
 
 def moved_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figure:
     """Share of positions whose nearest token is another than at the start."""
-    figure = _figure("nearest token changed (%)", steps)
+    figure = _figure("nearest token changed (%)", steps, runs)
     for run, colour, dash in _styled(runs):
         share = Series(run.moved.steps, 100 * run.moved.values)
         _line(figure, share, run.name, colour, dash=dash, markers=True)
@@ -93,26 +95,21 @@ def run_coordinates(
 
     Args:
         settings: values of each setting, run by run; words become ticks.
-        scores: one per run; they colour the lines.
+        scores: one per run; they colour the lines, from orange for the lowest to blue.
         score: what they are.
     """
-    figure = new_figure(height=420)
+    figure = new_figure(height=440)
     axes = [_axis(name, values) for name, values in settings.items()]
     axes.append({"label": token_label(score), "values": list(scores)})
     figure.add_trace(
         go.Parcoords(
             dimensions=axes,
-            line={
-                "color": list(scores),
-                "colorscale": "Viridis",
-                "showscale": True,
-                "colorbar": {"title": token_label(score), "thickness": 12},
-            },
-            labelside="bottom",
+            line={"color": list(scores), "colorscale": _LOW_TO_HIGH},
+            labelangle=-25,
             labelfont={"size": 13},
         )
     )
-    figure.update_layout(margin={"l": 70, "r": 30, "t": 30, "b": 60})
+    figure.update_layout(margin={"l": 64, "r": 36, "t": 96, "b": 24})
     return figure
 
 
@@ -120,7 +117,7 @@ def _axis(name: str, values: Sequence[object]) -> dict[str, Any]:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return {"label": token_label(name), "values": list(values)}
     words = [str(value) for value in values]
-    known = sorted(set(words))
+    known = sorted(set(words), key=_by_size)
     return {
         "label": token_label(name),
         "values": [known.index(word) for word in words],
@@ -130,12 +127,20 @@ def _axis(name: str, values: Sequence[object]) -> dict[str, Any]:
     }
 
 
-def _figure(title: str, steps: int | None) -> go.Figure:
-    figure = new_figure(height=300)
+def _by_size(word: str) -> tuple[float, str]:
+    """Numbers by size, then other words by the alphabet."""
+    try:
+        return float(word), word
+    except ValueError:
+        return math.inf, word
+
+
+def _figure(title: str, steps: int | None, runs: Sequence[Curves]) -> go.Figure:
+    figure = new_figure(height=300 + 20 * len(runs))
     figure.update_layout(
         hovermode="x unified",
         showlegend=True,
-        legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
+        legend={"orientation": "h", "y": -0.28, "yanchor": "top", "x": 0},
     )
     figure.update_xaxes(title="step", zeroline=False)
     if steps is not None:
