@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from probe import formats
+from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.verbs import ablate, evaluate, lens, load_one, transfer
 from tests.train import tiny
@@ -207,3 +208,25 @@ def test_the_verbs_take_prompts_as_objects(here):
     prompt = load_one("p1.safetensors")
     assert lens(prompt, draws=1).lens.prompt == "p1"
     assert transfer([prompt], ["moods"], limit=3).prompts == ("p1",)
+
+
+@pytest.mark.parametrize("family", ["encoder_decoder", "masked", "sentence_encoder"])
+def test_every_family_can_be_ablated(family, tmp_path):
+    """Soft prompts of models that read them elsewhere: in an encoder, behind a first token."""
+    folder = getattr(tiny, f"save_{family}")(tmp_path / family)
+    rows = np.random.default_rng(0).normal(size=(3, 16))
+    prompt = SoftPrompt("p", rows, base_model=str(folder))
+    found = ablate(prompt, tiny.task(4, validation=6), split="validation")
+    assert found.ablation.n == 6 and found.ablation.loss_nats > 0
+    assert all(one.removed.nats != 0 for one in found.ablation.positions)
+    assert (found.attention.whole < 1).all()
+    assert found.attention.uniform.sum(axis=1).max() < 1
+
+
+def test_a_masked_model_reads_a_prompt_through_its_own_head(tmp_path):
+    folder = tiny.save_masked(tmp_path / "masked")
+    rows = np.random.default_rng(0).normal(size=(3, 16))
+    found = lens(SoftPrompt("p", rows, base_model=str(folder)), k=2, draws=2)
+    assert len(found.lens.cells) == 3 * 3
+    with pytest.raises(ProbeError, match="patching continues a text"):
+        lens(SoftPrompt("p", rows, base_model=str(folder)), describe=True, terms=["a"], draws=1)
