@@ -5,6 +5,7 @@ from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
 from probe.verbs.converting import convert
 from probe.verbs.decoding import decode
+from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
 from probe.verbs.health import Check, Health, doctor
@@ -63,6 +64,7 @@ __all__ = [
     "delete_run",
     "describe",
     "doctor",
+    "drift",
     "evaluate",
     "find",
     "generate",

@@ -1,0 +1,70 @@
+"""Follow the prompt of a run from its start through the checkpoints that are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis import drift as analysis
+from probe.analysis.drift import Drift
+from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.errors import PromptFormatError
+from probe.prompt import SoftPrompt
+from probe.store import RunFolder, Workspace
+from probe.store.card import workspace_name
+from probe.tables import load_vocabulary
+from probe.vocabulary import Vocabulary
+
+Start = NDArray[np.float32] | None
+
+
+def drift(
+    run: str,
+    number: int = 0,
+    *,
+    metric: Metric = DEFAULT_METRIC,
+    workspace: Workspace | None = None,
+) -> Drift:
+    """How far the prompt of a run moved, and which of its nearest tokens changed.
+
+    A run keeps its last two checkpoints. Where it has finished and its prompt started from tokens,
+    the start stands before them as step 0; else distances count from the first one that is kept,
+    whose step says so.
+
+    Args:
+        run: its name, or the beginning of it.
+        number: which of the prompts it trains at once.
+        metric: what near means.
+        workspace: the default one when None.
+
+    Raises:
+        WorkspaceError: there is no such run.
+        TrainingError: it has no checkpoint whose rows can be followed.
+        ModelNotFoundError: its model's vocabulary cannot be read.
+    """
+    from probe.train.trail import checkpoint_rows
+
+    workspace = workspace or Workspace()
+    folder = workspace.runs.get(run)
+    steps, rows = checkpoint_rows(folder.path, number)
+    vocabulary = load_vocabulary(folder.config.model)
+    start = _start(workspace, folder, vocabulary)
+    if start is not None and start.shape == rows.shape[1:] and steps[0] > 0:
+        steps, rows = [0, *steps], np.concatenate([start[None], rows])
+    return analysis.drift(rows, steps, name=folder.id, vocabulary=vocabulary, metric=metric)
+
+
+def _start(workspace: Workspace, run: RunFolder, vocabulary: Vocabulary) -> Start:
+    """The embeddings of the tokens a finished run's prompt started from, [P, H], if they are known.
+
+    A run that trains several prompts at once names them otherwise, and then nothing is found.
+    """
+    for card in workspace.prompts.versions(workspace_name(run.config.name)):
+        try:
+            prompt = workspace.prompts.load(card.id)
+        except PromptFormatError:
+            continue  # a damaged version of that name is not this one
+        if isinstance(prompt, SoftPrompt) and prompt.config.get("run") == run.id:
+            ids = prompt.init_token_ids
+            return None if ids is None else vocabulary.rows(list(ids))
+    return None

@@ -1,0 +1,166 @@
+"""Figures of comparisons, maps and drift: what they show, carry and escape."""
+
+import numpy as np
+import pytest
+
+from probe.analysis.compare import compare_rows, hierarchy, position_view
+from probe.analysis.drift import drift
+from probe.analysis.maps import map_rows
+from probe.charts import (
+    closeness_bars,
+    drift_changes,
+    drift_lines,
+    map_caption,
+    map_figure,
+    position_view_map,
+    similarity_map,
+)
+from probe.charts import maps as map_charts
+from probe.tables import load_vocabulary
+from tests.hostile import prompt_rows, write_hostile_model
+
+NASTY = "<b>bold</b>"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((2, 1, 8)) * 4
+    return [centres[n % 2] + rng.standard_normal((4, 8)) for n in range(6)]
+
+
+@pytest.fixture(scope="module")
+def comparison(rows):
+    return compare_rows(rows, names=[NASTY, *"bcdef"])
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    vocabulary = load_vocabulary(write_hostile_model(tmp_path_factory.mktemp("model")))
+    rows = prompt_rows()
+    return map_rows([rows[:3], rows[3:]], vocabulary, names=[NASTY, "b"])
+
+
+def _trace(figure, name):
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_cells_stand_in_the_order_of_the_tree_and_carry_their_prompts(comparison):
+    tree = hierarchy(comparison)
+    figure = similarity_map(comparison, tree)
+    _, cells, squares = figure.data
+    order = list(tree.order)
+    np.testing.assert_allclose(cells.z, comparison.matrix[np.ix_(order, order)])
+    for x, y, custom in zip(squares.x, squares.y, squares.customdata, strict=True):
+        assert custom[:2] == (order[y], order[x]) or list(custom[:2]) == [order[y], order[x]]
+    assert squares.type == "scatter" and len(squares.customdata) == 36
+    assert [n % 2 for n in order] in ([0] * 3 + [1] * 3, [1] * 3 + [0] * 3)
+
+
+def test_the_leaves_of_the_tree_stand_over_the_columns(comparison):
+    tree = hierarchy(comparison)
+    lines = similarity_map(comparison, tree).data[0]
+    at_the_floor = {x for x, y in zip(lines.x, lines.y, strict=True) if y == 0}
+    assert at_the_floor == set(range(6))
+    heights = [y for y in lines.y if y is not None]
+    assert max(heights) == pytest.approx(tree.linkage[-1, 2])
+
+
+def test_closer_is_bluer_whichever_way_the_measure_goes(rows):
+    for measure in ("chamfer", "mean_token_cosine"):
+        comparison = compare_rows(rows, measure, names="abcdef")
+        cells = similarity_map(comparison, hierarchy(comparison)).data[1]
+        order = list(hierarchy(comparison).order)
+        i, j, value = comparison.nearest[0]
+        assert cells.z[order.index(i)][order.index(j)] == cells.zmax
+        assert abs(cells.zmax) == pytest.approx(abs(value))
+
+
+def test_names_are_shown_not_obeyed(comparison, rows, mapped):
+    figures = [
+        similarity_map(comparison, hierarchy(comparison)),
+        closeness_bars(comparison, 1),
+        position_view_map(position_view(rows[0], rows[1], names=(NASTY, "b"))),
+        map_figure(mapped),
+    ]
+    for figure in figures:
+        text = figure.to_json()
+        assert "bold" in text
+        assert "<b>bold" not in text and "\\u003cb\\u003ebold" not in text
+
+
+def test_bars_rank_the_other_prompts_closest_first(comparison):
+    bars = closeness_bars(comparison, 2).data[0]
+    ranked = [custom[0] for custom in bars.customdata]
+    assert sorted(ranked) == [0, 1, 3, 4, 5]
+    assert list(bars.x) == sorted(bars.x, reverse=True)
+    assert list(bars.x) == [comparison.matrix[2, i] for i in ranked]
+
+
+def test_many_prompts_lose_names_and_written_values_not_cells():
+    rng = np.random.default_rng(1)
+    comparison = compare_rows(
+        list(rng.standard_normal((60, 3, 4))), names=[str(n) for n in range(60)]
+    )
+    figure = similarity_map(comparison, hierarchy(comparison))
+    assert figure.data[2].text is None and len(figure.data[2].customdata) == 3600
+    assert figure.layout.yaxis2.showticklabels is False
+
+
+def test_every_position_meets_every_other(rows):
+    figure = position_view_map(position_view(rows[0], rows[1][:3], names=("a", "b")))
+    assert np.shape(figure.data[0].z) == (4, 3) and len(figure.data[1].customdata) == 12
+
+
+def test_map_points_carry_ids_that_do_not_depend_on_what_is_drawn(mapped):
+    figure = map_figure(mapped)
+    words = _trace(figure, "vocabulary")
+    ids = {row[0] for row in words.customdata}
+    assert ids == {f"v:{i}" for i in mapped.background_ids}
+    stars = [row[0] for trace in figure.data[2:] for row in trace.customdata]
+    assert stars[:4] == ["p:0:0", "p:0:1", "p:0:2", "p:1:0"]
+    assert {trace.type for trace in figure.data} == {"heatmap", "scattergl"}
+    assert map_figure(mapped).to_json() == figure.to_json()
+
+
+def test_at_most_ten_thousand_words_can_be_picked_and_those_searched_for_among_them(
+    mapped, monkeypatch
+):
+    monkeypatch.setattr(map_charts, "SELECTABLE", 5)
+    last = int(mapped.background_ids[-2])
+    figure = map_figure(mapped, found=[last])
+    words = _trace(figure, "vocabulary")
+    assert len(words.customdata) == 5
+    assert f"v:{last}" in {row[0] for row in words.customdata}
+    rings = _trace(figure, "found")
+    np.testing.assert_allclose([rings.x[0], rings.y[0]], mapped.background[-2])
+
+
+def test_clusters_colour_the_stars(mapped):
+    labels = np.arange(len(mapped.points)) % 2
+    labels[0] = -1
+    names = [trace.name for trace in map_figure(mapped, clusters=labels).data[2:]]
+    assert len(names) == 3 and names[1:] == ["cluster 0", "cluster 1"]
+
+
+def test_the_caption_says_how_the_map_was_made_and_how_far_to_trust_it(mapped):
+    caption = map_caption(mapped)
+    assert f"PCA of {len(mapped.points)} prompt rows" in caption and "seed 0" in caption
+    assert f"among {mapped.trust_sample} sampled rows" in caption
+
+
+def test_drift_is_drawn_per_position_with_its_median():
+    moves = np.arange(24.0).reshape(3, 4, 2)
+    found = drift(moves, [0, 5, 9], name="p")
+    figure = drift_lines(found, "norm")
+    assert len(figure.data) == 5
+    np.testing.assert_allclose(_trace(figure, "median").y, np.median(found.norm, axis=1))
+    with pytest.raises(ValueError, match="give drift a vocabulary"):
+        drift_changes(found)
+
+
+def test_changes_of_tokens_are_bars_between_checkpoints(mapped):
+    rows = mapped.vocabulary.rows([[3, 4], [3, 5], [6, 7]])
+    found = drift(rows, [0, 5, 9], name="p", vocabulary=mapped.vocabulary, metric="l2")
+    bars = drift_changes(found).data[0]
+    assert list(bars.x) == ["5", "9"] and list(bars.y) == [1, 2]
