@@ -32,6 +32,7 @@ _VERBS = {
         "transfer",
         "ablate",
         "lens",
+        "wayward",
     )
 }
 
