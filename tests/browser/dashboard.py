@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 CHROMIUM_FLAGS = [
@@ -39,9 +40,9 @@ def launch(playwright: Playwright, executable: str) -> Browser:
 
 
 @contextmanager
-def running_dashboard(home: Path) -> Iterator[str]:
-    """Run `probe app` on a free port with a workspace of its own; yields its address."""
-    port = _free_port()
+def running_dashboard(home: Path, port: int | None = None) -> Iterator[str]:
+    """Run `probe app` on a free port, or a given one, with a workspace; yields its address."""
+    port = port or free_port()
     probe = [sys.executable, "-c", "from probe.cli.main import run; run()"]
     command = [*probe, "app", "--port", str(port), "--workspace", str(home), "--no-browser"]
     env = os.environ | {"HF_HUB_OFFLINE": "1"}
@@ -56,6 +57,14 @@ def running_dashboard(home: Path) -> Iterator[str]:
             server.wait(timeout=WAIT_S)
 
 
+def kill_dashboard(port: int) -> None:
+    """End every process of the dashboard on a port as the system would: without a word."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if f"--server.port={port}" in words or words[-5:-3] == ["--port", str(port)]:
+            process.kill()
+
+
 def settled(page: Page) -> Page:
     """The page once the script has run and nothing is marked stale."""
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached(
@@ -64,7 +73,7 @@ def settled(page: Page) -> Page:
     return page
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

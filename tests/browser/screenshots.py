@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from probe import verbs
+from probe.store import Workspace
 from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashboard, settled
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -17,14 +20,31 @@ SIZES = {"": (1280, 900), "-phone": (390, 844)}
 THEMES = ("light", "dark")
 
 
-def shoot(browser: Browser, address: str, folder: Path, *, whole: bool) -> Iterator[Path]:
+def trained(workspace: Workspace) -> Mapping[str, str]:
+    """The pages of two short runs, which are made first."""
+    settings = {"steps": 60, "length": 8, "batch_size": 8, "eval_every": 10, "eval_examples": 50}
+    runs = [
+        verbs.train(
+            "builtin", "mood", settings | {"seed": seed}, test_examples=100, workspace=workspace
+        ).run
+        for seed in range(2)
+    ]
+    return {
+        "train": f"/train?{urlencode({'run': runs[0]})}",
+        "runs": f"/runs?{urlencode({'run': runs}, doseq=True)}",
+    }
+
+
+def shoot(
+    browser: Browser, address: str, pages: Mapping[str, str], folder: Path, *, whole: bool
+) -> Iterator[Path]:
     """One picture per page, theme and size."""
     for theme in THEMES:
         for suffix, (width, height) in SIZES.items():
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=theme
             )
-            for name, path in PAGES.items():
+            for name, path in pages.items():
                 page = context.new_page()
                 page.goto(address + path)
                 expect(page.locator("canvas, .js-plotly-plot").first).to_be_visible(
@@ -57,7 +77,8 @@ def main() -> None:
         sync_playwright() as playwright,
         launch(playwright, executable) as browser,
     ):
-        for path in shoot(browser, address, folder, whole=len(sys.argv) > 1):
+        pages = PAGES | trained(Workspace(home))
+        for path in shoot(browser, address, pages, folder, whole=len(sys.argv) > 1):
             sys.stdout.write(f"{path} {path.stat().st_size // 1000} kB\n")
 
 

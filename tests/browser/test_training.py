@@ -1,0 +1,180 @@
+"""Training in a real browser: whatever dies, page, server or worker, the run is found again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from probe import jobs
+from probe.errors import TrainingError
+from probe.jobs import view
+from probe.store import RunFolder, Workspace, read_records
+from tests.browser.conftest import Visit
+from tests.browser.dashboard import (
+    WAIT_S,
+    free_port,
+    kill_dashboard,
+    running_dashboard,
+    settled,
+)
+from tests.trainable import write_task
+
+pytestmark = pytest.mark.browser
+
+STEPS = 40
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_task(home: Path) -> None:
+    """A task of one's own, which the form offers first."""
+    write_task(home / "tasks" / "moods")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def own_home(tmp_path: Path) -> Iterator[Path]:
+    """A workspace with that task, whose runs are ended afterwards."""
+    write_task(tmp_path / "home" / "tasks" / "moods")
+    yield tmp_path / "home"
+    _end_runs(Workspace(tmp_path / "home"))
+
+
+def _end_runs(workspace: Workspace) -> None:
+    for run in workspace.runs:
+        if view(workspace, run).active:
+            try:
+                jobs.cancel(workspace, run.id)
+            except TrainingError:
+                continue  # it has just ended
+
+
+def _until(what: Callable[[], object]) -> object:
+    end = time.monotonic() + 2 * WAIT_S
+    while not (found := what()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return found
+
+
+def _start(page: Page, workspace: Workspace) -> RunFolder:
+    """Fill in the form and start; the run is held still as soon as it has noted something."""
+    steps = page.get_by_role("spinbutton", name="Steps", exact=True)
+    steps.fill(str(STEPS))
+    steps.press("Enter")
+    expect(page.get_by_test_id("stCode").last).to_contain_text(f"--steps {STEPS}")
+    page.get_by_role("button", name="Start training").click()
+    (run,) = _until(lambda: list(workspace.runs))
+    _until(lambda: len(read_records(run.metrics)[0]) >= 2)
+    os.killpg(run.status.pid, signal.SIGSTOP)
+    assert view(workspace, run).state == "running"
+    return run
+
+
+@contextmanager
+def _held(run: RunFolder) -> Iterator[None]:
+    yield
+    os.killpg(run.status.pid, signal.SIGCONT)
+
+
+def test_a_run_survives_a_reload_is_cancelled_resumed_and_opened_in_decode(
+    visit: Visit, home: Path
+) -> None:
+    workspace = Workspace(home)
+    page = visit("/train")
+    expect(page.get_by_text("Nothing is training")).to_be_visible()
+    run = _start(page, workspace)
+    with _held(run):
+        expect(page.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible()
+        expect(page).to_have_url(re.compile(f"run={run.id}"))
+        expect(page.locator("[class*=st-key-loss_] .js-plotly-plot")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible()
+        other = visit("/train")  # a second tab, without the run in its address
+        expect(other.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible()
+        # Asked while it stands still: it stops at the very next step, however fast it is.
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        _until(run.stop.exists)
+    for tab in (page, other):
+        expect(tab.get_by_role("heading", name=re.compile("Cancelled at step"))).to_be_visible()
+    saved = view(workspace, run)
+    assert (saved.state, 0 < saved.step < STEPS) == ("cancelled", True)
+    other.close()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("heading", name=f"Finished after {STEPS} steps")).to_be_visible()
+    expect(page.get_by_text("the model alone", exact=False).first).to_be_visible()
+    page.get_by_role("button", name="Open in Decode").click()
+    expect(page.get_by_text("moods-prompt_tuning@1 · base model")).to_be_visible()
+    expect(page).to_have_url(re.compile("/decode.*p=moods-prompt_tuning%401"))
+
+
+def test_server_and_worker_may_be_killed_and_the_run_is_found_again(
+    chromium: Browser, own_home: Path
+) -> None:
+    workspace, port = Workspace(own_home), free_port()
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(1000 * WAIT_S)
+    page = context.new_page()
+    with running_dashboard(own_home, port) as address:
+        page.goto(f"{address}/train")
+        run = _start(settled(page), workspace)
+        kill_dashboard(port)
+    noted = read_records(run.metrics)[0]
+    with running_dashboard(own_home, port) as address, _held(run):
+        page.goto(f"{address}/train")
+        shown = page.get_by_role("heading", name=re.compile("Training: step"))
+        expect(shown).to_be_visible()
+        assert read_records(run.metrics)[0] == noted
+        os.killpg(run.status.pid, signal.SIGKILL)
+        expect(page.get_by_role("heading", name=re.compile("Interrupted at"))).to_be_visible()
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        expect(page.get_by_text("Traceback")).to_have_count(0)
+        page.close()
+    context.close()
+
+
+def test_a_run_is_deleted_only_when_that_is_confirmed(visit: Visit, home: Path) -> None:
+    workspace = Workspace(home)
+    (run,) = workspace.runs
+    page = visit(f"/runs?run={run.id}")
+    expect(page.get_by_text("1 run: 1 finished.")).to_be_visible()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert workspace.runs.ids() == [run.id]
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No runs yet")).to_be_visible()
+    assert workspace.runs.ids() == []
+    assert workspace.card("moods-prompt_tuning@1")
+
+
+def test_a_sentence_is_tried_on_a_prompt_and_on_the_model_alone(visit: Visit) -> None:
+    page = visit("/decode?p=sst2-text")
+    box = page.get_by_role("textbox", name="A sentence")
+    box.fill("a moving film that never hurries")
+    box.press("Enter")
+    expect(page.get_by_text("the model alone says")).to_be_visible()
+    expect(page.locator("[class*=st-key-try_] .js-plotly-plot .barlayer")).to_be_visible()
+    expect(page).to_have_url(re.compile("try=a"))
+
+
+def test_the_pages_fit_a_telephone(visit: Visit) -> None:
+    for path, title in (("/train", "Train"), ("/runs", "Runs")):
+        page = visit(path)
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+        settled(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
