@@ -19,6 +19,8 @@ st.logo(f"{here}/logo.svg", size="large", link=None)
 # Path, title and icon of every page but the first; a path is also the name of a file of views/.
 PAGES = (
     ("decode", "Decode", ":material/translate:"),
+    ("map", "Map", ":material/scatter_plot:"),
+    ("compare", "Compare", ":material/compare_arrows:"),
     ("train", "Train", ":material/model_training:"),
     ("runs", "Runs", ":material/history:"),
 )

@@ -149,14 +149,17 @@ def _cells(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Hea
     )  # fmt: skip
 
 
-def _squares(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Scatter:
+def _squares(
+    comparison: Comparison, order: np.typing.NDArray[np.int64]
+) -> go.Scatter | go.Scattergl:
     count = len(order)
+    kind = go.Scatter if count <= _NAMED else go.Scattergl  # so many elements choke a browser
     y, x = (index.ravel() for index in np.indices((count, count)))
     names = [token_label(name) for name in comparison.prompts]
     written = count <= _WRITTEN
     cells = [(int(order[row]), int(order[column])) for row, column in zip(y, x, strict=True)]
     values = [f"{comparison.matrix[i, j]:.4g}" for i, j in cells]
-    return go.Scatter(
+    return kind(
         x=x,
         y=y,
         mode="markers+text" if written else "markers",

@@ -1,0 +1,104 @@
+"""Comparisons of a pool of prompts, each computed once, and why some cannot be made."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import streamlit as st
+from pool import Key, Pool
+
+from probe.analysis.compare import (
+    MEASURES,
+    Comparison,
+    Hierarchy,
+    Measure,
+    SharedTokens,
+    comparable,
+    hierarchy,
+    separation,
+    shared_tokens,
+)
+from probe.analysis.decoding import Decoding
+from probe.analysis.neighbours import Metric
+from probe.errors import NotComparableError
+from probe.verbs import compare, decode
+
+ROW_MEASURES = tuple(name for name, facts in MEASURES.items() if facts.of_rows is not None)
+
+
+def refusals(pool: Pool) -> dict[Measure, str]:
+    """The measures that are not defined for these prompts, and why; nothing is computed."""
+    prompts, found = pool.prompts, {}
+    for measure in ROW_MEASURES:
+        try:
+            comparable(prompts, measure, same_model=True)
+        except NotComparableError as error:
+            found[measure] = str(error)
+    return found
+
+
+@st.cache_data(show_spinner="Comparing every prompt with every other …", max_entries=64)
+def comparison_of(
+    key: Key,  # noqa: ARG001  part of the cache's key, as the model
+    model: str,
+    measure: Measure,
+    *,
+    centre: bool,
+    metric: Metric,
+    k: int,
+    _pool: Pool,
+) -> tuple[Comparison, Hierarchy]:
+    """A measure between every two prompts, and the order in which alike ones stand together.
+
+    Raises:
+        ProbeError: the measure is not defined for these prompts, or the model cannot be read.
+    """
+    found = compare(
+        _pool.prompts,
+        measure,
+        centre=centre and MEASURES[measure].of_rows is not None,
+        model=_pool.vocabulary if measure == "jaccard" else model,
+        metric=metric,
+        k=k,
+    )
+    return found, hierarchy(found)
+
+
+@st.cache_data(show_spinner="Comparing every row with every token …", max_entries=256)
+def tokens_near(
+    key: Key,  # noqa: ARG001  part of the cache's key, as the model
+    model: str,  # noqa: ARG001
+    prompt: int,
+    *,
+    metric: Metric,
+    k: int,
+    _pool: Pool,
+) -> Decoding:
+    """The decoding of one prompt of the pool, without controls: Decode shows those."""
+    one = _pool.prompts[prompt]
+    return decode(one, _pool.vocabulary, metric=metric, k=k, controls=False)
+
+
+def shared_of(pool: Pool, pair: tuple[int, int], metric: Metric, k: int) -> SharedTokens:
+    """What the decodings of two prompts of the pool have in common."""
+    first, second = (
+        tokens_near(pool.key, pool.model, one, metric=metric, k=k, _pool=pool) for one in pair
+    )
+    return shared_tokens(first, second)
+
+
+def same_task_closer(comparison: Comparison, pool: Pool) -> tuple[float, int, int] | None:
+    """How often pairs of one task are closer than pairs of two, and how many there are of each.
+
+    None where tasks are unknown, or all pairs are of one kind.
+    """
+    tasks = [entry.card.task for entry in pool.entries]
+    known = [i for i, task in enumerate(tasks) if task is not None]
+    names = [cast(str, tasks[i]) for i in known]
+    pairs = [(a, b) for n, a in enumerate(names) for b in names[n + 1 :]]
+    same = sum(a == b for a, b in pairs)
+    if not 0 < same < len(pairs):
+        return None
+    matrix = comparison.matrix[known][:, known]
+    area = separation(matrix, names, higher_is_closer=comparison.higher_is_closer)
+    return area, same, len(pairs) - same

@@ -1,0 +1,117 @@
+"""Points of a map: their names, the tokens a search finds, and neighbours in the original space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from probe.analysis.maps import Map
+from probe.analysis.neighbours import Metric, nearest_rows, nearest_tokens
+from probe.charts import visible
+from probe.vocabulary import Vocabulary
+
+MOST_FOUND = 200
+"""Tokens a search rings."""
+_TOKENS, _ROWS = 10, 5
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row of a prompt or of the vocabulary."""
+
+    id: str
+    """`p:PROMPT:POSITION` (indices) or `v:ID`, as the map's figure carries it."""
+    row: int
+    """Among the map's prompt rows; −1 for a token."""
+    token: int
+    """Vocabulary id; −1 for a prompt row."""
+
+
+def point_of(mapped: Map, id_: str | None) -> Point | None:
+    """The point of an id, which may come from an address; None where there is none."""
+    kind, *numbers = (id_ or "").split(":")
+    if not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
+        return None
+    if kind == "v" and len(numbers) == 1 and int(numbers[0]) < len(mapped.vocabulary):
+        return Point(f"v:{int(numbers[0])}", -1, int(numbers[0]))
+    if kind == "p" and len(numbers) == 2:
+        prompt, position = map(int, numbers)
+        rows = np.flatnonzero((mapped.owners == prompt) & (mapped.positions == position))
+        return Point(f"p:{prompt}:{position}", int(rows[0]), -1) if len(rows) else None
+    return None
+
+
+def row_id(mapped: Map, row: int) -> str:
+    """The id of a prompt row."""
+    return f"p:{mapped.owners[row]}:{mapped.positions[row]}"
+
+
+def point_label(mapped: Map, id_: str) -> str:
+    """What a point is called."""
+    point = point_of(mapped, id_)
+    if point is None:
+        return id_
+    if point.row < 0:
+        return f"{mapped.vocabulary.tokens[point.token]}  (token {point.token})"
+    name = visible(mapped.prompts[mapped.owners[point.row]])
+    return f"{name}, position {mapped.positions[point.row]}"
+
+
+def tokens_with(vocabulary: Vocabulary, words: str) -> list[int]:
+    """Ids of tokens that contain the words in any letter case, the shortest first."""
+    wanted = words.strip().casefold().replace(" ", "␣")
+    if not wanted:
+        return []
+    found = [i for i, token in enumerate(vocabulary.tokens) if wanted in token.casefold()]
+    return sorted(found, key=lambda i: (len(vocabulary.tokens[i].lstrip("␣")), i))[:MOST_FOUND]
+
+
+def near_tokens(mapped: Map, point: Point, metric: Metric) -> pd.DataFrame:
+    """The tokens nearest to a point in the original space, itself left out."""
+    k = min(_TOKENS + 1, len(mapped.vocabulary))
+    near = nearest_tokens(_vector(mapped, point), mapped.vocabulary, metric, k=k)
+    pairs = zip(near.ids[0], near.scores[0], strict=True)
+    rows = [(mapped.vocabulary.tokens[i], score) for i, score in pairs if i != point.token]
+    return pd.DataFrame(rows[:_TOKENS], columns=["token", "score"])
+
+
+def near_rows(mapped: Map, point: Point, metric: Metric) -> tuple[pd.DataFrame, list[str]]:
+    """The prompt rows nearest to a point in the original space, itself left out, and their ids."""
+    k = min(_ROWS + 1, len(mapped.rows))
+    near = nearest_rows(_vector(mapped, point), mapped.rows, metric, k=k)
+    kept = [(int(i), float(s)) for i, s in zip(near.ids[0], near.scores[0], strict=True)]
+    kept = [(i, score) for i, score in kept if i != point.row][:_ROWS]
+    rows = [(visible(mapped.prompts[mapped.owners[i]]), mapped.positions[i], s) for i, s in kept]
+    frame = pd.DataFrame(rows, columns=["prompt", "position", "score"])
+    return frame, [row_id(mapped, i) for i, _ in kept]
+
+
+def selection_table(mapped: Map, ids: Sequence[str]) -> pd.DataFrame:
+    """One row per selected point, prompt rows first, with their nearest tokens."""
+    points = [point for id_ in ids if (point := point_of(mapped, id_))]
+    rows = [_prompt_cells(mapped, p) for p in points if p.row >= 0]
+    place = {int(id_): n for n, id_ in enumerate(mapped.background_ids)}
+    rows += [_token_cells(mapped, p, place) for p in points if p.row < 0]
+    return pd.DataFrame(rows, columns=["prompt", "position", "token", "id", "x", "y", "nearest"])
+
+
+def _prompt_cells(mapped: Map, point: Point) -> tuple[object, ...]:
+    near = "  ".join(mapped.vocabulary.tokens[i] for i in mapped.neighbours.ids[point.row][:5])
+    name = visible(mapped.prompts[mapped.owners[point.row]])
+    position = int(mapped.positions[point.row])
+    return (name, position, None, None, *map(float, mapped.points[point.row]), near)
+
+
+def _token_cells(mapped: Map, point: Point, place: dict[int, int]) -> tuple[object, ...]:
+    x, y = mapped.background[place[point.token]] if point.token in place else (None, None)
+    return None, None, mapped.vocabulary.tokens[point.token], point.token, x, y, None
+
+
+def _vector(mapped: Map, point: Point) -> np.ndarray:
+    if point.row >= 0:
+        return cast(np.ndarray, mapped.rows[point.row : point.row + 1])
+    return mapped.vocabulary.rows([point.token])
