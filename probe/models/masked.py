@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probe.models.encoder_layers import first_position
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, InjectionError
 from probe.models.inputs import padded
@@ -73,8 +74,7 @@ def encoder_positions(model: FrozenModel) -> int | None:
     limit = getattr(model.config, "max_position_embeddings", None)
     embeddings = getattr(model.model.base_model, "embeddings", None)
     table = getattr(embeddings, "position_embeddings", None)
-    padding = getattr(table, "padding_idx", None)
-    return None if limit is None else int(limit) - (0 if padding is None else int(padding) + 1)
+    return None if limit is None else int(limit) - first_position(table)
 
 
 def check_room(model: FrozenModel, items: Sequence[Sequence[int]]) -> None:

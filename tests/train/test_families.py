@@ -77,6 +77,16 @@ def test_a_family_trains_its_methods_at_once_as_alone(
     assert model.fingerprint == before
 
 
+@pytest.mark.parametrize("family", SAVERS)
+def test_a_family_trains_in_bfloat16_on_a_cpu(family: str, tmp_path: Path, task: Task) -> None:
+    model = load_model(SAVERS[family](tmp_path), device="cpu", dtype="bfloat16")
+    training = train(model, task, TrainConfig(length=3, steps=25, learning_rate=0.02, eval_every=0))
+    losses = [step.loss_nats for step in training]
+    assert np.mean(losses[-6:]) < np.mean(losses[:6])
+    (prompt,) = training.prompts
+    assert isinstance(prompt, SoftPrompt) and prompt.embeddings.dtype == np.float32
+
+
 def test_the_paper_objective_trains_through_the_tail_of_the_template(
     models: dict[str, FrozenModel],
 ) -> None:
