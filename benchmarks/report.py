@@ -31,12 +31,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def publish(name: str, title: str, text: str, *libraries: str, write: bool) -> None:
-    """Print a result and, when asked, keep it in `benchmarks/results/NAME.md`."""
+def publish(name: str, title: str, text: str, *libraries: str, write: bool, part: str = "") -> None:
+    """Print a result and, when asked, keep it in `benchmarks/results/NAME.md`.
+
+    A benchmark of several parts keeps each in a file of its own, `NAME_PART.md`.
+    """
     command = shlex.join(["python", f"benchmarks/{name}.py", *sys.argv[1:]])
     today = datetime.datetime.now(tz=datetime.UTC).date()
     page = f"# {title}\n\n{today}; {machine(*libraries)}\n\n`{command}`\n\n{text}\n"
     print(page)
     if write:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.md").write_text(page)
+        (RESULTS / f"{name}{part and '_'}{part}.md").write_text(page)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from training_limits import allowed
 from training_rivals import (
     AfterStep,
     PlainLoop,
@@ -27,6 +28,7 @@ from probe.models import FrozenModel, Injection, Row, load_model
 from probe.models.loading import named_folder
 from probe.task import Task
 from probe.train import TrainConfig, train
+from probe.train.run import PromptRun
 from probe.train.validation import validate
 
 _TIMED_STEPS = 5
@@ -65,18 +67,20 @@ class Progress:
     seconds: float = 0.0
     steps: int = 0
     losses: list[float] = field(default_factory=list)
-    _began: float = 0.0
+    _began: float | None = None
 
     def begin(self) -> None:
-        """A step begins."""
-        self._began = self.clock.now()
+        """A step begins; only the first one starts the clock."""
+        if self._began is None:
+            self._began = self.clock.now()
 
     def end(self) -> bool:
-        """A step ended; False when the run is over."""
-        self.seconds += self.clock.now() - self._began
+        """A step ended; False when the run is over. What comes before the next one counts too."""
+        self.seconds += self.clock.now() - (self._began or 0.0)
         self.steps += 1
         if self.steps % self.every == 0:
             self.losses.append(self.judge())
+        self._began = self.clock.now()
         return not (self.reached or self.steps >= self.limit_steps or self.seconds > self.limit_s)
 
     @property
@@ -104,8 +108,9 @@ class Race:
     def __init__(self, name: str, task: Task, args: Any, clock: Clock) -> None:
         self.args, self.clock, self.task = args, clock, task
         self.goal = args.goal[name]
+        self.halves = [False, True] if args.bf16 else [False]
         self.models = {
-            bf16: load_model(name, dtype="bfloat16" if bf16 else None) for bf16 in (False, True)
+            half: load_model(name, dtype="bfloat16" if half else None) for half in self.halves
         }
         self.raw = _untouched(name, self.models[False])
         self.config = TrainConfig(
@@ -133,15 +138,17 @@ class Race:
         return progress
 
     def peft(self, settings: Settings, seed: int, limit_s: float) -> Progress:
-        """PEFT under `transformers.Trainer`, rows gathered by length."""
-        module = self._peft_module(seed)
+        """PEFT under `transformers.Trainer`, from the same start through the same batches."""
+        run = self._run(seed)
+        batches = [run.next_rows() for _ in range(self.args.limit_steps)]
+        module = self._peft_module(run)
         progress = self._progress(lambda: self._judge_peft(module), limit_s)
         run_trainer(
             module.train(),
-            [encoded(row, self.models[False].family) for row in self.rows],
+            [encoded(row, self.models[False].family) for batch in batches for row in batch],
             rate=settings.rate,
             steps=self.args.limit_steps,
-            order="group_by_length",
+            order="sequential",
             seed=seed,
             bf16=settings.bf16,
             batch_size=self.args.batch,
@@ -153,24 +160,34 @@ class Race:
         """Mean seconds per step of each side at each precision, the same batches for all."""
         config = dataclasses.replace(self.config, eval_every=0, learning_rate=self.peak)
         actions: dict[tuple[str, bool], Callable[[], Any]] = {}
-        order = train(self.models[False], self.task, config).runs[0]
+        order = self._run(0)
         batches = [order.next_rows() for _ in range(_TIMED_STEPS + 1)]
         family = self.models[False].family
-        for bf16 in (False, True):
+        for bf16 in self.halves:
             steps = iter(train(self.models[bf16], self.task, config))
             actions["probe", bf16] = lambda steps=steps: next(steps)
-            loop = PlainLoop(self._peft_module(0), self.peak, bf16=bf16)
+            loop = PlainLoop(self._peft_module(order), self.peak, bf16=bf16)
             feed = iter([collated([encoded(row, family) for row in batch]) for batch in batches])
             actions["peft", bf16] = lambda loop=loop, feed=feed: loop.step(next(feed))
         rounds = [{key: self.clock.of(action) for key, action in actions.items()} for _ in batches]
         return {key: sum(one[key] for one in rounds[1:]) / _TIMED_STEPS for key in actions}
 
-    def _peft_module(self, seed: int) -> nn.Module:
+    def allowed(self) -> tuple[float, float]:
+        """How much less work is left, in token-steps and in multiply-adds."""
+        model = self.models[False]
+        labels = 1 if model.family == "causal" else 0
+        tokens = sum(len(row.before) + labels for row in self.rows) / len(self.rows)
+        return allowed(model, self.config.length or 0, tokens, self.args.batch)
+
+    def _run(self, seed: int) -> PromptRun:
+        """A prompt before its first step: its start and its order of batches."""
         config = dataclasses.replace(self.config, seed=seed, eval_every=0)
-        start = train(self.models[False], self.task, config).runs[0].start.rows
-        if start is None:
+        return train(self.models[False], self.task, config).runs[0]
+
+    def _peft_module(self, run: PromptRun) -> nn.Module:
+        if run.start.rows is None:
             raise ValueError("prompt tuning starts from rows, found none")
-        return peft_model(raw_copy(self.raw), start, self.models[False], self.rows)
+        return peft_model(raw_copy(self.raw), run.start.rows, self.models[False], self.rows)
 
     def _progress(self, judge: Callable[[], float], limit_s: float) -> Progress:
         args = self.args

@@ -1,0 +1,42 @@
+"""What an update of a prompt has to compute, counted: the physical limit beside measured ratios."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from probe.models import FrozenModel
+from probe.models.shortcuts import layer_list
+
+
+def allowed(model: FrozenModel, length: int, tokens: float, batch: int) -> tuple[float, float]:
+    """How much less work our trainer leaves: in token-steps, and in multiply-adds of the weights.
+
+    PEFT runs B · (P + T) positions through all layers and, in causal models, through the head.
+    Causal models here: P + B · (T - 1) positions, B of them in the last feed-forward block and the
+    head (one label token per row). Sentence encoders here: the same positions, but each prompt row
+    is projected once in the first layer, nothing goes back through its tokens' projections, and
+    the last layer asks for and transforms texts alone. Attention itself is not counted.
+
+    Args:
+        model: the frozen model.
+        length: P.
+        tokens: T, tokens of a row with its label, where the label is read.
+        batch: B.
+    """
+    layers = list(layer_list(model.model))
+    weights = _weights(layers[-1])
+    theirs = batch * (length + tokens)
+    whole = len(layers) * weights
+    if model.family == "causal":
+        ours = length + batch * (tokens - 1)
+        head, last = model.vocabulary_size * model.width, _weights(layers[-1].mlp)
+        full = 2 * theirs * (whole + head)
+        return theirs / ours, full / (2 * (ours * (whole - last) + batch * (last + head)))
+    square = model.width**2
+    first = 3 * square * ((batch - 1) * length + theirs - length)
+    full = 2 * theirs * whole
+    return 1.0, full / (full - first - 2 * (weights - 2 * square) * batch * length)
+
+
+def _weights(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.ndim == 2)
