@@ -32,7 +32,7 @@ def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
             (`sst2`, `sst5`, `agnews`, `subj`, `trec`) or of those that come with `probe`.
         data_dir: a folder of data sets; the rows are read from its folder of the task's name, from
             `train`, `validation` or `dev`, and `test`, as `.jsonl`, `.csv`, `.tsv` or `.parquet`.
-            Without it rows come from the hub if the task names a data set there (the paper's
+            A shipped task that has no folder there keeps its own rows. Without it rows come from the hub if the task names a data set there (the paper's
             tasks do), else from beside the task file.
 
     Raises:
@@ -41,7 +41,8 @@ def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
     """
     definition, folder = _find(task)
     if data_dir is not None:
-        folder = Path(data_dir) / definition.name
+        given = Path(data_dir) / definition.name
+        folder = folder if task in _shipped() and not given.is_dir() else given
     if folder is not None:
         return _assemble(definition, _files(definition, folder), definition.columns)
     assert definition.hub is not None

@@ -85,3 +85,7 @@ def test_an_article_fits_its_word(generator):
 
 def test_all_of_them_together_are_small():
     assert sum(path.stat().st_size for path in TASKS.rglob("*.*")) < 1_500_000
+
+
+def test_a_shipped_task_keeps_its_rows_beside_a_folder_of_other_data(tmp_path: Path) -> None:
+    assert load_task("mood", data_dir=tmp_path) == load_task("mood")
