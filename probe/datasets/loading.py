@@ -32,8 +32,9 @@ def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
             (`sst2`, `sst5`, `agnews`, `subj`, `trec`) or of those that come with `probe`.
         data_dir: a folder of data sets; the rows are read from its folder of the task's name, from
             `train`, `validation` or `dev`, and `test`, as `.jsonl`, `.csv`, `.tsv` or `.parquet`.
-            A shipped task that has no folder there keeps its own rows. Without it rows come from the hub if the task names a data set there (the paper's
-            tasks do), else from beside the task file.
+            A shipped task that has no folder there keeps its own rows. Without it rows come from
+            the hub if the task names a data set there (the paper's tasks do), else from beside the
+            task file.
 
     Raises:
         DataError: there is no such task, or its rows cannot be read.
