@@ -31,7 +31,7 @@ def draw_sidebar() -> None:
             bind="query-params",
             persist_state="session",
             placeholder="Choose prompts",
-            help="Decode shows one at a time.",
+            help="Decode shows one at a time; Map and Compare take all of them together.",
         )
         st.segmented_control(
             "Metric",

@@ -44,22 +44,37 @@ def draw_search(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def draw_table(entries: list[Entry]) -> Entry | None:
-    """The sortable table; returns the entry of the selected row."""
+def draw_table(entries: list[Entry]) -> list[Entry]:
+    """The sortable table; returns the entries of the selected rows."""
     event = st.dataframe(
         library_table(entries),
         column_config=COLUMNS,
         hide_index=True,
         height=38 + 35 * min(max(len(entries), 1), 12),
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="multi-row",
         # Rows are remembered by number, so another selection of rows is another table.
         key=f"library_{hash(tuple(entry.id for entry in entries))}",
         placeholder="–",
         alt="All prompts of the library",
     )
-    rows = event.selection.rows
-    return entries[rows[0]] if rows and rows[0] < len(entries) else None
+    return [entries[row] for row in event.selection.rows if row < len(entries)]
+
+
+def draw_several(picked: list[Entry]) -> None:
+    """The ways on for several prompts together."""
+    title, compare, on_map = st.columns([3, 1, 1], vertical_alignment="center")
+    title.subheader(f"{len(picked)} prompts selected", anchor=False)
+    for column, label, icon, page in (
+        (compare, "Compare them", ":material/compare_arrows:", "compare"),
+        (on_map, "Show on the map", ":material/scatter_plot:", "map"),
+    ):
+        if column.button(
+            label, icon=icon, width="stretch", type="primary" if page == "compare" else "secondary",
+            on_click=_choose, args=tuple(entry.id for entry in picked),
+        ):  # fmt: skip
+            st.switch_page(f"views/{page}.py", query_params={})
+    st.caption(plain(", ".join(entry.id for entry in picked)))
 
 
 def draw_detail(entry: Entry) -> None:
@@ -158,8 +173,8 @@ def _retag(entry: Entry) -> None:
         st.session_state["said"] = str(error)
 
 
-def _choose(entry_id: str) -> None:
-    st.session_state["p"] = [entry_id]
+def _choose(*entry_ids: str) -> None:
+    st.session_state["p"] = list(entry_ids)
 
 
 def _count(n: int, unit: str) -> str:
@@ -189,10 +204,16 @@ if entries := library():
     if said := st.session_state.pop("said", None):
         st.error(plain(said), icon=":material/error:")
     if shown := draw_search(entries):
-        if picked := draw_table(shown):
-            draw_detail(picked)
+        picked = draw_table(shown)
+        if len(picked) == 1:
+            draw_detail(picked[0])
+        elif picked:
+            draw_several(picked)
         else:
-            st.caption("Select a row to see where a prompt comes from, and to open it in Decode.")
+            st.caption(
+                "Select a row to see where a prompt comes from, and to open it in Decode; select "
+                "two or more to compare them."
+            )
     else:
         st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")
 else:
