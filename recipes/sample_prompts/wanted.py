@@ -22,6 +22,10 @@ OTHER_STEPS = {
     ("builtin", "sst2"): 300,
     ("builtin", "trec"): 300,
     ("builtin", "agnews"): 120,
+    ("builtin", "mood"): 400,
+    ("builtin", "number"): 400,
+    ("builtin", "opinion"): 400,
+    ("builtin", "tense"): 400,
     ("minilm", "sst2"): 400,
     ("minilm", "agnews"): 80,
 }
