@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compare_pair import SHARED
+from side_jobs import answer_path
+from streamlit.testing.v1 import AppTest
+
+from probe.analysis.transfer import Transfer, TransferCell, TransferTask
+from probe.prompt import SoftPrompt
+from probe.store import Workspace
+from probe.verbs import compare
+from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def three(workspace: Workspace, tmp_path: Path) -> list[str]:
+    """Two alike prompts of one task and one of another; the last is shorter."""
+    model = str(write_hostile_model(tmp_path / "model"))
+    rows = prompt_rows()
+    rng = np.random.default_rng(1)
+    for name, values, task in (
+        ("one", rows, "greeting"),
+        ("two", rows + 0.01 * rng.standard_normal(rows.shape), "greeting"),
+        ("far", rng.standard_normal((5, WIDTH)), "parting"),
+    ):
+        workspace.save(SoftPrompt(name, values, base_model=model, task=task))
+    return ["one@1", "two@1", "far@1"]
+
+
+def _spec(at: AppTest, number: int) -> dict[str, object]:
+    return json.loads(at.get("plotly_chart")[number].proto.spec)
+
+
+def test_the_nearest_pair_comes_first_with_what_it_is_worth(
+    open_page: Open, three: list[str]
+) -> None:
+    at = open_page("compare", p=three)
+    value = compare(three).nearest[0][2]
+    assert at.subheader[0].value == (
+        f"one@1 and two@1 are the closest of 3 pairs: {value:.3g}.".replace(".", "\\.", 0)
+    )
+    assert "is closer than a pair for two in **100%** of cases (1 pairs" in at.markdown[0].value
+
+
+def test_the_matrix_is_the_comparison_and_centring_changes_it(
+    open_page: Open, three: list[str]
+) -> None:
+    at = open_page("compare", p=three)
+    before = _spec(at, 0)
+    pairs = at.dataframe[0].value
+    assert list(pairs["value"]) == [value for *_, value in compare(three).nearest]
+    at.toggle(key="centre").set_value(True).run()
+    assert _spec(at, 0) != before
+    expected = [value for *_, value in compare(three, centre=True).nearest]
+    np.testing.assert_allclose(at.dataframe[0].value["value"], expected)
+
+
+def test_a_measure_that_is_not_defined_says_why_and_the_page_goes_on(
+    open_page: Open, three: list[str]
+) -> None:
+    at = open_page("compare", p=three, measure="flattened_cosine")
+    assert len(at.warning) == 1
+    assert "needs prompts of one length" in at.warning[0].value.replace("\\", "")
+    assert any(s.value == "Two of them, side by side" for s in at.subheader)
+    refused = next(c.value for c in at.caption if c.value.startswith("Not for these prompts"))
+    assert "cka" in refused
+    at.selectbox(key="measure").set_value("chamfer").run()
+    assert not at.warning
+    assert at.get("plotly_chart")
+
+
+def test_shared_tokens_are_marked_on_both_sides(open_page: Open, three: list[str]) -> None:
+    at = open_page("compare", p=three, k="2", a="one@1", b="two@1")
+    left, right = at.dataframe[1].value, at.dataframe[2].value
+    assert all(token.startswith(SHARED) for token in left["nearest token"])
+    assert list(left["nearest token"]) == list(right["nearest token"])
+    assert any("**share" in m.value or "share **" in m.value for m in at.markdown)
+
+
+def test_the_pair_can_be_seen_jointly_and_by_position(open_page: Open, three: list[str]) -> None:
+    at = open_page("compare", p=three, pair="joint", a="one@1", b="two@1")
+    shown = {token.strip() for token in at.dataframe[1].value["token"]}
+    assert HOSTILE[3] in shown
+    at.segmented_control(key="pair").set_value("positions").run()
+    assert any("Equal positions have a mean cosine of **1.000**" in m.value for m in at.markdown)
+
+
+def test_the_bars_leave_the_matrix_untouched_when_another_pair_is_chosen(
+    open_page: Open, three: list[str]
+) -> None:
+    at = open_page("compare", p=three)
+    before = at.get("plotly_chart")[0].proto.spec
+    at.selectbox(key="a").set_value("far@1").run()
+    assert at.get("plotly_chart")[0].proto.spec == before
+    at.selectbox(key="b").set_value("far@1").run()
+    assert "two different prompts" in at.info[0].value
+
+
+def test_a_single_prompt_gets_company_and_two_need_no_matrix(
+    open_page: Open, three: list[str]
+) -> None:
+    at = open_page("compare", p="one@1")
+    assert any("so 2 other prompts stand beside it" in c.value for c in at.caption)
+    at.multiselect(key="p").set_value(three[:2]).run()
+    assert at.subheader[0].value.startswith("one@1 and two@1: ")
+    assert not at.exception
+
+
+def test_a_prompt_alone_in_its_table_asks_for_another(
+    open_page: Open, workspace: Workspace, tmp_path: Path
+) -> None:
+    model = str(write_hostile_model(tmp_path / "other"))
+    workspace.save(SoftPrompt("lone", prompt_rows(), base_model=model))
+    at = open_page("compare", p="lone@1")
+    assert "needs two prompts of one base model" in at.info[0].value
+
+
+def test_two_hundred_prompts_are_compared(open_page: Open, workspace: Workspace, tmp_path: Path):
+    model = str(write_hostile_model(tmp_path / "model"))
+    rows = np.random.default_rng(2).standard_normal((200, 3, WIDTH))
+    ids = [workspace.save(SoftPrompt(f"n{i}", r, base_model=model)).id for i, r in enumerate(rows)]
+    at = open_page("compare", p=ids)
+    assert "of 19,900 pairs" in at.subheader[0].value
+    assert _spec(at, 0)["data"][2]["type"] == "scattergl"
+    assert not at.error
+
+
+def test_transfer_is_offered_and_a_kept_answer_is_shown(
+    open_page: Open, three: list[str], workspace: Workspace
+) -> None:
+    at = open_page("compare", p=three)
+    at.multiselect(key="tasks").set_value(["mood"]).run()
+    assert any(b.label == "Score 3 prompts on 1 tasks" for b in at.button)
+    words = ("transfer", "--task", "mood", "--limit", "50", "--json", "--", *three)
+    cards = [workspace.card(name) for name in three]
+    path = answer_path(words, tuple((c.id, c.created, c.sha256) for c in cards))
+    cells = tuple(TransferCell(n, "mood", 0.5, (0.4, 0.6), 0.1, (0.01, 0.2)) for n in three)
+    kept = Transfer(tuple(three), (None,) * 3, (TransferTask("mood", "accuracy", 50),), cells)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept.to_json()))
+    at.run()
+    assert any("**3 of 3** scores are clearly above" in m.value for m in at.markdown)
+    assert not at.exception
+
+
+def test_hostile_tokens_reach_the_page_as_text(open_page: Open, three: list[str]) -> None:
+    at = open_page("compare", p=three, pair="positions")
+    for chart in at.get("plotly_chart"):
+        assert "<script" not in chart.proto.spec
