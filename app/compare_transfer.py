@@ -18,8 +18,8 @@ from probe.datasets import task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.report import csv_with
 
-_SECONDS_PER_ANSWER = 0.02
-_START_S = 15.0
+_SECONDS_PER_ANSWER = 0.006
+_START_S = 8.0
 
 
 def draw_transfer(pool: Pool, *, own_model: bool) -> None:
@@ -45,7 +45,11 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
     answer = answer_path(arguments, pool.key)
     expected = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
     if not draw_job(arguments, "Scoring", expected) and not answer.exists():
-        _draw_start(arguments, answer, f"{len(pool.entries)} prompts on {len(wanted)} tasks")
+        _draw_start(
+            arguments,
+            answer,
+            f"{len(pool.entries)} prompts on {plain(', '.join(tasks[one] for one in wanted))}",
+        )
     if answer.exists():
         _draw_result(Transfer.from_json(json.loads(answer.read_text(encoding="utf-8"))))
 

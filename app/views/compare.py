@@ -61,7 +61,8 @@ def answer(found: Comparison, pool: Pool) -> tuple[str, str]:
         area, same, other = told
         worth += (
             f" A pair of prompts for one task is closer than a pair for two in **{area:.0%}** of "
-            f"cases ({same:,} pairs against {other:,}; 50 % is guessing)."
+            f"cases ({same:,} {'pair' if same == 1 else 'pairs'} against {other:,}; 50 % is "
+            "guessing)."
         )
     return first, worth
 

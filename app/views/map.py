@@ -20,7 +20,7 @@ from probe.report import csv_with
 
 NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 # Seconds on one idle core: UMAP by vocabulary rows, t-SNE of the 4,000 rows it draws.
-UMAP_S, TSNE_S = (20.0, 0.0025), 40.0
+UMAP_S, TSNE_S = (20.0, 0.0025), 60.0
 
 
 def draw_options() -> tuple[Method, MapMetric, int, bool]:
