@@ -15,7 +15,13 @@ from probe.store import Workspace
 from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashboard, settled
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-PAGES = {"library": "/", "decode": "/decode?p=sst2-text&sel=2"}
+_THREE = "p=sst2-text&p=agnews-text&p=subj-vocab"
+PAGES = {
+    "library": "/",
+    "decode": "/decode?p=sst2-text&sel=2",
+    "map": f"/map?{_THREE}&at=p:0:2&q=movie",
+    "compare": "/compare",
+}
 SIZES = {"": (1280, 900), "-phone": (390, 844)}
 THEMES = ("light", "dark")
 
