@@ -1,4 +1,4 @@
-"""Self-contained HTML reports: no script, no network, every token escaped."""
+"""A decoding as a table and as one HTML page: no script, no network, every token escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from probe.analysis.controls import (
@@ -16,8 +15,9 @@ from probe.analysis.controls import (
     OFF_THE_MANIFOLD,
 )
 from probe.analysis.decoding import Decoding
-from probe.charts.labels import METRIC_NAMES, score_text, visible
+from probe.charts.labels import METRIC_NAMES
 from probe.charts.palette import CHANCE, PROMPT, VOCABULARY
+from probe.report.environment import environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ FLAG_MEANINGS = {
 
 
 @dataclass(frozen=True)
-class _Strip:
+class Strip:
     """One row of the score strip; x positions run from 0 to 100."""
 
     name: str
@@ -74,15 +74,14 @@ def decoding_html(decoding: Decoding) -> str:
     """The whole decoding as one HTML page that opens anywhere and runs nothing."""
     lines = headline(decoding)
     return (
-        _environment()
+        environment()
         .get_template("decoding.html")
         .render(
             decoding=decoding,
             answer=lines[0],
             details=lines[1:],
             metric=METRIC_NAMES[decoding.metric],
-            direction="higher is closer" if decoding.higher_is_better else "lower is closer",
-            strips=_strips(decoding),
+            strips=strips(decoding),
             flags=FLAG_MEANINGS,
         )
     )
@@ -120,20 +119,8 @@ def _lie(count: int) -> str:
     return "lies" if count == 1 else "lie"
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("probe"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
-    environment.filters["score"] = score_text
-    return environment
-
-
-def _strips(decoding: Decoding) -> list[_Strip]:
+def strips(decoding: Decoding) -> list[Strip]:
+    """Best scores of the prompt, of real tokens and of chance rows; none without controls."""
     reference = decoding.reference
     if reference is None:
         return []
@@ -151,9 +138,9 @@ def _strips(decoding: Decoding) -> list[_Strip]:
     ]
 
 
-def _strip(name: str, colour: str, places: NDArray[np.float64], *, dots: bool) -> _Strip:
+def _strip(name: str, colour: str, places: NDArray[np.float64], *, dots: bool) -> Strip:
     low, first, median, third, high = (
         round(float(place), 2) for place in np.quantile(places, [0.05, 0.25, 0.5, 0.75, 0.95])
     )
     shown = tuple(round(float(place), 2) for place in places) if dots else ()
-    return _Strip(name, colour, len(places), low, first, median, third, high, shown)
+    return Strip(name, colour, len(places), low, first, median, third, high, shown)
