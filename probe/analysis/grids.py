@@ -189,8 +189,8 @@ def pareto(costs: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[n
     cheaper = costs[:, None] <= costs[None, :]
     better = scores[:, None] >= scores[None, :]
     strictly = (costs[:, None] < costs[None, :]) | (scores[:, None] > scores[None, :])
-    beaten = np.any(cheaper & better & strictly, axis=0)
-    return np.logical_not(beaten)
+    unbeaten: NDArray[np.bool_] = ~np.any(cheaper & better & strictly, axis=0, keepdims=True)[0]
+    return unbeaten
 
 
 def _worth(one: Setting, every: Sequence[Setting], cost: Cost) -> bool:

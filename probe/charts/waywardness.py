@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from probe.analysis.waywardness import F1_WANTED, Choice, Waywardness, WaywardRun
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, new_figure
+from probe.charts.palette import CATEGORIES, CHANCE, GRID, NEUTRAL, PROMPT, new_figure
 
 T = TypeVar("T")
 
@@ -53,7 +53,9 @@ def gamma_curves(found: Waywardness) -> go.Figure:
                 line = _line(own, gammas, name, colour, _start(found, *key))
                 line.showlegend = (row, column) == (1, 1)
                 figure.add_trace(line, row=row, col=column)
-    figure.update_xaxes(type="category", title="γ", row=2)
+    figure.update_xaxes(type="category", gridcolor=GRID)
+    figure.update_yaxes(gridcolor=GRID)
+    figure.update_xaxes(title="γ", row=2)
     figure.update_yaxes(title="test accuracy", row=1, col=1)
     figure.update_yaxes(title="Prompt F1", range=[-0.04, 1.04], row=2, col=1)
     figure.add_hline(y=F1_WANTED, row=2, line={"color": NEUTRAL, "dash": "dot", "width": 1})
