@@ -1,5 +1,7 @@
 """Figures of comparisons, maps and drift: what they show, carry and escape."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from probe.charts import (
     map_figure,
     position_view_map,
     similarity_map,
+    variance_bars,
 )
 from probe.charts import maps as map_charts
 from probe.tables import load_vocabulary
@@ -95,6 +98,7 @@ def test_bars_rank_the_other_prompts_closest_first(comparison):
     assert sorted(ranked) == [0, 1, 3, 4, 5]
     assert list(bars.x) == sorted(bars.x, reverse=True)
     assert list(bars.x) == [comparison.matrix[2, i] for i in ranked]
+    assert len(closeness_bars(comparison, 2, most=2).data[0].x) == 2
 
 
 def test_many_prompts_lose_names_and_written_values_not_cells():
@@ -103,6 +107,7 @@ def test_many_prompts_lose_names_and_written_values_not_cells():
         list(rng.standard_normal((60, 3, 4))), names=[str(n) for n in range(60)]
     )
     figure = similarity_map(comparison, hierarchy(comparison))
+    assert figure.data[2].type == "scattergl"  # thousands of elements would choke a browser
     assert figure.data[2].text is None and len(figure.data[2].customdata) == 3600
     assert figure.layout.yaxis2.showticklabels is False
 
@@ -140,7 +145,17 @@ def test_clusters_colour_the_stars(mapped):
     labels = np.arange(len(mapped.points)) % 2
     labels[0] = -1
     names = [trace.name for trace in map_figure(mapped, clusters=labels).data[2:]]
-    assert len(names) == 3 and names[1:] == ["cluster 0", "cluster 1"]
+    assert names == ["in no cluster", "cluster 0", "cluster 1"]
+    named = map_figure(mapped, clusters=labels, names={1: NASTY}).data[2:]
+    assert [trace.name for trace in named][1:] == ["cluster 0", "&lt;b&gt;bold&lt;/b&gt;"]
+
+
+def test_bars_of_variance_begin_with_the_axes_that_are_shown(mapped):
+    bars = variance_bars(mapped).data[0]
+    np.testing.assert_allclose(np.array(bars.y[:2]) / 100, mapped.explained)
+    assert len(bars.y) == 10 and len(set(bars.marker.color[:2])) == 1
+    with pytest.raises(ValueError, match="only pca"):
+        variance_bars(dataclasses.replace(mapped, method="umap", spectrum=()))
 
 
 def test_the_caption_says_how_the_map_was_made_and_how_far_to_trust_it(mapped):
