@@ -22,10 +22,8 @@ OTHER_STEPS = {
     ("builtin", "sst2"): 300,
     ("builtin", "trec"): 300,
     ("builtin", "agnews"): 120,
-    ("builtin", "mood"): 400,
-    ("builtin", "number"): 400,
-    ("builtin", "opinion"): 400,
-    ("builtin", "tense"): 400,
+    ("builtin", "mood"): 300,
+    ("builtin", "number"): 300,
     ("minilm", "sst2"): 400,
     ("minilm", "agnews"): 80,
 }
