@@ -86,6 +86,6 @@ def command_line() -> list[str]:
 
 
 def keep_copy(study: Path, out: Path) -> None:
-    """Copy what a study made; its status and lock stay behind."""
-    hidden = shutil.ignore_patterns(".*", "status.json")
+    """Copy what a study made; its status, log and lock stay behind."""
+    hidden = shutil.ignore_patterns(".*", "status.json", "log.txt")
     shutil.copytree(study, out.expanduser(), ignore=hidden, dirs_exist_ok=True)

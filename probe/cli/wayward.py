@@ -48,8 +48,8 @@ def wayward(
         typer.Option(
             "--targets",
             help="Texts to hold prompts near to, repeatable: the sets definitions, instructions, "
-            "web, or a file: .txt with a text per line, .jsonl with text, kind and task, .toml "
-            "with a table per task.",
+            "web, text:WORDS, or a file: .txt with a text per line, .jsonl with text, kind and "
+            "task, .toml with a table per task.",
         ),
     ] = ["definitions", "instructions", "web"],  # noqa: B006
     target_count: Annotated[
@@ -115,7 +115,7 @@ def wayward(
     training: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "objective": objective}
     if lr is not None:
         training["learning_rate"] = lr
-    asked = verbs.wayward_asked(
+    config = verbs.wayward_config(
         model,
         task,
         targets,
@@ -131,6 +131,7 @@ def wayward(
         dtype=dtype,
         command=command_line(),
     )
+    asked = verbs.wayward_asked(config)
     if dry_run:
         _print_plan(asked, at_once, json=json)
         return

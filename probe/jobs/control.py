@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from probe.errors import TrainingError
+from probe.jobs.launching import launch
 from probe.jobs.processes import require_posix, signal_group
 from probe.jobs.views import Seen, look
 from probe.store import ACTIVE, Record, RunConfig, RunFolder, Status, Workspace, read_records
@@ -152,34 +150,11 @@ def follow(run: RunFolder, *, poll_s: float = 0.1) -> Iterator[News]:
 
 
 def _launch(run: RunFolder) -> None:
-    """Start a worker in a session of its own and wait for its first word."""
-    # -P: no module that lies in the working folder gets in.
-    command = [sys.executable, "-P", "-m", "probe.jobs.worker", str(run.path)]
-    with run.log.open("ab") as log:
-        worker = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=run.path,
-            start_new_session=True,
-        )
-    # Somebody must take notice of its end, or it stays in the process table as a zombie.
-    threading.Thread(target=worker.wait, daemon=True).start()
     try:
-        _await_first_word(run, worker)
+        launch(run, "probe.jobs.worker")
     except KeyboardInterrupt:
         run.stop.touch()  # nobody would be left to watch it
         raise
-
-
-def _await_first_word(run: RunFolder, worker: subprocess.Popen[bytes]) -> None:
-    while run.status.pid is None:
-        if worker.poll() is not None and run.status.pid is None:
-            message = f"no worker could be started: see {run.log}"
-            run.write(dataclasses.replace(run.status, state="failed", message=message))
-            raise TrainingError(message)
-        time.sleep(_POLL_S)
 
 
 def _signal(run: RunFolder, number: signal.Signals) -> None:

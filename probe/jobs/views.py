@@ -11,7 +11,7 @@ from typing import Any, Literal
 from probe.errors import WorkspaceError
 from probe.jobs.processes import is_alive
 from probe.jobs.turns import ahead
-from probe.store import ACTIVE, RunFolder, State, Status, Workspace
+from probe.store import ACTIVE, RunFolder, State, Status, StudyFolder, Workspace
 
 _LOG = logging.getLogger(__name__)
 _START_UP_S = 60.0
@@ -116,8 +116,8 @@ def views(workspace: Workspace) -> Sequence[RunView]:
     return sorted(found, key=lambda one: (one.created, one.run), reverse=True)
 
 
-def look(run: RunFolder) -> tuple[Status, Seen]:
-    """What the worker last said, and the state this comes to now that it has been looked for.
+def look(run: RunFolder | StudyFolder) -> tuple[Status, Seen]:
+    """What a worker last said, and the state this comes to now that it has been looked for.
 
     Raises:
         WorkspaceError: the folder is damaged or gone.

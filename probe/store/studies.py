@@ -58,6 +58,8 @@ class StudyFolder:
         """Its tables, the document that `--json` prints; replaced likewise."""
         self.figures = path / "figures.html"
         """One page that opens anywhere; written at the end."""
+        self.log = path / "log.txt"
+        """What a worker that was started for the study printed."""
 
     @property
     def id(self) -> str:

@@ -10,7 +10,8 @@ finished run is never made again, by whichever study asks. Every run is finished
 there, one file, written at once. `work` is the function that trains a pack, wherever that is.
 
 `points` are the runs of a waywardness study; `at_work` is a study's folder while it
-is worked at. The names below are imported when first used: they need torch.
+is worked at; `start_study` has that done by a process of its own. The names below are imported when
+first used: most need torch.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from probe.sweep.asked import Asked, Keyed, Pack, Shared, packs_of
     from probe.sweep.book import Book
+    from probe.sweep.detached import (
+        StudyView,
+        cancel_study,
+        start_study,
+        study_view,
+        study_views,
+    )
     from probe.sweep.engine import AT_ONCE, Progress, Where, sweep
     from probe.sweep.grid import (
         Grid,
@@ -37,11 +45,20 @@ if TYPE_CHECKING:
     from probe.sweep.sources import keyed
     from probe.sweep.study import at_work, both, seen_state
     from probe.sweep.targets import Target, read_targets, target_sets
-    from probe.sweep.wayward import GAMMAS, Point, WaywardStudy, points, run_of
+    from probe.sweep.wayward import (
+        GAMMAS,
+        Point,
+        WaywardStudy,
+        points,
+        run_of,
+        settings_of,
+        study_of,
+    )
 
 _HOMES = {
     "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of"),
     "book": ("Book",),
+    "detached": ("StudyView", "cancel_study", "start_study", "study_view", "study_views"),
     "engine": ("AT_ONCE", "Progress", "Where", "sweep"),
     "grid": (
         "Grid",
@@ -58,7 +75,7 @@ _HOMES = {
     "sources": ("keyed",),
     "study": ("at_work", "both", "seen_state"),
     "targets": ("Target", "read_targets", "target_sets"),
-    "wayward": ("GAMMAS", "Point", "WaywardStudy", "points", "run_of"),
+    "wayward": ("GAMMAS", "Point", "WaywardStudy", "points", "run_of", "settings_of", "study_of"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -69,19 +86,21 @@ __all__ = [
     "Book",
     "Grid",
     "GridPoint",
-    "Keyed",
     "Kept",
+    "Keyed",
     "Pack",
     "PackStep",
     "Plan",
     "Point",
     "Progress",
     "Shared",
+    "StudyView",
     "Target",
     "WaywardStudy",
     "Where",
     "at_work",
     "both",
+    "cancel_study",
     "grid_of",
     "grid_points",
     "grid_run_of",
@@ -94,6 +113,11 @@ __all__ = [
     "rehearse",
     "run_of",
     "seen_state",
+    "settings_of",
+    "start_study",
+    "study_of",
+    "study_view",
+    "study_views",
     "sweep",
     "target_sets",
     "work",

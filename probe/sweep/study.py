@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from probe.errors import ProbeError, WorkspaceError
-from probe.jobs.processes import birth, is_alive
+from probe.jobs.processes import birth
 from probe.jobs.turns import locked
-from probe.store import ACTIVE, State, Status, StudyConfig, StudyFolder, Workspace, replace_file
+from probe.jobs.views import Seen, look
+from probe.store import State, Status, StudyConfig, StudyFolder, Workspace, replace_file
 from probe.sweep.engine import Progress, Watch
 
 _LOCK = ".worker"
@@ -90,12 +91,9 @@ def at_work(workspace: Workspace, config: StudyConfig) -> Iterator[tuple[StudyFo
         reporter.end("finished")
 
 
-def seen_state(study: StudyFolder) -> str:
+def seen_state(study: StudyFolder) -> Seen:
     """How a study stands: what it last said, or interrupted where its process is gone."""
-    status = study.status
-    if status.state in ACTIVE and not is_alive(status.pid, status.started):
-        return "interrupted"
-    return status.state
+    return look(study)[1]
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

@@ -14,6 +14,8 @@ from probe.datasets.rows import read_text
 from probe.errors import DataError
 
 _SHIPPED = Path(__file__).parents[1] / "targets"
+OWN = "text"
+"""`text:WORDS` is a target in words, and of this kind."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,22 @@ def read_targets(source: str | Path) -> list[Target]:
     """The targets of a shipped set or of a file.
 
     Args:
-        source: the name of a shipped set (instructions, web, definitions); a .txt with one text a
-            line; a .jsonl whose lines hold `text` and may hold `kind` and `task`; or a .toml with a
-            table for each task, from kind to text.
+        source: the name of a shipped set (instructions, web, definitions); text:WORDS, one text; a
+            .txt with one text a line; a .jsonl whose lines hold `text` and may hold `kind` and
+            `task`; or a .toml with a table for each task, from kind to text.
 
     Raises:
         DataError: there is no such set or file, or it cannot be read.
     """
+    kind, _, words = str(source).partition(":")
+    if kind == OWN and words.strip():
+        return [Target(words.strip(), OWN)]
     path = next((p for p in _SHIPPED.iterdir() if p.stem == source), Path(source).expanduser())
     reader = _READERS.get(path.suffix)
     if reader is None or not path.is_file():
         raise DataError(
-            f"targets {source}: expected one of {', '.join(target_sets())}, or a file that ends in "
-            f"{', '.join(_READERS)}"
+            f"targets {source}: expected one of {', '.join(target_sets())}, text:WORDS, or a file "
+            f"that ends in {', '.join(_READERS)}"
         )
     found = reader(path)
     if not found:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from probe.analysis.waywardness import WaywardRun
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, SoftPrompt
-from probe.sweep.asked import Asked
+from probe.sweep.asked import Asked, Shared
 from probe.sweep.targets import Target, spread_over_lengths
 from probe.tables import load_vocabulary
 from probe.train import TrainConfig
@@ -43,6 +44,28 @@ class WaywardStudy:
     """target: at the target's embeddings; else as `TrainConfig.init`."""
     training: Mapping[str, Any] = field(default_factory=lambda: {"steps": 300})
     """Further fields of `TrainConfig` for every run: steps, batch_size, learning_rate, …"""
+
+
+def settings_of(study: WaywardStudy, shared: Shared) -> dict[str, Any]:
+    """Everything that decides which runs there are, as JSON can hold it."""
+    settings = asdict(study) | {"shared": asdict(shared)}
+    return dict(json.loads(json.dumps(settings)))
+
+
+def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, Shared]:
+    """The study of such settings.
+
+    Raises:
+        TrainingError: they are not those of a waywardness study.
+    """
+    fields = dict(settings)
+    try:
+        shared = Shared(**fields.pop("shared"))
+        texts = tuple(Target(**one) for one in fields.pop("targets"))
+        listed = {key: tuple(fields[key]) for key in ("models", "tasks", "gammas", "inits")}
+        return WaywardStudy(**fields | listed | {"targets": texts}), shared
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"the study's settings cannot be read ({error})") from error
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
+from probe.verbs.reporting import Written, write_report
 from probe.verbs.shipped import sample_folders, shipped
 from probe.verbs.sweeping import SweepAsked, SweepResult, sweep, sweep_asked, sweep_plan, sweep_run
 from probe.verbs.training import (
@@ -35,6 +36,7 @@ from probe.verbs.waywardness import (
     WaywardResult,
     wayward,
     wayward_asked,
+    wayward_config,
     wayward_plan,
     wayward_run,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "SweepResult",
     "WaywardAsked",
     "WaywardResult",
+    "Written",
     "ablate",
     "add_to_library",
     "cancel_run",
@@ -93,6 +96,8 @@ __all__ = [
     "transfer",
     "wayward",
     "wayward_asked",
+    "wayward_config",
     "wayward_plan",
     "wayward_run",
+    "write_report",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.datasets import task_names
-from probe.store import StudyConfig, Workspace, replace_file
+from probe.store import StudyConfig, StudyFolder, Workspace, replace_file
 from probe.verbs.training import full_path
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class WaywardResult:
         return self.found.to_frame()
 
 
-def wayward_asked(
+def wayward_config(
     models: Sequence[str | Path],
     tasks: Sequence[str | Path],
     targets: Sequence[str | Path] = SETS,
@@ -68,13 +67,13 @@ def wayward_asked(
     device: str | None = None,
     dtype: str | None = None,
     command: Sequence[str] = (),
-) -> WaywardAsked:
-    """A study that could be started, its models, tasks and targets read; writes nothing.
+) -> StudyConfig:
+    """What a study asks; reads its targets, neither models nor tasks, and writes nothing.
 
     Args:
         models: `builtin`, `minilm`, folders or hub ids.
         tasks: names, files or folders of classification tasks.
-        targets: shipped sets (instructions, web, definitions) and files of texts.
+        targets: shipped sets (instructions, web, definitions), text:WORDS, and files of texts.
         target_count: at most so many targets of each kind, from short to long; all when None.
         gammas: weights of the distance to the target; 0 is always among them.
         seeds: runs that differ in nothing but the seed.
@@ -88,9 +87,9 @@ def wayward_asked(
         command: the command line that asks for it, kept with the study.
 
     Raises:
-        ProbeError: something of it cannot be read, or does not fit together.
+        ProbeError: the targets cannot be read.
     """
-    from probe.sweep import GAMMAS, Shared, WaywardStudy, keyed, points, read_targets
+    from probe.sweep import GAMMAS, Shared, WaywardStudy, read_targets, settings_of
 
     study = WaywardStudy(
         tuple(full_path(str(model), known=("builtin", "minilm")) for model in models),
@@ -106,15 +105,25 @@ def wayward_asked(
         None if data_dir is None else os.path.abspath(Path(data_dir).expanduser()),
         *(device, dtype, validation_examples, test_examples),
     )
-    own = points(study)
-    settings = dataclasses.asdict(study) | {"shared": dataclasses.asdict(shared)}
-    config = StudyConfig(
+    return StudyConfig(
         kind="wayward",
         name="-".join(Path(name).name for name in (*study.models, *study.tasks)),
-        settings=json.loads(json.dumps(settings)),
+        settings=settings_of(study, shared),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(command),
     )
+
+
+def wayward_asked(config: StudyConfig) -> WaywardAsked:
+    """The runs of a study, its models and tasks read; writes nothing.
+
+    Raises:
+        ProbeError: something of it cannot be read, or does not fit together.
+    """
+    from probe.sweep import keyed, points, study_of
+
+    study, shared = study_of(config.settings)
+    own = points(study)
     runs = keyed([point.asked for point in own], shared)
     return WaywardAsked(study, shared, tuple(own), tuple(runs), config)
 
@@ -143,20 +152,46 @@ def wayward_run(
     Raises:
         ProbeError: a run cannot be done, or another process works at the same study.
     """
-    from probe.analysis.waywardness import waywardness
-    from probe.charts import figures_html, waywardness_figures
-    from probe.sweep import Book, at_work, both, run_of, sweep
+    from probe.sweep import at_work
 
     workspace = workspace or Workspace()
-    kept = _kept(workspace)
     with at_work(workspace, asked.config) as (study, reporter):
-        book = Book(asked.points, asked.runs, kept, study, row=run_of, judge=waywardness)
-        watchers = both(reporter.watch, book.watch, watch)
-        sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watchers)
-        reporter.doing("writing")
-        found = book.write()
-        page = figures_html(f"Waywardness: {asked.config.name}", waywardness_figures(found))
-        replace_file(study.figures, page.encode())
+        watchers = (reporter.watch, watch)
+        return _done(asked, study, _kept(workspace), watchers, where=where, at_once=at_once)
+
+
+def wayward_again(study: StudyFolder, *, workspace: Workspace) -> WaywardResult:
+    """Do the study of a folder, as it was asked for.
+
+    Raises:
+        ProbeError: a run cannot be done, or another process works at the same study.
+    """
+    from probe.sweep import AT_ONCE, at_work
+
+    with at_work(workspace, study.config) as (place, reporter):
+        asked = wayward_asked(study.config)
+        return _done(asked, place, _kept(workspace), (reporter.watch,), at_once=AT_ONCE)
+
+
+def _done(
+    asked: WaywardAsked,
+    study: StudyFolder,
+    kept: Kept,
+    watchers: Sequence[Callable[[Progress], None]],
+    *,
+    at_once: int,
+    where: Where | None = None,
+) -> WaywardResult:
+    from probe.analysis.waywardness import waywardness
+    from probe.sweep import Book, both, run_of, sweep
+    from probe.verbs.wayward_report import wayward_html
+
+    book = Book(asked.points, asked.runs, kept, study, row=run_of, judge=waywardness)
+    watch = both(book.watch, *watchers)
+    sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watch)
+    found = book.write()
+    page = wayward_html(found, name=asked.config.name)
+    replace_file(study.figures, page.encode("utf-8", "backslashreplace"))
     return WaywardResult(found, book.document(found), study.path)
 
 
@@ -208,9 +243,9 @@ def wayward(
     """
     from probe.sweep import Where
 
-    asked = wayward_asked(
+    config = wayward_config(
         models, tasks, targets, target_count=target_count, gammas=gammas, seeds=seeds, inits=inits,
         training=training, data_dir=data_dir, validation_examples=validation_examples,
         test_examples=test_examples, device=device, dtype=dtype,
     )  # fmt: skip
-    return wayward_run(asked, where=Where(ray=ray), workspace=workspace)
+    return wayward_run(wayward_asked(config), where=Where(ray=ray), workspace=workspace)

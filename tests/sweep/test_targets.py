@@ -30,6 +30,10 @@ def test_every_classification_task_has_a_true_and_a_contradictory_definition():
     assert all(kinds == ["true", "contradictory"] for kinds in by_task.values())
 
 
+def test_words_may_be_a_target_themselves():
+    assert read_targets("text: soup: it is ") == [Target("soup: it is", "text")]
+
+
 def test_files_of_all_three_kinds_are_read(tmp_path):
     (tmp_path / "mine.txt").write_text("One text.\n\n  Another.  \nOne text.\n")
     assert read_targets(tmp_path / "mine.txt") == [
@@ -53,7 +57,7 @@ def test_files_of_all_three_kinds_are_read(tmp_path):
         ("a.jsonl", '{"text": 3}', "texts that are not empty"),
         ("a.toml", "t = 1", "expected a table"),
         ("a.toml", "t = ", "expected TOML"),
-        ("a.csv", "text", "expected one of definitions, instructions, web, or a file"),
+        ("a.csv", "text", "expected one of definitions, instructions, web, text:WORDS, or a file"),
     ],
 )
 def test_what_is_no_target_file_is_one_clear_line(name, text, words, tmp_path):
