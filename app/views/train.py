@@ -138,6 +138,8 @@ def draw() -> None:
         last = f" The last run: **{plain(shown_name(runs[0]))}**." if runs else ""
         st.markdown(f"Nothing is training. The settings below work as they are.{last}")
     else:
+        # In the address it stays in sight when it ends, and whoever gets the address finds it.
+        st.query_params["run"] = shown
         attempted = attempt(lambda: draw_run(shown))
         if not attempted:
             st.query_params.pop("run", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -105,6 +106,15 @@ def test_a_running_run_is_found_without_any_address(open_page: Open, made: Made)
     assert "training, running mean" in [trace["name"] for trace in loss]
     assert _button(at, "Cancel")
     assert _button(at, "Start, behind the run at work")
+
+
+def test_a_run_that_ends_while_one_looks_stays_in_sight(open_page: Open, made: Made) -> None:
+    run = made("running", living=True, records=4, step=4, activity="training")
+    at = open_page("train")
+    run.write(dataclasses.replace(run.status, state="cancelled", message="stopped"))
+    at.run()
+    assert "Cancelled at step 4 of 6" in _texts(at)
+    assert _button(at, "Resume")
 
 
 def test_a_killed_worker_shows_as_interrupted_with_the_way_on(open_page: Open, made: Made) -> None:

@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -84,8 +84,12 @@ def _start(page: Page, workspace: Workspace) -> RunFolder:
 
 @contextmanager
 def _held(run: RunFolder) -> Iterator[None]:
-    yield
-    os.killpg(run.status.pid, signal.SIGCONT)
+    """A run that stands still, which goes on afterwards if its worker lives."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.status.pid, signal.SIGCONT)
 
 
 def test_a_run_survives_a_reload_is_cancelled_resumed_and_opened_in_decode(
@@ -131,7 +135,7 @@ def test_server_and_worker_may_be_killed_and_the_run_is_found_again(
         run = _start(settled(page), workspace)
         kill_dashboard(port)
     noted = read_records(run.metrics)[0]
-    with running_dashboard(own_home, port) as address, _held(run):
+    with _held(run), running_dashboard(own_home, port) as address:
         page.goto(f"{address}/train")
         shown = page.get_by_role("heading", name=re.compile("Training: step"))
         expect(shown).to_be_visible()
