@@ -14,6 +14,7 @@ from probe.report import decoding_csv, decoding_html
 _KINDS = {
     "csv": ("CSV", "text/csv"),
     "json": ("JSON", "application/json"),
+    "parquet": ("Parquet", "application/vnd.apache.parquet"),
     "html": ("HTML report", "text/html"),
 }
 """Label and type of the download of each ending."""
@@ -38,14 +39,14 @@ def draw_exports(decoding: Decoding, view: Mapping[str, object]) -> None:
 
 
 def draw_downloads(
-    stem: str, files: Mapping[str, Callable[[], str]], view: Mapping[str, object]
+    stem: str, files: Mapping[str, Callable[[], str | bytes]], view: Mapping[str, object]
 ) -> None:
     """A row of download buttons and the link to this very view.
 
     Args:
         stem: of the file names.
-        files: what writes each file, by its ending (csv, json or html). It runs on click, outside
-            the session, so it must carry its values along.
+        files: what writes each file, by its ending (csv, json, parquet or html). It runs on click,
+            outside the session, so it must carry its values along.
         view: the parameters of the page's address; empty ones are left out.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -65,9 +66,9 @@ def draw_downloads(
             st.caption("Opens this very view on this machine.")
 
 
-def _bytes(text: str) -> bytes:
+def _bytes(text: str | bytes) -> bytes:
     """UTF-8, with halves of characters, which it cannot hold, written by their numbers."""
-    return text.encode("utf-8", "backslashreplace")
+    return text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
 
 
 def _link(view: Mapping[str, object]) -> str:

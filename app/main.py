@@ -21,6 +21,7 @@ PAGES = (
     ("decode", "Decode", ":material/translate:"),
     ("map", "Map", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare_arrows:"),
+    ("waywardness", "Waywardness", ":material/alt_route:"),
     ("train", "Train", ":material/model_training:"),
     ("runs", "Runs", ":material/history:"),
 )

@@ -1,0 +1,180 @@
+"""The Waywardness page: a study of its own process, its answer first, its prompts in Decode."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from probe import verbs
+from probe.jobs.processes import birth
+from probe.store import Status, StudyConfig, StudyFolder, Workspace
+from probe.sweep import study_view
+from tests.trainable import write_task
+
+Open = Callable[..., AppTest]
+WAIT_S = 120.0
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _config(model: str, task: str) -> StudyConfig:
+    return verbs.wayward_config(
+        [model], [task], ["text:soup it", "text:the film was"], gammas=[0.01, 20], seeds=2,
+        training={"steps": 4, "batch_size": 4}, device="cpu", command=["probe", "wayward"],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def study(workspace: Workspace, model: str, task: str) -> StudyFolder:
+    verbs.wayward_run(verbs.wayward_asked(_config(model, task)), workspace=workspace)
+    (found,) = workspace.studies
+    return found
+
+
+def _texts(at: AppTest) -> str:
+    return " ".join(one.value for one in at.markdown)
+
+
+def _command(at: AppTest) -> str:
+    return next(one.value for one in at.code if one.value.startswith("probe wayward --"))
+
+
+def test_a_first_visit_says_what_to_do_and_offers_a_form_that_works(open_page: Open) -> None:
+    at = open_page("waywardness")
+    assert at.subheader[0].value == "No study yet"
+    assert not at.error
+    assert "prompts to train, 8 at once." in " ".join(one.value for one in at.caption)
+    words = "--targets instructions --target-count 2 --gamma 0.1,1,10 --seeds 1"
+    assert words in _command(at)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("w_gamma", "much", "γ must be numbers"),
+        ("w_gamma", "-1", "gamma must be a number"),
+        ("w_tasks", [], "at least one task"),
+        ("w_sets", [], "at least one text or set"),
+    ],
+)
+def test_fields_that_make_no_study_are_one_line(
+    open_page: Open, key: str, value: object, message: str
+) -> None:
+    at = open_page("waywardness", state={key: value})
+    assert len(at.error) == 1
+    assert message in at.error[0].value.replace("\\", "")
+    assert not [one for one in at.button if one.label == "Start the study"]
+
+
+def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
+    open_page: Open, study: StudyFolder
+) -> None:
+    at = open_page("waywardness", study=study.id)
+    assert at.markdown[0].value.startswith("#### On moods, started at sampled tokens, a prompt")
+    assert "2 texts, 2 seeds each" in at.markdown[0].value
+    assert "started at that very text" in at.markdown[1].value
+    table = at.dataframe[0].value
+    assert list(table["start"]) == ["target", "vocab"]
+    assert all("[" in value for value in table["accuracy, γ = 0"])
+    assert len(at.get("plotly_chart")) == 2
+    curves = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+    assert {trace["name"] for trace in curves} == {"from vocab", "from target"}
+    assert len(at.dataframe[1].value) == 4
+    assert [one.label for one in at.get("download_button")] == [
+        "CSV", "JSON", "Parquet", "HTML report"
+    ]  # fmt: skip
+    assert "see" in at.query_params
+
+
+def test_a_prompt_of_any_gamma_opens_in_decode_and_is_kept_once(
+    open_page: Open, study: StudyFolder, workspace: Workspace
+) -> None:
+    at = open_page("waywardness")
+    at.button(key="w_open").click().run()
+    assert not at.exception
+    assert at.title[0].value == "Decode"
+    (card,) = workspace.list("wayward")
+    assert at.session_state["p"] == [card.id]
+    assert at.session_state["m"] == "l2"
+    at.switch_page("views/waywardness.py").run()
+    at.button(key="w_open").click().run()
+    assert [one.id for one in workspace.list("wayward")] == [card.id]
+
+
+def test_the_address_leads_back_to_a_text(open_page: Open, study: StudyFolder) -> None:
+    at = open_page("waywardness")
+    slot = at.selectbox(key=f"w_text_{study.id}")
+    other = slot.options[-1]
+    slot.set_value(slot.options[-1]).run()
+    see = at.query_params["see"][0]
+    again = open_page("waywardness", study=study.id, see=see)
+    assert again.selectbox(key=f"w_text_{study.id}").options[-1] == other
+    assert again.selectbox(key=f"w_text_{study.id}").index == len(slot.options) - 1
+
+
+def test_a_study_at_work_shows_how_far_it_is_and_takes_no_second_one(
+    open_page: Open, workspace: Workspace, model: str, task: str
+) -> None:
+    status = Status(
+        "running", time.time(), pid=os.getpid(), started=birth(os.getpid()), activity="training",
+        step=8, loss_nats=1.5, eta_s=65.0,
+        metrics={"runs": 24, "found": 0, "packs": 3, "pack_step": 2, "pack_steps": 4},
+    )  # fmt: skip
+    workspace.studies.open(_config(model, task), status)
+    at = open_page("waywardness")
+    assert "Step 2 of 4 of this pack, loss 1.500 nats, about 1 min 5 s left." in _texts(at)
+    assert at.button(key="w_cancel")
+    assert at.button(key="w_begin").disabled
+
+
+def test_a_killed_study_says_so_and_can_go_on(
+    open_page: Open, workspace: Workspace, model: str, task: str
+) -> None:
+    dead = Status("running", time.time(), pid=1, started="another boot", step=8)
+    workspace.studies.open(_config(model, task), dead)
+    at = open_page("waywardness")
+    assert "The process died without a word" in _texts(at)
+    assert at.button(key="w_resume")
+
+
+def test_an_address_of_a_study_that_is_gone_shows_the_newest(
+    open_page: Open, study: StudyFolder
+) -> None:
+    at = open_page("waywardness", study="nobody")
+    assert "no study nobody" in at.error[0].value
+    assert at.query_params["study"] == [study.id]
+
+
+def test_start_makes_a_process_that_finishes(
+    open_page: Open, workspace: Workspace, model: str
+) -> None:
+    write_task(workspace.root / "tasks" / "moods")
+    at = open_page(
+        "waywardness",
+        state={"w_model": model, "w_steps": 3, "w_sets": [], "w_own": "soup it", "w_gamma": "5"},
+    )
+    assert "--targets 'text:soup it'" in _command(at)
+    at.button(key="w_begin").click().run(timeout=WAIT_S)
+    assert not at.error
+    (study,) = workspace.studies
+    assert at.query_params["study"] == [study.id]
+    end = time.monotonic() + WAIT_S
+    while study_view(study).active:
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    at.run()
+    assert "On moods, started at sampled tokens" in at.markdown[0].value, study.log.read_text()
+    assert " ".join(study.config.command) in _command(at).replace("'", "")
