@@ -33,6 +33,7 @@ _VERBS = {
         "ablate",
         "lens",
         "wayward",
+        "write_report",
     )
 }
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,9 +11,14 @@ import pytest
 
 from probe.analysis.decoding import Decoding, decode
 from probe.charts import visible
+from probe.errors import ProbeError
+from probe.formats import save
 from probe.prompt import SoftPrompt
 from probe.report import decoding_html, headline
+from probe.store import RunConfig, Workspace
+from probe.store.runs_status import Status
 from probe.tables import load_vocabulary
+from probe.verbs import write_report
 from probe.vocabulary import Vocabulary
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
 
@@ -118,3 +125,116 @@ def test_reports_are_small_and_repeatable(decoding: Decoding, tmp_path: Path) ->
     text = decoding_html(decoding)
     assert text == decoding_html(decoding)
     assert len(text.encode()) < 50_000
+
+
+ATTACK = "<script>window.attacked=1</script>"
+
+
+@pytest.fixture(scope="module")
+def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three prompts on a hostile vocabulary; names and configurations are hostile too."""
+    home = tmp_path_factory.mktemp("home")
+    model = str(write_hostile_model(home / "model"))
+    for number, length in enumerate((13, 13, 5)):
+        rows = prompt_rows()[:length] + np.float32(0.05 * number)
+        config = {ATTACK: ATTACK, "\u202elist": [ATTACK, "$x$", "%{x}"], "run": "gone-1"}
+        prompt = SoftPrompt(f"{ATTACK}{number}", rows, base_model=model, config=config)
+        save(prompt, home / f"p{number}.safetensors", to="safetensors")
+    return home
+
+
+@pytest.fixture(scope="module")
+def report(hostile_home: Path) -> str:
+    """The page about these prompts, without the two scripts it may run."""
+    files = [hostile_home / f"p{number}.safetensors" for number in range(3)]
+    written = write_report(
+        files, hostile_home / "page.html", seed=3, workspace=Workspace(hostile_home)
+    )
+    assert "inverse_euclidean" in {left.section for left in written.left}
+    text = (hostile_home / "page.html").read_text(encoding="utf-8")
+    runs = re.findall(r"<script>(.*?)</script>", text, flags=re.S)
+    allowed = re.findall(r"'sha256-([^']+)'", text)
+    digests = [b64encode(sha256(run.encode()).digest()).decode() for run in runs]
+    assert digests == allowed and len(runs) == 2  # no third script, and no other is allowed
+    for run in runs:
+        text = text.replace(run, "")
+    return text
+
+
+def test_the_page_holds_no_markup_that_came_from_a_token_a_name_or_a_configuration(
+    report: str,
+) -> None:
+    page = _Page(report)
+    assert ATTACK not in report and "\u202e" not in report
+    assert page.tags.count("script") == 3
+    assert not {"img", "link", "iframe", "object", "b"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
+    assert {value[0] for name, value in page.attributes if name == "href" and value} == {"#"}
+    assert ATTACK + "2" in page.text and "\\u202elist" in page.text
+
+
+def test_the_page_asks_no_network_for_anything(report: str) -> None:
+    assert "default-src 'none'" in report
+    assert not re.search(r"https?://|url\(|@import", report)
+
+
+def test_every_section_says_how_to_make_it_again_or_why_it_is_not_there(report: str) -> None:
+    text = " ".join(_Page(report).text.split())
+    for shown in (
+        "p0.safetensors --metric cosine -k 5 --seed 3",
+        "--measure mean_token_cosine --centre",
+        "--method pca --seed 3",
+        "inverse_euclidean needs prompts of one length",
+        "neurons that fire higher it runs the model",
+        "no run gone-1",
+        "from probe import verbs; print(verbs.drift(",
+        "Trustworthiness 0.",
+        f"among {64 + 31} sampled rows",
+    ):
+        assert shown in text, shown
+
+
+def test_the_same_report_gives_the_same_bytes(hostile_home: Path, report: str) -> None:
+    del report  # it is the first of the two
+    first = (hostile_home / "page.html").read_bytes()
+    (hostile_home / "page.html").unlink()
+    files = [hostile_home / f"p{number}.safetensors" for number in range(3)]
+    write_report(files, hostile_home / "page.html", seed=3, workspace=Workspace(hostile_home))
+    assert (hostile_home / "page.html").read_bytes() == first
+    with pytest.raises(ProbeError, match="is there already"):
+        write_report(files, hostile_home / "page.html")
+
+
+def test_faithfulness_stands_there_with_its_controls_when_a_task_is_named(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "home")
+    sources = ["sst2-text", "subj-prefix"]
+    written = write_report(
+        sources, tmp_path / "page.html", task="mood", limit=12, workspace=workspace
+    )
+    assert [left.section for left in written.left] == ["decoding"]
+    text = " ".join(_Page((tmp_path / "page.html").read_text(encoding="utf-8")).text.split())
+    assert "mood, 12 test examples, accuracy, seed 0" in text
+    assert "probe evaluate sst2-text --task mood --limit 12 --discretised --seed 0" in text
+    assert "probe evaluate subj-prefix --task mood --limit 12 --zero-shot --seed 0" in text
+    assert "random tokens" in text and "there is no faithfulness" in text
+
+
+def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None:
+    import torch
+
+    from probe.train.checkpoint import Checkpoint, write_checkpoint
+
+    workspace = Workspace(tmp_path)
+    rows = np.ones((3, 320), np.float32)
+    asked = RunConfig("builtin", "sst2", "mood", {"method": "prompt_tuning"}, "2026-01-02T03:04:05")
+    run = workspace.runs.create(asked, Status("finished", queued_at=1.0))
+    for step in (10, 20):
+        state = {"module.rows": torch.from_numpy(rows * (step / 10))}
+        made = (state, {"config": {"method": "prompt_tuning"}})
+        write_checkpoint(run.path, Checkpoint(step, "model", [made]))
+    prompt = SoftPrompt("mood", rows * 2, base_model="builtin", config={"run": run.id})
+    write_report(prompt, tmp_path / "page.html", workspace=workspace)
+    page = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "at steps 10, 20." in " ".join(page.text.split())
+    places = {value for name, value in page.attributes if name == "id"}
+    assert {"drift-0", "drift-changes-0", "map-0", "variance-0"} <= places

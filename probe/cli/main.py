@@ -28,6 +28,7 @@ from probe.cli import (
     library,
     map,
     predict,
+    report,
     runs,
     sweep,
     train,
@@ -59,6 +60,7 @@ app.command("wayward")(wayward.wayward)
 app.command("transfer")(transfer.transfer)
 app.command("ablate")(ablate.ablate)
 app.command("lens")(lens.lens)
+app.command("report")(report.report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(library.app, name="library")
 app.command("doctor")(doctor.doctor)

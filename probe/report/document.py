@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
+
 from probe.analysis.compare import Comparison, Measure
 from probe.analysis.decoding import Decoding
 from probe.analysis.drift import Drift
@@ -47,7 +49,20 @@ class Similarity:
 
     measure: Measure
     centre: bool
+    drawn: bool
+    """Whether it has a heat map, beside its row in the table."""
     asked: Asked[Comparison]
+
+    @property
+    def ends(self) -> tuple[tuple[int, int, float], ...]:
+        """The closest and the farthest pair (i, j, value); empty without an answer."""
+        found = self.asked.answer
+        if found is None:
+            return ()
+        i, j = np.triu_indices(len(found.prompts), 1)
+        values = found.matrix[i, j]
+        order = np.argsort(-values if found.higher_is_closer else values, kind="stable")
+        return tuple((int(i[n]), int(j[n]), float(values[n])) for n in (order[0], order[-1]))
 
 
 @dataclass(frozen=True)

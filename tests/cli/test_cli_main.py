@@ -55,6 +55,7 @@ def test_the_promised_commands_are_there():
         "transfer",
         "ablate",
         "lens",
+        "report",
     }
 
 
