@@ -29,7 +29,7 @@ from tests.trainable import write_task
 
 pytestmark = pytest.mark.browser
 
-STEPS = 40
+STEPS = 12
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,7 +116,8 @@ def test_a_run_survives_a_reload_is_cancelled_resumed_and_opened_in_decode(
     assert (saved.state, 0 < saved.step < STEPS) == ("cancelled", True)
     other.close()
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("heading", name=f"Finished after {STEPS} steps")).to_be_visible()
+    done = page.get_by_role("heading", name=f"Finished after {STEPS} steps")
+    expect(done).to_be_visible(timeout=3000 * WAIT_S)  # it loads, trains and is scored
     expect(page.get_by_text("the model alone", exact=False).first).to_be_visible()
     page.get_by_role("button", name="Open in Decode").click()
     expect(page.get_by_text("moods-prompt_tuning@1 · base model")).to_be_visible()
@@ -127,6 +128,7 @@ def test_server_and_worker_may_be_killed_and_the_run_is_found_again(
     chromium: Browser, own_home: Path
 ) -> None:
     workspace, port = Workspace(own_home), free_port()
+    expect.set_options(timeout=1000 * WAIT_S)
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(1000 * WAIT_S)
     page = context.new_page()
