@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from probe.store import Workspace
+from probe.verbs import compare, decode
 from probe.verbs import map as lay_out
 from tests.browser.conftest import Visit
+from tests.browser.dashboard import settled
 from tests.hostile import HOSTILE
 
 pytestmark = pytest.mark.browser
@@ -111,6 +114,19 @@ def test_a_lasso_becomes_a_table_and_a_file(visit: Visit, home: Path) -> None:
     expect(page.get_by_text("points selected")).to_have_count(0)
 
 
+def test_a_pasted_address_restores_the_map(visit: Visit) -> None:
+    page = visit("/map?p=sst2-text&p=agnews-text&at=p:1:5&m=l2&seed=3&q=world")
+    for _ in range(2):
+        expect(page.get_by_text("l2, seed 3")).to_be_visible()
+        look = page.get_by_role("combobox", name="Look at")
+        expect(look).to_have_value("agnews-text, position 5")
+        expected = decode("agnews-text", metric="l2", k=1, controls=False).positions[5]
+        expect(_cell(page, 0, 0)).to_have_text(expected.neighbours[0].token)
+        expect(page.get_by_label("Find a token")).to_have_value("world")
+        page.reload()
+        settled(page)
+
+
 def test_a_slow_projection_shows_progress_and_then_itself(visit: Visit) -> None:
     page = visit("/map?p=hostile%401&proj=tsne")
     page.get_by_role("button", name="Compute t-SNE").click()
@@ -120,3 +136,71 @@ def test_a_slow_projection_shows_progress_and_then_itself(visit: Visit) -> None:
     )
     page.reload()
     expect(page.get_by_text(re.compile("TSNE of"))).to_be_visible()
+
+
+def test_the_map_s_page_to_take_along_says_how_it_was_made(visit: Visit, tmp_path: Path) -> None:
+    page = visit("/map?p=hostile%401&m=l2")
+    with page.expect_download() as started:
+        page.locator(".st-key-export_html button").click()
+    started.value.save_as(tmp_path / "map.html")
+    opened = page.context.new_page()
+    opened.goto((tmp_path / "map.html").as_uri())
+    expect(opened.get_by_text(re.compile(r"l2, seed 0\. Trustworthiness"))).to_be_visible()
+    expect(opened.locator(".js-plotly-plot")).to_have_count(2)
+    assert opened.evaluate("window.attacked") is None
+
+
+def test_two_rows_of_the_library_lead_to_their_comparison(visit: Visit) -> None:
+    page = visit("/")
+    expect(_cell(page, 1, 1)).to_be_attached()
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert box is not None
+    names = [_cell(page, row, 1).inner_text() for row in (1, 2)]
+    for row in (1, 2):
+        page.mouse.click(box["x"] + 18, box["y"] + 35 * (row + 1) + 17)
+    expect(page.get_by_role("heading", name="2 prompts selected")).to_be_visible()
+    page.get_by_role("button", name="Compare them").click()
+    value = compare(names).nearest[0][2]
+    expect(
+        page.get_by_role("heading", name=f"{names[0]} and {names[1]}: {value:.3g}.")
+    ).to_be_visible()
+    expect(page).to_have_url(re.compile(f"p={names[0]}&p={names[1]}"))
+
+
+def test_a_cell_of_the_matrix_shows_its_two_prompts(visit: Visit) -> None:
+    names = ["sst2-text", "agnews-text", "subj-vocab"]
+    page = visit("/compare?" + "&".join(f"p={name}" for name in names))
+    page.set_viewport_size({"width": 1280, "height": 1700})
+    chart = page.locator(".st-key-matrix .js-plotly-plot")
+    point = """plot => {
+      const trace = plot._fullData[2], n = trace.customdata.findIndex(c => c[0] == 1 && c[1] == 2);
+      const {xaxis2, yaxis2} = plot._fullLayout, box = plot.getBoundingClientRect();
+      return [box.x + xaxis2._offset + xaxis2.d2p(trace.x[n]),
+              box.y + yaxis2._offset + yaxis2.d2p(trace.y[n])];
+    }"""
+    expect(chart.locator(".points").first).to_be_attached()
+    place = chart.evaluate(point)
+    page.mouse.move(*place)
+    expect(chart.locator(".hoverlayer .hovertext")).to_contain_text(names[1])
+    page.mouse.click(*place)
+    expect(page.get_by_role("combobox", name="First prompt")).to_have_value(names[1])
+    expect(page.get_by_role("combobox", name="Second prompt")).to_have_value(names[2])
+    expect(page).to_have_url(re.compile("a=agnews-text"))
+    with page.expect_download() as started:
+        page.locator(".st-key-export_json button").click()
+    document = json.loads(Path(started.value.path()).read_text(encoding="utf-8"))
+    assert document["matrix"] == compare(names).matrix.tolist()
+    assert document["made_with"]["prompts"] == 3
+
+
+def test_dark_and_on_a_telephone_nothing_is_cut_off(visit: Visit) -> None:
+    page = visit("/")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in ("map?p=hostile%401&at=p:0:1", "compare?p=sst2-text&p=agnews-text"):
+        page.goto(page.url.partition("?")[0].rstrip("/").removesuffix("/map") + "/" + path)
+        settled(page)
+        expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", "rgb(18, 22, 27)")
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
