@@ -186,7 +186,7 @@ def test_every_section_says_how_to_make_it_again_or_why_it_is_not_there(report: 
         "--method pca --seed 3",
         "inverse_euclidean needs prompts of one length",
         "neurons that fire higher it runs the model",
-        "no run gone-1",
+        "run gone-1, which trained it, is not in this workspace",
         "from probe import verbs; print(verbs.drift(",
         "Trustworthiness 0.",
         f"among {64 + 31} sampled rows",

@@ -171,8 +171,11 @@ def _drift(prompt: AnyPrompt, settings: Settings) -> Asked[Drift] | None:
     fold = _FOLD.search(prompt.name)
     number = int(fold[1]) - 1 if fold else 0
     asked = f"verbs.drift({run!r}, {number}, metric={settings.metric!r})"
+    command = ("python", "-c", f"from probe import verbs; print({asked}.to_frame())")
+    if run not in settings.workspace.runs.ids():  # never another run whose name begins so
+        return Asked(command, refused=f"run {run}, which trained it, is not in this workspace")
     return _ask(
-        ("python", "-c", f"from probe import verbs; print({asked}.to_frame())"),
+        command,
         lambda: drift(run, number, metric=settings.metric, workspace=settings.workspace),
     )
 
