@@ -38,7 +38,7 @@ def draw_study(seen: StudyView) -> None:
     study = workspace().studies.get(seen.study)
     found = found_of(study)
     first, *others = wayward_headline(found) or [_nothing_yet(seen)]
-    st.markdown(f"#### {plain(first)}")
+    st.subheader(plain(first), anchor=False)
     for sentence in others:
         st.markdown(plain(sentence))
     every = POLL_S if seen.active else None

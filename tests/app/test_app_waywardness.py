@@ -83,9 +83,9 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     open_page: Open, study: StudyFolder
 ) -> None:
     at = open_page("waywardness", study=study.id)
-    assert at.markdown[0].value.startswith("#### On moods, started at sampled tokens, a prompt")
-    assert "2 texts, 2 seeds each" in at.markdown[0].value
-    assert "started at that very text" in at.markdown[1].value
+    assert at.subheader[0].value.startswith("On moods, started at sampled tokens, a prompt")
+    assert "2 texts, 2 seeds each" in at.subheader[0].value
+    assert "started at that very text" in at.markdown[0].value
     table = at.dataframe[0].value
     assert list(table["start"]) == ["target", "vocab"]
     assert all("[" in value for value in table["accuracy, γ = 0"])
@@ -119,7 +119,7 @@ def test_the_address_leads_back_to_a_text(open_page: Open, study: StudyFolder) -
     slot = at.selectbox(key=f"w_text_{study.id}")
     other = slot.options[-1]
     slot.set_value(slot.options[-1]).run()
-    see = at.query_params["see"][0]
+    see = at.query_params["see"]
     again = open_page("waywardness", study=study.id, see=see)
     assert again.selectbox(key=f"w_text_{study.id}").options[-1] == other
     assert again.selectbox(key=f"w_text_{study.id}").index == len(slot.options) - 1
@@ -155,7 +155,7 @@ def test_an_address_of_a_study_that_is_gone_shows_the_newest(
 ) -> None:
     at = open_page("waywardness", study="nobody")
     assert "no study nobody" in at.error[0].value
-    assert at.query_params["study"] == [study.id]
+    assert at.query_params["study"] == study.id
 
 
 def test_start_makes_a_process_that_finishes(
@@ -170,11 +170,11 @@ def test_start_makes_a_process_that_finishes(
     at.button(key="w_begin").click().run(timeout=WAIT_S)
     assert not at.error
     (study,) = workspace.studies
-    assert at.query_params["study"] == [study.id]
+    assert at.query_params["study"] == study.id
     end = time.monotonic() + WAIT_S
     while study_view(study).active:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
     at.run()
-    assert "On moods, started at sampled tokens" in at.markdown[0].value, study.log.read_text()
+    assert "On moods, started at sampled tokens" in at.subheader[0].value, study.log.read_text()
     assert " ".join(study.config.command) in _command(at).replace("'", "")

@@ -27,7 +27,7 @@ THEMES = ("light", "dark")
 
 
 def trained(workspace: Workspace) -> Mapping[str, str]:
-    """The pages of two short runs, which are made first."""
+    """The pages of two short runs and a small study, which are made first."""
     settings = {"steps": 60, "length": 8, "batch_size": 8, "eval_every": 10, "eval_examples": 50}
     runs = [
         verbs.train(
@@ -35,7 +35,13 @@ def trained(workspace: Workspace) -> Mapping[str, str]:
         ).run
         for seed in range(2)
     ]
+    studied = verbs.wayward(
+        ["builtin"], ["mood"], ["instructions", "definitions"], target_count=2, gammas=[0.1, 1, 10],
+        seeds=1, inits=["vocab"], training={"steps": 60, "batch_size": 8}, validation_examples=50,
+        test_examples=100, workspace=workspace,
+    )  # fmt: skip
     return {
+        "waywardness": f"/waywardness?{urlencode({'study': studied.folder.name})}",
         "train": f"/train?{urlencode({'run': runs[0]})}",
         "runs": f"/runs?{urlencode({'run': runs}, doseq=True)}",
     }

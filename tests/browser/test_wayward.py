@@ -1,0 +1,62 @@
+"""A waywardness study in a real browser: started, reloaded, seen to finish, and opened in Decode."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from probe.store import Workspace
+from probe.sweep import cancel_study, study_view
+from tests.browser.conftest import Visit
+from tests.browser.dashboard import settled
+from tests.trainable import write_task
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_task(home: Path) -> None:
+    """A task of one's own, which the form offers first."""
+    write_task(home / "tasks" / "moods")
+
+
+@pytest.fixture
+def _ended(home: Path):
+    yield
+    workspace = Workspace(home)
+    for study in workspace.studies:
+        if study_view(study).active:
+            cancel_study(workspace, study.id)
+
+
+@pytest.mark.usefixtures("_ended")
+def test_a_study_survives_a_reload_finishes_and_its_prompt_opens_in_decode(
+    visit: Visit, home: Path
+) -> None:
+    page = visit("/waywardness")
+    expect(page.get_by_role("heading", name="No study yet")).to_be_visible()
+    for label, value in (("Steps", "3"), ("Texts of each set, from short to long", "1")):
+        box = page.get_by_role("spinbutton", name=label, exact=True)
+        box.fill(value)
+        box.press("Enter")
+        expect(page.get_by_test_id("stCode").last).to_contain_text(
+            {"3": "--steps 3"}.get(value, "--target-count 1")
+        )
+    gamma = page.get_by_role("textbox", name="γ, with commas between")
+    gamma.fill("10")
+    gamma.press("Enter")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("--gamma 10 ")
+    page.get_by_role("button", name="Start the study").click()
+    expect(page).to_have_url(re.compile("study=wayward-builtin-moods-"))
+    page.reload()
+    expect(page.get_by_role("heading", name=re.compile("On moods, started at"))).to_be_visible()
+    expect(page.get_by_text("4 trainings.")).to_be_visible()
+    settled(page)
+    page.get_by_role("button", name="Open in Decode").click()
+    expect(page.get_by_role("heading", name="Decode", exact=True)).to_be_visible()
+    (card,) = Workspace(home).list("wayward")
+    expect(page.get_by_text(f"{card.id} · base model builtin")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"/decode.*p={card.name}%401"))
