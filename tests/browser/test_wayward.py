@@ -1,4 +1,4 @@
-"""A waywardness study in a real browser: started, reloaded, seen to finish, and opened in Decode."""
+"""A study in a real browser: started, reloaded, seen to finish, and its prompt opened in Decode."""
 
 from __future__ import annotations
 
