@@ -13,7 +13,7 @@ from probe.store import Workspace
 from probe.verbs import compare, decode
 from probe.verbs import map as lay_out
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import settled
+from tests.browser.dashboard import WAIT_S, settled
 from tests.hostile import HOSTILE
 
 pytestmark = pytest.mark.browser
@@ -38,7 +38,8 @@ _PAINTED = """plot => [...plot.querySelectorAll('canvas.gl-canvas')].some(canvas
 def _map(page: Page) -> Locator:
     page.set_viewport_size({"width": 1280, "height": 1700})  # a mouse reaches what is in sight
     chart = page.locator("[class*=st-key-map_] .js-plotly-plot")
-    expect(chart.locator(".legend").first).to_be_attached()
+    # The first chart of a browser waits for Plotly and for WebGL in software.
+    expect(chart.locator(".legend").first).to_be_attached(timeout=3000 * WAIT_S)
     return chart
 
 
