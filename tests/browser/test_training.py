@@ -92,6 +92,7 @@ def _held(run: RunFolder) -> Iterator[None]:
             os.killpg(run.status.pid, signal.SIGCONT)
 
 
+@pytest.mark.timeout(600)  # a busy machine may take half of that
 def test_a_run_survives_a_reload_is_cancelled_resumed_and_opened_in_decode(
     visit: Visit, home: Path
 ) -> None:
