@@ -122,13 +122,15 @@ def _counted(seen: StudyView) -> str:
 
 def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
     seeds = sorted({row.seeds for row in found.table})
+    # Whole rows before their parts, and starts elsewhere before those at the target.
+    rows = sorted(found.table, key=lambda row: (row.kind != "all", row.init == "target", row.task))
     st.dataframe(
-        [_row(row) for row in found.table], hide_index=True, placeholder="–",
+        [_row(row) for row in rows], hide_index=True, placeholder="–",
         height=38 + 35 * min(len(found.table), 12),
         alt="Main table: accuracy at γ = 0 and held near the text, and what the prompt says",
     )  # fmt: skip
     st.caption(
-        f"Means over texts and {'–'.join(map(str, seeds))} seed(s) each; brackets hold "
+        f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each; brackets hold "
         f"{100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds within them. "
         "Test data; γ chosen on validation data."
     )

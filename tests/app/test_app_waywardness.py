@@ -87,7 +87,7 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     assert "2 texts, 2 seeds each" in at.subheader[0].value
     assert "started at that very text" in at.markdown[0].value
     table = at.dataframe[0].value
-    assert list(table["start"]) == ["target", "vocab"]
+    assert list(table["start"]) == ["vocab", "target"]
     assert all("[" in value for value in table["accuracy, γ = 0"])
     assert len(at.get("plotly_chart")) == 2
     curves = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]

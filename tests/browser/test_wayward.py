@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from probe.store import Workspace
 from probe.sweep import cancel_study, study_view
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import settled
+from tests.browser.dashboard import WAIT_S, settled
 from tests.trainable import write_task
 
 pytestmark = pytest.mark.browser
@@ -52,8 +52,9 @@ def test_a_study_survives_a_reload_finishes_and_its_prompt_opens_in_decode(
     page.get_by_role("button", name="Start the study").click()
     expect(page).to_have_url(re.compile("study=wayward-builtin-moods-"))
     page.reload()
-    expect(page.get_by_role("heading", name=re.compile("On moods, started at"))).to_be_visible()
-    expect(page.get_by_text("4 trainings.")).to_be_visible()
+    answer = page.get_by_role("heading", name=re.compile("On moods, started at"))
+    expect(answer).to_be_visible(timeout=3000 * WAIT_S)  # a model is loaded and prompts trained
+    expect(page.get_by_text("4 trainings.")).to_be_visible(timeout=3000 * WAIT_S)
     settled(page)
     page.get_by_role("button", name="Open in Decode").click()
     expect(page.get_by_role("heading", name="Decode", exact=True)).to_be_visible()
