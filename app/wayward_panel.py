@@ -130,8 +130,8 @@ def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
         alt="Main table: accuracy at γ = 0 and held near the text, and what the prompt says",
     )  # fmt: skip
     st.caption(
-        f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each; brackets hold "
-        f"{100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds within them. "
+        f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each; "
+        f"brackets hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds within them. "
         "Test data; γ chosen on validation data."
     )
     for number, (title, figure) in enumerate(waywardness_figures(found).items()):

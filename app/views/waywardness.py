@@ -36,7 +36,9 @@ def draw_choice(studies: Sequence[StudyView], shown: StudyView) -> StudyView:
     with pick:
         chosen = st.selectbox(
             "Study", list(names), index=list(names).index(shown.study),
-            format_func=lambda one: f"{names[one].name} · {names[one].created[:16].replace('T', ' ')} · {one[-8:]}",
+            format_func=lambda one: " · ".join(
+                (names[one].name, names[one].created[:16].replace("T", " "), one[-8:])
+            ),
         )  # fmt: skip
     if chosen != shown.study:
         st.query_params.pop("see", None)
