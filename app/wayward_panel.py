@@ -131,8 +131,8 @@ def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
     )  # fmt: skip
     st.caption(
         f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each; "
-        f"brackets hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds within them. "
-        "Test data; γ chosen on validation data."
+        f"brackets hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds "
+        "within them. Test data; γ chosen on validation data."
     )
     for number, (title, figure) in enumerate(waywardness_figures(found).items()):
         st.subheader(title, anchor=False)
