@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs import sample_folders
+from probe.verbs.shipped import sample_facts
 
 Open = Callable[..., AppTest]
 
@@ -46,13 +47,16 @@ def _prompt(name: str, positions: int = 3) -> SoftPrompt:
 def test_a_first_visit_lists_every_sample_and_says_so(open_page: Open) -> None:
     at = open_page()
     assert list(at.dataframe[0].value["name"]) == list(sample_folders())
-    assert at.markdown[0].value.startswith("10 sample prompts for 4 tasks")
+    tasks = {facts["task"] for facts in sample_facts().values()}
+    said = f"{len(sample_folders())} sample prompts for {len(tasks)} tasks"
+    assert at.markdown[0].value.startswith(said)
 
 
 def test_samples_carry_their_scores_and_how_near_they_lie(open_page: Open) -> None:
     table = open_page().dataframe[0].value.set_index("name")
-    assert table.loc["subj-vocab", "score"] == 0.814
-    assert table.loc["subj-vocab", "zero_shot"] == 0.532
+    metrics = sample_facts()["subj-vocab"]["metrics"]
+    assert table.loc["subj-vocab", "score"] == metrics["accuracy"]
+    assert table.loc["subj-vocab", "zero_shot"] == metrics["zero_shot_accuracy"]
     assert 0 < table.loc["subj-vocab", "closeness"] < 1
     assert np.isnan(table.loc["subj-prefix", "closeness"])
 
@@ -61,13 +65,17 @@ def test_own_prompts_come_first_and_are_counted(open_page: Open, workspace: Work
     workspace.save(_prompt("mine"))
     at = open_page()
     assert at.dataframe[0].value["name"].iloc[0] == "mine@1"
-    assert at.markdown[0].value == "11 prompts for 5 tasks: 1 of your own and 10 samples."
+    samples = len(sample_folders())
+    said = at.markdown[0].value
+    assert said.startswith(f"{samples + 1} prompts for ")
+    assert said.endswith(f" tasks: 1 of your own and {samples} samples.")
 
 
 def test_search_looks_into_names_tasks_and_methods(open_page: Open) -> None:
     at = open_page()
     at.text_input(key="find").set_value("SST2 p_tuning").run()
-    assert list(at.dataframe[0].value["name"]) == ["sst2-ptuning"]
+    found = list(at.dataframe[0].value["name"])
+    assert found == ["minilm-sst2-ptuning", "sst2-ptuning"]
 
 
 def test_a_search_without_a_hit_says_what_to_do(open_page: Open) -> None:

@@ -2,11 +2,14 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from probe.formats import load
+from probe.prompt import SoftPrompt
+from probe.tables import named_folder
 from probe.verbs import load_vocabulary, sample_folders
 
 
@@ -73,7 +76,7 @@ def test_tags_notes_and_search(stored, probe, check_schema):
         (("search", "NEWEST"), ["mood@2"]),
         (("search", "film", "old"), ["mood@1"]),
         (("search", "nobody has this"), []),
-        (("search", "sst2-text"), ["sst2-text"]),
+        (("search", "agnews-text"), ["agnews-text"]),
     ]:
         result = probe("library", *command, "--json")
         check_schema("library", result.json)
@@ -106,6 +109,16 @@ def test_removal_asks_first_and_names_the_version(stored, probe, monkeypatch):
 # find
 
 
+def _samples_on(model):
+    """The sample prompts on a model that have rows, by name."""
+    prompts = {name: load(folder)[0] for name, folder in sample_folders().items()}
+    return {
+        name: prompt
+        for name, prompt in prompts.items()
+        if isinstance(prompt, SoftPrompt) and prompt.base_model == model
+    }
+
+
 def test_a_token_is_found_where_a_prompt_holds_it(stored, probe, check_schema):
     result = probe("find", "␣great", "--json", "-k", "3")
     check_schema("find", result.json)
@@ -113,8 +126,7 @@ def test_a_token_is_found_where_a_prompt_holds_it(stored, probe, check_schema):
     first, second = result.json["matches"][:2]
     assert {(m["prompt"], m["position"]) for m in (first, second)} == {("mood@1", 0), ("mood@2", 0)}
     assert first["score"] == pytest.approx(1) and result.json["higher_is_better"]
-    soft = [f for f in sample_folders() if f != "subj-prefix"]
-    assert result.json["prompts"] == len(soft) + 2
+    assert result.json["prompts"] == len(_samples_on("builtin")) + 2
     assert "mood@1" in probe("find", "␣great").flat
 
 
@@ -123,9 +135,7 @@ def test_the_closest_positions_are_those_of_a_brute_force_search(probe):
     row = vocabulary.rows([778])[0].astype(np.float64)
     distances = {
         (name, position): float(np.linalg.norm(row - rows.astype(np.float64)))
-        for name, folder in sample_folders().items()
-        for prompt in load(folder)
-        if hasattr(prompt, "embeddings")
+        for name, prompt in _samples_on("builtin").items()
         for position, rows in enumerate(prompt.embeddings)
     }
     best = sorted(distances, key=distances.__getitem__)[:7]
@@ -166,11 +176,12 @@ def test_a_prefix_cannot_be_searched_for_tokens(probe):
     assert result.code == 1 and "key/value prefix" in result.err
 
 
-def test_a_model_without_prompts_in_the_library_finds_nothing(probe, check_schema):
-    result = probe("find", "great", "--model", "minilm", "--json")
+def test_a_model_without_prompts_in_the_library_finds_nothing(probe, check_schema, tmp_path):
+    shutil.copytree(named_folder("builtin"), tmp_path / "another")
+    result = probe("find", "␣great", "--model", "./another", "--json")
     check_schema("find", result.json)
     assert (result.code, result.json["matches"], result.json["prompts"]) == (0, [], 0)
-    assert "no prompt on this model" in probe("find", "great", "--model", "minilm").flat
+    assert "no prompt on this model" in probe("find", "␣great", "--model", "./another").flat
 
 
 # convert
