@@ -1,5 +1,10 @@
 """The Python interface: what one asks of `probe`, with the same names as on the command line."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
@@ -16,7 +21,6 @@ from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
-from probe.verbs.reporting import Written, write_report
 from probe.verbs.shipped import sample_folders, shipped
 from probe.verbs.sweeping import SweepAsked, SweepResult, sweep, sweep_asked, sweep_plan, sweep_run
 from probe.verbs.training import (
@@ -40,6 +44,9 @@ from probe.verbs.waywardness import (
     wayward_plan,
     wayward_run,
 )
+
+if TYPE_CHECKING:
+    from probe.verbs.reporting import Written, write_report
 
 __all__ = [
     "Ablated",
@@ -101,3 +108,9 @@ __all__ = [
     "wayward_run",
     "write_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Written", "write_report"):  # Plotly comes with them, and few commands draw
+        return getattr(importlib.import_module("probe.verbs.reporting"), name)
+    raise AttributeError(f"module 'probe.verbs' has no attribute {name!r}")

@@ -32,9 +32,9 @@ def _complete(words, shell="bash"):
     ("words", "offered"),
     [
         ("probe dec", {"decode"}),
-        ("probe decode sst2-", {"sst2-text", "sst2-vocab", "sst2-ptuning"}),
+        ("probe decode sst2-p", {"sst2-prefix", "sst2-ptuning"}),
         ("probe inspect sst2-text mine", {"mine@1"}),
-        ("probe convert mi", {"mine@1"}),
+        ("probe convert mine", {"mine@1"}),
         ("probe decode sst2-text --model bu", {"builtin"}),
         ("probe decode sst2-text --metric c", {"cosine"}),
         ("probe library tag mi", {"mine@1"}),

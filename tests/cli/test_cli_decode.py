@@ -12,7 +12,7 @@ from probe.prompt import KVPrefix
 from probe.verbs import load, sample_folders
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
 
-SAMPLES = sorted(sample_folders())
+SAMPLES = [name for name in sample_folders() if "sst2-" in name]  # one of each kind and model
 
 
 def _is_prefix(name):
@@ -30,7 +30,7 @@ def test_every_sample_decodes_as_the_schema_says(name, probe, check_schema):
     check_schema("decode", document)
     assert (document["prompt"], document["model"], document["metric"]) == (
         name,
-        "builtin",
+        "minilm" if name.startswith("minilm") else "builtin",
         "cosine",
     )
     assert document["higher_is_better"] is True
@@ -38,26 +38,18 @@ def test_every_sample_decodes_as_the_schema_says(name, probe, check_schema):
     for position in document["positions"]:
         scores = [n["score"] for n in position["neighbours"]]
         assert len(scores) == 5 and scores == sorted(scores, reverse=True)
-    config = json.loads((sample_folders()[name] / "adapter_config.json").read_text())
     start = document["never_left_start"]
-    if config.get("prompt_tuning_init") == "TEXT":
-        flagged = [
-            p["position"]
-            for p in document["positions"]
-            if "never left its start" in p["controls"]["flags"]
-        ]
-        assert start == [len(flagged), 20]
-        assert f"{start[0]} of 20 positions never left their start" in probe("decode", name).flat
-    else:
+    if name.endswith("ptuning"):  # its rows come out of an encoder
         assert start is None
         assert "where the positions started is not known" in probe("decode", name).flat
-
-
-def test_samples_started_from_text_are_there():
-    configs = [
-        json.loads((f / "adapter_config.json").read_text()) for f in sample_folders().values()
+        return
+    flagged = [
+        p["position"]
+        for p in document["positions"]
+        if "never left its start" in p["controls"]["flags"]
     ]
-    assert sum(c.get("prompt_tuning_init") == "TEXT" for c in configs) >= 2
+    assert start == [len(flagged), 20]
+    assert f"{start[0]} of 20 positions never left their start" in probe("decode", name).flat
 
 
 def test_the_table_says_what_was_asked_and_what_it_is_worth(probe):

@@ -16,6 +16,7 @@ from probe.store import Workspace
 from probe.task import Example, Task
 from probe.verbs import evaluate, sample_folders
 from probe.verbs.evaluating import some_examples
+from probe.verbs.shipped import sample_facts
 from tests.trainable import write_model, write_rows, write_task
 
 EXACT = 1e-4
@@ -301,7 +302,7 @@ def test_a_prompt_continues_its_own_template_unless_another_is_given(here, probe
 
 
 def test_samples_know_their_task_and_words(probe, tmp_path):
-    """On the built-in model; the manifest's template differs from the paper's."""
+    """On the built-in model, in the words of the manifest."""
     (tmp_path / "agnews").mkdir()
     rows = [{"text": "Stocks fell on Monday .", "label": 2}, {"text": "They won .", "label": 1}]
     (tmp_path / "agnews" / "test.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
@@ -315,7 +316,9 @@ def test_samples_know_their_task_and_words(probe, tmp_path):
         "--zero-shot",
         "--json",
     )
-    assert {one["template"] for one in result.json["evaluations"]} == {"{text} Topic:"}
+    assert {one["template"] for one in result.json["evaluations"]} == {
+        sample_facts()["agnews-vocab"]["template"]
+    }
     assert result.json["model"] == "builtin"
     kept = probe("library", "add", "agnews-vocab", "--json").json["prompts"][0]
     assert kept["task"] == "agnews" and "agnews-vocab" in sample_folders()
