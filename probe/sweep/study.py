@@ -20,6 +20,7 @@ from probe.store import State, Status, StudyConfig, StudyFolder, Workspace, repl
 from probe.sweep.engine import Progress, Watch
 
 _LOCK = ".worker"
+_LAST_BREATH_S = 2.0
 _BEAT_S = 1.0
 
 
@@ -128,8 +129,12 @@ def both(*watchers: Watch) -> Watch:
 def _only(folder: Path) -> Iterator[None]:
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if not locked(handle):
-            raise WorkspaceError(f"another process is at {folder.name}: wait for it, or end it")
+        # The threads of a process that was just killed may hold its files a moment longer.
+        deadline = time.monotonic() + _LAST_BREATH_S
+        while not locked(handle):
+            if time.monotonic() > deadline:
+                raise WorkspaceError(f"another process is at {folder.name}: wait for it, or end it")
+            time.sleep(0.05)
         yield
     finally:
         os.close(handle)

@@ -86,8 +86,9 @@ def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
     assert len(wayward_found(study).runs) == seen.done
     with pytest.raises(TrainingError, match="nothing to cancel"):
         cancel_study(workspace, study.id)
+    cancelled_pid = study.status.pid
     start_study(workspace, config, WORKER)
-    _until(lambda: study_view(study).step)
+    _until(lambda: study.status.pid != cancelled_pid and study_view(study).step)
     os.kill(study.status.pid, signal.SIGKILL)
     _until(lambda: study_view(study).state == "interrupted")
     verbs.wayward_run(verbs.wayward_asked(config), workspace=workspace)
