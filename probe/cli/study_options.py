@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,9 +82,3 @@ def where(ray: str | None, gpu_share: float) -> Where:
 def command_line() -> list[str]:
     """The command as typed, with the program's plain name."""
     return ["probe", *sys.argv[1:]]
-
-
-def keep_copy(study: Path, out: Path) -> None:
-    """Copy what a study made; its status, log and lock stay behind."""
-    hidden = shutil.ignore_patterns(".*", "status.json", "log.txt")
-    shutil.copytree(study, out.expanduser(), ignore=hidden, dirs_exist_ok=True)

@@ -1,16 +1,24 @@
-"""A study while it runs, on stderr: one line that moves on a terminal, few lines elsewhere."""
+"""A study planned, done and shown; while it runs, a line on stderr says how far it is."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from probe.cli.output import visible
+from probe.cli.output import print_json, visible
 
 if TYPE_CHECKING:
-    from probe.sweep import Plan, Progress
+    from probe.sweep import Found, Plan, Progress, Where
+    from probe.verbs import StudyAsked, StudyResult
+
+P = TypeVar("P")
+R = TypeVar("R")
+F = TypeVar("F", bound="Found")
 
 _EVERY_S = {True: 0.5, False: 60.0}
 """Between two lines within a pack, on a terminal and elsewhere."""
@@ -67,16 +75,50 @@ def _words(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def print_plan(facts: dict[str, str], plan: Plan) -> None:
-    """What would be done, for people."""
+def conduct(
+    asked: StudyAsked[P, R, F],
+    show: Callable[[StudyResult[F]], None],
+    *,
+    where: Where,
+    at_once: int,
+    out: Path | None,
+    json: bool,
+) -> None:
+    """Do a study, keep a copy where one was asked for, and show what it found."""
+    from probe import verbs
+
+    with Line() as line:
+        result = verbs.study_run(asked, where=where, at_once=at_once, watch=line.watch)
+    if out is not None:
+        _keep_copy(result.folder, out)
+    if json:
+        print_json(result.to_json())
+    else:
+        show(result)
+
+
+def print_plan(
+    asked: StudyAsked[P, R, F], facts: Mapping[str, str], *, at_once: int, json: bool
+) -> None:
+    """What a study would do, with facts of its own kind before what all have."""
+    from probe import verbs
+
+    plan = verbs.study_plan(asked, at_once=at_once)
+    if json:
+        print_json(plan.to_json())
+    else:
+        _print_facts(facts, plan)
+
+
+def _print_facts(facts: Mapping[str, str], plan: Plan) -> None:
     from probe.cli.runs import print_facts
     from probe.cli.watching import duration
 
     shared = plan.runs - plan.trainings
     step = "–" if plan.update_s is None else f"{plan.update_s * 1000:,.0f} ms per prompt"
     print_facts(
-        facts
-        | {
+        {
+            **facts,
             "runs": f"{plan.runs:,}"
             + (f", {shared:,} of which are others over again" * bool(shared)),
             "trained before": f"{plan.found:,}",
@@ -86,3 +128,9 @@ def print_plan(facts: dict[str, str], plan: Plan) -> None:
             "all steps": f"about {duration(plan.estimate_s)}, without scores",
         }
     )
+
+
+def _keep_copy(study: Path, out: Path) -> None:
+    """Copy what a study made; its status, log and lock stay behind."""
+    hidden = shutil.ignore_patterns(".*", "status.json", "log.txt")
+    shutil.copytree(study, out.expanduser(), ignore=hidden, dirs_exist_ok=True)

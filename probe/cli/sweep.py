@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.cli.asking_options import TASK_HELP, DataDir, Device, complete_task
 from probe.cli.completion import complete_model
 from probe.cli.options import Json
-from probe.cli.output import print_json
 from probe.cli.study_options import (
     AtOnce,
     DryRun,
@@ -21,13 +19,14 @@ from probe.cli.study_options import (
     TestExamples,
     ValidationExamples,
     command_line,
-    keep_copy,
     numbers,
     where,
 )
+from probe.cli.study_progress import conduct, print_plan
+from probe.cli.sweep_table import print_sweep
 
 if TYPE_CHECKING:
-    from probe.verbs import SweepAsked
+    from probe.sweep import Grid
 
 
 def sweep(
@@ -108,40 +107,17 @@ def sweep(
         command=command_line(),
     )
     if dry_run:
-        _print_plan(asked, at_once, json=json)
+        print_plan(asked, _facts(asked.grid), at_once=at_once, json=json)
         return
-    _do(asked, where(ray, gpu_share), at_once, out, json=json)
+    place = where(ray, gpu_share)
+    conduct(asked, print_sweep, where=place, at_once=at_once, out=out, json=json)
 
 
-def _do(asked: SweepAsked, place: Any, at_once: int, out: Path | None, *, json: bool) -> None:
-    from probe import verbs
-    from probe.cli.study_progress import Line
-
-    with Line() as line:
-        result = verbs.sweep_run(asked, where=place, at_once=at_once, watch=line.watch)
-    if out is not None:
-        keep_copy(result.folder, out)
-    if json:
-        print_json(result.to_json())
-        return
-    from probe.cli.sweep_table import print_sweep
-
-    print_sweep(result)
-
-
-def _print_plan(asked: SweepAsked, at_once: int, *, json: bool) -> None:
-    from probe import verbs
-    from probe.cli.study_progress import print_plan
-
-    plan = verbs.sweep_plan(asked, at_once=at_once)
-    if json:
-        print_json(plan.to_json())
-        return
-    grid = asked.grid
+def _facts(grid: Grid) -> dict[str, str]:
     facts = {
         "models": ", ".join(grid.models),
         "tasks": ", ".join(grid.tasks),
         **{name: ", ".join(map(str, values)) for name, values in grid.grid.items()},
         "seeds": f"{grid.seeds}",
     }
-    print_plan(facts | ({"folds": f"{grid.folds}"} if grid.folds else {}), plan)
+    return facts | ({"folds": f"{grid.folds}"} if grid.folds else {})

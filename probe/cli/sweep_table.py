@@ -8,7 +8,7 @@ from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
     from probe.analysis.grids import Answer, GridResult, Setting
-    from probe.verbs import SweepResult
+    from probe.verbs import StudyResult
 
 _COSTS = {
     "length": "fewer virtual tokens",
@@ -17,7 +17,7 @@ _COSTS = {
 }
 
 
-def print_sweep(result: SweepResult) -> None:
+def print_sweep(result: StudyResult[GridResult]) -> None:
     """Print settings, answers, and where the rest is."""
     found, out = result.found, console()
     out.print(

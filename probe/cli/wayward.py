@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from probe.cli.asking_options import TASK_HELP, DataDir, Device, complete_task
 from probe.cli.completion import complete_model
 from probe.cli.options import Json
-from probe.cli.output import print_json
 from probe.cli.study_options import (
     AtOnce,
     DryRun,
@@ -21,13 +19,14 @@ from probe.cli.study_options import (
     TestExamples,
     ValidationExamples,
     command_line,
-    keep_copy,
     numbers,
     where,
 )
+from probe.cli.study_progress import conduct, print_plan
+from probe.cli.wayward_table import print_waywardness
 
 if TYPE_CHECKING:
-    from probe.verbs.waywardness import WaywardAsked
+    from probe.verbs import WaywardAsked
 
 
 def wayward(
@@ -133,46 +132,21 @@ def wayward(
     )
     asked = verbs.wayward_asked(config)
     if dry_run:
-        _print_plan(asked, at_once, json=json)
+        print_plan(asked, _facts(asked), at_once=at_once, json=json)
         return
-    _do(asked, where(ray, gpu_share), at_once, out, json=json)
+    place = where(ray, gpu_share)
+    conduct(asked, print_waywardness, where=place, at_once=at_once, out=out, json=json)
 
 
-def _do(asked: WaywardAsked, place: Any, at_once: int, out: Path | None, *, json: bool) -> None:
-    from probe import verbs
-    from probe.cli.study_progress import Line
-
-    with Line() as line:
-        result = verbs.wayward_run(asked, where=place, at_once=at_once, watch=line.watch)
-    if out is not None:
-        keep_copy(result.folder, out)
-    if json:
-        print_json(result.to_json())
-        return
-    from probe.cli.wayward_table import print_waywardness
-
-    print_waywardness(result)
-
-
-def _print_plan(asked: WaywardAsked, at_once: int, *, json: bool) -> None:
-    from probe import verbs
-    from probe.cli.study_progress import print_plan
-
-    plan = verbs.wayward_plan(asked, at_once=at_once)
-    if json:
-        print_json(plan.to_json())
-        return
+def _facts(asked: WaywardAsked) -> dict[str, str]:
     study = asked.study
     targets = {point.target: len(point.ids) for point in asked.points}
     lengths = sorted(targets.values())
-    print_plan(
-        {
-            "models": ", ".join(study.models),
-            "tasks": ", ".join(study.tasks),
-            "targets": f"{len(targets)} of {lengths[0]} to {lengths[-1]} tokens",
-            "γ": ", ".join(f"{gamma:g}" for gamma in study.gammas),
-            "starts": ", ".join(study.inits),
-            "seeds": f"{study.seeds}",
-        },
-        plan,
-    )
+    return {
+        "models": ", ".join(study.models),
+        "tasks": ", ".join(study.tasks),
+        "targets": f"{len(targets)} of {lengths[0]} to {lengths[-1]} tokens",
+        "γ": ", ".join(f"{gamma:g}" for gamma in study.gammas),
+        "starts": ", ".join(study.inits),
+        "seeds": f"{study.seeds}",
+    }

@@ -8,7 +8,7 @@ from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Choice, Estimate, Waywardness
-    from probe.verbs.waywardness import WaywardResult
+    from probe.verbs import StudyResult
 
 _EXAMPLES = 6
 _LONGEST = 105
@@ -27,7 +27,7 @@ accuracy that is lost. F1 at γ = 0: what is said of the target without being he
 """
 
 
-def print_waywardness(result: WaywardResult) -> None:
+def print_waywardness(result: StudyResult[Waywardness]) -> None:
     """Print the main table, examples, and where the rest is."""
     found, out = result.found, console()
     seeds = min((row.seeds for row in found.table), default=0)

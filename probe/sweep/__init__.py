@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probe.sweep.asked import Asked, Keyed, Pack, Shared, packs_of
-    from probe.sweep.book import Book
+    from probe.sweep.book import Book, Found
     from probe.sweep.detached import (
         StudyView,
         cancel_study,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of"),
-    "book": ("Book",),
+    "book": ("Book", "Found"),
     "detached": ("StudyView", "cancel_study", "start_study", "study_view", "study_views"),
     "engine": ("AT_ONCE", "Progress", "Where", "sweep"),
     "grid": (
@@ -84,6 +84,7 @@ __all__ = [
     "GAMMAS",
     "Asked",
     "Book",
+    "Found",
     "Grid",
     "GridPoint",
     "Kept",

@@ -22,6 +22,10 @@ R = TypeVar("R")
 class Found(Protocol):
     """What the rows come to."""
 
+    def to_frame(self) -> pd.DataFrame:
+        """The main table."""
+        ...
+
     def runs_frame(self) -> pd.DataFrame:
         """One row per run."""
         ...

@@ -8,19 +8,16 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-
 from probe import formats
-from probe.datasets import load_task
+from probe.datasets import load_task, sample
 from probe.jobs.training import loaded
 from probe.models import FrozenModel
 from probe.sweep.asked import Asked, Keyed, Shared
-from probe.task import Example, Task
+from probe.task import Task
 from probe.train import folds
 
 VERSION = 1
 """Raised whenever the same request starts to give another result."""
-_SAMPLE_SEED = 0
 
 
 @lru_cache(maxsize=1)
@@ -64,15 +61,6 @@ def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
         dataclasses.replace(part, name=whole.name, validation=sample(part.validation, size))
         for part in folds(whole, count)
     )
-
-
-def sample(examples: Sequence[Example], most: int) -> list[Example]:
-    """At most so many examples, drawn at random and always the same ones, in random order.
-
-    Never the first ones: some data files are sorted by label.
-    """
-    drawn = np.random.default_rng(_SAMPLE_SEED).permutation(len(examples))[:most]
-    return [examples[i] for i in drawn]
 
 
 @lru_cache(maxsize=8)

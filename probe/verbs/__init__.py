@@ -22,7 +22,8 @@ from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders, shipped
-from probe.verbs.sweeping import SweepAsked, SweepResult, sweep, sweep_asked, sweep_plan, sweep_run
+from probe.verbs.studies import StudyAsked, StudyResult, study_plan, study_run
+from probe.verbs.sweeping import SweepAsked, sweep, sweep_asked
 from probe.verbs.training import (
     cancel_run,
     delete_run,
@@ -35,15 +36,7 @@ from probe.verbs.training import (
     train_command,
 )
 from probe.verbs.transferring import transfer
-from probe.verbs.waywardness import (
-    WaywardAsked,
-    WaywardResult,
-    wayward,
-    wayward_asked,
-    wayward_config,
-    wayward_plan,
-    wayward_run,
-)
+from probe.verbs.waywardness import WaywardAsked, wayward, wayward_asked, wayward_config
 
 if TYPE_CHECKING:
     from probe.verbs.reporting import Written, write_report
@@ -59,10 +52,10 @@ __all__ = [
     "Match",
     "Predictions",
     "Recorded",
+    "StudyAsked",
+    "StudyResult",
     "SweepAsked",
-    "SweepResult",
     "WaywardAsked",
-    "WaywardResult",
     "Written",
     "ablate",
     "add_to_library",
@@ -94,18 +87,16 @@ __all__ = [
     "shipped",
     "show_run",
     "stored_on",
+    "study_plan",
+    "study_run",
     "sweep",
     "sweep_asked",
-    "sweep_plan",
-    "sweep_run",
     "train",
     "train_command",
     "transfer",
     "wayward",
     "wayward_asked",
     "wayward_config",
-    "wayward_plan",
-    "wayward_run",
     "write_report",
 ]
 

@@ -4,53 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.datasets import task_names
-from probe.store import StudyConfig, Workspace, replace_file
+from probe.prompt import AnyPrompt
+from probe.store import StudyConfig, Workspace
+from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run
 from probe.verbs.training import full_path
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from probe.analysis.grids import GridResult
-    from probe.sweep import Grid, GridPoint, Keyed, Plan, Progress, Shared, Where
+    from probe.analysis.grids import GridResult, GridRun
+    from probe.sweep import Grid, GridPoint
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepAsked:
-    """A sweep that could be started: its runs and their keys."""
+class SweepAsked(StudyAsked["GridPoint", "GridRun", "GridResult"]):
+    """A sweep that could be started."""
 
     grid: Grid
     question: str | None
     """length or size."""
-    shared: Shared
-    points: tuple[GridPoint, ...]
-    runs: tuple[Keyed, ...]
-    config: StudyConfig
 
+    def row(self, point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
+        """What is kept of a finished run."""
+        from probe.sweep import grid_run_of
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class SweepResult:
-    """A finished sweep and where it lies."""
+        return grid_run_of(point, prompt, file)
 
-    found: GridResult
-    document: Mapping[str, Any]
-    """What `probe sweep --json` prints."""
-    folder: Path
+    def judge(self, rows: Sequence[GridRun]) -> GridResult:
+        """The settings, and the answer to the question."""
+        from probe.analysis.grids import grid_result
 
-    def to_json(self) -> Mapping[str, Any]:
-        """The document `probe sweep --json` prints."""
-        return self.document
+        return grid_result(rows, question=self.question)
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per setting."""
-        return self.found.to_frame()
+    def page(self, found: GridResult) -> str:
+        """The figures as one page that opens anywhere."""
+        from probe.charts import figures_html, sweep_figures
+
+        return figures_html(f"Sweep: {self.config.name}", sweep_figures(found))
 
 
 def sweep_asked(
@@ -87,14 +81,11 @@ def sweep_asked(
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.sweep import Shared, grid_of, grid_points, keyed, named_grids, read_grid
+    from probe.sweep import grid_of, grid_points, keyed, named_grids, read_grid
 
     wanted = grid_of(grid, "grid") if isinstance(grid, Mapping) else read_grid(grid)
     wanted = _changed(wanted, models, tasks, lengths, seeds, steps)
-    shared = Shared(
-        None if data_dir is None else os.path.abspath(Path(data_dir).expanduser()),
-        *(device, dtype, validation_examples, test_examples),
-    )
+    shared = shared_by(data_dir, device, dtype, validation_examples, test_examples)
     own = grid_points(wanted)
     question = str(grid) if grid in named_grids() else None
     settings = dataclasses.asdict(wanted) | {"shared": dataclasses.asdict(shared)}
@@ -106,46 +97,7 @@ def sweep_asked(
         command=tuple(command),
     )
     runs = keyed([point.asked for point in own], shared)
-    return SweepAsked(wanted, question, shared, tuple(own), tuple(runs), config)
-
-
-def sweep_plan(asked: SweepAsked, *, at_once: int = 8, workspace: Workspace | None = None) -> Plan:
-    """What a sweep would do, and how long it would take: two steps, measured."""
-    from probe.sweep import Kept, rehearse
-
-    kept = Kept((workspace or Workspace()).cache / "studies")
-    return rehearse(asked.runs, asked.shared, kept, at_once=at_once)
-
-
-def sweep_run(
-    asked: SweepAsked,
-    *,
-    where: Where | None = None,
-    at_once: int = 8,
-    workspace: Workspace | None = None,
-    watch: Callable[[Progress], None] = lambda _: None,
-) -> SweepResult:
-    """Do a sweep; what was trained before, by this or another study, is not trained again.
-
-    Raises:
-        ProbeError: a run cannot be done, or another process works at the same sweep.
-    """
-    from probe.analysis.grids import grid_result
-    from probe.charts import figures_html, sweep_figures
-    from probe.sweep import Book, Kept, at_work, both, grid_run_of, sweep
-
-    workspace = workspace or Workspace()
-    kept = Kept(workspace.cache / "studies")
-    judge = partial(grid_result, question=asked.question)
-    with at_work(workspace, asked.config) as (study, reporter):
-        book = Book(asked.points, asked.runs, kept, study, row=grid_run_of, judge=judge)
-        watchers = both(reporter.watch, book.watch, watch)
-        sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watchers)
-        reporter.doing("writing")
-        found = book.write()
-        page = figures_html(f"Sweep: {asked.config.name}", sweep_figures(found))
-        replace_file(study.figures, page.encode())
-    return SweepResult(found, book.document(found), study.path)
+    return SweepAsked(shared, tuple(own), tuple(runs), config, wanted, question)
 
 
 def sweep(
@@ -161,7 +113,7 @@ def sweep(
     dtype: str | None = None,
     ray: str | None = None,
     workspace: Workspace | None = None,
-) -> SweepResult:
+) -> StudyResult[GridResult]:
     """Train every combination of a grid, and say which are worth their cost.
 
     Args:
@@ -193,7 +145,7 @@ def sweep(
         device=device,
         dtype=dtype,
     )
-    return sweep_run(asked, where=Where(ray=ray), workspace=workspace)
+    return study_run(asked, where=Where(ray=ray), workspace=workspace)
 
 
 def _changed(

@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.datasets import task_names
-from probe.store import StudyConfig, StudyFolder, Workspace, replace_file
+from probe.prompt import AnyPrompt
+from probe.store import StudyConfig, StudyFolder, Workspace
+from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run, work_at
 from probe.verbs.training import full_path
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from probe.analysis.waywardness import Waywardness
-    from probe.sweep import Kept, Keyed, Plan, Point, Progress, Shared, WaywardStudy, Where
+    from probe.analysis.waywardness import Waywardness, WaywardRun
+    from probe.sweep import Point, WaywardStudy
 
 SETS = ("definitions", "instructions", "web")
 
 
-@dataclasses.dataclass(frozen=True)
-class WaywardAsked:
-    """A study that could be started: its runs and their keys."""
+@dataclass(frozen=True)
+class WaywardAsked(StudyAsked["Point", "WaywardRun", "Waywardness"]):
+    """A waywardness study that could be started."""
 
     study: WaywardStudy
-    shared: Shared
-    points: tuple[Point, ...]
-    runs: tuple[Keyed, ...]
-    config: StudyConfig
 
+    def row(self, point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
+        """What is kept of a finished run."""
+        from probe.sweep import run_of
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class WaywardResult:
-    """A finished study and where it lies."""
+        return run_of(point, prompt, file)
 
-    found: Waywardness
-    document: Mapping[str, Any]
-    """What `probe wayward --json` prints."""
-    folder: Path
+    def judge(self, rows: Sequence[WaywardRun]) -> Waywardness:
+        """The main table and the figures' numbers."""
+        from probe.analysis.waywardness import waywardness
 
-    def to_json(self) -> Mapping[str, Any]:
-        """The document `probe wayward --json` prints."""
-        return self.document
+        return waywardness(rows)
 
-    def to_frame(self) -> pd.DataFrame:
-        """The main table."""
-        return self.found.to_frame()
+    def page(self, found: Waywardness) -> str:
+        """Answer, main table and figures as one page that opens anywhere."""
+        from probe.verbs.wayward_report import wayward_html
+
+        return wayward_html(found, name=self.config.name)
 
 
 def wayward_config(
@@ -89,7 +84,7 @@ def wayward_config(
     Raises:
         ProbeError: the targets cannot be read.
     """
-    from probe.sweep import GAMMAS, Shared, WaywardStudy, read_targets, settings_of
+    from probe.sweep import GAMMAS, WaywardStudy, read_targets, settings_of
 
     study = WaywardStudy(
         tuple(full_path(str(model), known=("builtin", "minilm")) for model in models),
@@ -101,10 +96,7 @@ def wayward_config(
         inits=tuple(inits),
         training={"steps": 300} | (training or {}),
     )
-    shared = Shared(
-        None if data_dir is None else os.path.abspath(Path(data_dir).expanduser()),
-        *(device, dtype, validation_examples, test_examples),
-    )
+    shared = shared_by(data_dir, device, dtype, validation_examples, test_examples)
     return StudyConfig(
         kind="wayward",
         name="-".join(Path(name).name for name in (*study.models, *study.tasks)),
@@ -125,42 +117,10 @@ def wayward_asked(config: StudyConfig) -> WaywardAsked:
     study, shared = study_of(config.settings)
     own = points(study)
     runs = keyed([point.asked for point in own], shared)
-    return WaywardAsked(study, shared, tuple(own), tuple(runs), config)
+    return WaywardAsked(shared, tuple(own), tuple(runs), config, study)
 
 
-def wayward_plan(
-    asked: WaywardAsked, *, at_once: int = 8, workspace: Workspace | None = None
-) -> Plan:
-    """What a study would do, and how long it would take: two steps, measured."""
-    from probe.sweep import rehearse
-
-    return rehearse(asked.runs, asked.shared, _kept(workspace or Workspace()), at_once=at_once)
-
-
-def wayward_run(
-    asked: WaywardAsked,
-    *,
-    where: Where | None = None,
-    at_once: int = 8,
-    workspace: Workspace | None = None,
-    watch: Callable[[Progress], None] = lambda _: None,
-) -> WaywardResult:
-    """Do a study; what was trained before, by this or another study, is not trained again.
-
-    The folder is kept up to date after every pack, so that others can watch.
-
-    Raises:
-        ProbeError: a run cannot be done, or another process works at the same study.
-    """
-    from probe.sweep import at_work
-
-    workspace = workspace or Workspace()
-    with at_work(workspace, asked.config) as (study, reporter):
-        watchers = (reporter.watch, watch)
-        return _done(asked, study, _kept(workspace), watchers, where=where, at_once=at_once)
-
-
-def wayward_again(study: StudyFolder, *, workspace: Workspace) -> WaywardResult:
+def wayward_again(study: StudyFolder, *, workspace: Workspace) -> StudyResult[Waywardness]:
     """Do the study of a folder, as it was asked for.
 
     Raises:
@@ -170,35 +130,8 @@ def wayward_again(study: StudyFolder, *, workspace: Workspace) -> WaywardResult:
 
     with at_work(workspace, study.config) as (place, reporter):
         asked = wayward_asked(study.config)
-        return _done(asked, place, _kept(workspace), (reporter.watch,), at_once=AT_ONCE)
-
-
-def _done(
-    asked: WaywardAsked,
-    study: StudyFolder,
-    kept: Kept,
-    watchers: Sequence[Callable[[Progress], None]],
-    *,
-    at_once: int,
-    where: Where | None = None,
-) -> WaywardResult:
-    from probe.analysis.waywardness import waywardness
-    from probe.sweep import Book, both, run_of, sweep
-    from probe.verbs.wayward_report import wayward_html
-
-    book = Book(asked.points, asked.runs, kept, study, row=run_of, judge=waywardness)
-    watch = both(book.watch, *watchers)
-    sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watch)
-    found = book.write()
-    page = wayward_html(found, name=asked.config.name)
-    replace_file(study.figures, page.encode("utf-8", "backslashreplace"))
-    return WaywardResult(found, book.document(found), study.path)
-
-
-def _kept(workspace: Workspace) -> Kept:
-    from probe.sweep import Kept
-
-    return Kept(workspace.cache / "studies")
+        watchers = (reporter.watch,)
+        return work_at(asked, place, watchers, at_once=AT_ONCE, workspace=workspace)
 
 
 def wayward(
@@ -218,7 +151,7 @@ def wayward(
     dtype: str | None = None,
     ray: str | None = None,
     workspace: Workspace | None = None,
-) -> WaywardResult:
+) -> StudyResult[Waywardness]:
     """Hold prompts near to texts, and say what that costs and what they then decode to.
 
     Args:
@@ -248,4 +181,4 @@ def wayward(
         training=training, data_dir=data_dir, validation_examples=validation_examples,
         test_examples=test_examples, device=device, dtype=dtype,
     )  # fmt: skip
-    return wayward_run(wayward_asked(config), where=Where(ray=ray), workspace=workspace)
+    return study_run(wayward_asked(config), where=Where(ray=ray), workspace=workspace)

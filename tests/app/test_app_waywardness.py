@@ -39,7 +39,7 @@ def _config(model: str, task: str) -> StudyConfig:
 
 @pytest.fixture
 def study(workspace: Workspace, model: str, task: str) -> StudyFolder:
-    verbs.wayward_run(verbs.wayward_asked(_config(model, task)), workspace=workspace)
+    verbs.study_run(verbs.wayward_asked(_config(model, task)), workspace=workspace)
     (found,) = workspace.studies
     return found
 

@@ -65,7 +65,7 @@ def test_a_started_study_finishes_by_itself_as_the_command_would(workspace, mode
     assert (seen.state, seen.done, seen.runs) == ("finished", 4, 4), study.log.read_text()
     assert study_views(workspace, "sweep") == []
     found = wayward_found(study)
-    here = verbs.wayward_run(verbs.wayward_asked(config), workspace=Workspace(study.path / "own"))
+    here = verbs.study_run(verbs.wayward_asked(config), workspace=Workspace(study.path / "own"))
     drop = ["prompt"]
     pd.testing.assert_frame_equal(
         found.runs_frame().drop(columns=drop), here.found.runs_frame().drop(columns=drop)
@@ -91,7 +91,7 @@ def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
     _until(lambda: study.status.pid != cancelled_pid and study_view(study).step)
     os.kill(study.status.pid, signal.SIGKILL)
     _until(lambda: study_view(study).state == "interrupted")
-    verbs.wayward_run(verbs.wayward_asked(config), workspace=workspace)
+    verbs.study_run(verbs.wayward_asked(config), workspace=workspace)
     seen = study_view(study)
     assert (seen.state, seen.done, seen.found) == ("finished", 16, 8)
 
@@ -113,7 +113,7 @@ def test_a_worker_that_never_began_is_interrupted_after_a_while(workspace, model
 
 
 def test_a_prompt_of_a_study_enters_the_library_once(workspace, model, task):
-    result = verbs.wayward_run(verbs.wayward_asked(_config(model, task)), workspace=workspace)
+    result = verbs.study_run(verbs.wayward_asked(_config(model, task)), workspace=workspace)
     (study,) = workspace.studies
     run = next(run for run in result.found.runs if run.gamma)
     name = keep_wayward(study, run, workspace=workspace)

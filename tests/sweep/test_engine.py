@@ -14,7 +14,7 @@ import pytest
 
 from probe.models import load_model
 from probe.sweep import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
-from probe.sweep.sources import sample, task_of
+from probe.sweep.sources import task_of
 from probe.train import TrainConfig, train
 from tests.sweep.conftest import SHARED
 from tests.trainable import write_rows, write_task
@@ -67,13 +67,6 @@ def test_packs_hold_what_fits_together_and_every_run_once(model, task):
         assert len({run.asked.config.method for run in pack.runs}) == 1
     lengths = [[run.asked.config.length for run in pack.runs] for pack in packs]
     assert [2, 2] in lengths and [9, 9] in lengths
-
-
-def test_samples_are_random_the_same_and_as_many_as_asked_for():
-    examples = list(range(100))
-    first = sample(examples, 10)
-    assert first == sample(examples, 10) and first != examples[:10] and len(set(first)) == 10
-    assert sorted(sample(examples, 1000)) == examples
 
 
 def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp_path):
