@@ -19,7 +19,8 @@ MODELS = get_args(Model)
 STEPS = {"builtin": 200, "minilm": 100}
 """Updates of each prompt."""
 OTHER_STEPS = {
-    ("builtin", "sst2"): 300,
+    ("builtin", "sst2"): 500,
+    ("builtin", "subj"): 500,
     ("builtin", "trec"): 300,
     ("builtin", "agnews"): 120,
     ("builtin", "mood"): 300,
