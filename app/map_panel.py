@@ -84,6 +84,8 @@ def _draw_chart(mapped: Map, made: Made, clusters: Clusters | None, found: tuple
         selection_mode=["points", "box", "lasso"],
         config={
             "displaylogo": False,
+            "displayModeBar": True,
+            "modeBarButtonsToRemove": ["zoom2d", "autoScale2d"],
             "scrollZoom": True,
             "toImageButtonOptions": {
                 "filename": f"map-{mapped.method}-{mapped.metric}-seed{mapped.seed}", "scale": 2
@@ -108,7 +110,8 @@ def _draw_details(mapped: Map, found: list[int]) -> None:
     if point is None:
         st.markdown(
             "Click a point, search a token, or choose a row above: its nearest neighbours **in the "
-            "original space** appear here. Draw a lasso or a box to list many points."
+            "original space** appear here. The lasso and the box in the corner of the map list "
+            "many points at once."
         )
         return
     tokens = near_tokens(mapped, point, metric)
@@ -199,7 +202,7 @@ def _searched() -> None:
 
 
 def _picked() -> None:
-    """A single point is looked at, several are listed; empty space clicked clears both."""
+    """A single point is looked at, several are listed."""
     chart = st.session_state[f"map_{st.session_state['map_cleared']}"]
     ids = dict.fromkeys(p["customdata"][0] for p in chart.selection.points if "customdata" in p)
     if len(ids) == 1:

@@ -126,6 +126,7 @@ def test_map_points_carry_ids_that_do_not_depend_on_what_is_drawn(mapped):
     assert stars[:4] == ["p:0:0", "p:0:1", "p:0:2", "p:1:0"]
     assert {trace.type for trace in figure.data} == {"heatmap", "scattergl"}
     assert map_figure(mapped).to_json() == figure.to_json()
+    assert figure.layout.dragmode == "pan"  # with a lasso in hand Streamlit hears no click
 
 
 def test_at_most_ten_thousand_words_can_be_picked_and_those_searched_for_among_them(

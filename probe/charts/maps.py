@@ -28,7 +28,8 @@ def map_figure(
     """Vocabulary density, up to 10,000 vocabulary points and the prompt rows.
 
     Every point carries a stable id as `customdata[0]`: `v:ID` for a vocabulary token,
-    `p:PROMPT:POSITION` (indices) for a prompt row.
+    `p:PROMPT:POSITION` (indices) for a prompt row. Dragging moves the map: while a lasso or a box
+    is the tool, Streamlit reports a click as a selection of nothing.
 
     Args:
         mapped: what to draw.
@@ -51,7 +52,7 @@ def map_figure(
     figure.update_xaxes(title=titles[0], **plain)
     figure.update_yaxes(title=titles[1], **plain)
     figure.update_layout(
-        clickmode="event+select", dragmode="lasso", hovermode="closest", showlegend=True,
+        clickmode="event+select", dragmode="pan", hovermode="closest", showlegend=True,
         margin={"t": 40},
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "itemsizing": "constant"},
     )  # fmt: skip

@@ -50,6 +50,7 @@ def _cell(page: Page, row: int, column: int, *, table: int = 0) -> Locator:
 
 def _lasso(page: Page, chart: Locator) -> None:
     """Draw a line around all points."""
+    chart.locator("[data-title='Lasso Select']").click()
     box = chart.locator(".nsewdrag").bounding_box()
     assert box is not None
     left, top = box["x"] + 2, box["y"] + 2
@@ -77,7 +78,6 @@ def test_a_search_leads_to_neighbours_and_another_metric_to_others(visit: Visit)
     assert _map(page).evaluate(_PAINTED)
 
 
-@pytest.mark.xfail(reason="Plotly now and then reports a click on a point as a selection of none")
 def test_a_click_shows_original_neighbours_keeps_the_zoom_and_leads_to_decode(
     visit: Visit,
 ) -> None:
