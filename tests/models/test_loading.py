@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from probe.errors import ModelNotFoundError
@@ -55,6 +56,25 @@ def test_the_fingerprint_is_that_of_the_weights(tmp_path: Path) -> None:
     with torch.no_grad():
         again.model.lm_head.weight[0, 0] += 1e-6
     assert first.fingerprint != again.fingerprint
+
+
+def test_a_model_too_large_for_one_gpu_is_spread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    read = transformers.AutoModelForCausalLM.from_pretrained
+
+    def watched(*args: Any, device_map: str | None, **kwargs: Any) -> Any:
+        asked.append(device_map)
+        return read(*args, device_map=device_map, **kwargs)
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", watched)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    folder = save(tmp_path, raw_model("llama"))
+    for free, device in ((10_000, None), (10_000, "cpu"), (10_000_000, None)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
+        load_model(folder, device=device)
+    assert asked == ["auto", None, None]
 
 
 def test_missing_weights_are_never_made_up(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from accelerate import dispatch_model
 from peft import PromptTuningConfig, get_peft_model
 from torch import Tensor
 
 from probe.models import Injection, InjectionError, Row, Slot
 from probe.models.causal import CausalModel
-from tests.models.conftest import PACKING, PLAIN, raw_model
+from tests.models.conftest import PACKING, PLAIN, raw_model, word_tokenizer
 from tests.models.exactness import LENGTHS, assert_same, prompts, rows, run
 
 Maker = Callable[..., CausalModel]
@@ -38,6 +39,10 @@ def peft_losses(name: str, embeddings: Tensor, batch: list[Row]) -> tuple[Tensor
     return stacked.detach(), [torch.autograd.grad((stacked * weights).sum(), weight)[0][None]]
 
 
+def _is_leaf(module: torch.nn.Module) -> bool:
+    return next(module.children(), None) is None and any(True for _ in module.parameters())
+
+
 @pytest.mark.parametrize("length", [1, 6, 20])
 @pytest.mark.parametrize("name", PACKING)
 def test_a_shared_prompt_gives_the_losses_and_gradients_of_separate_rows(
@@ -61,6 +66,18 @@ def test_losses_and_gradients_are_those_of_peft(causal: Maker, name: str) -> Non
     embeddings = prompts(model, 1, 6)
     found = run(model, Injection(embeddings, [6]), batch, [embeddings])
     assert_same(found, peft_losses(name, embeddings, batch))
+
+
+@pytest.mark.parametrize("name", PACKING + PLAIN)
+def test_a_model_spread_over_devices_gives_the_same(causal: Maker, name: str) -> None:
+    """Every block behind accelerate's hooks, as on several GPUs; here each of them is the CPU."""
+    raw = raw_model(name)
+    parts = dict.fromkeys([path for path, part in raw.named_modules() if _is_leaf(part)], "cpu")
+    spread = CausalModel(name, dispatch_model(raw, parts, force_hooks=True), word_tokenizer())
+    assert spread.plain == (name in PLAIN) and hasattr(spread.embed, "_hf_hook")
+    embeddings, batch = prompts(spread, 1, 6), rows(*LENGTHS, label_length=2)
+    found = run(spread, Injection(embeddings, [6]), batch, [embeddings])
+    assert_same(found, run(causal(name), Injection(embeddings, [6]), batch, [embeddings]))
 
 
 @pytest.mark.parametrize("name", PACKING + PLAIN)
