@@ -209,7 +209,7 @@ class TestTorchFiles:
         data = saved(state, _use_new_zipfile_serialization=False)
         start = time.process_time()
         found = read_pickle(data)
-        assert time.process_time() - start < 2
+        assert time.process_time() - start < 8  # a reader that is quadratic takes minutes
         assert len(found) == 6000
 
     @given(st.data())
