@@ -1,0 +1,63 @@
+"""Runs to take along: what was asked, what was noted, and nothing that runs."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from probe import verbs
+from probe.errors import WorkspaceError
+from probe.store import Workspace
+from probe.verbs.run_exports import run_record, runs_csv, runs_html, runs_json, steps_csv
+from tests.trainable import LIGHT, write_model, write_task
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run with a label that a page must not take for markup."""
+    folder = tmp_path_factory.mktemp("runs")
+    workspace = Workspace(folder / "home")
+    model, task = write_model(folder / "model"), write_task(folder / "task")
+    config = {**LIGHT, "steps": STEPS, "seed": 5}
+    verbs.train(model, task, config, name="mine", workspace=workspace)
+    (run,) = verbs.runs(workspace=workspace)
+    verbs.rename_run(run.run, "<script>alert(1)</script>", workspace=workspace)
+    return run_record(run.run, workspace=workspace)
+
+
+def test_a_row_has_settings_score_and_sample_size(trained):
+    (row,) = pd.read_csv(io.StringIO(runs_csv([trained]))).to_dict("records")
+    assert (row["state"], row["seed"], row["steps"], row["length"]) == ("finished", 5, STEPS, 3)
+    assert row["score"] == pytest.approx(trained.score[1])
+    assert row["metric"] == trained.score[0] and row["examples"] > 0
+    assert row["zero_shot"] == pytest.approx(trained.score[2])
+
+
+def test_every_noted_step_is_a_row(trained):
+    steps = pd.read_csv(io.StringIO(steps_csv([trained])))
+    assert len(steps) == len(trained.records)
+    assert set(steps["run"]) == {trained.view.run} and set(steps["seed"]) == {5}
+    losses = [record["loss_nats"] for record in trained.records]
+    assert steps["loss_nats"].tolist() == pytest.approx(losses)
+
+
+def test_the_document_holds_everything(trained):
+    (run,) = json.loads(runs_json([trained]))["runs"]
+    assert run["config"]["training"]["seed"] == 5
+    assert run["records"] == json.loads(json.dumps(list(trained.records)))
+
+
+def test_the_page_shows_a_curve_and_takes_names_for_text(trained):
+    page = runs_html([trained])
+    assert "<polyline" in page and trained.view.run in page
+    assert "<script" not in page and "&lt;script&gt;alert(1)" in page
+
+
+def test_a_run_that_is_not_there_is_one_clear_line(tmp_path):
+    with pytest.raises(WorkspaceError, match="nothing-like-it"):
+        run_record("nothing-like-it", workspace=Workspace(tmp_path))
