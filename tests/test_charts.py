@@ -159,6 +159,8 @@ def test_every_figure_names_its_template_and_leaves_text_to_the_page(decoding: D
     ]
     for figure in figures:
         assert figure.layout.template.layout.colorway
+        assert figure.layout.template.layout.font.color
+        assert figure.layout.template.layout.polar.bgcolor is None  # what nobody uses stays out
         assert figure.layout.font.color is None
         assert figure.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
 

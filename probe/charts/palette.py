@@ -6,7 +6,10 @@ Design".
 
 from __future__ import annotations
 
+from functools import cache
+
 import plotly.graph_objects as go
+import plotly.io as pio
 
 PROMPT = "#0072B2"
 VOCABULARY = "#009E73"
@@ -34,21 +37,47 @@ ORANGE_TO_BLUE = [[0.0, "#E08A4F"], [0.5, "#C4C9CE"], [1.0, "#3D9BD4"]]
 ON_CELL = "#10151A"
 
 
+_WHITE = "plotly_white"
+_TRACES = ("bar", "heatmap", "parcoords")
+_LAYOUT = (
+    "annotationdefaults", "autotypenumbers", "colorway", "font", "hoverlabel", "hovermode",
+    "shapedefaults", "title", "xaxis", "yaxis",
+)  # fmt: skip
+
+
 def new_figure(height: int) -> go.Figure:
     """An empty figure with a clear background, tight margins and an explicit template.
 
     Without a template of its own a figure would take whatever default other libraries have set.
     """
-    figure = go.Figure()
-    figure.update_layout(
-        template="plotly_white",
-        height=height,
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        margin={"l": 8, "r": 8, "t": 16, "b": 8},
-        showlegend=False,
-        dragmode=False,
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
+    return go.Figure(
+        layout={
+            "template": _template(),
+            "height": height,
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
+            "margin": {"l": 8, "r": 8, "t": 16, "b": 8},
+            "showlegend": False,
+            "dragmode": False,
+            "xaxis": axis,
+            "yaxis": axis,
+        }
     )
-    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
-    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
-    return figure
+
+
+def add_legend(figure: go.Figure) -> None:
+    """Show the legend in a row above the figure, where neither ticks nor titles can meet it."""
+    figure.update_layout(
+        showlegend=True, legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0}
+    )
+
+
+@cache
+def _template() -> go.layout.Template:
+    """What these figures use of Plotly's own template; copying all of it takes 20 ms a figure."""
+    white = pio.templates[_WHITE].to_plotly_json()
+    return go.layout.Template(
+        layout={name: white["layout"][name] for name in _LAYOUT},
+        data={kind: white["data"][kind] for kind in _TRACES},
+    )
