@@ -50,7 +50,7 @@ def dashboard(
         environment["PROBE_HOME"] = str(workspace.expanduser().absolute())
     # From its own folder, no module or configuration lying where the user stands gets in.
     sys.stderr.write(f"probe: the dashboard is at http://{ADDRESS}:{port} (Ctrl-C ends it)\n")
-    arguments = command(folder / "main.py", port, browser=browser)
+    arguments = command(folder / "server.py", port, browser=browser)
     raise typer.Exit(_wait_for(subprocess.Popen(arguments, env=environment, cwd=folder)))
 
 

@@ -1,6 +1,8 @@
 """`probe app` starts a dashboard that answers this machine only, and ends cleanly."""
 
+import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,6 +37,18 @@ def _websocket_status(port, host, origin=None):
             ).encode()
         )
         return int(wire.recv(64).split()[1])
+
+
+def _asked(port, path, *, host=None, method="GET", body=None, **headers):
+    """Status and text of what a plain request gets; `sec_fetch_site=` is `Sec-Fetch-Site:`."""
+    wire = http.client.HTTPConnection(ADDRESS, port, timeout=20)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        wire.request(method, path, body, {"Host": host or f"localhost:{port}"} | named)
+        answer = wire.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace"), answer.headers
+    finally:
+        wire.close()
 
 
 @pytest.fixture
@@ -103,6 +117,52 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
+def test_no_page_of_elsewhere_reaches_anything_the_server_has(server):
+    _, port = server
+    own = f"localhost:{port}"
+    status, page, _ = _asked(port, "/")
+    assert status == 200
+    script = re.search(r'src="\./(static/[^"]+\.js)"', page)[1]
+    _, _, headers = _asked(port, "/_stcore/health")
+    token = headers["Set-Cookie"].partition(";")[0]
+    upload = "/_stcore/upload_file/session/file"
+    paths = ("/", "/decode", f"/{script}", "/_stcore/health", "/_stcore/host-config",
+             "/media/none.csv", upload)  # fmt: skip
+    elsewhere = {
+        "a foreign name for this machine": {"host": f"evil.example:{port}"},
+        "no machine's name": {"host": "localhost@evil.example"},
+        "a name that only begins alike": {"host": "localhost.evil.example"},
+        "a page of another site": {"Origin": "http://evil.example"},
+        "a page of another server here": {"Origin": "http://localhost:1"},
+        "a page without a site": {"Origin": "null"},
+        "a picture on another site": {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"},
+        "a frame on another site": {
+            "Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"
+        },
+    }  # fmt: skip
+    for who, asks in elsewhere.items():
+        for path in paths:
+            status, text, headers = _asked(port, path, **asks)
+            assert (status, text.count("\n")) == (403, 0), (who, path)
+            assert "Access-Control-Allow-Origin" not in headers
+        put = {
+            "method": "PUT",
+            "body": b"x",
+            "Cookie": token,
+            "X_Xsrftoken": token.partition("=")[2],
+        }
+        assert _asked(port, upload, **asks, **put)[0] == 403, who
+    for kind in ({"Origin": f"http://{own}"}, {"Sec_Fetch_Site": "none"}, {
+        "Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"
+    }):  # fmt: skip
+        assert _asked(port, "/decode", **kind)[0] == 200
+    assert _asked(port, upload, method="PUT", body=b"x", Origin=f"http://{own}")[0] == 403
+    assert _asked(port, f"/{script}", host=f"{ADDRESS}:{port}")[0] == 200
+    assert _websocket_status(port, own, origin=f"http://{own}") == 101
+    for origin in ("http://localhost:1", "null", f"http://{ADDRESS}:{port}"):
+        assert _websocket_status(port, own, origin=origin) == 403
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_ending_the_command_ends_the_server(server):
     started, _ = server
@@ -131,7 +191,7 @@ def test_without_streamlit_the_error_names_the_extra(probe, monkeypatch):
 
 
 def test_whatever_guards_the_user_is_a_flag():
-    arguments = command(shipped("app") / "main.py", 8765, browser=False)
+    arguments = command(shipped("app") / "server.py", 8765, browser=False)
     assert arguments[:4] == [sys.executable, "-m", "streamlit", "run"]
     assert os.path.isabs(arguments[4]) and os.path.isfile(arguments[4])
     assert {
