@@ -41,14 +41,12 @@ def workspace() -> Workspace:
 
 def library() -> list[Entry]:
     """Every prompt there is: the user's, newest first, then the samples."""
-    cards = sorted(workspace().list(), key=lambda card: card.created, reverse=True)
-    samples = [Entry(name, card, "sample") for name, (card, _) in _samples().items()]
-    return [Entry(card.id, card, "yours") for card in cards] + samples
+    return list(_entries().values())
 
 
 def find(entry_id: str) -> Entry | None:
     """The entry of an id, if it is still there."""
-    return next((entry for entry in library() if entry.id == entry_id), None)
+    return _entries().get(entry_id)
 
 
 def prompt_of(entry: Entry) -> AnyPrompt:
@@ -129,6 +127,22 @@ def is_local(model: str) -> bool:
         return True
     network_path = model.startswith(("//", "\\\\"))
     return not network_path and Path(model).expanduser().is_dir()
+
+
+def _entries() -> dict[str, Entry]:
+    space = workspace()
+    return _listed(str(space.root), space.stamp())
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _listed(root: str, stamp: tuple[int, ...]) -> dict[str, Entry]:  # noqa: ARG001  key
+    """Entries by id; nobody may change what this returns.
+
+    Reading a thousand cards takes 30 ms, and a page asks several times.
+    """
+    cards = sorted(Workspace(root).list(), key=lambda card: card.created, reverse=True)
+    samples = [Entry(name, card, "sample") for name, (card, _) in _samples().items()]
+    return {entry.id: entry for entry in [Entry(c.id, c, "yours") for c in cards] + samples}
 
 
 @st.cache_resource(show_spinner="Reading the embedding table …", max_entries=4)

@@ -180,6 +180,25 @@ def test_tags_and_notes_survive_the_loss_of_the_index(workspace):
     assert [c.id for c in workspace.list("film")] == ["a@1"]
 
 
+def test_the_stamp_changes_with_the_list_and_with_nothing_else(workspace):
+    stamps = [workspace.stamp()]
+    for change in (
+        lambda: workspace.save(prompt("a")),
+        lambda: workspace.save(prompt("b")),
+        lambda: workspace.tag("a@1", "good"),
+        lambda: workspace.annotate("a@1", "a note"),
+        lambda: workspace.untag("a@1", "good"),
+        lambda: workspace.remove("b@1"),
+    ):
+        change()
+        workspace.list()
+        stamps.append(workspace.stamp())
+    assert len(set(stamps)) == len(stamps)
+    workspace.list()
+    workspace.get("a@1")
+    assert workspace.stamp() == stamps[-1]
+
+
 def test_prompts_a_process_stored_but_never_indexed_are_listed(workspace):
     workspace.save(prompt("a"))
     other = Workspace(workspace.root.parent / "other")

@@ -56,6 +56,18 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(TEMPORARY_PREFIX)
 
 
+def file_stamp(*paths: Path) -> tuple[int, ...]:
+    """Time of the last change (ns) and size (bytes) of files or folders; zeros where none is."""
+    stamp: list[int] = []
+    for path in paths:
+        try:
+            found = path.stat()
+            stamp += found.st_mtime_ns, found.st_size
+        except OSError:
+            stamp += 0, 0
+    return tuple(stamp)
+
+
 def leftovers(parent: Path, *, older_than_s: float = _LEFTOVER_AGE_S) -> list[Path]:
     """Temporary files and folders in `parent` that a killed process left behind."""
     if not parent.is_dir():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from probe.errors import WorkspaceError
 from probe.store.card import Card, parse_card
+from probe.store.files import file_stamp
 
 Migration = tuple[str, ...]
 
@@ -54,6 +55,10 @@ class Index:
         with self.writing() as db:
             rows = db.execute(query, {} if tag is None else {"tag": tag}).fetchall()
         return [parse_card(text, f"{self.path} entry {id_}") for id_, text in rows]
+
+    def stamp(self) -> tuple[int, ...]:
+        """What differs after any change of the index; it is not opened."""
+        return file_stamp(self.path, Path(f"{self.path}-wal"))
 
     def check(self) -> str:
         """`ok`, or what SQLite finds wrong.

@@ -13,7 +13,7 @@ from probe.errors import PromptFormatError, WorkspaceError
 from probe.prompt import AnyPrompt
 from probe.store.arrays import Arrays, cached_arrays
 from probe.store.card import Card, card_of, clean_tags, workspace_name
-from probe.store.files import leftovers, remove_leftovers
+from probe.store.files import file_stamp, leftovers, remove_leftovers
 from probe.store.folders import Cards, PromptFolders
 from probe.store.history import EvaluationRecord, indexed_history, put_history
 from probe.store.index import Index, forget, ids, put
@@ -103,6 +103,10 @@ class Workspace:
             return []  # looking does not create a workspace
         self._sync()
         return self.index.cards(tag)
+
+    def stamp(self) -> tuple[int, ...]:
+        """What differs whenever `list` may give something else; no file is opened."""
+        return *file_stamp(self.prompts.root), *self.index.stamp()
 
     def search(self, words: str) -> Cards:
         """Cards that hold every word, in any letter case, in name, task, model, tags or note."""
