@@ -136,7 +136,7 @@ def _draw_positions(pool: Pool, pair: Pair) -> None:
     )  # fmt: skip
     st.markdown(
         f"Equal positions have a mean cosine of **{view.matched.mean():.3f}**, all pairs of "
-        f"positions **{view.cosines.mean():.3f}**. A bright diagonal would mean that a position "
+        f"positions **{view.cosines.mean():.3f}**. A blue diagonal would mean that a position "
         "has one role in both."
     )
 

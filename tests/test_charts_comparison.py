@@ -180,3 +180,16 @@ def test_changes_of_tokens_are_bars_between_checkpoints(mapped):
     found = drift(rows, [0, 5, 9], name="p", vocabulary=mapped.vocabulary, metric="l2")
     bars = drift_changes(found).data[0]
     assert list(bars.x) == ["5", "9"] and list(bars.y) == [1, 2]
+
+
+def test_prompts_all_equally_apart_have_one_tick(rows):
+    same = compare_rows([rows[0]] * 3, names=list("abc"), measure="chamfer")
+    bar = similarity_map(same, hierarchy(same)).data[1].colorbar
+    assert list(bar.ticktext) == ["0"] and len(bar.tickvals) == 1
+
+
+def test_a_negative_tick_is_written_as_the_axes_write_it():
+    rows = [np.array([[1.0, 0.0]]), np.array([[-1.0, 0.1]]), np.array([[1.0, 0.2]])]
+    comparison = compare_rows(rows, names=list("abc"))
+    bar = similarity_map(comparison, hierarchy(comparison)).data[1].colorbar
+    assert bar.ticktext[0].startswith("−0.9") and bar.ticktext[1].startswith("0.98")

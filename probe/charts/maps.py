@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from probe.analysis.maps import Map
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, new_figure
+from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, add_legend, new_figure
 
 SELECTABLE = 10_000
 """Vocabulary points that can be picked; the density shows the rest."""
@@ -51,10 +51,10 @@ def map_figure(
     plain = {"showgrid": False, "zeroline": False, "showticklabels": mapped.method == "pca"}
     figure.update_xaxes(title=titles[0], **plain)
     figure.update_yaxes(title=titles[1], **plain)
+    add_legend(figure)
     figure.update_layout(
-        clickmode="event+select", dragmode="pan", hovermode="closest", showlegend=True,
-        margin={"t": 40},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "itemsizing": "constant"},
+        clickmode="event+select", dragmode="pan", hovermode="closest", margin={"t": 40},
+        legend={"itemsizing": "constant"},
     )  # fmt: skip
     return figure
 

@@ -60,6 +60,7 @@ def new_figure(height: int) -> go.Figure:
             "margin": {"l": 8, "r": 8, "t": 16, "b": 8},
             "showlegend": False,
             "dragmode": False,
+            "modebar": {"bgcolor": CLEAR, "color": NEUTRAL, "activecolor": PROMPT},
             "xaxis": axis,
             "yaxis": axis,
         }
@@ -67,9 +68,10 @@ def new_figure(height: int) -> go.Figure:
 
 
 def add_legend(figure: go.Figure) -> None:
-    """Show the legend in a row above the figure, where neither ticks nor titles can meet it."""
+    """Show the legend along the lower edge, below the titles of axes however narrow the screen."""
     figure.update_layout(
-        showlegend=True, legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0}
+        showlegend=True,
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
     )
 
 

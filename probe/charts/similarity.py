@@ -78,8 +78,9 @@ def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = No
     # Two prompts may share a name, so the axis counts places and names are only its labels.
     labels = [token_label(comparison.prompts[i], most=_NAME) for i in others]
     figure.update_yaxes(
-        tickvals=places, ticktext=labels, range=[len(others) - 0.5, -0.5], showgrid=False
-    )
+        tickvals=places, ticktext=labels, range=[len(others) - 0.5, -0.5],
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
     figure.update_xaxes(title=_title(comparison), nticks=6)
     return figure
 
@@ -137,14 +138,15 @@ def _cells(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Hea
     values = comparison.matrix[np.ix_(order, order)]
     pairs = comparison.matrix[np.triu_indices(len(order), 1)]
     low, high = sorted((sign * float(pairs.min()), sign * float(pairs.max())))
-    high = high if high > low else low + 1e-9
+    ends = [low, high] if high > low else [low]
     return go.Heatmap(
-        z=sign * values, zmin=low, zmax=high, colorscale=GREY_TO_BLUE, hoverinfo="skip",
+        z=sign * values, zmin=low, zmax=max(high, low + 1e-9), hoverinfo="skip",
+        colorscale=GREY_TO_BLUE,
         xgap=int(count <= _NAMED), ygap=int(count <= _NAMED),
         colorbar={
             "orientation": "h", "thickness": 10, "y": 1.02, "yanchor": "bottom", "outlinewidth": 0,
-            "tickvals": [low, high], "title": {"text": _title(comparison), "side": "top"},
-            "ticktext": [f"{sign * low:.3g}", f"{sign * high:.3g}"],
+            "tickvals": ends, "title": {"text": _title(comparison), "side": "top"},
+            "ticktext": [f"{sign * end:.3g}".replace("-", "−") for end in ends],
         },
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from probe.charts.curves import Curves, Series
 from probe.charts.labels import token_label
-from probe.charts.palette import CHANCE, PROMPT, VOCABULARY, new_figure
+from probe.charts.palette import CHANCE, PROMPT, VOCABULARY, add_legend, new_figure
 
 COLOURS = (PROMPT, CHANCE, VOCABULARY, "#CC79A7", "#E69F00", "#56B4E9", "#9467BD", "#808080")
 """Of runs side by side; after eight the dashes change."""
@@ -137,11 +137,8 @@ def _by_size(word: str) -> tuple[float, str]:
 
 def _figure(title: str, steps: int | None, runs: Sequence[Curves]) -> go.Figure:
     figure = new_figure(height=300 + 20 * len(runs))
-    figure.update_layout(
-        hovermode="x unified",
-        showlegend=True,
-        legend={"orientation": "h", "y": -0.28, "yanchor": "top", "x": 0},
-    )
+    figure.update_layout(hovermode="x unified")
+    add_legend(figure)
     figure.update_xaxes(title="step", zeroline=False)
     if steps is not None:
         figure.update_xaxes(range=[0, steps])

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from probe.analysis.waywardness import F1_WANTED, Choice, Waywardness, WaywardRun
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, CHANCE, GRID, NEUTRAL, PROMPT, new_figure
+from probe.charts.palette import CATEGORIES, CHANCE, GRID, NEUTRAL, PROMPT, add_legend, new_figure
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ def _points(
         y=[choice.delta for choice in own],
         mode="markers",
         name=name,
-        marker={"color": colour, "symbol": symbol, "size": 9, "line": {"width": 1.5}},
+        marker={"color": colour, "symbol": symbol, "size": 9, "line": {"color": colour}},
         customdata=[
             [token_label(c.task), token_label(c.target, most=60), token_label(c.decoded, most=60)]
             for c in own
@@ -188,6 +188,6 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _with_legend(figure: go.Figure) -> go.Figure:
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.18, "yanchor": "top"})
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 28, "b": 8})
+    add_legend(figure)
+    figure.update_layout(margin={"t": 28})
     return figure
