@@ -96,17 +96,17 @@ def test_picking_a_position_leaves_the_map_untouched(open_page: Open) -> None:
 
 
 def test_a_search_marks_the_positions_that_hold_the_token(open_page: Open) -> None:
-    at = open_page("decode", p="sst2-text", q="MOVIE")
+    at = open_page("decode", p="minilm-sst2-text", q="FILM")
     hits = [
         p.position
-        for p in decode("sst2-text").positions
-        if any("movie" in n.token.lower() for n in p.neighbours)
+        for p in decode("minilm-sst2-text").positions
+        if any("film" in n.token.lower() for n in p.neighbours)
     ]
     assert hits
     table = at.dataframe[0].value
     assert list(table.loc[table["found"] != "", "position"]) == hits
     unit = "position has" if len(hits) == 1 else "positions have"
-    assert any(m.value.startswith(f"{len(hits)} {unit} **MOVIE**") for m in at.markdown)
+    assert any(m.value.startswith(f"{len(hits)} {unit} **FILM**") for m in at.markdown)
 
 
 def test_each_token_once_means_once(open_page: Open) -> None:
