@@ -49,7 +49,7 @@ def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 COLUMNS: dict[str, Any] = {
-    "run": st.column_config.TextColumn(width=210),
+    "run": st.column_config.TextColumn(width=275),
     "state": st.column_config.TextColumn(width=85),
     "task": st.column_config.TextColumn(width=80),
     "model": st.column_config.TextColumn(width=80),

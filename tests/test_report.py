@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -106,6 +107,8 @@ def test_real_tokens_are_closer_than_chance() -> None:
     lines = headline(decode(prompt, builtin))
     assert lines[0] == "All 5 positions are closer to a token than chance rows are."
     assert lines[-1] == "5 of 5 never left the token training began from."
+    moved = replace(prompt, init_token_ids=tuple(range(5)))
+    assert headline(decode(moved, builtin))[-1] == "5 of 5 left the token training began from."
 
 
 def test_a_mixed_prompt_is_counted() -> None:

@@ -183,8 +183,8 @@ def _made_with(found: Decoding) -> str:
     return " · ".join(parts)
 
 
-def draw(entry: Entry) -> None:
-    """The whole page for one prompt."""
+def draw(entry: Entry) -> Decoding | None:
+    """The decoding of one prompt with its evidence; None after saying why there is none."""
     if isinstance(prompt_of(entry), KVPrefix):
         st.subheader("A key/value prefix has no nearest tokens.", anchor=False)
         st.markdown(
@@ -192,10 +192,10 @@ def draw(entry: Entry) -> None:
             "layer, not input embeddings. They share no space with the vocabulary's rows, so any "
             "nearest token would be an accident of numbers. Choose another prompt in the sidebar."
         )
-        return
+        return None
     model = usable_model(entry)
     if model is None:
-        return
+        return None
     answer = st.container()
     k, filters, once, words = draw_options()
     metric = chosen_metric()
@@ -203,12 +203,17 @@ def draw(entry: Entry) -> None:
         found = decoding(entry, model, metric=metric, k=k, filters=filters, one_to_one=once)
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/filter_alt_off:")
-        return
+        return None
     with answer:
         draw_answer(found)
     draw_table(found, words)
     draw_map(found, words)
     draw_violins(found)
+    return found
+
+
+def draw_take_along(entry: Entry, found: Decoding) -> None:
+    """The decoding as files, and the link to this very view."""
     st.subheader("Take it along", anchor=False)
     view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel", "try")
     draw_exports(found, {"p": entry.id} | {name: st.session_state.get(name) for name in view})
@@ -217,6 +222,8 @@ def draw(entry: Entry) -> None:
 st.title("Decode", anchor=False)
 st.caption("Which tokens is this prompt closest to, and does that mean anything?")
 if picked := pick_entry():
-    draw(picked)
+    decoded = draw(picked)
     draw_try_it([entry for id_ in chosen_prompts() if (entry := find(id_))])
+    if decoded:
+        draw_take_along(picked, decoded)
     draw_explanation()

@@ -196,7 +196,30 @@ def draw_empty() -> None:
         draw_upload()
 
 
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "A soft prompt is a row of vectors put before the text that a frozen language model "
+            "reads. They are trained until the model solves a task, and need not be words.\n\n"
+            "- **P**: how many vectors, or positions. **H**: numbers in each, the width of the "
+            "model's embeddings.\n"
+            "- **score**: accuracy on test examples, or what else the task is scored by, from 0 "
+            "to 1, as the file tells. **zero-shot**: that of the same model and template without "
+            "the prompt. Only the difference is the prompt's merit.\n"
+            "- **median cosine**: how near the prompt's positions lie to their nearest tokens; 1 "
+            "is the same direction. High or low means little by itself: *Decode* says what chance "
+            "reaches.\n"
+            "- **method**: prompt tuning trains the vectors themselves, P-tuning a small network "
+            "that makes them, prefix tuning keys and values inside every layer, which have no "
+            "nearest tokens.\n\n"
+            "The names of samples say their task and where training started: at a *text*, at the "
+            "*labels*' words or at sampled tokens (*vocab*)."
+        )
+
+
 st.title("Library", anchor=False)
+st.caption("What prompts do I have?")
 if entries := library():
     st.markdown(answer(entries))
     if added := st.session_state.pop("added", None):
@@ -216,5 +239,6 @@ if entries := library():
             )
     else:
         st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")
+    draw_explanation()
 else:
     draw_empty()

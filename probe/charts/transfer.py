@@ -15,6 +15,7 @@ from probe.charts.palette import (
     ON_CELL,
     ORANGE_TO_BLUE,
     PROMPT,
+    add_legend,
     new_figure,
 )
 
@@ -113,11 +114,8 @@ def transfer_scatter(transfer: Transfer, comparison: Comparison) -> go.Figure:
     measure = comparison.measure.replace("_", " ")
     figure.update_xaxes(title=f"{measure} to the target's prompt ({closer} = closer)")
     figure.update_yaxes(title="score on the target's task", nticks=6)
-    figure.update_layout(
-        showlegend=True,
-        hovermode="closest",
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
-    )
+    figure.update_layout(hovermode="closest")
+    add_legend(figure)
     return figure
 
 

@@ -99,7 +99,11 @@ def headline(decoding: Decoding) -> list[str]:
         )
     if decoding.never_left_start is not None:
         stayed, of = decoding.never_left_start
-        lines.append(f"{stayed} of {of} never left the token training began from.")
+        lines.append(
+            f"{stayed} of {of} never left the token training began from."
+            if stayed
+            else f"{of} of {of} left the token training began from."
+        )
     return lines
 
 

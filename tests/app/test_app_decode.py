@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe.prompt import SoftPrompt
+from probe.report import headline
 from probe.store import Workspace
 from probe.verbs import decode
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
@@ -35,9 +36,7 @@ def test_the_honest_answer_comes_first(open_page: Open) -> None:
     assert at.subheader[0].value == (
         "None of the 20 positions is closer to a token than chance rows are."
     )
-    kept, of = expected.never_left_start
-    said = f"{kept} of {of} never left the token training began from."
-    assert said in at.markdown[0].value
+    assert at.markdown[0].value == " ".join(headline(expected)[1:])
 
 
 def test_the_table_is_the_decoding(open_page: Open) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from probe import verbs
 from probe.store import Workspace
@@ -16,6 +16,8 @@ from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashb
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _THREE = "p=sst2-text&p=agnews-text&p=subj-vocab"
+_DRAWN = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
+  .every(chart => chart.querySelector('.main-svg'))"""
 PAGES = {
     "library": "/",
     "decode": "/decode?p=sst2-text&sel=2",
@@ -28,7 +30,7 @@ THEMES = ("light", "dark")
 
 def trained(workspace: Workspace) -> Mapping[str, str]:
     """The pages of two short runs and a small study, which are made first."""
-    settings = {"steps": 60, "length": 8, "batch_size": 8, "eval_every": 10, "eval_examples": 50}
+    settings = {"steps": 60, "length": 8, "batch_size": 8, "eval_every": 10, "eval_examples": 40}
     runs = [
         verbs.train(
             "builtin", "mood", settings | {"seed": seed}, test_examples=100, workspace=workspace
@@ -36,9 +38,9 @@ def trained(workspace: Workspace) -> Mapping[str, str]:
         for seed in range(2)
     ]
     studied = verbs.wayward(
-        ["builtin"], ["mood"], ["instructions", "definitions"], target_count=2, gammas=[0.1, 1, 10],
-        seeds=1, inits=["vocab"], training={"steps": 60, "batch_size": 8}, validation_examples=50,
-        test_examples=100, workspace=workspace,
+        ["builtin"], ["mood"], ["instructions", "definitions"], target_count=1, gammas=[0.1, 1],
+        seeds=1, inits=["vocab"], training={"steps": 40, "batch_size": 8}, validation_examples=40,
+        test_examples=60, workspace=workspace,
     )  # fmt: skip
     return {
         "waywardness": f"/waywardness?{urlencode({'study': studied.folder.name})}",
@@ -56,13 +58,13 @@ def shoot(
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=theme
             )
+            context.set_default_timeout(1000 * WAIT_S)
             for name, path in pages.items():
                 page = context.new_page()
                 page.goto(address + path)
-                expect(page.locator("canvas, .js-plotly-plot").first).to_be_visible(
-                    timeout=1000 * WAIT_S
-                )
+                page.locator("canvas, .js-plotly-plot").first.wait_for()
                 settled(page)
+                page.wait_for_function(_DRAWN)
                 if whole:
                     tall = page.evaluate(
                         "document.querySelector('[data-testid=stMainBlockContainer]').offsetHeight"
