@@ -48,14 +48,14 @@ def positions_of(entry: Entry) -> int:
 
 
 COLUMNS: dict[str, Any] = {
-    "name": st.column_config.TextColumn(width=140),
-    "task": st.column_config.TextColumn(width=75),
+    "name": st.column_config.TextColumn(width=160),
+    "task": st.column_config.TextColumn(width=70),
     "method": st.column_config.TextColumn(width=110),
     "positions": st.column_config.NumberColumn("P", help="Positions (virtual tokens)", width=42),
-    "width": st.column_config.NumberColumn("H", help="Width of each position", width=50),
+    "width": st.column_config.NumberColumn("H", help="Width of each position", width=45),
     "model": st.column_config.TextColumn("base model", width=95),
     "score": st.column_config.ProgressColumn(
-        min_value=0, max_value=1, format="%.3f", width=105, help="Accuracy where it is known"
+        min_value=0, max_value=1, format="%.3f", width=95, help="Accuracy where it is known"
     ),
     "zero_shot": st.column_config.NumberColumn(
         "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"
