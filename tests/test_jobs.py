@@ -166,7 +166,7 @@ def test_a_worker_that_does_not_listen_is_killed_with_its_children(workspace, ma
         child = int((run.path / "child").read_text())
         born = birth(child)
         assert is_alive(child, born)
-        jobs.cancel(workspace, run.id, save_s=0.2, end_s=0.3)
+        jobs.cancel(workspace, run.id, save_s=0.2, end_s=3.0)
     assert deaf.returncode == -signal.SIGKILL
     _until(lambda: not is_alive(child, born))
     found = jobs.view(workspace, run)
