@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from resources import Entry, is_local, median_best_cosine
+from closeness import median_best_cosines
+from resources import Entry
 
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
 """Metrics that say how well a prompt works, the most telling first."""
@@ -19,8 +20,8 @@ def library_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """One row per prompt, in the order given."""
     rows = [_row(entry) for entry in entries]
     if len(entries) <= _MOST_COMPARED:
-        for row, entry in zip(rows, entries, strict=True):
-            row["closeness"] = _closeness(entry)
+        for row, closeness in zip(rows, median_best_cosines(entries), strict=True):
+            row["closeness"] = closeness
     return pd.DataFrame(rows)
 
 
@@ -88,10 +89,3 @@ def _row(entry: Entry) -> dict[str, Any]:
         "tags": list(card.tags),
         "source": entry.source,
     }
-
-
-def _closeness(entry: Entry) -> float | None:
-    model = entry.card.base_model
-    if entry.card.kind == "kv_prefix" or model is None or not is_local(model):
-        return None
-    return median_best_cosine(entry, model)

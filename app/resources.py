@@ -10,10 +10,10 @@ import numpy as np
 import streamlit as st
 
 from probe.analysis.decoding import Decoding
-from probe.analysis.neighbours import Metric, nearest_tokens
+from probe.analysis.neighbours import Metric
 from probe.errors import ProbeError
 from probe.formats import load
-from probe.prompt import AnyPrompt, SoftPrompt, Submodule
+from probe.prompt import AnyPrompt, Submodule
 from probe.store import Card, Workspace, card_of
 from probe.verbs import decode, sample_folders
 from probe.verbs.decoding import vocabulary_of
@@ -95,19 +95,6 @@ def decoding(
         filters=filters,
         one_to_one=one_to_one,
     )
-
-
-@st.cache_data(show_spinner=False, max_entries=5000)
-def median_best_cosine(entry: Entry, model: str) -> float | None:
-    """How near a prompt's rows lie to tokens: median cosine of each row's nearest token."""
-    prompt = prompt_of(entry)
-    try:
-        table = vocabulary(entry, model)
-    except ProbeError:
-        return None
-    if not isinstance(prompt, SoftPrompt) or prompt.width != table.width:
-        return None
-    return float(np.median(nearest_tokens(prompt.embeddings, table, "cosine", k=1).scores))
 
 
 @st.cache_data(show_spinner=False, max_entries=16)

@@ -101,7 +101,11 @@ def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool, made: tuple[Any,
         st.dataframe(
             pd.DataFrame(pairs[:MOST_PAIRS], columns=["first", "second", "value"]),
             hide_index=True, height=38 + 35 * min(len(pairs), 12),
-            column_config={"value": st.column_config.NumberColumn(format="%.4g", width=80)},
+            column_config={
+                "first": st.column_config.TextColumn(width=105),
+                "second": st.column_config.TextColumn(width=105),
+                "value": st.column_config.NumberColumn(format="%.4g", width=80),
+            },
             alt="The closest pairs, closest first",
         )  # fmt: skip
 

@@ -59,7 +59,7 @@ def score_curves(
     if alone is not None:
         figure.add_hline(y=alone, line={"color": "#808080", "dash": "dash", "width": 1.5})
         figure.add_annotation(
-            text="the model alone", x=1, xref="paper", xanchor="right", y=alone, yanchor="bottom",
+            text="the model alone", x=1, xref="paper", xanchor="right", y=alone, yanchor="top",
             showarrow=False, font={"size": 12},
         )  # fmt: skip
     if set(names) <= {"accuracy", "macro f1"}:  # or nothing yet
@@ -170,6 +170,7 @@ def _line(
         line={"color": colour, "dash": dash, "width": width},
         marker={"color": colour, "size": 6},
         opacity=opacity,
+        cliponaxis=not markers,
         hovertemplate="%{y:.4g}",
         showlegend=True,
     )

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.verbs import sample_folders
+from probe.verbs import decode, sample_folders
 from probe.verbs.shipped import sample_facts
 
 Open = Callable[..., AppTest]
@@ -57,7 +57,10 @@ def test_samples_carry_their_scores_and_how_near_they_lie(open_page: Open) -> No
     metrics = sample_facts()["subj-vocab"]["metrics"]
     assert table.loc["subj-vocab", "score"] == metrics["accuracy"]
     assert table.loc["subj-vocab", "zero_shot"] == metrics["zero_shot_accuracy"]
-    assert 0 < table.loc["subj-vocab", "closeness"] < 1
+    for name in ("subj-vocab", "minilm-sst2-ptuning"):
+        alone = decode(name, metric="cosine", k=1, controls=False)
+        best = [position.neighbours[0].score for position in alone.positions]
+        assert table.loc[name, "closeness"] == pytest.approx(np.median(best), abs=1e-6)
     assert np.isnan(table.loc["subj-prefix", "closeness"])
 
 

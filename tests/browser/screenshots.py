@@ -16,13 +16,15 @@ from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashb
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _THREE = "p=sst2-text&p=agnews-text&p=subj-vocab"
+_TASKS = ("sst2", "agnews", "subj", "mood")
 _DRAWN = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
   .every(chart => chart.querySelector('.main-svg'))"""
 PAGES = {
     "library": "/",
     "decode": "/decode?p=sst2-text&sel=2",
     "map": f"/map?{_THREE}&at=p:0:2&q=movie",
-    "compare": "/compare",
+    "compare": "/compare?"
+    + "&".join(f"p={task}-{start}" for task in _TASKS for start in ("text", "vocab")),
 }
 SIZES = {"": (1280, 900), "-phone": (390, 844)}
 THEMES = ("light", "dark")
