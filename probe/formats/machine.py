@@ -22,6 +22,8 @@ MAX_INTEGER_BYTES = 64
 """Longest integer in a pickle; the longest in a checkpoint is a random state of 16 bytes."""
 _CONTAINER_BYTES = 200
 """What an empty set, the largest of the empty containers, takes."""
+_CONTAINER_STEPS = 2
+"""Further opcodes that making and later walking through a container takes as long as."""
 
 Call = Callable[[tuple[Any, ...], "Allowance"], object]
 """What stands for a Python callable: arguments in, plain data out."""
@@ -129,6 +131,7 @@ class Machine:
 
     def container(self, value: Any) -> None:
         """Push a new container."""
+        self.allowance.step(_CONTAINER_STEPS)
         self.allowance.budget.take(_CONTAINER_BYTES, "the pickle")
         self.stack.append(value)
 

@@ -66,9 +66,9 @@ def _push(page: Page, field: Locator, path: Path) -> str:
     said = page.get_by_role("alert")
     expect(said).to_have_count(1)
     settled(page)
-    words = said.inner_text()
+    words = said.get_by_test_id("stMarkdownContainer").inner_text()
     for _ in files:
-        page.get_by_test_id("stFileUploaderDeleteBtn").first.get_by_role("button").click()
+        page.get_by_test_id("stFileChipDeleteBtn").first.get_by_role("button").click()
         settled(page)
     expect(said).to_have_count(0)
     return words
