@@ -22,29 +22,35 @@ from probe.sweep import Asked, Kept, Keyed, Shared, Where, keyed, packs_of, swee
 from probe.sweep.sources import model_of, task_of
 from probe.train import TrainConfig, train
 
+_PARTS = ("overhead", "ray")
 SHARED = Shared(validation_examples=50, test_examples=50, device="cpu", dtype="float32")
 
 
 def main() -> None:
-    """Measure both and print them."""
+    """Measure the parts asked for and publish each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--at-once", type=int, default=8)
-    parser.add_argument("--parts", nargs="+", default=["overhead", "ray"])
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=list(_PARTS))
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
     asked = [_asked(number, args.steps) for number in range(args.runs)]
     runs = keyed(asked, SHARED)
-    rows = []
-    if "overhead" in args.parts:
-        rows += _overhead(runs, args.at_once)
-    if "ray" in args.parts:
-        rows += _workers(runs, args.at_once)
+    measures = {"overhead": _overhead, "ray": _workers}
     note = f"{args.runs} runs of {args.steps} steps, {args.at_once} at once, task mood, P = 10."
-    text = f"{table(('measured', 's', 'ratio'), rows)}\n\n{note}"
-    publish("sweeps", "What a sweep costs", text, "torch", "ray", write=args.write)
+    for part in args.parts:
+        rows = measures[part](runs, args.at_once)
+        publish(
+            "sweeps",
+            "What a sweep costs",
+            f"{table(('measured', 's', 'ratio'), rows)}\n\n{note}",
+            "torch",
+            "ray",
+            write=args.write,
+            part=part,
+        )
 
 
 def _asked(seed: int, steps: int) -> Asked:
