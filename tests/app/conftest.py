@@ -29,6 +29,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace that the pages under test use."""
     monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # read once at import
     # A page under test runs as __main__; processes that later tests start must not run it again.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     return Workspace()
