@@ -58,6 +58,8 @@ class Plan:
     device: str = "cpu"
     compile: bool = False
     """Let torch compile the model: pays on a GPU, and on a CPU where a compiler is found."""
+    float32: bool = False
+    """Multiply in float32, not bfloat16: some twenty times faster on a CPU without bfloat16."""
     checkpoint_every: int = 500
     """Updates between checkpoints."""
 
@@ -152,7 +154,7 @@ class Pretraining:
         began = time.perf_counter()
         share = rate_share(self._middle, self.plan.warmup, self.plan.decay)
         batch = torch.from_numpy(self.windows.at(self.step)).to(self.plan.device)
-        loss = self._losses(self.model, batch)
+        loss = self._losses(self.model, batch, float32=self.plan.float32)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
@@ -190,9 +192,9 @@ def _optimisers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimiz
     return [muon, adamw]
 
 
-def _losses(model: LlamaForCausalLM, batch: Tensor) -> Tensor:
-    """Mean loss in nats of a batch [B, WINDOW + 1], multiplied in bfloat16."""
-    with torch.autocast(batch.device.type, torch.bfloat16):
+def _losses(model: LlamaForCausalLM, batch: Tensor, *, float32: bool) -> Tensor:
+    """Mean loss in nats of a batch [B, WINDOW + 1], multiplied in bfloat16 or float32."""
+    with torch.autocast(batch.device.type, torch.bfloat16, enabled=not float32):
         logits = model(input_ids=batch[:, :-1], use_cache=False).logits
     return cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
 
@@ -225,6 +227,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help="pays on a GPU")
+    parser.add_argument("--float32", action="store_true", help="for a CPU without bfloat16")
     parser.add_argument("--checkpoint-every", type=int, default=Plan.checkpoint_every)
     parser.add_argument("--pause-after", type=float, help="minutes after which to save and leave")
     return parser.parse_args()
