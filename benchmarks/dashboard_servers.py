@@ -35,6 +35,7 @@ CHROMIUM_FLAGS = (
 _START_S = 120.0
 
 _EMPTY = """\
+import plotly.graph_objects as go
 import streamlit as st
 
 def one():
@@ -47,7 +48,13 @@ def click():
     st.title("Click")
     st.text("now on" if st.toggle("Switch") else "now off")
 
-st.navigation([st.Page(one, default=True), st.Page(two), st.Page(click)], position="top").run()
+def figure():
+    st.title("Figure")
+    st.dataframe({"row": [1]})
+    st.plotly_chart(go.Figure(go.Bar(y=[1])))
+
+pages = [st.Page(one, default=True), *map(st.Page, (two, click, figure))]
+st.navigation(pages, position="top").run()
 """
 
 
@@ -96,7 +103,7 @@ def dashboard(home: Path) -> Iterator[Server]:
 
 @contextmanager
 def empty_pages(folder: Path) -> Iterator[Server]:
-    """Pages of one title each, served with the flags of the dashboard."""
+    """Pages of one title each, and one with the smallest table and figure; same flags."""
     script = folder / "empty.py"
     script.write_text(_EMPTY)
     port = _free_port()

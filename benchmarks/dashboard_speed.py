@@ -1,4 +1,9 @@
-"""Paints, page switches and clicks of the dashboard, in turn with those of empty pages."""
+"""Paints, page switches and clicks of the dashboard, in turn with those of empty pages.
+
+A page is meaningful when the sentence that answers its question stands there; it is whole when its
+table, figure or form does too. The latter is set beside a page of one row and one bar, because the
+browser must read Streamlit's table and Plotly for either.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from dashboard_servers import Server, chromium, dashboard, empty_pages
+from dashboard_servers import MODELS, Server, chromium, dashboard, empty_pages
 from playwright.sync_api import Locator, Page, sync_playwright
 from report import table
 
@@ -24,8 +29,20 @@ ANSWERS = {
     "Train": ".st-key-begin button",
     "Runs": "text=No runs yet",
 }
-"""What each page is opened for: its table or figure, the button that starts, or what to do."""
+"""What makes each page whole: its table or figure, the button that starts, or what to do."""
+SENTENCES = {
+    "Library": " prompts for ",
+    "Decode": "closer to a token than chance",
+    "Map": "Prompt rows lie among tokens",
+    "Compare": "are the closest of ",
+    "Waywardness": "No study yet",
+    "Train": "Nothing is training",
+    "Runs": "No runs yet",
+}
+"""Part of the sentence that answers each page's question, with the library of this benchmark."""
 EMPTY = ("One", "Two")
+BARE = ".js-plotly-plot .main-svg"
+"""What makes the page of one row and one bar whole."""
 _SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 _WAIT_MS = 300_000
 
@@ -37,26 +54,31 @@ class Clock:
     ours: dict[str, list[float]] = field(default_factory=dict)
     base: dict[str, list[float]] = field(default_factory=dict)
 
-    def take(self, what: str, page: Page, act: Callable[[], object], seen: Locator) -> None:
-        """Act on the dashboard, and wait until the answer is seen."""
-        self._time(self.ours.setdefault(what, []), page, act, seen)
+    def take(self, page: Page, act: Callable[[], object], **seen: Locator) -> None:
+        """Act on the dashboard, and wait until each answer is seen."""
+        self._time(self.ours, page, act, seen)
 
-    def base_of(self, what: str, page: Page, act: Callable[[], object], seen: Locator) -> None:
-        """The like of an event, on an empty page."""
-        self._time(self.base.setdefault(what, []), page, act, seen)
+    def base_of(self, page: Page, act: Callable[[], object], **seen: Locator) -> None:
+        """The like of it, on an empty page."""
+        self._time(self.base, page, act, seen)
 
     def _time(
-        self, times: list[float], page: Page, act: Callable[[], object], seen: Locator
+        self,
+        times: dict[str, list[float]],
+        page: Page,
+        act: Callable[[], object],
+        seen: dict[str, Locator],
     ) -> None:
         start = time.perf_counter()
         act()
-        seen.wait_for(state="attached")
-        times.append(1000 * (time.perf_counter() - start))
+        for what, locator in seen.items():
+            locator.wait_for(state="attached")
+            times.setdefault(what, []).append(1000 * (time.perf_counter() - start))
         page.locator(_SETTLED).wait_for(state="attached")  # the rest must not weigh on the next
 
 
 def race(home: Path, ids: Sequence[str], rounds: int) -> str:
-    """Medians of some rounds, after one that warms servers and tabs, as a report."""
+    """Medians of some rounds, after one per base model that warms servers and tabs, as a report."""
     clock, first = Clock(), Clock()
     with (
         dashboard(home) as server,
@@ -68,12 +90,12 @@ def race(home: Path, ids: Sequence[str], rounds: int) -> str:
         page, blank = (browser.new_page(viewport={"width": 1280, "height": 1000}) for _ in EMPTY)
         for one in (page, blank):
             one.set_default_timeout(_WAIT_MS)
-        for number in range(rounds + 1):
-            kept = clock if number else first
+        for number in range(rounds + len(MODELS)):
+            kept = first if number < len(MODELS) else clock
             _paints(kept, page, blank, server, empty, ids[number])
             _switches(kept, page, blank)
             _clicks(kept, page, blank, ids[number])
-            if number in (0, rounds):
+            if number in (0, rounds + len(MODELS) - 1):
                 memory.append((server.rss_mb(), empty.rss_mb()))
     return f"{_times(clock, first)}\n\n{_memory(memory, rounds)}"
 
@@ -81,23 +103,27 @@ def race(home: Path, ids: Sequence[str], rounds: int) -> str:
 def _paints(
     clock: Clock, page: Page, blank: Page, server: Server, empty: Server, prompt: str
 ) -> None:
-    for name, answer in ANSWERS.items():
+    for name in ANSWERS:
         path = "" if name == "Library" else name.lower()
         address = f"{server.address}/{path}?p={quote(prompt)}"
-        what = f"first paint, {name}"
-        _goto(clock.take, what, page, address, page.locator(answer).first)
-        _goto(clock.base_of, what, blank, empty.address, _title(blank, EMPTY[0]))
-
-
-def _goto(take: Callable[..., None], what: str, page: Page, address: str, seen: Locator) -> None:
-    take(what, page, lambda: page.goto(address, wait_until="commit"), seen)
+        said, whole = f"first paint, {name}: says", f"first paint, {name}: whole"
+        seen = {said: _sentence(page, name), whole: page.locator(ANSWERS[name]).first}
+        clock.take(page, lambda address=address: page.goto(address, wait_until="commit"), **seen)
+        _empty(clock, blank, said, whole, lambda name="": blank.goto(f"{empty.address}/{name}"))
 
 
 def _switches(clock: Clock, page: Page, blank: Page) -> None:
-    for number, (name, answer) in enumerate(ANSWERS.items()):
-        what, other = f"switch to {name}", EMPTY[1 - number % 2]
-        clock.take(what, page, _link(page, name).click, page.locator(answer).first)
-        clock.base_of(what, blank, _link(blank, other).click, _title(blank, other))
+    for name in ANSWERS:
+        said, whole = f"switch to {name}: says", f"switch to {name}: whole"
+        seen = {said: _sentence(page, name), whole: page.locator(ANSWERS[name]).first}
+        clock.take(page, _link(page, name).click, **seen)
+        _empty(clock, blank, said, whole, lambda name="one": _link(blank, name.title()).click())
+
+
+def _empty(clock: Clock, blank: Page, said: str, whole: str, go: Callable[..., object]) -> None:
+    """The like of a page that says something, and of one that is whole."""
+    clock.base_of(blank, go, **{said: _title(blank, EMPTY[0])})
+    clock.base_of(blank, lambda: go("figure"), **{whole: blank.locator(BARE).first})
 
 
 def _clicks(clock: Clock, page: Page, blank: Page, prompt: str) -> None:
@@ -118,8 +144,9 @@ def _clicks(clock: Clock, page: Page, blank: Page, prompt: str) -> None:
     page.locator(_SETTLED).wait_for(state="attached")
     box = page.get_by_label("Search", exact=True)
     box.fill(prompt)
-    found = page.get_by_test_id("glide-cell-1-0").filter(has_text=prompt)
+    found = page.get_by_text(" 1 shown.")
     _clicked(clock, "search in the Library", page, blank, lambda: box.press("Enter"), found)
+    page.get_by_test_id("glide-cell-1-0").filter(has_text=prompt).wait_for(state="attached")
     place = page.get_by_test_id("stDataFrame").bounding_box()
     assert place is not None
     detail = page.get_by_role("heading", name=prompt)
@@ -136,14 +163,19 @@ def _clicks(clock: Clock, page: Page, blank: Page, prompt: str) -> None:
 def _clicked(
     clock: Clock, what: str, page: Page, blank: Page, act: Callable[[], object], seen: Locator
 ) -> None:
-    clock.take(what, page, act, seen)
+    clock.take(page, act, **{what: seen})
     switch = blank.get_by_text("Switch", exact=True)
     words = "now off" if blank.get_by_text("now on").count() else "now on"
-    clock.base_of(what, blank, switch.click, blank.get_by_text(words))
+    clock.base_of(blank, switch.click, **{what: blank.get_by_text(words)})
 
 
 def _link(page: Page, name: str) -> Locator:
     return page.get_by_test_id("stTopNavLink").filter(has_text=name)
+
+
+def _sentence(page: Page, name: str) -> Locator:
+    main = page.get_by_test_id("stMain").filter(has=_title(page, name))
+    return main.get_by_text(SENTENCES[name]).first
 
 
 def _title(page: Page, name: str) -> Locator:
@@ -163,7 +195,7 @@ def _times(clock: Clock, first: Clock) -> str:
 
 
 def _memory(memory: Sequence[tuple[float, float]], rounds: int) -> str:
-    times = ("after the start", "after the first round", f"after {rounds + 1} rounds")
+    times = ("after the start", "after the first round", f"after {rounds + len(MODELS)} rounds")
     rows = [
         [when, *(f"{mb:,.0f}" for mb in both)] for when, both in zip(times, memory, strict=True)
     ]

@@ -221,12 +221,15 @@ def draw_explanation() -> None:
 st.title("Library", anchor=False)
 st.caption("What prompts do I have?")
 if entries := library():
-    st.markdown(answer(entries))
+    sentence = st.container()
     if added := st.session_state.pop("added", None):
         st.success(f"Added {plain(', '.join(added))}.", icon=":material/check:")
     if said := st.session_state.pop("said", None):
         st.error(plain(said), icon=":material/error:")
-    if shown := draw_search(entries):
+    shown = draw_search(entries)
+    found = "" if len(shown) == len(entries) else f" {len(shown):,} shown."
+    sentence.markdown(answer(entries) + found)
+    if shown:
         picked = draw_table(shown)
         if len(picked) == 1:
             draw_detail(picked[0])

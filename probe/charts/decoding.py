@@ -115,8 +115,8 @@ def score_violins(decoding: Decoding) -> go.Figure:
     for name, scores, colour in _samples(decoding.reference):
         is_prompt = colour == PROMPT
         figure.add_violin(
-            y=scores,
-            x=[f"{name}<br>n = {len(scores):,}"] * len(scores),
+            y=np.asarray(scores),  # an array is checked and sent far faster than a list
+            x0=f"{name}<br>n = {len(scores):,}",
             line={"color": colour, "width": 1.5},
             spanmode="hard",
             meanline={"visible": False},
