@@ -23,6 +23,8 @@ def visible(text: str) -> str:
 
     Tokens of a vocabulary come spelled out already; names and joined texts do not.
     """
+    if text.isprintable():
+        return text
     return "".join(_visible(character) for character in text)
 
 

@@ -116,7 +116,9 @@ def _vocabulary(mapped: Map, found: Collection[int]) -> go.Scattergl:
     return go.Scattergl(
         x=mapped.background[shown, 0], y=mapped.background[shown, 1], mode="markers",
         name="vocabulary", marker={"size": 3, "color": NEUTRAL, "opacity": 0.35},
-        customdata=[[f"v:{i}", token_label(mapped.vocabulary.tokens[i])] for i in ids],
+        customdata=np.array(  # a list would be checked item by item
+            [[f"v:{i}", token_label(mapped.vocabulary.tokens[i])] for i in ids], dtype=object
+        ),
         hovertemplate="%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
     )  # fmt: skip
 
