@@ -49,7 +49,7 @@ class Session:
         )
 
     async def open(self, address: str) -> None:
-        """Read Streamlit's and Plotly's scripts for the first time; nobody else's cache has them."""
+        """Read the page's scripts for the first time: sessions share no cache."""
         self.page.set_default_timeout(_WAIT_MS)
         try:
             await self.page.goto(f"{address}/decode?p={quote(self.prompt)}&k={self.k}")
