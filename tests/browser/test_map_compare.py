@@ -192,6 +192,7 @@ def test_a_cell_of_the_matrix_shows_its_two_prompts(visit: Visit) -> None:
     expect(page.get_by_role("combobox", name="First prompt")).to_have_value(names[first])
     expect(page.get_by_role("combobox", name="Second prompt")).to_have_value(names[second])
     expect(page).to_have_url(re.compile(f"a={names[first]}"))
+    settled(page)
     with page.expect_download() as started:
         page.locator(".st-key-export_json button").click()
     document = json.loads(Path(started.value.path()).read_text(encoding="utf-8"))
