@@ -33,6 +33,7 @@ def _chart(page: Page, key: str) -> Locator:
 
 
 def _download(page: Page, ending: str) -> Download:
+    settled(page)
     with page.expect_download() as started:
         page.locator(f".st-key-export_{ending} button").click()
     return started.value

@@ -103,6 +103,7 @@ def test_a_lasso_becomes_a_table_and_a_file(visit: Visit, home: Path) -> None:
     mapped = lay_out([Workspace(home).get("hostile@1")], workspace=Workspace(home))
     prompts, tokens = len(mapped.points), len(mapped.background)
     expect(page.get_by_text(f"{prompts + tokens} points selected")).to_be_visible()
+    settled(page)
     with page.expect_download() as started:
         page.get_by_role("button", name="Selection as CSV").click()
     text = Path(started.value.path()).read_text(encoding="utf-8")
@@ -142,6 +143,7 @@ def test_a_slow_projection_shows_progress_and_then_itself(visit: Visit) -> None:
 
 def test_the_map_s_page_to_take_along_says_how_it_was_made(visit: Visit, tmp_path: Path) -> None:
     page = visit("/map?p=hostile%401&m=l2")
+    settled(page)
     with page.expect_download() as started:
         page.locator(".st-key-export_html button").click()
     started.value.save_as(tmp_path / "map.html")
