@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_COVARIANCE_ROWS = 2048
-"""Rows whose products are summed in their own precision before float64 takes over."""
+_CHUNK_ROWS = 8192
+"""Rows that are summed in their own precision before float64 takes over."""
 
 
 def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Rows [n, H] scaled to norm 1; a zero row stays zero, so its cosine with anything is 0."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("nh,nh->n", rows, rows))[:, None]
     return rows / np.where(norms > 0, norms, 1)
 
 
@@ -38,9 +38,10 @@ class PrincipalAxes:
     total_variance: float
     """Summed over all H axes."""
 
-    def coordinates(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Rows [n, H] along the axes, [n, k]."""
-        return rows @ self.axes.T - self.mean @ self.axes.T
+    def coordinates(self, rows: NDArray[np.floating], first: int) -> NDArray[np.floating]:
+        """Rows [n, H] along the first axes, [n, first]."""
+        axes = self.axes[:first]
+        return rows @ axes.T - self.mean @ axes.T
 
 
 def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAxes:
@@ -56,26 +57,28 @@ def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAx
     Raises:
         ValueError: fewer than two rows, or k beyond H.
     """
-    from scipy.linalg import eigh
-
     count, width = sum(map(len, parts)), parts[0].shape[1]
     if count < 2 or not 1 <= k <= width:
         raise ValueError(f"expected 2 rows or more and 1 to {width} axes, found {count} and {k}")
-    mean = (sum(rows.sum(axis=0, dtype=np.float64) for rows in parts) / count).astype(
-        parts[0].dtype
-    )
+    chunks = [
+        rows[start : start + _CHUNK_ROWS]
+        for rows in parts
+        for start in range(0, len(rows), _CHUNK_ROWS)
+    ]
+    sums: NDArray[np.float64] = np.zeros(width)
+    for chunk in chunks:
+        sums += chunk.sum(axis=0)
+    mean = (sums / count).astype(parts[0].dtype)
     # The mean is subtracted first: taking it off the products instead would cancel digits.
     total: NDArray[np.float64] = np.zeros((width, width))
-    buffer = np.empty((_COVARIANCE_ROWS, width), dtype=mean.dtype)
-    for rows in parts:
-        for start in range(0, len(rows), _COVARIANCE_ROWS):
-            part = rows[start : start + _COVARIANCE_ROWS]
-            centred = np.subtract(part, mean, out=buffer[: len(part)])
-            total += centred.T @ centred
-    covariance = total / (count - 1)
-    variances, vectors = eigh(covariance, subset_by_index=(width - k, width - 1))
-    axes = vectors.T[::-1]
+    buffer = np.empty((_CHUNK_ROWS, width), dtype=mean.dtype)
+    for chunk in chunks:
+        centred = np.subtract(chunk, mean, out=buffer[: len(chunk)])
+        total += centred.T @ centred
+    covariance = (total / (count - 1)).astype(mean.dtype)
+    # NumPy's, though SciPy's could stop after k: the threads of SciPy's own BLAS would wait for
+    # NumPy's to stop spinning, ten times as long as the work takes.
+    variances, vectors = np.linalg.eigh(covariance)
+    variances, axes = variances[: -k - 1 : -1], vectors.T[: -k - 1 : -1]
     axes = axes * np.sign(axes[np.arange(k), np.abs(axes).argmax(axis=1)])[:, None]
-    return PrincipalAxes(
-        mean, axes.astype(mean.dtype), np.maximum(variances[::-1], 0), float(np.trace(covariance))
-    )
+    return PrincipalAxes(mean, axes, np.maximum(variances, 0), float(np.trace(covariance)))

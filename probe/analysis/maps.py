@@ -204,7 +204,7 @@ def _layout(
     if method == "pca":
         parts = [unit_rows(part) if metric == "cosine" else part for part in (rows, table)]
         axes = principal_axes(parts, min(SPECTRUM, parts[0].shape[1]))
-        places = np.concatenate([axes.coordinates(part)[:, :2] for part in parts])
+        places = np.concatenate([axes.coordinates(part, 2) for part in parts])
         explained = tuple(axes.variances / max(axes.total_variance, np.finfo(float).tiny))
     else:
         both = np.concatenate([rows, table])

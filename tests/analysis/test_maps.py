@@ -151,7 +151,7 @@ def test_principal_axes_of_a_known_ellipse():
     found = principal_axes([rows], 2)
     np.testing.assert_allclose(found.axes, [[0, 1, 0], [0, 0, 1]], atol=1e-12)
     np.testing.assert_allclose(found.variances, [9 / 2 * 100 / 99, 1 / 2 * 100 / 99])
-    np.testing.assert_allclose(found.coordinates(rows), rows[:, 1:] - [5, 0], atol=1e-12)
+    np.testing.assert_allclose(found.coordinates(rows, 2), rows[:, 1:] - [5, 0], atol=1e-12)
     assert found.total_variance == pytest.approx(found.variances.sum())
 
 
