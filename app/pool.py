@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import streamlit as st
 from models import usable_model
@@ -87,7 +88,8 @@ def pool_of(chosen: Sequence[Entry], *, least: int = 1) -> Pool | None:
     if len(kept) < least:
         known = {entry.id for entry in chosen}
         others = (entry for entry in library() if entry.id not in known)
-        added = [entry for entry in others if _why_not(entry, model, table) is None][:MOST_ADDED]
+        fitting = (entry for entry in others if _why_not(entry, model, table) is None)
+        added = list(islice(fitting, MOST_ADDED))
     return Pool((*kept, *added), model, left_out, len(added))
 
 

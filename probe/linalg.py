@@ -57,6 +57,9 @@ def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAx
     Raises:
         ValueError: fewer than two rows, or k beyond H.
     """
+    from scipy.linalg import eigh
+    from threadpoolctl import threadpool_limits
+
     count, width = sum(map(len, parts)), parts[0].shape[1]
     if count < 2 or not 1 <= k <= width:
         raise ValueError(f"expected 2 rows or more and 1 to {width} axes, found {count} and {k}")
@@ -75,10 +78,11 @@ def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAx
     for chunk in chunks:
         centred = np.subtract(chunk, mean, out=buffer[: len(chunk)])
         total += centred.T @ centred
-    covariance = (total / (count - 1)).astype(mean.dtype)
-    # NumPy's, though SciPy's could stop after k: the threads of SciPy's own BLAS would wait for
-    # NumPy's to stop spinning, ten times as long as the work takes.
-    variances, vectors = np.linalg.eigh(covariance)
-    variances, axes = variances[: -k - 1 : -1], vectors.T[: -k - 1 : -1]
+    covariance = total / (count - 1)
+    # So small a matrix gains nothing from threads, and where another program has a core, threads
+    # that wait for each other take a hundred times as long.
+    with threadpool_limits(1, "blas"):
+        variances, vectors = eigh(covariance, subset_by_index=(width - k, width - 1))
+    axes = vectors.T[::-1].astype(mean.dtype)
     axes = axes * np.sign(axes[np.arange(k), np.abs(axes).argmax(axis=1)])[:, None]
-    return PrincipalAxes(mean, axes, np.maximum(variances, 0), float(np.trace(covariance)))
+    return PrincipalAxes(mean, axes, np.maximum(variances[::-1], 0), float(np.trace(covariance)))

@@ -10,6 +10,7 @@ from compare_pair import choose_pair, draw_pair
 from compare_resources import comparison_of, refusals, same_task_closer
 from compare_transfer import draw_transfer
 from exports import draw_downloads
+from pace import paint_now
 from plain import plain
 from pool import Key, Pool, chosen_entries, draw_notes, pool_of
 from sidebar import OWN, chosen_metric
@@ -219,6 +220,7 @@ def draw(pool: Pool) -> None:
             st.markdown(worth)
     with head:
         draw_notes(pool)
+    paint_now()
     if shown and len(pool.entries) > 2:
         asked = (metric, k) if measure == "jaccard" else ()
         draw_matrix(*shown, pool, (pool.model, measure, centre, *asked))

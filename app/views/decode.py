@@ -4,6 +4,7 @@ import streamlit as st
 from decode_table import column_config, decoding_table, search
 from exports import draw_exports
 from models import usable_model
+from pace import paint_now
 from plain import plain
 from resources import Entry, decoding, find, prompt_of
 from sidebar import chosen_metric, chosen_prompts
@@ -206,6 +207,7 @@ def draw(entry: Entry) -> Decoding | None:
         return None
     with answer:
         draw_answer(found)
+    paint_now()
     draw_table(found, words)
     draw_map(found, words)
     draw_violins(found)

@@ -7,6 +7,7 @@ import streamlit as st
 from exports import draw_downloads
 from map_panel import draw_map, made_with
 from map_resources import cluster_name, clusters_of, map_of, surroundings_of
+from pace import paint_now
 from plain import plain
 from pool import Pool, chosen_entries, draw_notes, pool_of
 from side_jobs import draw_job, start_job, too_busy
@@ -181,6 +182,7 @@ def draw(pool: Pool) -> None:
         st.subheader(words, anchor=False)
         st.markdown(worth)
         draw_notes(pool)
+    paint_now()
     mapped = map_of(pool, method, metric, seed)
     if mapped is None:
         draw_missing(pool, method, metric, seed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 from estimate import plan_of
+from pace import paint_now
 from plain import plain
 from resources import workspace
 from run_actions import attempt, draw_said
@@ -145,6 +146,7 @@ def draw() -> None:
             st.query_params.pop("run", None)
             st.rerun()
     draw_queue(runs, shown)
+    paint_now()
     if shown is None:
         st.subheader("A new prompt", anchor=False)
         draw_new(queues=busy)

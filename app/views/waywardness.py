@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 from estimate import plan_of
+from pace import paint_now
 from plain import plain
 from resources import workspace
 from run_actions import attempt, draw_said
@@ -161,6 +162,7 @@ def draw() -> None:
         draw_study(draw_choice(studies, featured(studies)))
     else:
         draw_empty()
+    paint_now()
     with st.expander("Start a study", icon=":material/add:", expanded=not studies):
         draw_new(busy=any(one.active for one in studies))
     draw_explanation()

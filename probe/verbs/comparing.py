@@ -74,15 +74,20 @@ def compare(
 def _decoded(
     prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None, metric: Metric, k: int
 ) -> list[frozenset[str]]:
-    """The token strings near each prompt; prompts of one base model share its table."""
-    tables: dict[object, Vocabulary] = {}
-    decoded = []
-    for prompt in prompts:
+    """The token strings near each prompt; prompts of one table are looked up together."""
+    together: dict[object, list[int]] = {}
+    for number, prompt in enumerate(prompts):
         key = (prompt.base_model, prompt.revision, prompt.submodule)
-        vocabulary = tables.get(key) or tables.setdefault(key, vocabulary_of(prompt, model))
-        rows = require_decodable(prompt, vocabulary).embeddings
-        decoded.append(token_strings(nearest_tokens(rows, vocabulary, metric, k=k).ids, vocabulary))
-    return decoded
+        together.setdefault(key, []).append(number)
+    decoded: dict[int, frozenset[str]] = {}
+    for members in together.values():
+        vocabulary = vocabulary_of(prompts[members[0]], model)
+        rows = [require_decodable(prompts[number], vocabulary).embeddings for number in members]
+        near = nearest_tokens(np.concatenate(rows), vocabulary, metric, k=k).ids
+        ends = np.cumsum([len(part) for part in rows])[:-1]
+        for number, own in zip(members, np.split(near, ends), strict=True):
+            decoded[number] = token_strings(own, vocabulary)
+    return [decoded[number] for number in range(len(prompts))]
 
 
 def _activations(

@@ -59,7 +59,7 @@ class Plan:
     compile: bool = False
     """Let torch compile the model: pays on a GPU, and on a CPU where a compiler is found."""
     float32: bool = False
-    """Multiply in float32, not bfloat16: some twenty times faster on a CPU without bfloat16."""
+    """Multiply in float32, not bfloat16, with AdamW alone: for a CPU without bfloat16."""
     checkpoint_every: int = 500
     """Updates between checkpoints."""
 
@@ -180,16 +180,23 @@ def _first_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCaus
 
 
 def _optimisers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers; AdamW for norms and the embeddings, tied to the head."""
+    """Muon for the matrices of the layers; AdamW for norms and the embeddings, tied to the head.
+
+    In float32 AdamW trains the matrices too, at its own rate: torch's Muon multiplies in bfloat16.
+    """
     matrices = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
-    known = {id(weight) for weight in matrices}
+    known = set() if plan.float32 else {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in known]
-    muon = torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=plan.weight_decay)
     adamw = torch.optim.AdamW(others, lr=plan.other_rate, betas=(0.9, 0.95), weight_decay=0.0)
-    for optimiser in (muon, adamw):
+    optimisers: list[torch.optim.Optimizer] = [adamw]
+    if not plan.float32:
+        optimisers.insert(
+            0, torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=plan.weight_decay)
+        )
+    for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["highest_rate"] = group["lr"]
-    return [muon, adamw]
+    return optimisers
 
 
 def _losses(model: LlamaForCausalLM, batch: Tensor, *, float32: bool) -> Tensor:
