@@ -104,7 +104,7 @@ def norm_range(entry: Entry, model: str) -> tuple[float, float] | None:
         table = vocabulary(entry, model)
     except ProbeError:
         return None
-    low, high = np.quantile(np.linalg.norm(table.rows(slice(None)), axis=1), [0.05, 0.95])
+    low, high = np.quantile(table.norms, [0.05, 0.95])
     return float(low), float(high)
 
 

@@ -15,6 +15,8 @@ TableDtype = Literal["F64", "F32", "F16", "BF16"]
 
 _STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _HASH_BYTES = 1 << 24
+_NORM_ROWS = 4096
+_WIDENED_BYTES = 192 << 20
 
 
 class TextCodec(Protocol):
@@ -124,6 +126,23 @@ class Vocabulary:
         if self.codec is None:
             raise ValueError(f"{self.name} has no tokenizer file, so it has ids but no text")
         return self.codec
+
+    @cached_property
+    def searched(self) -> NDArray[np.generic]:
+        """The table as float32 where that is small, for it is searched again and again; else as is.
+
+        [V, H].
+        """
+        return self.table if 4 * self.table.size > _WIDENED_BYTES else self.rows(slice(None))
+
+    @cached_property
+    def norms(self) -> NDArray[np.float64]:
+        """Euclidean norm of every row, [V]."""
+        found = np.empty(len(self))
+        for at in range(0, len(self), _NORM_ROWS):
+            part = self.rows(slice(at, at + _NORM_ROWS)).astype(np.float64)
+            found[at : at + _NORM_ROWS] = np.sqrt(np.einsum("nh,nh->n", part, part))
+        return found
 
     @cached_property
     def fingerprint(self) -> str:

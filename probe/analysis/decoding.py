@@ -24,7 +24,6 @@ from probe.analysis.controls import (
 from probe.analysis.neighbours import (
     DEFAULT_METRIC,
     HIGHER_IS_BETTER,
-    MEMORY_BYTES,
     Metric,
     Neighbours,
     Wide,
@@ -195,7 +194,7 @@ def decode(
     prompt = require_decodable(prompt, vocabulary)
     rows = prompt.embeddings
     allowed = token_filter(vocabulary, filters)
-    table = _widened(vocabulary) if controls else vocabulary.table
+    table = vocabulary.searched
     near = {
         name: nearest_rows(rows, table, name, k=k, allowed=allowed)
         for name in (HIGHER_IS_BETTER if controls else (metric,))
@@ -256,13 +255,6 @@ def _at_start(
         nearest = nearest_tokens(prompt.embeddings, vocabulary, metric, k=1)
     stayed: NDArray[np.bool_] = nearest.ids[:, 0] == np.array(prompt.init_token_ids)
     return stayed
-
-
-def _widened(vocabulary: Vocabulary) -> NDArray[np.generic]:
-    """The table as float32 where that is small: it is searched several times."""
-    if 4 * vocabulary.table.size > MEMORY_BYTES:
-        return vocabulary.table
-    return vocabulary.rows(slice(None))
 
 
 def _reference(

@@ -81,5 +81,5 @@ def surroundings(
         near_rows=near,
         expected=len(rows) * others / (others + len(vocabulary)),
         norm=float(np.median(np.sqrt(squared_norms(rows)))),
-        token_norm=float(np.median(np.sqrt(squared_norms(vocabulary.rows(slice(None)))))),
+        token_norm=float(np.median(vocabulary.norms)),
     )

@@ -17,6 +17,7 @@ from probe.charts.palette import (
     ON_CELL,
     PROMPT,
     VOCABULARY,
+    label_room,
     new_figure,
 )
 
@@ -49,7 +50,8 @@ def position_rank_map(decoding: Decoding, *, found: Collection[tuple[int, int]] 
     """
     columns = max(len(p.neighbours) for p in decoding.positions)
     tall = len(decoding.positions) <= _ROWS_WITH_TEXT
-    figure = new_figure(height=110 + len(decoding.positions) * (_ROW_PX if tall else 10))
+    height = 110 + len(decoding.positions) * (_ROW_PX if tall else 10)
+    figure = new_figure(height, l=50, t=50, b=46)
     figure.add_trace(_heat(decoding, columns))
     figure.add_trace(_squares(decoding, _TEXT_COLUMNS // columns if tall else 0))
     if found:
@@ -75,7 +77,8 @@ def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
     """The scores of one position's neighbours, beside what chance rows and real tokens reach."""
     neighbours = decoding.positions[position].neighbours
     ranks = list(range(1, len(neighbours) + 1))
-    figure = new_figure(height=140 + 28 * len(ranks))
+    labels = [token_label(n.token, most=16) for n in neighbours]
+    figure = new_figure(height=140 + 28 * len(ranks), l=label_room(labels), t=40, b=50)
     figure.add_bar(
         x=[n.score for n in neighbours],
         y=ranks,
@@ -90,7 +93,7 @@ def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
     # Two ids may share a text, so the axis counts ranks and tokens are only its labels.
     figure.update_yaxes(
         tickvals=ranks,
-        ticktext=[token_label(n.token, most=16) for n in neighbours],
+        ticktext=labels,
         range=[len(ranks) + 0.5, 0.5],
         showgrid=False,
     )
@@ -110,8 +113,7 @@ def score_violins(decoding: Decoding) -> go.Figure:
     """
     if decoding.reference is None:
         raise ValueError("this decoding was made without controls: decode with controls=True")
-    figure = new_figure(height=380)
-    figure.update_layout(margin={"t": 24})
+    figure = new_figure(height=380, l=54, t=24, b=44)
     for name, scores, colour in _samples(decoding.reference):
         is_prompt = colour == PROMPT
         figure.add_violin(

@@ -37,7 +37,7 @@ def map_figure(
         names: what clusters are called, by label; without one a cluster is called by its number.
         found: vocabulary ids to ring, such as those of a searched token.
     """
-    figure = new_figure(height=620)
+    figure = new_figure(height=620, l=60, t=40, b=80)
     figure.add_trace(_density(mapped))
     figure.add_trace(_vocabulary(mapped, found))
     for trace in _stars(mapped, clusters, names or {}):
@@ -53,7 +53,7 @@ def map_figure(
     figure.update_yaxes(title=titles[1], **plain)
     add_legend(figure)
     figure.update_layout(
-        clickmode="event+select", dragmode="pan", hovermode="closest", margin={"t": 40},
+        clickmode="event+select", dragmode="pan", hovermode="closest",
         legend={"itemsizing": "constant"},
     )  # fmt: skip
     return figure
@@ -68,7 +68,7 @@ def variance_bars(mapped: Map) -> go.Figure:
     if not mapped.spectrum:
         raise ValueError(f"only pca has shares of variance, the map is of {mapped.method}")
     axes = list(range(1, len(mapped.spectrum) + 1))
-    figure = new_figure(height=220)
+    figure = new_figure(height=220, l=44, t=28, b=50)
     figure.add_bar(
         x=axes,
         y=[100 * share for share in mapped.spectrum],
@@ -78,7 +78,6 @@ def variance_bars(mapped: Map) -> go.Figure:
         cliponaxis=False,
         hovertemplate="axis %{x}: %{y:.2f} % of the variance<extra></extra>",
     )
-    figure.update_layout(margin={"t": 28})
     figure.update_xaxes(title="principal axis", tickvals=axes, showgrid=False)
     figure.update_yaxes(title="% of variance", rangemode="tozero", nticks=4)
     return figure

@@ -6,6 +6,7 @@ Design".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import plotly.graph_objects as go
@@ -45,10 +46,15 @@ _LAYOUT = (
 )  # fmt: skip
 
 
-def new_figure(height: int) -> go.Figure:
+def new_figure(height: int, **margins: int) -> go.Figure:
     """An empty figure with a clear background, tight margins and an explicit template.
 
     Without a template of its own a figure would take whatever default other libraries have set.
+
+    Args:
+        height: in pixels.
+        margins: pixels for the labels of axes, where tight ones (`l`, `r`, `t`, `b`) are known to
+            be too small: Plotly widens what it must, but then draws everything a second time.
     """
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
     return go.Figure(
@@ -57,7 +63,7 @@ def new_figure(height: int) -> go.Figure:
             "height": height,
             "paper_bgcolor": CLEAR,
             "plot_bgcolor": CLEAR,
-            "margin": {"l": 8, "r": 8, "t": 16, "b": 8},
+            "margin": {"l": 8, "r": 8, "t": 16, "b": 8} | margins,
             "showlegend": False,
             "dragmode": False,
             "modebar": {"bgcolor": CLEAR, "color": NEUTRAL, "activecolor": PROMPT},
@@ -65,6 +71,11 @@ def new_figure(height: int) -> go.Figure:
             "yaxis": axis,
         }
     )
+
+
+def label_room(labels: Iterable[str]) -> int:
+    """Pixels beside an axis that its tick labels take, roughly."""
+    return 14 + 7 * max(map(len, labels), default=0)
 
 
 def add_legend(figure: go.Figure) -> None:

@@ -10,7 +10,15 @@ from plotly.subplots import make_subplots
 
 from probe.analysis.compare import MEASURES, Comparison, Hierarchy, PositionView
 from probe.charts.labels import token_label
-from probe.charts.palette import CLEAR, GREY_TO_BLUE, NEUTRAL, ON_CELL, PROMPT, new_figure
+from probe.charts.palette import (
+    CLEAR,
+    GREY_TO_BLUE,
+    NEUTRAL,
+    ON_CELL,
+    PROMPT,
+    label_room,
+    new_figure,
+)
 
 _NAMED = 40
 """Most prompts whose names stand beside the heat map."""
@@ -32,15 +40,17 @@ def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
     """
     count = len(comparison.prompts)
     height = 190 + _TREE_PX + min(max(26 * count, 120), 620)
+    order = np.array(tree.order)
+    names = [token_label(comparison.prompts[i], most=_NAME) for i in order]
+    room = label_room(names if count <= _NAMED else ())
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.01,
-        row_heights=[_TREE_PX, height - _TREE_PX], figure=new_figure(height=height),
+        row_heights=[_TREE_PX, height - _TREE_PX],
+        figure=new_figure(height, l=max(room, 50), t=108, b=room),
     )  # fmt: skip
-    order = np.array(tree.order)
     figure.add_trace(_tree_lines(tree), row=1, col=1)
     figure.add_trace(_cells(comparison, order), row=2, col=1)
     figure.add_trace(_squares(comparison, order), row=2, col=1)
-    names = [token_label(comparison.prompts[i], most=_NAME) for i in order]
     ticks: dict[str, Any] = {"tickvals": list(range(count)), "ticktext": names}
     ticks = ticks if count <= _NAMED else {"showticklabels": False}
     plain = {"showgrid": False, "zeroline": False, "fixedrange": True}
@@ -64,7 +74,8 @@ def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = No
     ranked = np.argsort(-values if comparison.higher_is_closer else values, kind="stable")
     others = [int(i) for i in ranked if i != prompt][:most]
     places = list(range(len(others)))
-    figure = new_figure(height=110 + 26 * len(others))
+    labels = [token_label(comparison.prompts[i], most=_NAME) for i in others]
+    figure = new_figure(height=110 + 26 * len(others), l=label_room(labels), b=50)
     names = [token_label(comparison.prompts[i]) for i in others]
     figure.add_bar(
         x=[float(values[i]) for i in others],
@@ -76,7 +87,6 @@ def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = No
         hovertemplate="%{customdata[1]}<br>%{x:.5g}<extra></extra>",
     )
     # Two prompts may share a name, so the axis counts places and names are only its labels.
-    labels = [token_label(comparison.prompts[i], most=_NAME) for i in others]
     figure.update_yaxes(
         tickvals=places, ticktext=labels, range=[len(others) - 0.5, -0.5],
         showgrid=False, zeroline=False,
