@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST_FIRST = (
-    "tests/browser/test_training.py",
-    "tests/browser/test_wayward.py",
-    "tests/sweep/test_ray.py",
-    "tests/browser/test_hostile_uploads.py",
-    "tests/browser/test_map_compare.py",
-    "tests/train/test_checkpoint.py",
-    "tests/sweep/",
-    "tests/browser/",
-)
-"""Files and folders whose tests wait for processes; begun last, they would be waited for alone."""
+LONGEST = (
+    ("tests/browser/test_dashboard.py", "tests/browser/test_training.py",
+     "tests/browser/test_wayward.py"),
+    ("tests/sweep/", "tests/train/test_checkpoint.py", "tests/cli/test_cli_train.py"),
+    ("tests/browser/", "tests/analysis/test_maps.py"),
+)  # fmt: skip
+"""What waits longest for other processes, one group for each of the three workers of `make test`.
+
+Begun last, these tests would be waited for alone; begun together, each leaves the cores to others.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first; all else keeps its order."""
-    items.sort(key=_rank)
-
-
-def _rank(item: pytest.Item) -> int:
-    ranks = (n for n, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start))
-    return next(ranks, len(LONGEST_FIRST))
+    """Begin every worker's share, a third of the tests, with one group of the longest."""
+    left, ordered = list(items), []
+    share = len(items) // len(LONGEST)
+    for starts in LONGEST:
+        first = [item for item in left if item.nodeid.startswith(starts)]
+        left = [item for item in left if not item.nodeid.startswith(starts)]
+        ordered.append(first)
+    items.clear()
+    for first in ordered:
+        fill = max(0, share - len(first))
+        items += [*first, *left[:fill]]
+        left = left[fill:]
+    items += left
