@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 
-_PAINT_S = 0.04
+import streamlit as st
+
+_PAINT_S = 0.06
 
 
-def paint_now() -> None:
-    """Let the browser paint what the page has said so far.
+def paint_now(answer: object) -> None:
+    """Let the browser paint what the page has said so far, if its answer is a new one.
 
     Without a breath it gets the whole page at once and shows nothing until Plotly has drawn every
     figure, some hundred milliseconds later.
     """
-    time.sleep(_PAINT_S)
+    if st.session_state.get("painted") != answer:
+        st.session_state["painted"] = answer
+        time.sleep(_PAINT_S)

@@ -220,7 +220,7 @@ def draw(pool: Pool) -> None:
             st.markdown(worth)
     with head:
         draw_notes(pool)
-    paint_now()
+    paint_now(("compare", pool.ids, measure, centre))
     if shown and len(pool.entries) > 2:
         asked = (metric, k) if measure == "jaccard" else ()
         draw_matrix(*shown, pool, (pool.model, measure, centre, *asked))

@@ -207,7 +207,7 @@ def draw(entry: Entry) -> Decoding | None:
         return None
     with answer:
         draw_answer(found)
-    paint_now()
+    paint_now(("decode", entry.id, model, metric, k, filters, once))
     draw_table(found, words)
     draw_map(found, words)
     draw_violins(found)

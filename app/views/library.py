@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 from library_table import COLUMNS, library_table, size_of
+from pace import paint_now
 from plain import plain
 from resources import Entry, is_local, library, norm_range, prompt_of, workspace
 from upload import draw_upload
@@ -229,6 +230,7 @@ if entries := library():
     shown = draw_search(entries)
     found = "" if len(shown) == len(entries) else f" {len(shown):,} shown."
     sentence.markdown(answer(entries) + found)
+    paint_now(("library", len(shown)))
     if shown:
         picked = draw_table(shown)
         if len(picked) == 1:

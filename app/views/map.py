@@ -182,7 +182,7 @@ def draw(pool: Pool) -> None:
         st.subheader(words, anchor=False)
         st.markdown(worth)
         draw_notes(pool)
-    paint_now()
+    paint_now(("map", words))
     mapped = map_of(pool, method, metric, seed)
     if mapped is None:
         draw_missing(pool, method, metric, seed)

@@ -146,7 +146,7 @@ def draw() -> None:
             st.query_params.pop("run", None)
             st.rerun()
     draw_queue(runs, shown)
-    paint_now()
+    paint_now(("train", shown))
     if shown is None:
         st.subheader("A new prompt", anchor=False)
         draw_new(queues=busy)

@@ -162,7 +162,7 @@ def draw() -> None:
         draw_study(draw_choice(studies, featured(studies)))
     else:
         draw_empty()
-    paint_now()
+    paint_now("waywardness")
     with st.expander("Start a study", icon=":material/add:", expanded=not studies):
         draw_new(busy=any(one.active for one in studies))
     draw_explanation()
