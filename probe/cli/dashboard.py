@@ -72,6 +72,10 @@ def command(script: Path, port: int, *, browser: bool) -> list[str]:
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
         "client.toolbarMode": "viewer",
+        # Both are for authors of pages: advice with a stack, and an offer to install tools of
+        # Streamlit's own that a browser window would show every user.
+        "logger.level": "error",
+        "logger.hideWelcomeMessage": True,
         "global.developmentMode": False,
     }
     flags = [f"--{name}={_flag(value)}" for name, value in options.items()]

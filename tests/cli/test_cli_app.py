@@ -205,4 +205,6 @@ def test_whatever_guards_the_user_is_a_flag():
         "--browser.gatherUsageStats=false",
         "--client.showErrorDetails=none",
         "--client.toolbarMode=viewer",
+        "--logger.level=error",
+        "--logger.hideWelcomeMessage=true",
     } <= set(arguments[5:])
