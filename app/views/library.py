@@ -222,15 +222,16 @@ def draw_explanation() -> None:
 st.title("Library", anchor=False)
 st.caption("What prompts do I have?")
 if entries := library():
-    sentence = st.container()
+    sentence = st.empty()
+    sentence.markdown(answer(entries))
+    paint_now(("library", len(entries)))
     if added := st.session_state.pop("added", None):
         st.success(f"Added {plain(', '.join(added))}.", icon=":material/check:")
     if said := st.session_state.pop("said", None):
         st.error(plain(said), icon=":material/error:")
     shown = draw_search(entries)
-    found = "" if len(shown) == len(entries) else f" {len(shown):,} shown."
-    sentence.markdown(answer(entries) + found)
-    paint_now(("library", len(shown)))
+    if len(shown) < len(entries):
+        sentence.markdown(f"{answer(entries)} {len(shown):,} shown.")
     if shown:
         picked = draw_table(shown)
         if len(picked) == 1:
