@@ -167,7 +167,7 @@ def _clicks(clock: Clock, page: Page, blank: Page, prompt: str) -> None:
     page.locator(_SETTLED).wait_for(state="attached")
     box = page.get_by_label("Search", exact=True)
     box.fill(prompt)
-    found = _words("[data-testid=stMain] p", " 1 shown.")
+    found = _words("[data-testid=stMain] p", "1 shown.")
     _clicked(clock, "search in the Library", page, blank, lambda: box.press("Enter"), found)
     page.get_by_test_id("glide-cell-1-0").filter(has_text=prompt).wait_for(state="attached")
     place = page.get_by_test_id("stDataFrame").bounding_box()

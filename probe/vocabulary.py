@@ -128,11 +128,8 @@ class Vocabulary:
         return self.codec
 
     @cached_property
-    def searched(self) -> NDArray[np.generic]:
-        """The table as float32 where that is small, for it is searched again and again; else as is.
-
-        [V, H].
-        """
+    def search_table(self) -> NDArray[np.generic]:
+        """The table [V, H] as searches read it: float32 up to 192 MiB, as stored beyond."""
         return self.table if 4 * self.table.size > _WIDENED_BYTES else self.rows(slice(None))
 
     @cached_property

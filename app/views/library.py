@@ -222,18 +222,15 @@ def draw_explanation() -> None:
 st.title("Library", anchor=False)
 st.caption("What prompts do I have?")
 if entries := library():
-    sentence = st.empty()
-    searching = bool(st.session_state.get("find") or st.session_state.get("tag"))
-    if not searching:
-        sentence.markdown(answer(entries))
-        paint_now(("library", len(entries)))
+    st.markdown(answer(entries))
+    paint_now(("library", len(entries)))
     if added := st.session_state.pop("added", None):
         st.success(f"Added {plain(', '.join(added))}.", icon=":material/check:")
     if said := st.session_state.pop("said", None):
         st.error(plain(said), icon=":material/error:")
     shown = draw_search(entries)
-    if searching or len(shown) < len(entries):
-        sentence.markdown(f"{answer(entries)} {len(shown):,} shown.")
+    if len(shown) < len(entries):
+        st.caption(f"{len(shown):,} shown.")
     if shown:
         picked = draw_table(shown)
         if len(picked) == 1:

@@ -194,7 +194,7 @@ def decode(
     prompt = require_decodable(prompt, vocabulary)
     rows = prompt.embeddings
     allowed = token_filter(vocabulary, filters)
-    table = vocabulary.searched
+    table = vocabulary.search_table
     near = {
         name: nearest_rows(rows, table, name, k=k, allowed=allowed)
         for name in (HIGHER_IS_BETTER if controls else (metric,))

@@ -76,7 +76,7 @@ def nearest_tokens(
     Raises:
         ValueError: widths differ, k < 1, the metric is unknown or no row is allowed.
     """
-    return nearest_rows(queries, vocabulary.searched, metric, k=k, allowed=allowed)
+    return nearest_rows(queries, vocabulary.search_table, metric, k=k, allowed=allowed)
 
 
 def closest_positions(
