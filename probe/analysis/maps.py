@@ -236,13 +236,16 @@ def _umap(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.f
 
 def _tsne(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.floating]:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     layout = TSNE(
         perplexity=min(near, (len(rows) - 1) / 3),
         metric="cosine" if metric == "cosine" else "euclidean",
         random_state=seed,
     )
-    return np.asarray(layout.fit_transform(rows))
+    # Threads add in an order of their own, and wait for each other for ages beside a busy core.
+    with threadpool_limits(1, "openmp"):
+        return np.asarray(layout.fit_transform(rows))
 
 
 def _trust_sample(count: int, background: int, seed: int) -> tuple[Ids, Ids]:

@@ -5,6 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from probe.analysis import maps
 from probe.analysis.maps import map_rows
@@ -61,7 +62,8 @@ def test_umap_is_umap_learn_with_metric_and_seed_passed_on(prompts, vocabulary):
 def test_tsne_is_that_of_scikit_learn_on_a_drawn_background(prompts, vocabulary):
     mapped = _map(prompts, vocabulary, "tsne", metric="l2", seed=1, background=60, near=10)
     both = np.concatenate([*prompts, vocabulary.rows(mapped.background_ids)])
-    oracle = TSNE(perplexity=10, random_state=1).fit_transform(both)
+    with threadpool_limits(1, "openmp"):
+        oracle = TSNE(perplexity=10, random_state=1).fit_transform(both)
     np.testing.assert_allclose(np.concatenate([mapped.points, mapped.background]), oracle)
     assert len(set(mapped.background_ids)) == len(mapped.background) == 60
 
