@@ -11,7 +11,7 @@ app: $(VENV)/.app
 
 test: $(VENV)/.dev check
 	tests/browser/install_chromium.sh $(BIN)/playwright
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -50,19 +52,22 @@ def dashboard(
         environment["PROBE_HOME"] = str(workspace.expanduser().absolute())
     # From its own folder, no module or configuration lying where the user stands gets in.
     sys.stderr.write(f"probe: the dashboard is at http://{ADDRESS}:{port} (Ctrl-C ends it)\n")
-    arguments = command(folder / "server.py", port, browser=browser)
-    raise typer.Exit(_wait_for(subprocess.Popen(arguments, env=environment, cwd=folder)))
+    server = subprocess.Popen(command(folder / "server.py", port), env=environment, cwd=folder)
+    if browser and _has_windows():
+        threading.Thread(target=_open_window, args=(server, port), daemon=True).start()
+    raise typer.Exit(_wait_for(server))
 
 
-def command(script: Path, port: int, *, browser: bool) -> list[str]:
+def command(script: Path, port: int) -> list[str]:
     """The server's argument list.
 
-    Flags win over every configuration file, so whatever guards the user is said here.
+    Flags win over every configuration file, so whatever guards the user is said here. The server
+    opens no window itself: one that does also offers every page to install Streamlit's own tools.
     """
     options = {
         "server.address": ADDRESS,
         "server.port": port,
-        "server.headless": not browser,
+        "server.headless": True,
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,
         "server.fileWatcherType": "none",
@@ -72,8 +77,7 @@ def command(script: Path, port: int, *, browser: bool) -> list[str]:
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
         "client.toolbarMode": "viewer",
-        # Both are for authors of pages: advice with a stack, and an offer to install tools of
-        # Streamlit's own that a browser window would show every user.
+        # Both are for authors of pages: advice with a stack, and word of Streamlit itself.
         "logger.level": "error",
         "logger.hideWelcomeMessage": True,
         "global.developmentMode": False,
@@ -116,6 +120,28 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _has_windows() -> bool:
+    """Whether a window can open: over SSH, Linux would start a browser in the terminal."""
+    shown = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in shown)
+
+
+def _open_window(server: subprocess.Popen[bytes], port: int) -> None:
+    """Open the user's browser as soon as the server answers."""
+    import webbrowser
+    from urllib.request import urlopen
+
+    address = f"http://localhost:{port}"
+    while server.poll() is None:
+        try:
+            urlopen(f"{address}/_stcore/health", timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            webbrowser.open(address)
+            return
 
 
 def _wait_for(server: subprocess.Popen[bytes]) -> int:

@@ -53,7 +53,13 @@ def _asked(port, path, *, host=None, method="GET", body=None, **headers):
 
 @pytest.fixture
 def server(tmp_path):
-    """A running dashboard, started where somebody left a careless configuration and a trap."""
+    """A running dashboard, started where somebody left a careless configuration and a trap.
+
+    The user's browser is a script that notes which addresses it was asked to open.
+    """
+    window = tmp_path / "window"
+    window.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/opened.txt\n')
+    window.chmod(0o755)
     (tmp_path / ".streamlit").mkdir()
     (tmp_path / ".streamlit" / "config.toml").write_text(
         '[server]\naddress = "0.0.0.0"\nenableXsrfProtection = false\nallowedHosts = []\n'
@@ -63,7 +69,8 @@ def server(tmp_path):
     port = _free_port()
     output = (tmp_path / "server.log").open("wb")
     started = subprocess.Popen(
-        [sys.executable, "-P", "-m", "probe", "app", "--no-browser", "--port", str(port)],
+        [sys.executable, "-P", "-m", "probe", "app", "--port", str(port)],
+        env=os.environ | {"BROWSER": str(window)},
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -96,6 +103,13 @@ def _wait_until_healthy(process, port, wait_s=60):
     pytest.fail("the dashboard never answered")
 
 
+def _until(what, wait_s=60):
+    deadline = time.monotonic() + wait_s
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_folder(
     server, tmp_path
@@ -108,6 +122,9 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {ADDRESS}
+    opened = tmp_path / "opened.txt"
+    _until(lambda: opened.exists() and opened.read_text().endswith("\n"))
+    assert opened.read_text() == f"http://localhost:{port}\n"
     assert _websocket_status(port, f"localhost:{port}") == 101
     assert _websocket_status(port, f"evil.example:{port}") == 403
     assert _websocket_status(port, f"localhost:{port}", origin="http://evil.example") == 403
@@ -191,7 +208,7 @@ def test_without_streamlit_the_error_names_the_extra(probe, monkeypatch):
 
 
 def test_whatever_guards_the_user_is_a_flag():
-    arguments = command(shipped("app") / "server.py", 8765, browser=False)
+    arguments = command(shipped("app") / "server.py", 8765)
     assert arguments[:4] == [sys.executable, "-m", "streamlit", "run"]
     assert os.path.isabs(arguments[4]) and os.path.isfile(arguments[4])
     assert {
