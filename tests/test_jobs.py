@@ -1,6 +1,7 @@
 """Runs as processes: queued, killed, resumed, cancelled; real ones, on a tiny model."""
 
 import dataclasses
+import math
 import os
 import signal
 import subprocess
@@ -14,12 +15,17 @@ import pytest
 import torch
 
 from probe import jobs, verbs
+from probe.datasets import load_task
 from probe.errors import TrainingError, WorkspaceError
+from probe.evaluate import Way, answer
 from probe.jobs import worker
+from probe.jobs.outcome import scored
 from probe.jobs.pace import Pace
 from probe.jobs.processes import birth, is_alive, signal_group
 from probe.jobs.turns import locked
+from probe.models import load_model
 from probe.store import Workspace, read_records
+from probe.train import TrainConfig, train
 from tests.trainable import LIGHT, write_model, write_task
 
 
@@ -106,6 +112,35 @@ def _until(what, within_s=120.0):
 
 def _logged(run) -> list[tuple[int, float]]:
     return [(record["step"], record["loss_nats"]) for record in read_records(run.metrics)[0]]
+
+
+# What a run leaves
+
+
+def test_a_run_that_diverged_before_any_checkpoint_keeps_its_best_validation(asked, model):
+    config = asked(steps=9, eval_every=2, checkpoint_every=100)
+    frozen, shared = load_model(model, device="cpu"), load_task(config.task)
+    training = train(frozen, shared, TrainConfig.from_dict(config.training))
+    for step in training:
+        if step.step == 5:
+            training.runs[0].module.rows.data.fill_(math.inf)
+    assert training.runs[0].diverged and training.runs[0].good_step == 0
+    (prompt,) = scored(frozen, shared, training, config)
+    assert prompt.metrics["step"] in (2, 4) and "accuracy" in prompt.metrics
+    training.runs[0].best = None
+    with pytest.raises(TrainingError, match="diverged: .*: try a lower learning rate"):
+        scored(frozen, shared, training, config)
+
+
+def test_the_model_alone_is_asked_in_the_words_of_the_prompt(asked, model):
+    config = asked(template="well {prompt:1} {text} so {prompt:2} it was")
+    frozen, shared = load_model(model, device="cpu"), load_task(config.task)
+    training = train(frozen, shared, TrainConfig.from_dict(config.training))
+    list(training)
+    (prompt,) = scored(frozen, shared, training, config)
+    plain = dataclasses.replace(shared, template="well  {text} so  it was")
+    (alone,) = answer(frozen, [Way("", plain, None)], shared.test)
+    assert prompt.metrics["zero_shot_loss_nats"] == pytest.approx(alone.losses_nats.mean())
 
 
 # Real processes

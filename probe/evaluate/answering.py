@@ -14,7 +14,7 @@ from torch import Tensor
 
 from probe.errors import DataError
 from probe.evaluate.ways import Way
-from probe.models import FrozenModel, Injection, Row, prepare
+from probe.models import FrozenModel, Injection, Row, label_tokens, prepare
 from probe.prompt import KVPrefix
 from probe.task import Example
 
@@ -165,9 +165,7 @@ def _classified(
     model: FrozenModel, way: Way, rows: Sequence[Row], scores: NDArray[np.float64]
 ) -> Answers:
     right = np.array([row.label for row in rows])
-    # A sentence encoder compares whole labels; the others predict them token by token.
-    whole = model.family == "sentence_encoder"
-    tokens = [1 if whole else len(row.options[k]) for row, k in zip(rows, right, strict=True)]
+    tokens = [label_tokens(row, model.family) for row in rows]
     losses = -scores[np.arange(len(rows)), right] / tokens
     return Answers(way, losses, scores, scores.argmax(axis=1))
 

@@ -25,7 +25,7 @@ def scored(
     Raises:
         TrainingError: there is nothing to keep, since no prompt came through its first steps.
     """
-    if all(run.diverged and run.good_step == 0 for run in training.runs):
+    if all(run.diverged and run.good_step == 0 and run.best is None for run in training.runs):
         raise TrainingError(f"{training.runs[0].stopped}: try a lower learning rate")
     prompts = [
         _named(prompt, task, config, number)
@@ -37,8 +37,7 @@ def scored(
     asked = TrainConfig.from_dict(config.training)
     placed = dataclasses.replace(task, template=asked.template or task.template)
     ways = [Way(one.name, placed, one, objective=asked.objective) for one in prompts]
-    alone_way = zero_shot(Way("", task, objective=asked.objective))  # no slots without a prompt
-    answers = answer(model, [*ways, alone_way], examples)
+    answers = answer(model, [*ways, zero_shot(ways[0])], examples)
     found, _ = compare(answers, examples, model=model.name, metric=task.metric)
     *own, alone = found
     counted = {"metric": task.metric, "split": split, "examples": len(examples)}

@@ -21,7 +21,7 @@ from probe.models.injection import Injection, InjectionError
 from probe.models.loading import load_model
 from probe.models.patching import patcher
 from probe.models.prepare import prepare
-from probe.models.rows import Objective, Row, Slot
+from probe.models.rows import Objective, Row, Slot, label_tokens
 from probe.models.scoring import generator, scorer
 from probe.models.template import RowError
 from probe.models.tracing import tracer
@@ -37,6 +37,7 @@ __all__ = [
     "RowError",
     "Slot",
     "generator",
+    "label_tokens",
     "load_model",
     "patcher",
     "prepare",

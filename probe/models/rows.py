@@ -91,6 +91,14 @@ class Row:
         return items + [i for part in parts[start:] for i in part]
 
 
+def label_tokens(row: Row, family: str) -> int:
+    """Tokens over which the loss of a row's right label is a mean.
+
+    A sentence encoder compares whole labels; the other families predict them token by token.
+    """
+    return 1 if family == "sentence_encoder" else len(row.options[right_option(row)])
+
+
 def right_option(row: Row) -> int:
     """Index of a row's right label.
 

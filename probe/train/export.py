@@ -17,7 +17,7 @@ _TASK_TYPES = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
 
 @torch.no_grad()
 def exported(model: FrozenModel, run: PromptRun) -> AnyPrompt:
-    """The prompt of a run at its best validation, or as it is now where none was made."""
+    """The prompt of a run at its best validation; as it is now under γ, or where none was made."""
     state = run.module.state_dict() if run.best is None else run.best
     made = functional_call(run.module, state, ()).float().cpu().numpy()
     config = _config(model, run)
@@ -65,12 +65,12 @@ def _config(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
 
 
 def _metrics(run: PromptRun) -> dict[str, Any]:
-    if run.best is None:
+    if run.kept_validation is None:
         return {"step": run.step}
-    step, best = run.validations[run.best_validation]
+    step, found = run.kept_validation
     return {
         "step": step,
-        f"validation_{best.metric}": best.value,
-        "validation_loss_nats": best.loss_nats,
-        "validation_examples": best.examples,
+        f"validation_{found.metric}": found.value,
+        "validation_loss_nats": found.loss_nats,
+        "validation_examples": found.examples,
     }

@@ -132,10 +132,13 @@ class PromptRun:
         return self.step % self.config.eval_every == 0 or self.step == self.config.steps
 
     def validate(self, model: FrozenModel) -> Validation:
-        """Score the prompt, remember it if it is the best, and stop early if it has waited."""
+        """Score the prompt, remember it if it is the best, and stop early if it has waited.
+
+        Under γ none is remembered: the best at the task may be far from its target.
+        """
         found = validate(model, self.injection(), self.data.validation, self.task)
         better = all(found.rank > earlier.rank for _, earlier in self.validations)
-        if better and math.isfinite(found.loss_nats):
+        if better and math.isfinite(found.loss_nats) and not self.config.gamma:
             self.best = self._copy()
         self.validations.append((self.step, found))
         waited = len(self.validations) - 1 - self.best_validation
@@ -149,8 +152,16 @@ class PromptRun:
         ranks = [validation.rank for _, validation in self.validations]
         return ranks.index(max(ranks))
 
+    @property
+    def kept_validation(self) -> tuple[int, Validation] | None:
+        """Step and score of the prompt that is kept, if it was scored."""
+        if self.best is not None:
+            return self.validations[self.best_validation]
+        last = self.validations[-1] if self.validations else None
+        return last if last is not None and last[0] == self.step else None
+
     def warning(self) -> str | None:
-        """What to say, once, of a metric that has not moved."""
+        """What to say, once, of a metric that has not moved since the start."""
         values = [validation.value for _, validation in self.validations]
         if len(values) != _STALL or len(set(values)) > 1:
             return None

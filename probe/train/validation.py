@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from probe.metrics import accuracy, macro_f1
-from probe.models import FrozenModel, Injection, Row
+from probe.models import FrozenModel, Injection, Row, label_tokens
 from probe.task import Task
 
 _ROWS_AT_ONCE = 64
@@ -24,7 +24,7 @@ class Validation:
     """accuracy, macro_f1, or loss_nats for generation tasks, whose texts would take long."""
     value: float
     loss_nats: float
-    """Mean negative log-likelihood of the right label words, or of a target's token."""
+    """Mean over examples of the negative log-likelihood per token of the label or target."""
     examples: int
 
     @property
@@ -54,13 +54,14 @@ def validate(
         loss = float(torch.cat(losses).double().mean())
         return Validation("loss_nats", loss, loss, len(rows))
     scores = [model.label_scores(injection, chunk, _first(chunk)) for chunk in chunks]
-    return _classified(torch.cat(scores).double().cpu(), by_length, task)
+    tokens = torch.tensor([label_tokens(row, model.family) for row in by_length])
+    return _classified(torch.cat(scores).double().cpu(), tokens, by_length, task)
 
 
-def _classified(scores: Tensor, rows: Sequence[Row], task: Task) -> Validation:
-    """Compare the best of scores [n, labels] in nats with the right labels."""
+def _classified(scores: Tensor, tokens: Tensor, rows: Sequence[Row], task: Task) -> Validation:
+    """Compare the best of scores [n, labels] in nats with the right labels of tokens [n]."""
     right = torch.tensor([row.label for row in rows])
-    loss = -scores.gather(1, right[:, None]).mean()
+    loss = -(scores.gather(1, right[:, None])[:, 0] / tokens).mean()
     metric = "macro_f1" if task.metric == "macro_f1" else "accuracy"
     measure = macro_f1 if metric == "macro_f1" else accuracy
     value = measure(scores.argmax(1).numpy(), right.numpy())

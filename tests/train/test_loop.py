@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from probe.datasets import sample
 from probe.errors import TrainingError
+from probe.evaluate import Way, answer
 from probe.metrics import macro_f1
 from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
@@ -161,6 +162,20 @@ def test_a_prompt_whose_validation_broke_is_never_the_best(causal: FrozenModel, 
     assert training.prompts[0].metrics["step"] in (2, 4, 6)
 
 
+def test_a_prompt_with_a_target_is_kept_as_it_ended(causal: FrozenModel, task: Task) -> None:
+    config = TrainConfig(
+        length=3, steps=40, eval_every=5, target="the film was", gamma=1.0, init="vocab"
+    )
+    training = train(causal, task, config)
+    last = list(training)[-1]
+    prompt, run = training.prompts[0], training.runs[0]
+    assert run.best_validation < len(run.validations) - 1  # the task alone would keep another
+    assert prompt.metrics["step"] == 40
+    assert prompt.metrics["validation_loss_nats"] == last.validation.loss_nats
+    distance = float(run.distance(torch.tensor(prompt.embeddings)))
+    assert distance < last.distance
+
+
 def test_a_prompt_that_diverges_leaves_the_others_alone(causal: FrozenModel, task: Task) -> None:
     calm = TrainConfig(length=3, steps=6, eval_every=0)
     wild = TrainConfig(length=3, steps=6, eval_every=0, seed=1)
@@ -254,6 +269,17 @@ def test_a_task_is_validated_by_its_own_metric(causal: FrozenModel) -> None:
     assert step.validation.value == macro_f1(scores.argmax(1), labels)
     right = np.take_along_axis(scores, labels[:, None], 1)
     assert step.validation.loss_nats == pytest.approx(-right.mean(), rel=1e-5)
+
+
+def test_the_loss_of_a_validation_is_per_token_as_everywhere_else(
+    causal: FrozenModel, task: Task
+) -> None:
+    wordy = dataclasses.replace(task, label_words=("sweet film", "sour"))
+    training = train(causal, wordy, TrainConfig(length=3, steps=1, eval_every=1))
+    (step,) = training
+    (answers,) = answer(causal, [Way("", wordy, training.prompts[0])], wordy.validation)
+    assert step.validation
+    assert step.validation.loss_nats == pytest.approx(answers.losses_nats.mean(), rel=1e-5)
 
 
 def test_tasks_and_configurations_must_pair(causal: FrozenModel, task: Task) -> None:
