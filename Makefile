@@ -23,7 +23,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/cold_start.py --write
 	$(BIN)/python benchmarks/table_loading.py --write
 	$(BIN)/python benchmarks/fuzz_formats.py --write
-	$(BIN)/python benchmarks/training_speed.py --write --clock cpu --threads 1
+	$(BIN)/python benchmarks/mixed_prompts.py --write
+	$(BIN)/python benchmarks/maps.py --write
+	$(BIN)/python benchmarks/training_speed.py --write --clock cpu --threads 1 \
+		$(if $(DATA),--data-dir $(DATA))
 
 clean:
 	rm -rf $(VENV)

@@ -1,6 +1,7 @@
 """Mixed-task inference: K prompts on the same few texts in one batch, against one call per prompt.
 
-Prompts of four tasks on the built-in model, label scores and 16 new tokens each, answers compared.
+The sample prompts of the built-in model's classification tasks, one per task and way of starting:
+label scores and 16 new tokens each, answers compared.
 Processor time of one thread, so that whatever else the machine does counts less; calls interleaved.
 """
 
@@ -55,8 +56,9 @@ def _ways() -> list[Way]:
     ways = []
     for name in sample_folders():
         (prompt,) = load(name)
-        if isinstance(prompt, SoftPrompt):  # key/value prefixes have batches of their own
-            words = tuple(prompt.config["label_words"])
+        words = tuple(prompt.config["label_words"])
+        # Key/value prefixes have batches of their own, and generation tasks no label words.
+        if isinstance(prompt, SoftPrompt) and prompt.base_model == "builtin" and words:
             task = Task(name, "classification", prompt.config["template"], words)
             ways.append(Way(name, task, prompt))
     return ways

@@ -212,16 +212,33 @@ class Race:
         return [{key: value.to(model.device) for key, value in one.items()} for one in batches]
 
 
-def best_settings(race: Race, run: Callable[..., Progress], bf16: bool) -> tuple[Settings, str]:
-    """The learning rate that reaches the goal soonest on seed 0, and what all of them took."""
-    best, shortest, told = Settings(race.peak, bf16), math.inf, []
+def best_runs(
+    race: Race, run: Callable[..., Progress], bf16: bool
+) -> tuple[Settings, list[Progress], str]:
+    """The learning rate whose runs reach the goal soonest over all seeds, those runs, and all told.
+
+    A rate is given up as soon as its runs have cost more than those of the best one.
+    """
+    best, kept, told = Settings(race.peak, bf16), list[Progress](), []
     for factor in race.args.rates:
         settings = Settings(race.peak * factor, bf16)
-        progress = run(settings, 0, shortest)
-        told.append(f"{settings.rate:.3g}: {progress.steps} steps to {progress.losses[-1:]}")
-        if progress.cost < shortest:
-            best, shortest = settings, progress.cost
-    return best, "; ".join(told)
+        limit_s, runs = sum(one.cost for one in kept) if kept else math.inf, list[Progress]()
+        for seed in race.args.seeds:
+            runs.append(run(settings, seed, limit_s - sum(one.cost for one in runs)))
+            if not runs[-1].reached:
+                break
+        told.append(f"{settings.rate:.3g}: " + ", ".join(_told(one) for one in runs))
+        if runs[-1].reached and sum(one.cost for one in runs) < limit_s:
+            best, kept = settings, runs
+    if not kept:
+        raise SystemExit(
+            "no rate reached the goal on every seed: give others, or more --limit-steps"
+        )
+    return best, kept, "; ".join(told)
+
+
+def _told(progress: Progress) -> str:
+    return f"{progress.steps} steps" if progress.reached else f"given up at {progress.steps}"
 
 
 def _untouched(name: str, model: FrozenModel) -> Any:
