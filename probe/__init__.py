@@ -37,6 +37,9 @@ _VERBS = {
     )
 }
 
+_PACKAGES = ("evaluate", "train", "verbs")
+"""`probe.train` is the trainer, step by step; `probe.verbs.train` does what the command does."""
+
 __all__ = [
     "Example",
     "KVPrefix",
@@ -47,6 +50,7 @@ __all__ = [
     "SoftPrompt",
     "Task",
     "Vocabulary",
+    *_PACKAGES,
     *_VERBS,
 ]
 
@@ -54,6 +58,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _VERBS:
         return getattr(importlib.import_module(_VERBS[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"probe.{name}")
     raise AttributeError(f"module 'probe' has no attribute {name!r}")
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -85,3 +86,9 @@ def test_what_is_made_is_not_made_again_but_another_seed_is(made):
     assert list(train_all.missing_groups(made)) == []
     other = argparse.Namespace(**vars(made) | {"seed": 1})
     assert len(list(train_all.missing_groups(other))) == 3
+
+
+def test_the_shipped_prompts_take_little_room():
+    samples = Path(__file__).parents[1] / "sample_prompts"
+    files = [path for path in samples.rglob("*") if path.is_file() and "tasks" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 6e6

@@ -109,9 +109,13 @@ def sweep(
     seeds: int | None = None,
     steps: int | None = None,
     data_dir: str | Path | None = None,
+    validation_examples: int = 200,
+    test_examples: int = 500,
     device: str | None = None,
     dtype: str | None = None,
+    at_once: int = 8,
     ray: str | None = None,
+    gpu_share: float = 0.0,
     workspace: Workspace | None = None,
 ) -> StudyResult[GridResult]:
     """Train every combination of a grid, and say which are worth their cost.
@@ -124,9 +128,13 @@ def sweep(
         seeds: in place of the grid's.
         steps: in place of the grid's.
         data_dir: a folder of data sets, by task.
+        validation_examples: at most so many score a prompt on validation data.
+        test_examples: at most so many score it on test data.
         device: as torch names it.
         dtype: precision of the frozen model.
+        at_once: at most so many prompts are trained in one pass.
         ray: `local`, `auto` or HOST:PORT trains on a Ray cluster; in this process when None.
+        gpu_share: share of a GPU that each pass takes on Ray.
         workspace: where results are kept; the default one when None.
 
     Raises:
@@ -142,10 +150,13 @@ def sweep(
         seeds=seeds,
         steps=steps,
         data_dir=data_dir,
+        validation_examples=validation_examples,
+        test_examples=test_examples,
         device=device,
         dtype=dtype,
     )
-    return study_run(asked, where=Where(ray=ray), workspace=workspace)
+    where = Where(ray=ray, gpu_share=gpu_share)
+    return study_run(asked, where=where, at_once=at_once, workspace=workspace)
 
 
 def _changed(

@@ -55,7 +55,7 @@ def run_config(
         DataError: the task cannot be read; the message names the line.
     """
     asked = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or {})
-    loaded = load_task(task, data_dir)
+    loaded = load_task(task, data_dir, holdout=asked.holdout if folds is None else 0.0)
     if folds is not None and not 2 <= folds <= len(loaded.train):
         raise TrainingError(
             f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "

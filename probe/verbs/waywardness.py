@@ -149,7 +149,9 @@ def wayward(
     test_examples: int = 500,
     device: str | None = None,
     dtype: str | None = None,
+    at_once: int = 8,
     ray: str | None = None,
+    gpu_share: float = 0.0,
     workspace: Workspace | None = None,
 ) -> StudyResult[Waywardness]:
     """Hold prompts near to texts, and say what that costs and what they then decode to.
@@ -168,7 +170,9 @@ def wayward(
         test_examples: at most so many score the choice.
         device: as torch names it.
         dtype: precision of the frozen model.
+        at_once: at most so many prompts are trained in one pass.
         ray: `local`, `auto` or HOST:PORT trains on a Ray cluster; in this process when None.
+        gpu_share: share of a GPU that each pass takes on Ray.
         workspace: where results are kept; the default one when None.
 
     Raises:
@@ -181,4 +185,5 @@ def wayward(
         training=training, data_dir=data_dir, validation_examples=validation_examples,
         test_examples=test_examples, device=device, dtype=dtype,
     )  # fmt: skip
-    return study_run(wayward_asked(config), where=Where(ray=ray), workspace=workspace)
+    where = Where(ray=ray, gpu_share=gpu_share)
+    return study_run(wayward_asked(config), where=where, at_once=at_once, workspace=workspace)

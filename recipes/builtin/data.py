@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which documents are rewritten")
     args = parser.parse_args()
     began = time.monotonic()
-    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer, trust_remote_code=False)
     tokens = write_tokens(rewritten(read_documents(args.corpus), args.seed), tokenizer, args.out)
     facts = {"tokens": tokens, "seed": args.seed, "seconds": round(time.monotonic() - began)}
     (args.out / "facts.json").write_text(json.dumps(facts) + "\n")

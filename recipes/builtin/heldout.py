@@ -81,8 +81,10 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(args.model)
-    model = LlamaForCausalLM.from_pretrained(args.model, dtype=torch.float32).to(args.device)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(args.model, trust_remote_code=False)
+    model = LlamaForCausalLM.from_pretrained(
+        args.model, dtype=torch.float32, trust_remote_code=False
+    ).to(args.device)
     for path in args.texts:
         found = heldout(model.eval(), tokenizer, path.read_text(encoding="utf-8"))
         print(

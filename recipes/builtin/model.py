@@ -47,13 +47,13 @@ def from_folder(folder: Path, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
     Raises:
         ValueError: they belong to another vocabulary.
     """
-    theirs = PreTrainedTokenizerFast.from_pretrained(folder)
+    theirs = PreTrainedTokenizerFast.from_pretrained(folder, trust_remote_code=False)
     if theirs.get_vocab() != tokenizer.get_vocab():
         raise ValueError(
             f"the tokens were made with another tokenizer than {folder} has: "
             "prepare them with its own"
         )
-    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
 
 
 def save_half(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -93,7 +95,9 @@ class Pretraining:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(plan.tokens)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            plan.tokens, trust_remote_code=False
+        )
         self.model = _first_model(plan, self.tokenizer).to(plan.device).train()
         self.optimisers = _optimisers(self.model, plan)
         self.windows = Windows(plan.tokens, plan.batch_size, plan.seed)
@@ -246,18 +250,18 @@ def main() -> None:
     pause_after = options.pop("pause_after")
     training = Pretraining(Plan(**options))
     training.plan.out.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    try:
-        with (training.plan.out / "log.jsonl").open("a", buffering=1) as log:
-            for record in training:
-                if record.step % 50 == 0 or record.progress >= 1:
-                    line = json.dumps(asdict(record))
-                    print(line, flush=True)
-                    log.write(line + "\n")
-                if pause_after and time.monotonic() - began > 60 * pause_after:
-                    break
-    finally:
-        training.save()
+    began, asked_to_stop = time.monotonic(), threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: asked_to_stop.set())  # never within an update
+    with (training.plan.out / "log.jsonl").open("a", buffering=1) as log:
+        for record in training:
+            if record.step % 50 == 0 or record.progress >= 1:
+                line = json.dumps(asdict(record))
+                print(line, flush=True)
+                log.write(line + "\n")
+            paused = pause_after and time.monotonic() - began > 60 * pause_after
+            if paused or asked_to_stop.is_set():
+                break
+    training.save()
 
 
 if __name__ == "__main__":
