@@ -32,6 +32,7 @@ KINDS = {
     "rows": [
         TrainConfig(**COMMON, seed=1, dropout=0.2, target="the film was w3", gamma=0.1),
         TrainConfig(**COMMON, seed=2, optimiser="adafactor", learning_rate=0.1, schedule="cosine"),
+        TrainConfig(**COMMON | {"steps": 90}, seed=5, init="random", patience=1),
         TrainConfig(**COMMON, method="p_tuning", encoder="lstm", weight_decay=0.01),
         TrainConfig(**COMMON, method="p_tuning", encoder="mlp", init="random", warmup_steps=20),
         TrainConfig(**COMMON, method="pez", seed=3),
@@ -92,8 +93,8 @@ def killed(model: FrozenModel, task: Task, kind: str, out: Path, kills: int) -> 
     """Kill attempts at random moments until `kills` are dead; then let one finish.
 
     Moments are drawn in processor time, so that a busy machine does not change what they hit:
-    most of the start-up, and about as many steps as bring the run two thirds of its way. One that
-    ends before the last kill starts anew.
+    most of the start-up, and about as many steps as bring the run two thirds of its way. A run that
+    ends before its last kill starts anew, its kills uncounted, and is killed sooner.
     """
     whole_s = finish(child(model, task, kind, out / "whole"))
     start_s = finish(child(model, task, kind, out / "whole"))  # finished: it only starts
@@ -105,6 +106,8 @@ def killed(model: FrozenModel, task: Task, kind: str, out: Path, kills: int) -> 
             steps.append(last_step(out / "killed"))
         else:
             shutil.rmtree(out / "killed")
+            steps.clear()
+            latest_s = (start_s + latest_s) / 2
     finish(child(model, task, kind, out / "killed"))
     return steps
 
