@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from probe.jobs import worker
 from probe.jobs.outcome import scored
 from probe.jobs.pace import Pace
 from probe.jobs.processes import birth, is_alive, signal_group
+from probe.jobs.training import begun, task_of
 from probe.jobs.turns import locked
 from probe.models import load_model
 from probe.store import Workspace, read_records
@@ -141,6 +143,23 @@ def test_the_model_alone_is_asked_in_the_words_of_the_prompt(asked, model):
     plain = dataclasses.replace(shared, template="well  {text} so  it was")
     (alone,) = answer(frozen, [Way("", plain, None)], shared.test)
     assert prompt.metrics["zero_shot_loss_nats"] == pytest.approx(alone.losses_nats.mean())
+
+
+def test_folds_of_training_examples_alone_are_scored_each_on_its_own(asked, model, task, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(task, bare)
+    (bare / "validation.jsonl").unlink()
+    (bare / "test.jsonl").unlink()
+    config = dataclasses.replace(asked(folds=2), task=str(bare))
+    frozen, shared = load_model(model, device="cpu"), task_of(config)
+    training = begun(frozen, shared, config)
+    list(training)
+    prompts = scored(frozen, shared, training, config)
+    assert [len(run.task.train) for run in training.runs] == [12, 12]
+    for prompt, run in zip(prompts, training.runs, strict=True):
+        (answers,) = answer(frozen, [Way("", shared, prompt)], run.task.validation)
+        assert prompt.metrics["loss_nats"] == pytest.approx(answers.losses_nats.mean())
+        assert (prompt.metrics["split"], prompt.metrics["examples"]) == ("validation", 12)
 
 
 # Real processes

@@ -109,6 +109,20 @@ def test_a_damaged_history_is_named_by_its_line_and_hides_no_prompt(workspace):
     assert workspace.get("mood").embeddings.shape == (2, 4)
 
 
+def test_a_template_with_any_line_separator_keeps_the_history_readable(workspace):
+    odd = at(1, 0.8, template="a\u2028b\u2029c\x85d\x0be {text}\r\nf")
+    workspace.record("mood", odd)
+    assert workspace.record("mood", at(2, 0.7)) == [odd, at(2, 0.7)]
+    assert workspace.problems() == []
+
+
+def test_a_history_that_was_edited_on_windows_is_read(workspace):
+    workspace.record("mood", RECORD)
+    path = workspace.prompts.root / "mood@1" / HISTORY_FILE
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert workspace.prompts.history("mood@1") == [RECORD]
+
+
 def test_only_the_same_question_is_compared_and_the_newest_answer_wins():
     history = [at(1, 0.9), at(2, 0.8), at(3, 0.1, examples="cd"), at(4, 0.2, template="{text}")]
     assert last_like(history, RECORD) == history[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +20,6 @@ from probe.cli.study_options import (
     TestExamples,
     ValidationExamples,
     command_line,
-    numbers,
     where,
 )
 from probe.cli.study_progress import conduct, print_plan
@@ -96,7 +96,7 @@ def sweep(
         grid,
         models=model or (),
         tasks=task or (),
-        lengths=[int(one) for one in numbers(length or (), "--length")],
+        lengths=_lengths(length or ()),
         seeds=seeds,
         steps=steps,
         data_dir=data_dir,
@@ -111,6 +111,17 @@ def sweep(
         return
     place = where(ray, gpu_share)
     conduct(asked, print_sweep, where=place, at_once=at_once, out=out, json=json)
+
+
+def _lengths(given: Sequence[str]) -> list[int]:
+    """Whole numbers of a repeatable option that may hold several with commas."""
+    try:
+        return [int(part) for text in given for part in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected whole numbers with commas between them, found {','.join(given)}.",
+            param_hint="'--length'",
+        ) from error
 
 
 def _facts(grid: Grid) -> dict[str, str]:

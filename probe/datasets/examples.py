@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe.datasets.rows import DataRow, read_rows, read_text, shown
+from probe.datasets.rows import DataRow, is_unicode, read_rows, read_text, shown
 from probe.errors import DataError
 from probe.task import Example, TaskKind
 
@@ -98,6 +98,11 @@ def _text(row: DataRow, column: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DataError(
             f"{row.where}: expected {column!r} to be a text that is not empty, found {shown(value)}"
+        )
+    if not is_unicode(value):
+        raise DataError(
+            f"{row.where}: expected {column!r} to be text that UTF-8 can hold, found half of a "
+            f"character in {shown(value)}"
         )
     return value
 

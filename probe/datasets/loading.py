@@ -10,7 +10,7 @@ from probe.datasets.examples import Columns, to_examples
 from probe.datasets.hub import SPLITS, load_hub
 from probe.datasets.paper import PAPER_TASKS
 from probe.datasets.rows import DataRow, read_rows
-from probe.datasets.splits import split_validation
+from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
 from probe.task import Example, Task, TaskMetric
 
@@ -21,10 +21,12 @@ _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 Rows = Mapping[str, Iterable[DataRow]]
 
 
-def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
+def load_task(
+    task: str | Path, data_dir: str | Path | None = None, *, holdout: float = SHARE
+) -> Task:
     """A task with its training, validation and test examples.
 
-    Where a task has no validation examples, a tenth of the training ones becomes them, always the
+    Where a task has no validation examples, a share of the training ones becomes them, always the
     same ones (`split_validation`). A task without test examples has none.
 
     Args:
@@ -35,6 +37,7 @@ def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
             A shipped task that has no folder there keeps its own rows. Without it rows come from
             the hub if the task names a data set there (the paper's tasks do), else from beside the
             task file.
+        holdout: the share that validates; 0 leaves all to training, or to the folds made of it.
 
     Raises:
         DataError: there is no such task, or its rows cannot be read.
@@ -45,9 +48,10 @@ def load_task(task: str | Path, data_dir: str | Path | None = None) -> Task:
         given = Path(data_dir) / definition.name
         folder = folder if task in _shipped() and not given.is_dir() else given
     if folder is not None:
-        return _assemble(definition, _files(definition, folder), definition.columns)
+        rows = _files(definition, folder)
+        return _assemble(definition, rows, definition.columns, holdout)
     assert definition.hub is not None
-    return _assemble(definition, load_hub(definition.hub), definition.hub.columns)
+    return _assemble(definition, load_hub(definition.hub), definition.hub.columns, holdout)
 
 
 def load_wording(task: str | Path) -> Task:
@@ -57,7 +61,7 @@ def load_wording(task: str | Path) -> Task:
         DataError: there is no such task.
     """
     definition, _ = _find(task)
-    return _assemble(definition, {}, definition.columns)
+    return _assemble(definition, {}, definition.columns, 0.0)
 
 
 def task_names() -> tuple[str, ...]:
@@ -113,14 +117,14 @@ def _files(definition: Definition, folder: Path) -> Rows:
     return rows
 
 
-def _assemble(definition: Definition, rows: Rows, columns: Columns) -> Task:
+def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: float) -> Task:
     examples: dict[str, list[Example]] = {}
     for split in rows:
         examples[split] = to_examples(rows[split], definition.kind, definition.labels, columns)
         if not examples[split]:
             raise DataError(f"task {definition.name}: expected {split} examples, found no rows")
     if "validation" not in examples:
-        train, validation = split_validation(examples.get("train", []))
+        train, validation = split_validation(examples.get("train", []), share=holdout)
         examples |= {"train": train, "validation": validation}
     default: TaskMetric = "accuracy" if definition.kind == "classification" else "exact_match"
     try:

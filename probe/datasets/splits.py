@@ -23,7 +23,8 @@ def split_validation(
     when rows are added, keeps the labels' shares, and never has one text on both sides.
 
     Returns:
-        Training and validation examples; validation is empty where every label has one text only.
+        Training and validation examples; validation is empty where the share is 0, or where every
+        label has one text only.
     """
     by_label: dict[int | None, dict[str, None]] = {}
     seen: set[str] = set()
@@ -31,9 +32,10 @@ def split_validation(
         if example.text not in seen:  # a text with two labels counts with its first
             seen.add(example.text)
             by_label.setdefault(example.label, {})[example.text] = None
+    least = 1 if share else 0
     taken: set[str] = set()
     for texts in by_label.values():
-        count = min(max(1, round(share * len(texts))), len(texts) - 1)
+        count = min(max(least, round(share * len(texts))), len(texts) - 1)
         taken.update(sorted(texts, key=lambda text: _rank(text, seed))[:count])
     return (
         [example for example in examples if example.text not in taken],

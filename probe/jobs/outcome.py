@@ -31,22 +31,20 @@ def scored(
         _named(prompt, task, config, number)
         for number, prompt in enumerate(training.prompts, start=1)
     ]
-    split, examples = _examples(task, config.test_examples)
-    if not examples:
-        return prompts
-    asked = TrainConfig.from_dict(config.training)
-    placed = dataclasses.replace(task, template=asked.template or task.template)
-    ways = [Way(one.name, placed, one, objective=asked.objective) for one in prompts]
-    answers = answer(model, [*ways, zero_shot(ways[0])], examples)
-    found, _ = compare(answers, examples, model=model.name, metric=task.metric)
-    *own, alone = found
-    counted = {"metric": task.metric, "split": split, "examples": len(examples)}
+    asked, limit = TrainConfig.from_dict(config.training), config.test_examples
+    for split, examples in (("test", task.test), ("validation", task.validation)):
+        if examples:
+            return _beside_the_model(
+                model, task, prompts, asked, split=split, examples=sample(examples, limit)
+            )
+    # Folds of a task that has nothing but training examples: each validates on its own.
     return [
-        dataclasses.replace(
-            prompt, metrics={**prompt.metrics, **counted, **_metrics(one, alone, task.metric)}
-        )
-        for prompt, one in zip(prompts, own, strict=True)
-    ]
+        _beside_the_model(
+            model, task, [prompt], asked, split="validation",
+            examples=sample(run.task.validation, limit),
+        )[0]
+        for prompt, run in zip(prompts, training.runs, strict=True)
+    ]  # fmt: skip
 
 
 def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
@@ -87,16 +85,34 @@ def means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**words, **averages, "folds": list(metrics)}
 
 
+def _beside_the_model(
+    model: FrozenModel,
+    task: Task,
+    prompts: list[AnyPrompt],
+    asked: TrainConfig,
+    *,
+    split: str,
+    examples: Sequence[Example],
+) -> list[AnyPrompt]:
+    """The prompts with their scores on examples and those of the model alone; as is without any."""
+    if not examples:
+        return prompts
+    placed = dataclasses.replace(task, template=asked.template or task.template)
+    ways = [Way(one.name, placed, one, objective=asked.objective) for one in prompts]
+    answers = answer(model, [*ways, zero_shot(ways[0])], examples)
+    (*own, alone), _ = compare(answers, examples, model=model.name, metric=task.metric)
+    counted = {"metric": task.metric, "split": split, "examples": len(examples)}
+    return [
+        dataclasses.replace(
+            prompt, metrics={**prompt.metrics, **counted, **_metrics(one, alone, task.metric)}
+        )
+        for prompt, one in zip(prompts, own, strict=True)
+    ]
+
+
 def _named(prompt: AnyPrompt, task: Task, config: RunConfig, number: int) -> AnyPrompt:
     name = config.name if config.folds is None else f"{config.name}-fold{number}"
     return dataclasses.replace(prompt, name=name, task=task.name)
-
-
-def _examples(task: Task, limit: int) -> tuple[str, Sequence[Example]]:
-    """A sample of the test examples, or of validation ones where the task has no test."""
-    if task.test:
-        return "test", sample(task.test, limit)
-    return "validation", sample(task.validation, limit)
 
 
 def _metrics(one: Evaluation, alone: Evaluation, metric: str) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from probe.datasets import load_task
-from probe.jobs.training import begun, loaded
+from probe.jobs.training import begun, loaded, task_of
 from probe.store import RunConfig
 from probe.train import TrainConfig, Training
 
@@ -64,7 +63,7 @@ def rehearse(config: RunConfig) -> Plan:
     Raises:
         ProbeError: the run could not be done as it is asked for.
     """
-    task = load_task(config.task, config.data_dir)
+    task = task_of(config)
     model = loaded(config.model, device=config.device, dtype=config.dtype)
     training = begun(model, task, config)
     asked = TrainConfig.from_dict(config.training)

@@ -33,7 +33,7 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
         ProbeError: the run cannot be done as it was asked for.
     """
     config = run.config
-    task = load_task(config.task, config.data_dir)
+    task = task_of(config)
     model = loaded(config.model, device=config.device, dtype=config.dtype)
     training = begun(model, task, config, run)
     cut_records(run.metrics, training.step)
@@ -45,6 +45,12 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
     kept = tuple(keep(workspace, prompt, run) for prompt in prompts)
     metrics = finite(means([dict(prompt.metrics) for prompt in prompts]))
     reporter.end("finished", _ends(training), prompts=kept, metrics=metrics)
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task of a run; where it has no validation split, holdout or folds make one."""
+    holdout = TrainConfig.from_dict(config.training).holdout if config.folds is None else 0.0
+    return load_task(config.task, config.data_dir, holdout=holdout)
 
 
 def loaded(name: str, *, device: str | None, dtype: str | None) -> FrozenModel:

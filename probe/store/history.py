@@ -73,12 +73,17 @@ def read_history(folder: Path) -> list[EvaluationRecord]:
     """
     path = folder / HISTORY_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only \n ends a line: a text may hold the other separators that splitlines() knows.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{path} cannot be read ({error})") from error
-    return [parse_record(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
+    return [
+        parse_record(line, f"{path}, line {n}")
+        for n, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
 
 
 def append_record(folder: Path, record: EvaluationRecord) -> list[EvaluationRecord]:

@@ -28,7 +28,8 @@ class Plan:
     updates: int
     """Of all prompts together, that are still to be made."""
     update_s: float | None
-    """Of one prompt, in the second step of a pack; None where nothing is to be trained."""
+    """Of one prompt, in the second step of a pack, or its only one; None where nothing is to be
+    trained."""
     estimate_s: float
     """All updates, in this process, without preparing examples and scoring prompts."""
 
@@ -65,10 +66,10 @@ def _update_s(pack: Pack) -> float:
     model = model_of(pack.model, pack.shared.device, pack.shared.dtype)
     tasks = [task_of(run.asked, pack.shared) for run in pack.runs]
     training = train(model, tasks, [run.asked.config for run in pack.runs])
-    ends = []
+    ends = [time.perf_counter()]
     for step in training:
-        if step.prompt == len(pack.runs) - 1:
+        if step.step == len(ends):  # the first record of a step: all prompts have made it
             ends.append(time.perf_counter())
-        if len(ends) == 2:
+        if len(ends) > 2:
             break
-    return (ends[-1] - ends[0]) / len(pack.runs)
+    return (ends[-1] - ends[-2]) / len(pack.runs)

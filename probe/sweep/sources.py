@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from probe import formats
 from probe.datasets import load_task, sample
+from probe.errors import TrainingError
 from probe.jobs.training import loaded
 from probe.models import FrozenModel
 from probe.sweep.asked import Asked, Keyed, Shared
@@ -35,18 +36,23 @@ def task_of(asked: Asked, shared: Shared) -> Task:
 
     Raises:
         DataError: it cannot be read.
-        TrainingError: there are more folds than examples.
+        TrainingError: there are more folds than examples, or no validation examples.
     """
-    whole = _sampled(asked.task, shared)
-    if asked.fold is None:
-        return whole
-    number, count = asked.fold
-    return _folds(asked.task, shared, count)[number]
+    if asked.fold is not None:
+        number, count = asked.fold
+        return _folds(asked.task, shared, count)[number]
+    whole = _sampled(asked.task, shared, asked.config.holdout)
+    if not whole.validation:
+        raise TrainingError(
+            f"task {whole.name} has no validation examples, by which runs are compared: give it "
+            "some, or set holdout above 0"
+        )
+    return whole
 
 
 @lru_cache(maxsize=8)
-def _sampled(name: str, shared: Shared) -> Task:
-    task = load_task(name, shared.data_dir)
+def _sampled(name: str, shared: Shared, holdout: float) -> Task:
+    task = load_task(name, shared.data_dir, holdout=holdout)
     return dataclasses.replace(
         task,
         validation=sample(task.validation, shared.validation_examples),
@@ -56,7 +62,7 @@ def _sampled(name: str, shared: Shared) -> Task:
 
 @lru_cache(maxsize=8)
 def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
-    whole, size = _sampled(name, shared), shared.validation_examples
+    whole, size = _sampled(name, shared, 0.0), shared.validation_examples
     return tuple(
         dataclasses.replace(part, name=whole.name, validation=sample(part.validation, size))
         for part in folds(whole, count)
@@ -91,12 +97,12 @@ def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
     Raises:
         ProbeError: a model or task cannot be loaded.
     """
-    digests: dict[tuple[str, object], str] = {}
+    digests: dict[tuple[object, ...], str] = {}
     found: dict[int, Keyed] = {}
     # Model by model: a process keeps one.
     for place in sorted(range(len(runs)), key=lambda i: runs[i].model):
         run = runs[place]
-        part = (run.task, run.fold)
+        part = (run.task, run.fold, run.config.holdout)
         if part not in digests:
             digests[part] = task_digest(task_of(run, shared))
         weights = _fingerprint(run.model, shared.device, shared.dtype)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from probe.datasets.rows import read_text
+from probe.datasets.rows import is_unicode, read_text
 from probe.errors import DataError
 
 _SHIPPED = Path(__file__).parents[1] / "targets"
@@ -79,13 +79,14 @@ def spread_over_lengths(
 
 
 def _lines(path: Path) -> list[Target]:
-    texts = (line.strip() for line in read_text(path).splitlines())
+    texts = (line.strip() for line in read_text(path).split("\n"))
     return [Target(text, path.stem) for text in texts if text]
 
 
 def _objects(path: Path) -> list[Target]:
     found = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    # Only \n ends a line: a text may hold the other separators that splitlines() knows.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -118,6 +119,10 @@ def _target(values: object, kind: str, where: str) -> Target:
         raise DataError(f"{where}: expected texts that are not empty, found {values!r}")
     if "text" not in given:
         raise DataError(f"{where}: expected a text, found {values!r}")
+    if not all(map(is_unicode, given.values())):
+        raise DataError(
+            f"{where}: expected text that UTF-8 can hold, found half of a character in {values!r}"
+        )
     return Target(given["text"].strip(), given["kind"], given.get("task"))
 
 

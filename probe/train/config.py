@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -76,7 +76,7 @@ class TrainConfig:
     eval_examples: int = 200
     """At most so many validation examples, from all over the split, whatever the seed."""
     holdout: float = 0.1
-    """Share of the training examples that validate where the task has no validation split."""
+    """Share of the training examples that validate where the task has no other; 0: none."""
     patience: int | None = None
     """Validations without improvement before the run stops early; None never does."""
     checkpoint_every: int = 100
@@ -88,20 +88,10 @@ class TrainConfig:
         Raises:
             TrainingError: a field is out of its range, or two contradict each other.
         """
-        for name, choices in _CHOICES.items():
-            _require(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-        for name, low in _AT_LEAST.items():
+        for name, (holds, expected) in _RULES.items():
             value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
-            optional = value is None and name in _OPTIONAL
-            _require(self, name, whole or optional, f"a whole number ≥ {low}")
-        for name in _NUMBERS:
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and math.isfinite(value) and value >= 0
-            _require(self, name, number or (value is None and name in _OPTIONAL), "a number ≥ 0")
-        for name in ("dropout", "holdout"):
-            _require(self, name, getattr(self, name) < 1, "a share below 1")
-        _require(self, "init", _known_init(self.init), f"one of {INITS}")
+            if not (value is None and name in _OPTIONAL) and not holds(value):
+                raise TrainingError(f"{name} must be {expected}, found {value!r}")
         self._check_together()
 
     def _check_together(self) -> None:
@@ -139,31 +129,12 @@ class TrainConfig:
 
 
 INITS = "text:WORDS, labels, vocab, vocab:N, random, prompt:PATH"
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "method": get_args(TrainMethod),
-    "encoder": get_args(Encoder),
-    "objective": get_args(Objective),
-    "optimiser": get_args(Optimiser),
-    "schedule": get_args(Schedule),
-}
-_AT_LEAST = {
-    "length": 1,
-    "seed": 0,
-    "steps": 1,
-    "batch_size": 1,
-    "warmup_steps": 0,
-    "encoder_width": 1,
-    "eval_every": 0,
-    "eval_examples": 1,
-    "patience": 1,
-    "checkpoint_every": 1,
-}
-_NUMBERS = ("learning_rate", "weight_decay", "clip_norm", "dropout", "gamma", "holdout")
-_OPTIONAL = ("length", "learning_rate", "encoder_width", "patience", "clip_norm")
 
 
-def _known_init(init: str) -> bool:
-    kind, colon, rest = init.partition(":")
+def _is_init(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    kind, colon, rest = value.partition(":")
     if kind in ("text", "prompt"):
         return bool(colon and rest.strip())
     if kind == "vocab" and colon:
@@ -171,6 +142,71 @@ def _known_init(init: str) -> bool:
     return kind in ("labels", "vocab", "random") and not colon
 
 
-def _require(config: TrainConfig, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        raise TrainingError(f"{name} must be {expected}, found {getattr(config, name)!r}")
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number; True, a kind of int in Python, is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
+_Rule = tuple[Callable[[Any], bool], str]
+"""Whether a value holds, and what is expected, for the message."""
+
+
+def _choice(kind: Any) -> _Rule:
+    choices = get_args(kind)
+    return lambda value: value in choices, f"one of {', '.join(choices)}"
+
+
+def _whole(low: int) -> _Rule:
+    return (
+        lambda value: isinstance(value, int) and _is_number(value) and value >= low,
+        f"a whole number ≥ {low}",
+    )
+
+
+_NUMBER: _Rule = (lambda value: _is_number(value) and value >= 0, "a number ≥ 0")
+_ABOVE_ZERO: _Rule = (lambda value: _is_number(value) and value > 0, "a number > 0")
+_SHARE: _Rule = (lambda value: _is_number(value) and 0 <= value < 1, "a share ≥ 0 and below 1")
+_SWITCH: _Rule = (lambda value: isinstance(value, bool), "true or false, without quotes")
+_TEXT: _Rule = (
+    lambda value: isinstance(value, str) and bool(value.strip()),
+    "a text that is not empty",
+)
+_RULES: dict[str, _Rule] = {
+    "method": _choice(TrainMethod),
+    "length": _whole(1),
+    "init": (_is_init, f"one of {INITS}"),
+    "seed": _whole(0),
+    "steps": _whole(1),
+    "batch_size": _whole(1),
+    "learning_rate": _ABOVE_ZERO,
+    "schedule": _choice(Schedule),
+    "warmup_steps": _whole(0),
+    "optimiser": _choice(Optimiser),
+    "weight_decay": _NUMBER,
+    "clip_norm": (_ABOVE_ZERO[0], "a number > 0, or None to never clip"),
+    "dropout": _SHARE,
+    "objective": _choice(Objective),
+    "gamma": _NUMBER,
+    "target": _TEXT,
+    "encoder": _choice(Encoder),
+    "encoder_width": _whole(1),
+    "projection": _SWITCH,
+    "tie_layers": _SWITCH,
+    "template": _TEXT,
+    "eval_every": _whole(0),
+    "eval_examples": _whole(1),
+    "holdout": _SHARE,
+    "patience": _whole(1),
+    "checkpoint_every": _whole(1),
+}
+_OPTIONAL = (
+    "length",
+    "learning_rate",
+    "clip_norm",
+    "target",
+    "encoder_width",
+    "template",
+    "patience",
+)

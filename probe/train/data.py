@@ -31,7 +31,7 @@ def prepared(model: FrozenModel, pairs: Sequence[tuple[Task, TrainConfig]]) -> l
     """The data of every prompt; prompts that read the same rows share them.
 
     Raises:
-        TrainingError: a task has no training examples.
+        TrainingError: a task has no training examples, or no validation examples for the patience.
     """
     known: dict[object, Data] = {}
     keys = []
@@ -41,6 +41,12 @@ def prepared(model: FrozenModel, pairs: Sequence[tuple[Task, TrainConfig]]) -> l
         keys.append((id(task), config.objective, config.template, length, split))
         if keys[-1] not in known:  # tokenising takes longest of all
             known[keys[-1]] = _data(model, task, config, length)
+        waits = config.patience is not None and config.eval_every > 0
+        if waits and not known[keys[-1]].validation:
+            raise TrainingError(
+                f"task {task.name} has no validation examples, which patience needs: set holdout "
+                "above 0, or leave patience out"
+            )
     return [known[key] for key in keys]
 
 
@@ -96,7 +102,7 @@ def folds(task: Task, count: int, seed: int = 0) -> list[Task]:
 
 
 def _split(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Training and validation examples; a task without validation sets some aside."""
+    """Training and validation examples; a task without validation sets `holdout` aside, 0 none."""
     if not config.eval_every:
         return task.train, ()
     if task.validation:

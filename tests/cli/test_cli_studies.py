@@ -136,6 +136,12 @@ def test_the_named_studies_answer_their_questions(probe, model, check_schema):
     assert "tokens are enough for 95 %" in probe("sweep", "size", *given).flat
 
 
+@pytest.mark.parametrize("length", ["2.5", "nan", "1e400", "2,x", ""])
+def test_a_length_that_is_no_whole_number_is_wrong_usage(length, probe, model):
+    refused = probe("sweep", "length", "--task", "moods", "--model", model, "--length", length)
+    assert refused.code == 2 and "'--length': expected whole numbers with commas" in refused.err
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +176,24 @@ def test_a_dry_run_prints_sizes_and_a_time_and_writes_nothing(model, probe, home
     assert sorted(home.rglob("*")) == before
 
 
+def test_holdout_and_folds_decide_what_validates_where_a_task_has_no_split(model, probe):
+    Path("moods/validation.jsonl").unlink()
+    arguments = ("train", "--model", model, "--task", "moods", "--device", "cpu", "--dry-run")
+
+    def sizes(*more):
+        plan = probe(*arguments, "--json", *more).json
+        return plan["train_examples"], plan["validation_examples"]
+
+    assert (sizes(), sizes("--holdout", "0.5"), sizes("--holdout", "0")) == (
+        (21, 3),
+        (12, 12),
+        (24, 0),
+    )
+    assert sizes("--folds", "3") == sizes("--folds", "3", "--holdout", "0.5") == (16, 8)
+    refused = probe(*arguments, "--holdout", "0", "--patience", "2")
+    assert refused.code == 1 and "which patience needs: set holdout above 0" in refused.err
+
+
 # Options
 
 
@@ -222,7 +241,7 @@ def test_wrong_usage_is_told_before_anything_is_written(arguments, message, prob
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--task", "moods", "--lr", "-1"), "learning_rate must be a number ≥ 0, found -1.0"),
+        (("--task", "moods", "--lr", "-1"), "learning_rate must be a number > 0, found -1.0"),
         (("--task", "moods", "--gamma", "1"), "gamma needs a target"),
         (("--task", "moods", "--init", "magic"), "init must be one of text:WORDS"),
         (("--task", "moods", "--folds", "25"), "expected 2 to 24 folds of 24 examples, found 25"),

@@ -88,6 +88,11 @@ GOOD = '{"text": "a", "label": 1}\n'
             r"line 3: expected 'text' .* not empty",
         ),
         ("t.jsonl", GOOD + '{"text": 7, "label": 1}', r"line 2: expected 'text' to be a text"),
+        (
+            "t.jsonl",
+            GOOD + '{"text": "a \\ud800 b", "label": 1}',
+            r"line 2: expected 'text' to be text that UTF-8 can hold, found half of a character",
+        ),
         ("t.jsonl", '{"text": "a", "label": 2}', r"line 1: .* 0 to 1 or one of negative, positive"),
         ("t.jsonl", '{"text": "a", "label": true}', r"line 1: expected 'label' .* found True"),
         ("t.jsonl", '{"text": "a", "label": 0.5}', r"line 1: expected 'label' .* found 0.5"),
@@ -114,6 +119,15 @@ def test_a_bad_line_is_named_with_what_was_expected(write, name, content, messag
         read_examples(write(name, content), labels=LABELS)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_half_a_character_is_refused_in_targets_and_texts_too_and_a_whole_one_read(write):
+    half = write("half.jsonl", '{"text": "a", "target": "\\ud800"}\n')
+    with pytest.raises(DataError, match=r"line 1: expected 'target' to be text that UTF-8"):
+        read_examples(half, kind="generation", labels=())
+    with pytest.raises(DataError, match=r"line 1: expected 'target' to be text that UTF-8"):
+        read_texts(half, column="target")
+    assert read_texts(write("whole.jsonl", '{"text": "\\ud83d\\ude00"}\n')) == ["😀"]
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):

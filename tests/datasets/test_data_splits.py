@@ -44,6 +44,11 @@ def test_a_label_with_one_text_stays_in_training():
     assert (len(train), validation) == (3, [])
 
 
+def test_a_share_of_nothing_takes_nothing_and_a_small_one_a_text_of_each_label():
+    assert split_validation(EXAMPLES, share=0) == (EXAMPLES, [])
+    assert {example.label for example in split_validation(EXAMPLES, share=0.001)[1]} == {0, 1}
+
+
 def test_a_sample_draws_from_all_over_a_file_that_is_sorted_by_label():
     examples = [Example(f"text {n}", label=n // 50) for n in range(100)]
     drawn = sample(examples, 20)

@@ -30,6 +30,9 @@ PAPER = {
     ),
 }
 
+TENTH = [1, 9, 15, 49, 53, 54, 64, 68, 70, 94]
+"""Of 100 rows, those that validated every run so far: their scores must stay comparable."""
+
 
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_tasks_have_its_templates_and_label_words(name, write, tmp_path):
@@ -82,6 +85,23 @@ def test_without_validation_rows_the_split_is_the_deterministic_one(write):
     task = load_task(folder)
     assert (task.train, task.validation) == split_validation(rows)
     assert len(task.validation) == 2
+
+
+def test_another_share_of_the_training_rows_may_validate_or_none(write):
+    folder = write("mine/task.toml", TASK).parent
+    lines = [f'{{"text": "row {n}", "label": {n % 2}}}\n' for n in range(100)]
+    write("mine/train.jsonl", "".join(lines))
+    rows = [Example(f"row {n}", n % 2) for n in range(100)]
+    usual = load_task(folder)
+    assert usual == load_task(folder, holdout=0.1)
+    assert [int(one.text[4:]) for one in usual.validation] == TENTH
+    third = load_task(folder, holdout=0.3)
+    assert (len(third.train), len(third.validation)) == (70, 30)
+    assert set(usual.validation) < set(third.validation)
+    whole = load_task(folder, holdout=0)
+    assert (whole.train, whole.validation) == (rows, [])
+    write("mine/dev.jsonl", '{"text": "v", "label": 1}\n')
+    assert load_task(folder, holdout=0.3).validation == [Example("v", 1)]
 
 
 def test_files_and_columns_may_have_other_names(write):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probe.errors import TrainingError
 from probe.models import load_model
 from probe.sweep import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
 from probe.sweep.sources import task_of
@@ -149,3 +150,36 @@ def test_a_plan_counts_and_keeps_nothing(asked, tmp_path):
     assert (plan.runs, plan.trainings, plan.found, plan.packs) == (7, 6, 2, 2)
     assert plan.updates == 16 and plan.estimate_s == pytest.approx(16 * plan.update_s)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
+def test_a_plan_of_one_step_has_a_time_too(asked, tmp_path):
+    short = [
+        dataclasses.replace(one, config=dataclasses.replace(one.config, steps=1)) for one in asked
+    ]
+    plan = rehearse(keyed(short, SHARED), SHARED, Kept(tmp_path), at_once=3)
+    assert plan.update_s > 0 and plan.estimate_s == pytest.approx(6 * plan.update_s)
+
+
+def test_holdout_and_folds_decide_what_validates_where_a_task_has_no_split(asked, tmp_path):
+    folder = write_task(tmp_path / "moods")
+    (folder / "validation.jsonl").unlink()
+
+    def sizes(fold=None, **training):
+        config = dataclasses.replace(asked[0].config, **training)
+        run = dataclasses.replace(asked[0], task=str(folder), config=config, fold=fold)
+        task = task_of(run, dataclasses.replace(SHARED, validation_examples=99))
+        return len(task.train), len(task.validation)
+
+    assert (sizes(), sizes(holdout=0.5)) == ((21, 3), (12, 12))
+    assert (sizes((0, 3)), sizes((0, 3), holdout=0.5)) == ((16, 8), (16, 8))
+    runs = [
+        dataclasses.replace(
+            asked[0],
+            task=str(folder),
+            config=dataclasses.replace(asked[0].config, holdout=holdout),
+        )
+        for holdout in (0.1, 0.5)
+    ]
+    assert _keys(runs) == [*_keys(runs[:1]), *_keys(runs[1:])]
+    with pytest.raises(TrainingError, match="moods has no validation examples, by which runs"):
+        sizes(holdout=0.0)

@@ -47,6 +47,16 @@ def test_files_of_all_three_kinds_are_read(tmp_path):
     assert read_targets(tmp_path / "defs.toml") == [Target("yes", "true", "t")]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_text_may_hold_a_line_separator_that_ends_no_line(tmp_path, end):
+    odd = "one\u2028two\x85three"
+    (tmp_path / "a.txt").write_bytes(f"{odd}{end}{end}next{end}".encode())
+    assert [target.text for target in read_targets(tmp_path / "a.txt")] == [odd, "next"]
+    rows = [json.dumps({"text": text}, ensure_ascii=False) for text in (odd, "next")]
+    (tmp_path / "a.jsonl").write_bytes(end.join(rows).encode())
+    assert [target.text for target in read_targets(tmp_path / "a.jsonl")] == [odd, "next"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -55,6 +65,7 @@ def test_files_of_all_three_kinds_are_read(tmp_path):
         ("a.jsonl", "no json", "line 1: expected a JSON object"),
         ("a.jsonl", '{"kind": "b"}', "expected a text, found"),
         ("a.jsonl", '{"text": 3}', "texts that are not empty"),
+        ("a.jsonl", '{"text": "b \\ud800"}', "line 1: expected text that UTF-8 can hold"),
         ("a.toml", "t = 1", "expected a table"),
         ("a.toml", "t = ", "expected TOML"),
         ("a.csv", "text", "expected one of definitions, instructions, web, text:WORDS, or a file"),
