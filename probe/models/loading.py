@@ -19,7 +19,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as library_logging
 from transformers.utils.hub import cached_file
 
-from probe.errors import MissingExtraError, ModelNotFoundError
+from probe.errors import MissingExtraError, ModelNotFoundError, ProbeError
 from probe.models.causal import CausalModel
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
@@ -57,23 +57,68 @@ def load_model(
             products. Prompts, the residual stream, norms and losses stay float32.
 
     Raises:
-        ModelNotFoundError: no such model, files that cannot be read, weights that are missing, or
-            a kind of model that reads no prompts.
+        ModelNotFoundError: no such model, device or precision, files that cannot be read or need
+            code of their own, weights that are missing, or a kind of model that reads no prompts.
         MissingExtraError: `minilm` or accelerate is not installed.
     """
     if dtype is not None and dtype not in _DTYPES:
         raise ModelNotFoundError(f"dtype must be one of {', '.join(_DTYPES)}, found {dtype!r}")
+    if device is not None:
+        _check_device(device)
     folder = named_folder(str(name)) or Path(name).expanduser()
     path = str(folder) if folder.is_dir() else str(name)
     try:
         with _quiet():
-            config = AutoConfig.from_pretrained(path, revision=revision)
-            tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+            config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+            config._attn_implementation = None  # it could name a kernel to fetch and run
+            tokenizer = AutoTokenizer.from_pretrained(
+                path, revision=revision, trust_remote_code=False
+            )
             family = _family(config, path, revision)
             model = _read(path, revision, config, family, _DTYPES[dtype or "float32"], device)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelNotFoundError(f"{name} cannot be loaded as a model: {error}") from error
+    except ProbeError:
+        raise
+    except Exception as error:  # transformers answers strange files with any exception
+        raise ModelNotFoundError(f"{name} cannot be loaded as a model: {_why(error)}") from error
     return _CLASSES[family][1](str(name), model, tokenizer)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device before anything is read.
+
+    Raises:
+        ModelNotFoundError: nothing can be computed on it.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # torch's own differ from device to device
+        usable = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        usable += ["mps"] if torch.backends.mps.is_available() else []
+        raise ModelNotFoundError(
+            f"device must be one that PyTorch can use here, found {device!r}: choose "
+            f"{' or '.join(usable)}, or install a PyTorch built for it"
+        ) from error
+
+
+def _why(error: Exception) -> str:
+    """What a library said about a model's files, less its advice to run what they bring."""
+    said = str(error)
+    if "trust_remote_code" in said:
+        return (
+            "expected a model and a tokenizer of kinds that transformers knows, found Python code "
+            "of their own, which is never run: use a model saved without custom code"
+        )
+    if "weights_only" in said:
+        return (
+            "expected weights that hold tensors only, found pickled objects of other kinds or a "
+            "damaged file: use a model saved as safetensors"
+        )
+    if isinstance(error, (OSError, ValueError, RuntimeError, ImportError)):  # written for people
+        return said
+    return (
+        "expected whole files as transformers writes them, found others "
+        f"({type(error).__name__}: {said}): fetch or save them again"
+    )
 
 
 def named_folder(name: str) -> Path | None:
@@ -177,7 +222,8 @@ def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:
     if torch.cuda.device_count() < 2:
         return False
     with torch.device("meta"):
-        size = automatic.from_config(config).num_parameters() * dtype.itemsize
+        model = automatic.from_config(config, trust_remote_code=False)
+    size = model.num_parameters() * dtype.itemsize
     if size <= torch.cuda.mem_get_info(0)[0] * (1 - _SPARE):
         return False
     if importlib.util.find_spec("accelerate") is None:

@@ -102,10 +102,16 @@ class SentenceEncoder(FrozenModel):
         return normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
 
     def _label_embeddings(self, options: tuple[tuple[int, ...], ...]) -> Tensor:
-        """Unit embeddings [labels, H] of label texts, computed once."""
+        """Unit embeddings [labels, H] of label texts, kept as long as the weights are frozen.
+
+        While these are trained, labels carry gradients to them and are embedded anew each time.
+        """
+        trained = any(weight.requires_grad for weight in self.model.parameters())
+        if trained:
+            self._labels.clear()  # of earlier weights
         if options not in self._labels:
-            with torch.no_grad():
-                self._labels[options] = self._embed_items(
-                    no_prompt(), [0] * len(options), [list(ids) for ids in options]
-                )
+            found = self._embed_items(no_prompt(), [0] * len(options), options)
+            if trained:
+                return found
+            self._labels[options] = found
         return self._labels[options]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,17 @@ from probe.errors import ModelNotFoundError
 from probe.models import load_model
 from tests.models.conftest import raw_bart, raw_encoder, raw_model, raw_t5, word_tokenizer
 
+ROOT = Path(__file__).parents[2]
+
 
 def save(folder: Path, model: Any) -> Path:
     model.save_pretrained(folder)
     word_tokenizer().save_pretrained(folder)
     return folder
+
+
+def change(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 @pytest.mark.parametrize(
@@ -89,8 +98,7 @@ def test_missing_weights_are_never_made_up(tmp_path: Path) -> None:
 
 def test_an_encoder_without_its_head_is_no_masked_model(tmp_path: Path) -> None:
     folder = save(tmp_path, raw_encoder("bert", head=False))
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
+    change(folder / "config.json", architectures=["BertForMaskedLM"])
     with pytest.raises(ModelNotFoundError, match="tensors of a BertForMaskedLM"):
         load_model(folder, device="cpu")
 
@@ -125,6 +133,113 @@ def test_other_kinds_of_models_and_precisions_are_refused(tmp_path: Path) -> Non
         load_model(tmp_path, device="cpu")
     with pytest.raises(ModelNotFoundError, match="float32, bfloat16, float16, found 'int8'"):
         load_model("builtin", device="cpu", dtype="int8")
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("config.json", {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}),
+        (
+            "tokenizer_config.json",
+            {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}},
+        ),
+        (
+            "config.json",
+            {"is_encoder_decoder": True, "auto_map": {"AutoModelForSeq2SeqLM": "evil.Evil"}},
+        ),
+    ],
+    ids=["config", "tokenizer", "model"],
+)
+@pytest.mark.parametrize("gpus", [0, 2])
+def test_code_that_comes_with_a_model_is_neither_run_nor_offered(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    file: str,
+    fields: dict[str, object],
+    gpus: int,
+) -> None:
+    """A user who would say yes to everything is asked nothing and never told to trust code."""
+    folder, ran = save(tmp_path, raw_model("llama")), tmp_path / "ran"
+    (folder / "evil.py").write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n")
+    change(folder / file, **fields)
+    capfd.readouterr()
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 10**9))
+    with pytest.raises(ModelNotFoundError, match="code of their own, which is never run") as caught:
+        load_model(folder)
+    assert "trust" not in str(caught.value) and "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+    assert not ran.exists()
+
+
+def test_no_call_leaves_it_to_transformers_whether_code_is_run() -> None:
+    """Left out, `trust_remote_code` means a question on stdin."""
+    files = [file for name in ("probe", "app", "recipes") for file in (ROOT / name).rglob("*.py")]
+    calls = [(file, call) for file in files for call in loading_calls(file)]
+    assert len(calls) > 4
+    for file, call in calls:
+        given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        assert given.get("trust_remote_code") == "False", f"{file}:{call.lineno}"
+
+
+def loading_calls(file: Path) -> list[ast.Call]:
+    """Calls of transformers' `from_pretrained` and `from_config`."""
+    text = file.read_text(encoding="utf-8")
+    nodes = ast.walk(ast.parse(text)) if "transformers" in text else ()
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    names = "from_pretrained", "from_config"
+    return [call for call in calls if getattr(call.func, "attr", "") in names]
+
+
+def test_a_folder_does_not_choose_how_attention_is_computed(tmp_path: Path) -> None:
+    """The choice may name a kernel, which would be fetched from the hub and run."""
+    folder = save(tmp_path, raw_model("bloom"))
+    change(folder / "config.json", attn_implementation="kernels-community/flash-attn2")
+    assert "/" not in load_model(folder, device="cpu").model.config._attn_implementation
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def pickled(file: Path) -> None:
+    weights = load_file(file) | {"more": Path("x")}
+    file.unlink()
+    torch.save(weights, file.with_name("pytorch_model.bin"))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "words"),
+    [
+        ("model.safetensors", cut, "expected whole files .*SafetensorError"),
+        ("model.safetensors", pickled, "expected weights that hold tensors only"),
+        ("config.json", lambda file: change(file, hidden_size="x"), "expected whole files .* int"),
+        ("config.json", lambda file: change(file, auto_map="AutoConfig"), "expected whole files"),
+        ("config.json", lambda file: change(file, architectures=7), "expected whole files"),
+        ("tokenizer_config.json", lambda file: change(file, pad_token=7), "expected whole files"),
+        ("tokenizer.json", cut, "line 1|EOF|column"),
+    ],
+)
+def test_strange_files_are_one_clear_line(
+    tmp_path: Path, file: str, damage: Callable[[Path], None], words: str
+) -> None:
+    folder = save(tmp_path, raw_model("llama"))
+    damage(folder / file)
+    with pytest.raises(
+        ModelNotFoundError, match=f"cannot be loaded as a model: .*{words}"
+    ) as found:
+        load_model(folder, device="cpu")
+    assert "\n" not in str(found.value) and "weights_only" not in str(found.value)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense", "hpu", "meta", ""])
+def test_a_device_that_cannot_compute_is_refused_before_anything_is_read(device: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="device must be one .* choose cpu") as caught:
+        load_model("./nowhere", device=device)
+    assert f"found {device!r}" in str(caught.value)
 
 
 def test_shipped_models_load_offline_without_a_word() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from probe.errors import PromptFormatError
 from probe.formats import load, save
-from probe.models import FrozenModel, load_model, prepare
+from probe.models import FrozenModel, Injection, Row, load_model, prepare
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.train import TrainConfig, train
@@ -23,8 +24,10 @@ from probe.train import TrainConfig, train
 METHODS = [
     {"method": "prompt_tuning"},
     {"method": "p_tuning", "encoder": "lstm", "init": "random"},
+    {"method": "p_tuning", "encoder": "mlp", "init": "random"},
     {"method": "prefix_tuning", "projection": True},
 ]
+NAMES = ["prompt_tuning", "p_tuning-lstm", "p_tuning-mlp", "prefix_tuning"]
 FOLDERS: list[Callable[[Path], Path]] = [
     tiny.save_causal,
     tiny.save_gpt2,
@@ -43,17 +46,18 @@ def _trained(model: FrozenModel, task: Task, **fields: object) -> AnyPrompt:
     "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"
 )  # PEFT asks
 @pytest.mark.parametrize("folder", FOLDERS, ids=["llama", "gpt2", "t5"])
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method["method"])
-def test_peft_gives_the_same_likelihoods(
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+def test_peft_gives_the_same_logits(
     folder: Callable[[Path], Path], method: dict[str, object], task: Task, tmp_path: Path
 ) -> None:
-    """Log-likelihoods of the label words, PEFT's over its own forward pass."""
+    """Of the whole vocabulary at every position, and so the likelihoods of the label words."""
     source = folder(tmp_path / "model")
     model = load_model(source, device="cpu")
     prompt = _trained(model, task, **method)
     adapter = save(prompt, tmp_path / "adapter", to="peft")
     rows = prepare(model, task, task.validation[:6], prompt_length=4)
-    ours = model.label_scores(model.injection_of([prompt]), rows).detach()
+    injection = model.injection_of([prompt])
+    ours = model.label_scores(injection, rows).detach()
 
     causal = model.family == "causal"
     automatic = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
@@ -61,26 +65,51 @@ def test_peft_gives_the_same_likelihoods(
     for row, expected in zip(rows, ours, strict=True):
         found = [_likelihood(theirs, row.before, option, causal) for option in row.options]
         torch.testing.assert_close(torch.stack(found), expected, atol=1e-5, rtol=0)
+    for row in rows:
+        whole = _all_scored(row, causal)
+        logits = _peft_logits(theirs, whole.before, whole.options[0], causal)
+        torch.testing.assert_close(_logits(model, injection, whole), logits, atol=1e-5, rtol=0)
+
+
+def _all_scored(row: Row, causal: bool) -> Row:
+    """A row of which every token but the first is asked for; the text is also the target."""
+    if causal:
+        return replace(row, before=row.before[:1], options=((*row.before[1:], *row.options[0]),))
+    return replace(row, options=(row.before,))
 
 
 @torch.no_grad()
+def _logits(model: FrozenModel, injection: Injection, row: Row) -> torch.Tensor:
+    """What leaves our model's head where a row's option is asked for, [T, V]."""
+    found: list[torch.Tensor] = []
+    head = model.model.get_output_embeddings()
+    handle = head.register_forward_hook(lambda _, __, logits: found.append(logits[0]))
+    model.label_scores(injection, [row])
+    handle.remove()
+    (logits,) = found
+    return logits
+
+
+@torch.no_grad()
+def _peft_logits(
+    model: PeftModel, before: Sequence[int], option: Sequence[int], causal: bool
+) -> torch.Tensor:
+    """PEFT's logits where an option is asked for, its own tokens fed back, [T, V]."""
+    ids = torch.tensor([[*before, *option[:-1]] if causal else before])
+    fed = {} if causal else {"decoder_input_ids": torch.tensor([[0, *option[:-1]]])}
+    logits: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids), **fed).logits
+    return logits[0, -len(option) :]
+
+
 def _likelihood(
     model: PeftModel, before: Sequence[int], option: Sequence[int], causal: bool
 ) -> torch.Tensor:
-    """Log-likelihood in nats of an option, its own tokens fed back."""
-    if causal:
-        ids = torch.tensor([[*before, *option[:-1]]])
-        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
-    else:
-        ids, fed = torch.tensor([before]), torch.tensor([[0, *option[:-1]]])
-        logits = model(
-            input_ids=ids, attention_mask=torch.ones_like(ids), decoder_input_ids=fed
-        ).logits[0]
-    likelihoods = logits[-len(option) :].log_softmax(-1)
+    """Log-likelihood in nats of an option."""
+    likelihoods = _peft_logits(model, before, option, causal).log_softmax(-1)
     return likelihoods.gather(1, torch.tensor(option)[:, None]).sum()
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method["method"])
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_a_peft_adapter_starts_the_next_run_where_it_stood(
     causal: FrozenModel, task: Task, method: dict[str, object], tmp_path: Path
 ) -> None:

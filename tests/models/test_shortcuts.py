@@ -1,0 +1,128 @@
+"""Shortcuts leave work out: how many rows go through a module, counted at the module itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from probe.models import FrozenModel, Injection, Row, Slot
+from probe.models.causal import CausalModel
+from probe.models.encoder_decoder import EncoderDecoderModel
+from probe.models.masked import MaskedModel
+from probe.models.sentence_encoder import SentenceEncoder
+from probe.models.shortcuts import layer_list, only_at
+from tests.models.conftest import raw_bart, raw_encoder, raw_t5, word_tokenizer
+from tests.models.exactness import LENGTHS, prompts, rows
+
+Maker = Callable[..., CausalModel]
+P = 6
+TEXT = sum(LENGTHS)
+SCORED = 2 * len(LENGTHS)
+"""Positions that carry a loss where every row has a label of two tokens."""
+
+
+@contextmanager
+def rows_through(*modules: nn.Module) -> Iterator[list[list[int]]]:
+    """Rows of each module's input, a list of numbers for every pass."""
+    counts: list[list[int]] = [[] for _ in modules]
+
+    def watch(number: int, inputs: tuple[Tensor, ...]) -> None:
+        counts[number].append(inputs[0].shape[:-1].numel())
+
+    handles = [
+        module.register_forward_hook(lambda _, inputs, __, number=number: watch(number, inputs))
+        for number, module in enumerate(modules)
+    ]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def head(model: FrozenModel) -> nn.Module:
+    found: nn.Module = model.model.get_output_embeddings()
+    return found
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["packed", "plain"])
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gpt_neox"])
+def test_a_causal_head_and_last_block_see_only_what_carries_a_loss(
+    causal: Maker, name: str, plain: bool
+) -> None:
+    """The blocks before see the prompt once and every token, or every row padded on its own."""
+    model = causal(name, plain=plain)
+    layers = layer_list(model.model)
+    ran = len(LENGTHS) * (P + max(LENGTHS) + 1) if plain else P + TEXT + len(LENGTHS)
+    with rows_through(head(model), layers[-1].mlp, layers[0].mlp) as counts:
+        injection = Injection(prompts(model, 1, P), [P])
+        model.losses(injection, rows(*LENGTHS, label_length=2)).sum().backward()
+    assert counts == [[SCORED], [SCORED], [ran]]
+
+
+@pytest.mark.parametrize("name", ["opt", "bloom"])
+def test_where_the_last_block_stays_whole_the_head_still_sees_less(
+    causal: Maker, name: str
+) -> None:
+    model = causal(name)
+    with rows_through(head(model)) as counts:
+        model.losses(Injection(prompts(model, 1, P), [P]), rows(*LENGTHS, label_length=2))
+    assert counts == [[SCORED]]
+
+
+def test_labels_that_share_a_position_ask_the_head_once(causal: Maker) -> None:
+    model = causal("llama")
+    with rows_through(head(model)) as counts:
+        model.label_scores(None, rows(*LENGTHS, options=5))
+    assert counts == [[len(LENGTHS)]]
+
+
+@pytest.mark.parametrize("raw", [raw_t5, raw_bart])
+def test_an_encoder_decoder_head_sees_only_label_positions(raw: Callable[[], object]) -> None:
+    model = EncoderDecoderModel("tiny", raw(), word_tokenizer("", "<eos>"))
+    batch = [*rows(*LENGTHS, label_length=2), *rows(5, label_length=4)]
+    with rows_through(head(model)) as counts:
+        model.losses(Injection(prompts(model, 1, P), [P]), batch)
+    assert counts == [[SCORED + 4]], "and not the padding behind shorter labels"
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "mpnet"])
+def test_a_masked_head_sees_only_masks(name: str) -> None:
+    model = MaskedModel(name, raw_encoder(name, head=True), word_tokenizer("<bos>", "<eos>"))
+    with rows_through(head(model)) as counts:
+        injection = Injection(prompts(model, 1, P), [P])
+        model.losses(injection, rows(*LENGTHS, label_length=2, slots=(Slot(1),)))
+    assert counts == [[SCORED]]
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta"])
+def test_the_last_block_of_a_sentence_encoder_sees_only_what_is_pooled(name: str) -> None:
+    tokenizer = word_tokenizer("<bos>", "<eos>")
+    model = SentenceEncoder(name, raw_encoder(name, head=False), tokenizer)
+    blocks = [model.model.encoder.layer[number].intermediate for number in (-1, 0)]
+    with rows_through(*blocks) as counts:
+        model.embeddings(Injection(prompts(model, 1, P), [P]), rows(*LENGTHS, slots=(Slot(1),)))
+    assert counts == [[TEXT], [TEXT + P * len(LENGTHS)]]
+
+
+def test_every_step_of_a_continuation_asks_the_head_once_per_row(causal: Maker) -> None:
+    model = causal("llama")
+    batch = [Row(row.before, ()) for row in rows(*LENGTHS)]
+    with rows_through(head(model)) as counts:
+        model.generate_rows(Injection(prompts(model, 1, P).detach(), [P]), batch, None, 3)
+    assert set(counts[0]) == {len(LENGTHS)}
+
+
+def test_outside_the_block_nothing_is_left_out(causal: Maker) -> None:
+    model = causal("llama")
+    ids = torch.tensor([[20, 21, 22], [23, 24, 25]])
+    whole = model.model(input_ids=ids).logits
+    with only_at(torch.tensor([1, 5])):
+        chosen = model.model(input_ids=ids).logits
+    assert whole.shape[:2] == (2, 3)
+    torch.testing.assert_close(chosen[0], torch.stack([whole[0, 1], whole[1, 2]]))
+    torch.testing.assert_close(model.model(input_ids=ids).logits, whole)
