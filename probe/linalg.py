@@ -14,8 +14,12 @@ _CHUNK_ROWS = 8192
 
 def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Rows [n, H] scaled to norm 1; a zero row stays zero, so its cosine with anything is 0."""
-    norms = np.sqrt(np.einsum("nh,nh->n", rows, rows))[:, None]
-    return rows / np.where(norms > 0, norms, 1)
+    squares = np.einsum("nh,nh->n", rows, rows)
+    norms = np.sqrt(squares)
+    tiny = np.finfo(rows.dtype).tiny
+    odd = ~((squares > tiny / np.finfo(rows.dtype).eps) & (squares < np.inf))
+    norms[odd] = np.sqrt(squared_norms(rows[odd]))  # their squares leave the range of float32
+    return rows / np.where(norms > 0, norms, 1)[:, None]
 
 
 def squared_norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:

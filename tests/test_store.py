@@ -1,6 +1,8 @@
 """The workspace keeps what it is given, whole, under names that never change hands."""
 
+import dataclasses
 import json
+import math
 import multiprocessing
 import os
 import pickle
@@ -232,6 +234,35 @@ def test_a_damaged_card_is_reported_and_hides_no_other_prompt(text, workspace):
     assert [c.id for c in workspace.list()] == ["good@1"]
     (problem,) = workspace.problems()
     assert "bad@1" in problem and "add the prompt again" in problem
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("created", None), ("version", "1"), ("tags", [3]), ("shape", ["a"]), ("metrics", []),
+     ("trained", 1), ("base_model", {})],
+)  # fmt: skip
+def test_a_card_with_a_field_of_another_kind_hides_no_other_prompt(field, value, workspace):
+    workspace.save(prompt("good"))
+    workspace.save(prompt("bad"))
+    card = workspace.prompts.root / "bad@1" / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {field: value}))
+    workspace.rebuild()
+    assert [c.id for c in workspace.list()] == ["good@1"]
+    (problem,) = workspace.problems()
+    assert f"{field} of another kind" in problem
+
+
+def test_a_metric_that_is_no_number_is_none(workspace):
+    metrics = {"loss": math.nan, "best": [math.inf, 0.5], 3: "x"}
+    saved = workspace.save(dataclasses.replace(prompt(), metrics=metrics))
+    assert saved.metrics == workspace.card(saved.id).metrics
+    assert saved.metrics == {"loss": None, "best": [None, 0.5], "3": "x"}
+    json.dumps(workspace.list()[0].to_json(), allow_nan=False)
+
+
+def test_a_long_name_of_wide_letters_fits_a_folder(workspace):
+    saved = workspace.save(dataclasses.replace(prompt(), name="名" * 200))
+    assert saved.name == "名" * 33 and workspace.get(saved.id).name
 
 
 def test_a_card_in_the_wrong_folder_is_reported(workspace):

@@ -193,7 +193,7 @@ def random_prompts(
 def same_norms(rows: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Rows [..., d] of random direction, each of the norm of the one in its place."""
     drawn = rng.normal(size=rows.shape)
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    norms = np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)
     drawn *= norms / np.linalg.norm(drawn, axis=-1, keepdims=True)
     return np.asarray(drawn, dtype=np.float32)
 

@@ -34,6 +34,8 @@ TRUST_SAMPLE = 300
 TRUST_NEIGHBOURS = 10
 TSNE_BACKGROUND = 4000
 """Vocabulary rows drawn for t-SNE unless another number is asked for: it is slow beyond."""
+_LONGEST = 1e15
+"""Sums of squares of larger numbers leave float32."""
 SPECTRUM = 10
 """Principal axes whose shares of the variance are told."""
 MAP_VERSION = 1
@@ -308,4 +310,11 @@ def _check(
     if not prompts or len(widths) > 1:
         raise ValueError(
             f"prompt rows must have the table's width {vocabulary.width}, found {sorted(widths)}"
+        )
+    if vocabulary.width < 2:
+        raise ValueError("a map needs rows of two numbers or more, found a table of width 1")
+    longest = max(float(np.abs(rows).max()) for rows in prompts)
+    if metric == "l2" and longest > _LONGEST:
+        raise ValueError(
+            f"an l2 map needs numbers up to {_LONGEST:g}, found {longest:.3g}: choose cosine"
         )

@@ -327,6 +327,7 @@ def _chunks(
     for start in range(0, len(table), step):
         rows = to_float32(table[start : start + step])
         squares = np.einsum("nh,nh->n", rows, rows)
+        _require_finite(rows, squares, start)
         norms = np.sqrt(squares)
         bias = np.zeros(len(rows), dtype=np.float32)
         if metric == "l2":
@@ -340,3 +341,15 @@ def _chunks(
         scores[:, ~allowed[start : start + step]] = -np.inf
         error = error + np.float32(norm_rounding * (longest + 2 * bias.max()))
         yield _Chunk(start, scores, error, product)
+
+
+def _require_finite(rows: Floats, squares: Floats, start: int) -> None:
+    """Refuse NaN and infinity in rows [n, H] of the table, whose squared norms are [n]."""
+    if np.isfinite(squares).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"the embedding table must be finite, found NaN or infinity in row {start + bad[0]}: "
+            "use another copy of the base model"
+        )

@@ -6,8 +6,9 @@ import glob
 import os
 import re
 
-# zsh evaluates what a program offers: a file's name must never be able to quote or run anything.
-_PLAIN = re.compile(r"[\w./@+,=~:\\-]+")
+# zsh evaluates what a program offers: no name of a file, and no base model that a downloaded prompt
+# names, must be able to quote or run anything.
+_PLAIN = re.compile(r"[\w./@+,=~:-]+" if os.sep == "/" else r"[\w./@+,=~:\\-]+")
 
 
 def complete_prompt(incomplete: str) -> list[str]:
@@ -42,9 +43,10 @@ def _base_models() -> set[str]:
     from probe.store import Workspace
 
     try:
-        return {card.base_model for card in Workspace().list() if card.base_model}
+        named = {card.base_model for card in Workspace().list() if card.base_model}
     except ProbeError:
         return set()  # a tab is no place for an error
+    return {name for name in named if _PLAIN.fullmatch(name)}
 
 
 def _paths(incomplete: str) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from probe.errors import WorkspaceError
 from probe.prompt import AnyPrompt, KVPrefix
@@ -17,6 +19,16 @@ Kind = Literal["soft_prompt", "kv_prefix"]
 
 CARD_FILE = "card.json"
 _MAX_NAME = 100
+"""Bytes: a folder's name has room for 255."""
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name", "created", "kind", "method", "note"), (str,)),
+    **dict.fromkeys(
+        ("base_model", "task", "submodule", "sha256", "format", "origin"), (str, type(None))
+    ),
+    "version": (int,),
+    "trained": (bool,),
+    "metrics": (dict,),
+}
 
 
 @dataclass(frozen=True)
@@ -87,8 +99,19 @@ def card_of(prompt: AnyPrompt, *, name: str, version: int, created: str) -> Card
         sha256=source.sha256 if source else None,
         format=source.format if source else None,
         origin=source.path if source else None,
-        metrics=cast("dict[str, Any]", json.loads(json.dumps(dict(prompt.metrics), default=str))),
+        metrics=_plain(dict(prompt.metrics)),
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it: None for NaN and infinity, texts for what it has no word for."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def shape_of(prompt: AnyPrompt) -> tuple[int, ...]:
@@ -110,12 +133,22 @@ def parse_card(text: str, where: Path | str) -> Card:
             raise ValueError(f"unknown fields {sorted(unknown)}")
         document["shape"] = tuple(document["shape"])
         document["tags"] = tuple(document["tags"])
-        return Card(**document)
+        card = Card(**document)
+        _require_kinds(card)
+        return dataclasses.replace(card, metrics=_plain(card.metrics))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise WorkspaceError(
             f"{where} is no prompt card ({str(error)[:120]}): "
             "remove its folder and add the prompt again"
         ) from error
+
+
+def _require_kinds(card: Card) -> None:
+    wrong = [name for name, kinds in _KINDS.items() if type(getattr(card, name)) not in kinds]
+    wrong += ["shape"] * any(type(one) is not int for one in card.shape)
+    wrong += ["tags"] * any(type(one) is not str for one in card.tags)
+    if wrong:
+        raise ValueError(f"{wrong[0]} of another kind: {getattr(card, wrong[0])!r}")
 
 
 def workspace_name(name: str) -> str:
@@ -126,7 +159,8 @@ def workspace_name(name: str) -> str:
     """
     without_version = re.sub(r"@\d+$", "", unicodedata.normalize("NFC", name))
     folded = re.sub(r"[^\w.-]+", "-", without_version)
-    return folded.strip("-.")[:_MAX_NAME].rstrip("-.") or "prompt"
+    short = folded.strip("-.").encode()[:_MAX_NAME].decode(errors="ignore")
+    return short.rstrip("-.") or "prompt"
 
 
 def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:

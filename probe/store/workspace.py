@@ -203,7 +203,7 @@ class Workspace:
 
     @property
     def _folders(self) -> tuple[Path, ...]:
-        return self.prompts.root, self.runs.root, self.cache
+        return self.prompts.root, self.runs.root, self.tasks.root, self.cache
 
     def rebuild(self) -> int:
         """Make the index anew from the prompt folders; returns the number of prompts in it."""

@@ -142,6 +142,21 @@ def test_bad_numbers_and_names_are_refused(options, message, prompts, vocabulary
         _map(prompts, vocabulary, **options)
 
 
+@pytest.mark.parametrize("scale", [1e20, 1e-24])
+def test_a_cosine_map_does_not_depend_on_the_scale(prompts, vocabulary, scale):
+    plain = _map(prompts, vocabulary)
+    scaled = _map([rows * np.float32(scale) for rows in prompts], vocabulary)
+    np.testing.assert_allclose(scaled.points, plain.points, atol=1e-5)
+
+
+def test_what_cannot_be_mapped_is_refused(rng, make_vocabulary, prompts, vocabulary):
+    narrow = make_vocabulary(rng.standard_normal((50, 1)).astype(np.float32))
+    with pytest.raises(ValueError, match="rows of two numbers or more"):
+        map_rows([np.ones((3, 1), np.float32)], narrow, names=["a"])
+    with pytest.raises(ValueError, match=r"up to 1e\+15, found .*: choose cosine"):
+        _map([prompts[0] * 1e20], vocabulary, metric="l2")
+
+
 def test_rows_of_another_width_are_refused(vocabulary):
     with pytest.raises(ValueError, match=r"the table's width 12, found \[5, 12\]"):
         map_rows([np.ones((3, 5), np.float32)], vocabulary, names=["a"])

@@ -224,6 +224,16 @@ def test_the_closest_positions_answer_the_reverse_question():
     assert found.ids.tolist() == [[0, 2]]
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_table_that_is_not_finite_is_refused(rng, metric, value, monkeypatch):
+    monkeypatch.setattr(neighbours, "MEMORY_BYTES", 1)  # several chunks
+    table = rng.standard_normal((3000, 8)).astype(np.float32)
+    table[2000, 0] = value
+    with pytest.raises(ValueError, match="found NaN or infinity in row 2000: use another copy"):
+        nearest_rows(table[1500:1501], table, metric, k=3)
+
+
 def test_bad_arguments_are_named(make_vocabulary):
     table, query = np.ones((3, 2), np.float32), np.ones((1, 2), np.float32)
     with pytest.raises(ValueError, match=r"one width, found \(1, 2\) and \(3, 4\)"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from probe.cli.completion import complete_model, complete_prompt, complete_workspace_prompt
+from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs import load_one, sample_folders
 
@@ -105,3 +106,12 @@ def test_the_script_can_be_installed(tmp_path):
     (script,) = (tmp_path / ".bash_completions").iterdir()
     assert "complete_bash" in script.read_text()
     assert str(script) in (tmp_path / ".bashrc").read_text()
+
+
+@pytest.mark.parametrize("named", [r"\$(touch pwned)", "$(id)", "`id`", "a b", "a'b", "a\\b"])
+def test_a_base_model_that_a_prompt_names_is_offered_only_if_it_is_plain(named):
+    for name, base_model in (("evil", named), ("kind", "EleutherAI/pythia-70m")):
+        Workspace().save(SoftPrompt(name, np.ones((1, 2), np.float32), base_model=base_model))
+    assert named not in complete_model("")
+    assert "EleutherAI/pythia-70m" in complete_model("E")
+    assert "touch" not in _complete("probe decode --model ", shell="zsh")
