@@ -76,6 +76,21 @@ def test_load_always_returns_a_list():
     np.testing.assert_array_equal(sample.embeddings, same.embeddings)
 
 
+@pytest.mark.parametrize("source", ["~/mine.npy", Path("~/mine.npy"), "~/mine.npy#mine"])
+def test_a_tilde_is_the_home_folder(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    np.save(tmp_path / "mine.npy", np.ones((2, 3), np.float32))
+    (prompt,) = probe.load(source)
+    assert prompt.name == "mine"
+
+
+@pytest.mark.parametrize("source", ["~/nothing.npy", "~nobody-here/x", "~a\0b", "~\ud800"])
+def test_a_tilde_that_leads_nowhere_is_one_clear_error(source):
+    with pytest.raises(PromptFormatError, match="found nothing there"):
+        probe.load(source)
+
+
 def test_a_path_object_is_never_taken_for_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PromptFormatError, match="sst2-text"):
@@ -293,6 +308,12 @@ def test_find_takes_prompts_ids_and_text(builtin, workspace):
 def test_a_row_that_is_not_there_is_refused(token, workspace):
     with pytest.raises(ProbeError, match="rows 0 to 16383|expected one token"):
         probe.find(token, workspace=workspace)
+
+
+@pytest.mark.parametrize("token", ["\udcff", "#\udcff"])
+def test_half_of_a_character_is_refused_as_a_token(token, workspace):
+    with pytest.raises(ProbeError, match=r"found half of a character in '#?\\udcff'"):
+        probe.find(token, [], workspace=workspace)
 
 
 def test_find_searches_the_workspace_and_leaves_other_models_out(builtin, workspace):

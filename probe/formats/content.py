@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -166,7 +167,8 @@ def file_name(path: Path) -> str:
     """The name a file gives its prompt: its own, or its folder's where tools all use one name."""
     name = default_name(path)
     usual = name.split(".")[0].lower() in _USUAL_NAMES and not path.is_dir()
-    return path.absolute().parent.name if usual else name
+    chosen = path.absolute().parent.name if usual else name
+    return os.fsencode(chosen).decode("utf-8", "replace")  # a file's name may be any bytes
 
 
 def _copied(value: object) -> int:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from probe.errors import PromptFormatError
 from probe.formats.source import (
     MAX_DOCUMENT_BYTES,
@@ -54,6 +56,19 @@ def read_json(data: bytes) -> object:
     return value
 
 
+def as_json(value: object) -> Any:
+    """A value as `read_json` would give it back: what it refuses in texts is a `?`.
+
+    Numbers of numpy become numbers, anything else that JSON lacks becomes text.
+    """
+    document = json.dumps(value, default=_plain, ensure_ascii=False)
+    return json.loads(document.encode("utf-8", "replace"))
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
 def _require_shallow(data: bytes) -> None:
     depth = 0
     for parts, token in enumerate(_TOKEN.finditer(data)):
@@ -96,11 +111,13 @@ def read_yaml(data: bytes) -> object:
             f"YAML: expected at most {MAX_YAML_BYTES:,} bytes, found {len(data):,}"
         )
     try:
-        return _from_events(yaml.parse(data.decode("utf-8-sig"), Loader=yaml.SafeLoader))
+        value = _from_events(yaml.parse(data.decode("utf-8-sig"), Loader=yaml.SafeLoader))
+        _require_printable(value)
     except UnicodeError as error:
         raise PromptFormatError(f"YAML: expected UTF-8 text ({error})") from error
     except (yaml.YAMLError, ValueError) as error:
         raise PromptFormatError(f"YAML: damaged ({error})") from error
+    return value
 
 
 def _from_events(events: Iterable[Any]) -> object:

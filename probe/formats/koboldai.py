@@ -17,7 +17,7 @@ import numpy as np
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, soft_prompt, text
 from probe.formats.content import Content, opened
-from probe.formats.documents import read_json
+from probe.formats.documents import as_json, read_json
 from probe.formats.tensors import read_npy
 from probe.prompt import AnyPrompt, SoftPrompt
 
@@ -75,7 +75,7 @@ def to_bytes(prompt: SoftPrompt) -> bytes:
     result = io.BytesIO()
     with zipfile.ZipFile(result, "w", compression=zipfile.ZIP_LZMA) as archive:
         archive.writestr("tensor.npy", tensor.getvalue())
-        archive.writestr("meta.json", json.dumps(meta, indent=2, default=str))
+        archive.writestr("meta.json", json.dumps(as_json(meta), indent=2))
     return result.getvalue()
 
 

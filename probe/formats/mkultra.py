@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +43,7 @@ def read(content: Content) -> list[AnyPrompt] | None:
 def _tensor(content: Content, encoded: object) -> np.ndarray[Any, Any]:
     try:
         data = base64.b64decode(str(encoded), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # a text that is not ASCII raises it plainly
         raise PromptFormatError(f"{content.path}: its tensor is not base64 ({error})") from error
     tensor = opened(content.path, read_pickle, data)
     if not isinstance(tensor, np.ndarray):

@@ -12,6 +12,7 @@ from safetensors.numpy import save as to_safetensors
 
 from probe.errors import PromptFormatError
 from probe.formats.build import joined_prefix, text
+from probe.formats.documents import as_json
 from probe.formats.peft import CONFIG_FILE, ENCODER_DECODER, WEIGHT_FILES
 from probe.formats.probe_file import card_metadata
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
@@ -37,7 +38,7 @@ def write(prompt: AnyPrompt, folder: Path) -> None:
         {"prompt_embeddings": np.ascontiguousarray(rows)}, metadata=card_metadata(prompt)
     )
     (folder / WEIGHT_FILES[0]).write_bytes(data)
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True))
+    (folder / CONFIG_FILE).write_text(json.dumps(as_json(config), indent=2, sort_keys=True))
 
 
 def _require_expressible(prompt: AnyPrompt) -> None:

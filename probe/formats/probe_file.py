@@ -13,7 +13,7 @@ from safetensors.numpy import save as to_safetensors
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, kv_prefix, soft_prompt
 from probe.formats.content import Content, opened
-from probe.formats.documents import read_json
+from probe.formats.documents import as_json, read_json
 from probe.prompt import AnyPrompt, KVPrefix
 
 _READER = "safetensors"
@@ -62,12 +62,7 @@ def card_metadata(prompt: AnyPrompt) -> dict[str, str]:
     same bytes.
     """
     card = {key: getattr(prompt, key) for key in _FIELDS if getattr(prompt, key, None) is not None}
-    return {_CARD_KEY: json.dumps(card, default=_plain)}
-
-
-def _plain(value: object) -> object:
-    """Numbers of numpy as numbers, anything else that JSON lacks as text."""
-    return value.item() if isinstance(value, np.generic) else str(value)
+    return {_CARD_KEY: json.dumps(as_json(card))}
 
 
 def with_card(card: Card, content: Content) -> Card:

@@ -20,6 +20,7 @@ _ROWS_ARE_SENTENCEPIECE_IDS = frozenset(
 _USUAL_SPECIAL = frozenset(
     ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>")
 )
+_LISTS_OF_SPECIAL = ("additional_special_tokens", "extra_special_tokens")
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,8 @@ def _special_tokens(files: Files) -> frozenset[str]:
         for key, value in _optional(files, name).items():
             if key.endswith("_token"):
                 found.add(_content(value))
-            elif key in ("additional_special_tokens", "extra_special_tokens"):
-                found |= {_content(entry) for entry in value if isinstance(value, list)}
+            elif key in _LISTS_OF_SPECIAL and isinstance(value, list):
+                found |= {_content(entry) for entry in value}
     return frozenset(token for token in found if token)
 
 

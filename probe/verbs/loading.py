@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -36,7 +37,7 @@ def load(
     """
     workspace = workspace or Workspace()
     if isinstance(source, Path) or _is_path(source):
-        return formats.load(source)
+        return formats.load(_at_home(source))
     if source.partition("@")[0] in workspace.prompts.names():
         return [workspace.get(source)]
     if (sample := sample_folders().get(source)) is not None:
@@ -84,10 +85,15 @@ def _is_path(source: str) -> bool:
 
 
 def _exists(path: str) -> bool:
+    return bool(path) and os.path.exists(_at_home(path))
+
+
+def _at_home(path: str | Path) -> str:
+    """The path with its `~` spelt out."""
     try:
-        return bool(path) and Path(path).expanduser().exists()
-    except (OSError, ValueError):  # too long for a path, or with a null byte
-        return False
+        return os.path.expanduser(path)
+    except ValueError:  # a null byte; what reads the path says that nothing is there
+        return str(path)
 
 
 def _unknown(source: str, workspace: Workspace) -> str:

@@ -138,6 +138,8 @@ class WithoutAliases(yaml.SafeDumper):
         (b"? [1]\n: 2", "expected texts or numbers as keys"),
         (b" " * (MAX_YAML_BYTES + 1), "expected at most 65,536 bytes"),
         (b"a: \x00", "damaged"),
+        (b'a: "\\ud800"', "expected UTF-8 text"),
+        (b'"\\udfff": [1]', "expected UTF-8 text"),
     ],
 )
 def test_yaml_beyond_plain_data_is_refused(data: bytes, why: str) -> None:

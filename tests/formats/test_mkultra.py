@@ -45,7 +45,9 @@ def test_without_metadata_the_file_gives_the_name(tmp_path: Path) -> None:
     assert prompt.name == "mine"
 
 
-@pytest.mark.parametrize("tensor", ["no base64!", "", base64.b64encode(b"junk").decode(), None])
+@pytest.mark.parametrize(
+    "tensor", ["no base64!", "é", "", base64.b64encode(b"junk").decode(), None]
+)
 def test_a_tensor_that_is_none_is_refused(tensor: object, tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text(json.dumps({"metadata": METADATA, "tensor": tensor}))

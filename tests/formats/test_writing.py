@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,32 @@ def test_numbers_of_numpy_stay_numbers(tmp_path: Path) -> None:
     prompt = SoftPrompt("a", np.ones((1, 2)), metrics={"loss": np.float32(0.5)})
     (again,) = load(save(prompt, tmp_path / "p.safetensors", to="safetensors"))
     assert again.metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("to", ["safetensors", "peft", "koboldai"])
+def test_texts_that_no_reader_takes_are_written_as_question_marks(to: str, tmp_path: Path) -> None:
+    half = "n\udcff"
+    prompt = SoftPrompt(
+        half, np.ones((1, 2)), base_model=half, metrics={half: 1}, config={"a": [half]}
+    )
+    (again,) = load(save(prompt, tmp_path / "p", to=to))
+    assert (again.name, again.base_model or "n?") == ("n?", "n?")
+    if to != "koboldai":  # it keeps neither
+        assert (dict(again.metrics), again.config["a"]) == ({"n?": 1}, ["n?"])
+
+
+@pytest.mark.parametrize("file", [b"n\xff.npy", b"n\xff/prompt.npy"])
+def test_a_prompt_of_a_file_whose_name_is_not_utf8_comes_back(file: bytes, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(file)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, np.ones((1, 2), np.float32))
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    (prompt,) = load(path)
+    assert prompt.name == "n\ufffd"
+    (again,) = load(save(prompt, tmp_path / "out.safetensors", to="safetensors"))
+    assert again.name == prompt.name
 
 
 @pytest.mark.parametrize("to", ["peft", "npy", "safetensors", "koboldai"])

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, ProbeError
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary
 
@@ -103,6 +103,23 @@ def test_tokens_added_in_configuration_files_are_known(tmp_path: Path) -> None:
     assert vocabulary.encode_special("a") is None  # these files do not say what goes around
 
 
+@pytest.mark.parametrize("listed", [None, 7, "<end>", {"content": "<end>"}])
+def test_special_tokens_that_are_no_list_are_passed_over(listed, tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "m", "bert")
+    (folder / "vocab.txt").write_text("[UNK]\ngood\n<end>\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"additional_special_tokens": listed}))
+    assert load_vocabulary(folder).masks.special[:3].tolist() == [True, False, False]
+
+
+def test_half_of_a_character_is_one_clear_error(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "m", "gpt2")
+    _byte_level().save(str(folder / "tokenizer.json"))
+    vocabulary = load_vocabulary(folder)
+    for encode in (vocabulary.encode, vocabulary.encode_special):
+        with pytest.raises(ProbeError, match=r"found half of a character in 'good\\udcff'"):
+            encode("good\udcff")
+
+
 def test_a_sentencepiece_model_reads_like_its_own_library(tmp_path: Path) -> None:
     sentencepiece = pytest.importorskip("sentencepiece")
     model = io.BytesIO()
@@ -128,6 +145,8 @@ def test_a_sentencepiece_model_reads_like_its_own_library(tmp_path: Path) -> Non
     assert vocabulary.masks.special[:4].tolist() == [True, True, True, False]
     assert vocabulary.tokens[-1] == f"<row {ROWS - 1}>"
     assert vocabulary.decode([ROWS - 1]) == f"<row {ROWS - 1}>"
+    with pytest.raises(ProbeError, match="half of a character"):
+        vocabulary.encode("\udcff")
 
 
 def test_a_family_that_shifts_sentencepiece_ids_is_not_misread(tmp_path: Path) -> None:
