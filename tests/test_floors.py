@@ -12,6 +12,7 @@ FLOORS = {
     "prompt": 1,
     "vocabulary": 1,
     "task": 1,
+    "texts": 1,
     "metrics": 1,
     "protocols": 1,
     "linalg": 1,

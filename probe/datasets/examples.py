@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe.datasets.rows import DataRow, is_unicode, read_rows, read_text, shown
+from probe.datasets.rows import DataRow, read_rows, read_text, shown
 from probe.errors import DataError
 from probe.task import Example, TaskKind
+from probe.texts import is_unicode
 
 
 @dataclass(frozen=True)

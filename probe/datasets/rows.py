@@ -144,15 +144,6 @@ def _read_parquet(path: Path) -> Iterator[DataRow]:
         yield DataRow(f"{path}, row {number}", values)
 
 
-def is_unicode(text: str) -> bool:
-    r"""Whether UTF-8 can hold a text; JSON may spell half of a character, `"\ud800"`."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def shown(value: object) -> str:
     """A value for a message, cut to a readable length."""
     text = value if isinstance(value, str) else repr(value)

@@ -19,6 +19,7 @@ from probe.models.inputs import takes_positions
 from probe.models.recording import twin
 from probe.models.shortcuts import layer_list, take_shortcuts
 from probe.protocols import Patch
+from probe.texts import require_unicode
 
 _PLACEHOLDER = " x"
 _BATCH = 16
@@ -69,8 +70,8 @@ def _with_placeholders(
     """
 
     def encode(text: str, *, special: bool = False) -> list[int]:
-        found: list[int] = model.tokenizer(text, add_special_tokens=special)["input_ids"]
-        return found
+        encoded = model.tokenizer(require_unicode(text), add_special_tokens=special)
+        return list(encoded["input_ids"])
 
     ends = (model.tokenizer.eos_token_id, model.tokenizer.sep_token_id)
     head = encode(before, special=True) if before else []

@@ -10,6 +10,7 @@ from probe.models.rows import Objective, Row, Slot
 from probe.models.template import Half, RowError, Template, read_template
 from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
 from probe.task import Example, Task
+from probe.texts import require_unicode
 
 Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
 
@@ -129,7 +130,10 @@ class _Writer:
     def ends(self, text: str) -> list[int]:
         """Characters up to the end of each token of a text, [T]."""
         encoded = self.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            require_unicode(text),
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            verbose=False,
         )
         return [end for _, end in encoded["offset_mapping"]]
 

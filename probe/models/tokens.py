@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from probe.texts import require_unicode
+
 
 def encode_batch(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of texts, without special tokens."""
+    """Token ids of texts, without special tokens.
+
+    Raises:
+        ProbeError: a text holds half of a character.
+    """
     if not texts:
         return []
-    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
+    encoded = tokenizer(
+        [require_unicode(text) for text in texts], add_special_tokens=False, verbose=False
+    )
     return [list(ids) for ids in encoded["input_ids"]]
 
 

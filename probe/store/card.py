@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from probe.errors import WorkspaceError
 from probe.prompt import AnyPrompt, KVPrefix
 
@@ -105,6 +107,8 @@ def card_of(prompt: AnyPrompt, *, name: str, version: int, created: str) -> Card
 
 def _plain(value: Any) -> Any:
     """A value as JSON can hold it: None for NaN and infinity, texts for what it has no word for."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

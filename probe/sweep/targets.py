@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from probe.datasets.rows import is_unicode, read_text
+from probe.datasets.rows import read_text
 from probe.errors import DataError
+from probe.texts import is_unicode
 
 _SHIPPED = Path(__file__).parents[1] / "targets"
 OWN = "text"

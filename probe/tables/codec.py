@@ -7,7 +7,8 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from probe.errors import ModelNotFoundError, ProbeError
+from probe.errors import ModelNotFoundError
+from probe.texts import require_unicode
 
 
 class TokenizersCodec:
@@ -36,13 +37,13 @@ class TokenizersCodec:
 
     def encode(self, text: str) -> list[int]:
         """Row ids of `text`, without the special tokens a model adds around it."""
-        return list(self._tokenizer.encode(_whole(text), add_special_tokens=False).ids)
+        return list(self._tokenizer.encode(require_unicode(text), add_special_tokens=False).ids)
 
     def encode_special(self, text: str) -> list[int] | None:
         """Row ids of `text` with the special tokens a model adds; None where no file tells."""
         if not self._knows_special:
             return None
-        return list(self._tokenizer.encode(_whole(text), add_special_tokens=True).ids)
+        return list(self._tokenizer.encode(require_unicode(text), add_special_tokens=True).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of row ids, special tokens included; rows without a token are `<row 32110>`."""
@@ -63,7 +64,7 @@ class SentencePieceCodec:
 
     def encode(self, text: str) -> list[int]:
         """Row ids of `text`."""
-        return list(self._processor.EncodeAsIds(_whole(text)))
+        return list(self._processor.EncodeAsIds(require_unicode(text)))
 
     def encode_special(self, text: str) -> list[int] | None:  # noqa: ARG002
         """None: which special tokens stand around a text is not in the file."""
@@ -78,18 +79,3 @@ class SentencePieceCodec:
             else "".join(f"<row {row}>" for row in rows)
             for named, rows in groupby(ids, key=lambda row: row < size)
         )
-
-
-def _whole(text: str) -> str:
-    """The text, unless it came from bytes that are not UTF-8; the libraries' words say nothing.
-
-    Raises:
-        ProbeError: it holds half of a character.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ProbeError(
-            f"expected text that UTF-8 can hold, found half of a character in {text!r}"
-        ) from error
-    return text

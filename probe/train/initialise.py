@@ -20,6 +20,7 @@ from probe.formats import load
 from probe.models import FrozenModel
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
+from probe.texts import require_unicode
 from probe.train.config import TrainConfig
 from probe.train.prefixes import activations, noise, stacked
 from probe.train.slots import slot_sizes
@@ -88,7 +89,7 @@ def text_ids(model: FrozenModel, text: str) -> tuple[int, ...]:
     Raises:
         TrainingError: the text has none.
     """
-    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = model.tokenizer(require_unicode(text), add_special_tokens=False)["input_ids"]
     if not ids:
         raise TrainingError(f"expected a text with at least one token, found {text!r}")
     return tuple(ids)

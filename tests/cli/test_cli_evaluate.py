@@ -400,3 +400,18 @@ def test_the_figure_shows_every_way_with_its_interval(here):
     assert list(points.x) == [one.measures["accuracy"].value for one in found.evaluations]
     assert list(figure.layout.yaxis.ticktext) == ["short", "zero-shot", "short (nearest tokens)"]
     assert len(set(points.marker.color)) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", SHORT, "--text", "\udcff"),
+        ("generate", SHORT, "--text", "\udcff"),
+        ("evaluate", SHORT, "--task", "moods", "--hard", "\udcff"),
+        ("train", "--task", "moods", "--dry-run", "--init", "text:\udcff"),
+    ],
+)
+def test_words_that_are_no_text_are_one_clear_line(arguments, here, probe):
+    result = probe(*arguments)
+    assert result.code == 1
+    assert result.err.splitlines()[-1].startswith("probe: expected text that UTF-8 can hold, found")
