@@ -76,7 +76,7 @@ def draw_form() -> WantedStudy:
         "Texts of your own, one a line", key="w_own", persist_state="session", height=80,
         placeholder="The bridge was closed for repairs again.",
     )  # fmt: skip
-    texts += [f"text:{line.strip()}" for line in own.splitlines() if line.strip()]
+    texts += [f"text:{line.strip()}" for line in own.split("\n") if line.strip()]
     return _wanted(list(chosen), str(base), texts, int(most), _draw_numbers())
 
 
@@ -106,16 +106,11 @@ def _wanted(
             raise TrainingError(f"a study needs at least one {what}: choose one")
     steps = numbers.pop("steps")
     config = wayward_config(
-        [model], tasks, texts, target_count=_limit(texts, most), training={"steps": steps},
+        [model], tasks, texts, target_count=most, training={"steps": steps},
         command=_command(tasks, model, texts, most, numbers, steps), **numbers,
     )  # fmt: skip
     runs = len(points(study_of(config.settings)[0])) if is_local(model) else None
     return WantedStudy(config, runs)
-
-
-def _limit(texts: list[str], most: int) -> int:
-    """Texts of one's own are all wanted."""
-    return max(most, sum(text.startswith("text:") for text in texts))
 
 
 def _command(
@@ -125,7 +120,7 @@ def _command(
         ("--model", model),
         *(("--task", task) for task in tasks),
         *(("--targets", text) for text in texts),
-        ("--target-count", _limit(texts, most)),
+        ("--target-count", most),
         ("--gamma", ",".join(f"{gamma:g}" for gamma in numbers["gammas"])),
         ("--seeds", numbers["seeds"]),
         *(("--init", init) for init in numbers["inits"]),

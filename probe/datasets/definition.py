@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from probe.errors import DataError
 from probe.task import TaskKind, TaskMetric
 
 TASK_FILE = "task.toml"
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Control characters, halves of characters, and what ends a line or a paragraph."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def read_definition(path: Path) -> Definition:
 
     Raises:
         DataError: the file is missing, is no TOML, has a key that is not known or a value of the
-            wrong kind.
+            wrong kind, or a name that no file could have.
     """
     try:
         values = tomllib.loads(read_text(path))
@@ -59,6 +62,11 @@ def read_definition(path: Path) -> Definition:
         raise DataError(f"{path}: expected a TOML task file ({error})") from error
     parts = _parts(values, _KEYS, f"{path}")
     definition = Definition(**{"name": path.resolve().parent.name} | parts)
+    if any(one in "/\\" or unicodedata.category(one) in _UNSEEN for one in definition.name):
+        raise DataError(
+            f"{path}, name: expected one without slashes, line ends and control characters, found "
+            f"{definition.name!r}"
+        )
     if len(definition.labels) != len(definition.label_words):
         raise DataError(
             f"{path}: expected one label name per label word ({len(definition.label_words)}), "

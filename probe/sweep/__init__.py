@@ -20,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from probe.sweep.asked import Asked, Keyed, Pack, Shared, packs_of
+    from probe.sweep.asked import Asked, Keyed, Pack, Shared, packs_of, require_names
     from probe.sweep.book import Book, Found
     from probe.sweep.detached import (
         StudyView,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of"),
+    "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of", "require_names"),
     "book": ("Book", "Found"),
     "detached": ("StudyView", "cancel_study", "start_study", "study_view", "study_views"),
     "engine": ("AT_ONCE", "Progress", "Where", "sweep"),
@@ -112,6 +112,7 @@ __all__ = [
     "read_grid",
     "read_targets",
     "rehearse",
+    "require_names",
     "run_of",
     "seen_state",
     "settings_of",

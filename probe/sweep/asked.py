@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from probe.datasets import load_wording
+from probe.errors import TrainingError
 from probe.train import TrainConfig
 
 
@@ -93,3 +95,19 @@ def _together(run: Keyed) -> tuple[str, str, bool]:
 def _order(run: Keyed) -> tuple[object, ...]:
     config = run.asked.config
     return (*_together(run), config.length or 0, config.steps, config.gamma, run.key)
+
+
+def require_names(tasks: Sequence[str]) -> None:
+    """Refuse two tasks of one name: rows of results are told apart by it.
+
+    Raises:
+        DataError: a task cannot be read.
+        TrainingError: two have one name.
+    """
+    named: dict[str, str] = {}
+    for task in tasks:
+        name = load_wording(task).name
+        if named.setdefault(name, task) != task:
+            raise TrainingError(
+                f"tasks {named[name]} and {task} are both named {name}: choose one, or rename one"
+            )

@@ -12,7 +12,7 @@ from probe.prompt import AnyPrompt
 from probe.store import StudyFolder, replace_file
 from probe.sweep.asked import Keyed
 from probe.sweep.engine import Progress
-from probe.sweep.kept import Kept
+from probe.sweep.kept import Kept, prompt_name
 from probe.sweep.study import link, write_frame
 
 P = TypeVar("P")
@@ -97,7 +97,8 @@ class Book(Generic[P, R, F]):
                 continue
             prompt = self._kept.get(run.key)
             if prompt is not None:
-                file = self._study.prompts / f"{prompt.name}.safetensors"
+                name = prompt_name(prompt.task, run.key)
+                file = self._study.prompts / f"{name}.safetensors"
                 link(self._kept.path(run.key), file)
                 self._rows[number] = self._row(point, prompt, str(file))
         return len(self._rows) > before

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from probe.analysis.grids import GridRun
 from probe.datasets.rows import read_text
@@ -152,8 +152,8 @@ def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, list) and _filled(value) and all(isinstance(one, str) for one in value)
+    return _filled(value) and all(isinstance(one, str) for one in value)
 
 
-def _filled(value: object) -> bool:
-    return isinstance(value, list) and len(value) > 0
+def _filled(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple) and len(value) > 0

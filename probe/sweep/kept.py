@@ -8,6 +8,12 @@ from probe import formats
 from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.store import replace_file
+from probe.store.card import workspace_name
+
+
+def prompt_name(task: str | None, key: str) -> str:
+    """What a finished run's prompt and its file are called, whatever its task is called."""
+    return f"{workspace_name(str(task))}-{key[:10]}"
 
 
 class Kept:

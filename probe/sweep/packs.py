@@ -18,6 +18,7 @@ from probe.formats import probe_file
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.sweep.asked import Keyed, Pack
+from probe.sweep.kept import prompt_name
 from probe.sweep.sources import model_of, task_of
 from probe.task import Task
 from probe.train import Step, Training, train
@@ -99,7 +100,7 @@ def _named(prompt: AnyPrompt, run: Keyed, metrics: dict[str, Any]) -> AnyPrompt:
     }
     return dataclasses.replace(
         prompt,
-        name=f"{prompt.task}-{run.key[:10]}",
+        name=prompt_name(prompt.task, run.key),
         metrics={**prompt.metrics, **finite},
         config={**prompt.config, "run_key": run.key},
     )

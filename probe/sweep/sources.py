@@ -117,5 +117,6 @@ def _key(run: Asked, weights: str, data: str) -> str:
     if kind == "prompt":
         prompts = formats.load(source)
         config["init"] = [one.provenance and one.provenance.sha256 for one in prompts]
+        config["init"] += [source.rpartition("#")[2]] * ("#" in source)  # one of several in a file
     document = {"version": VERSION, "model": weights, "data": data, "config": config}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]

@@ -16,8 +16,8 @@ from probe.analysis.waywardness import WaywardRun
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, SoftPrompt
-from probe.sweep.asked import Asked, Shared
-from probe.sweep.targets import Target, spread_over_lengths
+from probe.sweep.asked import Asked, Shared, require_names
+from probe.sweep.targets import OWN, Target, spread_over_lengths
 from probe.tables import load_vocabulary
 from probe.train import TrainConfig
 from probe.vocabulary import Vocabulary
@@ -35,15 +35,22 @@ class WaywardStudy:
     tasks: tuple[str, ...]
     targets: tuple[Target, ...]
     target_count: int | None = None
-    """At most so many targets of each kind and task, from short to long; None: all."""
+    """At most so many targets of each kind and task, from short to long; None: all. Texts given
+    as `text:WORDS` are all taken."""
     gammas: tuple[float, ...] = GAMMAS
-    """γ = 0, the baseline, is always among them."""
+    """γ = 0, the baseline, is always among them, and never alone."""
     seeds: int = 2
     """Runs that differ in nothing but the seed: 0, 1, …"""
     inits: tuple[str, ...] = ("vocab", TARGET_INIT)
     """target: at the target's embeddings; else as `TrainConfig.init`."""
     training: Mapping[str, Any] = field(default_factory=lambda: {"steps": 300})
     """Further fields of `TrainConfig` for every run: steps, batch_size, learning_rate, …"""
+
+    def __post_init__(self) -> None:
+        if not any(self.gammas):
+            raise TrainingError(
+                "a waywardness study needs a γ above 0 beside the baseline: give one, as 0.1"
+            )
 
 
 def settings_of(study: WaywardStudy, shared: Shared) -> dict[str, Any]:
@@ -88,9 +95,11 @@ def points(study: WaywardStudy) -> list[Point]:
     length are one run, unless they start at the target.
 
     Raises:
-        TrainingError: there are no targets for a task, it has no labels, or an option is wrong.
+        TrainingError: there are no targets for a task, it has no labels, another has its name, or
+            an option is wrong.
         ProbeError: a model's table or a task cannot be read.
     """
+    require_names(study.tasks)
     gammas = sorted({0.0, *study.gammas})
     found = []
     for model in study.models:
@@ -173,7 +182,7 @@ def _chosen(study: WaywardStudy, task: str, vocabulary: Vocabulary) -> list[Targ
         for target in spread_over_lengths(
             [one for one in fitting if one.kind == kind],
             lambda text: len(vocabulary.encode(text)),
-            study.target_count,
+            None if kind == OWN else study.target_count,
         )
     ]
 

@@ -13,7 +13,7 @@ from probe.datasets import task_names
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, Workspace
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run
-from probe.verbs.training import full_path
+from probe.verbs.training import full_path, start_with_full_path
 
 if TYPE_CHECKING:
     from probe.analysis.grids import GridResult, GridRun
@@ -61,6 +61,7 @@ def sweep_asked(
     device: str | None = None,
     dtype: str | None = None,
     command: Sequence[str] = (),
+    workspace: Workspace | None = None,
 ) -> SweepAsked:
     """A sweep that could be started, its models and tasks read; writes nothing.
 
@@ -77,15 +78,17 @@ def sweep_asked(
         device: as torch names it.
         dtype: `float32`, `bfloat16` or `float16`.
         command: the command line that asks for it, kept with the sweep.
+        workspace: where prompts to start from are looked up; the default one when None.
 
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.sweep import grid_of, grid_points, keyed, named_grids, read_grid
+    from probe.sweep import grid_of, grid_points, keyed, named_grids, read_grid, require_names
 
     wanted = grid_of(grid, "grid") if isinstance(grid, Mapping) else read_grid(grid)
-    wanted = _changed(wanted, models, tasks, lengths, seeds, steps)
+    wanted = _started(_changed(wanted, models, tasks, lengths, seeds, steps), workspace)
     shared = shared_by(data_dir, device, dtype, validation_examples, test_examples)
+    require_names(wanted.tasks)
     own = grid_points(wanted)
     question = str(grid) if grid in named_grids() else None
     settings = dataclasses.asdict(wanted) | {"shared": dataclasses.asdict(shared)}
@@ -154,6 +157,7 @@ def sweep(
         test_examples=test_examples,
         device=device,
         dtype=dtype,
+        workspace=workspace,
     )
     where = Where(ray=ray, gpu_share=gpu_share)
     return study_run(asked, where=where, at_once=at_once, workspace=workspace)
@@ -168,6 +172,11 @@ def _changed(
     steps: int | None,
 ) -> Grid:
     """The grid with what was asked for in its place, and full paths."""
+    asked = {"length": lengths, "steps": steps, "seed": seeds}
+    kept = [
+        {key: value for key, value in table.items() if not asked.get(key)}
+        for table in (grid.training, grid.grid)
+    ]
     named = [str(model) for model in models] or grid.models
     about = [str(task) for task in tasks] or grid.tasks
     return dataclasses.replace(
@@ -175,6 +184,21 @@ def _changed(
         models=tuple(full_path(model, known=("builtin", "minilm")) for model in named),
         tasks=tuple(full_path(task, known=task_names()) for task in about),
         seeds=seeds or grid.seeds,
-        training=dict(grid.training) | ({"steps": steps} if steps else {}),
-        grid=dict(grid.grid) | ({"length": list(lengths)} if lengths else {}),
+        training=kept[0] | ({"steps": steps} if steps else {}),
+        grid=kept[1] | ({"length": list(lengths)} if lengths else {}),
     )
+
+
+def _started(grid: Grid, workspace: Workspace | None) -> Grid:
+    """The grid with the paths of prompts to start from."""
+    place = workspace or Workspace()
+
+    def path(init: Any) -> Any:
+        return start_with_full_path(init, place) if isinstance(init, str) else init
+
+    training, varied = dict(grid.training), dict(grid.grid)
+    if "init" in training:
+        training["init"] = path(training["init"])
+    if "init" in varied:
+        varied["init"] = [path(init) for init in varied["init"]]
+    return dataclasses.replace(grid, training=training, grid=varied)

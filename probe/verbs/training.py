@@ -61,7 +61,7 @@ def run_config(
             f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
             f"found {folds}"
         )
-    init = _withfull_path(asked.init, workspace or Workspace())
+    init = start_with_full_path(asked.init, workspace or Workspace())
     return RunConfig(
         model=full_path(str(model), known=("builtin", "minilm")),
         task=full_path(str(task), known=task_names()),
@@ -214,7 +214,7 @@ def full_path(source: str, *, known: Sequence[str]) -> str:
     return source if source in known or not path.exists() else os.path.abspath(path)
 
 
-def _withfull_path(init: str, workspace: Workspace) -> str:
+def start_with_full_path(init: str, workspace: Workspace) -> str:
     """`prompt:REF` with the path of what REF names; other starts stay as they are."""
     kind, colon, reference = init.partition(":")
     return init if kind != "prompt" else f"prompt{colon}{_place(reference, workspace)}"

@@ -12,7 +12,7 @@ from probe.datasets import task_names
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, StudyFolder, Workspace
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run, work_at
-from probe.verbs.training import full_path
+from probe.verbs.training import full_path, start_with_full_path
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Waywardness, WaywardRun
@@ -62,6 +62,7 @@ def wayward_config(
     device: str | None = None,
     dtype: str | None = None,
     command: Sequence[str] = (),
+    workspace: Workspace | None = None,
 ) -> StudyConfig:
     """What a study asks; reads its targets, neither models nor tasks, and writes nothing.
 
@@ -69,8 +70,9 @@ def wayward_config(
         models: `builtin`, `minilm`, folders or hub ids.
         tasks: names, files or folders of classification tasks.
         targets: shipped sets (instructions, web, definitions), text:WORDS, and files of texts.
-        target_count: at most so many targets of each kind, from short to long; all when None.
-        gammas: weights of the distance to the target; 0 is always among them.
+        target_count: at most so many targets of each kind, from short to long; all when None, and
+            of those given as text:WORDS.
+        gammas: weights of the distance to the target; 0 is always among them, and never alone.
         seeds: runs that differ in nothing but the seed.
         inits: where prompts start: `target`, or as `TrainConfig.init`.
         training: further fields of `TrainConfig`: steps, batch_size, learning_rate, objective.
@@ -80,9 +82,10 @@ def wayward_config(
         device: as torch names it.
         dtype: `float32`, `bfloat16` or `float16`.
         command: the command line that asks for it, kept with the study.
+        workspace: where prompts to start from are looked up; the default one when None.
 
     Raises:
-        ProbeError: the targets cannot be read.
+        ProbeError: the targets cannot be read, or there is no γ above 0.
     """
     from probe.sweep import GAMMAS, WaywardStudy, read_targets, settings_of
 
@@ -93,7 +96,7 @@ def wayward_config(
         target_count=target_count,
         gammas=tuple(sorted({0.0, *(GAMMAS if gammas is None else gammas)})),
         seeds=seeds,
-        inits=tuple(inits),
+        inits=tuple(start_with_full_path(init, workspace or Workspace()) for init in inits),
         training={"steps": 300} | (training or {}),
     )
     shared = shared_by(data_dir, device, dtype, validation_examples, test_examples)
@@ -183,7 +186,7 @@ def wayward(
     config = wayward_config(
         models, tasks, targets, target_count=target_count, gammas=gammas, seeds=seeds, inits=inits,
         training=training, data_dir=data_dir, validation_examples=validation_examples,
-        test_examples=test_examples, device=device, dtype=dtype,
+        test_examples=test_examples, device=device, dtype=dtype, workspace=workspace,
     )  # fmt: skip
     where = Where(ray=ray, gpu_share=gpu_share)
     return study_run(wayward_asked(config), where=where, at_once=at_once, workspace=workspace)

@@ -66,6 +66,7 @@ def test_a_first_visit_says_what_to_do_and_offers_a_form_that_works(open_page: O
     [
         ("w_gamma", "much", "γ must be numbers"),
         ("w_gamma", "-1", "gamma must be a number"),
+        ("w_gamma", " , 0", "needs a γ above 0"),
         ("w_tasks", [], "at least one task"),
         ("w_sets", [], "at least one text or set"),
     ],
@@ -77,6 +78,15 @@ def test_fields_that_make_no_study_are_one_line(
     assert len(at.error) == 1
     assert message in at.error[0].value.replace("\\", "")
     assert not [one for one in at.button if one.label == "Start the study"]
+
+
+def test_the_count_is_for_sets_and_a_text_of_ones_own_is_a_line(open_page: Open) -> None:
+    own = "soup it\none\u2028two\n\nthe film"
+    at = open_page("waywardness", state={"w_own": own, "w_count": 1, "w_gamma": "5"})
+    assert not at.error
+    assert "--target-count 1 " in _command(at)
+    assert _command(at).count("text:") == 3 and "one\u2028two" in _command(at)
+    assert "16 prompts to train" in " ".join(one.value for one in at.caption)
 
 
 def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(

@@ -92,6 +92,7 @@ def test_another_process_at_the_same_study_is_refused(probe, model):
         (["--init", "prompts"], "init must be one of"),
         (["--gamma", "0,much"], "expected numbers with commas"),
         (["--gamma", "-1"], "gamma must be a number"),
+        (["--gamma", "0"], "needs a γ above 0"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_trained(options, words, probe, model):

@@ -1,5 +1,6 @@
 """Tasks by name and by file: definitions, where rows come from, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,24 @@ def test_a_bad_task_file_is_refused_with_its_key(write, task, message):
     write("mine/train.csv", ROWS)
     with pytest.raises(DataError, match=message):
         load_task(file)
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "a\\b", "a\nb", "a\x7f", "a\u2028b"])
+def test_a_name_that_no_file_could_have_is_one_clear_line(write, name):
+    file = write("mine/task.toml", f"name = {json.dumps(name)}\n".replace("\x7f", "\\u007f") + TASK)
+    with pytest.raises(DataError, match="name: expected one without slashes") as found:
+        load_wording(file)
+    assert str(found.value).isprintable()
+
+
+def test_half_a_character_in_a_folders_name_is_no_name(tmp_path):
+    folder = tmp_path / "a\udcff"
+    folder.mkdir()
+    (folder / "task.toml").write_text(TASK)
+    with pytest.raises(DataError, match="name: expected one without slashes"):
+        load_wording(folder)
+    (folder / "task.toml").write_text('name = "Стихи и проза, 2.0"' + TASK)
+    assert load_wording(folder).name == "Стихи и проза, 2.0"
 
 
 def test_rows_that_are_not_there_are_named(write, tmp_path):

@@ -1,0 +1,48 @@
+"""The files of a study stay in its folder, whatever its tasks are called."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from probe.formats import probe_file
+from probe.prompt import SoftPrompt
+from probe.store import Status, StudyConfig, Workspace
+from probe.sweep import Asked, Book, Kept, Keyed
+from probe.sweep.kept import prompt_name
+from probe.train import TrainConfig
+
+CONFIG = StudyConfig("sweep", "any", settings={}, created="2026-01-01T00:00:00+00:00")
+
+
+class _Found:
+    def runs_frame(self):
+        return pd.DataFrame({"a": [1]})
+
+    to_frame = runs_frame
+
+    def to_json(self):
+        return {}
+
+
+@pytest.mark.parametrize("name", ["../../../../../escaped", "..", "/tmp/x", "a\x00b\nc", "moods"])
+def test_a_prompt_file_stays_in_the_study_whatever_the_task_is_called(name, tmp_path):
+    study = Workspace(tmp_path / "home").studies.open(CONFIG, Status("running", 0.0))
+    kept, run = (
+        Kept(tmp_path / "kept"),
+        Keyed(Asked("builtin", "any", TrainConfig()), "0123456789ab"),
+    )
+    prompt = SoftPrompt(name, np.zeros((2, 4), np.float32), task=name)
+    kept.put(run.key, probe_file.to_bytes(prompt))
+    files = []
+    Book(
+        ["point"], [run], kept, study,
+        row=lambda _point, _prompt, file: files.append(file), judge=lambda _rows: _Found(),
+    ).write()  # fmt: skip
+    (made,) = study.prompts.iterdir()
+    assert files == [str(made)] and made.name.endswith("-0123456789.safetensors")
+    assert {path.parent for path in tmp_path.rglob("*.safetensors")} == {study.prompts, kept.folder}
+
+
+def test_a_usual_task_gives_a_prompt_its_name():
+    assert prompt_name("moods", "0123456789ab") == "moods-0123456789"
+    assert prompt_name("../" + "x" * 300, "0123456789ab") == "x" * 100 + "-0123456789"
