@@ -14,7 +14,6 @@ from probe.errors import TrainingError
 _WAIT_S = 300
 
 
-@st.cache_data(max_entries=64, show_spinner="Making two steps to see how long they take …")
 def plan_of(command: tuple[str, ...]) -> dict[str, Any]:
     """The document `probe train … --dry-run --json` prints.
 
@@ -23,10 +22,12 @@ def plan_of(command: tuple[str, ...]) -> dict[str, Any]:
     """
     asked = [sys.executable, "-P", "-m", "probe", *command[1:], "--dry-run", "--json"]
     try:
-        done = subprocess.run(
-            asked, capture_output=True, text=True, timeout=_WAIT_S, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        # Asked anew each time: what is left to train, and how busy the machine is, change.
+        with st.spinner("Making two steps to see how long they take …"):
+            done = subprocess.run(
+                asked, capture_output=True, text=True, timeout=_WAIT_S, check=False,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise TrainingError(
             f"two steps took longer than {_WAIT_S} s: choose a smaller model or batch"

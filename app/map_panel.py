@@ -47,6 +47,7 @@ def made_with(mapped: Map) -> dict[str, object]:
 @st.fragment
 def draw_map(mapped: Map, made: Made, clusters: Clusters | None) -> None:
     """Search, map, details of the picked point, and the table of what was lassoed."""
+    _forget_others(made)
     words = st.text_input(
         "Find a token", key="q", bind="query-params", persist_state="session",
         placeholder="great", on_change=_searched, icon=":material/search:",
@@ -60,6 +61,15 @@ def draw_map(mapped: Map, made: Made, clusters: Clusters | None) -> None:
     with right:
         _draw_details(mapped, found)
     _draw_selection(mapped)
+
+
+def _forget_others(made: Made) -> None:
+    """Drop what was picked among other prompts: a point's id counts prompts, not names them."""
+    prompts = made[:2]
+    if st.session_state.setdefault("map_picked_of", prompts) != prompts:
+        st.session_state["map_picked_of"] = prompts
+        st.session_state["look"] = None
+        _clear()
 
 
 def _draw_found(mapped: Map, words: str, found: list[int]) -> None:
@@ -212,7 +222,8 @@ def _picked() -> None:
 
 def _clear() -> None:
     st.session_state["lassoed"] = []
-    st.session_state["map_cleared"] += 1  # another key is the only way to clear a chart
+    # Another key is the only way to clear a chart.
+    st.session_state["map_cleared"] = st.session_state.get("map_cleared", 0) + 1
 
 
 def _show_in_decode(mapped: Map, id_: str) -> None:

@@ -13,10 +13,10 @@ from plain import plain
 from resources import workspace
 from run_actions import draw_actions
 from run_records import log_tail, records_of
-from run_words import BADGES, answer, hint, score_sentence, short, shown_name
+from run_words import BADGES, answer, hint, killed, score_sentence, short, shown_name
 
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
-from probe.errors import WorkspaceError
+from probe.errors import TrainingError, WorkspaceError
 from probe.jobs import RunView, look, view
 from probe.jobs.pace import duration
 from probe.store import ACTIVE, Record, RunConfig
@@ -46,11 +46,19 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
     every = POLL_S if found.active else None
     st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
     with st.expander("Settings and the command that asks for the same run"):
-        st.code(shlex.join(folder.config.command or train_command(folder.config)), "bash",
-                wrap_lines=True)  # fmt: skip
+        if command := _command(folder.config):
+            st.code(command, language="bash", wrap_lines=True)
         st.json(dict(folder.config.training), expanded=True)
     if exports:
         _draw_exports(folder.id)
+
+
+def _command(config: RunConfig) -> str:
+    """The command that asks for the same run; empty where its settings are no longer valid."""
+    try:
+        return shlex.join(config.command or train_command(config))
+    except TrainingError:
+        return ""
 
 
 def _draw_progress(run_id: str, states: Sequence[tuple[str, str]]) -> None:
@@ -74,7 +82,7 @@ def _draw_answer(run: RunView) -> None:
     st.markdown(f"#### {answer(run)}")
     if run.state == "finished" and (score := score_sentence(run)):
         st.markdown(score[0].upper() + score[1:])
-    if run.message and run.state in ("running", "finished"):
+    if run.message and (run.state in ("running", "finished") or killed(run)):
         st.warning(plain(run.message), icon=":material/warning:")
     if advice := hint(run):
         st.markdown(advice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from plain import plain
 
 from probe.jobs import RunView
@@ -40,11 +42,16 @@ def hint(run: RunView) -> str:
             "out. Nothing up to the last checkpoint is lost: **Resume** goes on from there. If it "
             "dies again, choose a smaller batch size or a smaller model."
         )
-    if run.state == "cancelled":
-        return "**Resume** goes on from where it was saved."
+    if run.state == "cancelled" and not killed(run):  # else its message says how it goes on
+        return f"**Resume** {'goes on from where it was saved' if run.step else 'begins anew'}."
     if run.state == "failed" and "out of memory" not in run.message:
         return "Mend what the message names, then **Resume**, or **Reproduce** with other settings."
     return ""
+
+
+def killed(run: RunView) -> bool:
+    """Whether its worker had to be killed to cancel it, and so saved nothing at its end."""
+    return run.state == "cancelled" and run.message.startswith("killed")
 
 
 def score_sentence(run: RunView) -> str:
@@ -60,16 +67,18 @@ def score_sentence(run: RunView) -> str:
     alone = run.metrics.get(f"zero_shot_{name}")
     if alone is None:
         return f"{words}."
-    verdict = ""
-    if low is not None:
-        verdict = _verdict(float(low), float(high), float(alone))
+    verdict = _verdict(run.metrics.get(f"{name}_gain_interval"))
     return f"{words}; the model alone **{alone:.3f}**{verdict}."
 
 
-def _verdict(low: float, high: float, alone: float) -> str:
-    if low > alone:
+def _verdict(gain: Sequence[float] | None) -> str:
+    """By the interval of the paired difference; runs from before it was kept get none."""
+    if gain is None:
+        return ""
+    low, high = gain
+    if low > 0:
         return ": the prompt helps"
-    return ": the prompt hurts" if high < alone else ": no clear difference"
+    return ": the prompt hurts" if high < 0 else ": no clear difference"
 
 
 def _queued(run: RunView) -> str:
@@ -93,6 +102,11 @@ def _finished(run: RunView) -> str:
     return f"Finished after {run.step:,} steps: made {made}."
 
 
+def _cancelled(run: RunView) -> str:
+    saved = "; it was saved" if run.step and not killed(run) else ""
+    return f"Cancelled at step {run.step:,} of {run.steps:,}{saved}."
+
+
 def _failed(run: RunView) -> str:
     return f"Failed at step {run.step:,}: {plain(run.message)}"
 
@@ -101,7 +115,7 @@ _ANSWERS = {
     "queued": _queued,
     "running": _running,
     "finished": _finished,
-    "cancelled": lambda run: f"Cancelled at step {run.step:,} of {run.steps:,}; it was saved.",
+    "cancelled": _cancelled,
     "interrupted": lambda run: f"Interrupted at step {run.step:,} of {run.steps:,}.",
     "failed": _failed,
 }

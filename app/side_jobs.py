@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
         return True
     if job.process.returncode and not job.cancelled:
         st.error(plain(f"{what} failed: {job.last_words()}"), icon=":material/error:")
-    del _jobs()[str(workspace().root), *arguments]
+    _jobs().pop((str(workspace().root), *arguments), None)  # another tab may have done so
     return False
 
 
@@ -131,4 +132,13 @@ def _part(answer: Path) -> Path:
 
 @st.cache_resource(show_spinner=False)
 def _jobs() -> dict[tuple[str, ...], Any]:
-    return {}
+    jobs: dict[tuple[str, ...], Any] = {}
+    atexit.register(_end, jobs)
+    return jobs
+
+
+def _end(jobs: dict[tuple[str, ...], Any]) -> None:
+    """End what is at work: nobody would find it once the server is gone."""
+    for job in jobs.values():
+        if job.running:
+            job.process.terminate()

@@ -12,8 +12,9 @@ import pandas as pd
 import streamlit as st
 from plain import plain
 from resources import workspace
-from upload import file_name
+from upload import MOST_NAME, file_name
 
+from probe.charts import visible
 from probe.datasets import Columns
 from probe.datasets.definition import Definition
 from probe.datasets.rows import read_rows
@@ -62,6 +63,16 @@ def label_values(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
                                           one))  # fmt: skip
 
 
+def first_cells(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The first rows as text: a table takes neither huge numbers nor half a character."""
+    return pd.DataFrame(
+        [
+            {name: "" if value is None else visible(str(value)) for name, value in row.items()}
+            for row in rows[:_SHOWN]
+        ]
+    )
+
+
 @st.cache_data(max_entries=4, show_spinner="Reading the rows …")
 def _first_rows(content: dict[str, bytes]) -> list[dict[str, Any]]:
     """The rows of the first file.
@@ -89,7 +100,7 @@ def _read(definition: Definition, content: dict[str, bytes]) -> Task:
 
 def _draw_definition(rows: Sequence[Mapping[str, Any]], stem: str) -> Definition | None:
     """What the columns mean; None while something is missing, which the page says."""
-    st.dataframe(pd.DataFrame(rows[:_SHOWN]), hide_index=True, alt="The first rows of the file")
+    st.dataframe(first_cells(rows), hide_index=True, alt="The first rows of the file")
     columns = list(rows[0])
     left, middle, right = st.columns(3, gap="small")
     text = left.selectbox("Column of the text", columns, index=_place(columns, "text", 0))
@@ -106,7 +117,9 @@ def _draw_definition(rows: Sequence[Mapping[str, Any]], stem: str) -> Definition
         "Template", value="{text} It was" if names else "{text} =>",
         help="What the model reads: {text} is where an example stands, its answer follows.",
     )  # fmt: skip
-    name = st.text_input("Name of the task", value=stem if stem != "train" else "mine")
+    name = st.text_input(
+        "Name of the task", value=stem if stem != "train" else "mine", max_chars=MOST_NAME
+    )
     if words is None:
         return None
     if template.count(TEXT_SLOT) != 1:

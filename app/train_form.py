@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def draw_form() -> Wanted:
         _remember("start", "vocab")
         kind = st.selectbox(
             "Start from", list(_STARTS), key="t_start", persist_state="session",
-            format_func=_STARTS.__getitem__, help=_HELP["init"],
+            format_func=_STARTS.__getitem__, help=_HELP["init"], on_change=_start_chosen,
         )  # fmt: skip
     with steps:
         count = _number("steps", "Steps", minimum=1, value=_STEPS)
@@ -106,12 +106,23 @@ def fill_form(asked: RunConfig) -> None:
     state["t_task"], state["t_model"], state["t_name"] = asked.task, asked.model, asked.name
     state["t_data_dir"] = asked.data_dir or ""
     state["t_start"] = kind
-    state["t_words" if kind == "text" else "t_prompt"] = words
+    if kind in ("text", "prompt"):
+        state["t_words" if kind == "text" else "t_prompt"] = words
     state["t_first"] = int(words) if kind == "vocab" and words else None
     for field in _FIELDS:
         value = training[field]
         state[f"t_{field}"] = "" if value is None and field in _TEXTS else value
-    state["filled"], state["t_open"] = asked.name, True
+    state["filled"], state["t_open"] = (asked.name, _without_field(asked)), True
+
+
+def _without_field(asked: RunConfig) -> list[str]:
+    """What a run was asked for that the form does not hold."""
+    kept = ("device", "dtype", "folds", "test_examples")
+    return [
+        f"{field.name.replace('_', ' ')} {getattr(asked, field.name)}"
+        for field in fields(asked)
+        if field.name in kept and getattr(asked, field.name) != field.default
+    ]
 
 
 _TEXTS = ("target", "template")
@@ -211,6 +222,10 @@ def _draw_texts(*, prefix: bool) -> dict[str, Any]:
             "rows of the task itself",
         )  # fmt: skip
     return found
+
+
+def _start_chosen() -> None:
+    st.session_state["t_first"] = None  # of a run filled in; the form has no field for it
 
 
 def _init(kind: str) -> str:

@@ -17,6 +17,8 @@ from probe.formats import load
 from probe.prompt import AnyPrompt, KVPrefix
 
 MAX_FILE_MB = 200
+MOST_NAME = 60
+"""Characters of a file's name that are kept: no more than 255 bytes, which file systems take."""
 
 
 def draw_upload() -> None:
@@ -81,8 +83,8 @@ def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
 
 
 def file_name(name: str) -> str:
-    """The last part of an uploaded name, whichever system wrote the path."""
-    return name.replace("\\", "/").rpartition("/")[2].lstrip(".") or "upload"
+    """The last part of an uploaded name, whichever system wrote the path; its end if too long."""
+    return name.replace("\\", "/").rpartition("/")[2][-MOST_NAME:].lstrip(".") or "upload"
 
 
 def _placed(prompt: AnyPrompt, folder: str) -> AnyPrompt:

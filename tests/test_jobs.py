@@ -314,6 +314,8 @@ def test_a_finished_prompt_knows_its_scores_its_origin_and_its_start(workspace, 
         assert 0 <= prompt.metrics[score] <= 1
     low, high = prompt.metrics["accuracy_interval"]
     assert low <= prompt.metrics["accuracy"] <= high
+    low, high = prompt.metrics["accuracy_gain_interval"]
+    assert low <= prompt.metrics["accuracy"] - prompt.metrics["zero_shot_accuracy"] <= high
     card = workspace.card(name)
     assert (card.task, card.metrics["accuracy"]) == ("moods", prompt.metrics["accuracy"])
 

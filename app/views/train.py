@@ -33,6 +33,22 @@ def featured(runs: Sequence[RunView]) -> str | None:
     return runs[0].run if runs and runs[0].state == "interrupted" else None
 
 
+def draw_featured(runs: Sequence[RunView]) -> str | None:
+    """Show the featured run; which it was, None where there is none or it cannot be shown."""
+    run = featured(runs)
+    if run is None:
+        return None
+    # In the address it stays in sight when it ends, and whoever gets the address finds it.
+    st.query_params["run"] = run
+    try:
+        draw_run(run)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        st.query_params.pop("run", None)
+        return None
+    return run
+
+
 def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
     """The other runs that train or wait."""
     others = [run for run in reversed(runs) if run.active and run.run != shown]
@@ -54,7 +70,10 @@ def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
 def draw_new(*, queues: bool) -> None:
     """The form of a new run with its command, its estimate and its start."""
     if filled := st.session_state.pop("filled", None):
-        st.info(f"The form holds the settings of **{plain(filled)}**.", icon=":material/replay:")
+        name, missing = filled
+        but = f", but has no field for its **{plain(', '.join(missing))}**" if missing else ""
+        st.info(f"The form holds the settings of **{plain(name)}**{but}.",
+                icon=":material/replay:")  # fmt: skip
     try:
         wanted = draw_form()
     except ProbeError as error:
@@ -133,18 +152,11 @@ def draw_explanation() -> None:
 def draw() -> None:
     """The run that matters now, then the form."""
     runs = views(workspace())
-    shown = featured(runs)
+    shown = draw_featured(runs)
     busy = any(run.active for run in runs)
-    if shown is None:
+    if shown is None and not busy:
         last = f" The last run: **{plain(shown_name(runs[0]))}**." if runs else ""
         st.markdown(f"Nothing is training. The settings below work as they are.{last}")
-    else:
-        # In the address it stays in sight when it ends, and whoever gets the address finds it.
-        st.query_params["run"] = shown
-        attempted = attempt(lambda: draw_run(shown))
-        if not attempted:
-            st.query_params.pop("run", None)
-            st.rerun()
     draw_queue(runs, shown)
     paint_now(("train", shown))
     if shown is None:

@@ -116,8 +116,10 @@ def _named(prompt: AnyPrompt, task: Task, config: RunConfig, number: int) -> Any
 
 
 def _metrics(one: Evaluation, alone: Evaluation, metric: str) -> dict[str, Any]:
+    assert one.against_zero_shot is not None  # the model alone was asked in the same words
     return {
         **{name: measure.value for name, measure in one.measures.items()},
         **{f"zero_shot_{name}": measure.value for name, measure in alone.measures.items()},
         f"{metric}_interval": list(one.measures[metric].interval),
+        f"{metric}_gain_interval": list(one.against_zero_shot[metric].interval),
     }

@@ -170,6 +170,12 @@ def test_a_bad_file_is_one_clear_line(open_page: Open, data: bytes) -> None:
     assert not [button for button in at.button if button.label.startswith("Add")]
 
 
+def test_a_file_name_no_file_system_takes_is_cut(open_page: Open) -> None:
+    at = _upload(open_page(), ("x" * 300 + ".npy", _npy(np.ones((3, 8)))))
+    assert not at.error
+    assert at.dataframe[-1].value is not None
+
+
 def test_file_names_cannot_leave_the_temporary_folder(open_page: Open, tmp_path: Path) -> None:
     rows = _npy(np.ones((2, 8), np.float32))
     at = _upload(open_page(), ("../../../escaped.npy", rows))

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import side_jobs
 from map_points import point_of, selection_table, tokens_with
-from side_jobs import SideJob, job_of, start_job
+from side_jobs import SideJob, draw_job, job_of, start_job
 from streamlit.testing.v1 import AppTest
 
 from probe.analysis.maps import Map
+from probe.jobs.processes import birth, is_alive
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
 from probe.verbs import map as lay_out
@@ -96,6 +103,19 @@ def test_an_address_that_names_no_point_is_no_point(mapped: Map, bad: str | None
     assert point_of(mapped, bad) is None
 
 
+def test_what_was_picked_among_other_prompts_is_forgotten(open_page: Open, two: list[str]) -> None:
+    at = open_page("map", p=two, at="p:0:1")
+    at.session_state["lassoed"] = ["p:0:1", "p:0:2"]
+    at.run()
+    assert any("2 points selected" in one.value for one in at.markdown)
+    assert at.selectbox(key="look").value == "p:0:1"
+    at.session_state["p"] = two[1:]
+    at.run()
+    assert not any("points selected" in one.value for one in at.markdown)
+    assert at.selectbox(key="look").value is None
+    assert "at" not in at.query_params
+
+
 def test_searching_finds_short_tokens_first(mapped: Map) -> None:
     assert tokens_with(mapped.vocabulary, "word1")[:2] == [
         mapped.vocabulary.tokens.index("word1"), mapped.vocabulary.tokens.index("word10")
@@ -137,6 +157,33 @@ def test_a_job_keeps_its_answer_and_tells_why_it_failed(workspace: Workspace) ->
     assert job_of(("inspect", "sst2-text", "--json")) is not None
     assert json.loads(answer.read_text())["prompts"][0]["name"] == "sst2-text"
     assert "nowhere" in _ended(("inspect", "nowhere", "--json")).last_words()
+
+
+def test_two_tabs_may_watch_one_job(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryFile() as complaints:
+        job = SideJob(subprocess.Popen(["true"]), complaints, None)
+        job.process.wait()
+        monkeypatch.setattr("side_jobs.job_of", lambda _: job)
+        assert [draw_job(("map",), "PCA", 1.0) for _ in range(2)] == [False, False]
+
+
+ENDING = """
+from side_jobs import job_of, start_job
+start_job(("map", "--method", "umap", "sst2-text"))
+print(job_of(("map", "--method", "umap", "sst2-text")).process.pid)
+"""
+
+
+def test_jobs_end_with_the_server(workspace: Workspace) -> None:
+    path = os.pathsep.join([str(Path(side_jobs.__file__).parent), str(Path.cwd())])
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], env=os.environ | {"PYTHONPATH": path},
+        check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    pid, end = int(done.stdout), time.monotonic() + 2.0
+    while is_alive(pid, birth(pid)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not is_alive(pid, birth(pid))
 
 
 def test_prompts_that_do_not_fit_are_left_out_with_the_reason(

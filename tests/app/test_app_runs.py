@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
+from run_words import score_sentence
 from streamlit.testing.v1 import AppTest
 
+from probe.jobs import view
 from probe.store import RunFolder, Workspace
 from probe.verbs import sample_folders
 
@@ -16,9 +18,11 @@ Made = Callable[..., RunFolder]
 
 
 def _metrics(accuracy: float) -> dict[str, object]:
+    gain = accuracy - 0.5
     return {
         "metric": "accuracy", "accuracy": accuracy, "zero_shot_accuracy": 0.5, "split": "test",
         "examples": 10, "accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
+        "accuracy_gain_interval": [gain - 0.1, gain + 0.1],
     }  # fmt: skip
 
 
@@ -86,6 +90,23 @@ def test_no_clear_difference_is_called_that(open_page: Open, made: Made) -> None
     assert "no clear difference" in _texts(open_page("runs", run=run.id))
 
 
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        ([-0.05, 0.5], ": no clear difference."),  # the score of the model alone is uncertain too
+        ([0.01, 0.5], ": the prompt helps."),
+        ([-0.5, -0.01], ": the prompt hurts."),
+        (None, "the model alone **0.500**."),  # an old run
+    ],
+)
+def test_the_verdict_is_that_of_the_paired_difference(
+    made: Made, workspace: Workspace, gain: list[float] | None, verdict: str
+) -> None:
+    metrics = _metrics(0.8) | {"accuracy_gain_interval": gain}
+    run = made("finished", step=6, prompts=("mood@1",), metrics=metrics)
+    assert score_sentence(view(workspace, run)).endswith(verdict)
+
+
 def test_several_runs_are_drawn_over_each_other_and_their_differences_named(
     open_page: Open, made: Made
 ) -> None:
@@ -140,6 +161,23 @@ def test_reproduce_fills_the_form_of_the_train_page(open_page: Open, made: Made)
     command = next(one.value for one in at.code if one.value.startswith("probe train"))
     for words in ("--seed 5", "--lr 0.25", "--patience 2", "--init 'text:it was'", "moods"):
         assert words in command
+
+
+def test_reproduce_names_what_the_form_has_no_field_for(open_page: Open, made: Made) -> None:
+    run = _finished(made, init="vocab:500")
+    config = run.path / "config.json"
+    asked = json.loads(config.read_text()) | {"folds": 3, "test_examples": 7}
+    config.write_text(json.dumps(asked))
+    at = open_page("runs", run=run.id)
+    at.button(key=f"again_{run.id}").click().run()
+    assert "no field for its **device cpu, folds 3, test examples 7**" in at.info[0].value
+    at.switch_page("views/train.py").run()
+    commands = []
+    for start in ("random", "vocab"):
+        commands += [one.value for one in at.code if one.value.startswith("probe train")]
+        at.selectbox(key="t_start").set_value(start).run()
+    assert "--init vocab:500" in commands[0]
+    assert "500" not in next(one.value for one in at.code if one.value.startswith("probe train"))
 
 
 def test_a_run_at_work_is_shown_moving_and_cannot_be_deleted(open_page: Open, made: Made) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from estimate import plan_of
+from plain import plain
 from streamlit.testing.v1 import AppTest
 
 from probe import jobs, verbs
+from probe.errors import WorkspaceError
 from probe.store import RunFolder, Workspace
 from tests.trainable import write_task
 
@@ -20,6 +24,7 @@ Open = Callable[..., AppTest]
 Made = Callable[..., RunFolder]
 
 WAIT_S = 120.0
+KILLED = "killed while it did not answer: it goes on from its last checkpoint"
 
 
 @pytest.fixture
@@ -117,6 +122,51 @@ def test_a_run_that_ends_while_one_looks_stays_in_sight(open_page: Open, made: M
     assert _button(at, "Resume")
 
 
+@pytest.mark.parametrize(
+    ("step", "message", "said"),
+    [
+        (4, "stopped at step 4 of 6", "Cancelled at step 4 of 6; it was saved."),
+        (0, "stopped at step 0 of 6", "Cancelled at step 0 of 6."),
+        (4, KILLED, "Cancelled at step 4 of 6."),
+    ],
+)
+def test_a_cancelled_run_was_saved_only_if_it_could_be(
+    open_page: Open, made: Made, step: int, message: str, said: str
+) -> None:
+    run = made("cancelled", step=step, message=message)
+    at = open_page("train", run=run.id)
+    assert f"#### {said}" in [one.value for one in at.markdown]
+    assert [one.value for one in at.warning] == ([plain(KILLED)] if message == KILLED else [])
+    assert ("where it was saved" in _texts(at)) == said.endswith("it was saved.")
+
+
+def test_settings_that_are_no_longer_valid_are_shown_without_a_command(
+    open_page: Open, made: Made
+) -> None:
+    run = made("running", pid=1, started="another boot", step=2)
+    config = run.path / "config.json"
+    config.write_text(config.read_text().replace('"clip_norm": 1.0', '"clip_norm": 0.0'))
+    at = open_page("train")  # interrupted just now, so shown unasked
+    assert not at.error
+    assert "Interrupted at step 2 of 6" in _texts(at)
+    assert json.loads(at.json[0].value)["clip_norm"] == 0.0
+
+
+def test_a_run_that_cannot_be_shown_leaves_the_rest_of_the_page(
+    open_page: Open, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(run_id: str) -> None:
+        raise WorkspaceError(f"{run_id} is damaged")
+
+    made("running", living=True, step=1, activity="training")
+    monkeypatch.setattr("run_panel.draw_run", unreadable)
+    at = open_page("train")
+    assert "is damaged" in at.error[0].value
+    assert "run" not in at.query_params
+    assert "Nothing is training" not in _texts(at)
+    assert _button(at, "Start, behind the run at work")
+
+
 def test_a_killed_worker_shows_as_interrupted_with_the_way_on(open_page: Open, made: Made) -> None:
     made("running", pid=1, started="another boot", step=4, activity="training")
     at = open_page("train")
@@ -210,6 +260,30 @@ def test_a_bad_row_is_named_by_its_line(open_page: Open, content: bytes, message
     assert len(at.error) == 1
     assert message in at.error[0].value.replace("\\", "")
     assert "/tmp" not in at.error[0].value
+
+
+def test_values_no_table_can_hold_are_shown_as_text(open_page: Open) -> None:
+    row = b'{"text": "half \\ud83d", "label": %d}\n'
+    at = _upload(open_page("train"), ("films.jsonl", row % 10**30 + row % 7))
+    assert list(at.dataframe[0].value["label"]) == ["1" + "0" * 30, "7"]
+    assert "Type 2 label words" in at.info[0].value
+
+
+def test_a_file_name_no_file_system_takes_is_cut(open_page: Open, workspace: Workspace) -> None:
+    at = _upload(open_page("train"), ("\U0001f600" * 300 + "films.csv", CSV))
+    assert not at.error
+    assert list(at.dataframe[0].value.columns) == ["review", "stars"]
+
+
+def test_an_estimate_is_made_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = iter((8, 0))
+
+    def answered(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, json.dumps({"trainings": next(left)}), "")
+
+    monkeypatch.setattr("estimate.subprocess.run", answered)
+    plans = [plan_of(("probe", "train", "--anew")) for _ in range(2)]
+    assert plans == [{"trainings": 8}, {"trainings": 0}]
 
 
 def test_the_time_of_a_run_is_estimated_on_demand(
