@@ -183,7 +183,8 @@ def test_no_page_of_elsewhere_reaches_anything_the_server_has(server):
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_ending_the_command_ends_the_server(server):
     started, _ = server
-    (child,) = psutil.Process(started.pid).children()
+    children = psutil.Process(started.pid).children()
+    (child,) = [one for one in children if "streamlit" in one.cmdline()]
     started.terminate()
     assert started.wait(timeout=30) == 0
     psutil.wait_procs([child], timeout=10)
