@@ -157,3 +157,24 @@ def to_float32(stored: NDArray[np.generic]) -> NDArray[np.float32]:
     if stored.dtype == np.uint16:
         return (stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(np.float32, copy=False)
+
+
+def require_finite(rows: NDArray[np.float32], squares: NDArray[np.float32], first: int) -> None:
+    """Refuse NaN and infinity in rows [n, H] of a table.
+
+    Args:
+        rows: part of the table.
+        squares: [n] their squared norms, which are looked at first: they cost less.
+        first: the row of the table that the part begins with.
+
+    Raises:
+        ValueError: a row is not finite.
+    """
+    if np.isfinite(squares).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"the embedding table must be finite, found NaN or infinity in row {first + bad[0]}: "
+            "use another copy of the base model"
+        )

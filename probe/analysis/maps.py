@@ -34,13 +34,13 @@ TRUST_SAMPLE = 300
 TRUST_NEIGHBOURS = 10
 TSNE_BACKGROUND = 4000
 """Vocabulary rows drawn for t-SNE unless another number is asked for: it is slow beyond."""
-_LONGEST = 1e15
-"""Sums of squares of larger numbers leave float32."""
 SPECTRUM = 10
 """Principal axes whose shares of the variance are told."""
 MAP_VERSION = 1
 """Raised whenever the same rows and parameters start to give another map."""
 
+_LARGEST_IN_L2 = 1e15
+"""Sums of squares of larger numbers leave float32."""
 _LIBRARY = {"umap": "umap-learn", "tsne": "scikit-learn"}
 
 
@@ -313,8 +313,8 @@ def _check(
         )
     if vocabulary.width < 2:
         raise ValueError("a map needs rows of two numbers or more, found a table of width 1")
-    longest = max(float(np.abs(rows).max()) for rows in prompts)
-    if metric == "l2" and longest > _LONGEST:
+    largest = max(float(np.abs(rows).max()) for rows in prompts)
+    if metric == "l2" and largest > _LARGEST_IN_L2:
         raise ValueError(
-            f"an l2 map needs numbers up to {_LONGEST:g}, found {longest:.3g}: choose cosine"
+            f"an l2 map needs numbers up to {_LARGEST_IN_L2:g}, found {largest:.3g}: choose cosine"
         )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from probe.analysis.products import U32, Floats, Ids, Product, product_for
 from probe.linalg import squared_norms
-from probe.vocabulary import Vocabulary, to_float32
+from probe.vocabulary import Vocabulary, require_finite, to_float32
 
 Metric = Literal["l2", "cosine", "dot"]
 HIGHER_IS_BETTER: dict[Metric, bool] = {"l2": False, "cosine": True, "dot": True}
@@ -327,7 +327,7 @@ def _chunks(
     for start in range(0, len(table), step):
         rows = to_float32(table[start : start + step])
         squares = np.einsum("nh,nh->n", rows, rows)
-        _require_finite(rows, squares, start)
+        require_finite(rows, squares, start)
         norms = np.sqrt(squares)
         bias = np.zeros(len(rows), dtype=np.float32)
         if metric == "l2":
@@ -341,15 +341,3 @@ def _chunks(
         scores[:, ~allowed[start : start + step]] = -np.inf
         error = error + np.float32(norm_rounding * (longest + 2 * bias.max()))
         yield _Chunk(start, scores, error, product)
-
-
-def _require_finite(rows: Floats, squares: Floats, start: int) -> None:
-    """Refuse NaN and infinity in rows [n, H] of the table, whose squared norms are [n]."""
-    if np.isfinite(squares).all():
-        return
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if bad.size:
-        raise ValueError(
-            f"the embedding table must be finite, found NaN or infinity in row {start + bad[0]}: "
-            "use another copy of the base model"
-        )

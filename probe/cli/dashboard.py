@@ -53,7 +53,7 @@ def dashboard(
     # From its own folder, no module or configuration lying where the user stands gets in.
     sys.stderr.write(f"probe: the dashboard is at http://{ADDRESS}:{port} (Ctrl-C ends it)\n")
     server = subprocess.Popen(command(folder / "server.py", port), env=environment, cwd=folder)
-    if browser and _has_windows():
+    if browser and _has_display():
         threading.Thread(target=_open_window, args=(server, port), daemon=True).start()
     raise typer.Exit(_wait_for(server))
 
@@ -122,8 +122,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _has_windows() -> bool:
-    """Whether a window can open: over SSH, Linux would start a browser in the terminal."""
+def _has_display() -> bool:
+    """Whether a window can be seen: over SSH, Linux would start a browser in the terminal."""
     shown = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in shown)
 

@@ -56,7 +56,7 @@ def wayward(
         typer.Option(
             "--target-count",
             min=1,
-            help="At most so many targets of each kind, from short to long. Default: all.",
+            help="At most so many targets of each set or file, from short to long. Default: all.",
         ),
     ] = None,
     gamma: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,16 +57,22 @@ def read_json(data: bytes) -> object:
 
 
 def as_json(value: object) -> Any:
-    """A value as `read_json` would give it back: what it refuses in texts is a `?`.
+    """A value that JSON can hold and `read_json` gives back as it is.
 
-    Numbers of numpy become numbers, anything else that JSON lacks becomes text.
+    Numbers of numpy become numbers, NaN and infinity None, half of a character `?`, and whatever
+    else JSON lacks its text.
     """
-    document = json.dumps(value, default=_plain, ensure_ascii=False)
-    return json.loads(document.encode("utf-8", "replace"))
-
-
-def _plain(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {as_json(str(key)): as_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, int):
+        return value
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _require_shallow(data: bytes) -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from probe.errors import WorkspaceError
+from probe.formats.documents import as_json
 from probe.prompt import AnyPrompt, KVPrefix
 
 Kind = Literal["soft_prompt", "kv_prefix"]
@@ -101,21 +99,8 @@ def card_of(prompt: AnyPrompt, *, name: str, version: int, created: str) -> Card
         sha256=source.sha256 if source else None,
         format=source.format if source else None,
         origin=source.path if source else None,
-        metrics=_plain(dict(prompt.metrics)),
+        metrics=as_json(prompt.metrics),
     )
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON can hold it: None for NaN and infinity, texts for what it has no word for."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def shape_of(prompt: AnyPrompt) -> tuple[int, ...]:
@@ -139,7 +124,7 @@ def parse_card(text: str, where: Path | str) -> Card:
         document["tags"] = tuple(document["tags"])
         card = Card(**document)
         _require_kinds(card)
-        return dataclasses.replace(card, metrics=_plain(card.metrics))
+        return dataclasses.replace(card, metrics=as_json(card.metrics))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise WorkspaceError(
             f"{where} is no prompt card ({str(error)[:120]}): "

@@ -157,8 +157,10 @@ class PromptRun:
         """Step and score of the prompt that is kept, if it was scored."""
         if self.best is not None:
             return self.validations[self.best_validation]
-        last = self.validations[-1] if self.validations else None
-        return last if last is not None and last[0] == self.step else None
+        for step, found in self.validations[-1:]:
+            if step == self.step and math.isfinite(found.loss_nats):
+                return step, found
+        return None
 
     def warning(self) -> str | None:
         """What to say, once, of a metric that has not moved since the start."""
