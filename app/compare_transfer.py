@@ -16,7 +16,7 @@ from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
 from probe.datasets import task_names
 from probe.datasets.paper import PAPER_TASKS
-from probe.report import csv_with
+from probe.reports import csv_with
 
 _SECONDS_PER_ANSWER = 0.006
 _START_S = 8.0

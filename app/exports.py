@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from probe.analysis.decoding import Decoding
-from probe.report import decoding_csv, decoding_html
+from probe.reports import decoding_csv, decoding_html
 
 _KINDS = {
     "csv": ("CSV", "text/csv"),

@@ -25,7 +25,7 @@ from probe.analysis.neighbours import Metric
 from probe.charts import map_caption
 from probe.charts.labels import METRIC_NAMES
 from probe.linalg import squared_norms
-from probe.report import csv_with
+from probe.reports import csv_with
 
 Made = tuple[Any, ...]
 _CHART_PX = 620

@@ -14,8 +14,8 @@ from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import TrainingError
 from probe.store import RunConfig
-from probe.train import TrainConfig
-from probe.train.command_line import arguments, field_help, written
+from probe.training import TrainConfig
+from probe.training.command_line import arguments, field_help, written
 
 _STEPS = 400
 _METHODS = ("prompt_tuning", "p_tuning", "prefix_tuning", "pez")

@@ -13,7 +13,7 @@ from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import TrainingError
 from probe.store import StudyConfig
-from probe.train.command_line import written
+from probe.training.command_line import written
 from probe.verbs import wayward_config
 
 _SETS = ("instructions", "web", "definitions")
@@ -99,7 +99,7 @@ def _draw_numbers() -> dict[str, Any]:
 def _wanted(
     tasks: list[str], model: str, texts: list[str], most: int, numbers: dict[str, Any]
 ) -> WantedStudy:
-    from probe.sweep import points, study_of
+    from probe.studies import points, study_of
 
     for what, given in (("task", tasks), ("text or set", texts), ("start", numbers["inits"])):
         if not given:

@@ -22,7 +22,7 @@ from probe.verbs.wayward_report import wayward_found, wayward_headline, wayward_
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Estimate, TableRow
-    from probe.sweep import StudyView
+    from probe.studies import StudyView
 
 POLL_S = 2.0
 _STATIC = {"displayModeBar": False}
@@ -83,7 +83,7 @@ def _nothing_yet(seen: StudyView) -> str:
 
 def _draw_progress(study_id: str, state: str, stamp: int) -> None:
     """The part that changes; new results draw the whole page anew."""
-    from probe.sweep import study_view
+    from probe.studies import study_view
 
     with one_line_errors():
         study = workspace().studies.get(study_id)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from report import publish, table
 
-from probe.evaluate import Way, generate, label_scores
+from probe.evaluation import Way, generate, label_scores
 from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
 from probe.task import Task

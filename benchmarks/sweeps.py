@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from report import publish, table
 
-from probe.evaluate import Way, answer
-from probe.sweep import Asked, Kept, Keyed, Shared, Where, keyed, packs_of, sweep
-from probe.sweep.sources import model_of, task_of
-from probe.train import TrainConfig, train
+from probe.evaluation import Way, answer
+from probe.studies import Asked, Kept, Keyed, Shared, Where, keyed, packs_of, sweep
+from probe.studies.sources import model_of, task_of
+from probe.training import TrainConfig, train
 
 _PARTS = ("overhead", "ray")
 SHARED = Shared(validation_examples=50, test_examples=50, device="cpu", dtype="float32")

@@ -18,12 +18,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from probe.models import FrozenModel, Row
 from probe.models.causal import CausalModel
 from probe.task import Task
-from probe.train import TrainConfig
-from probe.train.batches import Batches
-from probe.train.data import Data
-from probe.train.initialise import Start
-from probe.train.loop import Training
-from probe.train.run import PromptRun
+from probe.training import TrainConfig
+from probe.training.batches import Batches
+from probe.training.data import Data
+from probe.training.initialise import Start
+from probe.training.loop import Training
+from probe.training.run import PromptRun
 
 _TOLERANCE = 1e-3
 _RATE = 0.1

@@ -27,9 +27,9 @@ from transformers import AutoModel, AutoModelForCausalLM
 from probe.models import FrozenModel, Injection, Row, load_model
 from probe.models.loading import named_folder
 from probe.task import Task
-from probe.train import TrainConfig, train
-from probe.train.run import PromptRun
-from probe.train.validation import validate
+from probe.training import TrainConfig, train
+from probe.training.run import PromptRun
+from probe.training.validation import validate
 
 _TIMED_STEPS = 5
 

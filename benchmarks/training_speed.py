@@ -18,7 +18,7 @@ from training_race import Clock, Race, best_runs
 
 from probe.datasets import load_task
 from probe.models import load_model
-from probe.train import TrainConfig, train
+from probe.training import TrainConfig, train
 
 _PARTS = ("gpt2", "builtin", "minilm", "many")
 

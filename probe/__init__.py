@@ -33,12 +33,18 @@ _VERBS = {
         "ablate",
         "lens",
         "wayward",
-        "write_report",
+        "train",
+        "evaluate",
+        "sweep",
+        "runs",
+        "library",
+        "doctor",
+        "report",
     )
 }
 
-_PACKAGES = ("evaluate", "train", "verbs")
-"""`probe.train` is the trainer, step by step; `probe.verbs.train` does what the command does."""
+_PACKAGES = ("evaluation", "training", "verbs")
+"""`probe.training` is the trainer, step by step; `probe.train` does what the command does."""
 
 __all__ = [
     "Example",

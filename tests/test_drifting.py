@@ -9,7 +9,7 @@ from probe.prompt import SoftPrompt
 from probe.store import RunConfig, Workspace
 from probe.store.runs_status import Status
 from probe.tables import load_vocabulary
-from probe.train.checkpoint import Checkpoint, write_checkpoint
+from probe.training.checkpoint import Checkpoint, write_checkpoint
 from probe.verbs import drift
 
 IDS = (100, 200, 300)

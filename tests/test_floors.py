@@ -21,13 +21,13 @@ FLOORS = {
     "models": 2,
     "datasets": 2,
     "analysis": 3,
-    "train": 4,
-    "evaluate": 4,
+    "training": 4,
+    "evaluation": 4,
     "store": 5,
     "charts": 5,
     "jobs": 6,
-    "sweep": 6,
-    "report": 7,
+    "studies": 6,
+    "reports": 7,
     "verbs": 7,
     "cli": 8,
     "app": 8,
@@ -37,10 +37,10 @@ SAME_FLOOR = {
     ("protocols", "prompt"),
     ("protocols", "task"),
     ("prompt", "linalg"),
-    ("verbs", "report"),
+    ("verbs", "reports"),
 }
 # A study is a process that others look for as they look for a run's.
-SAME_FLOOR |= {("sweep", "jobs")}
+SAME_FLOOR |= {("studies", "jobs")}
 # A model's `.bin` is a pickle: it goes through the one restricted reader, which formats own.
 SAME_FLOOR |= {("tables", "formats")}
 

@@ -18,7 +18,7 @@ import torch
 from probe import jobs, verbs
 from probe.datasets import load_task
 from probe.errors import TrainingError, WorkspaceError
-from probe.evaluate import Way, answer
+from probe.evaluation import Way, answer
 from probe.jobs import worker
 from probe.jobs.outcome import scored
 from probe.jobs.pace import Pace
@@ -27,7 +27,7 @@ from probe.jobs.training import begun, task_of
 from probe.jobs.turns import locked
 from probe.models import load_model
 from probe.store import Workspace, read_records
-from probe.train import TrainConfig, train
+from probe.training import TrainConfig, train
 from tests.trainable import LIGHT, write_model, write_task
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probe import verbs
 from probe.analysis.decoding import Decoding, decode
 from probe.charts import visible
 from probe.errors import ProbeError
 from probe.formats import save
 from probe.prompt import SoftPrompt
-from probe.report import decoding_html, headline
+from probe.reports import decoding_html, headline
 from probe.store import RunConfig, Workspace
 from probe.store.runs_status import Status
 from probe.tables import load_vocabulary
-from probe.verbs import write_report
 from probe.vocabulary import Vocabulary
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
 
@@ -150,7 +150,7 @@ def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(hostile_home: Path) -> str:
     """The page about these prompts, without the two scripts it may run."""
     files = [hostile_home / f"p{number}.safetensors" for number in range(3)]
-    written = write_report(
+    written = verbs.report(
         files, hostile_home / "page.html", seed=3, workspace=Workspace(hostile_home)
     )
     assert "inverse_euclidean" in {left.section for left in written.left}
@@ -202,16 +202,16 @@ def test_the_same_report_gives_the_same_bytes(hostile_home: Path, report: str) -
     first = (hostile_home / "page.html").read_bytes()
     (hostile_home / "page.html").unlink()
     files = [hostile_home / f"p{number}.safetensors" for number in range(3)]
-    write_report(files, hostile_home / "page.html", seed=3, workspace=Workspace(hostile_home))
+    verbs.report(files, hostile_home / "page.html", seed=3, workspace=Workspace(hostile_home))
     assert (hostile_home / "page.html").read_bytes() == first
     with pytest.raises(ProbeError, match="is there already"):
-        write_report(files, hostile_home / "page.html")
+        verbs.report(files, hostile_home / "page.html")
 
 
 def test_faithfulness_stands_there_with_its_controls_when_a_task_is_named(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "home")
     sources = ["sst2-text", "subj-prefix"]
-    written = write_report(
+    written = verbs.report(
         sources, tmp_path / "page.html", task="mood", limit=12, workspace=workspace
     )
     assert [left.section for left in written.left] == ["decoding"]
@@ -225,7 +225,7 @@ def test_faithfulness_stands_there_with_its_controls_when_a_task_is_named(tmp_pa
 def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None:
     import torch
 
-    from probe.train.checkpoint import Checkpoint, write_checkpoint
+    from probe.training.checkpoint import Checkpoint, write_checkpoint
 
     workspace = Workspace(tmp_path)
     rows = np.ones((3, 320), np.float32)
@@ -236,7 +236,7 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
         made = (state, {"config": {"method": "prompt_tuning"}})
         write_checkpoint(run.path, Checkpoint(step, "model", [made]))
     prompt = SoftPrompt("mood", rows * 2, base_model="builtin", config={"run": run.id})
-    write_report(prompt, tmp_path / "page.html", workspace=workspace)
+    verbs.report(prompt, tmp_path / "page.html", workspace=workspace)
     page = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert "at steps 10, 20." in " ".join(page.text.split())
     places = {value for name, value in page.attributes if name == "id"}

@@ -58,10 +58,15 @@ def _adapter(folder, rows, **config):
 
 
 def test_the_trainer_is_there_without_another_import():
-    code = "import sys, probe; light = 'torch' not in sys.modules; print(light, probe.train.train)"
+    code = (
+        "import sys, probe; light = 'torch' not in sys.modules; "
+        "print(light, probe.training.train, probe.train, probe.training.train is probe.train)"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.startswith("True <function train")
-    assert {"train", "evaluate", "verbs", "decode"} <= set(dir(probe))
+    assert told.stdout.count("<function train") == 2
+    assert told.stdout.endswith("False\n")
+    assert {"training", "train", "evaluate", "verbs", "decode"} <= set(dir(probe))
 
 
 def test_the_interface_is_there_under_the_promised_names():

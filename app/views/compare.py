@@ -18,7 +18,7 @@ from sidebar import OWN, chosen_metric
 from probe.analysis.compare import MEASURES, Comparison, Hierarchy, Measure
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
-from probe.report import csv_with
+from probe.reports import csv_with
 
 MOST_BARS = 15
 MOST_PAIRS = 100

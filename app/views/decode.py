@@ -14,7 +14,7 @@ from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import KVPrefix
-from probe.report import FLAG_MEANINGS, headline
+from probe.reports import FLAG_MEANINGS, headline
 
 FILTERS = ("special", "byte", "unused", "words")
 STATIC = {"displayModeBar": False}

@@ -17,7 +17,7 @@ from probe.analysis.clusters import Clusters
 from probe.analysis.maps import METHODS, Map, MapMetric, Method
 from probe.analysis.surroundings import Surroundings
 from probe.charts import figures_html, map_caption, map_figure, variance_bars
-from probe.report import csv_with
+from probe.reports import csv_with
 
 NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 # Seconds on one idle core: UMAP by vocabulary rows, t-SNE of the 4,000 rows it draws.

@@ -15,7 +15,7 @@ from wayward_panel import draw_study
 
 from probe.errors import ProbeError
 from probe.jobs.pace import duration
-from probe.sweep import StudyView, cancel_study, start_study, study_views
+from probe.studies import StudyView, cancel_study, start_study, study_views
 
 WORKER = "probe.verbs.study_worker"
 

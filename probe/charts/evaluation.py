@@ -10,7 +10,7 @@ from probe.charts.labels import token_label
 from probe.charts.palette import CHANCE, NEUTRAL, PROMPT, VOCABULARY, new_figure
 
 if TYPE_CHECKING:
-    from probe.evaluate import Comparison, Evaluation
+    from probe.evaluation import Comparison, Evaluation
 
 _NAME = 34
 _TITLES = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
-    from probe.evaluate import Evaluation, Faithfulness, Measure, Readability
+    from probe.evaluation import Evaluation, Faithfulness, Measure, Readability
     from probe.verbs import Evaluated, Recorded
 
 _SHOWN = {

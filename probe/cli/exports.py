@@ -11,14 +11,14 @@ from probe.store import replace_file
 
 def write_csv(decoding: Decoding, path: Path) -> None:
     """One row per position and rank, with how it was made."""
-    from probe.report import decoding_csv
+    from probe.reports import decoding_csv
 
     replace_file(path, decoding_csv(decoding).encode("utf-8", "backslashreplace"))
 
 
 def write_html(decoding: Decoding, path: Path) -> None:
     """A self-contained page."""
-    from probe.report import decoding_html
+    from probe.reports import decoding_html
 
     replace_file(path, decoding_html(decoding).encode("utf-8", "backslashreplace"))
 

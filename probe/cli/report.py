@@ -49,7 +49,7 @@ def report(
     from probe import verbs
 
     with usage_errors():
-        written = verbs.write_report(
+        written = verbs.report(
             prompts,
             output,
             task=task,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from probe.sweep import Where
+    from probe.studies import Where
 
 ValidationExamples = Annotated[
     int,
@@ -74,7 +74,7 @@ def numbers(given: Sequence[str], option: str) -> list[float]:
 
 def where(ray: str | None, gpu_share: float) -> Where:
     """Where packs are trained."""
-    from probe.sweep import Where
+    from probe.studies import Where
 
     return Where(ray=ray, gpu_share=gpu_share)
 

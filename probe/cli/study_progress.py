@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from probe.cli.output import print_json, visible
 
 if TYPE_CHECKING:
-    from probe.sweep import Found, Plan, Progress, Where
+    from probe.studies import Found, Plan, Progress, Where
     from probe.verbs import StudyAsked, StudyResult
 
 P = TypeVar("P")

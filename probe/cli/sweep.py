@@ -26,7 +26,7 @@ from probe.cli.study_progress import conduct, print_plan
 from probe.cli.sweep_table import print_sweep
 
 if TYPE_CHECKING:
-    from probe.sweep import Grid
+    from probe.studies import Grid
 
 
 def sweep(

@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from probe.train import TrainConfig
-from probe.train.command_line import field_help, flag
+from probe.training import TrainConfig
+from probe.training.command_line import field_help, flag
 
 
 def with_training_options(command: Callable[..., None]) -> Callable[..., None]:

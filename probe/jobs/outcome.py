@@ -8,13 +8,13 @@ from typing import Any
 
 from probe.datasets import sample
 from probe.errors import PromptFormatError, TrainingError
-from probe.evaluate import Evaluation, Way, answer, compare, zero_shot
+from probe.evaluation import Evaluation, Way, answer, compare, zero_shot
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.store import RunConfig, RunFolder, Workspace
 from probe.store.card import workspace_name
 from probe.task import Example, Task
-from probe.train import TrainConfig, Training
+from probe.training import TrainConfig, Training
 
 
 def scored(

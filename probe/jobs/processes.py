@@ -24,7 +24,7 @@ def require_posix() -> None:
     if os.name != "posix":
         raise TrainingError(
             f"training runs need Linux or macOS, found {sys.platform}: use the Windows Subsystem "
-            "for Linux, or probe.train in a program of your own"
+            "for Linux, or probe.training in a program of your own"
         )
 
 

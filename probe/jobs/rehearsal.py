@@ -11,7 +11,7 @@ import torch
 
 from probe.jobs.training import begun, loaded, task_of
 from probe.store import RunConfig
-from probe.train import TrainConfig, Training
+from probe.training import TrainConfig, Training
 
 _STEPS = 2
 

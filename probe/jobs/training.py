@@ -20,7 +20,7 @@ from probe.jobs.stopping import Stopped, StopRequest
 from probe.models import FrozenModel, load_model
 from probe.store import Record, RunConfig, RunFolder, Workspace, cut_records
 from probe.task import Task
-from probe.train import Step, TrainConfig, Training, folds, train
+from probe.training import Step, TrainConfig, Training, folds, train
 
 _LOG = logging.getLogger(__name__)
 

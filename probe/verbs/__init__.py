@@ -39,7 +39,7 @@ from probe.verbs.transferring import transfer
 from probe.verbs.waywardness import WaywardAsked, wayward, wayward_asked, wayward_config
 
 if TYPE_CHECKING:
-    from probe.verbs.reporting import Written, write_report
+    from probe.verbs.reporting import Written, report
 
 __all__ = [
     "Ablated",
@@ -97,11 +97,11 @@ __all__ = [
     "wayward",
     "wayward_asked",
     "wayward_config",
-    "write_report",
+    "report",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Written", "write_report"):  # Plotly comes with them, and few commands draw
+    if name in ("Written", "report"):  # Plotly comes with them, and few commands draw
         return getattr(importlib.import_module("probe.verbs.reporting"), name)
     raise AttributeError(f"module 'probe.verbs' has no attribute {name!r}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from probe.evaluate import Way
+    from probe.evaluation import Way
     from probe.models import FrozenModel
 
 
@@ -130,7 +130,7 @@ def _single(asker: Asker) -> SoftPrompt | KVPrefix:
 
 def _score(model: FrozenModel, way: Way) -> Score:
     """Scores in a way's words; without a prompt its template has no empty places either."""
-    from probe.evaluate import zero_shot
+    from probe.evaluation import zero_shot
     from probe.models import scorer
 
     with_prompt = scorer(model, way.task, objective=way.objective)

@@ -17,7 +17,7 @@ from probe.task import TEXT_SLOT, Task
 from probe.verbs.loading import load, load_one
 
 if TYPE_CHECKING:
-    from probe.evaluate import Way
+    from probe.evaluation import Way
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Asker:
 
     def way(self, task: Task) -> Way:
         """The prompt put to the task."""
-        from probe.evaluate import Way
+        from probe.evaluation import Way
 
         training = self.one.config.get("training")
         paper = isinstance(training, dict) and training.get("objective") == "paper"

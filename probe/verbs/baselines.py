@@ -12,7 +12,7 @@ from probe.verbs.asking import Asker
 from probe.verbs.decoding import vocabulary_of
 
 if TYPE_CHECKING:
-    from probe.evaluate import Answers, Way
+    from probe.evaluation import Answers, Way
     from probe.models import FrozenModel
 
 
@@ -48,17 +48,17 @@ def baseline_ways(
     Raises:
         NotDecodableError: a prompt has no nearest tokens.
     """
-    from probe import evaluate
+    from probe import evaluation
 
     words = list({way.wording: way for way in ways}.values())
     made = []
     if wanted.zero_shot or wanted.discretised:
-        made += [evaluate.zero_shot(way) for way in words]
-    made += [evaluate.hard_prompt(way, text) for way in words for text in wanted.hard]
+        made += [evaluation.zero_shot(way) for way in words]
+    made += [evaluation.hard_prompt(way, text) for way in words for text in wanted.hard]
     if wanted.discretised:
         for asker, way in zip(askers, ways, strict=True):
             vocabulary = vocabulary_of(asker.one, named)
-            made += evaluate.discretised(model, way, vocabulary, seed=seed)
+            made += evaluation.discretised(model, way, vocabulary, seed=seed)
     return made
 
 
@@ -78,10 +78,10 @@ def fine_tuned_answers(
     Raises:
         TrainingError: the model is too large, or there is nothing to train on.
     """
-    from probe import evaluate
+    from probe import evaluation
 
-    alone = evaluate.zero_shot(way)
+    alone = evaluation.zero_shot(way)
     taught = dataclasses.replace(alone.task, train=task.train)
-    tuned = evaluate.fine_tuned(model, taught, evaluate.FineTuning(steps=steps, seed=seed))
+    tuned = evaluation.fine_tuned(model, taught, evaluation.FineTuning(steps=steps, seed=seed))
     named = dataclasses.replace(alone, name=f"fine-tuned, {steps} steps", kind="fine_tuned")
-    return evaluate.answer(tuned, [named], examples)[0]
+    return evaluation.answer(tuned, [named], examples)[0]

@@ -19,7 +19,7 @@ from probe.verbs.recording import Recorded, record_all, require_stored
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.evaluate import Answers, Comparison, Evaluation, Faithfulness, Readability
+    from probe.evaluation import Answers, Comparison, Evaluation, Faithfulness, Readability
     from probe.models import FrozenModel
 
 Split = Literal["train", "validation", "test"]
@@ -147,7 +147,7 @@ def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Examp
 def _compared(
     question: _Question, found: Sequence[Asker], device: str | None, dtype: str | None
 ) -> Comparison:
-    from probe.evaluate import Comparison, compare, readability
+    from probe.evaluation import Comparison, compare, readability
     from probe.models import load_model
 
     groups = by_model(found)
@@ -180,7 +180,7 @@ def _compared(
 
 def _answers(model: FrozenModel, group: Sequence[Asker], question: _Question) -> list[Answers]:
     """What one model answers in every way; the ensemble first, then the prompts."""
-    from probe.evaluate import Way, answer, ensemble
+    from probe.evaluation import Way, answer, ensemble
 
     asked = (question.template, question.label_words)
     ways = [asker.way(asker.worded(question.task, *asked)) for asker in group]

@@ -16,7 +16,7 @@ from probe.verbs.asking import Asker, askers, by_model
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.evaluate import Way
+    from probe.evaluation import Way
     from probe.models import FrozenModel
 
 Prompts = Sequence[AnyPrompt | PromptPair | str | Path]
@@ -142,7 +142,7 @@ def predict(
     Raises:
         ProbeError: a prompt cannot be read or does not fit, or no label words are known.
     """
-    from probe.evaluate import label_scores, probabilities
+    from probe.evaluation import label_scores, probabilities
 
     found = _found(prompts, texts, model, workspace)
     wording = _wording(task)
@@ -190,7 +190,7 @@ def generate(
     Raises:
         ProbeError: a prompt cannot be read or does not fit, or the model writes no text.
     """
-    from probe.evaluate import generate as written
+    from probe.evaluation import generate as written
 
     found = _found(prompts, texts, model, workspace)
     tasks = {asker.name: asker.writing(template) for asker in found}

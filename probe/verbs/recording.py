@@ -15,7 +15,7 @@ from probe.store import EvaluationRecord, Workspace, last_like
 from probe.task import Example, Task
 
 if TYPE_CHECKING:
-    from probe.evaluate import Comparison, Evaluation
+    from probe.evaluation import Comparison, Evaluation
 
 
 @dataclass(frozen=True)

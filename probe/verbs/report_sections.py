@@ -14,7 +14,7 @@ from probe.analysis.maps import Map
 from probe.analysis.neighbours import Metric
 from probe.errors import NotComparableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
-from probe.report import Asked, PromptPart, Similarity
+from probe.reports import Asked, PromptPart, Similarity
 from probe.store import Workspace
 from probe.verbs.comparing import compare
 from probe.verbs.decoding import decode
@@ -25,7 +25,7 @@ from probe.verbs.loading import load
 from probe.verbs.mapping import map
 
 if TYPE_CHECKING:
-    from probe.evaluate import Comparison as Scores
+    from probe.evaluation import Comparison as Scores
 
 Answer = TypeVar("Answer")
 _FOLD = re.compile(r"-fold(\d+)$", re.ASCII)

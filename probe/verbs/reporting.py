@@ -10,7 +10,7 @@ from typing import Any
 
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.errors import ProbeError
-from probe.report import Left, Report, report_html
+from probe.reports import Left, Report, report_html
 from probe.store import Workspace, replace_file
 from probe.verbs.gathering import Source
 from probe.verbs.report_sections import (
@@ -41,7 +41,7 @@ class Written:
         }
 
 
-def write_report(
+def report(
     prompts: Source | Sequence[Source],
     dest: str | Path,
     *,

@@ -15,7 +15,7 @@ from probe.store import StudyConfig, StudyFolder, Workspace, replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.sweep import Found, Kept, Keyed, Plan, Progress, Shared, Where
+    from probe.studies import Found, Kept, Keyed, Plan, Progress, Shared, Where
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -67,7 +67,7 @@ def study_plan(
     asked: StudyAsked[P, R, F], *, at_once: int = 8, workspace: Workspace | None = None
 ) -> Plan:
     """What a study would do, and how long it would take: two steps, measured."""
-    from probe.sweep import rehearse
+    from probe.studies import rehearse
 
     return rehearse(asked.runs, asked.shared, _kept(workspace or Workspace()), at_once=at_once)
 
@@ -87,7 +87,7 @@ def study_run(
     Raises:
         ProbeError: a run cannot be done, or another process works at the same study.
     """
-    from probe.sweep import at_work
+    from probe.studies import at_work
 
     workspace = workspace or Workspace()
     with at_work(workspace, asked.config) as (study, reporter):
@@ -109,7 +109,7 @@ def work_at(
     Raises:
         ProbeError: a run cannot be done.
     """
-    from probe.sweep import Book, both, sweep
+    from probe.studies import Book, both, sweep
 
     kept = _kept(workspace)
     book = Book(asked.points, asked.runs, kept, study, row=asked.row, judge=asked.judge)
@@ -128,13 +128,13 @@ def shared_by(
     test_examples: int,
 ) -> Shared:
     """What all runs of a study share, its folder of data by its full path."""
-    from probe.sweep import Shared
+    from probe.studies import Shared
 
     folder = None if data_dir is None else os.path.abspath(Path(data_dir).expanduser())
     return Shared(folder, device, dtype, validation_examples, test_examples)
 
 
 def _kept(workspace: Workspace) -> Kept:
-    from probe.sweep import Kept
+    from probe.studies import Kept
 
     return Kept(workspace.cache / "studies")

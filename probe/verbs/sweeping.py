@@ -17,7 +17,7 @@ from probe.verbs.training import full_path, start_with_full_path
 
 if TYPE_CHECKING:
     from probe.analysis.grids import GridResult, GridRun
-    from probe.sweep import Grid, GridPoint
+    from probe.studies import Grid, GridPoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SweepAsked(StudyAsked["GridPoint", "GridRun", "GridResult"]):
 
     def row(self, point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
         """What is kept of a finished run."""
-        from probe.sweep import grid_run_of
+        from probe.studies import grid_run_of
 
         return grid_run_of(point, prompt, file)
 
@@ -83,7 +83,7 @@ def sweep_asked(
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.sweep import grid_of, grid_points, keyed, named_grids, read_grid, require_names
+    from probe.studies import grid_of, grid_points, keyed, named_grids, read_grid, require_names
 
     wanted = grid_of(grid, "grid") if isinstance(grid, Mapping) else read_grid(grid)
     wanted = _started(_changed(wanted, models, tasks, lengths, seeds, steps), workspace)
@@ -143,7 +143,7 @@ def sweep(
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
     """
-    from probe.sweep import Where
+    from probe.studies import Where
 
     asked = sweep_asked(
         grid,

@@ -13,8 +13,8 @@ from probe.datasets import load_task, task_names
 from probe.errors import TrainingError
 from probe.jobs import RunView
 from probe.store import RunConfig, Workspace
-from probe.train import TrainConfig
-from probe.train.command_line import arguments, written
+from probe.training import TrainConfig
+from probe.training.command_line import arguments, written
 from probe.verbs.shipped import sample_folders
 
 TEST_EXAMPLES = 2000
@@ -109,7 +109,7 @@ def train(
     """Train a prompt in a process of its own, wait for it, and keep it in the workspace.
 
     An interrupt saves a checkpoint; `resume_run` goes on from it. `run_config` tells the arguments;
-    to iterate over the steps in this process, see `probe.train`.
+    to iterate over the steps in this process, see `probe.training`.
 
     Returns:
         The finished run; its `prompts` can be loaded by name.

@@ -121,7 +121,7 @@ def _cells(
     seed: int,
 ) -> list[TransferCell]:
     """One task's column for the prompts of one model."""
-    from probe.evaluate import answer, compare, zero_shot
+    from probe.evaluation import answer, compare, zero_shot
 
     ways = [asker.way(asker.worded(task, None, ())) for asker in group]
     alone = [zero_shot(way) for way in {way.wording: way for way in ways}.values()]

@@ -15,7 +15,7 @@ from probe.verbs.asking import Asker, askers, by_model, in_words
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.evaluate import Way
+    from probe.evaluation import Way
     from probe.models import FrozenModel
     from probe.prompt import AnyPrompt, PromptPair
 
@@ -136,7 +136,7 @@ def _known_wording(task: str | None) -> Task | None:
 
 
 def _answer(model: FrozenModel, asker: Asker, way: Way, text: str, longest: int) -> Answer:
-    from probe.evaluate import generate, label_scores, probabilities, zero_shot
+    from probe.evaluation import generate, label_scores, probabilities, zero_shot
 
     ways = [way, zero_shot(way)]
     own: dict[str, float] = {}

@@ -16,7 +16,7 @@ from probe.verbs.training import full_path, start_with_full_path
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Waywardness, WaywardRun
-    from probe.sweep import Point, WaywardStudy
+    from probe.studies import Point, WaywardStudy
 
 SETS = ("definitions", "instructions", "web")
 
@@ -29,7 +29,7 @@ class WaywardAsked(StudyAsked["Point", "WaywardRun", "Waywardness"]):
 
     def row(self, point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
         """What is kept of a finished run."""
-        from probe.sweep import run_of
+        from probe.studies import run_of
 
         return run_of(point, prompt, file)
 
@@ -87,7 +87,7 @@ def wayward_config(
     Raises:
         ProbeError: the targets cannot be read, or there is no γ above 0.
     """
-    from probe.sweep import GAMMAS, WaywardStudy, read_targets, settings_of
+    from probe.studies import GAMMAS, WaywardStudy, read_targets, settings_of
 
     study = WaywardStudy(
         tuple(full_path(str(model), known=("builtin", "minilm")) for model in models),
@@ -115,7 +115,7 @@ def wayward_asked(config: StudyConfig) -> WaywardAsked:
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.sweep import keyed, points, study_of
+    from probe.studies import keyed, points, study_of
 
     study, shared = study_of(config.settings)
     own = points(study)
@@ -129,7 +129,7 @@ def wayward_again(study: StudyFolder, *, workspace: Workspace) -> StudyResult[Wa
     Raises:
         ProbeError: a run cannot be done, or another process works at the same study.
     """
-    from probe.sweep import AT_ONCE, at_work
+    from probe.studies import AT_ONCE, at_work
 
     with at_work(workspace, study.config) as (place, reporter):
         asked = wayward_asked(study.config)
@@ -181,7 +181,7 @@ def wayward(
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
     """
-    from probe.sweep import Where
+    from probe.studies import Where
 
     config = wayward_config(
         models, tasks, targets, target_count=target_count, gammas=gammas, seeds=seeds, inits=inits,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from probe.evaluate import Evaluation
+from probe.evaluation import Evaluation
 from probe.prompt import AnyPrompt
 from probe.task import Task
 from recipes.sample_prompts.wanted import ABOUT, Wanted

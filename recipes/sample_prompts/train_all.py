@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from probe.datasets import load_task, sample
-from probe.evaluate import Evaluation, Way, answer, compare, zero_shot
+from probe.evaluation import Evaluation, Way, answer, compare, zero_shot
 from probe.formats import save
 from probe.models import FrozenModel, load_model
 from probe.prompt import AnyPrompt
 from probe.task import Task
-from probe.train import train
+from probe.training import train
 from recipes.sample_prompts.manifest import entry, read_entries, write_entries
 from recipes.sample_prompts.wanted import (
     DEFAULT_PAPER,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from probe.train import TrainConfig
+from probe.training import TrainConfig
 
 Model = Literal["builtin", "minilm"]
 Kind = Literal["text", "labels", "vocab", "ptuning", "prefix"]

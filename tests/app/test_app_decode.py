@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe.prompt import SoftPrompt
-from probe.report import headline
+from probe.reports import headline
 from probe.store import Workspace
 from probe.verbs import decode
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model

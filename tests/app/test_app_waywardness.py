@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from probe import verbs
 from probe.jobs.processes import birth
 from probe.store import Status, StudyConfig, StudyFolder, Workspace
-from probe.sweep import study_view
+from probe.studies import study_view
 from tests.trainable import write_task
 
 Open = Callable[..., AppTest]

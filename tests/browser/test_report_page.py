@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from probe import verbs
 from probe.formats import save
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.verbs import write_report
 from tests.browser.dashboard import WAIT_S
 from tests.hostile import prompt_rows, write_hostile_model
 
@@ -35,7 +35,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = prompt_rows() + number / 20
         prompt = SoftPrompt(f"<b>bold</b> $x$ {number}", rows, base_model=model)
         files.append(save(prompt, home / f"p{number}.safetensors", to="safetensors"))
-    write_report(files, home / "page.html", workspace=Workspace(home))
+    verbs.report(files, home / "page.html", workspace=Workspace(home))
     return home / "page.html"
 
 

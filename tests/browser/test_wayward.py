@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from probe.store import Workspace
-from probe.sweep import cancel_study, study_view
+from probe.studies import cancel_study, study_view
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import WAIT_S, settled
 from tests.trainable import write_task

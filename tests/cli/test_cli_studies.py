@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.store import Workspace
-from probe.sweep import seen_state
+from probe.studies import seen_state
 from tests.trainable import write_model, write_task
 
 SHORT = ["--steps", "4", "--batch-size", "4", "--seeds", "2", "--device", "cpu"]
@@ -76,7 +76,7 @@ def test_the_same_study_again_is_a_table_at_once_and_more_targets_train_only_tho
 
 
 def test_another_process_at_the_same_study_is_refused(probe, model):
-    from probe.sweep.study import _only
+    from probe.studies.study import _only
 
     _wayward(probe, model, "--target-count", 1)
     (study,) = Workspace().studies

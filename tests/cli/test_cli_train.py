@@ -18,7 +18,7 @@ import torch
 
 from probe.jobs import worker
 from probe.store import Status, Workspace, read_records
-from probe.train import TrainConfig
+from probe.training import TrainConfig
 from tests.trainable import write_model, write_task
 
 

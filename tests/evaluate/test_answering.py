@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.errors import DataError
-from probe.evaluate import Way, answer, generate, label_scores, probabilities, zero_shot
+from probe.evaluation import Way, answer, generate, label_scores, probabilities, zero_shot
 from probe.models import prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Example, Task

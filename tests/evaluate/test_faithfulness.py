@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.evaluate import Sampled, faithfulness
+from probe.evaluation import Sampled, faithfulness
 
 
 def sampled(value, resampled=None):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from probe.errors import TrainingError
-from probe.evaluate import FineTuning, Way, answer, fine_tuned
-from probe.evaluate import fine_tuning as module
+from probe.evaluation import FineTuning, Way, answer, fine_tuned
+from probe.evaluation import fine_tuning as module
 from probe.models import load_model, prepare
 from probe.models.sentence_encoder import SentenceEncoder
 from tests.train import tiny

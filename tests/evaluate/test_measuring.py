@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.evaluate import Answers, Bootstrap, Way, measured
+from probe.evaluation import Answers, Bootstrap, Way, measured
 from probe.metrics import accuracy, macro_f1
 from probe.task import Example, Task
 

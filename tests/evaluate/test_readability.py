@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.evaluate import Answers, Way, readability, zero_shot
+from probe.evaluation import Answers, Way, readability, zero_shot
 from probe.prompt import SoftPrompt
 from probe.task import Example, Task
 

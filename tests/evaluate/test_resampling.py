@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from probe.evaluate import resampling
-from probe.evaluate.resampling import Bootstrap, Sampled, mean_of
+from probe.evaluation import resampling
+from probe.evaluation.resampling import Bootstrap, Sampled, mean_of
 
 
 def test_a_column_of_one_number_has_no_spread():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probe.errors import ProbeError
-from probe.evaluate import Answers, Way, ensemble
+from probe.evaluation import Answers, Way, ensemble
 from probe.task import Task
 
 TASK = Task("t", "classification", label_words=("a", "b", "c"))

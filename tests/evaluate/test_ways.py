@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.errors import NotDecodableError
-from probe.evaluate import Way, answer, discretised, hard_prompt, zero_shot
+from probe.evaluation import Way, answer, discretised, hard_prompt, zero_shot
 from probe.models import prepare
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt
 from probe.vocabulary import TokenMasks, Vocabulary

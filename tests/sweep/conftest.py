@@ -7,8 +7,8 @@ import os
 import pytest
 import torch
 
-from probe.sweep import Asked, Shared
-from probe.train import TrainConfig
+from probe.studies import Asked, Shared
+from probe.training import TrainConfig
 from tests.trainable import write_model, write_task
 
 SHARED = Shared(validation_examples=8, test_examples=10, device="cpu", dtype="float32")

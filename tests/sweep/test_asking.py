@@ -7,7 +7,7 @@ from probe import verbs
 from probe.errors import TrainingError
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.sweep import points, study_of
+from probe.studies import points, study_of
 from tests.trainable import write_task
 
 

@@ -7,9 +7,9 @@ import pytest
 from probe.formats import probe_file
 from probe.prompt import SoftPrompt
 from probe.store import Status, StudyConfig, Workspace
-from probe.sweep import Asked, Book, Kept, Keyed
-from probe.sweep.kept import prompt_name
-from probe.train import TrainConfig
+from probe.studies import Asked, Book, Kept, Keyed
+from probe.studies.kept import prompt_name
+from probe.training import TrainConfig
 
 CONFIG = StudyConfig("sweep", "any", settings={}, created="2026-01-01T00:00:00+00:00")
 

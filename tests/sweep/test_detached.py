@@ -13,7 +13,7 @@ import pytest
 from probe import verbs
 from probe.errors import TrainingError
 from probe.store import Status, Workspace
-from probe.sweep import cancel_study, start_study, study_of, study_view, study_views
+from probe.studies import cancel_study, start_study, study_of, study_view, study_views
 from probe.verbs.wayward_report import keep_wayward, wayward_found
 
 WORKER = "probe.verbs.study_worker"

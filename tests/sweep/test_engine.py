@@ -14,9 +14,9 @@ import pytest
 
 from probe.errors import TrainingError
 from probe.models import load_model
-from probe.sweep import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
-from probe.sweep.sources import task_of
-from probe.train import TrainConfig, train
+from probe.studies import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
+from probe.studies.sources import task_of
+from probe.training import TrainConfig, train
 from tests.sweep.conftest import SHARED
 from tests.trainable import write_rows, write_task
 
@@ -101,8 +101,8 @@ KILLED = """
     import sys, torch
     from pathlib import Path
     torch.set_num_threads(1)
-    from probe.sweep import Asked, Kept, Shared, keyed, sweep
-    from probe.train import TrainConfig
+    from probe.studies import Asked, Kept, Shared, keyed, sweep
+    from probe.training import TrainConfig
     model, task, folder = sys.argv[1:]
     shared = Shared(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
     config = dict(steps=40, batch_size=4, eval_every=0, checkpoint_every=5, length=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probe.errors import TrainingError
-from probe.sweep import Kept, Where, keyed, sweep
+from probe.studies import Kept, Where, keyed, sweep
 from tests.sweep.conftest import SHARED
 
 pytestmark = [

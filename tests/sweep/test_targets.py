@@ -6,8 +6,8 @@ import pytest
 
 from probe.datasets import task_names
 from probe.errors import DataError
-from probe.sweep import Target, read_targets, target_sets
-from probe.sweep.targets import spread_over_lengths
+from probe.studies import Target, read_targets, target_sets
+from probe.studies.targets import spread_over_lengths
 from probe.tables import load_vocabulary
 
 

@@ -23,8 +23,8 @@ import torch
 from probe.formats import save
 from probe.models import FrozenModel, load_model
 from probe.task import Task
-from probe.train import TrainConfig, train
-from probe.train.checkpoint import checkpoint_folders
+from probe.training import TrainConfig, train
+from probe.training.checkpoint import checkpoint_folders
 
 STEPS = 120
 COMMON = {"steps": STEPS, "checkpoint_every": 2, "eval_every": 30, "eval_examples": 8, "length": 4}

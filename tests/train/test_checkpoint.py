@@ -14,8 +14,13 @@ import torch
 from probe.errors import TrainingError
 from probe.models import FrozenModel
 from probe.task import Task
-from probe.train import TrainConfig, train
-from probe.train.checkpoint import Checkpoint, checkpoint_folders, read_checkpoint, write_checkpoint
+from probe.training import TrainConfig, train
+from probe.training.checkpoint import (
+    Checkpoint,
+    checkpoint_folders,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 KILLS = 50
 _KILLS_S = 880  # half a minute alone on a core

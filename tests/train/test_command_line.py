@@ -12,8 +12,8 @@ import typer
 from probe import verbs
 from probe.cli.main import app
 from probe.store import RunConfig, Workspace
-from probe.train import TrainConfig
-from probe.train.command_line import arguments, field_help
+from probe.training import TrainConfig
+from probe.training.command_line import arguments, field_help
 
 CONFIGS = [
     TrainConfig(),

@@ -7,7 +7,7 @@ import tiny
 
 from probe.errors import TrainingError
 from probe.models import FrozenModel
-from probe.train import TrainConfig, train
+from probe.training import TrainConfig, train
 
 
 def test_holdout_decides_how_much_validates_and_none_may(causal: FrozenModel) -> None:

@@ -19,7 +19,7 @@ from probe.formats import load, save
 from probe.models import FrozenModel, Injection, Row, load_model, prepare
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.task import Task
-from probe.train import TrainConfig, train
+from probe.training import TrainConfig, train
 
 METHODS = [
     {"method": "prompt_tuning"},

@@ -12,7 +12,7 @@ import tiny
 from probe.models import FrozenModel, load_model
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Example, Task
-from probe.train import TrainConfig, train
+from probe.training import TrainConfig, train
 
 SAVERS: dict[str, Callable[[Path], Path]] = {
     "causal": tiny.save_gpt2,

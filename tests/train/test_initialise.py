@@ -14,10 +14,10 @@ from probe.formats import save
 from probe.models import FrozenModel, prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Example, Task
-from probe.train import TrainConfig
-from probe.train.initialise import embedded, resolved_length, start_of, text_ids
-from probe.train.methods import injection_of_made
-from probe.train.slots import slot_sizes
+from probe.training import TrainConfig
+from probe.training.initialise import embedded, resolved_length, start_of, text_ids
+from probe.training.methods import injection_of_made
+from probe.training.slots import slot_sizes
 
 
 def _ids(model: FrozenModel, task: Task, **fields: object) -> tuple[int, ...]:

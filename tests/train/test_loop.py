@@ -16,14 +16,14 @@ from torch.nn.functional import cross_entropy
 
 from probe.datasets import sample
 from probe.errors import TrainingError
-from probe.evaluate import Way, answer
+from probe.evaluation import Way, answer
 from probe.metrics import macro_f1
 from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
 from probe.task import Example, Task
-from probe.train import TrainConfig, folds, learning_rate, train
-from probe.train.checkpoint import read_checkpoint
-from probe.train.initialise import embedded
+from probe.training import TrainConfig, folds, learning_rate, train
+from probe.training.checkpoint import read_checkpoint
+from probe.training.initialise import embedded
 
 
 def test_a_step_is_adamw_on_the_mean_loss_with_the_gradient_clipped(

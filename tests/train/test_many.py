@@ -9,8 +9,8 @@ import tiny
 from probe.models import FrozenModel
 from probe.prompt import KVPrefix
 from probe.task import Task
-from probe.train import TrainConfig, train
-from probe.train.initialise import embedded, text_ids
+from probe.training import TrainConfig, train
+from probe.training.initialise import embedded, text_ids
 
 COMMON = {"steps": 25, "eval_every": 10, "eval_examples": 16, "learning_rate": 0.05}
 ROWS = [

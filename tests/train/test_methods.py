@@ -15,9 +15,9 @@ from probe.formats import save
 from probe.models import FrozenModel, load_model, prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
-from probe.train import TrainConfig, train
-from probe.train.initialise import embedded, start_of, text_ids
-from probe.train.methods import PTuning, injection_of_made, method_of
+from probe.training import TrainConfig, train
+from probe.training.initialise import embedded, start_of, text_ids
+from probe.training.methods import PTuning, injection_of_made, method_of
 
 EVERY = [
     TrainConfig(length=4),

@@ -7,9 +7,9 @@ import torch
 
 from probe.models import FrozenModel
 from probe.task import Task
-from probe.train import TrainConfig, train
-from probe.train.initialise import embedded
-from probe.train.movement import Movement, nearest_ids
+from probe.training import TrainConfig, train
+from probe.training.initialise import embedded
+from probe.training.movement import Movement, nearest_ids
 
 
 def test_the_nearest_token_of_an_embedding_is_itself_whatever_its_length(
@@ -26,7 +26,7 @@ def test_chunks_of_the_table_give_what_the_whole_table_gives(
     rows = torch.randn(12, causal.width, generator=torch.Generator().manual_seed(0))
     table = next(causal.embed.parameters()).detach()
     whole = torch.cosine_similarity(rows[:, None], table[None], dim=-1).argmax(1)
-    monkeypatch.setattr("probe.train.movement._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("probe.training.movement._ROWS_AT_ONCE", 7)
     assert nearest_ids(causal, rows).tolist() == whole.tolist()
 
 

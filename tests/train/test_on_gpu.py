@@ -13,7 +13,7 @@ import torch
 from probe.models import FrozenModel, load_model
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.task import Task
-from probe.train import TrainConfig, train
+from probe.training import TrainConfig, train
 
 pytestmark = [
     pytest.mark.gpu,

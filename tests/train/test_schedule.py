@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe.train import TrainConfig, default_rate, learning_rate
+from probe.training import TrainConfig, default_rate, learning_rate
 
 
 def test_warm_up_rises_to_the_peak_and_linear_falls_to_zero_after_the_last_step() -> None:

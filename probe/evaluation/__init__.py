@@ -1,0 +1,53 @@
+"""Scores of prompts beside what they must be compared with, and predictions.
+
+    mine = Way("mine", task, prompt)
+    ways = [mine, zero_shot(mine), hard_prompt(mine, "Is it good?")]
+    ways += discretised(model, mine, vocabulary)
+    answers = answer(model, ways, task.test)            # all in the same batches
+    evaluations, faith = compare(answers, task.test, model=model.name, metric=task.metric)
+
+`readability` says what prompts of real tokens cost, `ensemble(answers)` makes one of several,
+`fine_tuned(model, task)` a reference model, `label_scores` and `generate` ask about texts that
+have no labels. Loss is in nats per label token; labels are chosen by the summed log-likelihood of
+their words. Intervals hold 95 % of 2,000 paired bootstrap resamples of the examples: they say what
+other examples would have changed, not what another training seed would.
+"""
+
+from probe.evaluation.answering import Answers, answer, generate, label_scores, probabilities
+from probe.evaluation.comparison import METRICS, Comparison, Evaluation, compare
+from probe.evaluation.faithfulness import Faithfulness, Share, faithfulness
+from probe.evaluation.fine_tuning import FineTuning, fine_tuned
+from probe.evaluation.measuring import measured
+from probe.evaluation.readability import Readability, readability
+from probe.evaluation.resampling import Bootstrap, Measure, Sampled
+from probe.evaluation.voting import ensemble
+from probe.evaluation.ways import Kind, Way, discretised, hard_prompt, zero_shot
+
+__all__ = [
+    "METRICS",
+    "Answers",
+    "Bootstrap",
+    "Comparison",
+    "Evaluation",
+    "Faithfulness",
+    "FineTuning",
+    "Kind",
+    "Measure",
+    "Readability",
+    "Sampled",
+    "Share",
+    "Way",
+    "answer",
+    "compare",
+    "discretised",
+    "ensemble",
+    "faithfulness",
+    "fine_tuned",
+    "generate",
+    "hard_prompt",
+    "label_scores",
+    "measured",
+    "probabilities",
+    "readability",
+    "zero_shot",
+]

@@ -1,0 +1,202 @@
+"""What a frozen model answers, for many prompts and examples in the same batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from probe.errors import DataError
+from probe.evaluation.ways import Way
+from probe.models import FrozenModel, Injection, Row, label_tokens, prepare
+from probe.prompt import KVPrefix
+from probe.task import Example
+
+_BATCH = {"cpu": 64}
+_BATCH_ELSEWHERE = 512
+
+Ask = Callable[[Injection, Sequence[Row], Tensor], Tensor | list[str]]
+"""One question to the model about a batch of rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one way of asking brought, example by example."""
+
+    way: Way
+    losses_nats: NDArray[np.float64]
+    """[n], per token of the right label or target."""
+    scores: NDArray[np.float64] | None = None
+    """[n, labels] log-likelihood of every label word in nats; None for generation tasks."""
+    predicted: NDArray[np.int64] | None = None
+    """[n] labels; None for generation tasks."""
+    texts: tuple[str, ...] = ()
+    """[n] generated; empty for classification tasks."""
+
+
+def answer(
+    model: FrozenModel,
+    ways: Sequence[Way],
+    examples: Sequence[Example],
+    *,
+    batch_size: int | None = None,
+    max_new_tokens: int | None = None,
+) -> list[Answers]:
+    """Put every example to the model in every way; batches mix the ways.
+
+    Args:
+        model: the frozen model.
+        ways: of one kind of task.
+        examples: with labels or targets.
+        batch_size: rows at once; as the device likes it when None.
+        max_new_tokens: how far a generation task is answered; as far as the longest target when
+            None.
+
+    Raises:
+        DataError: there are no examples.
+        InjectionError: a prompt does not fit the model.
+        RowError: a template or label does not.
+    """
+    if not examples:
+        raise DataError("there are no examples to answer: choose another split")
+    rows = _prepared(model, ways, examples)
+    if all(way.task.kind == "classification" for way in ways):
+        every = _scores(model, ways, rows, batch_size)
+        return [
+            _classified(model, way, own, scores)
+            for way, own, scores in zip(ways, rows, every, strict=True)
+        ]
+    losses = _batched(model, ways, rows, model.losses, batch_size)
+    longest = max(len(row.options[0]) for own in rows for row in own)
+    texts = generate(
+        model,
+        ways,
+        [example.text for example in examples],
+        max_new_tokens=max_new_tokens or longest,
+        batch_size=batch_size,
+    )
+    return [
+        Answers(way, np.array(own), texts=tuple(written))
+        for way, own, written in zip(ways, losses, texts, strict=True)
+    ]
+
+
+def label_scores(
+    model: FrozenModel, ways: Sequence[Way], texts: Sequence[str], *, batch_size: int | None = None
+) -> list[NDArray[np.float64]]:
+    """Log-likelihood in nats of every label word, one [n, labels] per way.
+
+    Raises:
+        InjectionError: a prompt does not fit the model.
+        RowError: a template or label does not.
+    """
+    rows = _prepared(model, ways, [Example(text) for text in texts])
+    return _scores(model, ways, rows, batch_size)
+
+
+def generate(
+    model: FrozenModel,
+    ways: Sequence[Way],
+    texts: Sequence[str],
+    *,
+    max_new_tokens: int = 32,
+    batch_size: int | None = None,
+) -> list[list[str]]:
+    """What the model writes after each text, one list per way.
+
+    Raises:
+        InjectionError: a prompt does not fit the model, or cannot be read while it writes.
+    """
+    rows = [_writing_rows(model, way, texts, max_new_tokens) for way in ways]
+
+    def ask(injection: Injection, batch: Sequence[Row], which: Tensor) -> list[str]:
+        return model.generate_rows(injection, batch, which, max_new_tokens)
+
+    written: list[list[str]] = _batched(model, ways, rows, ask, batch_size)
+    return written
+
+
+def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of each label among the labels, [n, labels], from log-likelihoods."""
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _prepared(
+    model: FrozenModel, ways: Sequence[Way], examples: Sequence[Example]
+) -> list[list[Row]]:
+    return [
+        prepare(model, way.task, examples, objective=way.objective, prompt_length=way.length)
+        for way in ways
+    ]
+
+
+def _writing_rows(
+    model: FrozenModel, way: Way, texts: Sequence[str], max_new_tokens: int
+) -> list[Row]:
+    """The template up to where the label would stand."""
+    task = dataclasses.replace(way.task, kind="generation", train=(), validation=(), test=())
+    examples = [Example(text) for text in texts]
+    return prepare(model, task, examples, prompt_length=way.length + max_new_tokens)
+
+
+def _scores(
+    model: FrozenModel,
+    ways: Sequence[Way],
+    rows: Sequence[Sequence[Row]],
+    batch_size: int | None,
+) -> list[NDArray[np.float64]]:
+    """[n, labels] per way; a batch of tasks with more labels pads the others, which is cut off."""
+    every = _batched(model, ways, rows, model.label_scores, batch_size)
+    return [
+        np.stack(scores)[:, : len(way.task.label_words)]
+        for way, scores in zip(ways, every, strict=True)
+    ]
+
+
+def _classified(
+    model: FrozenModel, way: Way, rows: Sequence[Row], scores: NDArray[np.float64]
+) -> Answers:
+    right = np.array([row.label for row in rows])
+    tokens = [label_tokens(row, model.family) for row in rows]
+    losses = -scores[np.arange(len(rows)), right] / tokens
+    return Answers(way, losses, scores, scores.argmax(axis=1))
+
+
+@torch.no_grad()
+def _batched(
+    model: FrozenModel,
+    ways: Sequence[Way],
+    rows: Sequence[Sequence[Row]],
+    ask: Ask,
+    batch_size: int | None,
+) -> list[list[Any]]:
+    """Answers to every way's rows, asked in batches of like length whatever the way."""
+    found: list[list[Any]] = [[None] * len(own) for own in rows]
+    size = batch_size or _BATCH.get(model.device.type, _BATCH_ELSEWHERE)
+    for group in _groups(ways):
+        injection = model.injection_of([ways[k].prompt for k in group])
+        places = [(slot, i) for slot, k in enumerate(group) for i in range(len(rows[k]))]
+        places.sort(key=lambda place: len(rows[group[place[0]]][place[1]]))
+        for start in range(0, len(places), size):
+            batch = places[start : start + size]
+            which = torch.tensor([slot for slot, _ in batch])
+            answers = ask(injection, [rows[group[slot]][i] for slot, i in batch], which)
+            plain = answers.double().cpu().numpy() if isinstance(answers, Tensor) else answers
+            for (slot, i), one in zip(batch, plain, strict=True):
+                found[group[slot]][i] = one
+    return found
+
+
+def _groups(ways: Sequence[Way]) -> list[list[int]]:
+    """Ways that a batch can mix: key/value prefixes and rows of embeddings do not."""
+    prefixes = [k for k, way in enumerate(ways) if isinstance(way.prompt, KVPrefix)]
+    others = [k for k in range(len(ways)) if k not in prefixes]
+    return [group for group in (others, prefixes) if group]

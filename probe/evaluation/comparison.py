@@ -1,0 +1,193 @@
+"""Ways of asking compared on the same examples, with paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from probe.evaluation.answering import Answers
+from probe.evaluation.faithfulness import Faithfulness, faithfulness
+from probe.evaluation.measuring import Numbers, measured
+from probe.evaluation.readability import Readability
+from probe.evaluation.resampling import Bootstrap, Measure
+from probe.evaluation.ways import Kind, Wording
+from probe.task import Example
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DRAWN = ("shuffled", "random_tokens")
+METRICS = ("accuracy", "macro_f1", "exact_match", "rouge_l", "loss_nats")
+"""What an evaluation may hold, in the order it is printed."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well one way of asking did."""
+
+    name: str
+    kind: Kind
+    model: str
+    template: str
+    label_words: tuple[str, ...]
+    measures: Mapping[str, Measure]
+    """By the names of `METRICS`."""
+    against_zero_shot: Mapping[str, Measure] | None
+    """The same minus zero-shot, paired; None where zero-shot was not asked in these words."""
+    method: str | None = None
+    """How a prompt was trained; None for everything else."""
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of `probe evaluate --json`; what a task does not have is null."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "method": self.method,
+            "model": self.model,
+            "template": self.template,
+            "label_words": list(self.label_words),
+            **{name: _value(self.measures, name) for name in METRICS},
+            "interval": _intervals(self.measures),
+            "against_zero_shot": None
+            if self.against_zero_shot is None
+            else {
+                name: {"difference": measure.value, "interval": list(measure.interval)}
+                for name, measure in self.against_zero_shot.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `probe evaluate` found."""
+
+    task: str
+    split: str
+    n: int
+    """Examples."""
+    metric: str
+    """The task's own."""
+    seed: int
+    """Of the resamples and of the controls."""
+    evaluations: tuple[Evaluation, ...]
+    faithfulness: tuple[Faithfulness, ...] = ()
+    readability: tuple[Readability, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per way of asking."""
+        import pandas as pd
+
+        rows = []
+        for one in self.evaluations:
+            row: dict[str, Any] = {"name": one.name, "kind": one.kind, "method": one.method}
+            row["model"] = one.model
+            for name, measure in one.measures.items():
+                low, high = measure.interval
+                row |= {name: measure.value, f"{name}_low": low, f"{name}_high": high}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `probe evaluate --json` prints; its own numbers are the first way's."""
+        first = self.evaluations[0].to_json()
+        return {
+            "task": self.task,
+            "split": self.split,
+            "n": self.n,
+            "metric": self.metric,
+            "seed": self.seed,
+            **first,
+            "evaluations": [one.to_json() for one in self.evaluations],
+            "faithfulness": [one.to_json() for one in self.faithfulness],
+            "readability": [one.to_json() for one in self.readability],
+        }
+
+
+def compare(
+    answers: Sequence[Answers],
+    examples: Sequence[Example],
+    *,
+    model: str,
+    metric: str,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[tuple[Evaluation, ...], tuple[Faithfulness, ...]]:
+    """Numbers with intervals, differences to zero-shot, and faithfulness where it was asked for.
+
+    Args:
+        answers: of every way, to the same examples. The draws of the two controls of a
+            discretised prompt carry its name; they count for its faithfulness alone.
+        examples: with labels or targets.
+        model: its name.
+        metric: the task's, for faithfulness.
+        seed: of the resamples.
+        resamples: of the bootstrap.
+    """
+    bootstrap = Bootstrap(len(examples), resamples, seed)
+    numbers = [measured(one, examples, bootstrap) for one in answers]
+    alone = {
+        one.way.wording: found
+        for one, found in zip(answers, numbers, strict=True)
+        if one.way.kind == "zero_shot"
+    }
+    evaluations = tuple(
+        _evaluation(one, found, alone.get(one.way.wording), model)
+        for one, found in zip(answers, numbers, strict=True)
+        if one.way.kind not in _DRAWN
+    )
+    return evaluations, _faithfulness(answers, numbers, alone, metric)
+
+
+def _evaluation(
+    answers: Answers, numbers: Numbers, alone: Numbers | None, model: str
+) -> Evaluation:
+    way = answers.way
+    against = None
+    if alone is not None and way.kind != "zero_shot":
+        against = {name: (one - alone[name]).measure() for name, one in numbers.items()}
+    return Evaluation(
+        name=way.name,
+        kind=way.kind,
+        model=model,
+        template=way.task.template,
+        label_words=way.task.label_words,
+        measures={name: one.measure() for name, one in numbers.items()},
+        against_zero_shot=against,
+        method=way.method,
+    )
+
+
+def _faithfulness(
+    answers: Sequence[Answers],
+    numbers: Sequence[Numbers],
+    alone: Mapping[Wording, Numbers],
+    metric: str,
+) -> tuple[Faithfulness, ...]:
+    found = []
+    scores: dict[tuple[str, Kind], list[Any]] = {}
+    for one, own in zip(answers, numbers, strict=True):
+        scores.setdefault((one.way.name, one.way.kind), []).append(own[metric])
+    for one in answers:
+        if one.way.kind == "prompt" and (one.way.name, "discretised") in scores:
+            name = one.way.name
+            found.append(
+                faithfulness(
+                    name,
+                    metric,
+                    soft=scores[name, "prompt"][0],
+                    zero_shot=alone[one.way.wording][metric],
+                    discretised=scores[name, "discretised"][0],
+                    shuffled=scores[name, "shuffled"],
+                    random_tokens=scores[name, "random_tokens"],
+                )
+            )
+    return tuple(found)
+
+
+def _value(measures: Mapping[str, Measure], name: str) -> float | None:
+    return measures[name].value if name in measures else None
+
+
+def _intervals(measures: Mapping[str, Measure]) -> dict[str, list[float]]:
+    return {name: list(measure.interval) for name, measure in measures.items()}

@@ -1,0 +1,118 @@
+"""What readability costs: a soft prompt against prompts of real tokens that do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from probe.evaluation.answering import Answers
+from probe.evaluation.faithfulness import Share, share_of_gain
+from probe.evaluation.measuring import measured
+from probe.evaluation.resampling import Bootstrap, Measure, Sampled
+from probe.evaluation.ways import Way, Wording
+from probe.prompt import SoftPrompt
+from probe.task import Example
+
+How = Literal["discretised", "tokens"]
+"""Its own nearest tokens, or a prompt that was tokens while it was trained, as PEZ's are."""
+
+
+@dataclass(frozen=True)
+class Readability:
+    """A soft prompt and something readable in its place."""
+
+    prompt: str
+    readable: str
+    """The name of what stands in its place; its own for its nearest tokens."""
+    how: How
+    metric: str
+    """What scores are: the task's metric."""
+    soft: float
+    score: float
+    """Of what is readable."""
+    cost: Measure
+    """soft − score, paired over the examples: what a reader gives up."""
+    kept: Share | None
+    """The part of the soft prompt's gain over zero-shot that is kept; None where zero-shot was
+    not asked in the soft prompt's words."""
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of `probe evaluate --json`."""
+        return asdict(self)
+
+
+def is_readable(way: Way) -> bool:
+    """Whether a prompt's rows are tokens' embeddings and were so in training (Wen et al. 2023)."""
+    prompt = way.prompt
+    return isinstance(prompt, SoftPrompt) and bool(prompt.config.get("token_ids"))
+
+
+def readability(
+    answers: Sequence[Answers],
+    examples: Sequence[Example],
+    *,
+    metric: str,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[Readability, ...]:
+    """Every soft prompt against its nearest tokens and every prompt of tokens beside it.
+
+    Args:
+        answers: of all ways, to the same examples, by one model.
+        examples: with labels or targets.
+        metric: the task's, higher is better.
+        seed: of the resamples.
+        resamples: of the bootstrap.
+    """
+    bootstrap = Bootstrap(len(examples), resamples, seed)
+    own = [one.way for one in answers if one.way.kind == "prompt"]
+    soft = [way for way in own if not is_readable(way)]
+    if not soft:
+        return ()
+    wanted = {id(way) for way in own}
+    wanted |= {id(one.way) for one in answers if one.way.kind in ("discretised", "zero_shot")}
+    scores = {
+        id(one.way): measured(one, examples, bootstrap)[metric]
+        for one in answers
+        if id(one.way) in wanted
+    }
+    alone = {one.way.wording: scores[id(one.way)] for one in answers if one.way.kind == "zero_shot"}
+    return tuple(
+        _compared(way, other, how, scores, alone, metric)
+        for way in soft
+        for other, how in _stand_ins(way, answers)
+    )
+
+
+def _stand_ins(way: Way, answers: Sequence[Answers]) -> list[tuple[Way, How]]:
+    nearest: list[tuple[Way, How]] = [
+        (one.way, "discretised")
+        for one in answers
+        if one.way.kind == "discretised" and one.way.name == way.name
+    ]
+    return nearest + [
+        (one.way, "tokens") for one in answers if one.way.kind == "prompt" and is_readable(one.way)
+    ]
+
+
+def _compared(
+    way: Way,
+    other: Way,
+    how: How,
+    scores: dict[int, Sampled],
+    alone: dict[Wording, Sampled],
+    metric: str,
+) -> Readability:
+    soft, score = scores[id(way)], scores[id(other)]
+    zero_shot = alone.get(way.wording)
+    return Readability(
+        prompt=way.name,
+        readable=other.name,
+        how=how,
+        metric=metric,
+        soft=soft.value,
+        score=score.value,
+        cost=(soft - score).measure(),
+        kept=None if zero_shot is None else share_of_gain(score, soft=soft, zero_shot=zero_shot),
+    )

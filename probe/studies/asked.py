@@ -1,0 +1,113 @@
+"""What a sweep is asked for: runs, what they share, and the packs they are trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from probe.datasets import load_wording
+from probe.errors import TrainingError
+from probe.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt to be trained and scored."""
+
+    model: str
+    """As `load_model` takes it, a folder by its full path."""
+    task: str
+    """As `load_task` takes it, a file by its full path."""
+    config: TrainConfig
+    fold: tuple[int, int] | None = None
+    """(number from 0, how many): the part of the training examples that validates."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all runs of a sweep share."""
+
+    data_dir: str | None = None
+    """A folder of data sets, by task, by its full path."""
+    device: str | None = None
+    """As torch names it; a GPU if there is one when None."""
+    dtype: str | None = None
+    """Precision of the frozen model; bfloat16 on GPUs that have it, else float32, when None."""
+    validation_examples: int = 200
+    """At most so many score a prompt on validation data, drawn at random, the same for all."""
+    test_examples: int = 500
+    """At most so many score it on test data, drawn likewise: some test files are sorted."""
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A run and the key its result is kept under."""
+
+    asked: Asked
+    key: str
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Runs on one model that are trained at once."""
+
+    shared: Shared
+    runs: tuple[Keyed, ...]
+
+    @property
+    def model(self) -> str:
+        """The model of all of them."""
+        return self.runs[0].asked.model
+
+    @property
+    def steps(self) -> int:
+        """Updates of the longest run."""
+        return max(run.asked.config.steps for run in self.runs)
+
+    @property
+    def updates(self) -> int:
+        """Updates of all runs together."""
+        return sum(run.asked.config.steps for run in self.runs)
+
+
+def packs_of(runs: Sequence[Keyed], shared: Shared, *, at_once: int) -> list[Pack]:
+    """Runs that fit together, at most `at_once` of them in each pack.
+
+    Runs of one model and task go together, prefixes apart from rows, and those of like length and
+    number of steps beside each other: a batch is padded to its longest prompt, and each length
+    has the examples prepared anew.
+    """
+    groups = groupby(sorted(runs, key=_order), key=_together)
+    packs = []
+    for _, group in groups:
+        members = list(group)
+        for start in range(0, len(members), at_once):
+            packs.append(Pack(shared, tuple(members[start : start + at_once])))
+    return packs
+
+
+def _together(run: Keyed) -> tuple[str, str, bool]:
+    asked = run.asked
+    return asked.model, asked.task, asked.config.method == "prefix_tuning"
+
+
+def _order(run: Keyed) -> tuple[object, ...]:
+    config = run.asked.config
+    return (*_together(run), config.length or 0, config.steps, config.gamma, run.key)
+
+
+def require_names(tasks: Sequence[str]) -> None:
+    """Refuse two tasks of one name: rows of results are told apart by it.
+
+    Raises:
+        DataError: a task cannot be read.
+        TrainingError: two have one name.
+    """
+    named: dict[str, str] = {}
+    for task in tasks:
+        name = load_wording(task).name
+        if named.setdefault(name, task) != task:
+            raise TrainingError(
+                f"tasks {named[name]} and {task} are both named {name}: choose one, or rename one"
+            )

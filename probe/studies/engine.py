@@ -1,0 +1,146 @@
+"""Train whatever is not yet kept, pack by pack, here or on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from probe.errors import ProbeError
+from probe.studies.asked import Keyed, Pack, Shared, packs_of
+from probe.studies.kept import Kept
+from probe.studies.packs import PackStep, work
+
+AT_ONCE = 8
+"""Prompts of a pack unless asked otherwise."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where packs are trained."""
+
+    ray: str | None = None
+    """None: in this process. local: on a Ray cluster of this machine. auto or HOST:PORT: on one
+    that runs."""
+    gpu_share: float = 0.0
+    """GPUs that a pack on Ray takes; below 1 several share one."""
+    retries: int = 3
+    """How often Ray starts a pack again whose machine was lost."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is."""
+
+    done: int
+    """Runs whose results are kept."""
+    runs: int
+    found: int
+    """Of those done, how many had been trained before."""
+    packs: int
+    """To be trained in all."""
+    pack: PackStep | None = None
+    """How far the present pack is, where it is trained in this process."""
+    eta_s: float | None = None
+
+
+Watch = Callable[[Progress], None]
+
+
+def sweep(
+    runs: Sequence[Keyed],
+    shared: Shared,
+    kept: Kept,
+    *,
+    where: Where | None = None,
+    at_once: int = AT_ONCE,
+    watch: Watch = lambda _: None,
+) -> None:
+    """Bring every run's result into `kept`; a run is trained once however often it is asked for.
+
+    A pack that is interrupted in this process goes on from its last checkpoint when the same runs
+    are asked for again.
+
+    Args:
+        runs: may hold one key several times.
+        shared: what all runs share.
+        kept: where results are, and go.
+        where: this process when None.
+        at_once: prompts of a pack.
+        watch: told of the start, of every step in this process, and of every finished pack.
+
+    Raises:
+        ProbeError: a run cannot be done as it was asked for; those finished before stay.
+    """
+    wanted = {run.key: run for run in runs}
+    missing = [run for key, run in wanted.items() if kept.get(key) is None]
+    packs = packs_of(missing, shared, at_once=at_once)
+    pace = _Pace(Progress(len(wanted) - len(missing), len(wanted), len(wanted) - len(missing),
+                          len(packs)), sum(pack.updates for pack in packs))  # fmt: skip
+    watch(pace.progress)
+    for pack, files in _finished(packs, kept, where or Where(), pace, watch):
+        for run, data in zip(pack.runs, files, strict=True):
+            kept.put(run.key, data)
+        watch(pace.finished(pack))
+
+
+def _finished(
+    packs: Sequence[Pack], kept: Kept, where: Where, pace: _Pace, watch: Watch
+) -> Iterator[tuple[Pack, list[bytes]]]:
+    if not packs:
+        return
+    if where.ray is not None:
+        from probe.studies.on_ray import spread
+
+        yield from spread(packs, where.ray, gpu_share=where.gpu_share, retries=where.retries)
+        return
+    for pack in packs:
+        # Named by all its runs: another pack has another place.
+        folder = kept.folder / "unfinished" / _name(pack)
+        try:
+            files = work(pack, folder=folder, report=partial(_step, pace, pack, watch))
+        except ProbeError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        yield pack, files
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _step(pace: _Pace, pack: Pack, watch: Watch, step: PackStep) -> None:
+    watch(pace.at(pack, step))
+
+
+def _name(pack: Pack) -> str:
+    return hashlib.sha256(" ".join(run.key for run in pack.runs).encode()).hexdigest()[:32]
+
+
+class _Pace:
+    """Progress with the time it takes, judged by updates made so far."""
+
+    def __init__(self, progress: Progress, updates: int) -> None:
+        self.progress = progress
+        self._left = updates
+        self._made = 0
+        self._began_s = time.monotonic()
+
+    def at(self, pack: Pack, step: PackStep) -> Progress:
+        """Within a pack."""
+        made = min(step.step * len(pack.runs), pack.updates)
+        return replace(self.progress, pack=step, eta_s=self._eta_s(made))
+
+    def finished(self, pack: Pack) -> Progress:
+        """After a pack."""
+        self._made += pack.updates
+        self._left -= pack.updates
+        done = self.progress.done + len(pack.runs)
+        self.progress = replace(self.progress, done=done, eta_s=self._eta_s(0))
+        return self.progress
+
+    def _eta_s(self, more: int) -> float | None:
+        made = self._made + more
+        if not made:
+            return None
+        return (time.monotonic() - self._began_s) / made * (self._left - more)

@@ -1,0 +1,122 @@
+"""Models and tasks of a sweep: loaded once in each process, and known by their content."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+from probe import formats
+from probe.datasets import load_task, sample
+from probe.errors import TrainingError
+from probe.jobs.training import loaded
+from probe.models import FrozenModel
+from probe.studies.asked import Asked, Keyed, Shared
+from probe.task import Task
+from probe.training import folds
+
+VERSION = 1
+"""Raised whenever the same request starts to give another result."""
+
+
+@lru_cache(maxsize=1)
+def model_of(name: str, device: str | None, dtype: str | None) -> FrozenModel:
+    """The frozen model; a process works at one at a time.
+
+    Raises:
+        ModelNotFoundError: it cannot be loaded.
+    """
+    return loaded(name, device=device, dtype=dtype)
+
+
+def task_of(asked: Asked, shared: Shared) -> Task:
+    """The task with the sampled validation and test examples, or the fold of it.
+
+    Raises:
+        DataError: it cannot be read.
+        TrainingError: there are more folds than examples, or no validation examples.
+    """
+    if asked.fold is not None:
+        number, count = asked.fold
+        return _folds(asked.task, shared, count)[number]
+    whole = _sampled(asked.task, shared, asked.config.holdout)
+    if not whole.validation:
+        raise TrainingError(
+            f"task {whole.name} has no validation examples, by which runs are compared: give it "
+            "some, or set holdout above 0"
+        )
+    return whole
+
+
+@lru_cache(maxsize=8)
+def _sampled(name: str, shared: Shared, holdout: float) -> Task:
+    task = load_task(name, shared.data_dir, holdout=holdout)
+    return dataclasses.replace(
+        task,
+        validation=sample(task.validation, shared.validation_examples),
+        test=sample(task.test, shared.test_examples),
+    )
+
+
+@lru_cache(maxsize=8)
+def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
+    whole, size = _sampled(name, shared, 0.0), shared.validation_examples
+    return tuple(
+        dataclasses.replace(part, name=whole.name, validation=sample(part.validation, size))
+        for part in folds(whole, count)
+    )
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(name: str, device: str | None, dtype: str | None) -> str:
+    """Weights and precision: what a run's result depends on, and its device does not."""
+    model = model_of(name, device, dtype)
+    return f"{model.fingerprint} {model.model.dtype}"
+
+
+def task_digest(task: Task) -> str:
+    """sha256 over the wording and every example."""
+    digest = hashlib.sha256(
+        repr((task.kind, task.template, task.label_words, task.metric)).encode()
+    )
+    for examples in (task.train, task.validation, task.test):
+        digest.update(b"split")
+        for one in examples:
+            digest.update(repr((one.text, one.label, one.target)).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
+    """Runs with their keys: equal keys, equal results.
+
+    A key is the sha256 of the configuration, the examples and wording of the task, the model's
+    weights and precision, and the version of this module.
+
+    Raises:
+        ProbeError: a model or task cannot be loaded.
+    """
+    digests: dict[tuple[object, ...], str] = {}
+    found: dict[int, Keyed] = {}
+    # Model by model: a process keeps one.
+    for place in sorted(range(len(runs)), key=lambda i: runs[i].model):
+        run = runs[place]
+        part = (run.task, run.fold, run.config.holdout)
+        if part not in digests:
+            digests[part] = task_digest(task_of(run, shared))
+        weights = _fingerprint(run.model, shared.device, shared.dtype)
+        found[place] = Keyed(run, _key(run, weights, digests[part]))
+    return [found[place] for place in range(len(runs))]
+
+
+def _key(run: Asked, weights: str, data: str) -> str:
+    config = run.config.to_dict()
+    del config["checkpoint_every"]  # how a run is made safe does not change what it makes
+    kind, _, source = run.config.init.partition(":")
+    if kind == "prompt":
+        prompts = formats.load(source)
+        config["init"] = [one.provenance and one.provenance.sha256 for one in prompts]
+        config["init"] += [source.rpartition("#")[2]] * ("#" in source)  # one of several in a file
+    document = {"version": VERSION, "model": weights, "data": data, "config": config}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,213 @@
+"""The runs of a waywardness study, and its rows made of what they left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from probe.analysis.neighbours import nearest_tokens
+from probe.analysis.prompt_f1 import prompt_f1, token_match
+from probe.analysis.waywardness import WaywardRun
+from probe.datasets import load_wording
+from probe.errors import TrainingError
+from probe.prompt import AnyPrompt, SoftPrompt
+from probe.studies.asked import Asked, Shared, require_names
+from probe.studies.targets import OWN, Target, spread_over_lengths
+from probe.tables import load_vocabulary
+from probe.training import TrainConfig
+from probe.vocabulary import Vocabulary
+
+TARGET_INIT = "target"
+"""The start at the target's own embeddings, as in the published code."""
+GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+@dataclass(frozen=True)
+class WaywardStudy:
+    """Task × target × γ × seed × initialisation, on one model or several."""
+
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    targets: tuple[Target, ...]
+    target_count: int | None = None
+    """At most so many targets of each kind and task, from short to long; None: all. Texts given
+    as `text:WORDS` are all taken."""
+    gammas: tuple[float, ...] = GAMMAS
+    """γ = 0, the baseline, is always among them, and never alone."""
+    seeds: int = 2
+    """Runs that differ in nothing but the seed: 0, 1, …"""
+    inits: tuple[str, ...] = ("vocab", TARGET_INIT)
+    """target: at the target's embeddings; else as `TrainConfig.init`."""
+    training: Mapping[str, Any] = field(default_factory=lambda: {"steps": 300})
+    """Further fields of `TrainConfig` for every run: steps, batch_size, learning_rate, …"""
+
+    def __post_init__(self) -> None:
+        if not any(self.gammas):
+            raise TrainingError(
+                "a waywardness study needs a γ above 0 beside the baseline: give one, as 0.1"
+            )
+
+
+def settings_of(study: WaywardStudy, shared: Shared) -> dict[str, Any]:
+    """Everything that decides which runs there are, as JSON can hold it."""
+    settings = asdict(study) | {"shared": asdict(shared)}
+    return dict(json.loads(json.dumps(settings)))
+
+
+def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, Shared]:
+    """The study of such settings.
+
+    Raises:
+        TrainingError: they are not those of a waywardness study.
+    """
+    fields = dict(settings)
+    try:
+        shared = Shared(**fields.pop("shared"))
+        texts = tuple(Target(**one) for one in fields.pop("targets"))
+        listed = {key: tuple(fields[key]) for key in ("models", "tasks", "gammas", "inits")}
+        return WaywardStudy(**fields | listed | {"targets": texts}), shared
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"the study's settings cannot be read ({error})") from error
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of the study and what it stands for."""
+
+    asked: Asked
+    target: Target
+    ids: tuple[int, ...]
+    """Token ids of the target, [P]."""
+    gamma: float
+    seed: int
+    init: str
+
+
+def points(study: WaywardStudy) -> list[Point]:
+    """Every run of a study, baselines first.
+
+    Without its γ a target changes nothing but the prompt's length, so baselines of targets of one
+    length are one run, unless they start at the target.
+
+    Raises:
+        TrainingError: there are no targets for a task, it has no labels, another has its name, or
+            an option is wrong.
+        ProbeError: a model's table or a task cannot be read.
+    """
+    require_names(study.tasks)
+    gammas = sorted({0.0, *study.gammas})
+    found = []
+    for model in study.models:
+        vocabulary = vocabulary_of(model)
+        for task in study.tasks:
+            for target in _chosen(study, task, vocabulary):
+                ids = tuple(vocabulary.encode(target.text))
+                for init in study.inits:
+                    for gamma in gammas:
+                        found += [
+                            _point(study, model, task, target, ids, gamma, seed, init)
+                            for seed in range(study.seeds)
+                        ]
+    return found
+
+
+def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
+    """One row of the results.
+
+    Args:
+        point: what the run stands for.
+        prompt: what it left, with its scores.
+        file: where that is.
+
+    Raises:
+        TrainingError: the prompt is not one of rows.
+    """
+    if not isinstance(prompt, SoftPrompt):
+        raise TrainingError(f"{prompt.name} is a prefix: it has no distance to a text")
+    vocabulary = vocabulary_of(point.asked.model)
+    near = nearest_tokens(prompt.embeddings, vocabulary, "l2", k=1).ids[:, 0]  # Khashabi §3
+    decoded = vocabulary.decode([int(i) for i in near])
+    away = prompt.embeddings.astype(np.float64) - vocabulary.rows(list(point.ids))
+    scores = prompt.metrics
+    return WaywardRun(
+        model=point.asked.model,
+        parameters=scores["parameters"],
+        task=str(prompt.task),
+        kind=point.target.kind,
+        target=point.target.text,
+        tokens=len(point.ids),
+        gamma=point.gamma,
+        seed=point.seed,
+        init=point.init,
+        validation_accuracy=scores["validation_accuracy"],
+        test_accuracy=scores.get("test_accuracy", scores["validation_accuracy"]),
+        f1=prompt_f1(decoded, point.target.text),
+        token_match=token_match(near.tolist(), point.ids),
+        decoded=decoded,
+        distance=float(np.square(away).sum(axis=1).mean()),
+        validation_loss_nats=_number(scores["validation_loss_nats"]),
+        test_loss_nats=_number(scores.get("test_loss_nats")),
+        train_loss_nats=_number(scores.get("train_loss_nats")),
+        steps=scores["steps"],
+        stopped=scores["stopped"],
+        prompt=file,
+    )
+
+
+@lru_cache(maxsize=4)
+def vocabulary_of(model: str) -> Vocabulary:
+    """A model's tokens and table; several at a time, for their tables are mapped, not read."""
+    return load_vocabulary(model)
+
+
+def _chosen(study: WaywardStudy, task: str, vocabulary: Vocabulary) -> list[Target]:
+    wording = load_wording(task)
+    if wording.kind != "classification":
+        raise TrainingError(
+            f"task {wording.name} has no labels, and waywardness is about accuracy: choose a "
+            "classification task"
+        )
+    fitting = [one for one in study.targets if one.task in (None, wording.name)]
+    if not fitting:
+        raise TrainingError(f"no target is for task {wording.name}: add a set for every task")
+    kinds = dict.fromkeys(target.kind for target in fitting)
+    return [
+        target
+        for kind in kinds
+        for target in spread_over_lengths(
+            [one for one in fitting if one.kind == kind],
+            lambda text: len(vocabulary.encode(text)),
+            None if kind == OWN else study.target_count,
+        )
+    ]
+
+
+def _point(
+    study: WaywardStudy,
+    model: str,
+    task: str,
+    target: Target,
+    ids: Sequence[int],
+    gamma: float,
+    seed: int,
+    init: str,
+) -> Point:
+    start = f"text:{target.text}" if init == TARGET_INIT else init
+    config = TrainConfig.from_dict(
+        # The prompt of the last step, not of the best validation: that might be one from before
+        # the prompt reached its target.
+        {"eval_every": 0}
+        | dict(study.training)
+        | {"length": len(ids), "init": start, "seed": seed, "gamma": gamma}
+        | {"target": target.text if gamma else None}
+    )
+    return Point(Asked(model, task, config), target, tuple(ids), gamma, seed, init)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

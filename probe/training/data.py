@@ -1,0 +1,119 @@
+"""The rows a prompt trains on and those it is validated on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe.datasets import sample, split_validation
+from probe.errors import TrainingError
+from probe.models import FrozenModel, Row, prepare
+from probe.task import Example, Task
+from probe.training.config import TrainConfig
+from probe.training.initialise import resolved_length
+
+
+@dataclass(frozen=True)
+class Data:
+    """One prompt's examples as the model reads them."""
+
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    fingerprint: str
+    """sha256 of all rows: a run resumes on the same data only."""
+
+
+def prepared(model: FrozenModel, pairs: Sequence[tuple[Task, TrainConfig]]) -> list[Data]:
+    """The data of every prompt; prompts that read the same rows share them.
+
+    Raises:
+        TrainingError: a task has no training examples, or no validation examples for the patience.
+    """
+    known: dict[object, Data] = {}
+    keys = []
+    for task, config in pairs:
+        length = resolved_length(model, config)
+        split = (config.eval_every > 0, config.eval_examples, config.holdout)
+        keys.append((id(task), config.objective, config.template, length, split))
+        if keys[-1] not in known:  # tokenising takes longest of all
+            known[keys[-1]] = _data(model, task, config, length)
+        waits = config.patience is not None and config.eval_every > 0
+        if waits and not known[keys[-1]].validation:
+            raise TrainingError(
+                f"task {task.name} has no validation examples, which patience needs: set holdout "
+                "above 0, or leave patience out"
+            )
+    return [known[key] for key in keys]
+
+
+def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> Data:
+    if not task.train:
+        raise TrainingError(f"task {task.name} has no training examples: give it some")
+    task = placed(task, config)
+    train, validation = _split(task, config)
+    rows, validation_rows = (
+        prepare(model, task, examples, objective=config.objective, prompt_length=length)
+        for examples in (train, validation)
+    )
+    return Data(rows, validation_rows, _fingerprint([*rows, *validation_rows]))
+
+
+def placed(task: Task, config: TrainConfig) -> Task:
+    """The task with the configuration's template, which may hold slots for the prompt.
+
+    Raises:
+        TrainingError: the template does not hold `{text}` once.
+    """
+    if config.template is None:
+        return task
+    try:
+        return dataclasses.replace(task, template=config.template)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+
+
+def folds(task: Task, count: int, seed: int = 0) -> list[Task]:
+    """The task `count` times, each with another part of the training examples as validation.
+
+    Trained at once with the same configuration, they are a k-fold cross-validation.
+
+    Raises:
+        TrainingError: there are fewer than two folds, or fewer examples than folds.
+    """
+    size = len(task.train)
+    if not 2 <= count <= size:
+        raise TrainingError(f"expected 2 to {size} folds of {size} examples, found {count}")
+    parts = np.array_split(np.random.default_rng(seed).permutation(size), count)
+    return [
+        dataclasses.replace(
+            task,
+            name=f"{task.name}-fold{number + 1}",
+            train=[
+                task.train[i] for i in np.sort(np.concatenate(parts[:number] + parts[number + 1 :]))
+            ],
+            validation=[task.train[i] for i in np.sort(part)],
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _split(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Training and validation examples; a task without validation sets `holdout` aside, 0 none."""
+    if not config.eval_every:
+        return task.train, ()
+    if task.validation:
+        return task.train, sample(task.validation, config.eval_examples)
+    # Never by the run's seed: runs that are compared must be validated on the same examples.
+    share = min(config.holdout, config.eval_examples / len(task.train))
+    return split_validation(task.train, share=share)
+
+
+def _fingerprint(rows: Sequence[Row]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr((row.before, row.after, row.options, row.label, row.slots)).encode())
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""What a run leaves behind: rows or a prefix, without the encoder that made them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from probe.models import FrozenModel
+from probe.prompt import AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
+from probe.training.methods import Pez
+from probe.training.run import PromptRun
+
+_TASK_TYPES = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
+
+
+@torch.no_grad()
+def exported(model: FrozenModel, run: PromptRun) -> AnyPrompt:
+    """The prompt of a run at its best validation; as it is now under γ, or where none was made."""
+    state = run.module.state_dict() if run.best is None else run.best
+    made = functional_call(run.module, state, ()).float().cpu().numpy()
+    config = _config(model, run)
+    if isinstance(run.module, Pez):
+        config["token_ids"] = run.module.nearest(state["rows"]).tolist()
+    name = f"{run.task.name}-{run.config.method}"
+    two_halves = model.family == "encoder_decoder"
+    if made.ndim == 5:
+        return KVPrefix(
+            name=name,
+            keys=made[:, 0],
+            values=made[:, 1],
+            base_model=model.name,
+            task=run.task.name,
+            submodule="decoder" if two_halves else None,
+            metrics=_metrics(run),
+            config=config,
+        )
+    submodule: Submodule | None = "encoder" if two_halves else None
+    method: Method = "p_tuning" if run.config.method == "p_tuning" else "prompt_tuning"
+    return SoftPrompt(
+        name=name,
+        embeddings=made,
+        base_model=model.name,
+        task=run.task.name,
+        method=method,
+        submodule=submodule,
+        init_token_ids=run.start.token_ids,
+        metrics=_metrics(run),
+        config=config,
+    )
+
+
+def _config(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
+    """How the prompt was made and is to be used; `task_type` is PEFT's word for the family."""
+    config: dict[str, Any] = {
+        "family": model.family,
+        "template": run.config.template or run.task.template,
+        "label_words": list(run.task.label_words),
+        "training": run.config.to_dict() | {"learning_rate": run.peak},
+    }
+    if model.family in _TASK_TYPES:
+        config["task_type"] = _TASK_TYPES[model.family]
+    return config
+
+
+def _metrics(run: PromptRun) -> dict[str, Any]:
+    if run.kept_validation is None:
+        return {"step": run.step}
+    step, found = run.kept_validation
+    return {
+        "step": step,
+        f"validation_{found.metric}": found.value,
+        "validation_loss_nats": found.loss_nats,
+        "validation_examples": found.examples,
+    }

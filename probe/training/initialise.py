@@ -1,0 +1,185 @@
+"""Where a prompt starts: words, label words, vocabulary tokens, noise, or another prompt.
+
+The choices are those of Lester et al. 2021, §3.2 and Li & Liang 2021, §4.3 and §7.4; a prefix
+starts at the keys and values that the same rows cause in the frozen model.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from probe.errors import TrainingError
+from probe.formats import load
+from probe.models import FrozenModel
+from probe.prompt import KVPrefix, SoftPrompt
+from probe.task import Task
+from probe.texts import require_unicode
+from probe.training.config import TrainConfig
+from probe.training.prefixes import activations, noise, stacked
+from probe.training.slots import slot_sizes
+
+DEFAULT_LENGTH = 20
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where one prompt starts."""
+
+    rows: Tensor | None
+    """[P, H] float32; None for a prefix."""
+    prefix: Tensor | None
+    """[L, 2, heads, P, head_dim] float32, keys then values; None for rows."""
+    token_ids: tuple[int, ...] | None
+    """The vocabulary ids the rows are embeddings of, where they are."""
+
+
+def start_of(model: FrozenModel, task: Task, config: TrainConfig) -> Start:
+    """The start a configuration asks for.
+
+    Raises:
+        TrainingError: the start has another length or width than the prompt, or none at all.
+    """
+    rng = np.random.default_rng([config.seed, 0, 1])
+    length = resolved_length(model, config)
+    if config.method == "prefix_tuning":
+        return Start(None, _prefix(model, task, config, length, rng), None)
+    kind, _, argument = config.init.partition(":")
+    if kind == "random":
+        return Start(_noise_rows(model, length, rng), None, None)
+    if kind == "prompt":
+        prompt = _rows_prompt(model, argument, length)
+        return Start(torch.tensor(prompt.embeddings), None, prompt.init_token_ids)
+    ids = _token_ids(model, task, config, length, rng)
+    return Start(embedded(model, ids), None, ids)
+
+
+def resolved_length(model: FrozenModel, config: TrainConfig) -> int:
+    """Virtual tokens of the prompt, where the configuration leaves them open too.
+
+    Raises:
+        TrainingError: the configuration asks for two lengths at once.
+    """
+    kind, _, argument = config.init.partition(":")
+    asked = {"length": config.length}
+    if config.template is not None:
+        asked["template"] = sum(slot_sizes(config.template))
+    if config.target is not None:
+        asked["target"] = len(text_ids(model, config.target))
+    given = {source: length for source, length in asked.items() if length is not None}
+    if len(set(given.values())) > 1:
+        found = ", ".join(f"{source} {length}" for source, length in given.items())
+        raise TrainingError(f"expected one number of virtual tokens, found {found}")
+    if given:
+        return next(iter(given.values()))
+    if kind == "text":
+        return len(text_ids(model, argument))
+    return len(_one_prompt(argument)) if kind == "prompt" else DEFAULT_LENGTH
+
+
+def text_ids(model: FrozenModel, text: str) -> tuple[int, ...]:
+    """Token ids of a text without special tokens.
+
+    Raises:
+        TrainingError: the text has none.
+    """
+    ids = model.tokenizer(require_unicode(text), add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise TrainingError(f"expected a text with at least one token, found {text!r}")
+    return tuple(ids)
+
+
+def embedded(model: FrozenModel, ids: Sequence[int]) -> Tensor:
+    """What the embedding layer makes of ids, [n, H] float32 on the CPU."""
+    return model.embed_ids(torch.tensor(ids)).cpu()
+
+
+def ordinary_tokens(model: FrozenModel) -> NDArray[np.int64]:
+    """Ids of all tokens that are not special, ascending, [n]."""
+    size = min(len(model.tokenizer), model.vocabulary_size)
+    return np.setdiff1d(np.arange(size), model.tokenizer.all_special_ids)
+
+
+def table_spread(model: FrozenModel) -> float:
+    """Standard deviation of the numbers of the embedding table, over a thousand tokens of it."""
+    tokens = ordinary_tokens(model)
+    return float(embedded(model, tokens[:: max(1, len(tokens) // 1000)].tolist()).std())
+
+
+def _token_ids(
+    model: FrozenModel, task: Task, config: TrainConfig, length: int, rng: np.random.Generator
+) -> tuple[int, ...]:
+    kind, _, argument = config.init.partition(":")
+    if kind == "text":  # a shorter text is repeated and a longer one cut, as in PEFT
+        return tuple(itertools.islice(itertools.cycle(text_ids(model, argument)), length))
+    pool = ordinary_tokens(model)
+    if kind == "vocab" and argument:
+        pool = pool[: int(argument)]
+    drawn = tuple(int(i) for i in rng.choice(pool, length, replace=len(pool) < length))
+    if kind == "vocab":
+        return drawn
+    if not task.label_words:
+        raise TrainingError(f"task {task.name} has no label words to start from: choose vocab")
+    words = [i for word in task.label_words for i in text_ids(model, f" {word}")]
+    return (*words[:length], *drawn[len(words) :])
+
+
+def _noise_rows(model: FrozenModel, length: int, rng: np.random.Generator) -> Tensor:
+    """Normal noise of the table's own spread, [P, H]: other tables differ a hundredfold."""
+    shape = (length, model.width)
+    return torch.tensor(rng.normal(0, table_spread(model), shape), dtype=torch.float32)
+
+
+def _prefix(
+    model: FrozenModel, task: Task, config: TrainConfig, length: int, rng: np.random.Generator
+) -> Tensor:
+    kind, _, argument = config.init.partition(":")
+    if model.kv_shape is None:
+        raise TrainingError(
+            f"{model.name} is a {model.family} model, prefix tuning needs a causal or "
+            "encoder–decoder one: choose prompt_tuning or p_tuning"
+        )
+    if kind == "random":
+        return noise(model.kv_shape, length, rng)
+    if kind != "prompt":
+        return activations(model, embedded(model, _token_ids(model, task, config, length, rng)))
+    prompt = _one_prompt(argument)
+    if isinstance(prompt, SoftPrompt):
+        return activations(model, torch.tensor(_rows_prompt(model, argument, length).embeddings))
+    layers, heads, head_dim = model.kv_shape
+    if prompt.keys.shape != (layers, heads, length, head_dim):
+        raise TrainingError(
+            f"{argument} holds keys {prompt.keys.shape}, {model.name} with length {length} takes "
+            f"{(layers, heads, length, head_dim)}"
+        )
+    return stacked(torch.tensor(prompt.keys), torch.tensor(prompt.values))
+
+
+def _rows_prompt(model: FrozenModel, source: str, length: int) -> SoftPrompt:
+    prompt = _one_prompt(source)
+    if isinstance(prompt, KVPrefix):
+        raise TrainingError(
+            f"{source} is a prefix of keys and values, expected rows: choose prefix_tuning"
+        )
+    if prompt.embeddings.shape != (length, model.width):
+        raise TrainingError(
+            f"{source} has rows {prompt.embeddings.shape}, {model.name} with length {length} takes "
+            f"{(length, model.width)}"
+        )
+    return prompt
+
+
+def _one_prompt(source: str) -> SoftPrompt | KVPrefix:
+    """The single trained prompt of a file; an encoder–decoder file may hold a dead half too."""
+    found = load(source)
+    trained = [prompt for prompt in found if prompt.trained] or found
+    if len(trained) != 1:
+        names = ", ".join(prompt.name for prompt in trained[:20])
+        raise TrainingError(f"{source} holds {names}: pick one as prompt:{source}#NAME")
+    return trained[0]

@@ -1,0 +1,59 @@
+"""One prompt's optimiser, and its state as tensors and plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.optimization import Adafactor
+
+from probe.training.config import TrainConfig
+
+Tensors = dict[str, Tensor]
+
+
+def optimiser_of(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser a configuration names; its rate is set at every step."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay)
+    # As in Lester et al. 2021, appendix A: no scaling by the parameters, no relative steps.
+    return Adafactor(  # type: ignore[no-untyped-call]
+        parameters,
+        lr=0.0,
+        scale_parameter=False,
+        relative_step=False,
+        weight_decay=config.weight_decay,
+    )
+
+
+def update(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """One step at a rate; gradients are dropped after it."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors `PARAMETER.NAME` and plain values under the same names."""
+    tensors: Tensors = {}
+    plain: dict[str, Any] = {}
+    for number, values in optimiser.state_dict()["state"].items():
+        for name, value in values.items():
+            place = tensors if isinstance(value, Tensor) else plain
+            place[f"{number}.{name}"] = value
+    return tensors, plain
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: Tensors, plain: dict[str, Any]
+) -> None:
+    """Put a state back that `optimiser_state` took."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **plain}.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
