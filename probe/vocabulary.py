@@ -1,4 +1,8 @@
-"""A model's vocabulary: V tokens as people read them and their embedding table [V, H]."""
+"""A model's vocabulary: V tokens as people read them and their embedding table [V, H].
+
+A row of the table, as every analysis reads it, is what the model feeds on for that token: what its
+embedding layer answers. Most layers only look up; some multiply what they looked up by a factor.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,6 +69,8 @@ class Vocabulary:
     masks: TokenMasks
     codec: TextCodec | None = field(default=None, repr=False)
     tokenizer_sha256: str = ""
+    factor: float = 1.0
+    """What the model's embedding layer multiplies stored rows by: the root of H in Gemma."""
 
     def __post_init__(self) -> None:
         """Check that every part describes the same V rows.
@@ -91,12 +97,13 @@ class Vocabulary:
         return int(self.table.shape[1])
 
     def rows(self, which: slice | ArrayLike) -> NDArray[np.float32]:
-        """Rows of the table as float32, upcast from the stored precision, [n, H].
+        """What the model feeds on for tokens: its embedding layer's rows as float32, [n, H].
 
         Args:
             which: a slice, or row ids [n].
         """
-        return to_float32(self.table[which if isinstance(which, slice) else np.asarray(which)])
+        stored = self.table[which if isinstance(which, slice) else np.asarray(which)]
+        return multiplied(stored, self.factor)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, by the model's own tokenizer.
@@ -128,9 +135,11 @@ class Vocabulary:
         return self.codec
 
     @cached_property
-    def search_table(self) -> NDArray[np.generic]:
-        """The table [V, H] as searches read it: float32 up to 192 MiB, as stored beyond."""
-        return self.table if 4 * self.table.size > _WIDENED_BYTES else self.rows(slice(None))
+    def search_table(self) -> Rows:
+        """The rows [V, H] as searches read them: float32 up to 192 MiB, beyond made when read."""
+        if 4 * self.table.size <= _WIDENED_BYTES:
+            return self.rows(slice(None))
+        return self.table if self.factor == 1 else MultipliedRows(self.table, self.factor)
 
     @cached_property
     def norms(self) -> NDArray[np.float64]:
@@ -143,13 +152,70 @@ class Vocabulary:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over the table's shape, precision and bytes and the tokenizer file."""
+        """sha256 over the table's shape, precision and bytes, the tokenizer file and the factor."""
         digest = hashlib.sha256(f"{self.dtype} {self.table.shape} ".encode())
         digest.update(self.tokenizer_sha256.encode())
+        if self.factor != 1:  # tables that are only looked up in keep the digests they had
+            digest.update(f" times {self.factor!r}".encode())
         step = max(1, _HASH_BYTES // (self.width * self.table.itemsize))
         for start in range(0, len(self), step):
             digest.update(np.ascontiguousarray(self.table[start : start + step]).data)
         return digest.hexdigest()
+
+
+class Rows(Protocol):
+    """Rows [V, H] that searches read part by part: an array, or rows made when they are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(V, H)."""
+        ...
+
+    def __len__(self) -> int:
+        """V."""
+        ...
+
+    def __getitem__(self, which: Any, /) -> NDArray[np.generic]:
+        """The rows of a slice or of ids [n], as stored numbers (see `to_float32`)."""
+        ...
+
+
+class MultipliedRows:
+    """The rows of a table that is too large to be multiplied whole."""
+
+    def __init__(self, table: NDArray[np.generic], factor: float) -> None:
+        self._table, self._factor = table, factor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(V, H)."""
+        return self._table.shape
+
+    def __len__(self) -> int:
+        """V."""
+        return len(self._table)
+
+    def __getitem__(self, which: slice | NDArray[np.integer]) -> NDArray[np.float32]:
+        """The rows of a slice or of ids [n]."""
+        return multiplied(self._table[which], self._factor)
+
+
+def multiplied(stored: NDArray[np.generic], factor: float) -> NDArray[np.float32]:
+    """Stored numbers times a factor, rounded as a layer in the stored precision rounds them."""
+    if factor == 1:
+        return to_float32(stored)
+    if stored.dtype == np.float64:
+        return (stored.astype(np.float64, copy=False) * factor).astype(np.float32)
+    product = to_float32(stored) * np.float32(factor)
+    if stored.dtype == np.float16:
+        return product.astype(np.float16).astype(np.float32)
+    return round_to_bfloat16(product) if stored.dtype == np.uint16 else product
+
+
+def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each number's nearest bfloat16, ties to even, still as float32."""
+    bits = numbers.view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 def to_float32(stored: NDArray[np.generic]) -> NDArray[np.float32]:

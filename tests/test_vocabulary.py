@@ -1,7 +1,11 @@
+import hashlib
+
 import numpy as np
 import pytest
 
-from probe.vocabulary import TokenMasks, Vocabulary, to_float32
+from probe.analysis.controls import sample_reference
+from probe.analysis.neighbours import nearest_tokens
+from probe.vocabulary import MultipliedRows, TokenMasks, Vocabulary, to_float32
 
 
 def vocabulary_of(table, dtype, **fields):
@@ -38,6 +42,50 @@ def test_the_fingerprint_sees_table_precision_and_tokenizer():
     }
     assert len(prints) == 5
     assert vocabulary_of(table.copy(), "F32").fingerprint in prints
+
+
+def test_a_factor_is_in_the_rows_norms_and_fingerprint_and_one_changes_nothing():
+    table = np.array([[3, 4], [0.5, 0]], np.float32)
+    plain, scaled = vocabulary_of(table, "F32"), vocabulary_of(table, "F32", factor=2.0)
+    assert scaled.rows([0, 1]).tolist() == [[6, 8], [1, 0]]
+    assert scaled.norms.tolist() == [10, 1]
+    assert np.shares_memory(scaled.table, table)
+    assert scaled.fingerprint != plain.fingerprint
+    assert plain.fingerprint == vocabulary_of(table, "F32", factor=1.0).fingerprint
+    assert plain.fingerprint == hashlib.sha256(b"F32 (2, 2) " + table.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("stored", ["F32", "F16", "BF16"])
+def test_products_are_rounded_as_a_layer_in_that_precision_rounds_them(stored):
+    torch = pytest.importorskip("torch")
+    dtype = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[stored]
+    weight = torch.randn(50, 40, generator=torch.Generator().manual_seed(0)).to(dtype)
+    raw = (weight.view(torch.uint16) if stored == "BF16" else weight).numpy()
+    factor = float(torch.tensor(22**0.5).to(dtype))
+    vocabulary = vocabulary_of(raw, stored, factor=factor)
+    np.testing.assert_array_equal(vocabulary.rows(slice(None)), (weight * factor).float().numpy())
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "dot"])
+def test_a_large_scaled_table_is_searched_as_a_small_one(metric, monkeypatch):
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((300, 8), dtype=np.float32)
+    queries = rng.standard_normal((5, 8), dtype=np.float32)
+    small = nearest_tokens(queries, vocabulary_of(table, "F32", factor=1.7), metric)
+    monkeypatch.setattr("probe.vocabulary._WIDENED_BYTES", 0)
+    large = vocabulary_of(table, "F32", factor=1.7)
+    assert isinstance(large.search_table, MultipliedRows)
+    found = nearest_tokens(queries, large, metric)
+    np.testing.assert_array_equal(found.ids, small.ids)
+    np.testing.assert_array_equal(found.scores, small.scores)
+    allowed = np.arange(300) % 3 > 0
+    for kept in (allowed, np.ones(300, dtype=bool)):
+        arrays = [
+            sample_reference(rows, metric, allowed=kept, rng=np.random.default_rng(1)).to_arrays()
+            for rows in (large.search_table, large.rows(slice(None)))
+        ]
+        for name, values in arrays[0].items():
+            np.testing.assert_array_equal(values, arrays[1][name])
 
 
 def test_parts_must_describe_the_same_rows():

@@ -27,7 +27,7 @@ from probe.analysis.neighbours import (
     nearest_rows,
 )
 from probe.linalg import squared_norms, unit_rows
-from probe.vocabulary import to_float32
+from probe.vocabulary import Rows, to_float32
 
 TOKEN_SAMPLE = 2000
 """Tokens of reference (a)."""
@@ -117,7 +117,7 @@ class Reference:
 
 
 def sample_reference(
-    table: NDArray[np.generic],
+    table: Rows,
     metric: Metric,
     *,
     allowed: NDArray[np.bool_],
@@ -128,7 +128,7 @@ def sample_reference(
     """Draw the three reference samples of a table.
 
     Args:
-        table: [V, H] in its stored precision.
+        table: [V, H].
         metric: what near means.
         allowed: [V], rows that may be neighbours; the samples come from these too.
         rng: source of randomness.
@@ -141,7 +141,7 @@ def sample_reference(
     ids = np.flatnonzero(allowed)
     if len(ids) < 2:
         raise ValueError(f"controls need at least 2 allowed tokens, found {len(ids)}")
-    rows = to_float32(table if len(ids) == len(table) else table[ids])
+    rows = to_float32(table[slice(None) if len(ids) == len(table) else ids])
     squares = squared_norms(rows)
     chosen = rng.choice(len(rows), size=min(n_tokens, len(rows)), replace=False)
     return Reference(

@@ -35,7 +35,7 @@ from probe.analysis.neighbours import (
 )
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
-from probe.vocabulary import Vocabulary
+from probe.vocabulary import Rows, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,7 +259,7 @@ def _at_start(
 
 def _reference(
     vocabulary: Vocabulary,
-    table: NDArray[np.generic],
+    table: Rows,
     metric: Metric,
     allowed: NDArray[np.bool_],
     seed: int,

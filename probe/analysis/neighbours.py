@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from probe.analysis.products import U32, Floats, Ids, Product, product_for
 from probe.linalg import squared_norms
-from probe.vocabulary import Vocabulary, require_finite, to_float32
+from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
 
 Metric = Literal["l2", "cosine", "dot"]
 HIGHER_IS_BETTER: dict[Metric, bool] = {"l2": False, "cosine": True, "dot": True}
@@ -98,7 +98,7 @@ def closest_positions(
 
 def nearest_rows(
     queries: Floats,
-    table: NDArray[np.generic],
+    table: Rows,
     metric: Metric = DEFAULT_METRIC,
     *,
     k: int = 5,
@@ -194,9 +194,9 @@ def require_metric(metric: str) -> None:
         raise ValueError(f"metric must be one of {', '.join(HIGHER_IS_BETTER)}, found {metric!r}")
 
 
-def _check(queries: Floats, table: NDArray[np.generic], metric: str, k: int) -> None:
+def _check(queries: Floats, table: Rows, metric: str, k: int) -> None:
     require_metric(metric)
-    if queries.ndim != 2 or table.ndim != 2 or queries.shape[1] != table.shape[1]:
+    if queries.ndim != 2 or len(table.shape) != 2 or queries.shape[1] != table.shape[1]:
         raise ValueError(
             f"queries [Q, H] and table [V, H] must have one width, found {queries.shape} and "
             f"{table.shape}"
@@ -208,7 +208,7 @@ def _check(queries: Floats, table: NDArray[np.generic], metric: str, k: int) -> 
 class _Best:
     """Rows that could still be among the k best of each query, as chunks of scores arrive."""
 
-    def __init__(self, queries: Floats, table: NDArray[np.generic], metric: Metric, k: int) -> None:
+    def __init__(self, queries: Floats, table: Rows, metric: Metric, k: int) -> None:
         self.queries, self.table, self.metric, self.k = queries, table, metric, k
         self.lower_bounds = np.full((len(queries), k), -np.inf, dtype=np.float32)
         """k largest values of (score − its error) so far: the smallest of them bounds the k-th
@@ -277,9 +277,7 @@ def _rank_in_group(counts: Ids) -> Ids:
     return ranks
 
 
-def _exact_scores(
-    queries: Floats, table: NDArray[np.generic], metric: Metric, q: Ids, ids: Ids
-) -> Wide:
+def _exact_scores(queries: Floats, table: Rows, metric: Metric, q: Ids, ids: Ids) -> Wide:
     """Float64 scores of the pairs (query q[i], row ids[i]), [n].
 
     Identical rows get identical scores: every pair is summed in the same order.
@@ -306,7 +304,7 @@ def _exact_scores(
 
 
 def _chunks(
-    queries: Floats, table: NDArray[np.generic], metric: Metric, allowed: NDArray[np.bool_]
+    queries: Floats, table: Rows, metric: Metric, allowed: NDArray[np.bool_]
 ) -> Iterator[_Chunk]:
     """Scores that rank rows as the metric does, chunk by chunk.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from probe.errors import MissingExtraError, ModelNotFoundError
-from probe.tables.architectures import Which, table_names
+from probe.tables.architectures import Which, family_of, names_of
 from probe.tables.checkpoint import load_table
 from probe.tables.files import Files, LocalFiles, parse_object
 from probe.tables.tokenizers_on_disk import read_tokenizer
@@ -29,7 +29,7 @@ def load_vocabulary(
     """A model's tokens and embedding table, without building the model.
 
     Only `config.json`, a header, the table's own bytes and the tokenizer are read; the table is
-    memory-mapped in its stored precision.
+    memory-mapped in its stored precision. Its rows are what the model's embedding layer answers.
 
     Args:
         model: `builtin`, `minilm`, a folder saved by transformers, or a hub id.
@@ -58,12 +58,21 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
             f"{files.where} has no config.json: expected a model saved by transformers"
         )
     config = parse_object(data, "config.json", files.where)
-    table = load_table(files, table_names(config, which, where=files.where))
+    family = family_of(config, where=files.where)
+    table = load_table(files, names_of(family, which, where=files.where))
+    multiplier = family.multiplier(config, table.values.shape[1])
     tokenizer = read_tokenizer(files, config.get("model_type"))
     rows = len(table.values)
     tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
     return Vocabulary(
-        name, tokens, table.values, table.dtype, masks, tokenizer.codec, tokenizer.sha256
+        name,
+        tokens,
+        table.values,
+        table.dtype,
+        masks,
+        tokenizer.codec,
+        tokenizer.sha256,
+        factor=multiplier.at(table.dtype),
     )
 
 

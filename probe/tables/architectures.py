@@ -1,4 +1,4 @@
-"""Where each family keeps its embedding table: tensor names by `model_type`."""
+"""Where each family keeps its embedding table and what its layer makes of it, by `model_type`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from probe.errors import ModelNotFoundError
+from probe.tables.multiplier import UNCHANGED, Multiplier, by_root_of_width, learn_multiplier
 
 Which = Literal["input", "encoder", "decoder"]
+Scaling = Literal["never", "always", "if asked", "unless declined"]
+"""Whether an embedding layer multiplies its rows by the root of their width: `if asked` and `unless
+declined` name what holds where the configuration leaves `scale_embedding` out."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Family:
     """The tensor that `get_input_embeddings()` returns."""
     two_stacks: bool = False
     """Encoder and decoder each have a table, stored once when they share it."""
+    scaling: Scaling = "never"
+    learned: Multiplier | None = None
+    """What the layer itself said, where the family is not a known one."""
 
     def names(self, which: Which) -> tuple[str, ...]:
         """Tensor names to look for, likeliest first.
@@ -34,16 +41,24 @@ class Family:
             bare = [self.table, *own.values()] if which == "input" else [own[which], self.table]
         return tuple(name for each in bare for name in (each, f"{self.prefix}.{each}"))
 
+    def multiplier(self, config: Mapping[str, Any], width: int) -> Multiplier:
+        """What the embedding layer multiplies the rows of a table of this width by."""
+        if self.learned is not None:
+            return self.learned
+        asked = config.get("scale_embedding", self.scaling == "unless declined")
+        if self.scaling == "always":  # Gemma
+            return by_root_of_width(width, rounded=True)
+        return by_root_of_width(width) if self.scaling != "never" and asked else UNCHANGED
 
-# Gemma multiplies these rows by sqrt(H) and BART-like models may scale them when they run; the
-# table, like `get_input_embeddings().weight`, holds the rows before that.
+
 _GROUPS: tuple[tuple[Family, str], ...] = (
     (
         Family("model", "embed_tokens.weight"),
-        "llama mistral mixtral qwen2 qwen2_moe qwen3 qwen3_moe gemma gemma2 gemma3_text phi phi3 "
-        "stablelm starcoder2 olmo olmo2 granite cohere cohere2 smollm3 gpt_oss deepseek_v3 glm4 "
-        "persimmon helium xglm",
+        "llama mistral mixtral qwen2 qwen2_moe qwen3 qwen3_moe phi phi3 stablelm starcoder2 olmo "
+        "olmo2 granite cohere cohere2 smollm3 gpt_oss deepseek_v3 glm4 persimmon helium",
     ),
+    (Family("model", "embed_tokens.weight", scaling="always"), "gemma gemma2 gemma3_text"),
+    (Family("model", "embed_tokens.weight", scaling="unless declined"), "xglm"),
     (
         Family("transformer", "wte.weight"),
         "gpt2 gptj gpt_neo gpt_bigcode codegen mpt",
@@ -53,7 +68,9 @@ _GROUPS: tuple[tuple[Family, str], ...] = (
     # OPT's table may be narrower than its hidden size (word_embed_proj_dim); prompts live in it.
     (Family("model", "decoder.embed_tokens.weight"), "opt"),
     (Family("transformer", "shared.weight", two_stacks=True), "t5 mt5 umt5 longt5"),
-    (Family("model", "shared.weight", two_stacks=True), "bart mbart pegasus marian"),
+    (Family("model", "shared.weight", two_stacks=True, scaling="if asked"), "bart mbart"),
+    # These scale behind their embedding layer, where no prompt is fed in.
+    (Family("model", "shared.weight", two_stacks=True), "pegasus marian"),
     (Family("bert", "embeddings.word_embeddings.weight"), "bert"),
     (
         Family("roberta", "embeddings.word_embeddings.weight"),
@@ -82,10 +99,26 @@ def table_names(config: Mapping[str, Any], which: Which, *, where: str) -> tuple
     Raises:
         ModelNotFoundError: the model has no such table, or no rule finds its name.
     """
+    return names_of(family_of(config, where=where), which, where=where)
+
+
+def family_of(config: Mapping[str, Any], *, where: str) -> Family:
+    """The family of a configuration, asked on the meta device where it is not a known one.
+
+    Raises:
+        ModelNotFoundError: transformers builds no such model.
+    """
     model_type = config.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
-    if family is None:
-        family = _from_meta_device(config, where)
+    return _from_meta_device(config, where) if family is None else family
+
+
+def names_of(family: Family, which: Which, *, where: str) -> tuple[str, ...]:
+    """Tensor names under which a family's checkpoints may hold a table.
+
+    Raises:
+        ModelNotFoundError: a stack's table was asked of a model without stacks.
+    """
     if which != "input" and not family.two_stacks:
         raise ModelNotFoundError(
             f"{where} is not an encoder–decoder model, so it has no {which} table: "
@@ -109,14 +142,16 @@ def _from_meta_device(config: Mapping[str, Any], where: str) -> Family:
             model = AutoModel.from_config(  # type: ignore[no-untyped-call]
                 known, trust_remote_code=False
             )
-        table = model.get_input_embeddings().weight
+        layer = model.get_input_embeddings()
+        table = layer.weight
+        every = list(model.named_parameters(remove_duplicate=False))
+        learned = learn_multiplier(model, layer)
     except Exception as error:  # transformers answers a strange config with any exception
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelNotFoundError(
             f"{where} has model_type {config.get('model_type')!r}, expected one that transformers "
             f"builds without code of its own ({reason[:120]}): use a model saved by transformers"
         ) from error
-    every = model.named_parameters(remove_duplicate=False)
     name = next(name for name, values in every if values is table)
     two_stacks = bool(getattr(known, "is_encoder_decoder", False)) and name == "shared.weight"
-    return Family(model.base_model_prefix, name, two_stacks)
+    return Family(model.base_model_prefix, name, two_stacks, learned=learned)

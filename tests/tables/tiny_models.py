@@ -57,7 +57,9 @@ FAMILIES = {
     "qwen2": TinyFamily("Qwen2Config", "Qwen2ForCausalLM", _LLAMA_LIKE),
     "qwen3": TinyFamily("Qwen3Config", "Qwen3ForCausalLM", _LLAMA_LIKE),
     "gemma": TinyFamily("GemmaConfig", "GemmaForCausalLM", _LLAMA_LIKE),
-    "gemma2": TinyFamily("Gemma2Config", "Gemma2ForCausalLM", _LLAMA_LIKE),
+    "gemma2": TinyFamily(
+        "Gemma2Config", "Gemma2ForCausalLM", _LLAMA_LIKE | {"hidden_size": 22}
+    ),  # √22 is no bfloat16 number: the layer rounds it to its weights' precision
     "opt": TinyFamily(
         "OPTConfig",
         "OPTForCausalLM",
@@ -89,6 +91,20 @@ FAMILIES = {
             "decoder_ffn_dim": 24,
             "encoder_attention_heads": 2,
             "decoder_attention_heads": 2,
+        },
+    ),
+    "mbart": TinyFamily(
+        "MBartConfig",
+        "MBartForConditionalGeneration",
+        {
+            "d_model": 18,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "encoder_ffn_dim": 24,
+            "decoder_ffn_dim": 24,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "scale_embedding": True,
         },
     ),
     "bert": TinyFamily("BertConfig", "BertForMaskedLM", _BERT_LIKE),
@@ -142,10 +158,12 @@ def expected(module: torch.nn.Module) -> np.ndarray:
 
 
 def assert_same(vocabulary: Vocabulary, module: torch.nn.Module) -> None:
-    """The table is the module's, bit for bit and in its precision."""
+    """The table is the module's, bit for bit and in its precision; so is what it answers to ids."""
     want = expected(module)
     assert vocabulary.table.dtype == want.dtype
     np.testing.assert_array_equal(vocabulary.table, want)
+    answers = module(torch.arange(len(want))).detach().float().numpy()
+    np.testing.assert_array_equal(vocabulary.rows(slice(None)), answers)
 
 
 def write_json(path: Path, content: object) -> None:
