@@ -135,6 +135,6 @@ def discretised(
 
 
 def _as_fed(model: FrozenModel, prompt: SoftPrompt) -> SoftPrompt:
-    """The same tokens as the model's embedding makes them: some models scale their table's rows."""
+    """The same tokens as the model embeds them in the precision it runs in."""
     ids = torch.tensor(prompt.config["token_ids"])
     return dataclasses.replace(prompt, embeddings=model.embed_ids(ids).cpu().numpy())

@@ -92,6 +92,13 @@ class FrozenModel(ABC):
         embeddings: Tensor = self.embed(ids.to(self.device))
         return embeddings.float()
 
+    @torch.no_grad()
+    def embeddings_of(self, tokens: slice) -> Tensor:
+        """The same of consecutive tokens, [n, H]; not copied where they are the table's rows."""
+        if type(self.embed) is nn.Embedding:
+            return self.embed.weight[tokens].float()
+        return self.embed_ids(torch.arange(tokens.start, tokens.stop))
+
     def injection_of(self, prompts: Sequence[ModelPrompt]) -> Injection:
         """Prompts for this model, on its device.
 

@@ -15,6 +15,7 @@ from probe.errors import TrainingError
 from probe.models import FrozenModel, Injection
 from probe.training.config import Encoder, TrainConfig
 from probe.training.initialise import Start, ordinary_tokens
+from probe.training.nearest import NearestTokens
 
 
 class PromptTuning(nn.Module):
@@ -126,23 +127,18 @@ class Pez(nn.Module):
         self.rows = nn.Parameter(start.clone())
         # The table stays the model's: it is neither copied here nor kept in checkpoints.
         self._model = model
-        weight = next(model.embed.parameters())
-        self._norms = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float32)
-        self._left_out = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
-        self._left_out[torch.from_numpy(ordinary_tokens(model)).to(weight.device)] = False
+        left_out = torch.ones(model.vocabulary_size, dtype=torch.bool, device=model.device)
+        left_out[torch.from_numpy(ordinary_tokens(model)).to(model.device)] = False
+        self._tokens = NearestTokens(model, left_out)
 
     def forward(self) -> Tensor:
         """Rows [P, H]: the embeddings of tokens, with the gradient going to the rows behind."""
         chosen = self._model.embed_ids(self.nearest(self.rows))
         return chosen + (self.rows - self.rows.detach())
 
-    @torch.no_grad()
     def nearest(self, rows: Tensor) -> Tensor:
         """Ids of the tokens nearest to rows [P, H], [P]."""
-        weight = next(self._model.embed.parameters())
-        cosines = rows @ weight.float().T / self._norms.clamp_min(1e-12)
-        nearest: Tensor = cosines.masked_fill(self._left_out, -torch.inf).argmax(dim=1)
-        return nearest
+        return self._tokens.ids(rows)
 
 
 def method_of(model: FrozenModel, config: TrainConfig, start: Start) -> nn.Module:

@@ -9,7 +9,8 @@ from probe.models import FrozenModel
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded
-from probe.training.movement import Movement, nearest_ids
+from probe.training.movement import Movement
+from probe.training.nearest import NearestTokens
 
 
 def test_the_nearest_token_of_an_embedding_is_itself_whatever_its_length(
@@ -17,7 +18,7 @@ def test_the_nearest_token_of_an_embedding_is_itself_whatever_its_length(
 ) -> None:
     ids = [9, 20, 7]
     rows = embedded(causal, ids) * torch.tensor([[0.01], [1.0], [300.0]])
-    assert nearest_ids(causal, rows).tolist() == ids
+    assert NearestTokens(causal).ids(rows).tolist() == ids
 
 
 def test_chunks_of_the_table_give_what_the_whole_table_gives(
@@ -26,8 +27,8 @@ def test_chunks_of_the_table_give_what_the_whole_table_gives(
     rows = torch.randn(12, causal.width, generator=torch.Generator().manual_seed(0))
     table = next(causal.embed.parameters()).detach()
     whole = torch.cosine_similarity(rows[:, None], table[None], dim=-1).argmax(1)
-    monkeypatch.setattr("probe.training.movement._ROWS_AT_ONCE", 7)
-    assert nearest_ids(causal, rows).tolist() == whole.tolist()
+    monkeypatch.setattr("probe.training.nearest._ROWS_AT_ONCE", 7)
+    assert NearestTokens(causal).ids(rows).tolist() == whole.tolist()
 
 
 def test_the_share_counts_positions_whose_token_is_another(causal: FrozenModel) -> None:

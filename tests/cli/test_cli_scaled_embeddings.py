@@ -1,0 +1,124 @@
+"""A Gemma multiplies the rows it looks up by √H: every command reads what the model feeds on."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+import probe as package
+from probe.analysis.controls import OFF_THE_MANIFOLD
+from probe.models import load_model
+from probe.training import TrainConfig, train
+from tests.train import tiny
+from tests.trainable import write_task
+
+TEXT = "Is this text good or bad?"
+SHORT = ["--steps", "3", "--batch-size", "4", "--device", "cpu", "--json"]
+WIDTH = 24
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A random Gemma 2 with the tokenizer of the builtin model."""
+    folder = tmp_path_factory.mktemp("gemma2")
+    builtin = Path(package.__file__).parent / "builtin"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(builtin / name, folder)
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=16384,
+        hidden_size=WIDTH,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=12,
+        max_position_embeddings=64,
+    )
+    Gemma2ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ids(model):
+    found = package.load_vocabulary(model).encode(TEXT)
+    assert len(found) == 7
+    return found
+
+
+@pytest.fixture
+def seven_tokens(model, ids, tmp_path):
+    """A prompt that is what transformers feeds on for the seven tokens of a text."""
+    layer = AutoModelForCausalLM.from_pretrained(model).get_input_embeddings()
+    with torch.no_grad():
+        np.save(tmp_path / "seven.npy", layer(torch.tensor(ids)).numpy())
+    return tmp_path / "seven.npy"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(tmp_path):
+    write_task(tmp_path / "moods")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_a_prompt_that_is_a_text_decodes_to_it_at_distance_0(
+    metric, probe, model, ids, seven_tokens
+):
+    found = probe("decode", seven_tokens, "--model", model, "--metric", metric, "--json").json
+    assert found["text"] == TEXT
+    nearest = [position["neighbours"][0] for position in found["positions"]]
+    assert [one["id"] for one in nearest] == ids
+    best = 0 if metric == "l2" else 1
+    assert [one["score"] for one in nearest] == pytest.approx([best] * 7, abs=1e-12)
+    assert [position["controls"]["flags"] for position in found["positions"]] == [[]] * 7
+    assert {position["controls"]["vocabulary"] for position in found["positions"]} == {100}
+
+
+def test_find_and_map_agree(probe, model, ids, seven_tokens):
+    asked = ["--model", model, "--metric", "l2", "--json"]
+    (match, *_) = probe("find", f"#{ids[3]}", seven_tokens, *asked).json["matches"]
+    assert (match["position"], match["score"]) == (3, 0)
+    points = probe("map", seven_tokens, *asked).json["points"]
+    assert [point["neighbours"][0]["id"] for point in points] == ids
+    assert [point["neighbours"][0]["score"] for point in points] == [0] * 7
+
+
+def test_a_prompt_that_stays_at_its_target_text_spells_it(probe, model, tmp_path):
+    (tmp_path / "mine.txt").write_text(f"{TEXT}\n")
+    study = probe(
+        "wayward", "--model", model, "--task", "moods", "--targets", "mine.txt", "--init",
+        "target", "--lr", "1e-9", "--gamma", "0.01", "--seeds", "1", *SHORT,
+    )  # fmt: skip
+    frame = pd.read_parquet(study.json["results"])
+    assert len(frame) == 2 and set(frame["f1"]) == set(frame["token_match"]) == {1.0}
+    assert set(frame["decoded"]) == {TEXT}
+
+
+@pytest.mark.parametrize("method", ["prompt_tuning", "pez"])
+def test_a_trained_prompt_starts_at_tokens_and_a_pez_prompt_stays_at_them(method, model, ids):
+    still = method == "prompt_tuning"
+    config = TrainConfig(
+        method=method,
+        init=f"text:{TEXT}",
+        learning_rate=1e-9 if still else 0.5,
+        steps=3,
+        eval_every=0,
+    )
+    training = train(load_model(model, device="cpu"), tiny.task(), config)
+    moved = [step.moved for step in training]
+    found = package.decode(training.prompts[0], model, metric="l2")
+    nearest = [position.neighbours[0] for position in found.positions]
+    assert [one.score for one in nearest] == pytest.approx([0] * 7, abs=1e-7)
+    assert not any(OFF_THE_MANIFOLD in position.controls.flags for position in found.positions)
+    if still:
+        assert [one.id for one in nearest] == ids
+        assert moved == [0, 0, 0]
+        assert found.never_left_start == (7, 7)
