@@ -18,7 +18,7 @@ from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
 from probe.models.prepare import Family
 from probe.models.rows import Row
-from probe.models.shortcuts import layer_list, only_at, shorten_last_layer
+from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
 from probe.models.strands import Strand, strand_of, strands_of, unbranched
 
 
@@ -63,8 +63,8 @@ class CausalModel(LanguageModel):
         inputs, starts = run(self, injection, strands)
         flat = starts[wanted.strands] + np.asarray(wanted.places)
         unique, inverse = np.unique(flat, return_inverse=True)
-        with only_at(torch.from_numpy(unique)), self.precision():
-            logits = self.model(**inputs).logits[0]
+        with self.precision():
+            logits = logits_at(self.model, torch.from_numpy(unique), inputs)
         scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(wanted.targets))
         return scores, torch.tensor(wanted.owners, device=scores.device)
 

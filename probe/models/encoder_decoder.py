@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import MoEModelOutput
 
 from probe.models.generation import DecoderStep, greedy
 from probe.models.injection import Injection
@@ -20,7 +20,7 @@ from probe.models.masked import check_room
 from probe.models.prefixes import prefilled
 from probe.models.prepare import Family
 from probe.models.rows import Row
-from probe.models.shortcuts import only_at
+from probe.models.shortcuts import logits_at
 
 
 class EncoderDecoderModel(LanguageModel):
@@ -91,12 +91,12 @@ class EncoderDecoderModel(LanguageModel):
         unique, inverse = np.unique(lines * longest + places, return_inverse=True)
         arguments = self.decoder_inputs(injection, [choice[index] for index in of], items)
         rows_of = torch.tensor(of, device=states.device)
-        with only_at(torch.from_numpy(unique)), self.precision():
-            logits = self.model(
-                encoder_outputs=BaseModelOutput(states.index_select(0, rows_of)),
-                attention_mask=mask.index_select(0, rows_of),
-                **arguments,
-            ).logits[0]
+        arguments |= {
+            "encoder_outputs": MoEModelOutput(states.index_select(0, rows_of)),
+            "attention_mask": mask.index_select(0, rows_of),
+        }
+        with self.precision():
+            logits = logits_at(self.model, torch.from_numpy(unique), arguments)
         scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
         return scores, torch.from_numpy(owners).to(scores.device)
 
@@ -134,7 +134,7 @@ class EncoderDecoderModel(LanguageModel):
             items = [self._decoder_items(injection, k) for k in prompts]
             arguments = self.decoder_inputs(injection, prompts, items)
             arguments |= {
-                "encoder_outputs": BaseModelOutput(states),
+                "encoder_outputs": MoEModelOutput(states),
                 "attention_mask": mask,
                 "use_cache": True,
             }

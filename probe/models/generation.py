@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probe.models.shortcuts import only_at
+from probe.models.shortcuts import logits_at
 
 Step = Callable[[Tensor | None], Tensor]
 """Next-token logits [B, V] after the last ids [B], or after prompt and text when None."""
@@ -112,6 +112,4 @@ class DecoderStep:
 def last_logits(model: Any, rows: int, length: int, arguments: dict[str, Any]) -> Tensor:
     """Logits [B, V] at the last of the positions run."""
     places = torch.arange(rows) * length + length - 1
-    with only_at(places):
-        logits: Tensor = model(**arguments).logits[0]
-    return logits
+    return logits_at(model, places, arguments)

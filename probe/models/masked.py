@@ -15,7 +15,7 @@ from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.prepare import Family
 from probe.models.rows import Row
-from probe.models.shortcuts import only_at
+from probe.models.shortcuts import logits_at
 
 
 class MaskedModel(LanguageModel):
@@ -60,8 +60,9 @@ class MaskedModel(LanguageModel):
         embeddings, present = padded(self.embed, injection.embeddings, prompts, items)
         sequences, places, targets, owners = np.asarray(asked).T
         unique, inverse = np.unique(sequences * embeddings.shape[1] + places, return_inverse=True)
-        with only_at(torch.from_numpy(unique)), self.precision():
-            logits = self.model(inputs_embeds=embeddings, attention_mask=present).logits[0]
+        arguments = {"inputs_embeds": embeddings, "attention_mask": present}
+        with self.precision():
+            logits = logits_at(self.model, torch.from_numpy(unique), arguments)
         scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
         return scores, torch.from_numpy(owners).to(scores.device)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,28 +13,51 @@ from transformers.activations import NewGELUActivation
 
 from probe.models.ragged import collect, spread
 
-_places: ContextVar[Tensor | None] = ContextVar("places", default=None)
+
+@dataclass
+class _Asked:
+    """What a pass is asked for."""
+
+    places: Tensor
+    """[M] of the flattened [B · S] positions."""
+    kept: bool = False
+    """Whether the head has seen these places alone."""
+
+
+_asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 _shape: ContextVar[tuple[int, int]] = ContextVar("shape")
 
 
 @contextmanager
-def only_at(places: Tensor) -> Iterator[None]:
+def only_at(places: Tensor) -> Iterator[_Asked]:
     """Within the block, only these places of the flattened states reach the head, [M].
 
     Args:
         places: indices into the flattened [B · S] positions, all different.
     """
-    token = _places.set(places)
+    asked = _Asked(places)
+    token = _asked.set(asked)
     try:
-        yield
+        yield asked
     finally:
-        _places.reset(token)
+        _asked.reset(token)
+
+
+def logits_at(model: Any, places: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+    """Logits [M, V] at places of the flattened [B · S] positions, all different.
+
+    Some models multiply by their head's weights without calling the head, and some give it more
+    than [B, S, H]: these make all logits, and the places are picked from them.
+    """
+    with only_at(places) as asked:
+        logits: Tensor = model(**arguments).logits
+    return logits[0] if asked.kept else collect(logits.flatten(0, 1), places.to(logits.device))
 
 
 def take_shortcuts(model: Any) -> None:
     """Install the shortcuts on a frozen transformers model; its weights stay as they are."""
     if (head := model.get_output_embeddings()) is not None:
-        head.register_forward_pre_hook(_keep_places)
+        head.register_forward_pre_hook(_keep_for_head)
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, NewGELUActivation):  # seven passes over [N, 4H] where one will do
@@ -63,19 +87,30 @@ def shorten_last_layer(layer: nn.Module) -> None:
         feed_forward.register_forward_hook(_fill_places)
 
 
-def _keep_places(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    """Before a module: [B, S, H] → [1, M, H]."""
-    if (places := _places.get()) is None:
+def _keep_for_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """Before the head: [B, S, H] → [1, M, H]."""
+    if (asked := _asked.get()) is None or inputs[0].ndim != 3:
         return None
+    asked.kept = True
+    return _kept(asked, inputs)
+
+
+def _keep_places(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """Before a feed-forward block: [B, S, H] → [1, M, H]."""
+    return None if (asked := _asked.get()) is None else _kept(asked, inputs)
+
+
+def _kept(asked: _Asked, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     hidden = inputs[0]
     _shape.set((hidden.shape[0], hidden.shape[1]))
-    return (collect(hidden.flatten(0, 1), places.to(hidden.device))[None], *inputs[1:])
+    places = asked.places.to(hidden.device)
+    return (collect(hidden.flatten(0, 1), places)[None], *inputs[1:])
 
 
 def _fill_places(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-    """After a module: [1, M, H] → [B, S, H], zeros elsewhere."""
-    if (places := _places.get()) is None:
+    """After a feed-forward block: [1, M, H] → [B, S, H], zeros elsewhere."""
+    if (asked := _asked.get()) is None:
         return None
     batch, length = _shape.get()
-    whole = spread(output[0], places.to(output.device), batch * length)
+    whole = spread(output[0], asked.places.to(output.device), batch * length)
     return whole.reshape(batch, length, -1)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import MobileBertConfig, MobileBertForMaskedLM
 
 from probe.models import FrozenModel, Injection, Row, Slot
 from probe.models.causal import CausalModel
@@ -126,3 +127,16 @@ def test_outside_the_block_nothing_is_left_out(causal: Maker) -> None:
     assert whole.shape[:2] == (2, 3)
     torch.testing.assert_close(chosen[0], torch.stack([whole[0, 1], whole[1, 2]]))
     torch.testing.assert_close(model.model(input_ids=ids).logits, whole)
+
+
+def test_scores_are_right_where_the_head_is_not_called() -> None:
+    """MobileBERT multiplies by its head's weights itself, so no hook can leave places out."""
+    sizes = {"hidden_size": 32, "embedding_size": 16, "num_hidden_layers": 2, "vocab_size": 64}
+    narrow = {"intermediate_size": 48, "intra_bottleneck_size": 16, "true_hidden_size": 16}
+    torch.manual_seed(0)
+    raw = MobileBertForMaskedLM(MobileBertConfig(**sizes, **narrow, pad_token_id=1)).eval()
+    model = MaskedModel("mobilebert", raw, word_tokenizer("<bos>", "<eos>"))
+    row = Row((2, 8, 9), ((11,), (12,)), 0, after=(10, 3))
+    logits = raw(input_ids=torch.tensor([[2, 8, 9, 4, 10, 3]])).logits[0, 3].log_softmax(-1)
+    found = model.label_scores(None, [row, Row((2, 7), ((13,), (14,)), 0, after=(3,))])
+    torch.testing.assert_close(found[0], logits[[11, 12]], atol=1e-5, rtol=1e-5)
