@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probe.atomic import TEMPORARY_PREFIX
 from probe.errors import WorkspaceError
 from probe.prompt import KVPrefix, Provenance, SoftPrompt
 from probe.store import Workspace, default_root, replace_file
 from probe.store.card import workspace_name
-from probe.store.files import TEMPORARY_PREFIX
-from probe.store.index import MIGRATIONS, Index, ids
+from probe.store.index import MIGRATIONS, Index, stamps
 
 RNG = np.random.default_rng(5)
 HOUR_S = 3600
@@ -66,7 +66,8 @@ def test_what_peft_can_express_is_stored_as_an_adapter_and_the_rest_as_safetenso
     workspace.save(prompt("half", submodule="decoder"))
     folders = workspace.prompts.root
     assert (folders / "causal@1" / "adapter_config.json").is_file()
-    assert {p.name for p in (folders / "half@1").iterdir()} == {"card.json", "prompt.safetensors"}
+    names = {path.name for path in (folders / "half@1").iterdir()}
+    assert names == {"card.json", "prompt.safetensors", "SHA256SUMS"}
     assert workspace.get("half").submodule == "decoder"
 
 
@@ -211,11 +212,15 @@ def test_prompts_a_process_stored_but_never_indexed_are_listed(workspace):
     assert [c.id for c in workspace.list()] == ["b@1"]
 
 
-def test_a_damaged_index_says_so_and_is_rebuilt_from_the_folders(workspace):
+def test_a_damaged_index_says_so_hides_nothing_and_is_rebuilt_from_the_folders(workspace, caplog):
     workspace.save(prompt(), tags=["film"])
     workspace.index.path.write_bytes(b"this is no database" * 100)
+    assert [c.id for c in workspace.list("film")] == ["mood@1"]
+    assert "run `probe doctor --rebuild`" in caplog.text
+    assert workspace.save(prompt()).id == "mood@2"  # whoever has trained it must not lose it
+    workspace.remove("mood@2")
     with pytest.raises(WorkspaceError, match="run `probe doctor --rebuild`"):
-        workspace.list()
+        workspace.tag("mood", "x")  # two processes could not take turns
     assert "library.sqlite" in workspace.problems()[0]
     assert workspace.rebuild() == 1
     assert workspace.problems() == []
@@ -280,7 +285,7 @@ def test_damaged_vectors_are_reported(workspace):
 def test_a_migration_that_fails_leaves_nothing_behind(tmp_path):
     path = tmp_path / "library.sqlite"
     with Index(path).writing() as db:
-        assert ids(db) == set()
+        assert stamps(db) == {}
     broken = (*MIGRATIONS, ("CREATE TABLE extra (a TEXT)", "NOT SQL"))
     with pytest.raises(WorkspaceError, match="syntax error"):
         Index(path, broken).cards()
@@ -415,10 +420,14 @@ class Counted:
         return {"a": np.arange(2000.0).reshape(40, 50), "b": np.array([True, False])}
 
 
+def any_arrays(arrays):
+    return True
+
+
 def test_arrays_are_computed_once_per_key(workspace):
     compute = Counted()
     for key in ("x", "x", "y", "x"):
-        arrays = workspace.cached_arrays(key, compute)
+        arrays = workspace.cached_arrays(key, compute, any_arrays)
         np.testing.assert_array_equal(arrays["a"], Counted()()["a"])
         assert arrays["b"].tolist() == [True, False] and set(arrays) == {"a", "b"}
     assert compute.calls == 2
@@ -431,7 +440,7 @@ def _kept(workspace):
 
 def test_a_damaged_cache_is_computed_again(workspace):
     compute = Counted()
-    workspace.cached_arrays("x", compute)
+    workspace.cached_arrays("x", compute, any_arrays)
     whole = _kept(workspace).read_bytes()
     damaged = [whole[:n] for n in range(0, len(whole), 997)]
     damaged += [
@@ -440,7 +449,7 @@ def test_a_damaged_cache_is_computed_again(workspace):
     assert len(damaged) > 30
     for data in damaged:
         _kept(workspace).write_bytes(data)
-        arrays = workspace.cached_arrays("x", compute)
+        arrays = workspace.cached_arrays("x", compute, any_arrays)
         np.testing.assert_array_equal(arrays["a"], Counted()()["a"])
         assert arrays["b"].tolist() == [True, False]
     assert compute.calls > len(damaged) // 2
@@ -454,18 +463,18 @@ class Bomb:
 
 def test_a_cache_is_never_unpickled(workspace):
     compute = Counted()
-    workspace.cached_arrays("x", compute)
+    workspace.cached_arrays("x", compute, any_arrays)
     np.savez(_kept(workspace), a=np.array([Bomb()], dtype=object))
     with pytest.raises(FileNotFoundError):
         pickle.loads(pickle.dumps(Bomb()))  # the trap is armed
-    assert workspace.cached_arrays("x", compute)["b"].tolist() == [True, False]
+    assert workspace.cached_arrays("x", compute, any_arrays)["b"].tolist() == [True, False]
     assert compute.calls == 2
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(workspace):
     workspace.root.mkdir()
     workspace.cache.write_text("a file in the way")
-    assert set(workspace.cached_arrays("x", Counted())) == {"a", "b"}
+    assert set(workspace.cached_arrays("x", Counted(), any_arrays)) == {"a", "b"}
 
 
 def test_the_card_on_disk_is_plain_json(workspace):

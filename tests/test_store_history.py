@@ -1,5 +1,6 @@
 """The workspace keeps what prompts once scored, through edits, kills, rebuilds and old indexes."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from probe.errors import WorkspaceError
 from probe.prompt import SoftPrompt
 from probe.store import EvaluationRecord, Workspace, last_like
 from probe.store.history import HISTORY_FILE
-from probe.store.index import MIGRATIONS, Index, put
+from probe.store.index import MIGRATIONS, Index
 
 RECORD = EvaluationRecord(
     recorded="2026-01-01T00:00:00+00:00",
@@ -93,7 +94,8 @@ def test_an_index_of_the_oldest_schema_learns_to_keep_records(workspace):
     card = workspace.card("mood")
     workspace.index.delete()
     with Index(workspace.index.path, MIGRATIONS[:1]).writing() as db:
-        put(db, card)
+        row = (card.id, card.name, card.version, card.created, json.dumps(card.to_json()))
+        db.execute("INSERT INTO prompts VALUES (?, ?, ?, ?, ?)", row)
     workspace.record("mood", RECORD)
     assert workspace.evaluations() == [("mood@1", RECORD)]
 

@@ -12,7 +12,7 @@ once per table, kept by its fingerprint, and read off exactly at any norm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -43,8 +43,10 @@ NOT_BETTER_THAN_CHANCE = "not better than chance"
 NEVER_LEFT_ITS_START = "never left its start"
 
 Arrays = dict[str, NDArray[np.generic]]
-Cached = Callable[[str, Callable[[], Arrays]], Arrays]
-"""Returns the arrays kept under a key, computing them when there are none."""
+Fits = Callable[[Arrays], bool]
+"""Whether arrays have the names, shapes and values that computed ones would."""
+Cached = Callable[[str, Callable[[], Arrays], Fits], Arrays]
+"""Returns the arrays kept under a key, computing them when there are none that fit."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,25 @@ class Reference:
             "isotropic": self.isotropic.lines,
             "norms": self.norms,
         }
+
+
+def are_numbers(arrays: Arrays, shapes: Mapping[str, tuple[int | None, ...]]) -> bool:
+    """Whether arrays have these names and shapes, None being any length, and no NaN or infinity."""
+    return arrays.keys() == shapes.keys() and all(
+        array.ndim == len(shape)
+        and all(wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True))
+        and array.dtype.kind in "fiu"
+        and bool(np.isfinite(array).all())
+        for array, shape in ((arrays[name], shape) for name, shape in shapes.items())
+    )
+
+
+def is_reference(arrays: Arrays, allowed: int) -> bool:
+    """Whether arrays may be the reference of so many allowed rows."""
+    lines = (RANDOM_SAMPLE, None, 2)
+    sample = min(TOKEN_SAMPLE, allowed)
+    shapes = {"vocabulary": (sample,), "chance": lines, "isotropic": lines, "norms": (allowed,)}
+    return are_numbers(arrays, shapes) and all(array.size for array in arrays.values())
 
 
 def sample_reference(

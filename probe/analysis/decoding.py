@@ -17,6 +17,7 @@ from probe.analysis.controls import (
     Cached,
     PositionControls,
     Reference,
+    is_reference,
     metric_agreement,
     position_controls,
     sample_reference,
@@ -171,7 +172,7 @@ def decode(
     one_to_one: bool = False,
     controls: bool = True,
     seed: int = 0,
-    cached: Cached = lambda _, compute: compute(),
+    cached: Cached = lambda _, compute, __: compute(),
 ) -> Decoding:
     """List each position's nearest tokens and say what they are worth.
 
@@ -274,7 +275,10 @@ def _reference(
         rng = np.random.default_rng(seed)
         return sample_reference(table, metric, allowed=allowed, rng=rng).to_arrays()
 
-    return Reference.from_arrays(cached(key, compute), metric)
+    def fits(arrays: Arrays) -> bool:
+        return is_reference(arrays, int(allowed.sum()))
+
+    return Reference.from_arrays(cached(key, compute, fits), metric)
 
 
 def _reference_scores(best: Wide, norms: Wide, reference: Reference) -> ReferenceScores:

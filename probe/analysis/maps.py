@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.controls import Arrays, Cached
+from probe.analysis.controls import Arrays, Cached, are_numbers
 from probe.analysis.neighbours import Neighbours, nearest_tokens
 from probe.analysis.products import Floats, Ids
 from probe.linalg import principal_axes, unit_rows
@@ -139,7 +139,7 @@ def map_rows(
     seed: int = 0,
     background: int | None = None,
     near: int = 15,
-    cached: Cached = lambda _, compute: compute(),
+    cached: Cached = lambda _, compute, __: compute(),
 ) -> Map:
     """Lay prompt rows and vocabulary rows out together.
 
@@ -170,10 +170,15 @@ def map_rows(
     def compute() -> Arrays:
         return _layout(rows, table, method, metric, seed, near)
 
+    def fits(arrays: Arrays) -> bool:
+        places = (len(rows) + len(ids), 2)
+        shapes = {"places": places, "explained": (0,), "trustworthiness": (), "trust_sample": ()}
+        return are_numbers(arrays, shapes)
+
     if method == "pca":
         found = compute()
     else:
-        found = cached(_key(rows, vocabulary, method, metric, seed, near, len(ids)), compute)
+        found = cached(_key(rows, vocabulary, method, metric, seed, near, len(ids)), compute, fits)
     places = np.asarray(found["places"], dtype=np.float32)
     shares = [float(share) for share in found["explained"]]
     lengths = [len(prompt) for prompt in prompts]

@@ -9,7 +9,7 @@ import typer
 
 from probe.cli.completion import complete_model, complete_workspace_prompt
 from probe.cli.options import Json, Prompts
-from probe.cli.output import cell, console, print_json, table
+from probe.cli.output import cell, complain, console, print_json, table
 
 if TYPE_CHECKING:
     from probe.store import Card
@@ -124,10 +124,13 @@ def remove(
     from probe.store import Workspace
 
     workspace = Workspace()
-    card = workspace.card(name)
+    id_ = workspace.one_version(name)
     if not yes:
-        typer.confirm(f"Delete {card.id} for good?", abort=True, err=True)
-    _print_cards([workspace.remove(name)], json=json)
+        typer.confirm(f"Delete {id_} for good?", abort=True, err=True)
+    card = workspace.remove(id_)
+    if card is None:
+        complain(f"deleted {id_}, which was damaged")
+    _print_cards([card] if card else [], json=json)
 
 
 @app.command()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
+from probe.atomic import folder_aside, is_full, settle, sync_folder
 from probe.errors import PromptFormatError
 from probe.formats import koboldai, peft_writer, probe_file
 from probe.prompt import AnyPrompt, KVPrefix
@@ -38,13 +37,14 @@ def save(prompt: AnyPrompt, dest: str | Path, *, to: WriteFormat) -> Path:
         raise PromptFormatError(f"{dest} is there already: choose another destination or remove it")
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
-        try:
-            _fill(prompt, aside / dest.name, to).rename(dest)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        with folder_aside(dest.parent) as aside:
+            made = _fill(prompt, aside / dest.name, to)
+            settle(aside)
+            made.rename(dest)
+        sync_folder(dest.parent)
     except OSError as error:
-        raise PromptFormatError(f"{dest} cannot be written ({error.strerror})") from error
+        why = "disk full" if is_full(error) else error.strerror
+        raise PromptFormatError(f"{dest} cannot be written ({why})") from error
     return dest
 
 

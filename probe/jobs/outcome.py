@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from probe.datasets import sample
-from probe.errors import PromptFormatError, TrainingError
+from probe.errors import TrainingError
 from probe.evaluation import Evaluation, Way, answer, compare, zero_shot
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
@@ -54,12 +54,9 @@ def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
         Its name in the workspace, `name@version`.
     """
     config = run.config
-    for card in workspace.prompts.versions(workspace_name(prompt.name)):
-        try:
-            if workspace.prompts.load(card.id).config.get("run") == run.id:
-                return card.id
-        except PromptFormatError:
-            continue  # a damaged version of that name is not this one
+    for id_, stored in workspace.prompts.loaded(workspace_name(prompt.name)):
+        if stored.config.get("run") == run.id:
+            return id_
     origin = {
         "run": run.id,
         "command": list(config.command),

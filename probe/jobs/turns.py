@@ -24,7 +24,7 @@ def turn(runs: RunFolders, run: RunFolder, waiting: Callable[[], None]) -> Itera
         run: whose turn is waited for; its status says since when.
         waiting: called again and again until then.
     """
-    handle = os.open(runs.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = os.open(runs.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while not (_is_first(runs, run) and locked(handle)):
             waiting()

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from probe.atomic import remove_leftovers
 from probe.errors import ProbeError
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import Stopped, StopRequest
 from probe.jobs.turns import locked, turn
 from probe.store import RunFolder, Workspace
-from probe.store.files import remove_leftovers
 
 _LOCK = ".worker"
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         if not only:
             sys.stderr.write("another worker is at this run\n")
             return 1
-        remove_leftovers(run.path, older_than_s=0)  # what a killed worker was writing
+        remove_leftovers(run.path, grace_s=0)  # what a killed worker was writing
         reporter = Reporter(run)
         return _worked(run, reporter)
 
@@ -72,7 +72,7 @@ def _one_line(error: Exception) -> str:
 @contextmanager
 def _only_worker(run: RunFolder) -> Iterator[bool]:
     """Whether no other worker is at the run; the system frees the place however this one ends."""
-    handle = os.open(run.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = os.open(run.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield locked(handle)
     finally:

@@ -1,7 +1,8 @@
 """The workspace: prompts that only grow with an index over them, runs, and cached arrays."""
 
+from probe.atomic import replace_file
 from probe.store.card import Card, card_of, shape_of
-from probe.store.files import replace_file
+from probe.store.files import keep_file
 from probe.store.history import EvaluationRecord, last_like
 from probe.store.runs import RunConfig, RunFolder, RunFolders
 from probe.store.runs_metrics import Record, cut_records, read_records
@@ -26,6 +27,7 @@ __all__ = [
     "card_of",
     "cut_records",
     "default_root",
+    "keep_file",
     "last_like",
     "read_records",
     "replace_file",

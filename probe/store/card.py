@@ -128,7 +128,7 @@ def parse_card(text: str, where: Path | str) -> Card:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise WorkspaceError(
             f"{where} is no prompt card ({str(error)[:120]}): "
-            "remove its folder and add the prompt again"
+            "`probe library remove` it and add the prompt again"
         ) from error
 
 

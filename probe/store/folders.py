@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from probe import formats
+from probe.atomic import folder_aside, make_private, remove_folder, settle, sync_folder
+from probe.digests import changed_files, write_digests
 from probe.errors import PromptFormatError, WorkspaceError
 from probe.prompt import AnyPrompt
 from probe.store.card import CARD_FILE, Card, parse_card
-from probe.store.files import folder_aside, replace_file
-from probe.store.history import EvaluationRecord, append_record, read_history
+from probe.store.files import file_stamp, keep_file
+from probe.store.history import HISTORY_FILE, EvaluationRecord, append_record, read_history
 
 Cards = list[Card]
 
@@ -43,25 +46,33 @@ class PromptFolders:
         Raises:
             OSError: the folder cannot be written.
         """
-        with folder_aside(self.root) as aside:
+        make_private(self.root)
+        with folder_aside(self.root, private=True) as aside:
             folder = _store_vectors(prompt, aside / "prompt")
             while True:
                 card = dataclasses.replace(card, version=self._last_version(card.name) + 1)
                 (folder / CARD_FILE).write_bytes(_document(card))
+                settle(folder, private=True)
                 try:
                     folder.rename(self.root / card.id)
                 except OSError:
                     if not (self.root / card.id).exists():
                         raise
                 else:
+                    sync_folder(self.root)
                     return card
 
     def load(self, id_: str) -> AnyPrompt:
         """The prompt in a folder, under its exact name.
 
         Raises:
-            PromptFormatError: its file is damaged.
+            PromptFormatError: its file is damaged, or not the one that was stored.
         """
+        if changed := changed_files(self.root / id_):
+            raise PromptFormatError(
+                f"{self.root / id_ / changed[0]} is not what was stored (another sha256): the disk "
+                f"damaged it or somebody changed it; `probe library remove {id_}` and add it again"
+            )
         return formats.load(self.root / id_)[0].renamed(id_)
 
     def card(self, id_: str) -> Card:
@@ -75,15 +86,41 @@ class PromptFolders:
             card = parse_card(path.read_text(encoding="utf-8"), path)
         except (OSError, UnicodeDecodeError) as error:
             raise WorkspaceError(
-                f"{path} cannot be read ({error}): remove its folder and add the prompt again"
+                f"{path} cannot be read ({error}): `probe library remove {id_}` and add it again"
             ) from error
         if card.id != id_:
             raise WorkspaceError(f"{path} is the card of {card.id}: rename its folder to that")
         return card
 
+    def card_or_none(self, id_: str) -> Card | None:
+        """The card in a folder, None where it is damaged or missing."""
+        try:
+            return self.card(id_)
+        except WorkspaceError:
+            return None
+
+    def cards(self) -> Cards:
+        """Every card that can be read."""
+        found = (self.card_or_none(id_) for id_ in self.ids())
+        return [card for card in found if card is not None]
+
+    def damaged(self) -> list[tuple[str, str]]:
+        """Every prompt whose card cannot be read, and why."""
+        found = []
+        for id_ in sorted(self.ids()):
+            try:
+                self.card(id_)
+            except WorkspaceError as error:
+                found.append((id_, str(error)))
+        return found
+
     def rewrite(self, card: Card) -> None:
         """Replace the card in its folder."""
-        replace_file(self.root / card.id / CARD_FILE, _document(card))
+        keep_file(self.root / card.id / CARD_FILE, _document(card))
+
+    def stamp(self, id_: str) -> tuple[int, ...]:
+        """What differs after any change of a prompt's card or its history; no file is opened."""
+        return file_stamp(self.root / id_ / CARD_FILE, self.root / id_ / HISTORY_FILE)
 
     def history(self, id_: str) -> list[EvaluationRecord]:
         """The evaluations of a prompt, oldest first.
@@ -93,19 +130,33 @@ class PromptFolders:
         """
         return read_history(self.root / id_)
 
+    def history_or_none(self, id_: str) -> list[EvaluationRecord]:
+        """The evaluations of a prompt; none where their file is damaged."""
+        try:
+            return self.history(id_)
+        except WorkspaceError:
+            return []
+
     def append(self, id_: str, record: EvaluationRecord) -> list[EvaluationRecord]:
         """Add an evaluation; returns all of them."""
         return append_record(self.root / id_, record)
 
-    def versions(self, name: str) -> Cards:
-        """The cards of one name, oldest first."""
-        ids = [id_ for id_ in self.ids() if id_.rpartition("@")[0] == name]
-        return sorted((self.card(id_) for id_ in ids), key=lambda card: card.version)
+    def versions(self, name: str) -> list[str]:
+        """Every version of a name, oldest first, the damaged ones among them."""
+        found = (id_ for id_ in self.ids() if id_.rpartition("@")[0] == name)
+        return sorted(found, key=lambda id_: int(id_.rpartition("@")[2]))
+
+    def loaded(self, name: str) -> Iterator[tuple[str, AnyPrompt]]:
+        """Every version of a name that can be read, oldest first; damaged ones are passed over."""
+        for id_ in self.versions(name):
+            try:
+                yield id_, self.load(id_)
+            except PromptFormatError:
+                continue
 
     def remove(self, id_: str) -> None:
-        """Delete a folder; it is gone at once or not at all."""
-        with folder_aside(self.root) as aside:
-            (self.root / id_).rename(aside / "removed")
+        """Delete a folder, damaged or not; it is gone at once or not at all."""
+        remove_folder(self.root / id_)
 
     def _last_version(self, name: str) -> int:
         # In lower case: some file systems take `A@1` and `a@1` for one folder.
@@ -117,9 +168,13 @@ def _store_vectors(prompt: AnyPrompt, folder: Path) -> Path:
     """A new folder with the prompt's file: a PEFT adapter where PEFT can express the prompt."""
     try:
         formats.save(prompt, folder, to="peft")
-    except PromptFormatError:
+    except PromptFormatError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None  # the disk, not the layout
         folder.mkdir(exist_ok=True)
         formats.save(prompt, folder / "prompt.safetensors", to="safetensors")
+    folder.chmod(0o700)
+    write_digests(folder, [path.name for path in folder.iterdir()])
     return folder
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from probe.errors import WorkspaceError
-from probe.store.files import replace_file
+from probe.store.files import keep_file
 
 HISTORY_FILE = "evaluations.jsonl"
 _NOISE = 1e-9
@@ -95,7 +94,7 @@ def append_record(folder: Path, record: EvaluationRecord) -> list[EvaluationReco
     """
     history = [*read_history(folder), record]
     lines = "".join(json.dumps(one.to_json(), ensure_ascii=False) + "\n" for one in history)
-    replace_file(folder / HISTORY_FILE, lines.encode("utf-8", "replace"))
+    keep_file(folder / HISTORY_FILE, lines.encode("utf-8", "replace"))
     return history
 
 
@@ -115,25 +114,3 @@ def parse_record(line: str, where: str) -> EvaluationRecord:
         raise WorkspaceError(
             f"{where} is no evaluation ({str(error)[:120]}): remove the line"
         ) from error
-
-
-def put_history(db: sqlite3.Connection, id_: str, history: Sequence[EvaluationRecord]) -> None:
-    """EvaluationRecord a prompt's evaluations in the index, in place of those it had."""
-    db.execute("DELETE FROM evaluations WHERE id = ?", (id_,))
-    db.executemany(
-        "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (id_, n, one.recorded, one.task, one.metric, one.value, json.dumps(one.to_json()))
-            for n, one in enumerate(history)
-        ],
-    )
-
-
-def indexed_history(db: sqlite3.Connection, where: Path) -> list[tuple[str, EvaluationRecord]]:
-    """Every record of every prompt in the index, oldest first.
-
-    Raises:
-        WorkspaceError: an entry is damaged.
-    """
-    rows = db.execute("SELECT id, record FROM evaluations ORDER BY recorded, id, number").fetchall()
-    return [(id_, parse_record(text, f"{where} entry {id_}")) for id_, text in rows]

@@ -5,17 +5,24 @@ Each operation opens its own connection, so threads and processes share nothing 
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+from probe.atomic import make_private
 from probe.errors import WorkspaceError
 from probe.store.card import Card, parse_card
-from probe.store.files import file_stamp
+from probe.store.files import unwritable
+from probe.store.history import EvaluationRecord, parse_record
 
 Migration = tuple[str, ...]
+T = TypeVar("T")
 
 MIGRATIONS: tuple[Migration, ...] = (
     (
@@ -31,10 +38,31 @@ MIGRATIONS: tuple[Migration, ...] = (
         " metric TEXT NOT NULL, value REAL NOT NULL, record TEXT NOT NULL,"
         " PRIMARY KEY (id, number)) STRICT, WITHOUT ROWID",
     ),
+    ("ALTER TABLE prompts ADD COLUMN stamp TEXT NOT NULL DEFAULT ''",),
 )
 """Applied in order, each in one transaction with its record. Append; never edit."""
 
 _BUSY_S = 30.0
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_NO_ACCESS = (
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+)
+_SPARE_BYTES = 1 << 16
+"""What SQLite needs beside its file, at least."""
+_CUT_SHORT = sqlite3.SQLITE_IOERR_SHORT_READ
+
+
+class IndexUnusableError(WorkspaceError):
+    """The index can be neither read nor written now; the folders it is made from can."""
+
+    def __init__(self, message: str, *, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.damaged = damaged
+        """Whether only making it anew helps."""
 
 
 class Index:
@@ -48,26 +76,41 @@ class Index:
         """Every card, or those that carry a tag.
 
         Raises:
-            WorkspaceError: the index is damaged.
+            IndexUnusableError: it is damaged or cannot be opened.
         """
         tagged = "" if tag is None else "WHERE id IN (SELECT id FROM tags WHERE tag = :tag)"
         query = f"SELECT id, card FROM prompts {tagged} ORDER BY name, version"
         with self.writing() as db:
             rows = db.execute(query, {} if tag is None else {"tag": tag}).fetchall()
-        return [parse_card(text, f"{self.path} entry {id_}") for id_, text in rows]
+            return [self._parsed(parse_card, text, id_) for id_, text in rows]
 
-    def stamp(self) -> tuple[int, ...]:
-        """What differs after any change of the index; it is not opened."""
-        return file_stamp(self.path, Path(f"{self.path}-wal"))
+    def history(self) -> list[tuple[str, EvaluationRecord]]:
+        """Every record of every prompt, oldest first.
+
+        Raises:
+            IndexUnusableError: it is damaged or cannot be opened.
+        """
+        query = "SELECT id, record FROM evaluations ORDER BY recorded, id, number"
+        with self.writing() as db:
+            rows = db.execute(query).fetchall()
+            return [(id_, self._parsed(parse_record, text, id_)) for id_, text in rows]
 
     def check(self) -> str:
         """`ok`, or what SQLite finds wrong.
 
         Raises:
-            WorkspaceError: the file is no database.
+            IndexUnusableError: the file is no database.
         """
         with self.writing() as db:
             return str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+
+    def _parsed(self, parse: Callable[[str, str], T], text: str, id_: str) -> T:
+        try:
+            return parse(text, id_)
+        except WorkspaceError as error:
+            raise IndexUnusableError(
+                f"{self.path} is damaged (entry {id_}): run `probe doctor --rebuild`", damaged=True
+            ) from error
 
     def delete(self) -> None:
         """Remove the index with its journal, which would otherwise be replayed into the next."""
@@ -79,10 +122,10 @@ class Index:
         """One transaction that no other process can write beside.
 
         Raises:
-            WorkspaceError: the index is damaged or cannot be written.
+            IndexUnusableError: the index is damaged or cannot be written.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make()
             with closing(sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)) as db:
                 _use_wal(db)
                 db.execute("PRAGMA foreign_keys = ON")
@@ -90,30 +133,63 @@ class Index:
                 with _immediate(db):
                     yield db
         except sqlite3.Error as error:
-            raise WorkspaceError(
-                f"{self.path} cannot be used ({error}): run `probe doctor --rebuild`"
-            ) from error
+            raise self._unusable(error) from error
+
+    def _make(self) -> None:
+        """An empty file for its owner alone: what SQLite lays beside it gets the same mode."""
+        try:
+            make_private(self.path.parent)
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
-            raise WorkspaceError(
-                f"{self.path.parent} cannot be written ({error.strerror or error}): "
-                "set PROBE_HOME to a folder of yours"
-            ) from error
+            raise IndexUnusableError(str(unwritable(self.path.parent, error))) from error
+
+    def _unusable(self, error: sqlite3.Error) -> IndexUnusableError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code & 0xFF in _BUSY:
+            return IndexUnusableError(f"{self.path} is in use by another process: try again")
+        if code & 0xFF in _NO_ACCESS and code != _CUT_SHORT:
+            # SQLite names a full disk now so, now otherwise.
+            full = shutil.disk_usage(self.path.parent).free < _SPARE_BYTES
+            cause = OSError(errno.ENOSPC if full else errno.EIO, str(error))
+            return IndexUnusableError(str(unwritable(self.path, cause)))
+        return IndexUnusableError(
+            f"{self.path} cannot be used ({error}): run `probe doctor --rebuild`", damaged=True
+        )
 
 
-def ids(db: sqlite3.Connection) -> set[str]:
-    """Every prompt in the index."""
-    return {row[0] for row in db.execute("SELECT id FROM prompts")}
+def stamps(db: sqlite3.Connection) -> dict[str, str]:
+    """What the files of every prompt in the index looked like when it was entered."""
+    return dict(db.execute("SELECT id, stamp FROM prompts"))
 
 
-def put(db: sqlite3.Connection, card: Card) -> None:
-    """Record a card in place of an older one; the history of evaluations stays."""
+def put(
+    db: sqlite3.Connection, card: Card, history: Sequence[EvaluationRecord], stamp: str
+) -> None:
+    """Enter a prompt in place of what was known of it.
+
+    Args:
+        db: in a transaction.
+        card: its card.
+        history: its evaluations, oldest first.
+        stamp: what its files looked like before they were read.
+    """
     db.execute(
-        "INSERT INTO prompts VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO UPDATE SET created = excluded.created, card = excluded.card",
-        (card.id, card.name, card.version, card.created, json.dumps(card.to_json())),
+        "INSERT INTO prompts (id, name, version, created, card, stamp) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET created = excluded.created, card = excluded.card,"
+        " stamp = excluded.stamp",
+        (card.id, card.name, card.version, card.created, json.dumps(card.to_json()), stamp),
     )
     db.execute("DELETE FROM tags WHERE id = ?", (card.id,))
     db.executemany("INSERT INTO tags VALUES (?, ?)", [(card.id, tag) for tag in card.tags])
+    db.execute("DELETE FROM evaluations WHERE id = ?", (card.id,))
+    db.executemany(
+        "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (card.id, n, one.recorded, one.task, one.metric, one.value, json.dumps(one.to_json()))
+            for n, one in enumerate(history)
+        ],
+    )
 
 
 def forget(db: sqlite3.Connection, id_: str) -> None:

@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from probe.atomic import folder_aside, is_temporary, make_private, remove_folder, settle
 from probe.errors import WorkspaceError
 from probe.store.card import workspace_name
-from probe.store.files import folder_aside, is_temporary, replace_file
+from probe.store.files import keep_file, unwritable
 from probe.store.runs_status import Status, read_fields, read_status
 
 _CONFIG, _STATUS, _METRICS = "config.json", "status.json", "metrics.jsonl"
@@ -103,15 +104,13 @@ class RunFolder:
                 f"expected a label of at most {_MAX_LABEL} characters, found {len(label)}"
             )
         try:
-            replace_file(self.path / _LABEL, label.encode("utf-8", "replace"))
+            keep_file(self.path / _LABEL, label.encode("utf-8", "replace"))
         except OSError as error:
-            raise WorkspaceError(
-                f"{self.path} cannot be written ({error.strerror or error})"
-            ) from error
+            raise unwritable(self.path, error) from error
 
     def write(self, status: Status) -> None:
         """Replace the status."""
-        replace_file(self.path / _STATUS, status.document())
+        keep_file(self.path / _STATUS, status.document())
 
 
 class RunFolders:
@@ -129,18 +128,17 @@ class RunFolders:
         created = datetime.fromisoformat(config.created)
         stem = f"{workspace_name(config.name)}-{created:%Y%m%d-%H%M%S}"
         try:
-            with folder_aside(self.root) as aside:
+            make_private(self.root)
+            with folder_aside(self.root, private=True) as aside:
                 folder = aside / "run"
-                folder.mkdir()
+                folder.mkdir(mode=0o700)
                 document = json.dumps(asdict(config), indent=1)
                 (folder / _CONFIG).write_text(document, encoding="utf-8")
                 (folder / _STATUS).write_bytes(status.document())
+                settle(folder, private=True)
                 return RunFolder(_renamed(folder, self.root, stem))
         except OSError as error:
-            raise WorkspaceError(
-                f"{self.root} cannot be written ({error.strerror or error}): free space, or set "
-                "PROBE_HOME to a folder of yours"
-            ) from error
+            raise unwritable(self.root, error) from error
 
     def get(self, reference: str) -> RunFolder:
         """The run of that name, or the only one whose name begins so.
@@ -169,9 +167,15 @@ class RunFolders:
         return (RunFolder(self.root / id_) for id_ in self.ids())
 
     def remove(self, run: RunFolder) -> None:
-        """Delete a folder; it is gone at once or not at all."""
-        with folder_aside(self.root) as aside:
-            run.path.rename(aside / "removed")
+        """Delete a folder; it is gone at once or not at all.
+
+        Raises:
+            WorkspaceError: it cannot be deleted.
+        """
+        try:
+            remove_folder(run.path)
+        except OSError as error:
+            raise unwritable(run.path, error) from error
 
 
 def _renamed(folder: Path, root: Path, stem: str) -> Path:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from probe.atomic import is_temporary, make_private
 from probe.errors import WorkspaceError
 from probe.store.card import workspace_name
-from probe.store.files import is_temporary, replace_file
+from probe.store.files import keep_file, unwritable
 from probe.store.runs_status import Status, read_fields, read_status
 
 _CONFIG, _STATUS = "config.json", "status.json"
@@ -87,7 +87,7 @@ class StudyFolder:
 
     def write(self, status: Status) -> None:
         """Replace the status."""
-        replace_file(self.path / _STATUS, status.document())
+        keep_file(self.path / _STATUS, status.document())
 
 
 class StudyFolders:
@@ -104,16 +104,13 @@ class StudyFolders:
         """
         study = StudyFolder(self.root / config.id)
         try:
-            os.makedirs(study.prompts, exist_ok=True)
+            make_private(study.prompts)
             study.write(status)
             if not (study.path / _CONFIG).is_file():
                 document = json.dumps(asdict(config), indent=1)
-                replace_file(study.path / _CONFIG, document.encode())
+                keep_file(study.path / _CONFIG, document.encode())
         except OSError as error:
-            raise WorkspaceError(
-                f"{self.root} cannot be written ({error.strerror or error}): free space, or set "
-                "PROBE_HOME to a folder of yours"
-            ) from error
+            raise unwritable(self.root, error) from error
         return study
 
     def get(self, reference: str) -> StudyFolder:

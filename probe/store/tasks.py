@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from probe.atomic import folder_aside, is_temporary, make_private, settle
 from probe.datasets import load_task
 from probe.datasets.definition import TASK_FILE, Definition
 from probe.datasets.writing import definition_toml
-from probe.errors import DataError, WorkspaceError
+from probe.errors import DataError
 from probe.store.card import workspace_name
-from probe.store.files import folder_aside, is_temporary
+from probe.store.files import unwritable
 from probe.task import Task
 
 _STEMS = ("train", "validation", "dev", "test")
@@ -56,15 +57,15 @@ class TaskFolders:
             number += 1
             name = f"{wanted}-{number}"
         try:
-            with folder_aside(self.root) as aside:
+            make_private(self.root)
+            with folder_aside(self.root, private=True) as aside:
                 folder = aside / "task"
                 _read_written(folder, dataclasses.replace(definition, name=name), files)
+                settle(folder, private=True)
+                folder.chmod(0o700)
                 folder.rename(self.root / name)
         except OSError as error:
-            raise WorkspaceError(
-                f"{self.root} cannot be written ({error.strerror or error}): free space, or set "
-                "PROBE_HOME to a folder of yours"
-            ) from error
+            raise unwritable(self.root, error) from error
         return name
 
 

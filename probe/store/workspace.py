@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from probe.errors import PromptFormatError, WorkspaceError
+from probe.atomic import all_leftovers, remove_path
+from probe.errors import WorkspaceError
 from probe.prompt import AnyPrompt
 from probe.store.arrays import Arrays, cached_arrays
 from probe.store.card import Card, card_of, clean_tags, workspace_name
-from probe.store.files import file_stamp, leftovers, remove_leftovers
+from probe.store.files import file_stamp, unwritable
 from probe.store.folders import Cards, PromptFolders
-from probe.store.history import EvaluationRecord, indexed_history, put_history
-from probe.store.index import Index, forget, ids, put
+from probe.store.health import problems
+from probe.store.history import EvaluationRecord
+from probe.store.index import Index, IndexUnusableError
+from probe.store.indexed import IndexedFolders
 from probe.store.runs import RunFolders
 from probe.store.studies import StudyFolders
 from probe.store.tasks import TaskFolders
@@ -25,23 +28,36 @@ from probe.store.tasks import TaskFolders
 def default_root() -> Path:
     """`$PROBE_HOME`, else the platform's user data folder."""
     if home := os.environ.get("PROBE_HOME"):
-        return Path(home).expanduser().absolute()
+        return _at_home(home)
     from platformdirs import user_data_path
 
     return user_data_path("probe", appauthor=False)
+
+
+def _at_home(path: str | Path) -> Path:
+    """The full path, its `~` spelt out.
+
+    Raises:
+        WorkspaceError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise WorkspaceError(f"no folder {path}: {error} (set PROBE_HOME)") from error
 
 
 class Workspace:
     """A folder of prompts and runs, an index, and a cache. Making one touches no disk."""
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = default_root() if root is None else Path(root).expanduser().absolute()
+        self.root = default_root() if root is None else _at_home(root)
         self.cache = self.root / "cache"
         self.prompts = PromptFolders(self.root / "prompts")
         self.runs = RunFolders(self.root / "runs")
         self.tasks = TaskFolders(self.root / "tasks")
         self.studies = StudyFolders(self.root / "studies")
         self.index = Index(self.root / "library.sqlite")
+        self._indexed = IndexedFolders(self.prompts, self.index)
 
     def save(self, prompt: AnyPrompt, *, tags: Sequence[str] = (), note: str = "") -> Card:
         """Keep a prompt under its own name; a name that exists gets the next version.
@@ -54,8 +70,7 @@ class Workspace:
         card = dataclasses.replace(card, tags=clean_tags(tags), note=note)
         with self._explained():
             card = self.prompts.publish(prompt, card)
-        with self.index.writing() as db:
-            put(db, card)
+        self._indexed.enter(card.id)
         return card
 
     def get(self, reference: str) -> AnyPrompt:
@@ -73,40 +88,33 @@ class Workspace:
         Raises:
             WorkspaceError: there is no such prompt, or its card is damaged.
         """
-        versions = self.history(reference)
-        if "@" not in reference:
-            return versions[-1]
-        for card in versions:
-            if card.id == reference:
-                return card
-        raise WorkspaceError(
-            f"the workspace has no {reference}: expected one of "
-            f"{', '.join(card.id for card in versions)}"
-        )
+        return self.prompts.card(self._id(reference))
 
     def history(self, reference: str) -> Cards:
-        """Every version of a prompt, oldest first.
+        """Every version of a prompt whose card can be read, oldest first.
 
         Raises:
-            WorkspaceError: there is no such prompt, or a card is damaged.
+            WorkspaceError: there is no such prompt, or every card of it is damaged.
         """
-        versions = self.prompts.versions(reference.partition("@")[0])
-        if not versions:
-            raise WorkspaceError(
-                f"the workspace {self.root} has no prompt {reference}: see `probe library`"
-            )
-        return versions
+        versions = self._versions(reference)
+        cards = [self.prompts.card_or_none(id_) for id_ in versions]
+        found = [card for card in cards if card is not None]
+        return found or [self.prompts.card(versions[-1])]
 
     def list(self, tag: str | None = None) -> Cards:
         """Every card, by name and version, or those that carry a tag."""
         if not self.prompts.root.is_dir():
             return []  # looking does not create a workspace
-        self._sync()
-        return self.index.cards(tag)
+        return self._indexed.cards(tag)
+
+    def damaged(self) -> Sequence[tuple[str, str]]:
+        """Prompts whose card cannot be read, which `list` lacks, and what is wrong with each."""
+        return self.prompts.damaged()
 
     def stamp(self) -> tuple[int, ...]:
         """What differs whenever `list` may give something else; no file is opened."""
-        return *file_stamp(self.prompts.root), *self.index.stamp()
+        every = sorted(self.prompts.ids())
+        return sum((self.prompts.stamp(id_) for id_ in every), file_stamp(self.prompts.root))
 
     def search(self, words: str) -> Cards:
         """Cards that hold every word, in any letter case, in name, task, model, tags or note."""
@@ -138,72 +146,70 @@ class Workspace:
         Raises:
             WorkspaceError: there is no such prompt, or its history cannot be read or written.
         """
-        with self.index.writing() as db, self._explained():
-            card = self.card(reference)
-            history = self.prompts.append(card.id, evaluation)
-            put(db, card)
-            put_history(db, card.id, history)
-        return history
+        id_ = self.card(reference).id
+        with self._explained():
+            return self._indexed.alone(id_, lambda: self.prompts.append(id_, evaluation))
 
     def evaluations(self) -> Sequence[tuple[str, EvaluationRecord]]:
         """Every evaluation of every prompt, with the prompt's id, oldest first."""
         if not self.prompts.root.is_dir():
             return []
-        self._sync()
-        with self.index.writing() as db:
-            return indexed_history(db, self.index.path)
+        return self._indexed.history()
 
-    def remove(self, reference: str) -> Card:
-        """Delete one version of a prompt.
+    def remove(self, reference: str) -> Card | None:
+        """Delete one version of a prompt, damaged or not; a full disk does not hinder it.
+
+        Returns:
+            Its card; None where that could not be read.
 
         Raises:
             WorkspaceError: there is no such prompt, or the name has several versions.
         """
-        versions = self.history(reference)
-        if "@" not in reference and len(versions) > 1:
-            raise WorkspaceError(
-                f"{reference} has {len(versions)} versions: name one of "
-                f"{', '.join(card.id for card in versions)}"
-            )
-        card = self.card(reference)
+        id_ = self.one_version(reference)
+        card = self.prompts.card_or_none(id_)
         with self._explained():
-            self.prompts.remove(card.id)
-        with self.index.writing() as db:
-            forget(db, card.id)
+            self.prompts.remove(id_)
+        self._indexed.enter(id_)
         return card
 
-    def cached_arrays(self, key: str, compute: Callable[[], Arrays]) -> Arrays:
-        """The arrays kept under a key; computed, and kept, when none can be read."""
-        return cached_arrays(self.cache, key, compute)
+    def one_version(self, reference: str) -> str:
+        """The exact name of a prompt that is to be removed.
+
+        Raises:
+            WorkspaceError: there is no such prompt, or the name has several versions.
+        """
+        versions = self._versions(reference)
+        if "@" not in reference and len(versions) > 1:
+            raise WorkspaceError(
+                f"{reference} has {len(versions)} versions: name one of {', '.join(versions)}"
+            )
+        return self._id(reference)
+
+    def cached_arrays(
+        self, key: str, compute: Callable[[], Arrays], fits: Callable[[Arrays], bool]
+    ) -> Arrays:
+        """The arrays kept under a key; computed, and kept, when none that fit can be read."""
+        return cached_arrays(self.cache, key, compute, fits)
 
     def problems(self) -> Sequence[str]:
         """What is wrong with the workspace, a line each; empty when it is healthy."""
-        found = []
-        for id_ in sorted(self.prompts.ids()):
-            try:
-                self.prompts.card(id_)
-                self.prompts.load(id_)
-                self.prompts.history(id_)
-            except (WorkspaceError, PromptFormatError) as error:
-                found.append(str(error))
+        if not (self.index.path.exists() or self.prompts.root.is_dir()):
+            return []  # looking does not create a workspace
         try:
-            if self.index.path.exists() and (verdict := self.index.check()) != "ok":
-                found.append(f"{self.index.path}: {verdict}: run `probe doctor --rebuild`")
+            self._indexed.sync()
+        except IndexUnusableError as error:
+            return [*problems(self.prompts, None), str(error)]
         except WorkspaceError as error:
-            found.append(str(error))
-        return found
+            return [str(error)]
+        return problems(self.prompts, self.index)
 
     def leftovers(self) -> Sequence[Path]:
         """What killed processes left half written; nothing reads it."""
-        return [path for folder in self._folders for path in leftovers(folder)]
+        return all_leftovers(self.root)
 
     def remove_leftovers(self) -> Sequence[Path]:
         """Delete what killed processes left half written."""
-        return [path for folder in self._folders for path in remove_leftovers(folder)]
-
-    @property
-    def _folders(self) -> tuple[Path, ...]:
-        return self.prompts.root, self.runs.root, self.tasks.root, self.cache
+        return [path for path in self.leftovers() if remove_path(path)]
 
     def rebuild(self) -> int:
         """Make the index anew from the prompt folders; returns the number of prompts in it."""
@@ -211,32 +217,39 @@ class Workspace:
             self.index.delete()
         return len(self.list())
 
-    def _sync(self) -> None:
-        """Bring the index up to the folders: a process may have died between the two."""
-        with self.index.writing() as db:
-            known, there = ids(db), self.prompts.ids()
-            for gone in known - there:
-                forget(db, gone)
-            for new in sorted(there - known):
-                try:
-                    put(db, self.prompts.card(new))
-                    put_history(db, new, self.prompts.history(new))
-                except WorkspaceError:
-                    continue  # a damaged card must not hide the others; `problems` reports it
-
     def _edit(self, reference: str, change: Callable[[Card], Card]) -> Card:
-        with self.index.writing() as db, self._explained():
-            card = change(self.card(reference))
+        id_ = self.card(reference).id
+
+        def rewritten() -> Card:
+            card = change(self.prompts.card(id_))
             self.prompts.rewrite(card)
-            put(db, card)
-        return card
+            return card
+
+        with self._explained():
+            return self._indexed.alone(id_, rewritten)
+
+    def _versions(self, reference: str) -> Sequence[str]:
+        versions = self.prompts.versions(reference.partition("@")[0])
+        if not versions:
+            raise WorkspaceError(
+                f"the workspace {self.root} has no prompt {reference}: see `probe library`"
+            )
+        return versions
+
+    def _id(self, reference: str) -> str:
+        """The exact name of `name@version`, or of the newest version of `name`."""
+        versions = self._versions(reference)
+        if "@" not in reference:
+            return versions[-1]
+        if reference not in versions:
+            raise WorkspaceError(
+                f"the workspace has no {reference}: expected one of {', '.join(versions)}"
+            )
+        return reference
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise WorkspaceError(
-                f"the workspace {self.root} cannot be written ({error.strerror or error}): "
-                "free space, or set PROBE_HOME to a folder of yours"
-            ) from error
+            raise unwritable(self.root, error) from error

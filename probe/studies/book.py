@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pandas as pd
 
 from probe.prompt import AnyPrompt
-from probe.store import StudyFolder, replace_file
+from probe.store import StudyFolder, keep_file
 from probe.studies.asked import Keyed
 from probe.studies.engine import Progress
 from probe.studies.kept import Kept, prompt_name
@@ -76,7 +76,7 @@ class Book(Generic[P, R, F]):
         found = self._judge([self._rows[number] for number in sorted(self._rows)])
         write_frame(self._study.results, found.runs_frame())
         document = self.document(found)
-        replace_file(self._study.summary, json.dumps(document, indent=1, allow_nan=False).encode())
+        keep_file(self._study.summary, json.dumps(document, indent=1, allow_nan=False).encode())
         return found
 
     def document(self, found: F) -> Mapping[str, Any]:

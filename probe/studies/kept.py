@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from probe import formats
+from probe.atomic import make_private
+from probe.digests import digest_of
 from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
-from probe.store import replace_file
+from probe.store import keep_file
 from probe.store.card import workspace_name
 
 
@@ -32,14 +35,32 @@ class Kept:
         Raises:
             OSError: the folder cannot be written.
         """
-        replace_file(self.path(key), data)
+        make_private(self.folder)
+        digest = hashlib.sha256(data).hexdigest()
+        keep_file(self._digest(key), digest.encode())
+        keep_file(self.path(key), data)
 
     def get(self, key: str) -> AnyPrompt | None:
         """A finished run's prompt with its scores; None where it must be trained."""
-        if not self.path(key).is_file():
-            return None
         try:
+            if not self._is_whole(key):
+                return None
             (prompt,) = formats.load(self.path(key))
-        except PromptFormatError:  # damaged: training again cures it
+        except (OSError, PromptFormatError):  # gone or damaged: training again cures it
             return None
         return prompt
+
+    def _is_whole(self, key: str) -> bool:
+        """Whether a finished run is there, and is what was written.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        path, digest = self.path(key), self._digest(key)
+        if not path.is_file():
+            return False
+        # Older versions noted no digest.
+        return not digest.exists() or digest.read_bytes() == digest_of(path).encode()
+
+    def _digest(self, key: str) -> Path:
+        return self.folder / f"{key}.sha256"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from probe.atomic import make_private
 from probe.errors import ProbeError, WorkspaceError
 from probe.jobs.processes import birth
 from probe.jobs.turns import locked
 from probe.jobs.views import Seen, look
-from probe.store import State, Status, StudyConfig, StudyFolder, Workspace, replace_file
+from probe.store import State, Status, StudyConfig, StudyFolder, Workspace, keep_file
+from probe.store.files import unwritable
 from probe.studies.engine import Progress, Watch
 
 _LOCK = ".worker"
@@ -73,7 +74,10 @@ def at_work(workspace: Workspace, config: StudyConfig) -> Iterator[tuple[StudyFo
         "running", time.time(), pid=pid, started=birth(pid), activity="loading", began=0
     )
     folder = workspace.studies.root / config.id
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        make_private(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     with _only(folder):
         study = workspace.studies.open(config, status)
         reporter = Reporter(study, status)
@@ -99,20 +103,18 @@ def seen_state(study: StudyFolder) -> Seen:
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """A Parquet file, whole or not at all."""
-    replace_file(path, frame.to_parquet(index=False))
+    keep_file(path, frame.to_parquet(index=False))
 
 
 def link(source: Path, place: Path) -> None:
     """Put a file in another place too, without a second copy where the file system can."""
-    if place.exists():
+    if place.exists() and place.samefile(source):
         return
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)  # of a run that was damaged and trained again
     try:
         os.link(source, place)
     except OSError:
-        aside = place.with_name(f".writing-{place.name}")
-        shutil.copyfile(source, aside)
-        aside.replace(place)
+        keep_file(place, source.read_bytes())
 
 
 def both(*watchers: Watch) -> Watch:
@@ -127,7 +129,7 @@ def both(*watchers: Watch) -> Watch:
 
 @contextmanager
 def _only(folder: Path) -> Iterator[None]:
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # The threads of a process that was just killed may hold its files a moment longer.
         deadline = time.monotonic() + _LAST_BREATH_S

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from probe.analysis import drift as analysis
 from probe.analysis.drift import Drift
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
-from probe.errors import PromptFormatError
 from probe.prompt import SoftPrompt
 from probe.store import RunFolder, Workspace
 from probe.store.card import workspace_name
@@ -59,11 +58,7 @@ def _start(workspace: Workspace, run: RunFolder, vocabulary: Vocabulary) -> Star
 
     A run that trains several prompts at once names them otherwise, and then nothing is found.
     """
-    for card in workspace.prompts.versions(workspace_name(run.config.name)):
-        try:
-            prompt = workspace.prompts.load(card.id)
-        except PromptFormatError:
-            continue  # a damaged version of that name is not this one
+    for _, prompt in workspace.prompts.loaded(workspace_name(run.config.name)):
         if isinstance(prompt, SoftPrompt) and prompt.config.get("run") == run.id:
             ids = prompt.init_token_ids
             return None if ids is None else vocabulary.rows(list(ids))

@@ -33,7 +33,10 @@ def library(
         samples: whether to list the sample prompts too.
         workspace: the default one when None.
     """
-    cards = [(card, "workspace") for card in (workspace or Workspace()).list(tag)]
+    workspace = workspace or Workspace()
+    cards = [(card, "workspace") for card in workspace.list(tag)]
+    for id_, why in workspace.damaged():
+        _LOG.warning("left out %s, which is damaged: %s", id_, why)
     if samples and tag is None:
         cards += [(card, "sample") for card in _sample_cards()]
     found = [(c, where) for c, where in cards if search is None or c.matches(search)]

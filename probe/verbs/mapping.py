@@ -142,7 +142,7 @@ def kept_map(
             names=[prompt.name for prompt in pool],
             metric=metric,
             seed=seed,
-            cached=lambda key, _: workspace.cached_arrays(key, missing),
+            cached=lambda key, _, fits: workspace.cached_arrays(key, missing, fits),
         )
     except _NotKeptError:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from probe.prompt import AnyPrompt
-from probe.store import StudyConfig, StudyFolder, Workspace, replace_file
+from probe.store import StudyConfig, StudyFolder, Workspace, keep_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def work_at(
     watch = both(book.watch, *watchers)
     sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watch)
     found = book.write()
-    replace_file(study.figures, asked.page(found).encode("utf-8", "backslashreplace"))
+    keep_file(study.figures, asked.page(found).encode("utf-8", "backslashreplace"))
     return StudyResult(found, book.document(found), study.path)
 
 

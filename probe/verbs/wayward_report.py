@@ -73,9 +73,9 @@ def keep_wayward(study: StudyFolder, run: WaywardRun, *, workspace: Workspace) -
         WorkspaceError: the workspace cannot be written.
     """
     (prompt,) = formats.load(study.prompts / Path(run.prompt).name)
-    for card in workspace.prompts.versions(workspace_name(prompt.name)):
-        if _key(workspace.prompts.load(card.id)) == _key(prompt):
-            return card.id
+    for id_, stored in workspace.prompts.loaded(workspace_name(prompt.name)):
+        if _key(stored) == _key(prompt):
+            return id_
     held = f"held near “{run.target}” at γ = {run.gamma:g}" if run.gamma else "γ = 0, the baseline"
     note = f"{held}; started at {run.init}, seed {run.seed}; study {study.id}"
     own = dataclasses.replace(prompt, config={**prompt.config, "study": study.id})

@@ -69,10 +69,15 @@ def test_controls_can_be_left_out(vocabulary, rng):
 def test_the_reference_is_computed_once_per_table_metric_filter_and_seed(vocabulary, rng):
     kept, computed = {}, []
 
-    def cached(key, compute):
+    def cached(key, compute, fits):
         if key not in kept:
             computed.append(key)
             kept[key] = compute()
+            assert fits(kept[key])
+            without = {name: array for name, array in kept[key].items() if name != "norms"}
+            assert not fits(without)
+            assert not fits({**without, "norms": kept[key]["norms"][1:]})
+            assert not fits({**without, "norms": kept[key]["norms"] * np.nan})
         return kept[key]
 
     prompts = [SoftPrompt(name, rng.standard_normal((2, 8))) for name in "ab"]

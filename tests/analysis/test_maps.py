@@ -106,9 +106,9 @@ def test_a_kept_layout_is_read_back_and_only_for_the_same_question(prompts, voca
     workspace = Workspace(tmp_path)
     asked = []
 
-    def cached(key, compute):
+    def cached(key, compute, fits):
         asked.append(key)
-        return workspace.cached_arrays(key, compute)
+        return workspace.cached_arrays(key, compute, fits)
 
     def again(**options):
         return _map(prompts, vocabulary, "tsne", background=30, near=5, cached=cached, **options)
@@ -189,3 +189,32 @@ def test_the_spectrum_is_scikit_learn_s_and_begins_with_the_map_s_axes(prompts, 
         mapped.spectrum, PCA(10).fit(both).explained_variance_ratio_, atol=1e-4
     )
     assert mapped.spectrum[:2] == mapped.explained
+
+
+@pytest.mark.parametrize("damage", ["other names", "NaN", "another shape", "no numbers"])
+def test_a_kept_layout_that_cannot_be_one_is_computed_again(
+    damage, prompts, vocabulary, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    workspace = Workspace(tmp_path)
+
+    def again():
+        return _map(
+            prompts, vocabulary, "tsne", background=30, near=5, cached=workspace.cached_arrays
+        )
+
+    first = again()
+    (kept,) = workspace.cache.glob("*.npz")
+    with np.load(kept) as file:
+        arrays = dict(file)
+    if damage == "other names":
+        arrays = {f"{name}s": array for name, array in arrays.items()}
+    elif damage == "NaN":
+        arrays["places"][3] = np.nan
+    elif damage == "another shape":
+        arrays["places"] = arrays["places"][:-1]
+    else:
+        arrays["places"] = arrays["places"].astype(str)
+    np.savez(kept, **arrays)
+    np.testing.assert_array_equal(again().points, first.points)
+    assert [kept.name in message for message in caplog.messages] == [True]

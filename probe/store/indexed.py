@@ -1,0 +1,110 @@
+"""Prompt folders and the index over them: the folders are the truth, the index follows."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from probe.store.card import Card
+from probe.store.folders import Cards, PromptFolders
+from probe.store.history import EvaluationRecord
+from probe.store.index import Index, IndexUnusableError, forget, put, stamps
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+
+
+class IndexedFolders:
+    """Reads through the index where it can be used, and from the folders where it cannot."""
+
+    def __init__(self, prompts: PromptFolders, index: Index) -> None:
+        self._prompts, self._index = prompts, index
+
+    def cards(self, tag: str | None) -> Cards:
+        """Every card that can be read, by name and version, or those that carry a tag."""
+        try:
+            self.sync()
+            return self._index.cards(tag)
+        except IndexUnusableError as error:
+            _tell_of_damage(error)
+            cards = sorted(self._prompts.cards(), key=_by_name)
+            return [card for card in cards if tag is None or tag in card.tags]
+
+    def history(self) -> list[tuple[str, EvaluationRecord]]:
+        """Every evaluation with its prompt's id, oldest first."""
+        try:
+            self.sync()
+            return self._index.history()
+        except IndexUnusableError as error:
+            _tell_of_damage(error)
+            every = [
+                (card.id, record)
+                for card in sorted(self._prompts.cards(), key=_by_name)
+                for record in self._prompts.history_or_none(card.id)
+            ]
+            return sorted(every, key=lambda one: one[1].recorded)
+
+    def sync(self) -> None:
+        """Bring the index up to the folders: a process may have died between the two.
+
+        Raises:
+            IndexUnusableError: it cannot be.
+        """
+        with self._index.writing() as db:
+            known, there = stamps(db), self._prompts.ids()
+            for gone in known.keys() - there:
+                forget(db, gone)
+            for id_ in sorted(there):
+                if known.get(id_) != _written(self._prompts.stamp(id_)):
+                    self._enter(db, id_)
+
+    def enter(self, id_: str) -> None:
+        """Let the index follow a folder; where it cannot, the next command's look does."""
+        try:
+            with self._index.writing() as db:
+                self._enter(db, id_)
+        except IndexUnusableError as error:
+            _tell_of_damage(error)
+
+    def alone(self, id_: str, write: Callable[[], T]) -> T:
+        """Change a prompt's files while no other process changes any; the index follows.
+
+        Raises:
+            IndexUnusableError: nothing was changed, as processes cannot take turns without it.
+        """
+        done: list[T] = []
+        try:
+            with self._index.writing() as db:
+                done.append(write())
+                self._enter(db, id_)
+        except IndexUnusableError:
+            if not done:
+                raise
+        return done[0]
+
+    def _enter(self, db: sqlite3.Connection, id_: str) -> None:
+        """Enter a prompt as its folder is now; one that is gone or damaged leaves the index."""
+        stamp = self._prompts.stamp(id_)  # first: a change meanwhile is then seen next time
+        card = self._prompts.card_or_none(id_)
+        if card is None:
+            forget(db, id_)
+        else:
+            put(db, card, self._prompts.history_or_none(id_), _written(stamp))
+
+
+def _by_name(card: Card) -> tuple[str, int]:
+    return card.name, card.version
+
+
+def _written(stamp: tuple[int, ...]) -> str:
+    """A stamp as the index keeps it."""
+    return " ".join(map(str, stamp))
+
+
+def _tell_of_damage(error: IndexUnusableError) -> None:
+    """Reading goes on without an index; only one that will never work again is worth a word."""
+    if error.damaged:
+        _LOG.warning("%s", error)
