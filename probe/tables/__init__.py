@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from probe.errors import MissingExtraError, ModelNotFoundError
-from probe.tables.architectures import Which, family_of, names_of
-from probe.tables.checkpoint import load_table
-from probe.tables.files import Files, LocalFiles, parse_object
+from probe.tables.architectures import Which
+from probe.tables.files import Files, LocalFiles, parse_config
+from probe.tables.lookup import load_table
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
@@ -57,10 +57,8 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
         raise ModelNotFoundError(
             f"{files.where} has no config.json: expected a model saved by transformers"
         )
-    config = parse_object(data, "config.json", files.where)
-    family = family_of(config, where=files.where)
-    table = load_table(files, names_of(family, which, where=files.where))
-    multiplier = family.multiplier(config, table.values.shape[1])
+    config = parse_config(data, files.where)
+    table = load_table(files, config, which)
     tokenizer = read_tokenizer(files, config.get("model_type"))
     rows = len(table.values)
     tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
@@ -72,7 +70,7 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
         masks,
         tokenizer.codec,
         tokenizer.sha256,
-        factor=multiplier.at(table.dtype),
+        factor=table.factor,
     )
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from probe.errors import ModelNotFoundError
-from probe.tables.multiplier import UNCHANGED, Multiplier, by_root_of_width, learn_multiplier
+from probe.tables.multiplier import UNCHANGED, Multiplier, by_root_of_width
 
 Which = Literal["input", "encoder", "decoder"]
 Scaling = Literal["never", "always", "if asked", "unless declined"]
@@ -26,25 +25,24 @@ class Family:
     two_stacks: bool = False
     """Encoder and decoder each have a table, stored once when they share it."""
     scaling: Scaling = "never"
-    learned: Multiplier | None = None
-    """What the layer itself said, where the family is not a known one."""
 
-    def names(self, which: Which) -> tuple[str, ...]:
-        """Tensor names to look for, likeliest first.
+    def bare_names(self, which: Which) -> list[str]:
+        """Tensor names to look for as the base class spells them, likeliest first.
 
         A T5-like file may store the shared table once, or once more per stack; the stack's own
         copy comes first when the stack was asked for.
         """
-        bare = [self.table]
-        if self.two_stacks:
-            own = {stack: f"{stack}.embed_tokens.weight" for stack in ("encoder", "decoder")}
-            bare = [self.table, *own.values()] if which == "input" else [own[which], self.table]
-        return tuple(name for each in bare for name in (each, f"{self.prefix}.{each}"))
+        if not self.two_stacks:
+            return [self.table]
+        own = {stack: f"{stack}.embed_tokens.weight" for stack in ("encoder", "decoder")}
+        return [self.table, *own.values()] if which == "input" else [own[which], self.table]
+
+    def names(self, which: Which) -> list[str]:
+        """The same, with and without what a head class puts before them."""
+        return [name for each in self.bare_names(which) for name in (each, f"{self.prefix}.{each}")]
 
     def multiplier(self, config: Mapping[str, Any], width: int) -> Multiplier:
         """What the embedding layer multiplies the rows of a table of this width by."""
-        if self.learned is not None:
-            return self.learned
         asked = config.get("scale_embedding", self.scaling == "unless declined")
         if self.scaling == "always":  # Gemma
             return by_root_of_width(width, rounded=True)
@@ -82,76 +80,27 @@ _GROUPS: tuple[tuple[Family, str], ...] = (
     (Family("electra", "embeddings.word_embeddings.weight"), "electra"),
     (Family("deberta", "embeddings.word_embeddings.weight"), "deberta deberta-v2"),
     (Family("model", "embeddings.tok_embeddings.weight"), "modernbert"),
+    (Family("clip", "embeddings.token_embedding.weight"), "clip_text_model"),
 )
 FAMILIES: Mapping[str, Family] = {
     model_type: family for family, model_types in _GROUPS for model_type in model_types.split()
 }
 
 
-def table_names(config: Mapping[str, Any], which: Which, *, where: str) -> tuple[str, ...]:
-    """Tensor names under which a checkpoint may hold the table.
-
-    Args:
-        config: the model's `config.json`.
-        which: the input table, or the one a stack of an encoder–decoder model reads.
-        where: the model as errors name it.
-
-    Raises:
-        ModelNotFoundError: the model has no such table, or no rule finds its name.
-    """
-    return names_of(family_of(config, where=where), which, where=where)
+_TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "text_encoder")
 
 
-def family_of(config: Mapping[str, Any], *, where: str) -> Family:
-    """The family of a configuration, asked on the meta device where it is not a known one.
-
-    Raises:
-        ModelNotFoundError: transformers builds no such model.
-    """
-    model_type = config.get("model_type")
-    family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
-    return _from_meta_device(config, where) if family is None else family
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a configuration that describes the language model within a larger one."""
+    parts = (config.get(part) for part in _TEXT_PARTS)
+    within = next((part for part in parts if isinstance(part, dict) and part), None)
+    return config if within is None else text_config(within)
 
 
-def names_of(family: Family, which: Which, *, where: str) -> tuple[str, ...]:
-    """Tensor names under which a family's checkpoints may hold a table.
-
-    Raises:
-        ModelNotFoundError: a stack's table was asked of a model without stacks.
-    """
-    if which != "input" and not family.two_stacks:
-        raise ModelNotFoundError(
-            f"{where} is not an encoder–decoder model, so it has no {which} table: "
-            "ask for which='input'"
-        )
-    return family.names(which)
-
-
-def _from_meta_device(config: Mapping[str, Any], where: str) -> Family:
-    """Build the model without its weights and ask it; imports torch, for unknown families only.
-
-    Code that comes with a model is never run.
-    """
-    import torch
-    from transformers import AutoConfig, AutoModel
-
-    try:
-        fields = {k: v for k, v in config.items() if k not in ("auto_map", "model_type")}
-        known = AutoConfig.for_model(str(config.get("model_type")), **fields)
-        with torch.device("meta"):
-            model = AutoModel.from_config(  # type: ignore[no-untyped-call]
-                known, trust_remote_code=False
-            )
-        layer = model.get_input_embeddings()
-        table = layer.weight
-        every = list(model.named_parameters(remove_duplicate=False))
-        learned = learn_multiplier(model, layer)
-    except Exception as error:  # transformers answers a strange config with any exception
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelNotFoundError(
-            f"{where} has model_type {config.get('model_type')!r}, expected one that transformers "
-            f"builds without code of its own ({reason[:120]}): use a model saved by transformers"
-        ) from error
-    name = next(name for name, values in every if values is table)
-    two_stacks = bool(getattr(known, "is_encoder_decoder", False)) and name == "shared.weight"
-    return Family(model.base_model_prefix, name, two_stacks, learned=learned)
+def known_family(config: Mapping[str, Any]) -> Family | None:
+    """The family of a model, or of the language model within it; None where it is not listed."""
+    for part in (config, text_config(config)):
+        model_type = part.get("model_type")
+        if isinstance(model_type, str) and model_type in FAMILIES:
+            return FAMILIES[model_type]
+    return None

@@ -1,130 +1,188 @@
-"""Find one tensor in a checkpoint and map it into memory, reading headers only."""
+"""A checkpoint's tensors by name, read from headers only; one of them is mapped into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from probe.errors import ModelNotFoundError
 from probe.tables.files import Files, parse_object
+from probe.tables.quantised import STORED_OTHERWISE, quantised
 from probe.tables.span import STORED_AS, Span, Table, damaged
 
 MAX_HEADER_BYTES = 100_000_000
 """The bound that the safetensors library itself sets."""
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
-def load_table(files: Files, names: Sequence[str]) -> Table:
-    """The first of the named tensors that the checkpoint holds.
+class Shard(Protocol):
+    """The tensors of one file of weights."""
+
+    @property
+    def names(self) -> Mapping[str, object]:
+        """Every tensor, by name, in the order of the file."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape; empty where the file does not say."""
+        ...
+
+    def span(self, name: str) -> Span:
+        """Where a table's bytes lie."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Names of all tensors, and where they are; files are opened when a tensor is asked for."""
+
+    files: Files
+    listing: str
+    """The file that lists the names: the weights themselves, or the index of their shards."""
+    shards: Mapping[str, object]
+    """Tensor name → file beside the listing, as an index gives it: not to be trusted."""
+    _opened: dict[str, Shard] = field(default_factory=dict)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape; empty where its file does not say.
+
+        Raises:
+            ModelNotFoundError: the file is damaged.
+        """
+        return self._shard(name).shape(name)
+
+    def load(self, name: str) -> Table:
+        """Map a table [V, H] into memory.
+
+        Raises:
+            ModelNotFoundError: the file is damaged, or the table is stored in another way.
+        """
+        return self._shard(name).span(name).load(self.files)
+
+    def _shard(self, name: str) -> Shard:
+        file = self.shards[name]
+        if not _plain_name(file):
+            found = f"the shard name {file!r}, not a file beside the index"
+            raise damaged(self.files.where, self.listing, found)
+        if file not in self._opened:
+            self._opened[file] = _open(self.files, file)
+        shard = self._opened[file]
+        if name not in shard.names:
+            raise damaged(self.files.where, self.listing, f"{name} is not in {file}")
+        return shard
+
+
+def open_checkpoint(files: Files) -> Checkpoint:
+    """List a model's tensors.
 
     Files are tried in the order of transformers: safetensors, sharded safetensors, `.bin`,
     sharded `.bin`.
 
     Raises:
-        ModelNotFoundError: there is no checkpoint, it holds none of the names, or it is damaged.
+        ModelNotFoundError: there is no checkpoint, or it is damaged.
     """
-    for single in ("model.safetensors", "pytorch_model.bin"):
-        shard: str | None = None
+    for single in _WEIGHTS:
         if files.size(single) is not None:
-            shard = single
-        elif (index := files.small(f"{single}.index.json")) is not None:
-            shard = _shard_of(index, names, f"{single}.index.json", files.where)
-        if shard is not None:
-            span = _find(files, shard, names)
-            if span is None:
-                raise _absent(files.where, shard, names)
-            return span.load(files)
+            shard = _open(files, single)
+            return Checkpoint(files, single, dict.fromkeys(shard.names, single), {single: shard})
+        index = f"{single}.index.json"
+        if (data := files.small(index)) is not None:
+            shards = parse_object(data, index, files.where).get("weight_map")
+            return Checkpoint(files, index, shards if isinstance(shards, dict) else {})
     raise ModelNotFoundError(
         f"{files.where} has no weights: expected model.safetensors, pytorch_model.bin, or one of "
         "them in shards with its index.json"
     )
 
 
-def _find(files: Files, shard: str, names: Sequence[str]) -> Span | None:
-    if shard.endswith(".safetensors"):
-        return find_in_safetensors(files, shard, names)
-    from probe.tables.torch_files import find_in_bin  # few need the pickle reader
+def _open(files: Files, file: str) -> Shard:
+    if not file.endswith(".bin"):
+        return Safetensors(files, file)
+    from probe.tables.torch_files import TorchFile  # few need the pickle reader
 
-    return find_in_bin(files, shard, names)
+    return TorchFile(files, file)
 
 
-def find_in_safetensors(files: Files, file: str, names: Sequence[str]) -> Span | None:
-    """Where a safetensors file holds the first of the named tensors; None when it does not.
+class Safetensors:
+    """A safetensors file.
 
     Layout: 8 bytes of little-endian header length, a JSON header, then the tensors' bytes
     (https://github.com/huggingface/safetensors#format).
-
-    Raises:
-        ModelNotFoundError: the header is damaged or contradicts the file's length.
     """
-    size = files.size(file)
-    if size is None:
-        raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
-    length = int.from_bytes(files.read(file, 0, 8), "little") if size >= 8 else size
-    if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-        raise damaged(files.where, file, f"a header of {length} bytes in a file of {size}")
-    header = parse_object(files.read(file, 8, 8 + length), f"{file}'s header", files.where)
-    # `safetensors.torch.save_model` keeps one of several tied names; the metadata lists the rest.
-    aliases = header.get("__metadata__")
-    aliases = aliases if isinstance(aliases, dict) else {}
-    for name in names:
-        for stored_name in (name, aliases.get(name)):
-            if isinstance(stored_name, str) and stored_name in header:
-                return _span(header[stored_name], file, 8 + length, size, files.where)
-    return None
+
+    def __init__(self, files: Files, file: str) -> None:
+        """Read the header.
+
+        Raises:
+            ModelNotFoundError: the header is damaged or contradicts the file's length.
+        """
+        size = files.size(file)
+        if size is None:
+            raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
+        length = int.from_bytes(files.read(file, 0, 8), "little") if size >= 8 else size
+        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+            raise damaged(files.where, file, f"a header of {length} bytes in a file of {size}")
+        header = parse_object(files.read(file, 8, 8 + length), f"{file}'s header", files.where)
+        self._where, self._file, self._size = files.where, file, size
+        self._data_start = 8 + length
+        aliases = header.pop("__metadata__", None)
+        self.names: dict[str, Any] = _aliased(header, aliases) | header
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape; empty where the header is damaged."""
+        entry = self.names[name]
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        return tuple(shape) if _naturals(shape) else ()
+
+    def span(self, name: str) -> Span:
+        """Check a table's entry against the file's length.
+
+        Raises:
+            ModelNotFoundError: they contradict each other, or the table is quantised.
+        """
+        entry = self.names[name]
+        fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+        shape, offsets = fields.get("shape"), fields.get("data_offsets")
+        where, file = self._where, self._file
+        dtype = next((known for known in STORED_AS if known == fields.get("dtype")), None)
+        if (few_bits := fields.get("dtype")) in tuple(STORED_OTHERWISE):
+            raise quantised(where, file, name, str(few_bits), self.names)
+        if dtype is None:
+            found = f"the table's dtype {fields.get('dtype')!r}, not one of {list(STORED_AS)}"
+            raise damaged(where, file, found)
+        if not _naturals(shape) or len(shape) != 2 or 0 in shape:
+            raise damaged(where, file, f"the table's shape {shape!r}, not [V, H]")
+        if not _naturals(offsets) or len(offsets) != 2:
+            raise damaged(where, file, f"the table's offsets {offsets!r}")
+        start, stop = offsets
+        needed = prod(shape) * STORED_AS[dtype].itemsize
+        if stop - start != needed or self._data_start + stop > self._size:
+            found = f"offsets {offsets} for {needed} bytes of table in a file of {self._size}"
+            raise damaged(where, file, found)
+        return Span(file, self._data_start + start, (shape[0], shape[1]), dtype)
 
 
-def _span(entry: object, file: str, data_start: int, size: int, where: str) -> Span:
-    """Check one header entry against the file's length."""
-    fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
-    shape, offsets = fields.get("shape"), fields.get("data_offsets")
-    dtype = next((known for known in STORED_AS if known == fields.get("dtype")), None)
-    if dtype is None:
-        raise damaged(
-            where, file, f"the table's dtype {fields.get('dtype')!r}, not one of {list(STORED_AS)}"
-        )
-    if not _two_naturals(shape) or 0 in shape:
-        raise damaged(where, file, f"the table's shape {shape!r}, not [V, H]")
-    if not _two_naturals(offsets):
-        raise damaged(where, file, f"the table's offsets {offsets!r}")
-    start, stop = offsets
-    needed = prod(shape) * STORED_AS[dtype].itemsize
-    if stop - start != needed or data_start + stop > size:
-        raise damaged(
-            where, file, f"offsets {offsets} for {needed} bytes of table in a file of {size}"
-        )
-    return Span(file, data_start + start, (shape[0], shape[1]), dtype)
+def _aliased(header: Mapping[str, Any], aliases: object) -> dict[str, Any]:
+    """Entries of tied names: `safetensors.torch.save_model` keeps one, its metadata the rest."""
+    return {
+        name: header[kept]
+        for name, kept in (aliases if isinstance(aliases, dict) else {}).items()
+        if isinstance(kept, str) and kept in header
+    }
 
 
-def _two_naturals(found: object) -> TypeGuard[list[int]]:
+def _naturals(found: object) -> TypeGuard[list[int]]:
+    return isinstance(found, list) and all(type(n) is int and n >= 0 for n in found)
+
+
+def _plain_name(file: object) -> TypeGuard[str]:
     return (
-        isinstance(found, list)
-        and len(found) == 2
-        and all(type(number) is int and number >= 0 for number in found)
-    )
-
-
-def _shard_of(index: bytes, names: Sequence[str], file: str, where: str) -> str:
-    """The shard that an index names for the table: a plain name beside the index."""
-    shards = parse_object(index, file, where).get("weight_map")
-    shards = shards if isinstance(shards, dict) else {}
-    shard = next((shards[name] for name in names if name in shards), None)
-    if shard is None:
-        raise _absent(where, file, names)
-    if (
-        not isinstance(shard, str)
-        or shard in ("", ".", "..")
-        or PurePosixPath(shard).name != shard
-        or PureWindowsPath(shard).name != shard
-        or "\0" in shard
-    ):
-        raise damaged(where, file, f"the shard name {shard!r}, not a file beside the index")
-    return shard
-
-
-def _absent(where: str, file: str, names: Sequence[str]) -> ModelNotFoundError:
-    return ModelNotFoundError(
-        f"{where}: {file} holds no embedding table under any of {', '.join(names)}: "
-        "check that it is a whole model, not an adapter"
+        isinstance(file, str)
+        and file not in ("", ".", "..")
+        and PurePosixPath(file).name == file
+        and PureWindowsPath(file).name == file
+        and "\0" not in file
     )

@@ -107,3 +107,27 @@ def parse_object(data: bytes, name: str, where: str) -> dict[str, Any]:
             "fetch or save it again"
         )
     return found
+
+
+_FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+
+
+def parse_config(data: bytes, where: str) -> dict[str, Any]:
+    """A `config.json`, its infinities as numbers: transformers writes `{"__float__": "Infinity"}`.
+
+    Raises:
+        ModelNotFoundError: it is not readable JSON, or no object.
+    """
+    found = parse_object(data, "config.json", where)
+    return {key: _with_floats(value) for key, value in found.items()}
+
+
+def _with_floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_floats(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    tag = value.get("__float__")
+    if len(value) == 1 and isinstance(tag, str) and tag in _FLOATS:
+        return _FLOATS[tag]
+    return {key: _with_floats(each) for key, each in value.items()}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats.dtypes import itemsize
@@ -22,6 +23,7 @@ from probe.formats.rebuilding import NAMES, STORAGE_DTYPES
 from probe.formats.source import Budget
 from probe.formats.symbols import Storage, Symbol, Tensor
 from probe.tables.files import Files
+from probe.tables.quantised import STORED_OTHERWISE, quantised
 from probe.tables.span import STORED_AS, Span, damaged
 from probe.vocabulary import TableDtype
 
@@ -46,21 +48,52 @@ _DTYPES: Mapping[str, TableDtype] = {
 }
 
 
-def find_in_bin(files: Files, file: str, names: Sequence[str]) -> Span | None:
-    """Where a `.bin` holds the first of the named tensors; None when it does not.
+class TorchFile:
+    """A `.bin` that holds a state dict."""
 
-    Raises:
-        ModelNotFoundError: the file is damaged, or holds more than tensors in plain containers.
-    """
-    size = files.size(file)
-    if size is None:
-        raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
-    try:
-        if size > 4 and files.read(file, 0, 4) == b"PK\3\4":
-            return _find_in_zip(files, file, size, names)
-        return _find_in_legacy(files, file, size, names)
-    except _DAMAGE as error:
-        raise damaged(files.where, file, str(error) or type(error).__name__) from error
+    def __init__(self, files: Files, file: str) -> None:
+        """Read the pickle that names the tensors.
+
+        Raises:
+            ModelNotFoundError: the file is damaged, or holds more than tensors in plain
+                containers.
+        """
+        size = files.size(file)
+        if size is None:
+            raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
+        self._where, self._file = files.where, file
+        with self._one_clear_error():
+            zipped = size > 4 and files.read(file, 0, 4) == b"PK\3\4"
+            self._layout: _Layout = (_Zip if zipped else _Legacy)(files, file, size)
+        state = self._layout.value if isinstance(self._layout.value, dict) else {}
+        self.names = {name: found for name, found in state.items() if isinstance(name, str)}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape; empty where the name stands for something else."""
+        found = self.names[name]
+        return tuple(found.layout.shape) if isinstance(found, Tensor) else ()
+
+    def span(self, name: str) -> Span:
+        """Where a table's bytes lie.
+
+        Raises:
+            ModelNotFoundError: the file is damaged, or the table is quantised.
+        """
+        found = self.names[name]
+        if isinstance(found, Tensor) and found.layout.dtype in STORED_OTHERWISE:
+            raise quantised(self._where, self._file, name, found.layout.dtype, self.names)
+        with self._one_clear_error():
+            match found:
+                case Tensor(storage=_Kept() as storage):
+                    return _span(self._file, found, *self._layout.bounds(storage))
+            raise PromptFormatError(f"a {type(found).__name__} where the table should be")
+
+    @contextmanager
+    def _one_clear_error(self) -> Iterator[None]:
+        try:
+            yield
+        except _DAMAGE as error:
+            raise damaged(self._where, self._file, str(error) or type(error).__name__) from error
 
 
 @dataclass(eq=False)
@@ -105,27 +138,40 @@ def _no_pickle_within(_data: bytes, _allowance: Allowance) -> object:
     raise PromptFormatError("a pickle within the pickle, which no checkpoint has")
 
 
-def _find_in_zip(files: Files, file: str, size: int, names: Sequence[str]) -> Span | None:
-    """In the zip that torch writes since 1.6: `archive/data.pkl`, `archive/data/KEY`."""
-    with zipfile.ZipFile(io.BufferedReader(_Ranges(files, file, size), 1 << 16)) as archive:
-        members = {info.filename: info for info in archive.infolist()}
-    pickle_name = next((name for name in members if name.endswith("/data.pkl")), None)
-    if pickle_name is None:
-        raise PromptFormatError("a zip without data.pkl")
-    start, stop = _stored(files, file, members[pickle_name], size)
-    if stop - start > MAX_PICKLE_BYTES:
-        raise PromptFormatError(f"a pickle of {stop - start} bytes")
-    chosen = _chosen(_Pickles(files.read(file, start, stop)).next(), names)
-    if chosen is None:
-        return None
-    tensor, storage = chosen
-    root = pickle_name.removesuffix("data.pkl")
-    if (order := members.get(f"{root}byteorder")) is not None:
-        _check_byte_order(files, file, order, size)
-    member = members.get(f"{root}data/{storage.key}")
-    if member is None:
-        raise PromptFormatError("the table's numbers are missing")
-    return _span(file, tensor, *_stored(files, file, member, size))
+class _Layout(Protocol):
+    """One of torch's two layouts, its pickle read."""
+
+    value: object
+
+    def bounds(self, storage: _Kept) -> tuple[int, int]:
+        """Where a storage's bytes lie in the file."""
+        ...
+
+
+class _Zip:
+    """The zip that torch writes since 1.6: `archive/data.pkl`, `archive/data/KEY`."""
+
+    def __init__(self, files: Files, file: str, size: int) -> None:
+        self._files, self._file, self._size = files, file, size
+        with zipfile.ZipFile(io.BufferedReader(_Ranges(files, file, size), 1 << 16)) as archive:
+            self._members = {info.filename: info for info in archive.infolist()}
+        pickle_name = next((name for name in self._members if name.endswith("/data.pkl")), None)
+        if pickle_name is None:
+            raise PromptFormatError("a zip without data.pkl")
+        self._root = pickle_name.removesuffix("data.pkl")
+        start, stop = _stored(files, file, self._members[pickle_name], size)
+        if stop - start > MAX_PICKLE_BYTES:
+            raise PromptFormatError(f"a pickle of {stop - start} bytes")
+        self.value = _Pickles(files.read(file, start, stop)).next()
+
+    def bounds(self, storage: _Kept) -> tuple[int, int]:
+        """Where a storage's bytes lie in the file."""
+        if (order := self._members.get(f"{self._root}byteorder")) is not None:
+            _check_byte_order(self._files, self._file, order, self._size)
+        member = self._members.get(f"{self._root}data/{storage.key}")
+        if member is None:
+            raise PromptFormatError("the table's numbers are missing")
+        return _stored(self._files, self._file, member, self._size)
 
 
 def _stored(files: Files, file: str, member: zipfile.ZipInfo, size: int) -> tuple[int, int]:
@@ -150,27 +196,30 @@ def _check_byte_order(files: Files, file: str, member: zipfile.ZipInfo, size: in
         raise PromptFormatError("numbers in big-endian order")
 
 
-def _find_in_legacy(files: Files, file: str, size: int, names: Sequence[str]) -> Span | None:
-    """In the layout before torch 1.6.
+class _Legacy:
+    """The layout before torch 1.6.
 
     Pickles of a magic number, a version, the system, the state dict and the storages' keys, then
     each storage in the order of the keys: its number of elements, and the elements.
     """
-    pickles, value, keys = _legacy_pickles(files, file, size)
-    chosen = _chosen(value, names)
-    if chosen is None:
-        return None
-    start = pickles.place
-    for key in keys:
-        storage = pickles.storages.get(key) if isinstance(key, str) else None
-        if storage is None:
-            raise PromptFormatError("numbers that no tensor refers to")
-        stop = start + _COUNT_BYTES + storage.size * itemsize(storage.dtype)
-        if storage is chosen[1]:
-            _check_count(files, file, start, storage.size)
-            return _span(file, chosen[0], start + _COUNT_BYTES, min(stop, size))
-        start = stop
-    raise PromptFormatError("the table's numbers are missing")
+
+    def __init__(self, files: Files, file: str, size: int) -> None:
+        self._files, self._file, self._size = files, file, size
+        self._pickles, self.value, self._keys = _legacy_pickles(files, file, size)
+
+    def bounds(self, storage: _Kept) -> tuple[int, int]:
+        """Where a storage's bytes lie in the file."""
+        start = self._pickles.place
+        for key in self._keys:
+            found = self._pickles.storages.get(key) if isinstance(key, str) else None
+            if found is None:
+                raise PromptFormatError("numbers that no tensor refers to")
+            stop = start + _COUNT_BYTES + found.size * itemsize(found.dtype)
+            if found is storage:
+                _check_count(self._files, self._file, start, found.size)
+                return start + _COUNT_BYTES, min(stop, self._size)
+            start = stop
+        raise PromptFormatError("the table's numbers are missing")
 
 
 def _check_count(files: Files, file: str, start: int, elements: int) -> None:
@@ -194,18 +243,6 @@ def _legacy_pickles(files: Files, file: str, size: int) -> tuple[_Pickles, objec
             raise PromptFormatError("numbers in big-endian order")
         return pickles, value, keys
     raise PromptFormatError("no state dict near the start of the file")
-
-
-def _chosen(value: object, names: Sequence[str]) -> tuple[Tensor, _Kept] | None:
-    """The first of the named tensors that a state dict holds."""
-    state = value if isinstance(value, dict) else {}
-    found = next((state[name] for name in names if name in state), None)
-    match found:
-        case None:
-            return None
-        case Tensor(storage=_Kept() as storage):
-            return found, storage
-    raise PromptFormatError(f"a {type(found).__name__} where the table should be")
 
 
 def _span(file: str, tensor: Tensor, start: int, stop: int) -> Span:

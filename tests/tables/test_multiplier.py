@@ -11,6 +11,7 @@ from tiny_models import V, assert_same, build, save
 from transformers import CONFIG_MAPPING, AutoModel
 
 from probe.tables import architectures, load_vocabulary
+from probe.tables.built import build_table
 from probe.tables.multiplier import learn_multiplier
 
 LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
@@ -82,6 +83,6 @@ def test_rows_are_what_the_first_layer_reads(family: str, tmp_path: Path) -> Non
 
 def test_a_wrapper_around_a_scaling_model_tells_it_too() -> None:
     config = transformers.PaliGemmaConfig()
-    family = architectures.family_of(config.to_dict(), where="it")
+    built = build_table(config.to_dict(), "input", "it")
     width = config.text_config.hidden_size
-    assert family.multiplier(config.to_dict(), width).at("F32") == np.float32(width**0.5)
+    assert built.multiplier.at("F32") == np.float32(width**0.5)

@@ -82,16 +82,16 @@ def test_known_names_agree_with_the_architecture(model_type: str) -> None:
             setattr(config, key, 1)
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[:1]
+    family = architectures.FAMILIES[model_type]
     with torch.device("meta"):
         model = AutoModel.from_config(config)
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    names = architectures.table_names(config.to_dict(), "input", where="it")
-    bare, prefixed = names[:2]
+    bare, prefixed = family.names("input")[:2]
     assert parameters[bare] is model.get_input_embeddings().weight
     assert prefixed == f"{model.base_model_prefix}.{bare}"
     if config.is_encoder_decoder:
         for which in ("encoder", "decoder"):
-            name = architectures.table_names(config.to_dict(), which, where="it")[0]
+            name = family.names(which)[0]
             assert parameters[name] is getattr(model, which).embed_tokens.weight
 
 

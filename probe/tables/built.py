@@ -1,0 +1,160 @@
+"""Models of families that are not listed, built by transformers without weights and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from probe.errors import ModelNotFoundError
+from probe.tables.architectures import Which, text_config
+from probe.tables.multiplier import Multiplier, learn_multiplier
+
+_NOT_BUILT_FROM = frozenset(
+    ("auto_map", "model_type", "attn_implementation", "_attn_implementation", "quantization_config")
+)
+"""Fields that could name code or kernels to fetch, or need a quantiser's library."""
+
+
+@dataclass(frozen=True)
+class BuiltTable:
+    """What a model on the meta device says about its embedding table."""
+
+    model: Any
+    names: tuple[str, ...]
+    """The table's parameter first, then the others that are tied to it."""
+    shape: tuple[int, int]
+    """[V, H]."""
+    multiplier: Multiplier
+
+    def on_disk(self, names: Iterable[str]) -> list[str]:
+        """The checkpoint's tensors that transformers would load into the table, its own first."""
+        renamed = dict(_renamed(self.model, names))
+        return [name for own in self.names for name, own_name in renamed.items() if own_name == own]
+
+    def endings(self) -> list[str]:
+        """The table's name, and what is left of it without the first parts, two at least."""
+        parts = self.names[0].split(".")
+        return [".".join(parts[first:]) for first in range(len(parts) - 1)]
+
+
+def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTable:
+    """Build the model without its weights and ask it; imports torch.
+
+    Code that comes with a model is never run. A model around a language model that transformers
+    does not build here (it may need further libraries) is asked through its language model alone.
+
+    Raises:
+        ModelNotFoundError: transformers builds no such model, or it has no such table.
+    """
+    reasons = []
+    for part in (config, text_config(config)):
+        try:
+            model = _build(part)
+        except Exception as error:  # transformers answers a strange config with any exception
+            reasons.append((str(error).strip() or type(error).__name__).splitlines()[0])
+            continue
+        return _ask(model, which, where)
+    raise ModelNotFoundError(
+        f"{where} has model_type {config.get('model_type')!r}, expected one that transformers "
+        f"builds without code of its own ({reasons[0][:120]}): use a model saved by transformers"
+    )
+
+
+def _build(config: Mapping[str, Any]) -> Any:
+    """The class that the configuration names where transformers has it, else the base class."""
+    import torch
+    import transformers
+    from transformers import AutoConfig, AutoModel
+
+    model_type = str(config.get("model_type"))
+    known = AutoConfig.for_model(model_type, **_without(config))
+    named = config.get("architectures")
+    named = named[0] if isinstance(named, list) and named else None
+    own = getattr(transformers, named, None) if isinstance(named, str) else None
+    with torch.device("meta"):
+        if isinstance(own, type) and issubclass(own, transformers.PreTrainedModel):
+            return own(known)
+        return AutoModel.from_config(known, trust_remote_code=False)  # type: ignore[no-untyped-call]
+
+
+def _without(config: Mapping[str, Any], *, kept: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields to build from, at every depth."""
+    return {
+        key: _without(value, kept=("model_type",)) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key in kept or key not in _NOT_BUILT_FROM
+    }
+
+
+def _ask(model: Any, which: Which, where: str) -> BuiltTable:
+    layer = _input_layer(model) if which == "input" else _stack_layer(model, which)
+    if layer is None and which != "input":
+        raise ModelNotFoundError(
+            f"{where} is not an encoder–decoder model, so it has no {which} table: "
+            "ask for which='input'"
+        )
+    if layer is None:
+        raise ModelNotFoundError(
+            f"{where} is a {type(model).__name__}, which has no table of text tokens: "
+            "use a model that reads text"
+        )
+    every = list(model.named_parameters(remove_duplicate=False))
+    names = tuple(name for name, values in every if values is layer.weight)
+    rows, width = layer.weight.shape
+    try:
+        multiplier = learn_multiplier(model, layer)
+    except Exception as error:
+        raise ModelNotFoundError(
+            f"{where}: what the embedding layer of a {type(model).__name__} does with its rows "
+            f"cannot be told ({(str(error) or type(error).__name__).splitlines()[0][:120]}): "
+            "use a model whose layer looks rows up"
+        ) from error
+    return BuiltTable(model, names, (rows, width), multiplier)
+
+
+def _input_layer(model: Any) -> Any:
+    """The layer that looks text tokens up: the model's, or that of the first part to have one."""
+    from transformers import PreTrainedModel
+
+    parts = (part for part in model.modules() if isinstance(part, PreTrainedModel))
+    return next((layer for part in parts if (layer := _lookup(part)) is not None), None)
+
+
+def _stack_layer(model: Any, which: Which) -> Any:
+    if not any(config.is_encoder_decoder for config in _configs(model)):
+        return None
+    stack = model.get_encoder() if which == "encoder" else model.get_decoder()
+    return _lookup(stack)
+
+
+def _configs(model: Any) -> Iterator[Any]:
+    yield model.config
+    yield model.config.get_text_config()
+
+
+def _lookup(part: Any) -> Any:
+    """A part's input layer where it looks rows up; None for patches of images and frames."""
+    try:
+        layer = part.get_input_embeddings()
+    except (NotImplementedError, AttributeError):
+        return None
+    weight = getattr(layer, "weight", None)
+    looks_up = hasattr(layer, "num_embeddings") and weight is not None and weight.ndim == 2
+    return layer if looks_up else None
+
+
+def _renamed(model: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """A checkpoint's names as the model's own: what transformers does when it loads them."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+
+    mapping = get_model_conversion_mapping(model) or []
+    renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
+    converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
+    own, prefix = model.state_dict(), model.base_model_prefix
+    for name in names:
+        renamed, _ = rename_source_key(name, renamings, converters, prefix, own)
+        if renamed not in own and name in own:
+            renamed = name
+        yield name, renamed

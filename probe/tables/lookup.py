@@ -1,0 +1,148 @@
+"""A model's embedding table, found in its checkpoint by what the checkpoint holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.errors import ModelNotFoundError
+from probe.tables.architectures import Family, Which, known_family, text_config
+from probe.tables.built import BuiltTable, build_table
+from probe.tables.checkpoint import Checkpoint, open_checkpoint
+from probe.tables.files import Files
+from probe.tables.quantised import find_packed, quantised
+from probe.tables.sizes import check_layers, check_table, of_another_size
+from probe.vocabulary import TableDtype
+
+_IN_A_LAYER = re.compile(r"\.\d+\.")
+_TABLE_LIKE = re.compile(r"emb|wte|shared|vocab|lm_head")
+_ADAPTER_LIKE = re.compile(r"lora_|prompt_e|base_model\.model\.|ia3_")
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """The rows a model looks tokens up in, in their stored precision."""
+
+    values: NDArray[np.generic]
+    """[V, H], memory-mapped; bfloat16 as raw uint16."""
+    dtype: TableDtype
+    factor: float
+    """What the embedding layer multiplies a row by."""
+
+
+def load_table(files: Files, config: Mapping[str, Any], which: Which) -> EmbeddingTable:
+    """Find and map a model's table.
+
+    Tensors of listed families are found by name, without torch. For the others, and for names that
+    no listed family has, transformers builds the model without weights and renames the
+    checkpoint's tensors as it does when it loads them. Where that finds none, the one tensor whose
+    name ends as the table's does is it.
+
+    Args:
+        files: the model's files.
+        config: its `config.json`.
+        which: the input table, or the one a stack of an encoder–decoder model reads.
+
+    Raises:
+        ModelNotFoundError: no weights, no such table, or one that cannot be read.
+    """
+    check_layers(config, files)
+    family = known_family(config)
+    if family is None:
+        built = build_table(config, which, files.where)  # before the weights are looked for
+        return _read_built(open_checkpoint(files), built, config)
+    _require_stacks(family, which, files.where)
+    checkpoint = open_checkpoint(files)
+    name = _name_of_family(checkpoint, family, config, which)
+    if name is not None:
+        table = checkpoint.load(name)
+        rows, width = table.values.shape
+        check_table(config, rows, width, files.where)
+        multiplier = family.multiplier(text_config(config), width)
+        return EmbeddingTable(table.values, table.dtype, multiplier.at(table.dtype))
+    try:
+        return _read_built(checkpoint, build_table(config, which, files.where), config)
+    except ModelNotFoundError as error:  # the names of a listed family say it better
+        raise _absent(checkpoint, family.names(which), config) from error
+
+
+def _read_built(
+    checkpoint: Checkpoint, built: BuiltTable, config: Mapping[str, Any]
+) -> EmbeddingTable:
+    """By transformers' renaming, else by the end of the table's name."""
+    renamed = built.on_disk(checkpoint.shards)
+    ends = (_only_one(checkpoint, ending, built.shape[0]) for ending in built.endings())
+    name = renamed[0] if renamed else next((found for found in ends if found is not None), None)
+    if name is None:
+        raise _absent(checkpoint, built.endings(), config)
+    table = checkpoint.load(name)
+    rows, width = table.values.shape
+    if built.shape != (rows, width):
+        said = f"{built.shape[0]} tokens and a width of {built.shape[1]}"
+        raise of_another_size(said, rows, width, checkpoint.files.where)
+    return EmbeddingTable(table.values, table.dtype, built.multiplier.at(table.dtype))
+
+
+def _require_stacks(family: Family, which: Which, where: str) -> None:
+    """Refuse a stack's table where there are no stacks.
+
+    Raises:
+        ModelNotFoundError: a stack's table was asked of a model without stacks.
+    """
+    if which != "input" and not family.two_stacks:
+        raise ModelNotFoundError(
+            f"{where} is not an encoder–decoder model, so it has no {which} table: "
+            "ask for which='input'"
+        )
+
+
+def _name_of_family(
+    checkpoint: Checkpoint, family: Family, config: Mapping[str, Any], which: Which
+) -> str | None:
+    """By the family's own names, then, within a larger model, by their ends."""
+    named = next((name for name in family.names(which) if name in checkpoint.shards), None)
+    if named is not None:
+        return named
+    rows = text_config(config).get("vocab_size")
+    ends = (_only_one(checkpoint, ending, rows) for ending in family.bare_names(which))
+    return next((found for found in ends if found is not None), None)
+
+
+def _only_one(checkpoint: Checkpoint, ending: str, rows: object) -> str | None:
+    """The tensor whose name ends so; of several, the one outside the layers, with V rows."""
+    found = [name for name in checkpoint.shards if f".{name}".endswith(f".{ending}")]
+    if len(found) > 1:  # some models keep copies of the table in layers that predict ahead
+        found = [name for name in found if not _IN_A_LAYER.search(name)] or found
+    if len(found) > 1:
+        found = [name for name in found if checkpoint.shape(name)[:1] == (rows,)]
+    return found[0] if len(found) == 1 else None
+
+
+def _absent(
+    checkpoint: Checkpoint, looked_for: Sequence[str], config: Mapping[str, Any]
+) -> ModelNotFoundError:
+    """The error of a checkpoint without the table: what was looked for, what is there, and why."""
+    where, names = checkpoint.files.where, list(checkpoint.shards)
+    if (packed := find_packed(names, looked_for)) is not None:
+        return quantised(where, checkpoint.listing, packed, "packed", names)
+    nearest = sorted(names, key=lambda name: _TABLE_LIKE.search(name) is None)[:3]
+    if any(_ADAPTER_LIKE.search(name) for name in names):
+        advice = "these are an adapter's tensors, give the model it was trained on"
+    else:
+        advice = "check that model_type and vocab_size in config.json are those of these weights"
+    return ModelNotFoundError(
+        f"{where}: {checkpoint.listing} holds no embedding table of a "
+        f"{config.get('model_type')} model (looked for {', '.join(looked_for[:4])}; nearest: "
+        f"{', '.join(_described(checkpoint, nearest)) or 'no tensors at all'}): {advice}"
+    )
+
+
+def _described(checkpoint: Checkpoint, names: Iterable[str]) -> list[str]:
+    """Names with their shapes, where the file that lists the names is the one that has them."""
+    whole = checkpoint.listing in set(checkpoint.shards.values())
+    return [f"{name[:80]} {list(checkpoint.shape(name))}" if whole else name[:80] for name in names]
