@@ -20,6 +20,7 @@ TableDtype = Literal["F64", "F32", "F16", "BF16"]
 _STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _HASH_BYTES = 1 << 24
 _NORM_ROWS = 4096
+_SCALE_ROWS = 1000
 _WIDENED_BYTES = 192 << 20
 
 
@@ -53,6 +54,16 @@ class TokenMasks:
     """Rows no text ever reaches: padding beyond the tokenizer, `[unused12]`, …"""
     word_start: NDArray[np.bool_]
     """Tokens that begin a word."""
+
+
+@dataclass(frozen=True)
+class EmbeddingScale:
+    """How long the rows are that a model feeds on, beside those its table stores."""
+
+    factor: float
+    """What its embedding layer multiplies stored rows by."""
+    norm: float
+    """Median Euclidean norm of what it feeds on, over a thousand tokens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +160,13 @@ class Vocabulary:
             part = self.rows(slice(at, at + _NORM_ROWS)).astype(np.float64)
             found[at : at + _NORM_ROWS] = np.sqrt(np.einsum("nh,nh->n", part, part))
         return found
+
+    @cached_property
+    def scale(self) -> EmbeddingScale:
+        """How long rows are, from a thousand of them: the others are left on disk."""
+        some = self.rows(slice(None, None, max(1, len(self) // _SCALE_ROWS))).astype(np.float64)
+        norms = np.sqrt(np.einsum("nh,nh->n", some, some))
+        return EmbeddingScale(self.factor, float(np.median(norms)))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "errors": 0,
+    "notes": 0,
     "atomic": 1,
     "digests": 1,
     "prompt": 1,

@@ -34,6 +34,7 @@ from probe.analysis.neighbours import (
     require_metric,
     token_filter,
 )
+from probe.analysis.strength import strength_note
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.vocabulary import Rows, Vocabulary
@@ -99,6 +100,10 @@ class Decoding:
     positions: tuple[Position, ...]
     reference: ReferenceScores | None
     """None without controls."""
+    embedding_factor: float = 1.0
+    """What the model's embedding layer multiplies the rows of its table by."""
+    notes: tuple[str, ...] = ()
+    """What makes the whole decoding doubtful."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -128,6 +133,8 @@ class Decoding:
             "sample_size": self.sample_size,
             "text": self.text,
             "never_left_start": self.never_left_start and list(self.never_left_start),
+            "embedding_factor": self.embedding_factor,
+            "notes": list(self.notes),
             "positions": [
                 {
                     "position": p.position,
@@ -224,6 +231,8 @@ def decode(
         never_left_start=None if at_start is None else (int(at_start.sum()), len(rows)),
         positions=_positions(vocabulary, prompt, shown, judged),
         reference=scores,
+        embedding_factor=vocabulary.factor,
+        notes=(doubt,) if (doubt := strength_note(prompt, vocabulary.scale)) else (),
     )
 
 

@@ -36,6 +36,8 @@ def header(decoding: Decoding) -> str:
         f"{decoding.metric} ({direction} is closer)",
         f"k {decoding.k}",
     ]
+    if decoding.embedding_factor != 1:
+        parts.append(f"table × {decoding.embedding_factor:.4g}")
     if decoding.filters:
         parts.append(f"filters {', '.join(decoding.filters)}")
     if decoding.one_to_one:

@@ -17,6 +17,7 @@ def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
     the others are still printed; the exit code is then 1.
     """
     from probe.errors import ProbeError
+    from probe.notes import note
     from probe.verbs import describe, load
 
     rows: list[dict[str, Any]] = []
@@ -27,6 +28,9 @@ def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
         except ProbeError as error:
             complain(str(error))
             failed = True
+    for row in rows:
+        for line in row["notes"]:
+            note(line)
     if json:
         print_json({"prompts": rows})
     elif rows:
@@ -39,7 +43,13 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     grid = table("name", "format", "method", "shape", "base model", "norms", "sha256", "remarks")
     for row in rows:
         prefix = "keys and values" if row["kind"] == "kv_prefix" else ""
-        remarks = [prefix, row["submodule"] or "", "" if row["trained"] else "never trained"]
+        factor = row["embedding_factor"] or 1
+        remarks = [
+            prefix,
+            row["submodule"] or "",
+            "" if row["trained"] else "never trained",
+            f"table × {factor:.4g}" if factor != 1 else "",
+        ]
         cells = (
             row["name"],
             row["format"] or "–",

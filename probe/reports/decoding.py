@@ -90,7 +90,8 @@ def decoding_html(decoding: Decoding) -> str:
 def headline(decoding: Decoding) -> list[str]:
     """What the decoding is worth, the answer first, each a plain sentence."""
     if decoding.reference is None:
-        return ["Without controls, nobody can say whether these tokens mean anything."]
+        doubt = "Without controls, nobody can say whether these tokens mean anything."
+        return [doubt, *map(_sentence, decoding.notes)]
     total = len(decoding.positions)
     lines = [_chance_line(decoding.count(NOT_BETTER_THAN_CHANCE), total)]
     if off := decoding.count(OFF_THE_MANIFOLD):
@@ -104,7 +105,11 @@ def headline(decoding: Decoding) -> list[str]:
             if stayed
             else f"{of} of {of} left the token training began from."
         )
-    return lines
+    return [*lines, *map(_sentence, decoding.notes)]
+
+
+def _sentence(note: str) -> str:
+    return f"Note: {note}."
 
 
 def _chance_line(noise: int, total: int) -> str:

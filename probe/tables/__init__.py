@@ -16,7 +16,7 @@ from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
 
-__all__ = ["Which", "load_vocabulary", "named_folder"]
+__all__ = ["Which", "folder_on_disk", "load_vocabulary", "named_folder"]
 
 _BUILTIN = Path(__file__).parents[1] / "builtin"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -91,6 +91,32 @@ def _files(model: str | Path, revision: str | None) -> Files:
     raise ModelNotFoundError(
         f"no model at {name}: expected builtin, minilm, a model folder or a hub id like org/name"
     )
+
+
+def folder_on_disk(model: str, revision: str | None = None) -> Path | None:
+    """The folder of a model that can be read without the network; None if there is none.
+
+    Args:
+        model: a name, a folder, or a hub id that the hub's own cache may hold.
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        MissingExtraError: `minilm` is not installed.
+        ModelNotFoundError: its weights are not the ones that were published.
+    """
+    folder = named_folder(model) or Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB_ID.fullmatch(model):
+        return None
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if not (Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}").is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def named_folder(name: str) -> Path | None:

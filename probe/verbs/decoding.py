@@ -11,6 +11,7 @@ from probe.analysis import decoding as analysis
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.errors import ModelNotFoundError
+from probe.notes import note
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.tables import load_vocabulary
@@ -53,7 +54,7 @@ def decode(
     if isinstance(prompt, str | Path):
         prompt = load_one(prompt, workspace=workspace)
     vocabulary = vocabulary_of(prompt, model)
-    return analysis.decode(
+    found = analysis.decode(
         with_start(prompt, vocabulary),
         vocabulary,
         metric=metric,
@@ -64,6 +65,9 @@ def decode(
         seed=seed,
         cached=workspace.cached_arrays,
     )
+    for line in found.notes:
+        note(line)
+    return found
 
 
 def vocabulary_of(prompt: AnyPrompt, model: str | Path | Vocabulary | None = None) -> Vocabulary:

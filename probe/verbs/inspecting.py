@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from probe.prompt import AnyPrompt, KVPrefix
+from probe.analysis.strength import strength_note
+from probe.errors import ProbeError
+from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.store import shape_of
+from probe.tables import folder_on_disk, load_vocabulary
+from probe.vocabulary import EmbeddingScale
 
 
 def describe(prompt: AnyPrompt) -> dict[str, Any]:
-    """Name, format, shape, base model, digest and norms of a prompt."""
+    """Name, format, shape, base model, digest and norms of a prompt.
+
+    Where the base model is on this machine, also what its embedding layer multiplies rows by.
+    """
     source = prompt.provenance
+    scale = _scale(prompt)
+    doubt = strength_note(prompt, scale) if scale else None
     return {
         "name": prompt.name,
         "kind": "kv_prefix" if isinstance(prompt, KVPrefix) else "soft_prompt",
@@ -22,4 +32,25 @@ def describe(prompt: AnyPrompt) -> dict[str, Any]:
         "trained": prompt.trained,
         "sha256": source.sha256 if source else None,
         "norms": [float(norm) for norm in prompt.norms],
+        "embedding_factor": scale.factor if scale else None,
+        "notes": [doubt] if doubt else [],
     }
+
+
+def _scale(prompt: AnyPrompt) -> EmbeddingScale | None:
+    """How long the rows are that the prompt's model feeds on, if the model is on this machine."""
+    if not isinstance(prompt, SoftPrompt) or prompt.base_model is None:
+        return None
+    return _scale_of(prompt.base_model, prompt.revision, prompt.submodule, prompt.width)
+
+
+@lru_cache(maxsize=8)  # a folder of prompts mostly has one model
+def _scale_of(
+    model: str, revision: str | None, submodule: Submodule | None, width: int
+) -> EmbeddingScale | None:
+    try:
+        folder = folder_on_disk(model, revision)
+        vocabulary = folder and load_vocabulary(folder, None, submodule or "input")
+    except (ProbeError, OSError, RuntimeError):  # commands that need the model say what is wrong
+        return None
+    return vocabulary.scale if vocabulary and vocabulary.width == width else None

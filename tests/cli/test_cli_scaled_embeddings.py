@@ -1,5 +1,6 @@
 """A Gemma multiplies the rows it looks up by √H: every command reads what the model feeds on."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 import probe as package
@@ -91,7 +93,8 @@ def test_find_and_map_agree(probe, model, ids, seven_tokens):
     assert [point["neighbours"][0]["score"] for point in points] == [0] * 7
 
 
-def test_a_prompt_that_stays_at_its_target_text_spells_it(probe, model, tmp_path):
+def test_a_prompt_that_stays_at_its_target_text_spells_it(probe, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "own"))  # studies keep runs in the cache
     (tmp_path / "mine.txt").write_text(f"{TEXT}\n")
     study = probe(
         "wayward", "--model", model, "--task", "moods", "--targets", "mine.txt", "--init",
@@ -122,3 +125,70 @@ def test_a_trained_prompt_starts_at_tokens_and_a_pez_prompt_stays_at_them(method
         assert [one.id for one in nearest] == ids
         assert moved == [0, 0, 0]
         assert found.never_left_start == (7, 7)
+
+
+@pytest.fixture
+def adapters(model, ids, tmp_path):
+    """The same seven tokens as PEFT saves them: today, and before Gemma's layer multiplied."""
+    layer = AutoModelForCausalLM.from_pretrained(model).get_input_embeddings()
+    with torch.no_grad():
+        today, before = layer(torch.tensor(ids)), layer.weight[ids].clone()
+    for name, rows in (("today", today), ("before", before)):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_file({"prompt_embeddings": rows}, folder / "adapter_model.safetensors")
+        config = {
+            "peft_type": "PROMPT_TUNING",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": str(model),
+            "num_virtual_tokens": 7,
+            "token_dim": WIDTH,
+        }
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_a_prompt_at_the_size_of_the_stored_table_is_said_to_be_one(
+    probe, model, adapters, check_schema
+):
+    factor = WIDTH**0.5
+    for command in ("decode", "inspect"):
+        found = probe(command, adapters / "before", "--json")
+        check_schema(command, found.json)
+        row = found.json["prompts"][0] if command == "inspect" else found.json
+        assert row["embedding_factor"] == pytest.approx(factor)
+        (note,) = row["notes"]
+        assert "before transformers 5.4" in note and f"1/{factor:.4g} of its strength" in note
+        assert found.err.count(note) == 1
+        same = probe(command, adapters / "today", "--json")
+        row = same.json["prompts"][0] if command == "inspect" else same.json
+        assert row["embedding_factor"] == pytest.approx(factor)
+        assert row["notes"] == [] and not same.err
+    assert f"table × {factor:.4g}" in probe("decode", adapters / "today").flat
+    assert f"table × {factor:.4g}" in probe("inspect", adapters / "today").flat
+
+
+def test_a_model_that_is_elsewhere_or_damaged_does_not_keep_a_prompt_from_being_inspected(
+    probe, adapters
+):
+    config = adapters / "before" / "adapter_config.json"
+    (adapters / "broken").mkdir()
+    for model in ("org/elsewhere", str(adapters / "broken"), "~nobody/x", "a\0b"):
+        document = json.loads(config.read_text()) | {"base_model_name_or_path": model}
+        config.write_text(json.dumps(document))
+        found = probe("inspect", adapters / "before", "--json")
+        assert found.code == 0
+        assert found.json["prompts"][0]["embedding_factor"] is None
+
+
+def test_a_model_in_the_hubs_cache_is_read_from_there(probe, adapters, model, monkeypatch):
+    snapshot = adapters / "hub" / "models--org--gemma" / "snapshots" / ("0" * 40)
+    shutil.copytree(model, snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(adapters / "hub"))
+    config = adapters / "before" / "adapter_config.json"
+    document = json.loads(config.read_text()) | {"base_model_name_or_path": "org/gemma"}
+    config.write_text(json.dumps(document))
+    (row,) = probe("inspect", adapters / "before", "--json").json["prompts"]
+    assert row["embedding_factor"] == pytest.approx(WIDTH**0.5) and len(row["notes"]) == 1
