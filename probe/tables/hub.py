@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
-import platformdirs
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
@@ -40,6 +38,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from probe.errors import ModelNotFoundError
+from probe.tables.cache import cache_folder, write_aside
 from probe.tables.files import map_bytes, read_whole
 
 MAX_SKIPPED_BYTES = 1 << 25
@@ -59,7 +58,7 @@ class HubFiles:
     never changes, so what was kept once is never asked for again.
     """
 
-    def __init__(self, repo: str, revision: str | None) -> None:
+    def __init__(self, repo: str, revision: str | None, known: str = "config.json") -> None:
         self.where = repo
         if constants.HF_HUB_OFFLINE:
             self.where += " (HF_HUB_OFFLINE is set: only what is on this machine)"
@@ -92,7 +91,7 @@ class HubFiles:
             if constants.HF_HUB_OFFLINE:
                 return None
             answer = self._ask_size(name)
-            _write(note, lambda aside: aside.write(answer.encode()))
+            write_aside(note, lambda aside: aside.write(answer.encode()))
         text = note.read_text()
         return None if text == _ABSENT else int(text)
 
@@ -111,7 +110,7 @@ class HubFiles:
         path = self._kept / f"{name}.{start}-{stop}"
         if not (path.is_file() and path.stat().st_size == stop - start):
             with _one_clear_error(self._repo):
-                _write(path, lambda aside: self._download(name, start, stop, aside))
+                write_aside(path, lambda aside: self._download(name, start, stop, aside))
         return map_bytes(path, 0, stop - start)
 
     def _ask_size(self, name: str) -> str:
@@ -203,25 +202,6 @@ class _Response(Protocol):
 
 class _Headers(Protocol):
     def get(self, key: str, default: str, /) -> str: ...
-
-
-def cache_folder() -> Path:
-    """Where tables of hub models are kept: `$PROBE_HOME/cache/tables`."""
-    home = os.environ.get("PROBE_HOME") or platformdirs.user_data_dir("probe", appauthor=False)
-    return Path(home).expanduser() / "cache" / "tables"
-
-
-def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write a file aside, then rename it: readers see all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
 
 
 @contextmanager

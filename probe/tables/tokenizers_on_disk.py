@@ -32,6 +32,8 @@ class TokenizerFiles:
     codec: TextCodec | None
     sha256: str
     """Digest of the files' bytes."""
+    data: bytes | None = None
+    """The document's bytes where it was made from a GGUF file."""
 
 
 NO_TOKENIZER = TokenizerFiles({}, None, "")

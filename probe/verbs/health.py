@@ -15,7 +15,8 @@ from typing import Any, Literal
 from probe import formats
 from probe.errors import MissingExtraError, ProbeError
 from probe.store import Workspace
-from probe.tables import load_vocabulary, named_folder
+from probe.tables import load_vocabulary, named_path
+from probe.tables.named import SMOLLM2_MISSING, smollm2_file
 from probe.verbs.shipped import sample_folders, shipped
 
 State = Literal["ok", "missing", "broken"]
@@ -69,6 +70,7 @@ def doctor(*, rebuild: bool = False, workspace: Workspace | None = None) -> Heal
             _disk(workspace.root),
             _builtin(),
             _minilm(),
+            _smollm2(),
             _tokenizer(),
             _samples(),
             _dashboard(),
@@ -112,7 +114,7 @@ def _disk(root: Path) -> Check:
 
 
 def _builtin() -> Check:
-    folder = named_folder("builtin")
+    folder = named_path("builtin")
     try:
         if folder is None:
             raise OSError("the folder is gone")
@@ -135,6 +137,12 @@ def _minilm() -> Check:
         return _table("minilm")  # reading it checks its digest
     except MissingExtraError as error:
         return Check("minilm", "missing", str(error))
+
+
+def _smollm2() -> Check:
+    if smollm2_file() is None:
+        return Check("smollm2", "missing", SMOLLM2_MISSING)
+    return _table("smollm2")  # reading it checks its digest
 
 
 def _table(model: str) -> Check:

@@ -9,7 +9,7 @@ from probe.analysis.strength import strength_note
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.store import shape_of
-from probe.tables import folder_on_disk, load_vocabulary
+from probe.tables import place_on_disk, load_vocabulary
 from probe.vocabulary import EmbeddingScale
 
 
@@ -49,8 +49,8 @@ def _scale_of(
     model: str, revision: str | None, submodule: Submodule | None, width: int
 ) -> EmbeddingScale | None:
     try:
-        folder = folder_on_disk(model, revision)
-        vocabulary = folder and load_vocabulary(folder, None, submodule or "input")
+        place = place_on_disk(model, revision)
+        vocabulary = place and load_vocabulary(place, None, submodule or "input")
     except (ProbeError, OSError, RuntimeError):  # commands that need the model say what is wrong
         return None
     return vocabulary.scale if vocabulary and vocabulary.width == width else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from probe.datasets import task_names
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, Workspace
+from probe.tables import ALWAYS_NAMED
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run
 from probe.verbs.training import full_path, start_with_full_path
 
@@ -181,7 +182,7 @@ def _changed(
     about = [str(task) for task in tasks] or grid.tasks
     return dataclasses.replace(
         grid,
-        models=tuple(full_path(model, known=("builtin", "minilm")) for model in named),
+        models=tuple(full_path(model, known=ALWAYS_NAMED) for model in named),
         tasks=tuple(full_path(task, known=task_names()) for task in about),
         seeds=seeds or grid.seeds,
         training=kept[0] | ({"steps": steps} if steps else {}),

@@ -13,6 +13,7 @@ from probe.datasets import load_task, task_names
 from probe.errors import TrainingError
 from probe.jobs import RunView
 from probe.store import RunConfig, Workspace
+from probe.tables import ALWAYS_NAMED
 from probe.training import TrainConfig
 from probe.training.command_line import arguments, written
 from probe.verbs.shipped import sample_folders
@@ -63,7 +64,7 @@ def run_config(
         )
     init = start_with_full_path(asked.init, workspace or Workspace())
     return RunConfig(
-        model=full_path(str(model), known=("builtin", "minilm")),
+        model=full_path(str(model), known=ALWAYS_NAMED),
         task=full_path(str(task), known=task_names()),
         name=name or f"{loaded.name}-{asked.method}",
         training=asked.to_dict() | {"init": init},

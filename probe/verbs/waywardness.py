@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from probe.datasets import task_names
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, StudyFolder, Workspace
+from probe.tables import ALWAYS_NAMED
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run, work_at
 from probe.verbs.training import full_path, start_with_full_path
 
@@ -90,7 +91,7 @@ def wayward_config(
     from probe.studies import GAMMAS, WaywardStudy, read_targets, settings_of
 
     study = WaywardStudy(
-        tuple(full_path(str(model), known=("builtin", "minilm")) for model in models),
+        tuple(full_path(str(model), known=ALWAYS_NAMED) for model in models),
         tuple(full_path(str(task), known=task_names()) for task in tasks),
         tuple(target for source in targets for target in read_targets(source)),
         target_count=target_count,

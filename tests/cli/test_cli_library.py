@@ -9,7 +9,7 @@ import pytest
 
 from probe.formats import load
 from probe.prompt import SoftPrompt
-from probe.tables import named_folder
+from probe.tables import named_path
 from probe.verbs import load_vocabulary, sample_folders
 
 
@@ -177,7 +177,7 @@ def test_a_prefix_cannot_be_searched_for_tokens(probe):
 
 
 def test_a_model_without_prompts_in_the_library_finds_nothing(probe, check_schema, tmp_path):
-    shutil.copytree(named_folder("builtin"), tmp_path / "another")
+    shutil.copytree(named_path("builtin"), tmp_path / "another")
     result = probe("find", "␣great", "--model", "./another", "--json")
     check_schema("find", result.json)
     assert (result.code, result.json["matches"], result.json["prompts"]) == (0, [], 0)

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, models
 from probe.errors import ModelNotFoundError
 from probe.tables import hub as hub_module
 from probe.tables import load_vocabulary
+from probe.tables.cache import cache_folder
 
 TABLE = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float16)
 NAME = "model.embed_tokens.weight"
@@ -135,7 +136,7 @@ def test_a_model_in_the_hub_librarys_own_cache_is_used_from_there(hub: Hub) -> N
     hub.forget()
     np.testing.assert_array_equal(load_vocabulary(REPO).table, TABLE)
     assert hub.total == 0
-    assert not hub_module.cache_folder().exists()
+    assert not cache_folder().exists()
 
 
 def test_the_environment_alone_points_to_a_mirror(hub: Hub, tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_response_that_stays_too_short_is_one_clear_error(
     with pytest.raises(ModelNotFoundError, match=words) as caught:
         load_vocabulary(REPO)
     assert "\n" not in str(caught.value)
-    kept = [path for path in hub_module.cache_folder().rglob("*") if path.is_file()]
+    kept = [path for path in cache_folder().rglob("*") if path.is_file()]
     assert [path.name for path in kept] == ["model.safetensors.size"]  # no half-written range
 
 

@@ -1,0 +1,62 @@
+"""Files that can be made again, kept below `$PROBE_HOME/cache`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import platformdirs
+
+MAX_KEPT_BYTES = 32 << 30
+"""What one folder of made files may hold before the ones unused for longest go."""
+
+
+def cache_folder(kind: str = "tables") -> Path:
+    """Where one kind of made files is kept: `$PROBE_HOME/cache/tables`."""
+    home = os.environ.get("PROBE_HOME") or platformdirs.user_data_dir("probe", appauthor=False)
+    return Path(home).expanduser() / "cache" / kind
+
+
+def write_aside(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Write a file aside, then rename it: readers see all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+def write_folder_aside(path: Path, fill: Callable[[Path], object]) -> None:
+    """Fill a folder aside, then rename it; one that another process put there first stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".aside-"))
+    try:
+        fill(aside)
+        if not path.is_dir():
+            os.replace(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def drop_unused(folder: Path, kept: Path, limit: int = MAX_KEPT_BYTES) -> None:
+    """Remove what was unused for longest until the folder holds `limit` bytes or only `kept`."""
+    os.utime(kept)
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    held = 0
+    for entry in entries:
+        held += _size(entry)
+        if held > limit and entry != kept:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _size(entry: Path) -> int:
+    files = entry.rglob("*") if entry.is_dir() else (entry,)
+    return sum(file.stat().st_size for file in files if file.is_file())

