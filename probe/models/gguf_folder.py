@@ -84,10 +84,10 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
     """Write weights, configuration and tokenizer of a GGUF file as transformers saves them."""
     tokenizer = read_gguf_tokenizer(header.metadata, where)
     if tokenizer.data is None:
+        kind = str(header.metadata.get("tokenizer.ggml.model"))[:40]
         raise ModelNotFoundError(
-            f"{where}: its tokenizer is of the kind "
-            f"{str(header.metadata.get('tokenizer.ggml.model'))[:40]!r}, expected gpt2, llama, bert "
-            "or t5: it can be decoded, but to run it use the model saved by transformers"
+            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be rebuilt from the file: "
+            "it can be decoded, but to run it use the model saved by transformers"
         )
     model = _load(file, header, where)
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
@@ -100,7 +100,7 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
 
 def _load(file: Path, header: GgufHeader, where: str) -> Any:
     """The model as transformers reads it, in float32."""
-    at = {"gguf_file": file.name, "trust_remote_code": False}
+    at: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False}
     with contextlib.redirect_stderr(io.StringIO()):  # its bar has no switch
         try:
             config = AutoConfig.from_pretrained(str(file.parent), **at)
@@ -110,9 +110,8 @@ def _load(file: Path, header: GgufHeader, where: str) -> Any:
                 f"transformers {transformers.__version__} cannot run ({str(error)[:120]}): it can "
                 "be decoded, but to run it use the model saved by transformers"
             ) from error
-        automatic = transformers.AutoModelForCausalLM
-        if config.is_encoder_decoder:
-            automatic = transformers.AutoModelForSeq2SeqLM
+        kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
+        automatic: Any = getattr(transformers, kind)
         model, report = automatic.from_pretrained(
             str(file.parent),
             config=config,

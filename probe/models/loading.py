@@ -208,7 +208,7 @@ def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:
     with torch.device("meta"):
         model = automatic.from_config(config, trust_remote_code=False)
     size = model.num_parameters() * dtype.itemsize
-    return size > torch.cuda.mem_get_info(0)[0] * (1 - _SPARE)
+    return bool(size > torch.cuda.mem_get_info(0)[0] * (1 - _SPARE))
 
 
 @contextmanager

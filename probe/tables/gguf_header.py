@@ -1,7 +1,7 @@
 """The header of a GGUF file: metadata and where each tensor lies, read with strict limits.
 
-Layout: `GGUF`, version, counts of tensors and of metadata; the metadata; per tensor its name, shape,
-type and offset; then, aligned, the tensors' bytes
+Layout: `GGUF`, version, counts of tensors and of metadata; the metadata; per tensor its name,
+shape, type and offset; then, aligned, the tensors' bytes
 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). The `gguf` package reads the same in
 Python objects of several fields per item, which takes seconds for a vocabulary.
 """
@@ -64,7 +64,7 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
-        """What llama.cpp calls the model's family: `llama`, `qwen2`, `gemma3`, …"""
+        """What llama.cpp calls the model's family: `llama`, `qwen2`, `gemma3`."""
         found = self.metadata.get("general.architecture")
         return found if isinstance(found, str) else ""
 

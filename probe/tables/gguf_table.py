@@ -84,14 +84,16 @@ def _cannot_undo(where: str, kind: str) -> ModelNotFoundError:
 
 
 def _kept(raw: NDArray[np.uint8], layout: str, shape: tuple[int, int], undo: Undo) -> NDArray[Any]:
-    """The float table from the cache, put there first if need be; its name is its blocks' digest."""
+    """The float table from the cache, under the digest of its blocks, put there if need be."""
     digest = hashlib.sha256(f"{layout} ".encode())
-    digest.update(raw)
+    digest.update(raw.data)
     path = cache_folder() / "gguf" / f"{digest.hexdigest()}.f32"
     size = 4 * shape[0] * shape[1]
     try:
         if not (path.is_file() and path.stat().st_size == size):
-            write_aside(path, lambda file: [file.write(part) for part in _undone(raw, shape, undo)])
+            write_aside(
+                path, lambda file: [file.write(part.data) for part in _undone(raw, shape, undo)]
+            )
             drop_unused(path.parent, path)
         else:
             os.utime(path)

@@ -49,7 +49,9 @@ class GgufTokens:
         """Row of every token string; padding left out, the first row of a string that repeats."""
         return {
             token: row
-            for row, (token, kind) in reversed([*enumerate(zip(self.tokens, self.kinds))])
+            for row, (token, kind) in reversed(
+                [*enumerate(zip(self.tokens, self.kinds, strict=True))]
+            )
             if not (kind == _UNUSED and _PADDING.fullmatch(token))
         }
 
@@ -59,7 +61,7 @@ class GgufTokens:
         return [
             {"id": row, "content": token, "special": kind != _USER_DEFINED}
             | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-            for row, (token, kind) in enumerate(zip(self.tokens, self.kinds))
+            for row, (token, kind) in enumerate(zip(self.tokens, self.kinds, strict=True))
             if kind in whole and token
         ]
 

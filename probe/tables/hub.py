@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from urllib.parse import quote
 
 import numpy as np
 from huggingface_hub import (
@@ -63,10 +64,9 @@ class HubFiles:
         if constants.HF_HUB_OFFLINE:
             self.where += " (HF_HUB_OFFLINE is set: only what is on this machine)"
         self._repo = repo
-        with _one_clear_error(repo):
-            config = Path(hf_hub_download(repo, "config.json", revision=revision))
-        self._commit = config.parent.name  # the library's cache: snapshots/<commit>/config.json
-        self._kept = cache_folder() / repo.replace("/", "--") / self._commit
+        with _one_clear_error(repo, known):
+            self._commit = _commit_of(repo, revision, known)
+        self._kept = _kept_of(repo) / self._commit
 
     def small(self, name: str) -> bytes | None:
         """A small file's bytes; None when the repository (or, offline, its copy) lacks it."""
@@ -190,6 +190,29 @@ class HubFiles:
         return Path(found) if isinstance(found, str) else None
 
 
+def _commit_of(repo: str, revision: str | None, known: str) -> str:
+    """The commit that a revision means now; offline, what it meant when it was last asked.
+
+    A configuration is small and needed anyway; of a file of weights only its headers are asked.
+    """
+    if known == "config.json":  # the library's cache: snapshots/<commit>/config.json
+        return Path(hf_hub_download(repo, known, revision=revision)).parent.name
+    note = _kept_of(repo) / "revisions" / quote(revision or "main", safe="")
+    if not constants.HF_HUB_OFFLINE:
+        commit = get_hf_file_metadata(hf_hub_url(repo, known, revision=revision)).commit_hash
+        if commit is not None:
+            write_aside(note, lambda aside: aside.write(commit.encode()))
+            return commit
+    if note.is_file():
+        return note.read_text()
+    whole = hf_hub_download(repo, known, revision=revision)
+    return Path(whole[: -len(known)]).name
+
+
+def _kept_of(repo: str) -> Path:
+    return cache_folder() / repo.replace("/", "--")
+
+
 class _Response(Protocol):
     """What is read of a response; httpx's own type changed its package between releases."""
 
@@ -205,7 +228,7 @@ class _Headers(Protocol):
 
 
 @contextmanager
-def _one_clear_error(repo: str) -> Iterator[None]:
+def _one_clear_error(repo: str, known: str = "config.json") -> Iterator[None]:
     """Turn the hub library's exceptions into one line each."""
     try:
         yield
@@ -222,7 +245,11 @@ def _one_clear_error(repo: str) -> Iterator[None]:
         why = f"is not on this machine and {offline}: go online once, or give a model folder"
         raise ModelNotFoundError(f"{repo} {why}") from error
     except EntryNotFoundError as error:
-        why = "has no config.json: expected a model saved by transformers"
+        why = f"has no {known}: " + (
+            "expected a model saved by transformers"
+            if known == "config.json"
+            else "check the file's name on the hub"
+        )
         raise ModelNotFoundError(f"{repo} {why}") from error
     except (HTTPError, HFValidationError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -189,7 +189,7 @@ def test_a_file_that_may_not_be_read_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_path_that_is_nothing_says_what_was_expected(tmp_path: Path) -> None:
     for model in (tmp_path / "absent", str(tmp_path / "absent"), "no such model!"):
-        with pytest.raises(ModelNotFoundError, match="expected builtin, minilm, a model folder or"):
+        with pytest.raises(ModelNotFoundError, match="expected builtin, minilm, smollm2, a model"):
             load_vocabulary(model)
 
 
