@@ -16,11 +16,18 @@ _TASK_TYPES = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
 
 
 @torch.no_grad()
-def exported(model: FrozenModel, run: PromptRun) -> AnyPrompt:
-    """The prompt of a run at its best validation; as it is now under γ, or where none was made."""
+def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
+    """The prompt of a run at its best validation; as it is now under γ, or where none was made.
+
+    Args:
+        model: what it was trained on.
+        run: the run.
+        weights: the model's fingerprint: one name may stand for other weights elsewhere, as for a
+            quantised copy.
+    """
     state = run.module.state_dict() if run.best is None else run.best
     made = functional_call(run.module, state, ()).float().cpu().numpy()
-    config = _config(model, run)
+    config = _config(model, run) | {"model_sha256": weights}
     if isinstance(run.module, Pez):
         config["token_ids"] = run.module.nearest(state["rows"]).tolist()
     name = f"{run.task.name}-{run.config.method}"
