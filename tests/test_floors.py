@@ -46,6 +46,8 @@ SAME_FLOOR = {
 SAME_FLOOR |= {("studies", "jobs")}
 # A model's `.bin` is a pickle: it goes through the one restricted reader, which formats own.
 SAME_FLOOR |= {("tables", "formats")}
+# A name means the same files to a model as to its table, and a GGUF file has one reader.
+SAME_FLOOR |= {("models", "tables")}
 
 
 def _sources() -> list[Path]:

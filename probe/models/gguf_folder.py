@@ -86,8 +86,8 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
     if tokenizer.data is None:
         kind = str(header.metadata.get("tokenizer.ggml.model"))[:40]
         raise ModelNotFoundError(
-            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be rebuilt from the file: "
-            "it can be decoded, but to run it use the model saved by transformers"
+            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be rebuilt from the "
+            "file: it can be decoded, but to run it use the model saved by transformers"
         )
     model = _load(file, header, where)
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
@@ -100,10 +100,10 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
 
 def _load(file: Path, header: GgufHeader, where: str) -> Any:
     """The model as transformers reads it, in float32."""
-    at: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False}
+    folder, name = str(file.parent), file.name
     with contextlib.redirect_stderr(io.StringIO()):  # its bar has no switch
         try:
-            config = AutoConfig.from_pretrained(str(file.parent), **at)
+            config = AutoConfig.from_pretrained(folder, gguf_file=name, trust_remote_code=False)
         except (ValueError, KeyError) as error:
             raise ModelNotFoundError(
                 f"{where} is a GGUF file of architecture {header.architecture[:40]!r}, which "
@@ -113,11 +113,12 @@ def _load(file: Path, header: GgufHeader, where: str) -> Any:
         kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
         automatic: Any = getattr(transformers, kind)
         model, report = automatic.from_pretrained(
-            str(file.parent),
+            folder,
+            gguf_file=name,
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
-            **at,
+            trust_remote_code=False,
         )
     if report["missing_keys"]:
         raise ModelNotFoundError(
