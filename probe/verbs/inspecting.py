@@ -9,7 +9,7 @@ from probe.analysis.strength import strength_note
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.store import shape_of
-from probe.tables import place_on_disk, load_vocabulary
+from probe.tables import load_vocabulary, place_on_disk
 from probe.vocabulary import EmbeddingScale
 
 
