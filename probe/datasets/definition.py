@@ -13,7 +13,7 @@ from probe.datasets.examples import Columns
 from probe.datasets.hub import SPLITS, HubSource
 from probe.datasets.rows import read_text
 from probe.errors import DataError
-from probe.task import TaskKind, TaskMetric
+from probe.task import LabelWords, TaskKind, TaskMetric, split_words
 
 TASK_FILE = "task.toml"
 _UNSEEN = ("Cc", "Cs", "Zl", "Zp")
@@ -27,10 +27,12 @@ class Definition:
     name: str
     kind: TaskKind = "classification"
     template: str = "{text}"
-    """The model's input with `{text}` where the example goes, and `{label}` where its label does
-    if something follows it."""
+    """The model's input with `{text}`, or other columns of the rows, where the example goes, and
+    `{label}` where its label does if something follows it."""
     label_words: tuple[str, ...] = ()
-    """The verbalizer, in label order."""
+    """The verbalizer, in label order; in a file a label may have a list of words."""
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    """The further words of each label; not a key of the file."""
     label_names: tuple[str, ...] = ()
     """How rows call the labels, if not by number or label word."""
     metric: TaskMetric | None = None
@@ -61,6 +63,7 @@ def read_definition(path: Path) -> Definition:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{path}: expected a TOML task file ({error})") from error
     parts = _parts(values, _KEYS, f"{path}")
+    parts["label_words"], parts["synonyms"] = split_words(parts.get("label_words", ()))
     definition = Definition(**{"name": path.resolve().parent.name} | parts)
     if any(one in "/\\" or unicodedata.category(one) in _UNSEEN for one in definition.name):
         raise DataError(
@@ -100,6 +103,14 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     return tuple(_text(item, where) for item in value)
 
 
+def _words(value: Any, where: str) -> LabelWords:
+    if not isinstance(value, list):
+        raise DataError(f"{where}: expected a list of texts, found {value!r}")
+    if [] in value:
+        raise DataError(f"{where}: expected one or more words for each label, found {value!r}")
+    return [_texts(one, where) if isinstance(one, list) else _text(one, where) for one in value]
+
+
 def _splits(value: Any, where: str) -> dict[str, str]:
     return _parts(value, dict.fromkeys(SPLITS, _text), where)
 
@@ -127,7 +138,7 @@ _KEYS: dict[str, _Reader] = {
     "name": _text,
     "kind": _text,
     "template": _text,
-    "label_words": _texts,
+    "label_words": _words,
     "label_names": _texts,
     "metric": _text,
     "source": _text,

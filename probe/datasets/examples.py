@@ -48,26 +48,56 @@ def read_examples(
 
 
 def to_examples(
-    rows: Iterable[DataRow], kind: TaskKind, labels: Sequence[str], columns: Columns
+    rows: Iterable[DataRow],
+    kind: TaskKind,
+    labels: Sequence[str],
+    columns: Columns,
+    *,
+    asked: Sequence[str] = ("text",),
 ) -> list[Example]:
     """Check rows and turn them into examples.
 
+    Args:
+        rows: of a file or a data set.
+        kind: decides whether a row has a label or a target.
+        labels: the labels' names, in label order.
+        columns: the names of the columns.
+        asked: columns that the template names; `text` is the column that `columns` calls so.
+
     Raises:
-        DataError: a row lacks a text, a label or a target, or has one that is not as expected.
+        DataError: a row lacks a text, a column of the template, a label or a target, or has one
+            that is not as expected.
     """
     numbers = {name: number for number, name in enumerate(labels)}
     examples = []
     for row in rows:
-        text = _text(row, columns.text)
-        if kind == "generation":
-            examples.append(Example(text, target=_text(row, columns.target)))
-        else:
-            examples.append(Example(text, label=_label(row, columns.label, numbers)))
+        parts = {name: _text(row, columns.text if name == "text" else name) for name in asked}
+        label = None if kind == "generation" else _label(row, columns.label, numbers)
+        target = _text(row, columns.target) if kind == "generation" else None
+        examples.append(_example(row, parts, columns, label, target))
     return examples
 
 
+def _example(
+    row: DataRow, parts: dict[str, str], columns: Columns, label: int | None, target: str | None
+) -> Example:
+    """An example that keeps every column a template may name, if there are others than the text."""
+    left_out = (columns.label, columns.target)
+    others = {
+        name: value if isinstance(value, str) else str(value)
+        for name, value in row.values.items()
+        if isinstance(value, str | int | float) and name not in (*left_out, *parts)
+    }
+    if columns.text in others:
+        others.setdefault("text", others[columns.text])
+    text = parts.get("text", " | ".join(parts.values()))
+    return Example(
+        text, label, target, {**others, **parts} if others or set(parts) != {"text"} else {}
+    )
+
+
 def read_texts(path: str | Path, *, column: str = "text") -> list[str]:
-    """The texts of a file to predict for: one per line of a `.txt`, or a column of a data file.
+    """The texts of a file: one per line of a `.txt`, or a column of a data file.
 
     Blank lines of a `.txt` are passed over.
 
@@ -83,6 +113,35 @@ def read_texts(path: str | Path, *, column: str = "text") -> list[str]:
     if not texts:
         raise DataError(f"{path}: expected texts, found none")
     return texts
+
+
+def read_asked(path: str | Path, *, text_column: str | None = None) -> list[dict[str, str]]:
+    """What a file asks about, row by row: a `.txt` has the column `text`, a data file its own.
+
+    Args:
+        path: a `.txt` with one text per line, or a data file.
+        text_column: the column that templates call `{text}`; the one named `text` when None, if
+            there is one.
+
+    Raises:
+        DataError: the file cannot be read, holds no rows, or a row lacks the text column.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".txt":
+        return [{"text": text} for text in read_texts(path)]
+    rows = []
+    for row in read_rows(path):
+        values = {
+            name: value if isinstance(value, str) else str(value)
+            for name, value in row.values.items()
+            if isinstance(value, str | int | float)
+        }
+        if text_column is not None or "text" in row.values:
+            values["text"] = _text(row, text_column or "text")
+        rows.append(values)
+    if not rows:
+        raise DataError(f"{path}: expected texts, found none")
+    return rows
 
 
 def _cell(row: DataRow, column: str) -> object:

@@ -12,7 +12,7 @@ from probe.datasets.paper import PAPER_TASKS
 from probe.datasets.rows import DataRow, read_rows
 from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
-from probe.task import Example, Task, TaskMetric
+from probe.task import Example, Task, TaskMetric, columns_of
 
 _PACKAGE = Path(__file__).parents[1]
 _STEMS = {"train": ("train",), "validation": ("validation", "dev"), "test": ("test",)}
@@ -120,7 +120,13 @@ def _files(definition: Definition, folder: Path) -> Rows:
 def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: float) -> Task:
     examples: dict[str, list[Example]] = {}
     for split in rows:
-        examples[split] = to_examples(rows[split], definition.kind, definition.labels, columns)
+        examples[split] = to_examples(
+            rows[split],
+            definition.kind,
+            definition.labels,
+            columns,
+            asked=columns_of(definition.template),
+        )
         if not examples[split]:
             raise DataError(f"task {definition.name}: expected {split} examples, found no rows")
     if "validation" not in examples:
@@ -133,10 +139,13 @@ def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: flo
             definition.kind,
             template=definition.template,
             label_words=definition.label_words,
+            synonyms=definition.synonyms,
             metric=definition.metric or default,
             source=definition.source,
             licence=definition.licence,
-            **examples,
+            train=examples.get("train", ()),
+            validation=examples.get("validation", ()),
+            test=examples.get("test", ()),
         )
     except ValueError as error:
         raise DataError(str(error)) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from probe.datasets.definition import Definition
 from probe.datasets.examples import Columns
+from probe.task import joined_words
 
 
 def definition_toml(definition: Definition) -> str:
@@ -22,7 +23,7 @@ def definition_toml(definition: Definition) -> str:
         "name": definition.name,
         "kind": definition.kind,
         "template": definition.template,
-        "label_words": list(definition.label_words),
+        "label_words": joined_words(definition.label_words, definition.synonyms),
         "label_names": list(definition.label_names),
         "metric": definition.metric,
         "source": definition.source,
@@ -40,6 +41,6 @@ def _pairs(values: dict[str, str]) -> list[str]:
     return [f"{key} = {_toml(value)}" for key, value in values.items()]
 
 
-def _toml(value: str | list[str]) -> str:
-    """A text or a list of texts: JSON, but for the one character that only TOML has escaped."""
+def _toml(value: str | list[str | list[str]]) -> str:
+    """Texts and lists of them: JSON, but for the one character that only TOML has escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -16,8 +16,7 @@ from probe.models.injection import Injection, InjectionError
 from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
-from probe.models.prepare import Family
-from probe.models.rows import Row
+from probe.models.rows import Family, Row
 from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
 from probe.models.strands import Strand, strand_of, strands_of, unbranched
 

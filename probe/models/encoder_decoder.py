@@ -18,8 +18,7 @@ from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.masked import check_room
 from probe.models.prefixes import prefilled
-from probe.models.prepare import Family
-from probe.models.rows import Row
+from probe.models.rows import Family, Row
 from probe.models.shortcuts import logits_at
 
 

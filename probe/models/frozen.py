@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
-from probe.models.prepare import Family, prepare
-from probe.models.rows import Row
+from probe.models.prepare import prepare
+from probe.models.rows import Family, Row
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
 from probe.task import Example, Task
@@ -163,9 +163,9 @@ class FrozenModel(ABC):
     def label_scores(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
     ) -> Tensor:
-        """Log-likelihood in nats of every option of every row, [B, labels], with gradients.
+        """Log-likelihood in nats of every label of every row, [B, labels], with gradients.
 
-        Rows with fewer options than others are filled with -inf.
+        Rows with fewer labels than others are filled with -inf.
         """
 
     @torch.no_grad()

@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, no_prompt
-from probe.models.rows import Row, right_option
+from probe.models.label_words import by_label
+from probe.models.rows import Row, label_tokens, right_option
 
 
 class LanguageModel(FrozenModel):
@@ -23,9 +24,10 @@ class LanguageModel(FrozenModel):
         """Loss of every row in nats, [B]: the mean over its scored tokens, or over labels."""
         full = [i for i, row in enumerate(rows) if row.objective != "label_words"]
         if len(full) == len(rows):
-            right = [[right_option(row)] for row in rows]
-            sums, counts = self._option_scores(injection, rows, which, right)
-            return -(sums / counts)[:, 0]
+            right = [row.words[right_option(row)] for row in rows]
+            sums = self._option_scores(injection, rows, which, right)
+            tokens = torch.tensor([label_tokens(row, self.family) for row in rows])
+            return -sums.logsumexp(1) / tokens.to(sums.device)
         scores = self.label_scores(injection, rows, which)
         labels = torch.tensor([right_option(row) for row in rows], device=scores.device)
         restricted = cross_entropy(scores, labels, reduction="none")
@@ -39,12 +41,13 @@ class LanguageModel(FrozenModel):
     def label_scores(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
     ) -> Tensor:
-        """Log-likelihood in nats of every option of every row, [B, labels], with gradients.
+        """Log-likelihood in nats of every label of every row, [B, labels], with gradients.
 
-        Rows with fewer options than others are filled with -inf.
+        That of a label with several words is the log of the sum of their likelihoods. Rows with
+        fewer labels than others are filled with -inf.
         """
         every = [list(range(len(row.options))) for row in rows]
-        return self._option_scores(injection, rows, which, every)[0]
+        return by_label(self._option_scores(injection, rows, which, every), rows)
 
     def _option_scores(
         self,
@@ -52,8 +55,8 @@ class LanguageModel(FrozenModel):
         rows: Sequence[Row],
         which: Tensor | None,
         picks: Sequence[Sequence[int]],
-    ) -> tuple[Tensor, Tensor]:
-        """Summed log-likelihood in nats and number of scored tokens of the picked options."""
+    ) -> Tensor:
+        """Summed log-likelihood in nats of the picked options, [B, picks]; -inf behind the last."""
         injection = no_prompt() if injection is None else injection
         self.check(injection)
         choice = choices(injection, len(rows), which)
@@ -61,8 +64,7 @@ class LanguageModel(FrozenModel):
         most = max(map(len, picks))
         sums = scores.new_zeros(len(rows) * most).index_add(0, owners, scores)
         counts = torch.bincount(owners, minlength=len(rows) * most)
-        sums = sums.masked_fill(counts == 0, -torch.inf)
-        return sums.view(-1, most), counts.view(-1, most)
+        return sums.masked_fill(counts == 0, -torch.inf).view(-1, most)
 
     @abstractmethod
     def _token_scores(

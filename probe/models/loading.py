@@ -24,7 +24,7 @@ from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
 from probe.models.masked import MaskedModel
-from probe.models.prepare import Family
+from probe.models.rows import Family
 from probe.models.sentence_encoder import SentenceEncoder
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of

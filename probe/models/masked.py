@@ -13,8 +13,7 @@ from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, InjectionError
 from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
-from probe.models.prepare import Family
-from probe.models.rows import Row
+from probe.models.rows import Family, Row
 from probe.models.shortcuts import logits_at
 
 

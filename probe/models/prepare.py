@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from probe.models.rows import Objective, Row, Slot
+from probe.models.cutting import cut_values, note_cuts
+from probe.models.label_words import classes_of, every_word, note_lengths, require_different
+from probe.models.rows import Family, Objective, Row, Slot
 from probe.models.template import Half, RowError, Template, read_template
 from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
 from probe.task import Example, Task
 from probe.texts import require_unicode
-
-Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
 
 
 class Reader(Protocol):
@@ -41,8 +41,11 @@ def prepare(
     *,
     objective: Objective = "full",
     prompt_length: int = 0,
+    called: str = "texts",
 ) -> list[Row]:
     """What a model reads for each example, texts cut so that the prompt and every label still fit.
+
+    What is cut is noted, and so are label words that differ in their number of tokens.
 
     Args:
         model: a frozen model; its family decides what goes where.
@@ -50,37 +53,39 @@ def prepare(
         examples: texts with or without labels.
         objective: what the loss is over.
         prompt_length: positions kept free for a prompt.
+        called: what the examples are called in notes.
 
     Raises:
-        RowError: a label has no tokens, the template leaves nothing to predict from, or does not
-            fit the model even without text.
+        RowError: a label has no tokens or begins another, the template leaves nothing to predict
+            from, names a column that an example lacks, or does not fit the model without text.
     """
     template = read_template(task)
     writer = _Writer(model, task, template, objective)
     rows = writer.rows(examples)
+    writer.note_words(rows)
     if (limit := model.positions) is None:
         return rows
     limit -= max(prompt_length, template.slots)
-    return [
+    rows = [
         row if writer.length(row) <= limit else _shorten(writer, example, row, limit)
         for row, example in zip(rows, examples, strict=True)
     ]
+    note_cuts(rows, called, limit)
+    return rows
 
 
 def _shorten(writer: _Writer, example: Example, row: Row, limit: int) -> Row:
-    text = example.text
+    whole, values = len(row.before), {name: example.values[name] for name in writer.task.columns}
     while (excess := writer.length(row) - limit) > 0:
-        if not text:
+        if not any(values.values()):
             raise RowError(
                 f"the template and its longest label need {excess} positions more than the "
                 f"{limit} the model has left for them: shorten the template or the prompt"
             )
-        ends = writer.ends(text)
-        # A character of several byte tokens may end where the whole text does: always lose one.
-        kept = min(ends[-1 - excess], len(text) - 1) if len(ends) > excess else 0
-        text = text[:kept]
-        row = writer.rows([Example(text, example.label, example.target)])[0]
-    return row
+        ends = {name: writer.ends(value) for name, value in values.items()}
+        values = cut_values(values, ends, excess)
+        row = writer.rows([replace(example, columns=values)])[0]
+    return replace(row, cut=max(1, whole - len(row.before)))
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ class _Writer:
         self.paper = objective == "paper" and model.family in ("causal", "encoder_decoder")
         ends = self.paper or task.kind == "generation"
         self.end = end_ids(model.tokenizer) if ends else []
+        self.classes = classes_of(task) if task.kind == "classification" else ()
+        self._different: set[tuple[tuple[int, ...], ...]] = set()
 
     def rows(self, examples: Sequence[Example]) -> list[Row]:
         """One row per example, uncut.
@@ -120,6 +127,12 @@ class _Writer:
             ids, start = encoded[start : start + len(group)], start + len(group)
             rows.append(self._checked(self._row(example, self._pieces(ids))))
         return rows
+
+    def note_words(self, rows: Sequence[Row]) -> None:
+        """Say that label words differ in tokens; a sentence encoder compares whole labels."""
+        if self.task.kind == "classification" and self.family != "sentence_encoder":
+            for row in rows[:1]:
+                note_lengths(self.task, row.options)
 
     def length(self, row: Row) -> int:
         """Positions a row takes, with its longest label."""
@@ -138,11 +151,11 @@ class _Writer:
         return [end for _, end in encoded["offset_mapping"]]
 
     def _texts(self, example: Example) -> list[str]:
-        before = self.template.before.fill(example.text)
-        after = self.template.after.fill(example.text)
-        answers = self.task.label_words
+        before = self.template.before.fill(example.values)
+        after = self.template.after.fill(example.values)
+        answers = every_word(self.task)
         if self.task.kind == "generation":
-            answers = () if example.target is None else (example.target,)
+            answers = [] if example.target is None else [example.target]
         stem, tail = "", ""
         if self.family in ("causal", "masked"):
             stem = before[-1] + self.template.separator
@@ -176,6 +189,7 @@ class _Writer:
             after=() if self.family == "causal" else tuple(behind),
             slots=tuple(slots + more) or self._default_slots(),
             objective=self.objective,
+            classes=self.classes,
         )
 
     def _inside(self, pieces: _Pieces) -> tuple[list[list[int]], list[list[int]]]:
@@ -205,6 +219,9 @@ class _Writer:
                 f"task {self.task.name}: nothing stands before the label to predict it from: "
                 "put text in the template"
             )
+        if self.task.kind == "classification" and row.options not in self._different:
+            require_different(self.task, row.options, self.family, ended=self.paper)
+            self._different.add(row.options)
         return row
 
 

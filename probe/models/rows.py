@@ -8,9 +8,13 @@ from typing import Literal
 
 from probe.models.template import RowError
 
+Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
+"""Kind of model: decides what goes where in a row."""
+
 Objective = Literal["full", "label_words", "paper"]
-"""`full`: mean cross-entropy in nats per label token over the whole vocabulary. `label_words`: over
-the task's own labels, by their summed log-likelihoods. `paper`: as `full`, from the first token in
+"""`full`: mean cross-entropy in nats per label token over the whole vocabulary; of a label with
+several words, −log of the sum of their probabilities. `label_words`: over the task's own labels, by
+their summed log-likelihoods. `paper`: as `full`, from the first token in
 which labels differ through the template's tail and the end token, the prompt in place of BOS."""
 
 
@@ -31,13 +35,18 @@ class Row:
     before: tuple[int, ...]
     """Ids in front of the label, special tokens included."""
     options: tuple[tuple[int, ...], ...]
-    """Ids of every label, or of the one target of a generation task."""
+    """Ids of every label word, or of the one target of a generation task."""
     label: int | None = None
     """Index of the right option; None when it is not known."""
     after: tuple[int, ...] = ()
     """Ids behind the label, special tokens included (masked models only)."""
     slots: tuple[Slot, ...] = (Slot(0),)
     objective: Objective = "full"
+    classes: tuple[int, ...] = ()
+    """Label of each option, where labels have several words; empty where each has one. The first
+    options are the words that name the labels, in their order."""
+    cut: int = 0
+    """Tokens of the text that were left out since they did not fit."""
 
     def __len__(self) -> int:
         """Ids of the row with its longest label, without prompt."""
@@ -53,6 +62,16 @@ class Row:
         """Prompt rows the slots ask for; None where any length will do."""
         counts = [slot.count for slot in self.slots]
         return None if None in counts else sum(count or 0 for count in counts)
+
+    @property
+    def words(self) -> list[list[int]]:
+        """The options of every label."""
+        if not self.classes:
+            return [[option] for option in range(len(self.options))]
+        return [
+            [option for option, own in enumerate(self.classes) if own == label]
+            for label in range(max(self.classes) + 1)
+        ]
 
     def label_start(self, length: int) -> int:
         """Items in front of the label when a prompt of this length is in the row."""
@@ -92,11 +111,13 @@ class Row:
 
 
 def label_tokens(row: Row, family: str) -> int:
-    """Tokens over which the loss of a row's right label is a mean.
+    """Tokens over which the loss of a row's right label is a mean; those of its shortest word.
 
     A sentence encoder compares whole labels; the other families predict them token by token.
     """
-    return 1 if family == "sentence_encoder" else len(row.options[right_option(row)])
+    if family == "sentence_encoder":
+        return 1
+    return min(len(row.options[option]) for option in row.words[right_option(row)])
 
 
 def right_option(row: Row) -> int:

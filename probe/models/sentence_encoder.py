@@ -13,9 +13,9 @@ from probe.models.encoder_layers import ARCHITECTURES, layout, pooled_states
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import number_table, padded
+from probe.models.label_words import by_label
 from probe.models.masked import check_room, encoder_positions
-from probe.models.prepare import Family
-from probe.models.rows import Row, right_option
+from probe.models.rows import Family, Row, right_option
 
 SCALE = 20.0
 """Factor on cosines: what such encoders are trained with (sentence-transformers'
@@ -73,7 +73,7 @@ class SentenceEncoder(FrozenModel):
             logits = (SCALE * cosines).log_softmax(-1)
             wide = pad(logits, (0, most - len(options)), value=-torch.inf)
             scores = scores.index_copy(0, index, wide)
-        return scores
+        return by_label(scores, rows)
 
     def embeddings(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from probe.errors import ProbeError
-from probe.task import TEXT_SLOT, Task
+from probe.task import LABEL_SLOT, Task, fill_columns
 
-LABEL_SLOT = "{label}"
-"""Optional in a template; without it the label follows the template after one space."""
 _PROMPT_SLOT = re.compile(r"\{prompt:(\d+)\}")
 
 
@@ -26,9 +25,19 @@ class Half:
     slots: tuple[int, ...]
     """Prompt rows that stand between neighbouring pieces."""
 
-    def fill(self, text: str) -> list[str]:
-        """The pieces with the example's text in them."""
-        return [piece.replace(TEXT_SLOT, text) for piece in self.pieces]
+    def fill(self, values: Mapping[str, str]) -> list[str]:
+        """The pieces with an example's text, or the columns of its row, in them.
+
+        Raises:
+            RowError: the example lacks a column that the template names.
+        """
+        try:
+            return [fill_columns(piece, values) for piece in self.pieces]
+        except KeyError as error:
+            raise RowError(
+                f"the template names {{{error.args[0]}}}, the data has "
+                f"{', '.join(map(repr, values))}: give rows with that column, or another template"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class Template:
 
 def read_template(task: Task) -> Template:
     """Cut a task's template at its `{label}` and `{prompt:n}` slots.
+
+    Without `{label}` the label follows the template after one space.
 
     Raises:
         RowError: the template has two labels or an empty prompt slot.

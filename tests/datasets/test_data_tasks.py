@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from probe.datasets import load_task, load_wording, split_validation, task_names
+from probe.datasets.definition import read_definition
+from probe.datasets.writing import definition_toml
 from probe.errors import DataError
 from probe.task import Example
 
@@ -203,3 +205,35 @@ def test_the_wording_of_a_task_needs_no_rows(write):
     assert (own.name, own.template, own.metric) == ("mine", "{text} It was", "accuracy")
     with pytest.raises(DataError, match="task nothing: expected one of"):
         load_wording("nothing")
+
+
+def test_sentence_pairs_are_read_by_the_columns_that_the_template_names(write):
+    words = 'label_words = ["no", "yes"]\ntemplate = "{sentence1} Same as {sentence2}"\n'
+    file = write("mrpc/task.toml", words)
+    write("mrpc/train.csv", "idx,sentence1,sentence2,label\n7,A dog .,A cat .,no\n8,A .,B .,yes\n")
+    task = load_task(file, holdout=0)
+    first = task.train[0]
+    assert (first.text, first.label) == ("A dog . | A cat .", 0)
+    assert task.fill(first) == "A dog . Same as A cat ."
+    assert first.values["idx"] == "7"
+    write("mrpc/train.csv", "sentence1,label\nA dog .,no\n")
+    with pytest.raises(DataError, match=r"line 2: expected a column named 'sentence2', found"):
+        load_task(file)
+
+
+def test_other_columns_stand_beside_the_text_under_both_its_names(write):
+    file = write("mine/task.toml", TASK + '[columns]\ntext = "review"\n')
+    write("mine/train.jsonl", '{"review": "Fine .", "label": 1, "place": "Rome"}\n')
+    example = load_task(file, holdout=0).train[0]
+    assert example.text == "Fine ."
+    assert dict(example.values) == {"text": "Fine .", "review": "Fine .", "place": "Rome"}
+
+
+def test_a_label_may_have_several_words_in_a_task_file(write):
+    words = 'label_words = [["great", "good"], "bad"]\nlabel_names = ["p", "n"]\n'
+    task = load_wording(write("mine/task.toml", words))
+    assert task.verbalizer == (("great", "good"), ("bad",))
+    definition = read_definition(write("mine/task.toml", words))
+    assert read_definition(write("mine/task.toml", definition_toml(definition))) == definition
+    with pytest.raises(DataError, match=r"one or more words for each label, found \[\[\], 'bad'\]"):
+        load_wording(write("mine/task.toml", 'label_words = [[], "bad"]'))

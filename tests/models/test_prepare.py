@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from probe.models import Objective, Row, RowError, Slot, load_model, prepare
-from probe.models.prepare import Family
+from probe.models.rows import Family
+from probe.notes import collected
 from probe.task import Example, Task
 from tests.models.conftest import word_tokenizer
 
@@ -175,3 +176,50 @@ def test_a_loss_needs_the_right_label() -> None:
     sentiment = Task("t", "classification", "{text} It was", ("great", "terrible"))
     with pytest.raises(RowError, match="a loss needs the right label or a target"):
         model.losses(None, prepare(model, sentiment, [Example("film")]))
+
+
+def test_of_a_pair_the_longer_text_is_cut_first() -> None:
+    pair = Example("", 1, columns={"a": "film book good bad dull fine", "b": "a book"})
+    kind = task("{a} and {b} is", "great", "bad")
+    row = prepare(Model("causal", BARE, 11), kind, [pair], prompt_length=3)[0]
+    assert row.before == ids("film book good and a book is")
+    assert row.cut == 3
+    with pytest.raises(RowError, match=r"names \{b\}, the data has 'a': give rows with that"):
+        prepare(Model("causal", BARE), kind, [Example("", columns={"a": "film"})])
+
+
+def test_cut_texts_are_counted_and_noted_once() -> None:
+    texts = ["film " * 9, "film", "film " * 12]
+    with collected() as notes:
+        for _ in range(2):
+            rows("{text} is", *texts, positions=14, prompt_length=6, words=("great", "bad"))
+    expected = "2 of 3 texts do not fit the 8 positions beside the prompt"
+    assert [line.partition(":")[0] for line in notes] == [expected]
+    assert notes[0].endswith("their ends are cut, 3 to 6 tokens each")
+
+
+@pytest.mark.parametrize("family", ["causal", "encoder_decoder", "masked", "sentence_encoder"])
+def test_label_words_of_which_one_can_never_win_are_refused(family: Family) -> None:
+    """`good enough` is never likelier than `good` to a model that reads from left to right."""
+    words = ("good", "good fine")
+    if family in ("causal", "encoder_decoder"):
+        with pytest.raises(RowError, match="the label word 'good' begins 'good fine', which can"):
+            rows("{text} is", "film", family=family, words=words)
+    else:
+        assert len(rows("{text} is", "film", family=family, words=words)[0].options) == 2
+    with pytest.raises(RowError, match="'unheard' and 'unseen' are the same tokens|'unseen' and"):
+        rows("{text} is", "film", family=family, words=("unheard", "unseen"))
+
+
+def test_an_ended_label_word_may_begin_another() -> None:
+    words = ("good", "good fine")
+    found = rows("{text} is", "film", tokenizer=FRAMED, objective="paper", words=words)[0]
+    assert found.options == ((EOS,), (*ids("fine"), EOS))
+
+
+def test_label_words_of_differing_length_are_noted() -> None:
+    with collected() as notes:
+        rows("{text} is", "film", words=("good", "not very bad"))
+        rows("{text} is", "film", words=("good", "bad"))
+    assert len(notes) == 1
+    assert "the label words differ in tokens (good 1, not very bad 3)" in notes[0]

@@ -1,0 +1,49 @@
+"""Texts that are longer than a model reads: where they are cut, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from probe.models.rows import Row
+from probe.notes import note
+
+
+def cut_values(
+    values: Mapping[str, str], ends: Mapping[str, Sequence[int]], excess: int
+) -> dict[str, str]:
+    """Values without their last tokens, so many in all or a few more; the longest is cut first.
+
+    Args:
+        values: texts by column.
+        ends: of each, the characters up to the end of every token, [T].
+        excess: tokens to lose, 1 or more.
+    """
+    kept = max(map(len, ends.values()))
+    while kept and sum(max(0, len(own) - kept) for own in ends.values()) < excess:
+        kept -= 1
+    return {name: _cut(value, ends[name], kept) for name, value in values.items()}
+
+
+def note_cuts(rows: Sequence[Row], what: str, room: int) -> None:
+    """Say how many texts were cut, and by how much.
+
+    Args:
+        rows: of all texts.
+        what: they are called.
+        room: positions the model has beside the prompt.
+    """
+    lost = sorted(row.cut for row in rows if row.cut)
+    if not lost:
+        return
+    much = f"{lost[0]:,}" if lost[0] == lost[-1] else f"{lost[0]:,} to {lost[-1]:,}"
+    note(
+        f"{len(lost):,} of {len(rows):,} {what} do not fit the {room:,} positions beside the "
+        f"prompt: their ends are cut, {much} tokens each"
+    )
+
+
+def _cut(value: str, ends: Sequence[int], kept: int) -> str:
+    if len(ends) <= kept:
+        return value
+    # A character of several byte tokens may end where the whole text does: always lose one.
+    return value[: min(ends[kept - 1], len(value) - 1)] if kept else ""

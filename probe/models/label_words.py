@@ -1,0 +1,92 @@
+"""Whether a task's label words can be told apart by their tokens, and how many each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from probe.models.rows import Family, Row
+from probe.models.template import RowError
+from probe.notes import note
+from probe.task import Task
+
+Options = Sequence[tuple[int, ...]]
+"""Token ids of every word."""
+
+
+def require_different(task: Task, options: Options, family: Family, *, ended: bool) -> None:
+    """Refuse label words of which one can never win.
+
+    A model that reads from left to right finds a text no less likely than the same text and more.
+
+    Args:
+        task: its words, those that name labels first.
+        options: tokens of each, as they follow the template.
+        family: of the model; one that asks for a whole word at once can tell these apart.
+        ended: whether something follows the words that is scored with them.
+
+    Raises:
+        RowError: two words are the same tokens, or one begins another.
+    """
+    words = every_word(task)
+    whole = ended or family in ("masked", "sentence_encoder")
+    ordered = sorted(zip(options, words, strict=True))
+    for (ids, word), (longer, other) in pairwise(ordered):
+        if ids == longer:
+            raise RowError(
+                f"task {task.name}: the label words {word!r} and {other!r} are the same tokens to "
+                "this model: change one"
+            )
+        if not whole and longer[: len(ids)] == ids:
+            raise RowError(
+                f"task {task.name}: the label word {word!r} begins {other!r}, which can therefore "
+                "never be the likelier one: change one"
+            )
+
+
+def note_lengths(task: Task, options: Options) -> None:
+    """Say that label words differ in their number of tokens, where they do."""
+    counts = dict(zip(every_word(task), map(len, options), strict=True))
+    if len(set(counts.values())) > 1:
+        each = ", ".join(f"{word} {count}" for word, count in counts.items())
+        note(
+            f"task {task.name}: the label words differ in tokens ({each}), and a word of more "
+            "tokens has a lower probability: words of equally many compare fairly"
+        )
+
+
+def every_word(task: Task) -> list[str]:
+    """All label words as rows hold them: those that name labels, then their synonyms."""
+    return [*task.label_words, *(word for more in task.synonyms for word in more)]
+
+
+def classes_of(task: Task) -> tuple[int, ...]:
+    """The label of each of `every_word`; empty where each label has one."""
+    if not task.synonyms:
+        return ()
+    further = [label for label, more in enumerate(task.synonyms) for _ in more]
+    return (*range(len(task.label_words)), *further)
+
+
+def by_label(scores: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Log-likelihoods [B, words] in nats as those of labels, [B, labels].
+
+    The likelihood of a label is the sum of its words'. Rows with fewer labels than others are
+    filled with -inf.
+    """
+    if not any(row.classes for row in rows):
+        return scores
+    words = [row.words for row in rows]
+    most = max(map(len, words))
+    own = torch.zeros(len(rows), most, scores.shape[1], dtype=torch.bool)
+    for number, labels in enumerate(words):
+        for label, options in enumerate(labels):
+            own[number, label, options] = True
+    own = own.to(scores.device)
+    none = ~own.any(-1)
+    # The gradient of a logsumexp over nothing is no number, so where no label is stands a zero.
+    each = scores[:, None].masked_fill(~own, -torch.inf).masked_fill(none[..., None], 0.0)
+    return each.logsumexp(-1).masked_fill(none, -torch.inf)
