@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from probe.errors import ProbeError
+
 TEMPORARY_PREFIX = ".writing-"
 _GRACE_S = 5.0
 """A temporary younger than this may be one that its writer is about to lock."""
@@ -34,6 +36,18 @@ def replace_file(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_aside(path) as file:
         file.write(data)
+
+
+def require_new(path: Path) -> Path:
+    """A place to write to, its `~` spelt out, where nothing is yet; said before any work.
+
+    Raises:
+        ProbeError: something is there, be it a link to nowhere.
+    """
+    path = path.expanduser()
+    if os.path.lexists(path):
+        raise ProbeError(f"{path} is there already: choose another destination or remove it")
+    return path
 
 
 @contextmanager

@@ -19,23 +19,26 @@ _NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 
 
 def note(line: str) -> None:
-    """Say one line; while notes are collected, each different one is said once."""
+    """Say one line, or keep it for where notes are collected."""
     notes = _NOTES.get()
-    if notes is not None:
-        if line in notes:
-            return
+    if notes is None:
+        _LOG.warning("%s", line)
+    elif line not in notes:
         notes.append(line)
-    _LOG.warning("%s", line)
 
 
 @contextmanager
 def collected() -> Iterator[list[str]]:
-    """The notes made inside, in order; those of a collection inside this one are among them."""
-    outer, notes = _NOTES.get(), list[str]()
+    """The different notes made inside, in order.
+
+    They are said at the end; not where that is an error, which is one line and alone. A collection
+    inside another leaves this to it.
+    """
+    notes: list[str] = []
     token = _NOTES.set(notes)
     try:
         yield notes
     finally:
         _NOTES.reset(token)
-        if outer is not None:
-            outer += [line for line in notes if line not in outer]
+    for line in notes:
+        note(line)

@@ -110,6 +110,16 @@ class Task:
         return tuple((word, *more) for word, more in zip(self.label_words, further, strict=False))
 
     @property
+    def words(self) -> list[str | list[str]]:
+        """Label words as they are given: one per label, or a list where a label has several."""
+        return joined_words(self.label_words, self.synonyms)
+
+    @property
+    def spelled_words(self) -> tuple[str, ...]:
+        """The words of each label on one line, as the command line takes them: `great|good`."""
+        return tuple("|".join(words) for words in self.verbalizer)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the data that the template names, in its order."""
         return columns_of(self.template)

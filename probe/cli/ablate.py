@@ -14,6 +14,7 @@ from probe.cli.asking_options import (
     LabelWords,
     Template,
     complete_task,
+    split_synonyms,
 )
 from probe.cli.options import Json, Model, Prompt
 from probe.cli.output import cell, console, print_json, table, visible
@@ -60,7 +61,7 @@ def ablate(
         split=split,
         limit=limit,
         template=template,
-        label_words=label_words or (),
+        label_words=split_synonyms(label_words),
         seed=seed,
         device=device,
         dtype=dtype,

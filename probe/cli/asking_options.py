@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from probe.cli.completion import complete_prompt
+from probe.cli.options import PROMPT_HELP
+
 TASK_HELP = "A task's name, its task.toml or the folder of one."
 
 
@@ -25,14 +28,16 @@ Template = Annotated[
     str | None,
     typer.Option(
         "--template",
-        help="The model's input with {text} in it. Default: the prompt's own, else the task's.",
+        help="The model's input with {text}, or other columns of the data as {NAME}, in it. "
+        "Default: the prompt's own, else the task's.",
     ),
 ]
 LabelWords = Annotated[
     list[str] | None,
     typer.Option(
         "--label-word",
-        help="Repeat it, one word per label in label order. Default: as the template.",
+        help="Repeat it, once per label in label order; 'great|good' gives a label two words. "
+        "Default: as the template.",
     ),
 ]
 Texts = Annotated[
@@ -42,7 +47,24 @@ File = Annotated[
     Path | None,
     typer.Option(
         "--file",
-        help="A .txt with one text per line, or the column `text` of a JSONL, CSV or Parquet file.",
+        help="A .txt with one text per line, or a JSONL, CSV, TSV or Parquet file with the columns "
+        "that the template names; a column `prompt` puts each row to the prompt it names.",
+    ),
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--text-column",
+        metavar="NAME",
+        help="The column of the file that is {text}. Default: text.",
+    ),
+]
+SomePrompts = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PROMPT]...",
+        help=f"{PROMPT_HELP} None where the file names one in every row.",
+        autocompletion=complete_prompt,
     ),
 ]
 Device = Annotated[
@@ -57,17 +79,28 @@ Dtype = Annotated[
 ]
 
 
-def all_texts(texts: list[str] | None, file: Path | None) -> list[str]:
-    """Texts of the command line, then those of the file.
+def require_texts(texts: list[str] | None, file: Path | None) -> None:
+    """Check that something is asked about.
 
     Raises:
-        BadParameter: there are none.
-        DataError: the file cannot be read.
+        BadParameter: there are neither texts nor a file.
     """
     if not texts and file is None:
         raise typer.BadParameter("give one or more texts, or a --file.", param_hint="'--text'")
-    if file is None:
-        return list(texts or ())
-    from probe.datasets import read_texts
 
-    return [*(texts or ()), *read_texts(file)]
+
+def require_prompts(prompts: list[str] | None, file: Path | None) -> None:
+    """Check that somebody is asked.
+
+    Raises:
+        BadParameter: there are neither prompts nor a file that may name them.
+    """
+    if not prompts and file is None:
+        raise typer.BadParameter(
+            "name prompts, or give a --file with a column `prompt`.", param_hint="'PROMPT'"
+        )
+
+
+def split_synonyms(words: list[str] | None) -> list[str | list[str]]:
+    """Label words as typed: `great|good` are two of one label."""
+    return [word.split("|") if "|" in word.strip("|") else word for word in words or ()]

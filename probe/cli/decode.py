@@ -39,10 +39,12 @@ def decode(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the controls.")] = 0,
     json: Json = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Also write one row per position and rank here.")
+        Path | None,
+        typer.Option("--csv", help="Also write one row per position and rank to this new file."),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Also write a page that opens anywhere here.")
+        Path | None,
+        typer.Option("--html", help="Also write a page that opens anywhere to this new file."),
     ] = None,
 ) -> None:
     """List the tokens each position is closest to, and say what that is worth.
@@ -53,6 +55,7 @@ def decode(
     from probe import verbs
     from probe.cli import exports
 
+    csv, html = exports.new_place(csv), exports.new_place(html)
     with usage_errors():
         decoding = verbs.decode(
             prompt,

@@ -14,6 +14,7 @@ from probe.cli.asking_options import (
     LabelWords,
     Template,
     complete_task,
+    split_synonyms,
 )
 from probe.cli.completion import complete_prompt
 from probe.cli.options import PROMPT_HELP, Json, Model
@@ -111,7 +112,7 @@ def evaluate(
         split=split,
         limit=limit,
         template=template,
-        label_words=label_words or (),
+        label_words=split_synonyms(label_words),
         zero_shot=zero_shot,
         hard=hard or (),
         discretised=discretised,

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from probe.analysis.decoding import Decoding
 from probe.analysis.maps import Map
-from probe.store import replace_file
+from probe.store import replace_file, require_new
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def new_place(path: Path | None) -> Path | None:
+    """Where a file is to be written, checked before any work: nothing is overwritten.
+
+    Raises:
+        ProbeError: something is there.
+    """
+    return None if path is None else require_new(path)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """A table as CSV."""
+    replace_file(path, str(frame.to_csv(index=False)).encode("utf-8", "backslashreplace"))
 
 
 def write_csv(decoding: Decoding, path: Path) -> None:

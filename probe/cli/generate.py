@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probe.cli.asking_options import Device, Dtype, File, Texts, all_texts
-from probe.cli.options import Json, Model, Prompts
+from probe.cli.asking_options import (
+    Device,
+    Dtype,
+    File,
+    SomePrompts,
+    TextColumn,
+    Texts,
+    require_prompts,
+    require_texts,
+)
+from probe.cli.options import Json, Model
 from probe.cli.output import cell, console, print_json, table
 
 if TYPE_CHECKING:
@@ -15,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def generate(
-    prompts: Prompts,
+    prompts: SomePrompts = None,
     texts: Texts = None,
     file: File = None,
+    text_column: TextColumn = None,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, help="Longest continuation.")
     ] = 32,
@@ -37,9 +47,13 @@ def generate(
     """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
     from probe import verbs
 
+    require_texts(texts, file)
+    require_prompts(prompts, file)
     result = verbs.generate(
-        prompts,
-        all_texts(texts, file),
+        prompts or (),
+        texts or (),
+        file=file,
+        text_column=text_column,
         max_new_tokens=max_new_tokens,
         model=model,
         template=template,

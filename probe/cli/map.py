@@ -42,7 +42,8 @@ def map_prompts(
     ] = 15,
     model: Model = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Also write the map here, to open anywhere.")
+        Path | None,
+        typer.Option("--html", help="Also write the map to this new file, to open anywhere."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -51,7 +52,9 @@ def map_prompts(
     A source may hold several prompts; all that were trained take part.
     """
     from probe import verbs
+    from probe.cli.exports import new_place
 
+    html = new_place(html)
     with usage_errors():
         mapped = verbs.map(
             prompts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,12 +13,17 @@ from probe.cli.asking_options import (
     Dtype,
     File,
     LabelWords,
+    SomePrompts,
     Template,
+    TextColumn,
     Texts,
-    all_texts,
     complete_task,
+    require_prompts,
+    require_texts,
+    split_synonyms,
 )
-from probe.cli.options import Json, Model, Prompts
+from probe.cli.exports import new_place, write_table
+from probe.cli.options import Json, Model
 from probe.cli.output import cell, console, print_json, table
 
 if TYPE_CHECKING:
@@ -25,9 +31,10 @@ if TYPE_CHECKING:
 
 
 def predict(
-    prompts: Prompts,
+    prompts: SomePrompts = None,
     texts: Texts = None,
     file: File = None,
+    text_column: TextColumn = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -41,21 +48,32 @@ def predict(
     label_words: LabelWords = None,
     device: Device = None,
     dtype: Dtype = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Also write one row per text and prompt to this new file."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Label texts, with the probability of every label word; several prompts share a batch."""
     from probe import verbs
 
+    require_texts(texts, file)
+    require_prompts(prompts, file)
+    csv = new_place(csv)
     result = verbs.predict(
-        prompts,
-        all_texts(texts, file),
+        prompts or (),
+        texts or (),
+        file=file,
+        text_column=text_column,
         task=task,
         model=model,
         template=template,
-        label_words=label_words or (),
+        label_words=split_synonyms(label_words),
         device=device,
         dtype=dtype,
     )
+    if csv is not None:
+        write_table(result.to_wide_frame(), csv)
     if json:
         print_json(result.to_json())
     else:

@@ -54,7 +54,7 @@ StudyDtype = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="Also copy results, figures and prompts to this folder."),
+    typer.Option("--out", help="Also copy results, figures and prompts to this new folder."),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Count runs, make two steps, print plan and time.")

@@ -86,7 +86,9 @@ def conduct(
 ) -> None:
     """Do a study, keep a copy where one was asked for, and show what it found."""
     from probe import verbs
+    from probe.cli.exports import new_place
 
+    out = new_place(out)
     with Line() as line:
         result = verbs.study_run(asked, where=where, at_once=at_once, watch=line.watch)
     if out is not None:
@@ -133,4 +135,4 @@ def _print_facts(facts: Mapping[str, str], plan: Plan) -> None:
 def _keep_copy(study: Path, out: Path) -> None:
     """Copy what a study made; its status, log and lock stay behind."""
     hidden = shutil.ignore_patterns(".*", "status.json", "log.txt")
-    shutil.copytree(study, out.expanduser(), ignore=hidden, dirs_exist_ok=True)
+    shutil.copytree(study, out, ignore=hidden)

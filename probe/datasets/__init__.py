@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probe.datasets.examples import Columns, read_examples, read_texts
+from probe.datasets.examples import Columns, read_asked, read_examples, read_texts
 from probe.datasets.loading import load_task, load_wording, task_names
 from probe.datasets.splits import sample, split_validation
 
@@ -10,6 +10,7 @@ __all__ = [
     "Columns",
     "load_task",
     "load_wording",
+    "read_asked",
     "read_examples",
     "read_texts",
     "sample",

@@ -128,6 +128,8 @@ def read_asked(path: str | Path, *, text_column: str | None = None) -> list[dict
     """
     path = Path(path)
     if path.suffix.lower() == ".txt":
+        if text_column is not None:
+            raise DataError(f"{path}: a .txt has no columns: leave out the text column")
         return [{"text": text} for text in read_texts(path)]
     rows = []
     for row in read_rows(path):

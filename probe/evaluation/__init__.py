@@ -13,7 +13,15 @@ their words. Intervals hold 95 % of 2,000 paired bootstrap resamples of the exam
 other examples would have changed, not what another training seed would.
 """
 
-from probe.evaluation.answering import Answers, answer, generate, label_scores, probabilities
+from probe.evaluation.answering import (
+    Answers,
+    answer,
+    generate,
+    generate_apart,
+    label_scores,
+    label_scores_apart,
+    probabilities,
+)
 from probe.evaluation.comparison import METRICS, Comparison, Evaluation, compare
 from probe.evaluation.faithfulness import Faithfulness, Share, faithfulness
 from probe.evaluation.fine_tuning import FineTuning, fine_tuned
@@ -44,8 +52,10 @@ __all__ = [
     "faithfulness",
     "fine_tuned",
     "generate",
+    "generate_apart",
     "hard_prompt",
     "label_scores",
+    "label_scores_apart",
     "measured",
     "probabilities",
     "readability",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def answer(
     """
     if not examples:
         raise DataError("there are no examples to answer: choose another split")
-    rows = _prepared(model, ways, examples)
+    rows = [_rows(model, way, examples) for way in ways]
     if all(way.task.kind == "classification" for way in ways):
         every = _scores(model, ways, rows, batch_size)
         return [
@@ -77,7 +76,7 @@ def answer(
     texts = generate(
         model,
         ways,
-        [example.text for example in examples],
+        examples,
         max_new_tokens=max_new_tokens or longest,
         batch_size=batch_size,
     )
@@ -88,22 +87,45 @@ def answer(
 
 
 def label_scores(
-    model: FrozenModel, ways: Sequence[Way], texts: Sequence[str], *, batch_size: int | None = None
+    model: FrozenModel,
+    ways: Sequence[Way],
+    texts: Sequence[str | Example],
+    *,
+    batch_size: int | None = None,
 ) -> list[NDArray[np.float64]]:
-    """Log-likelihood in nats of every label word, one [n, labels] per way.
+    """Log-likelihood in nats of every label, one [n, labels] per way.
 
     Raises:
         InjectionError: a prompt does not fit the model.
         RowError: a template or label does not.
     """
-    rows = _prepared(model, ways, [Example(text) for text in texts])
+    return label_scores_apart(model, ways, [texts] * len(ways), batch_size=batch_size)
+
+
+def label_scores_apart(
+    model: FrozenModel,
+    ways: Sequence[Way],
+    texts: Sequence[Sequence[str | Example]],
+    *,
+    batch_size: int | None = None,
+) -> list[NDArray[np.float64]]:
+    """The same where each way has one or more texts of its own; they still share batches.
+
+    Raises:
+        InjectionError: a prompt does not fit the model.
+        RowError: a template or label does not.
+    """
+    rows = [
+        _rows(model, way, [_example(text) for text in own])
+        for way, own in zip(ways, texts, strict=True)
+    ]
     return _scores(model, ways, rows, batch_size)
 
 
 def generate(
     model: FrozenModel,
     ways: Sequence[Way],
-    texts: Sequence[str],
+    texts: Sequence[str | Example],
     *,
     max_new_tokens: int = 32,
     batch_size: int | None = None,
@@ -113,7 +135,26 @@ def generate(
     Raises:
         InjectionError: a prompt does not fit the model, or cannot be read while it writes.
     """
-    rows = [_writing_rows(model, way, texts, max_new_tokens) for way in ways]
+    every = [texts] * len(ways)
+    return generate_apart(model, ways, every, max_new_tokens=max_new_tokens, batch_size=batch_size)
+
+
+def generate_apart(
+    model: FrozenModel,
+    ways: Sequence[Way],
+    texts: Sequence[Sequence[str | Example]],
+    *,
+    max_new_tokens: int = 32,
+    batch_size: int | None = None,
+) -> list[list[str]]:
+    """The same where each way has one or more texts of its own; they still share batches.
+
+    Raises:
+        InjectionError: a prompt does not fit the model, or cannot be read while it writes.
+    """
+    rows = [
+        _writing_rows(model, way, own, max_new_tokens) for way, own in zip(ways, texts, strict=True)
+    ]
 
     def ask(injection: Injection, batch: Sequence[Row], which: Tensor) -> list[str]:
         return model.generate_rows(injection, batch, which, max_new_tokens)
@@ -129,21 +170,20 @@ def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def _prepared(
-    model: FrozenModel, ways: Sequence[Way], examples: Sequence[Example]
-) -> list[list[Row]]:
-    return [
-        prepare(model, way.task, examples, objective=way.objective, prompt_length=way.length)
-        for way in ways
-    ]
+def _example(text: str | Example) -> Example:
+    return Example(text) if isinstance(text, str) else text
+
+
+def _rows(model: FrozenModel, way: Way, examples: Sequence[Example]) -> list[Row]:
+    return prepare(model, way.task, examples, objective=way.objective, prompt_length=way.length)
 
 
 def _writing_rows(
-    model: FrozenModel, way: Way, texts: Sequence[str], max_new_tokens: int
+    model: FrozenModel, way: Way, texts: Sequence[str | Example], max_new_tokens: int
 ) -> list[Row]:
     """The template up to where the label would stand."""
-    task = dataclasses.replace(way.task, kind="generation", train=(), validation=(), test=())
-    examples = [Example(text) for text in texts]
+    task = replace(way.task, kind="generation", train=(), validation=(), test=())
+    examples = [replace(_example(text), label=None, target=None) for text in texts]
     return prepare(model, task, examples, prompt_length=way.length + max_new_tokens)
 
 

@@ -151,7 +151,7 @@ def _evaluation(
         kind=way.kind,
         model=model,
         template=way.task.template,
-        label_words=way.task.label_words,
+        label_words=way.task.spelled_words,
         measures={name: one.measure() for name, one in numbers.items()},
         against_zero_shot=against,
         method=way.method,

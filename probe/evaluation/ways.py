@@ -16,7 +16,7 @@ from probe.errors import NotDecodableError
 from probe.models import FrozenModel, Objective
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt
-from probe.task import TEXT_SLOT, Task
+from probe.task import Task, columns_of
 from probe.vocabulary import Vocabulary
 
 Kind = Literal[
@@ -33,7 +33,7 @@ Kind = Literal[
 _PROMPT_SLOT = re.compile(r"\{prompt:\d+\}")
 
 Wording = tuple[str, tuple[str, ...], Objective]
-"""Template, label words and objective."""
+"""Template, label words as `Task.spelled_words`, and objective."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Way:
     @property
     def wording(self) -> Wording:
         """What ways are grouped by: they compare fairly where it is the same."""
-        return self.instead_of or (self.task.template, self.task.label_words, self.objective)
+        return self.instead_of or (self.task.template, self.task.spelled_words, self.objective)
 
     @property
     def length(self) -> int:
@@ -83,10 +83,11 @@ def hard_prompt(way: Way, text: str) -> Way:
 
     Args:
         way: its template follows the words.
-        text: the words; a text with `{text}` in it is the whole template.
+        text: the words; a text with `{text}`, or another column of the template, is the whole.
     """
     gap = "" if text[-1:].isspace() else " "
-    template = text if TEXT_SLOT in text else f"{text}{gap}{way.task.template}"
+    whole = {"text", *way.task.columns} & set(columns_of(text))
+    template = text if whole else f"{text}{gap}{way.task.template}"
     return _without_prompt(way, template, name=f"hard prompt {text!r}", kind="hard_prompt")
 
 

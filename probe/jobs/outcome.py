@@ -31,6 +31,10 @@ def scored(
         _named(prompt, task, config, number)
         for number, prompt in enumerate(training.prompts, start=1)
     ]
+    weights = {"sha256": training.weights, "dtype": str(model.dtype)}
+    prompts = [
+        dataclasses.replace(one, config={**one.config, "weights": weights}) for one in prompts
+    ]
     asked, limit = TrainConfig.from_dict(config.training), config.test_examples
     for split, examples in (("test", task.test), ("validation", task.validation)):
         if examples:
@@ -62,6 +66,7 @@ def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
         "command": list(config.command),
         "seed": config.training["seed"],
         "data_dir": config.data_dir,
+        "folds": config.folds,
     }
     made = dataclasses.replace(prompt, config={**prompt.config, **origin})
     return workspace.save(made).id

@@ -77,7 +77,7 @@ def rehearse(config: RunConfig) -> Plan:
         dtype=str(model.model.dtype).removeprefix("torch."),
         task=task.name,
         kind=task.kind,
-        label_words=task.label_words,
+        label_words=task.spelled_words,
         template=asked.template or task.template,
         train_examples=len(run.data.train),
         validation_examples=len(run.data.validation),

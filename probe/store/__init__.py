@@ -1,6 +1,6 @@
 """The workspace: prompts that only grow with an index over them, runs, and cached arrays."""
 
-from probe.atomic import replace_file
+from probe.atomic import replace_file, require_new
 from probe.store.card import Card, card_of, shape_of
 from probe.store.files import keep_file
 from probe.store.history import EvaluationRecord, last_like
@@ -31,5 +31,6 @@ __all__ = [
     "last_like",
     "read_records",
     "replace_file",
+    "require_new",
     "shape_of",
 ]

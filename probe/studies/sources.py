@@ -79,7 +79,7 @@ def _fingerprint(name: str, device: str | None, dtype: str | None) -> str:
 def task_digest(task: Task) -> str:
     """sha256 over the wording and every example."""
     digest = hashlib.sha256(
-        repr((task.kind, task.template, task.label_words, task.metric)).encode()
+        repr((task.kind, task.template, tuple(task.words), task.metric)).encode()
     )
     for examples in (task.train, task.validation, task.test):
         digest.update(b"split")

@@ -56,8 +56,15 @@ def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> D
     task = placed(task, config)
     train, validation = _split(task, config)
     rows, validation_rows = (
-        prepare(model, task, examples, objective=config.objective, prompt_length=length)
-        for examples in (train, validation)
+        prepare(
+            model,
+            task,
+            examples,
+            objective=config.objective,
+            prompt_length=length,
+            called=f"{split} texts",
+        )
+        for split, examples in (("training", train), ("validation", validation))
     )
     return Data(rows, validation_rows, _fingerprint([*rows, *validation_rows]))
 
@@ -66,7 +73,7 @@ def placed(task: Task, config: TrainConfig) -> Task:
     """The task with the configuration's template, which may hold slots for the prompt.
 
     Raises:
-        TrainingError: the template does not hold `{text}` once.
+        TrainingError: the template names no column of the data.
     """
     if config.template is None:
         return task
@@ -116,4 +123,5 @@ def _fingerprint(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row.before, row.after, row.options, row.label, row.slots)).encode())
+        digest.update(repr(row.classes).encode() if row.classes else b"")
     return digest.hexdigest()

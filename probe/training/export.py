@@ -63,7 +63,7 @@ def _config(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
     config: dict[str, Any] = {
         "family": model.family,
         "template": run.config.template or run.task.template,
-        "label_words": list(run.task.label_words),
+        "label_words": run.task.words,
         "training": run.config.to_dict() | {"learning_rate": run.peak},
     }
     if model.family in _TASK_TYPES:

@@ -18,6 +18,7 @@ from torch import Tensor
 from probe.errors import TrainingError
 from probe.formats import load
 from probe.models import FrozenModel
+from probe.models.label_words import every_word
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.texts import require_unicode
@@ -126,7 +127,7 @@ def _token_ids(
         return drawn
     if not task.label_words:
         raise TrainingError(f"task {task.name} has no label words to start from: choose vocab")
-    words = [i for word in task.label_words for i in text_ids(model, f" {word}")]
+    words = [i for word in every_word(task) for i in text_ids(model, f" {word}")]
     return (*words[:length], *drawn[len(words) :])
 
 

@@ -71,7 +71,7 @@ class Training:
         _require_one_kind(self.runs)
 
     @cached_property
-    def _weights(self) -> str:
+    def weights(self) -> str:
         """Fingerprint of the frozen model, taken once: hashing a large model takes its time."""
         return self.model.fingerprint
 
@@ -94,7 +94,7 @@ class Training:
         if self.run_folder is None:
             return None
         states = [run.state() for run in self.runs]
-        checkpoint = Checkpoint(self.step, self._weights, states)
+        checkpoint = Checkpoint(self.step, self.weights, states)
         return write_checkpoint(self.run_folder, checkpoint)
 
     def restore(self) -> None:
@@ -109,7 +109,7 @@ class Training:
         checkpoint = read_checkpoint(self.run_folder)
         if checkpoint is None:
             return
-        _require_same(self.runs, self._weights, checkpoint)
+        _require_same(self.runs, self.weights, checkpoint)
         for run, (tensors, document) in zip(self.runs, checkpoint.prompts, strict=True):
             run.restore(tensors, document)
         self.step = checkpoint.step

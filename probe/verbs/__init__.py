@@ -19,7 +19,8 @@ from probe.verbs.library import add_to_library, library, library_row
 from probe.verbs.loading import load, load_one
 from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
-from probe.verbs.predicting import Continuations, Predictions, generate, predict
+from probe.verbs.predicting import generate, predict
+from probe.verbs.predictions import Continuations, Predictions
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders, shipped
 from probe.verbs.studies import StudyAsked, StudyResult, study_plan, study_run

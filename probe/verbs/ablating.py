@@ -14,8 +14,8 @@ from probe.errors import DataError, ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt, Score
 from probe.store import Workspace
-from probe.task import Example, Task
-from probe.verbs.asking import Asker, askers
+from probe.task import Example, LabelWords, Task
+from probe.verbs.asking import Asker, askers, note_other_model
 from probe.verbs.evaluating import Split, some_examples
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def ablate(
     split: Split = "test",
     limit: int | None = 100,
     template: str | None = None,
-    label_words: Sequence[str] = (),
+    label_words: LabelWords = (),
     seed: int = 0,
     device: str | None = None,
     dtype: str | None = None,
@@ -83,7 +83,7 @@ def ablate(
         limit: at most so many, drawn at random but always the same ones; all when None. The cost
             grows with examples × positions.
         template: the model's input, in place of the prompt's own and the task's.
-        label_words: one per label, likewise.
+        label_words: one per label, or a list of several, likewise.
         seed: of swap partners and resamples.
         device: as torch names it; a GPU if there is one when None.
         dtype: precision of the model; float32 when None.
@@ -108,13 +108,14 @@ def ablate(
     examples = some_examples(whole, split, limit)
     way = asker.way(asker.worded(whole, template, label_words))
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
+    note_other_model(opened, [asker])
     kinds = [kind for kind in KINDS if kind != "removed" or "{prompt:" not in way.task.template]
     return Ablated(
         model=asker.model,
         task=whole.name,
         split=split,
         template=way.task.template,
-        label_words=way.task.label_words,
+        label_words=way.task.spelled_words,
         ablation=ablation_of(one, _score(opened, way), examples, kinds=kinds, seed=seed),
         attention=attention_mass(one, tracer(opened, way.task), examples),
     )

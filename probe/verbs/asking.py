@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import ModelNotFoundError, ProbeError
+from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
 from probe.store import Workspace
-from probe.task import TEXT_SLOT, Task
+from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.verbs.loading import load, load_one
 
 if TYPE_CHECKING:
     from probe.evaluation import Way
+    from probe.models import FrozenModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +38,15 @@ class Asker:
         return self.prompt.encoder if isinstance(self.prompt, PromptPair) else self.prompt
 
     @property
-    def own_words(self) -> tuple[str | None, tuple[str, ...]]:
+    def own_words(self) -> tuple[str | None, LabelWords]:
         """The template and label words it was trained with; None and nothing where not known."""
         template, words = self.one.config.get("template"), self.one.config.get("label_words")
         return (
             template if isinstance(template, str) else None,
-            tuple(map(str, words)) if isinstance(words, list | tuple) else (),
+            tuple(map(_own_word, words)) if isinstance(words, list | tuple) else (),
         )
 
-    def worded(self, task: Task, template: str | None, label_words: Sequence[str]) -> Task:
+    def worded(self, task: Task, template: str | None, label_words: LabelWords) -> Task:
         """The task in the words asked for, else in those the prompt was trained with on it.
 
         Raises:
@@ -52,17 +54,17 @@ class Asker:
                 for the text.
         """
         own = self.own_words if self.one.task == task.name else (None, ())
-        words = tuple(label_words) or own[1] or task.label_words
+        words = label_words or own[1] or task.words
         return in_words(task, template or own[0] or task.template, words)
 
-    def labelling(self, template: str | None, label_words: Sequence[str]) -> Task:
+    def labelling(self, template: str | None, label_words: LabelWords) -> Task:
         """A task made of the prompt's own words alone.
 
         Raises:
             ProbeError: it does not tell its label words, and none are given.
         """
         own = self.own_words
-        words = tuple(label_words) or own[1]
+        words, synonyms = split_words(label_words or own[1])
         if len(words) < 2:
             raise ProbeError(
                 f"{self.name} does not tell its label words: name its task, or give two or more "
@@ -70,7 +72,7 @@ class Asker:
             )
         with _explained():
             name = self.one.task or "labels"
-            return Task(name, "classification", template or own[0] or TEXT_SLOT, words)
+            return Task(name, "classification", template or own[0] or TEXT_SLOT, words, synonyms)
 
     def writing(self, template: str | None) -> Task:
         """A task that has text continued, in the prompt's own template if none is given.
@@ -120,23 +122,48 @@ def by_model(found: Sequence[Asker]) -> dict[tuple[str, str | None], list[Asker]
     return groups
 
 
-def in_words(task: Task, template: str, label_words: tuple[str, ...]) -> Task:
+def in_words(task: Task, template: str, label_words: LabelWords) -> Task:
     """A task without its examples, in other words.
 
     Raises:
         ProbeError: there are not as many label words as labels, or the template has no place for
             the text.
     """
-    if len(label_words) != len(task.label_words):
+    words, synonyms = split_words(label_words)
+    if len(words) != len(task.label_words):
         raise ProbeError(
             f"task {task.name} has {len(task.label_words)} labels "
-            f"({', '.join(task.label_words)}), found {len(label_words)} label words "
-            f"({', '.join(label_words)}): give one word per label"
+            f"({', '.join(task.label_words)}), found {len(words)} label words "
+            f"({', '.join(words)}): give one word per label"
         )
     with _explained():
         return dataclasses.replace(
-            task, template=template, label_words=label_words, train=(), validation=(), test=()
+            task,
+            template=template,
+            label_words=words,
+            synonyms=synonyms,
+            train=(),
+            validation=(),
+            test=(),
         )
+
+
+def note_other_model(opened: FrozenModel, group: Sequence[Asker]) -> None:
+    """Say of each prompt if the model asked is not the one it was trained on.
+
+    A prompt that records the weights it was trained with is known by them, whatever their name.
+    """
+    for asker in group:
+        trained_on = asker.one.base_model
+        if trained_on in (None, asker.model):
+            continue
+        recorded = asker.one.config.get("weights")
+        same = {"sha256": opened.fingerprint, "dtype": str(opened.dtype)} if recorded else None
+        if recorded is None or recorded != same:
+            note(
+                f"{asker.name} was trained on {trained_on} and is asked on {asker.model}: unless "
+                "that is a copy, its answers say nothing about the prompt"
+            )
 
 
 @contextmanager
@@ -160,6 +187,10 @@ def _prompt(
         if isinstance(encoder, SoftPrompt) and isinstance(decoder, SoftPrompt):
             return PromptPair(encoder, decoder)
     return load_one(source, workspace=workspace)
+
+
+def _own_word(word: object) -> str | tuple[str, ...]:
+    return tuple(map(str, word)) if isinstance(word, list | tuple) and word else str(word)
 
 
 def _name(prompt: AnyPrompt | PromptPair, source: object) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from probe.datasets import sample
 from probe.errors import DataError, ModelNotFoundError, ProbeError
+from probe.notes import collected
 from probe.prompt import AnyPrompt, PromptPair
 from probe.store import Workspace
-from probe.task import Example, Task
-from probe.verbs.asking import Asker, askers, by_model, in_words
+from probe.task import Example, LabelWords, Task
+from probe.verbs.asking import Asker, askers, by_model, in_words, note_other_model
 from probe.verbs.baselines import Baselines, baseline_ways, fine_tuned_answers
+from probe.verbs.held_out import task_as_trained
 from probe.verbs.recording import Recorded, record_all, require_stored
 
 if TYPE_CHECKING:
@@ -31,11 +33,13 @@ class Evaluated:
 
     comparison: Comparison
     records: tuple[Recorded, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem: texts that were cut, another base model, …"""
 
     def to_json(self) -> dict[str, Any]:
         """The document `probe evaluate --json` prints."""
         records = [one.to_json() for one in self.records]
-        return self.comparison.to_json() | {"records": records}
+        return self.comparison.to_json() | {"records": records, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:
         """One row per way of asking."""
@@ -51,7 +55,7 @@ def evaluate(
     split: Split = "test",
     limit: int | None = None,
     template: str | None = None,
-    label_words: Sequence[str] = (),
+    label_words: LabelWords = (),
     zero_shot: bool = False,
     hard: Sequence[str] = (),
     discretised: bool = False,
@@ -72,10 +76,11 @@ def evaluate(
         task: a task, its name, file or folder.
         model: the frozen model; each prompt's own when None.
         data_dir: a folder of data sets, by task.
-        split: which examples.
+        split: which examples; where the task has no validation split of its own, those that were
+            set aside when the prompts were trained.
         limit: at most so many, drawn at random but always the same ones; all when None.
         template: the model's input, in place of the prompt's own and the task's.
-        label_words: one per label, likewise.
+        label_words: one per label, or a list of several, likewise.
         zero_shot: ask the model alone.
         hard: hand-written words in front of the template; with `{text}`, a whole template.
         discretised: ask with the nearest tokens of each prompt and two controls, and without a
@@ -93,27 +98,26 @@ def evaluate(
         ModelNotFoundError: no model is known, or it cannot be loaded.
         ProbeError: a prompt cannot be read or does not fit, or the words do not.
     """
-    from probe.datasets import load_task
-
     workspace = workspace or Workspace()
     found = askers(prompts, model=model, workspace=workspace)
     if record:
         require_stored([asker.name for asker in found], workspace)
-    whole = task if isinstance(task, Task) else load_task(task, data_dir)
-    question = _Question(
-        task=whole,
-        split=split,
-        examples=some_examples(whole, split, limit),
-        named=None if model is None else str(model),
-        template=template,
-        label_words=tuple(label_words),
-        baselines=Baselines(zero_shot, tuple(hard), discretised, fine_tuned),
-        ensemble=ensemble,
-        seed=seed,
-    )
-    comparison = _compared(question, found, device, dtype)
+    with collected() as notes:
+        whole = task if isinstance(task, Task) else task_as_trained(task, data_dir, split, found)
+        question = _Question(
+            task=whole,
+            split=split,
+            examples=some_examples(whole, split, limit),
+            named=None if model is None else str(model),
+            template=template,
+            label_words=label_words,
+            baselines=Baselines(zero_shot, tuple(hard), discretised, fine_tuned),
+            ensemble=ensemble,
+            seed=seed,
+        )
+        comparison = _compared(question, found, device, dtype)
     records = record_all(comparison, question.examples, workspace) if record else ()
-    return Evaluated(comparison, records)
+    return Evaluated(comparison, records, tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +130,7 @@ class _Question:
     named: str | None
     """The model, where the user named one."""
     template: str | None
-    label_words: tuple[str, ...]
+    label_words: LabelWords
     baselines: Baselines
     ensemble: bool
     seed: int
@@ -160,6 +164,7 @@ def _compared(
     costs: list[Readability] = []
     for (name, revision), group in groups.items():
         model = load_model(name, revision=revision, device=device, dtype=dtype)
+        note_other_model(model, group)
         answers = _answers(model, group, question)
         metric, seed = question.task.metric, question.seed
         made = compare(answers, question.examples, model=name, metric=metric, seed=seed)
@@ -209,7 +214,7 @@ def _answers(model: FrozenModel, group: Sequence[Asker], question: _Question) ->
 def _plainly_worded(question: _Question) -> Task:
     """The task in its own words where there are no prompts to ask for theirs."""
     task = question.task
-    words = question.label_words or task.label_words
+    words = question.label_words or task.words
     return in_words(task, question.template or task.template, words)
 
 

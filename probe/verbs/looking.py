@@ -14,6 +14,7 @@ from probe.analysis.value_lens import ValueLens, value_lens
 from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.store import Workspace
+from probe.task import split_words
 from probe.verbs.asking import Asker, askers
 from probe.verbs.decoding import vocabulary_of
 
@@ -139,7 +140,7 @@ def _terms(asker: Asker, given: Sequence[str]) -> tuple[str, ...]:
     """
     from probe.datasets import load_wording, task_names
 
-    found = tuple(given) or asker.own_words[1]
+    found = tuple(given) or split_words(asker.own_words[1])[0]
     if not found and asker.one.task in task_names():
         found = load_wording(str(asker.one.task)).label_words
     if not found:

@@ -3,122 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from probe.errors import ProbeError
-from probe.prompt import AnyPrompt, PromptPair
+from probe.notes import collected
 from probe.store import Workspace
-from probe.task import Task
-from probe.verbs.asking import Asker, askers, by_model
+from probe.task import Example, LabelWords, Task
+from probe.verbs.asked_texts import Asked, Prompts, Text, asked_texts, texts_of
+from probe.verbs.asking import Asker, by_model, note_other_model
+from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from probe.evaluation import Way
     from probe.models import FrozenModel
 
-Prompts = Sequence[AnyPrompt | PromptPair | str | Path]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One prompt's label for one text."""
-
-    text: str
-    prompt: str
-    label: str
-    """The label word."""
-    probabilities: dict[str, float]
-    """Of every label word among the label words."""
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What one prompt's model writes behind one text."""
-
-    text: str
-    prompt: str
-    output: str
-
-
-@dataclass(frozen=True)
-class Used:
-    """A prompt, the model that read it and the words it read."""
-
-    name: str
-    model: str
-    template: str
-    label_words: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `prompts` in the printed documents."""
-        return vars(self) | {"label_words": list(self.label_words)}
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What `probe predict` found: prompt by prompt for every text."""
-
-    prompts: tuple[Used, ...]
-    predictions: tuple[Prediction, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe predict --json` prints."""
-        return {
-            "prompts": [used.to_json() for used in self.prompts],
-            "predictions": [dict(vars(one)) for one in self.predictions],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per text, prompt and label word."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                "text": one.text,
-                "prompt": one.prompt,
-                "label": word,
-                "probability": share,
-                "predicted": word == one.label,
-            }
-            for one in self.predictions
-            for word, share in one.probabilities.items()
-        )
-
-
-@dataclass(frozen=True)
-class Continuations:
-    """What `probe generate` wrote: prompt by prompt for every text."""
-
-    prompts: tuple[Used, ...]
-    max_new_tokens: int
-    continuations: tuple[Continuation, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe generate --json` prints."""
-        return {
-            "prompts": [used.to_json() for used in self.prompts],
-            "max_new_tokens": self.max_new_tokens,
-            "continuations": [dict(vars(one)) for one in self.continuations],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per text and prompt."""
-        import pandas as pd
-
-        return pd.DataFrame([vars(one) for one in self.continuations])
+_Found = TypeVar("_Found")
 
 
 def predict(
-    prompts: Prompts,
-    texts: Sequence[str],
+    prompts: Prompts = (),
+    texts: Sequence[Text] = (),
     *,
+    file: str | Path | None = None,
+    text_column: str | None = None,
     task: str | Path | Task | None = None,
     model: str | Path | None = None,
     template: str | None = None,
-    label_words: Sequence[str] = (),
+    label_words: LabelWords = (),
     device: str | None = None,
     dtype: str | None = None,
     workspace: Workspace | None = None,
@@ -129,45 +40,57 @@ def predict(
     trained with.
 
     Args:
-        prompts: prompts, or anything `load` takes.
-        texts: what to label.
+        prompts: prompts, or anything `load` takes; none where the rows name theirs.
+        texts: what to label: texts, or rows as dictionaries with the columns that the template
+            names; the column `prompt` puts a row to that prompt alone.
+        file: more of them: a `.txt` with one text per line, or a data file with such rows.
+        text_column: the column of the file that is `{text}`; `text` when None.
         task: gives template and label words where a prompt does not tell its own.
         model: the frozen model; each prompt's own when None.
         template: the model's input, in place of all others.
-        label_words: one per label, likewise.
+        label_words: one per label, or a list of several, likewise.
         device: as torch names it; a GPU if there is one when None.
         dtype: precision of the model; float32 when None.
         workspace: the default one when None.
 
     Raises:
+        DataError: rows name prompts that were not given.
         ProbeError: a prompt cannot be read or does not fit, or no label words are known.
     """
-    from probe.evaluation import label_scores, probabilities
+    from probe.evaluation import label_scores_apart, probabilities
 
-    found = _found(prompts, texts, model, workspace)
-    wording = _wording(task)
-    tasks = {
-        asker.name: asker.labelling(template, label_words)
-        if wording is None
-        else asker.worded(wording, template, label_words)
-        for asker in found
-    }
-    made: dict[str, list[Prediction]] = {}
-    for opened, group in _by_opened_model(found, device, dtype):
-        ways = [asker.way(tasks[asker.name]) for asker in group]
-        for way, scores in zip(ways, label_scores(opened, ways, texts), strict=True):
-            made[way.name] = [
-                _prediction(text, way, row)
-                for text, row in zip(texts, probabilities(scores).tolist(), strict=True)
-            ]
-    ordered = [made[asker.name][i] for i in range(len(texts)) for asker in found]
-    return Predictions(_used(found, tasks), tuple(ordered))
+    with collected() as notes:
+        asked = asked_texts(
+            prompts,
+            [*texts, *texts_of(file, text_column)],
+            model=model,
+            workspace=workspace or Workspace(),
+        )
+        wording = _wording(task)
+        tasks = {
+            asker.name: asker.labelling(template, label_words)
+            if wording is None
+            else asker.worded(wording, template, label_words)
+            for asker in asked.askers
+        }
+        made: dict[tuple[int, str], Prediction] = {}
+        for opened, group in _by_opened_model(asked.askers, device, dtype):
+            ways = [asker.way(tasks[asker.name]) for asker in group]
+            every = label_scores_apart(opened, ways, _texts_of(asked, group))
+            for asker, scores in zip(group, every, strict=True):
+                shares = probabilities(scores).tolist()
+                for place, row in zip(asked.of(asker), shares, strict=True):
+                    example, own = asked.examples[place], tasks[asker.name]
+                    made[place, asker.name] = _prediction(example, asker, own, row)
+    return Predictions(_used(asked.askers, tasks), _ordered(asked, made), tuple(notes))
 
 
 def generate(
-    prompts: Prompts,
-    texts: Sequence[str],
+    prompts: Prompts = (),
+    texts: Sequence[Text] = (),
     *,
+    file: str | Path | None = None,
+    text_column: str | None = None,
     max_new_tokens: int = 32,
     model: str | Path | None = None,
     template: str | None = None,
@@ -178,8 +101,11 @@ def generate(
     """What the model writes, greedily, behind every text under every prompt.
 
     Args:
-        prompts: prompts, or anything `load` takes.
-        texts: put into the template each prompt was trained with, or read as they are.
+        prompts: prompts, or anything `load` takes; none where the rows name theirs.
+        texts: put into the template each prompt was trained with, or read as they are; or rows, as
+            `predict` takes them.
+        file: more of them, as in `predict`.
+        text_column: the column of the file that is `{text}`; `text` when None.
         max_new_tokens: the longest continuation.
         model: the frozen model; each prompt's own when None.
         template: in place of the prompts' own; `{text}` is the text itself.
@@ -190,34 +116,38 @@ def generate(
     Raises:
         ProbeError: a prompt cannot be read or does not fit, or the model writes no text.
     """
-    from probe.evaluation import generate as written
+    from probe.evaluation import generate_apart
 
-    found = _found(prompts, texts, model, workspace)
-    tasks = {asker.name: asker.writing(template) for asker in found}
-    made: dict[str, list[str]] = {}
-    for opened, group in _by_opened_model(found, device, dtype):
-        ways = [asker.way(tasks[asker.name]) for asker in group]
-        outputs = written(opened, ways, texts, max_new_tokens=max_new_tokens)
-        made |= {way.name: own for way, own in zip(ways, outputs, strict=True)}
-    ordered = [
-        Continuation(text, asker.name, made[asker.name][i])
-        for i, text in enumerate(texts)
-        for asker in found
-    ]
-    return Continuations(_used(found, tasks), max_new_tokens, tuple(ordered))
-
-
-def _found(
-    prompts: Prompts,
-    texts: Sequence[str],
-    model: str | Path | None,
-    workspace: Workspace | None,
-) -> list[Asker]:
-    if not prompts or not texts:
-        raise ProbeError(
-            f"one or more prompts and texts are needed, found {len(prompts)} and {len(texts)}"
+    with collected() as notes:
+        asked = asked_texts(
+            prompts,
+            [*texts, *texts_of(file, text_column)],
+            model=model,
+            workspace=workspace or Workspace(),
         )
-    return askers(prompts, model=model, workspace=workspace or Workspace())
+        tasks = {asker.name: asker.writing(template) for asker in asked.askers}
+        made: dict[tuple[int, str], Continuation] = {}
+        for opened, group in _by_opened_model(asked.askers, device, dtype):
+            ways = [asker.way(tasks[asker.name]) for asker in group]
+            own_texts = _texts_of(asked, group)
+            outputs = generate_apart(opened, ways, own_texts, max_new_tokens=max_new_tokens)
+            for asker, written in zip(group, outputs, strict=True):
+                for place, output in zip(asked.of(asker), written, strict=True):
+                    text = tasks[asker.name].shown(asked.examples[place])
+                    made[place, asker.name] = Continuation(text, asker.name, output)
+    used = _used(asked.askers, tasks)
+    return Continuations(used, max_new_tokens, _ordered(asked, made), tuple(notes))
+
+
+def _texts_of(asked: Asked, group: Sequence[Asker]) -> list[list[Example]]:
+    """The texts of each asker of a group."""
+    return [[asked.examples[place] for place in asked.of(asker)] for asker in group]
+
+
+def _ordered(asked: Asked, made: Mapping[tuple[int, str], _Found]) -> tuple[_Found, ...]:
+    """What was found, text by text and there prompt by prompt."""
+    keys = ((place, one.name) for place in range(len(asked.examples)) for one in asked.askers)
+    return tuple(made[key] for key in keys if key in made)
 
 
 def _wording(task: str | Path | Task | None) -> Task | None:
@@ -241,17 +171,20 @@ def _by_opened_model(
     from probe.models import load_model
 
     for (name, revision), group in by_model(found).items():
-        yield load_model(name, revision=revision, device=device, dtype=dtype), group
+        opened = load_model(name, revision=revision, device=device, dtype=dtype)
+        note_other_model(opened, group)
+        yield opened, group
 
 
-def _prediction(text: str, way: Way, shares: Sequence[float]) -> Prediction:
-    words = way.task.label_words
+def _prediction(example: Example, asker: Asker, task: Task, shares: Sequence[float]) -> Prediction:
+    words = task.label_words
     probabilities = dict(zip(words, shares, strict=True))
-    return Prediction(text, way.name, max(words, key=probabilities.__getitem__), probabilities)
+    likeliest = max(words, key=probabilities.__getitem__)
+    return Prediction(task.shown(example), asker.name, likeliest, probabilities)
 
 
 def _used(found: Sequence[Asker], tasks: Mapping[str, Task]) -> tuple[Used, ...]:
     return tuple(
-        Used(asker.name, asker.model, tasks[asker.name].template, tasks[asker.name].label_words)
+        Used(asker.name, asker.model, tasks[asker.name].template, tasks[asker.name].spelled_words)
         for asker in found
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
-from probe.errors import ProbeError
 from probe.reports import Left, Report, report_html
-from probe.store import Workspace, replace_file
+from probe.store import Workspace, replace_file, require_new
 from probe.verbs.gathering import Source
 from probe.verbs.report_sections import (
     Named,
@@ -77,9 +75,7 @@ def report(
         OSError: `dest` cannot be written.
         ValueError: a bad metric or k.
     """
-    path = Path(dest).expanduser()
-    if os.path.lexists(path):  # said before the work, not after it
-        raise ProbeError(f"{path} is there already: choose another destination or remove it")
+    path = require_new(Path(dest))
     workspace = workspace or Workspace()
     sources = [prompts] if isinstance(prompts, Source) else prompts
     pool = named_prompts(sources, workspace)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.errors import ProbeError
 from probe.store import Workspace
-from probe.task import Task
+from probe.task import LabelWords, Task
 from probe.verbs.asking import Asker, askers, by_model, in_words
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def try_on(
     *,
     model: str | Path | None = None,
     template: str | None = None,
-    label_words: Sequence[str] = (),
+    label_words: LabelWords = (),
     max_new_tokens: int = 24,
     open_model: Open | None = None,
     workspace: Workspace | None = None,
@@ -118,14 +118,14 @@ def try_on(
     return Tried(text, tuple(made[asker.name] for asker in found))
 
 
-def _task(asker: Asker, template: str | None, label_words: Sequence[str]) -> Task:
+def _task(asker: Asker, template: str | None, label_words: LabelWords) -> Task:
     """The words a prompt is asked in: those given, its own, its task's."""
     if label_words or len(asker.own_words[1]) >= 2:
         return asker.labelling(template, label_words)
     known = _known_wording(asker.one.task)
     if known is not None and known.kind == "classification":
         own = asker.own_words[0]
-        return in_words(known, template or own or known.template, known.label_words)
+        return in_words(known, template or own or known.template, known.words)
     return asker.writing(template or (known.template if known else None))
 
 

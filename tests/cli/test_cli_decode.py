@@ -198,3 +198,16 @@ def test_controls_are_kept_in_the_workspace(probe, tmp_path, monkeypatch):
     stamp = kept[0].stat().st_mtime_ns
     assert probe("decode", "sst2-text", "--json").out == first.out
     assert kept[0].stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("decode", "--csv"), ("decode", "--html"), ("map", "--html")]
+)
+def test_no_export_overwrites_a_file(command, option, probe, tmp_path):
+    """As `report` and `convert`, and before any work is done."""
+    path = tmp_path / "mine.txt"
+    path.write_text("mine")
+    result = probe(command, "sst2-text", option, path, "--model", "no-such-model")
+    message = f"probe: {path} is there already: choose another destination or remove it\n"
+    assert (result.code, result.out, result.err) == (1, "", message)
+    assert path.read_text() == "mine"

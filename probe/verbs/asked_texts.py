@@ -1,0 +1,115 @@
+"""Texts as a user gives them, and which prompt each of them is put to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.errors import DataError, ProbeError
+from probe.prompt import AnyPrompt, PromptPair
+from probe.store import Workspace
+from probe.task import Example
+from probe.verbs.asking import Asker, askers
+
+PROMPT_COLUMN = "prompt"
+"""Chooses the prompt of its row."""
+
+Text = str | Mapping[str, str] | Example
+"""A text, or a row: columns that the template names, and `prompt` where it chooses its own."""
+Prompts = Sequence[AnyPrompt | PromptPair | str | Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Prompts, and the texts that each of them reads."""
+
+    askers: list[Asker]
+    examples: list[Example]
+    chosen: list[int] | None
+    """The asker of each example; None where every prompt reads every text."""
+
+    def of(self, asker: Asker) -> list[int]:
+        """The places of an asker's examples."""
+        if self.chosen is None:
+            return list(range(len(self.examples)))
+        own = self.askers.index(asker)
+        return [place for place, one in enumerate(self.chosen) if one == own]
+
+
+def asked_texts(
+    prompts: Prompts, texts: Sequence[Text], *, model: str | Path | None, workspace: Workspace
+) -> Asked:
+    """Read prompts and texts; where rows name their prompts, each is put to its own alone.
+
+    Args:
+        prompts: prompts, or anything `load` takes; none where the rows name theirs.
+        texts: texts or rows.
+        model: the frozen model; each prompt's own when None.
+        workspace: where names are looked up.
+
+    Raises:
+        DataError: some rows name a prompt and others none, or one that was not given.
+        ProbeError: there are no texts or no prompts, or a prompt cannot be read.
+    """
+    names = [_prompt_name(text) for text in texts]
+    if any(names) and not all(names):
+        missing = names.index(None) + 1
+        raise DataError(
+            f"row {missing} names no prompt in the column {PROMPT_COLUMN!r}, others do: name one "
+            "in every row, or in none"
+        )
+    sources = list(prompts) or list(dict.fromkeys(name for name in names if name))
+    if not sources or not texts:
+        raise ProbeError(
+            f"one or more prompts and texts are needed, found {len(sources)} and {len(texts)}"
+        )
+    found = askers(sources, model=model, workspace=workspace)
+    examples = [_example(text) for text in texts]
+    if not any(names):
+        return Asked(found, examples, None)
+    places = {asker.name: place for place, asker in enumerate(found)}
+    places |= {str(source): place for place, source in enumerate(sources)}
+    chosen = [_place(name or "", row, places) for row, name in enumerate(names, start=1)]
+    used = sorted(set(chosen))
+    return Asked([found[place] for place in used], examples, [used.index(one) for one in chosen])
+
+
+def texts_of(file: str | Path | None, text_column: str | None) -> list[dict[str, str]]:
+    """The rows of a file to ask about; none without one.
+
+    Raises:
+        DataError: the file cannot be read, or has no such column.
+    """
+    from probe.datasets import read_asked
+
+    if file is None:
+        return []
+    rows = read_asked(Path(file).expanduser(), text_column=text_column)
+    if text_column == PROMPT_COLUMN:  # then it holds texts, as in data of questions and answers
+        rows = [{name: row[name] for name in row if name != PROMPT_COLUMN} for row in rows]
+    return rows
+
+
+def _prompt_name(text: Text) -> str | None:
+    if not isinstance(text, Mapping):
+        return None
+    return str(text.get(PROMPT_COLUMN) or "").strip() or None
+
+
+def _place(name: str, row: int, places: Mapping[str, int]) -> int:
+    if name not in places:
+        raise DataError(
+            f"row {row} names the prompt {name!r} in its column {PROMPT_COLUMN!r}, expected one of "
+            f"{', '.join(places)}: give that prompt too, or rename the column"
+        )
+    return places[name]
+
+
+def _example(text: Text) -> Example:
+    if isinstance(text, Example):
+        return text
+    if isinstance(text, str):
+        return Example(text)
+    columns = {name: str(value) for name, value in text.items() if name != PROMPT_COLUMN}
+    return Example(columns.get("text", ""), columns=columns)
