@@ -39,7 +39,8 @@ class TrainingError(ProbeError):
 class MissingExtraError(ProbeError):
     """An optional library is not installed; the message names the extra that brings it."""
 
-    def __init__(self, library: str, extra: str) -> None:
+    def __init__(self, library: str, extra: str, *, or_else: str = "") -> None:
         super().__init__(
             f"{library} is not installed: run `pip install 'soft-prompt-probe[{extra}]'`"
+            + (f", or {or_else}" if or_else else "")
         )

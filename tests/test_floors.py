@@ -19,6 +19,8 @@ FLOORS = {
     "metrics": 1,
     "protocols": 1,
     "linalg": 1,
+    "suggestions": 1,
+    "template": 1,
     "formats": 2,
     "tables": 2,
     "models": 2,
@@ -39,6 +41,7 @@ FLOORS = {
 SAME_FLOOR = {
     ("protocols", "prompt"),
     ("protocols", "task"),
+    ("template", "task"),
     ("prompt", "linalg"),
     ("verbs", "reports"),
 }

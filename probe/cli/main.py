@@ -36,9 +36,11 @@ from probe.cli import (
     wayward,
 )
 from probe.cli.output import complain, visible
+from probe.cli.usage import Commands
 
 app = typer.Typer(
     name="probe",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,  # tokens and paths in help and usage errors are text, never markup
     pretty_exceptions_enable=False,

@@ -13,6 +13,7 @@ from probe.datasets.examples import Columns
 from probe.datasets.hub import SPLITS, HubSource
 from probe.datasets.rows import read_text
 from probe.errors import DataError
+from probe.suggestions import did_you_mean
 from probe.task import LabelWords, TaskKind, TaskMetric, split_words
 
 TASK_FILE = "task.toml"
@@ -87,6 +88,7 @@ def _parts(value: Any, keys: Mapping[str, _Reader], where: str) -> dict[str, Any
     if unknown:
         raise DataError(
             f"{where}: expected only the keys {', '.join(keys)}, found {', '.join(unknown)}"
+            f"{did_you_mean(unknown[0], keys)}"
         )
     return {key: keys[key](part, f"{where}, {key}") for key, part in value.items()}
 

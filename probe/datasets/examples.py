@@ -9,6 +9,7 @@ from pathlib import Path
 
 from probe.datasets.rows import DataRow, read_rows, read_text, shown
 from probe.errors import DataError
+from probe.suggestions import did_you_mean
 from probe.task import Example, TaskKind
 from probe.texts import is_unicode
 
@@ -151,6 +152,7 @@ def _cell(row: DataRow, column: str) -> object:
         raise DataError(
             f"{row.where}: expected a column named {column!r}, "
             f"found {', '.join(map(repr, row.values)) or 'none'}"
+            f"{did_you_mean(column, map(str, row.values))}"
         )
     return row.values[column]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,13 @@ def _load(source: HubSource) -> dict[str, Any]:
     try:
         import datasets
     except ImportError as error:
-        raise MissingExtraError("datasets", "datasets") from error
+        raise MissingExtraError(
+            "datasets", "datasets", or_else="give the folder of its files with --data-dir"
+        ) from error
     try:
         if (Path(source.id) / "dataset_dict.json").is_file():
             return dict(datasets.load_from_disk(source.id))
+        _require_answer(source, Path(datasets.config.HF_DATASETS_CACHE))
         loaded = datasets.load_dataset(source.id, source.config, revision=source.revision)
     except Exception as error:  # the library raises what its file systems and parsers raise
         raise DataError(
@@ -69,6 +73,19 @@ def _load(source: HubSource) -> dict[str, Any]:
             "give the folder of its files with --data-dir"
         ) from error
     return dict(loaded)
+
+
+def _require_answer(source: HubSource, cache: Path) -> None:
+    """Ask the hub once for a data set that is not here: the library itself would ask six times."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
+
+    cached = cache / source.id.replace("/", "___")
+    if constants.HF_HUB_OFFLINE or cached.is_dir() or Path(source.id).exists():
+        return
+    url = hf_hub_url(source.id, "README.md", repo_type="dataset", revision=source.revision)
+    with suppress(EntryNotFoundError):
+        get_hf_file_metadata(url)
 
 
 def _rows(where: str, table: Any) -> Iterator[DataRow]:

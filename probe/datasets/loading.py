@@ -12,6 +12,7 @@ from probe.datasets.paper import PAPER_TASKS
 from probe.datasets.rows import DataRow, read_rows
 from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
+from probe.suggestions import did_you_mean
 from probe.task import Example, Task, TaskMetric, columns_of
 
 _PACKAGE = Path(__file__).parents[1]
@@ -79,7 +80,7 @@ def _find(task: str | Path) -> tuple[Definition, Path | None]:
     if file.suffix != ".toml" or not file.is_file():
         raise DataError(
             f"task {task}: expected one of {', '.join(task_names())}, a folder with a {TASK_FILE}, "
-            "or a task file"
+            f"or a task file{did_you_mean(str(task), task_names())}"
         )
     definition = read_definition(file)
     return definition, file.parent if definition.hub is None else None

@@ -11,6 +11,7 @@ from probe.formats.reading import read_path
 from probe.formats.writing import WriteFormat as WriteFormat
 from probe.formats.writing import save as save
 from probe.prompt import AnyPrompt
+from probe.suggestions import did_you_mean
 
 
 def load(source: str | Path, *, revision: str | None = None) -> list[AnyPrompt]:
@@ -57,5 +58,6 @@ def _named(prompts: list[AnyPrompt], wanted: str, source: str) -> AnyPrompt:
     found = exact or [prompt for prompt in prompts if prompt.name.endswith(f"-{wanted}")]
     if len(found) != 1:
         names = ", ".join(repr(prompt.name) for prompt in prompts[:20])
-        raise PromptFormatError(f"{source} has no single prompt {wanted!r}, it holds {names}")
+        hint = "" if found else did_you_mean(wanted, [prompt.name for prompt in prompts])
+        raise PromptFormatError(f"{source} has no single prompt {wanted!r}, it holds {names}{hint}")
     return found[0]

@@ -13,6 +13,7 @@ from probe.atomic import folder_aside, is_full, settle, sync_folder
 from probe.errors import PromptFormatError
 from probe.formats import koboldai, peft_writer, probe_file
 from probe.prompt import AnyPrompt, KVPrefix
+from probe.suggestions import did_you_mean
 
 WriteFormat = Literal["peft", "npy", "safetensors", "koboldai"]
 
@@ -51,7 +52,9 @@ def save(prompt: AnyPrompt, dest: str | Path, *, to: WriteFormat) -> Path:
 def _require_layout(prompt: AnyPrompt, to: str) -> None:
     known = get_args(WriteFormat)
     if to not in known:
-        raise PromptFormatError(f"expected one of {', '.join(known)} to write, found {to!r}")
+        raise PromptFormatError(
+            f"expected one of {', '.join(known)} to write, found {to!r}{did_you_mean(to, known)}"
+        )
     if isinstance(prompt, KVPrefix) and to not in _FOR_PREFIXES:
         raise PromptFormatError(
             f"{prompt.name!r} is a prefix of keys and values in every layer, which {to} cannot "

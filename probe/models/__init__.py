@@ -23,10 +23,10 @@ from probe.models.patching import patcher
 from probe.models.prepare import prepare
 from probe.models.rows import Objective, Row, Slot, label_tokens
 from probe.models.scoring import generator, scorer
-from probe.models.template import RowError
 from probe.models.tracing import tracer
 from probe.models.unembedding import unembedder
 from probe.models.value_outputs import value_projector
+from probe.template import RowError
 
 __all__ = [
     "FrozenModel",

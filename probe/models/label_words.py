@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from probe.models.rows import Family, Row
-from probe.models.template import RowError
 from probe.notes import note
 from probe.task import Task
+from probe.template import RowError
 
 Options = Sequence[tuple[int, ...]]
 """Token ids of every word."""

@@ -20,6 +20,7 @@ from transformers.utils.hub import cached_file
 
 from probe.errors import ModelNotFoundError, ProbeError
 from probe.models.causal import CausalModel
+from probe.models.devices import check_device
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
@@ -66,7 +67,7 @@ def load_model(
     if dtype is not None and dtype not in _DTYPES:
         raise ModelNotFoundError(f"dtype must be one of {', '.join(_DTYPES)}, found {dtype!r}")
     if device is not None:
-        _check_device(device)
+        check_device(device)
     place = place_of(name)
     path = str(place) if place.is_dir() else str(name)
     try:
@@ -85,23 +86,6 @@ def load_model(
     except Exception as error:  # transformers answers strange files with any exception
         raise ModelNotFoundError(f"{name} cannot be loaded as a model: {_why(error)}") from error
     return _CLASSES[family][1](str(name), model, tokenizer)
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device before anything is read.
-
-    Raises:
-        ModelNotFoundError: nothing can be computed on it.
-    """
-    try:
-        torch.zeros(1, device=device).item()
-    except Exception as error:  # torch's own differ from device to device
-        usable = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-        usable += ["mps"] if torch.backends.mps.is_available() else []
-        raise ModelNotFoundError(
-            f"device must be one that PyTorch can use here, found {device!r}: choose "
-            f"{' or '.join(usable)}, or install a PyTorch built for it"
-        ) from error
 
 
 def _why(error: Exception) -> str:

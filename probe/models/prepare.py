@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from probe.models.cutting import cut_values, note_cuts
 from probe.models.label_words import classes_of, every_word, note_lengths, require_different
 from probe.models.rows import Family, Objective, Row, Slot
-from probe.models.template import Half, RowError, Template, read_template
 from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
 from probe.task import Example, Task
+from probe.template import Half, RowError, Template, read_template, require_room
 from probe.texts import require_unicode
 
 
@@ -65,7 +65,9 @@ def prepare(
     writer.note_words(rows)
     if (limit := model.positions) is None:
         return rows
-    limit -= max(prompt_length, template.slots)
+    length = max(prompt_length, template.slots)
+    require_room(length, limit)
+    limit -= length
     rows = [
         row if writer.length(row) <= limit else _shorten(writer, example, row, limit)
         for row, example in zip(rows, examples, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from probe.models.template import RowError
+from probe.template import RowError
 
 Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
 """Kind of model: decides what goes where in a row."""

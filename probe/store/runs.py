@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from probe.errors import WorkspaceError
 from probe.store.card import workspace_name
 from probe.store.files import keep_file, unwritable
 from probe.store.runs_status import Status, read_fields, read_status
+from probe.suggestions import closest
 
 _CONFIG, _STATUS, _METRICS = "config.json", "status.json", "metrics.jsonl"
 _LOG, _STOP, _LABEL = "log.txt", "stop", "label.txt"
@@ -151,7 +151,7 @@ class RunFolders:
         found = found or [id_ for id_ in ids if reference and id_.startswith(reference)]
         if len(found) == 1:
             return RunFolder(self.root / found[0])
-        near = found or get_close_matches(reference, ids, n=3)
+        near = found or closest(reference, ids)
         hint = f"expected one of {', '.join(near)}" if near else "see `probe runs`"
         raise WorkspaceError(f"the workspace has no single run {reference}: {hint}")
 

@@ -14,6 +14,7 @@ from probe.datasets.rows import read_text
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
 from probe.studies.asked import Asked
+from probe.suggestions import did_you_mean
 from probe.training import TrainConfig
 
 _SHIPPED = Path(__file__).parent / "grids"
@@ -60,6 +61,7 @@ def read_grid(source: str | Path) -> Grid:
     if path.suffix != ".toml" or not path.is_file():
         raise TrainingError(
             f"grid {source}: expected one of {', '.join(named_grids())}, or a TOML file"
+            f"{did_you_mean(str(source), named_grids())}"
         )
     try:
         values = tomllib.loads(read_text(path))
@@ -84,7 +86,10 @@ def grid_of(values: Mapping[str, Any], where: str) -> Grid:
     }
     for key, value in values.items():
         if key not in checks:
-            raise TrainingError(f"{where}: expected the keys {', '.join(checks)}, found {key}")
+            raise TrainingError(
+                f"{where}: expected the keys {', '.join(checks)}, found {key}"
+                f"{did_you_mean(key, checks)}"
+            )
         if not checks[key](value):
             raise TrainingError(
                 f"{where}: {key} cannot be {value!r}: see `probe sweep` in the docs"

@@ -12,6 +12,7 @@ import numpy as np
 
 from probe.datasets.rows import read_text
 from probe.errors import DataError
+from probe.suggestions import did_you_mean
 from probe.texts import is_unicode
 
 _SHIPPED = Path(__file__).parents[1] / "targets"
@@ -54,7 +55,7 @@ def read_targets(source: str | Path) -> list[Target]:
     if reader is None or not path.is_file():
         raise DataError(
             f"targets {source}: expected one of {', '.join(target_sets())}, text:WORDS, or a file "
-            f"that ends in {', '.join(_READERS)}"
+            f"that ends in {', '.join(_READERS)}{did_you_mean(str(source), target_sets())}"
         )
     found = reader(path)
     if not found:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from probe.errors import ModelNotFoundError
+from probe.suggestions import closest, did_you_mean
 from probe.tables.architectures import Which
+from probe.tables.facts import ModelFacts, read_facts
 from probe.tables.files import Files, LocalFiles, parse_config
 from probe.tables.gguf_files import find_gguf
 from probe.tables.lookup import load_table
@@ -18,9 +20,11 @@ from probe.vocabulary import Vocabulary
 
 __all__ = [
     "ALWAYS_NAMED",
+    "ModelFacts",
     "Which",
     "default_model",
     "load_vocabulary",
+    "model_facts",
     "named_path",
     "place_of",
     "place_on_disk",
@@ -62,13 +66,40 @@ def load_vocabulary(
         ) from error
 
 
-def _read(name: str, files: Files, which: Which) -> Vocabulary:
+def model_facts(model: str | Path, revision: str | None = None) -> ModelFacts:
+    """What can be known of a model from its small files, without torch.
+
+    Args:
+        model: what `load_vocabulary` takes.
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        ModelNotFoundError: there is no such model, or it has no readable configuration.
+        MissingExtraError: `minilm` is not installed.
+    """
+    try:
+        place = place_of(model)
+        if find_gguf(model, place, revision) is not None:  # a decoder; its header says no more here
+            return ModelFacts(str(model), writes=True, positions=None)
+        files = _files(model, place, revision)
+        return read_facts(str(model), files, _config(files))
+    except OSError as error:
+        raise ModelNotFoundError(
+            f"{model} cannot be read ({error.strerror or error}): check the files"
+        ) from error
+
+
+def _config(files: Files) -> dict[str, Any]:
     data = files.small("config.json")
     if data is None:
         raise ModelNotFoundError(
             f"{files.where} has no config.json: expected a model saved by transformers"
         )
-    config = parse_config(data, files.where)
+    return parse_config(data, files.where)
+
+
+def _read(name: str, files: Files, which: Which) -> Vocabulary:
+    config = _config(files)
     table = load_table(files, config, which)
     tokenizer = read_tokenizer(files, config.get("model_type"))
     rows = len(table.values)
@@ -94,14 +125,25 @@ def _files(model: str | Path, folder: Path, revision: str | None) -> Files:
     name = str(model)
     if folder.is_dir():
         return LocalFiles(folder, name)
-    if isinstance(model, str) and not folder.exists() and _HUB_ID.fullmatch(name):
+    mistyped = "/" not in name and closest(name, ALWAYS_NAMED)
+    on_hub = isinstance(model, str) and not folder.exists() and _HUB_ID.fullmatch(name)
+    if on_hub and not mistyped:
         from probe.tables.hub import HubFiles
 
         return HubFiles(name, revision)
     raise ModelNotFoundError(
         f"no model at {name}: expected builtin, minilm, smollm2, a model folder, a GGUF file, or a "
         "hub id like org/name or org/name:file.gguf"
+        f"{did_you_mean(name, [*ALWAYS_NAMED, *_folders_beside(folder)])}"
     )
+
+
+def _folders_beside(folder: Path) -> list[str]:
+    """The model folders where this one was looked for."""
+    try:
+        return [str(path.parent) for path in folder.parent.glob("*/config.json")]
+    except OSError:
+        return []
 
 
 def place_on_disk(model: str, revision: str | None = None) -> Path | None:

@@ -65,6 +65,7 @@ class HubFiles:
             self.where += " (HF_HUB_OFFLINE is set: only what is on this machine)"
         self._repo = repo
         with _one_clear_error(repo, known):
+            _require_answer(repo, revision, known)
             self._commit = _commit_of(repo, revision, known)
         self._kept = _kept_of(repo) / self._commit
 
@@ -188,6 +189,19 @@ class HubFiles:
         """The whole file in huggingface_hub's own cache, if somebody downloaded it."""
         found = try_to_load_from_cache(self._repo, name, revision=self._commit)
         return Path(found) if isinstance(found, str) else None
+
+
+def _require_answer(repo: str, revision: str | None, known: str) -> None:
+    """Ask once for a file that is not here: the library's own download would ask six times."""
+    here = try_to_load_from_cache(repo, known, revision=revision)
+    if isinstance(here, str) or constants.HF_HUB_OFFLINE:
+        return
+    try:
+        get_hf_file_metadata(hf_hub_url(repo, known, revision=revision))
+    except HfHubHTTPError:
+        raise
+    except HTTPError as error:  # no answer at all: as the download itself would say it
+        raise LocalEntryNotFoundError(str(error)) from error
 
 
 def _commit_of(repo: str, revision: str | None, known: str) -> str:

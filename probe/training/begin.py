@@ -9,6 +9,7 @@ from probe.errors import TrainingError
 from probe.models import FrozenModel
 from probe.task import Task
 from probe.training.checkpoint import checkpoint_folders
+from probe.training.checks import check_training
 from probe.training.config import TrainConfig
 from probe.training.data import prepared
 from probe.training.initialise import start_of
@@ -42,6 +43,9 @@ def train(
         raise TrainingError(
             f"{run_folder} holds the checkpoints of a run: resume it, or choose another folder"
         )
+    for task, config in pairs:
+        writes = model.family in ("causal", "encoder_decoder")
+        check_training(task, config, writes=writes, positions=model.positions)
     runs = [
         PromptRun(model, task, config, start_of(model, task, config), data)
         for (task, config), data in zip(pairs, prepared(model, pairs), strict=True)

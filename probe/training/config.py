@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from probe.errors import TrainingError
+from probe.suggestions import closest, did_you_mean
 
 TrainMethod = Literal["prompt_tuning", "p_tuning", "prefix_tuning", "pez"]
 Encoder = Literal["lstm", "mlp"]
@@ -91,7 +91,9 @@ class TrainConfig:
         for name, (holds, expected) in _RULES.items():
             value = getattr(self, name)
             if not (value is None and name in _OPTIONAL) and not holds(value):
-                raise TrainingError(f"{name} must be {expected}, found {value!r}")
+                listed = expected.removeprefix("one of ").split(", ")
+                hint = did_you_mean(str(value), listed) if len(listed) > 2 else ""
+                raise TrainingError(f"{name} must be {expected}, found {value!r}{hint}")
         self._check_together()
 
     def _check_together(self) -> None:
@@ -118,7 +120,7 @@ class TrainConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
+                near = closest(key, known)
                 hint = f", did you mean {near[0]}?" if near else f": expected {', '.join(known)}"
                 raise TrainingError(f"unknown training option {key!r}{hint}")
         return cls(**values)

@@ -13,6 +13,7 @@ from probe.datasets import sample, split_validation
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row, prepare
 from probe.task import Example, Task
+from probe.training.checks import check_examples, placed
 from probe.training.config import TrainConfig
 from probe.training.initialise import resolved_length
 
@@ -51,8 +52,7 @@ def prepared(model: FrozenModel, pairs: Sequence[tuple[Task, TrainConfig]]) -> l
 
 
 def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> Data:
-    if not task.train:
-        raise TrainingError(f"task {task.name} has no training examples: give it some")
+    check_examples(task)
     task = placed(task, config)
     train, validation = _split(task, config)
     rows, validation_rows = (
@@ -67,20 +67,6 @@ def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> D
         for split, examples in (("training", train), ("validation", validation))
     )
     return Data(rows, validation_rows, _fingerprint([*rows, *validation_rows]))
-
-
-def placed(task: Task, config: TrainConfig) -> Task:
-    """The task with the configuration's template, which may hold slots for the prompt.
-
-    Raises:
-        TrainingError: the template names no column of the data.
-    """
-    if config.template is None:
-        return task
-    try:
-        return dataclasses.replace(task, template=config.template)
-    except ValueError as error:
-        raise TrainingError(str(error)) from error
 
 
 def folds(task: Task, count: int, seed: int = 0) -> list[Task]:

@@ -22,6 +22,7 @@ from probe.models.label_words import every_word
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.texts import require_unicode
+from probe.training.checks import require_one_length
 from probe.training.config import TrainConfig
 from probe.training.prefixes import activations, noise, stacked
 from probe.training.slots import slot_sizes
@@ -68,17 +69,14 @@ def resolved_length(model: FrozenModel, config: TrainConfig) -> int:
         TrainingError: the configuration asks for two lengths at once.
     """
     kind, _, argument = config.init.partition(":")
-    asked = {"length": config.length}
+    asked: dict[str, int | None] = {"length": config.length}
     if config.template is not None:
         asked["template"] = sum(slot_sizes(config.template))
     if config.target is not None:
         asked["target"] = len(text_ids(model, config.target))
-    given = {source: length for source, length in asked.items() if length is not None}
-    if len(set(given.values())) > 1:
-        found = ", ".join(f"{source} {length}" for source, length in given.items())
-        raise TrainingError(f"expected one number of virtual tokens, found {found}")
-    if given:
-        return next(iter(given.values()))
+    given = require_one_length(asked)
+    if given is not None:
+        return given
     if kind == "text":
         return len(text_ids(model, argument))
     return len(_one_prompt(argument)) if kind == "prompt" else DEFAULT_LENGTH

@@ -87,7 +87,7 @@ class Training:
     @property
     def prompts(self) -> list[AnyPrompt]:
         """What each run has made so far, at its best validation."""
-        return [exported(self.model, run, self._weights) for run in self.runs]
+        return [exported(self.model, run, self.weights) for run in self.runs]
 
     def save(self) -> Path | None:
         """Write a checkpoint now; None without a run folder."""

@@ -16,6 +16,7 @@ from probe.protocols import ModelPrompt, Score
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asking import Asker, askers, note_other_model
+from probe.verbs.checks import check_models
 from probe.verbs.evaluating import Split, some_examples
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ def ablate(
         ProbeError: the prompt cannot be read or does not fit.
     """
     from probe.datasets import load_task
-    from probe.models import load_model, tracer
 
     (asker,) = askers([prompt], model=model, workspace=workspace or Workspace())
     one = _single(asker)
+    check_models([(asker.model, asker.revision)], device=device, workspace=workspace)
     whole = task if isinstance(task, Task) else load_task(task, data_dir)
     if whole.kind != "classification":
         raise DataError(
@@ -106,7 +107,10 @@ def ablate(
             "labels have a likelihood"
         )
     examples = some_examples(whole, split, limit)
-    way = asker.way(asker.worded(whole, template, label_words))
+    worded = asker.worded(whole, template, label_words)
+    from probe.models import load_model, tracer
+
+    way = asker.way(worded)
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
     note_other_model(opened, [asker])
     kinds = [kind for kind in KINDS if kind != "removed" or "{prompt:" not in way.task.template]

@@ -15,6 +15,7 @@ from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asking import Asker, askers, by_model, in_words, note_other_model
 from probe.verbs.baselines import Baselines, baseline_ways, fine_tuned_answers
+from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
 from probe.verbs.recording import Recorded, record_all, require_stored
 
@@ -100,10 +101,13 @@ def evaluate(
     """
     workspace = workspace or Workspace()
     found = askers(prompts, model=model, workspace=workspace)
+    known = check_models(by_model(found) or _named(model), device=device, workspace=workspace)
     if record:
         require_stored([asker.name for asker in found], workspace)
     with collected() as notes:
         whole = task if isinstance(task, Task) else task_as_trained(task, data_dir, split, found)
+        if whole.kind == "generation":
+            require_writers(known)
         question = _Question(
             task=whole,
             split=split,
@@ -118,6 +122,10 @@ def evaluate(
         comparison = _compared(question, found, device, dtype)
     records = record_all(comparison, question.examples, workspace) if record else ()
     return Evaluated(comparison, records, tuple(notes))
+
+
+def _named(model: str | Path | None) -> list[tuple[str, str | None]]:
+    return [] if model is None else [(str(model), None)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,13 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from probe import formats
 from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.store import Workspace
+from probe.suggestions import did_you_mean
 from probe.verbs.shipped import sample_facts, sample_folders
 
 _LOG = logging.getLogger(__name__)
@@ -97,9 +97,8 @@ def _at_home(path: str | Path) -> str:
 
 
 def _unknown(source: str, workspace: Workspace) -> str:
-    close = get_close_matches(source, known_names(workspace), n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "see `probe library` for names"
+    hint = did_you_mean(source, known_names(workspace)) or "; see `probe library` for names"
     return (
         f"no prompt {source!r}: expected a file or folder, a workspace or sample name, or a hub id "
-        f"like owner/name; {hint}"
+        f"like owner/name{hint}"
     )

@@ -16,6 +16,7 @@ from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.store import Workspace
 from probe.task import split_words
 from probe.verbs.asking import Asker, askers
+from probe.verbs.checks import check_models
 from probe.verbs.decoding import vocabulary_of
 
 if TYPE_CHECKING:
@@ -83,8 +84,6 @@ def lens(
         ProbeError: the prompt cannot be read or does not fit, or the model has no unembedding.
         ValueError: a bad k, draws or target.
     """
-    from probe.models import load_model, unembedder
-
     (asker,) = askers([prompt], model=model, workspace=workspace or Workspace())
     one = _single(asker)
     if describe and isinstance(one, KVPrefix):
@@ -94,6 +93,9 @@ def lens(
         )
     counted = _terms(asker, terms) if describe else ()
     tokens = vocabulary_of(one, None if model is None else str(model)).tokens
+    check_models([(asker.model, asker.revision)], device=device, workspace=workspace)
+    from probe.models import load_model, unembedder
+
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
     opened.injection_of([one])  # a prompt that does not fit says so before anything is computed
     unembed = unembedder(opened)

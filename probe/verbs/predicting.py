@@ -12,6 +12,7 @@ from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asked_texts import Asked, Prompts, Text, asked_texts, texts_of
 from probe.verbs.asking import Asker, by_model, note_other_model
+from probe.verbs.checks import check_models, require_writers
 from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def predict(
         DataError: rows name prompts that were not given.
         ProbeError: a prompt cannot be read or does not fit, or no label words are known.
     """
-    from probe.evaluation import label_scores_apart, probabilities
-
     with collected() as notes:
         asked = asked_texts(
             prompts,
@@ -73,6 +72,9 @@ def predict(
             else asker.worded(wording, template, label_words)
             for asker in asked.askers
         }
+        check_models(by_model(asked.askers), device=device, workspace=workspace)
+        from probe.evaluation import label_scores_apart, probabilities
+
         made: dict[tuple[int, str], Prediction] = {}
         for opened, group in _by_opened_model(asked.askers, device, dtype):
             ways = [asker.way(tasks[asker.name]) for asker in group]
@@ -116,8 +118,6 @@ def generate(
     Raises:
         ProbeError: a prompt cannot be read or does not fit, or the model writes no text.
     """
-    from probe.evaluation import generate_apart
-
     with collected() as notes:
         asked = asked_texts(
             prompts,
@@ -126,6 +126,10 @@ def generate(
             workspace=workspace or Workspace(),
         )
         tasks = {asker.name: asker.writing(template) for asker in asked.askers}
+        known = check_models(by_model(asked.askers), device=device, workspace=workspace)
+        require_writers(known)
+        from probe.evaluation import generate_apart
+
         made: dict[tuple[int, str], Continuation] = {}
         for opened, group in _by_opened_model(asked.askers, device, dtype):
             ways = [asker.way(tasks[asker.name]) for asker in group]

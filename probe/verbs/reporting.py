@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.datasets import load_wording
 from probe.reports import Left, Report, report_html
 from probe.store import Workspace, replace_file, require_new
+from probe.verbs.checks import check_models
 from probe.verbs.gathering import Source
 from probe.verbs.report_sections import (
     Named,
@@ -79,6 +81,10 @@ def report(
     workspace = workspace or Workspace()
     sources = [prompts] if isinstance(prompts, Source) else prompts
     pool = named_prompts(sources, workspace)
+    if task is not None:
+        load_wording(task)
+    if model is not None:
+        check_models([(str(model), None)], workspace=workspace)
     settings = Settings(
         model=None if model is None else str(model),
         metric=metric,

@@ -13,6 +13,7 @@ from probe.datasets import task_names
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, Workspace
 from probe.tables import ALWAYS_NAMED
+from probe.verbs.checks import check_study
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run
 from probe.verbs.training import full_path, start_with_full_path
 
@@ -84,12 +85,13 @@ def sweep_asked(
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.studies import grid_of, grid_points, keyed, named_grids, read_grid, require_names
+    from probe.studies import grid_of, grid_points, named_grids, read_grid, require_names
 
     wanted = grid_of(grid, "grid") if isinstance(grid, Mapping) else read_grid(grid)
     wanted = _started(_changed(wanted, models, tasks, lengths, seeds, steps), workspace)
     shared = shared_by(data_dir, device, dtype, validation_examples, test_examples)
     require_names(wanted.tasks)
+    check_study(wanted.models, wanted.tasks, device=device, workspace=workspace)
     own = grid_points(wanted)
     question = str(grid) if grid in named_grids() else None
     settings = dataclasses.asdict(wanted) | {"shared": dataclasses.asdict(shared)}
@@ -100,6 +102,8 @@ def sweep_asked(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(command),
     )
+    from probe.studies import keyed
+
     runs = keyed([point.asked for point in own], shared)
     return SweepAsked(shared, tuple(own), tuple(runs), config, wanted, question)
 

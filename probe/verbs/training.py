@@ -14,8 +14,11 @@ from probe.errors import TrainingError
 from probe.jobs import RunView
 from probe.store import RunConfig, Workspace
 from probe.tables import ALWAYS_NAMED
+from probe.task import Task
 from probe.training import TrainConfig
+from probe.training.checks import check_training
 from probe.training.command_line import arguments, written
+from probe.verbs.checks import check_models
 from probe.verbs.shipped import sample_folders
 
 TEST_EXAMPLES = 2000
@@ -62,6 +65,7 @@ def run_config(
             f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
             f"found {folds}"
         )
+    _check(str(model), loaded, asked, device, workspace)
     init = start_with_full_path(asked.init, workspace or Workspace())
     return RunConfig(
         model=full_path(str(model), known=ALWAYS_NAMED),
@@ -76,6 +80,19 @@ def run_config(
         test_examples=test_examples,
         command=tuple(command),
     )
+
+
+def _check(
+    model: str, task: Task, config: TrainConfig, device: str | None, workspace: Workspace | None
+) -> None:
+    """Refuse before there is a run what its worker could only refuse after.
+
+    Raises:
+        ProbeError: the model or the device is not there, or the task, the model and the
+            configuration do not fit together.
+    """
+    (facts,) = check_models([(model, None)], device=device, workspace=workspace)
+    check_training(task, config, writes=facts.writes, positions=facts.positions)
 
 
 def train_command(config: RunConfig) -> tuple[str, ...]:

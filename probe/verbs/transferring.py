@@ -19,8 +19,10 @@ from probe.analysis.transfer import (
 from probe.errors import DataError, ProbeError
 from probe.prompt import AnyPrompt
 from probe.store import Workspace
+from probe.suggestions import did_you_mean
 from probe.task import Example, Task
 from probe.verbs.asking import Asker, askers, by_model
+from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import Split, some_examples
 
@@ -72,13 +74,18 @@ def transfer(
         ProbeError: a prompt cannot be read or does not fit.
         ValueError: an unknown measure.
     """
-    from probe.models import load_model
-
     if unknown := set(measures) - set(MEASURES):
-        raise ValueError(f"unknown measure {unknown.pop()!r}: choose from {', '.join(MEASURES)}")
+        wrong = str(unknown.pop())
+        raise ValueError(
+            f"unknown measure {wrong!r}: choose from {', '.join(MEASURES)}"
+            f"{did_you_mean(wrong, MEASURES)}"
+        )
     workspace = workspace or Workspace()
     found = askers(prompts, model=model, workspace=workspace)
+    check_models(by_model(found), device=device, workspace=workspace)
     asked = _asked(tasks, data_dir, split, limit)
+    from probe.models import load_model
+
     cells: dict[tuple[str, str], TransferCell] = {}
     for (name, revision), group in by_model(found).items():
         opened = load_model(name, revision=revision, device=device, dtype=dtype)

@@ -12,6 +12,7 @@ from probe.datasets import task_names
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, StudyFolder, Workspace
 from probe.tables import ALWAYS_NAMED
+from probe.verbs.checks import check_study
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run, work_at
 from probe.verbs.training import full_path, start_with_full_path
 
@@ -100,6 +101,7 @@ def wayward_config(
         inits=tuple(start_with_full_path(init, workspace or Workspace()) for init in inits),
         training={"steps": 300} | (training or {}),
     )
+    check_study(study.models, study.tasks, device=device, workspace=workspace)
     shared = shared_by(data_dir, device, dtype, validation_examples, test_examples)
     return StudyConfig(
         kind="wayward",

@@ -226,7 +226,7 @@ def test_options_arrive_as_they_were_given(model, probe, monkeypatch):
         ((), "name a task, or --resume a run"),
         (("--task", "moods", "--method", "magic"), "magic"),
         (("--task", "moods", "--folds", "1"), "folds"),
-        (("--task", "moods", "--lr", "fast"), "'--lr': Input should be a valid number"),
+        (("--task", "moods", "--lr", "fast"), "'--lr': expected a valid number, found 'fast'"),
         (("--task", "moods", "--clip-norm", "tight"), "'--clip-norm'"),
         (("--resume", "mine", "--steps", "9"), "a run goes on unchanged"),
         (("--resume", "mine", "--model", "builtin"), "a run goes on unchanged"),

@@ -75,6 +75,23 @@ def read_template(task: Task) -> Template:
     return Template(_half(task, head), separator, _half(task, "".join(parts[1:])))
 
 
+def require_room(length: int, positions: int) -> None:
+    """Refuse a prompt that leaves no position for text.
+
+    Args:
+        length: virtual tokens, P.
+        positions: most that the model can read.
+
+    Raises:
+        RowError: the prompt takes all of them.
+    """
+    if length >= positions:
+        raise RowError(
+            f"expected a prompt of fewer than {positions:,} virtual tokens, found {length:,}: the "
+            f"model reads at most {positions:,} positions, and the text needs some of them"
+        )
+
+
 def _half(task: Task, text: str) -> Half:
     pieces = _PROMPT_SLOT.split(text)
     slots = tuple(int(count) for count in pieces[1::2])

@@ -1,0 +1,92 @@
+"""What can be wrong with a training before its model is loaded; none of it needs torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+from probe.errors import TrainingError
+from probe.task import Task
+from probe.template import read_template, require_room
+from probe.training.config import TrainConfig
+from probe.training.slots import slot_sizes
+
+
+def check_training(
+    task: Task, config: TrainConfig, *, writes: bool = True, positions: int | None = None
+) -> None:
+    """Refuse what could only fail, or teach nothing.
+
+    Args:
+        task: with its training examples.
+        config: how to train.
+        writes: whether the model can continue texts.
+        positions: most that the model can read; None where there is no limit.
+
+    Raises:
+        TrainingError: the task has no training examples or those of one label only, or asks an
+            encoder to write; the template and the length contradict each other.
+        RowError: the template takes two labels, or the prompt leaves no room for text.
+    """
+    read_template(placed(task, config))
+    check_examples(task)
+    if task.kind == "generation" and not writes:
+        raise TrainingError(
+            f"task {task.name} asks for texts, which an encoder cannot write: choose a causal or "
+            "encoder–decoder model, or a classification task"
+        )
+    length = _asked_length(config)
+    if length is not None and positions is not None:
+        require_room(length, positions)
+
+
+def check_examples(task: Task) -> None:
+    """Refuse training examples that teach nothing.
+
+    Raises:
+        TrainingError: there are none, or all have the same label.
+    """
+    if not task.train:
+        raise TrainingError(f"task {task.name} has no training examples: give it some")
+    labels = Counter(example.label for example in task.train)
+    if task.kind == "classification" and len(labels) == 1:
+        word = task.label_words[next(label for label in labels if label is not None)]
+        raise TrainingError(
+            f"task {task.name}: expected training examples of two labels or more, found "
+            f"{len(task.train):,} that are all {word!r}: add examples of the others"
+        )
+
+
+def placed(task: Task, config: TrainConfig) -> Task:
+    """The task with the configuration's template, which may hold slots for the prompt.
+
+    Raises:
+        TrainingError: the template names no column of the data.
+    """
+    if config.template is None:
+        return task
+    try:
+        return dataclasses.replace(task, template=config.template)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+
+
+def require_one_length(asked: dict[str, int | None]) -> int | None:
+    """The number of virtual tokens that every source names; None where none names one.
+
+    Args:
+        asked: by source, such as `length` or `template`.
+
+    Raises:
+        TrainingError: two of them differ.
+    """
+    given = {source: length for source, length in asked.items() if length is not None}
+    if len(set(given.values())) > 1:
+        found = ", ".join(f"{source} {length}" for source, length in given.items())
+        raise TrainingError(f"expected one number of virtual tokens, found {found}")
+    return next(iter(given.values()), None)
+
+
+def _asked_length(config: TrainConfig) -> int | None:
+    slots = None if config.template is None else sum(slot_sizes(config.template))
+    return require_one_length({"length": config.length, "template": slots})

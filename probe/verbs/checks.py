@@ -1,0 +1,101 @@
+"""What is checked before torch is imported: the models and the device that a request names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from probe.datasets import load_wording
+from probe.errors import ModelNotFoundError, ProbeError
+from probe.store import Workspace
+from probe.suggestions import did_you_mean
+from probe.tables import ModelFacts, model_facts
+
+_DEVICE = re.compile(r"(cpu|cuda|hpu|meta|mps|mtia|npu|xla|xpu)(:\d+)?")
+
+
+def check_models(
+    models: Iterable[tuple[str, str | None]],
+    *,
+    device: str | None = None,
+    workspace: Workspace | None = None,
+) -> list[ModelFacts]:
+    """Find every model that will be loaded, and see that the device can be used.
+
+    Args:
+        models: names and revisions; each is looked at once.
+        device: as torch names it; None: a GPU if there is one.
+        workspace: whose prompts' base models are suggested; the default one when None.
+
+    Raises:
+        ModelNotFoundError: there is no such model or device.
+        MissingExtraError: `minilm` is not installed.
+    """
+    check_device(device)
+    return [_found(name, revision, workspace) for name, revision in dict.fromkeys(models)]
+
+
+def check_study(
+    models: Iterable[str],
+    tasks: Iterable[str],
+    *,
+    device: str | None,
+    workspace: Workspace | None = None,
+) -> None:
+    """Find every model and task of a study, and see that the device can be used.
+
+    Raises:
+        ModelNotFoundError: there is no such model or device.
+        DataError: there is no such task.
+    """
+    for task in tasks:
+        load_wording(task)
+    check_models([(model, None) for model in models], device=device, workspace=workspace)
+
+
+def require_writers(models: Iterable[ModelFacts]) -> None:
+    """Refuse models that only label texts.
+
+    Raises:
+        ModelNotFoundError: one of them is an encoder.
+    """
+    for model in models:
+        if not model.writes:
+            raise ModelNotFoundError(
+                f"{model.name} is an encoder, which writes no text: choose a causal or "
+                "encoder–decoder model (`probe predict` labels texts)"
+            )
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that cannot be used; torch is asked only about others than the CPU.
+
+    Raises:
+        ModelNotFoundError: nothing can be computed on it.
+    """
+    if device in (None, "cpu"):
+        return
+    if not _DEVICE.fullmatch(str(device)):
+        raise ModelNotFoundError(
+            f"device must be one that PyTorch can use here, found {device!r}: choose cpu, cuda, "
+            "cuda:NUMBER or mps"
+        )
+    from probe.models.devices import check_device as check
+
+    check(str(device))
+
+
+def _found(name: str, revision: str | None, workspace: Workspace | None) -> ModelFacts:
+    try:
+        return model_facts(name, revision)
+    except ModelNotFoundError as error:
+        hint = "" if "did you mean" in str(error) else _like(name, workspace or Workspace())
+        raise ModelNotFoundError(f"{error}{hint}") from error
+
+
+def _like(name: str, workspace: Workspace) -> str:
+    try:
+        known = {card.base_model for card in workspace.list() if card.base_model}
+    except ProbeError:
+        return ""  # this refusal is about a model
+    return did_you_mean(name, sorted(known - {name}))
