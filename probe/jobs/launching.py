@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 import sys
 import threading
@@ -48,7 +47,7 @@ def launch(folder: Folder, module: str) -> None:
     """
     # -P: no module that lies in the working folder gets in.
     command = [sys.executable, "-P", "-m", module, str(folder.path)]
-    with open(folder.log, "ab", opener=_privately) as log:
+    with folder.log.open("ab") as log:
         worker = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -56,7 +55,6 @@ def launch(folder: Folder, module: str) -> None:
             stderr=log,
             cwd=folder.path,
             start_new_session=True,
-            umask=0o077,
         )
     # Somebody must take notice of its end, or it stays in the process table as a zombie.
     threading.Thread(target=worker.wait, daemon=True).start()
@@ -66,7 +64,3 @@ def launch(folder: Folder, module: str) -> None:
             folder.write(dataclasses.replace(folder.status, state="failed", message=message))
             raise TrainingError(message)
         time.sleep(_POLL_S)
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

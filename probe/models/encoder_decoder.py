@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import MoEModelOutput
 
+from probe.errors import ModelNotFoundError
 from probe.models.generation import DecoderStep, greedy
 from probe.models.injection import Injection
 from probe.models.inputs import padded
@@ -41,10 +42,28 @@ class EncoderDecoderModel(LanguageModel):
         return len(layers), int(layers[0].keys.shape[1]), int(layers[0].keys.shape[3])
 
     @property
+    def decoder_embed(self) -> nn.Module:
+        """The decoder's input embedding, as the model applies it."""
+        decoder = self.model.get_decoder()
+        found: nn.Module = getattr(decoder, "embed_tokens", None) or decoder.get_input_embeddings()
+        return found
+
+    @cached_property
     def start(self) -> int:
-        """Id the decoder starts from."""
-        found = self.model.generation_config.decoder_start_token_id
-        return int(self.model.config.decoder_start_token_id if found is None else found)
+        """Id the decoder starts from.
+
+        Raises:
+            ModelNotFoundError: the model's files do not say.
+        """
+        configs = (self.model.generation_config, self.model.config)
+        given = [getattr(config, "decoder_start_token_id", None) for config in configs]
+        found = next((each for each in given if each is not None), None)
+        if found is None:
+            raise ModelNotFoundError(
+                f"{self.name} does not say which token its decoder starts from: add "
+                "decoder_start_token_id to its config.json or generation_config.json"
+            )
+        return int(found)
 
     def encode(
         self, injection: Injection, rows: Sequence[Row], choice: Sequence[int]
@@ -58,7 +77,9 @@ class EncoderDecoderModel(LanguageModel):
         check_room(self, items)
         embeddings, mask = padded(self.embed, injection.embeddings, choice, items)
         with self.precision():
-            output = self.model.get_encoder()(inputs_embeds=embeddings, attention_mask=mask)
+            output = self.model.get_encoder()(
+                input_ids=None, inputs_embeds=embeddings, attention_mask=mask
+            )
         return output.last_hidden_state, mask
 
     def _token_scores(
@@ -68,7 +89,7 @@ class EncoderDecoderModel(LanguageModel):
         choice: list[int],
         picks: Sequence[Sequence[int]],
     ) -> tuple[Tensor, Tensor]:
-        groups = self._batches(injection, choice)
+        groups = self._batches(injection, rows, choice)
         if len(groups) > 1:
             return self._grouped(injection, rows, choice, picks, groups)
         states, mask = self.encode(injection, rows, choice)
@@ -127,7 +148,7 @@ class EncoderDecoderModel(LanguageModel):
         self, injection: Injection, rows: Sequence[Row], choice: list[int], max_new_tokens: int
     ) -> list[list[int]]:
         written: list[list[int]] = [[] for _ in rows]
-        for group in self._batches(injection, choice):
+        for group in self._batches(injection, rows, choice):
             prompts = [choice[i] for i in group]
             states, mask = self.encode(injection, [rows[i] for i in group], prompts)
             items = [self._decoder_items(injection, k) for k in prompts]
@@ -144,12 +165,15 @@ class EncoderDecoderModel(LanguageModel):
                 written[i] = ids
         return written
 
-    def _batches(self, injection: Injection, choice: Sequence[int]) -> list[list[int]]:
-        """Rows whose decoders can run together: decoders count positions by columns."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, k in enumerate(choice):
+    def _batches(
+        self, injection: Injection, rows: Sequence[Row], choice: Sequence[int]
+    ) -> list[list[int]]:
+        """Rows that can run together: decoders count positions by columns."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, (row, k) in enumerate(zip(rows, choice, strict=True)):
             prefix = injection.lengths[k] if injection.key_values is not None else 0
-            groups.setdefault((prefix, self._ahead(injection, k)), []).append(index)
+            read = 0 if self.pads else len(row.before) + injection.lengths[k]
+            groups.setdefault((prefix, self._ahead(injection, k), read), []).append(index)
         return list(groups.values())
 
     def _decoder_items(self, injection: Injection, prompt: int) -> list[int]:
@@ -163,8 +187,7 @@ class EncoderDecoderModel(LanguageModel):
         self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]
     ) -> dict[str, Any]:
         """Arguments of the model for decoder rows, prompt rows and prefixes included."""
-        table = self.model.get_decoder().get_input_embeddings()
-        embeddings, mask = padded(table, injection.decoder_embeddings, choice, items)
+        embeddings, mask = padded(self.decoder_embed, injection.decoder_embeddings, choice, items)
         arguments: dict[str, Any] = {"decoder_inputs_embeds": embeddings, "use_cache": False}
         if injection.key_values is not None:
             cache, present = prefilled(injection, choice, None)

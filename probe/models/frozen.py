@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from probe.models.embedding import look_up
 from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.prepare import prepare
 from probe.models.rows import Family, Row
@@ -24,6 +25,8 @@ class FrozenModel(ABC):
     """A language model whose weights never change; only the prompts it reads carry gradients."""
 
     family: Family
+    pads = True
+    """Whether rows of different lengths may run together: some models ignore the mask."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         self.name = name
@@ -69,8 +72,7 @@ class FrozenModel(ABC):
     @property
     def positions(self) -> int | None:
         """Most positions the model can read; None where there is no limit."""
-        limit = getattr(self.config, "max_position_embeddings", None)
-        return None if limit is None else int(limit)
+        return position_limit(self.config)
 
     @cached_property
     def kv_shape(self) -> tuple[int, int, int] | None:
@@ -89,8 +91,7 @@ class FrozenModel(ABC):
     @torch.no_grad()
     def embed_ids(self, ids: Tensor) -> Tensor:
         """Embeddings [..., H] of token ids as the model itself would feed them, float32."""
-        embeddings: Tensor = self.embed(ids.to(self.device))
-        return embeddings.float()
+        return look_up(self.embed, ids.to(self.device)).float()
 
     @torch.no_grad()
     def embeddings_of(self, tokens: slice) -> Tensor:
@@ -262,3 +263,9 @@ def choices(injection: Injection, rows: int, which: Tensor | None) -> list[int]:
             f"found {choice}"
         )
     return choice
+
+
+def position_limit(config: Any) -> int | None:
+    """Positions a configuration names; XLNet's -1 and the like are no limit."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return None if limit is None or limit < 1 else int(limit)

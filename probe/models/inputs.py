@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from probe.models.embedding import look_up
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
 from probe.models.packing import Packing
@@ -107,6 +108,14 @@ def plain_inputs(
     return arguments, starts
 
 
+def equal_lengths(items: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Numbers of the rows of each length, for models to which padding is not nothing."""
+    groups: dict[int, list[int]] = {}
+    for number, row in enumerate(items):
+        groups.setdefault(len(row), []).append(number)
+    return list(groups.values())
+
+
 def number_table(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """Rows of numbers as [G, longest], -1 behind shorter ones."""
     longest = max(map(len, rows), default=0)
@@ -133,7 +142,7 @@ def mixed_embeddings(
     device = next(table.parameters()).device
     flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in items])
     # No `no_grad`: a frozen table has none, and a copy that is fine-tuned whole needs its own.
-    embeddings: Tensor = table(torch.from_numpy(flat.clip(min=0)).to(device)).float()
+    embeddings = look_up(table, torch.from_numpy(flat.clip(min=0)).to(device)).float()
     places = np.flatnonzero(flat < 0)
     if prompts is None or not len(places):
         return embeddings

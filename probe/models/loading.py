@@ -19,6 +19,7 @@ from transformers.utils import logging as library_logging
 from transformers.utils.hub import cached_file
 
 from probe.errors import ModelNotFoundError, ProbeError
+from probe.models.agreement import require_agreement
 from probe.models.causal import CausalModel
 from probe.models.devices import check_device
 from probe.models.encoder_decoder import EncoderDecoderModel
@@ -85,7 +86,9 @@ def load_model(
         raise
     except Exception as error:  # transformers answers strange files with any exception
         raise ModelNotFoundError(f"{name} cannot be loaded as a model: {_why(error)}") from error
-    return _CLASSES[family][1](str(name), model, tokenizer)
+    frozen = _CLASSES[family][1](str(name), model, tokenizer)
+    require_agreement(frozen)
+    return frozen
 
 
 def _why(error: Exception) -> str:
@@ -123,11 +126,15 @@ def _family(config: Any, path: str, revision: str | None) -> Family:
     if config.is_encoder_decoder:
         return "encoder_decoder"
     architecture = (config.architectures or [""])[0]
-    if architecture.endswith(("ForMaskedLM", "ForPreTraining")):
+    causal, masked = (
+        names.get(config.model_type)
+        for names in (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+    )
+    if causal == masked == architecture != "":  # XLM has one class for both
+        return "causal" if getattr(config, "causal", False) else "masked"
+    if architecture == masked or architecture.endswith(("ForMaskedLM", "ForPreTraining")):
         return "masked"
-    both = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    causal, masked = (config.model_type in names for names in both)
-    if causal and (not masked or architecture.endswith(("ForCausalLM", "LMHeadModel"))):
+    if causal and (not masked or architecture == causal):
         return "causal"
     if masked:  # an encoder without a head
         return "sentence_encoder"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from probe.errors import ModelNotFoundError
 from probe.models.encoder_layers import first_position
-from probe.models.frozen import FrozenModel
+from probe.models.frozen import FrozenModel, position_limit
 from probe.models.injection import Injection, InjectionError
-from probe.models.inputs import padded
+from probe.models.inputs import equal_lengths, padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.rows import Family, Row
 from probe.models.shortcuts import logits_at
@@ -25,6 +27,14 @@ class MaskedModel(LanguageModel):
     """
 
     family: Family = "masked"
+
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+        super().__init__(name, model, tokenizer)
+        if tokenizer.mask_token_id is None:
+            raise ModelNotFoundError(
+                f"the tokenizer of {name} has no mask token, with which a masked language model "
+                "is asked for words: name it as mask_token in tokenizer_config.json"
+            )
 
     @property
     def positions(self) -> int | None:
@@ -56,8 +66,26 @@ class MaskedModel(LanguageModel):
                     for j, target in enumerate(option)
                 ]
         check_room(self, items)
-        embeddings, present = padded(self.embed, injection.embeddings, prompts, items)
-        sequences, places, targets, owners = np.asarray(asked).T
+        groups = [list(range(len(items)))] if self.pads else equal_lengths(items)
+        parts = [self._group_scores(injection, prompts, items, asked, group) for group in groups]
+        scores, owners = zip(*parts, strict=True)
+        return torch.cat(scores), torch.cat(owners)
+
+    def _group_scores(
+        self,
+        injection: Injection,
+        prompts: Sequence[int],
+        items: Sequence[Sequence[int]],
+        asked: Sequence[tuple[int, int, int, int]],
+        group: Sequence[int],
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and owners of what is asked of some of the sequences, run together."""
+        new = {number: index for index, number in enumerate(group)}
+        own = [(new[number], *rest) for number, *rest in asked if number in new]
+        chosen = [items[number] for number in group]
+        of = [prompts[number] for number in group]
+        embeddings, present = padded(self.embed, injection.embeddings, of, chosen)
+        sequences, places, targets, owners = np.asarray(own).T
         unique, inverse = np.unique(sequences * embeddings.shape[1] + places, return_inverse=True)
         arguments = {"inputs_embeds": embeddings, "attention_mask": present}
         with self.precision():
@@ -71,10 +99,10 @@ def encoder_positions(model: FrozenModel) -> int | None:
 
     RoBERTa and its kin number positions from `padding_idx + 1` on.
     """
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = position_limit(model.config)
     embeddings = getattr(model.model.base_model, "embeddings", None)
     table = getattr(embeddings, "position_embeddings", None)
-    return None if limit is None else int(limit) - first_position(table)
+    return None if limit is None else limit - first_position(table)
 
 
 def check_room(model: FrozenModel, items: Sequence[Sequence[int]]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from probe.models.embedding import carry_factors
+
 _ACTIVATIONS = ("act", "act_fn", "activation_fn", "intermediate_act_fn", "gelu_impl")
 """What transformers calls the activation of a feed-forward block; SwiGLU's is its gate."""
 
@@ -25,6 +27,7 @@ def twin(model: Any) -> Any:
     for module in other.modules():
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
+    carry_factors(other)
     other.set_attn_implementation("eager")
     return other
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, normalize, pad
 from probe.models.encoder_layers import ARCHITECTURES, layout, pooled_states
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, no_prompt
-from probe.models.inputs import number_table, padded
+from probe.models.inputs import equal_lengths, number_table, padded
 from probe.models.label_words import by_label
 from probe.models.masked import check_room, encoder_positions
 from probe.models.rows import Family, Row, right_option
@@ -93,6 +93,13 @@ class SentenceEncoder(FrozenModel):
             batch = layout(choice, items, injection.longest, self.device)
             with self.precision():
                 return normalize(pooled_states(self.model, injection.embeddings, batch), dim=-1)
+        if not self.pads and len(groups := equal_lengths(items)) > 1:
+            parts = [
+                self._embed_items(injection, [choice[i] for i in group], [items[i] for i in group])
+                for group in groups
+            ]
+            order = torch.tensor([i for group in groups for i in group]).argsort()
+            return torch.cat(parts)[order.to(self.device)]
         embeddings, present = padded(self.embed, injection.embeddings, choice, items)
         with self.precision():
             output = self.model(inputs_embeds=embeddings, attention_mask=present)

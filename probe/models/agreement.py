@@ -1,0 +1,199 @@
+"""Does a loaded model read embeddings as it reads token ids? Asked once, before anything runs.
+
+Prompts reach a model as embeddings, so texts do too. But a model may do to looked-up ids what it
+does not do to embeddings: multiply them (Pegasus), add embeddings of its own to every layer (Gemma
+3n), choose experts by them (DeepSeek V4). A few tokens run both ways tell. A factor is learned and
+applied to embeddings as well; where padding counts, rows of one length run together; a model with
+any other difference is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from probe.errors import ModelNotFoundError, ProbeError
+from probe.models.embedding import learn_factor
+from probe.models.encoder_decoder import EncoderDecoderModel
+from probe.models.frozen import FrozenModel
+from probe.models.injection import Injection
+from probe.models.rows import Row
+from probe.models.sentence_encoder import SCALE
+from probe.models.tokens import encode_batch, special_ids
+
+_TEXT = "It was a good film, but not the best one of the year."
+_TOKENS = 10
+
+
+@torch.no_grad()
+def require_agreement(model: FrozenModel) -> None:
+    """Make a model read texts given as embeddings as it reads token ids, or refuse it.
+
+    Raises:
+        ModelNotFoundError: it needs ids, or is no causal model although it was taken for one.
+    """
+    if not isinstance(model.embed, nn.Module):
+        raise ModelNotFoundError(
+            f"{_named(model)} has no embedding layer whose rows it reads, so it cannot read a soft "
+            "prompt: use another base model"
+        )
+    rows = _rows(model)
+    try:
+        with _single_stream(model), model.precision():
+            expected = [_scores_by_ids(model, row) for row in rows]
+    except (ProbeError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # transformers' own code answers with any
+        raise ModelNotFoundError(
+            f"{_named(model)} does not run on a text alone ({type(error).__name__}: "
+            f"{str(error)[:160]}): use another base model"
+        ) from error
+    if _difference(model, rows, expected) is None:
+        return
+    with model.precision():
+        if model.family == "causal":
+            _require_causal(model, rows[0])
+        for stack, layer in _stacks(model):
+            learn_factor(stack, layer, torch.tensor([rows[0].before], device=model.device))
+    if _difference(model, rows, expected) is None:
+        return
+    model.pads = False
+    if (problem := _difference(model, rows, expected)) is not None:
+        raise ModelNotFoundError(
+            f"{_named(model)} does not read embeddings as it reads the token ids they belong to "
+            f"({problem}), so it cannot read a soft prompt: use another base model"
+        )
+
+
+def _named(model: FrozenModel) -> str:
+    return f"{model.name} ({model.config.model_type})"
+
+
+def _difference(model: FrozenModel, rows: Sequence[Row], expected: Sequence[Tensor]) -> str | None:
+    """What goes wrong when texts and a prompt are read as embeddings; None if nothing does."""
+    tolerance = 0.05 if model.autocast else 1e-3
+    which = torch.tensor([1] * len(rows) + [0])
+    try:
+        found = model.label_scores(_unlike_any_token(model), [*rows, rows[-1]], which).cpu()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # transformers' own code answers with any
+        return f"given embeddings it fails with {type(error).__name__}: {error}"[:160]
+    for ours, theirs in zip(found, expected, strict=False):
+        if not torch.allclose(ours, theirs, atol=tolerance, rtol=tolerance / 10):
+            return f"log-likelihoods of {ours.tolist()} instead of {theirs.tolist()} nats"
+    return None
+
+
+def _unlike_any_token(model: FrozenModel) -> Injection:
+    """A prompt of one row that no token has, and an empty one."""
+    rows = torch.randn(2, 1, model.width, generator=torch.Generator().manual_seed(0))
+    return Injection(rows.to(model.device), [1, 0])
+
+
+def _stacks(model: FrozenModel) -> list[tuple[Any, nn.Module]]:
+    """What takes ids or embeddings, each with its embedding layer."""
+    if isinstance(model, EncoderDecoderModel):
+        encoder, decoder = model.model.get_encoder(), model.model.get_decoder()
+        return [(encoder, model.embed), (decoder, model.decoder_embed)]
+    return [(model.model, model.embed)]
+
+
+@contextmanager
+def _single_stream(model: FrozenModel) -> Iterator[None]:
+    """Within the block, looked-up embeddings are float32, as given ones are."""
+    layers = {layer for _, layer in _stacks(model)} if model.autocast else ()
+    handles = [
+        layer.register_forward_hook(lambda _, __, out: out.float() if torch.is_tensor(out) else out)
+        for layer in layers
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _rows(model: FrozenModel) -> list[Row]:
+    """Rows with labels of two tokens: one for a causal model, else two of different lengths."""
+    first, second, *text = _ids(model)
+    prefix, suffix = special_ids(model.tokenizer)
+    options: tuple[tuple[int, ...], ...] = ((first, second),)
+    closed = model.family in ("encoder_decoder", "sentence_encoder")
+    shorter = ((first,),) if model.family == "encoder_decoder" else options
+    if model.family == "sentence_encoder":
+        options = shorter = ((*prefix, first, *suffix), (*prefix, second, *suffix))
+    after = tuple(suffix) if model.family == "masked" else ()
+    lengths = [len(text)] if model.family == "causal" else [len(text), max(len(text) - 2, 1)]
+    return [
+        Row((*prefix, *text[:length], *(suffix if closed else ())), labels, 0, after)
+        for length, labels in zip(lengths, (options, shorter), strict=False)
+    ]
+
+
+def _ids(model: FrozenModel) -> list[int]:
+    """Ids of a text, or of any tokens where the tokenizer knows too few words of it."""
+    special = set(model.tokenizer.all_special_ids)
+    spread = torch.linspace(0, model.vocabulary_size - 1, 4 * _TOKENS).long().tolist()
+    given = [*encode_batch(model.tokenizer, [_TEXT])[0], *spread]
+    plain = dict.fromkeys(i for i in given if i not in special and i < model.vocabulary_size)
+    limit = _TOKENS if model.positions is None else min(_TOKENS, model.positions - 4)
+    return list(plain)[: max(limit, 3)]
+
+
+def _require_causal(model: FrozenModel, row: Row) -> None:
+    """Refuse a model whose predictions of a token see what follows.
+
+    Raises:
+        ModelNotFoundError: they do.
+    """
+    ids = [*row.before, *row.options[0]]
+    shorter, longer = _logits(model, row.before), _logits(model, ids)[: len(row.before)]
+    if not torch.allclose(shorter, longer, atol=0.05, rtol=0.05):
+        raise ModelNotFoundError(
+            f"{_named(model)} predicts a token otherwise when it sees what follows: expected a "
+            "causal model (some are one by is_decoder in config.json) or a masked one"
+        )
+
+
+def _scores_by_ids(model: FrozenModel, row: Row) -> Tensor:
+    """Log-likelihood of every option, [labels], by transformers itself given ids."""
+    if model.family == "sentence_encoder":
+        text, *labels = (_sentence(model, ids) for ids in (row.before, *row.options))
+        return (SCALE * (torch.stack(labels) * text).sum(-1)).log_softmax(-1)
+    return torch.stack([_option_by_ids(model, row, option) for option in row.options])
+
+
+def _option_by_ids(model: FrozenModel, row: Row, option: Sequence[int]) -> Tensor:
+    if model.family == "causal":
+        logits = _logits(model, [*row.before, *option, option[0]])[len(row.before) - 1 :]
+    elif model.family == "masked":
+        masks = [int(model.tokenizer.mask_token_id)] * len(option)
+        logits = _logits(model, [*row.before, *masks, *row.after])[len(row.before) :]
+    else:
+        start: int = model.start  # type: ignore[attr-defined]
+        logits = _logits(model, row.before, [start, *option[:-1]])
+    return logits.log_softmax(-1)[range(len(option)), list(option)].sum()
+
+
+def _logits(model: FrozenModel, ids: Sequence[int], decoder: Sequence[int] = ()) -> Tensor:
+    """Logits [T, V] on the CPU."""
+    named = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+    if decoder:
+        named["decoder_input_ids"] = decoder
+    arguments = {name: torch.tensor([each], device=model.device) for name, each in named.items()}
+    options = {"use_cache": False} if model.family in ("causal", "encoder_decoder") else {}
+    output: Any = model.model(**arguments, **options)
+    logits: Tensor = output.logits[0].float().cpu()
+    return logits
+
+
+def _sentence(model: FrozenModel, ids: Sequence[int]) -> Tensor:
+    """Unit embedding [H] of a text on the CPU."""
+    output: Any = model.model(input_ids=torch.tensor([ids], device=model.device))
+    return normalize(output.last_hidden_state[0].float().mean(0), dim=-1).cpu()
