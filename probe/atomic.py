@@ -61,26 +61,23 @@ def file_aside(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; `filename` is set.
     """
-    aside: Path | None = None
-    try:
-        remove_leftovers(path.parent)
+    remove_leftovers(path.parent)
+    with naming(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
         aside = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            _hold(handle)
-            yield file
-            file.flush()
-            if not private:
-                aside.chmod(0o666 & ~_umask())
-            os.fsync(handle)
-            aside.replace(path)
-        sync_folder(path.parent)
-    except BaseException as error:
-        if aside is not None:
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _hold(handle)
+                yield file
+                file.flush()
+                if not private:
+                    aside.chmod(0o666 & ~_umask())
+                os.fsync(handle)
+                aside.replace(path)
+        except BaseException:
             aside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and (error.filename is None or error.filename == str(aside)):
-            error.filename, error.filename2 = str(path), None
-        raise
+            raise
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -89,7 +86,7 @@ def folder_aside(parent: Path, *, private: bool = False) -> Iterator[Path]:
     remove_leftovers(parent)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=TEMPORARY_PREFIX))
     try:
-        with _held(folder):
+        with _held(folder), naming(parent):
             if not private:
                 folder.chmod(0o777 & ~_umask())
             yield folder
@@ -149,6 +146,17 @@ def sync_folder(folder: Path) -> None:
         return
     with _opened(folder) as handle, suppress(OSError):  # some file systems know no such thing
         os.fsync(handle)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an error of the system the path it lacks: writing to an open file names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def is_full(error: OSError) -> bool:

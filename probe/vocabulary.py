@@ -40,6 +40,19 @@ class TextCodec(Protocol):
         ...
 
 
+class EmbeddingLayer(Protocol):
+    """A layer that makes more of stored rows than products with one number."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its kind and of what it holds beside the table."""
+        ...
+
+    def answers(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the model feeds on for token ids, [..., H]."""
+        ...
+
+
 @dataclass(frozen=True)
 class TokenMasks:
     """One flag per table row, each a read-only boolean array [V]."""
@@ -82,6 +95,8 @@ class Vocabulary:
     tokenizer_sha256: str = ""
     factor: float = 1.0
     """What the model's embedding layer multiplies stored rows by: the root of H in Gemma."""
+    layer: EmbeddingLayer | None = field(default=None, repr=False)
+    """The layer itself, where it does more than multiplying."""
 
     def __post_init__(self) -> None:
         """Check that every part describes the same V rows.
@@ -113,8 +128,10 @@ class Vocabulary:
         Args:
             which: a slice, or row ids [n].
         """
-        stored = self.table[which if isinstance(which, slice) else np.asarray(which)]
-        return multiplied(stored, self.factor)
+        chosen = which if isinstance(which, slice) else np.asarray(which)
+        if self.layer is not None:
+            return self.layer.answers(np.arange(len(self))[chosen])
+        return multiplied(self.table[chosen], self.factor)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, by the model's own tokenizer.
@@ -150,23 +167,25 @@ class Vocabulary:
         """The rows [V, H] as searches read them: float32 up to 192 MiB, beyond made when read."""
         if 4 * self.table.size <= _WIDENED_BYTES:
             return self.rows(slice(None))
-        return self.table if self.factor == 1 else MultipliedRows(self.table, self.factor)
+        return self.table if self.factor == 1 and self.layer is None else MadeRows(self)
 
     @cached_property
     def norms(self) -> NDArray[np.float64]:
         """Euclidean norm of every row, [V]."""
         found = np.empty(len(self))
         for at in range(0, len(self), _NORM_ROWS):
-            part = self.rows(slice(at, at + _NORM_ROWS)).astype(np.float64)
-            found[at : at + _NORM_ROWS] = np.sqrt(np.einsum("nh,nh->n", part, part))
+            found[at : at + _NORM_ROWS] = _norms(self.rows(slice(at, at + _NORM_ROWS)))
         return found
 
     @cached_property
     def scale(self) -> EmbeddingScale:
         """How long rows are, from a thousand of them: the others are left on disk."""
-        some = self.rows(slice(None, None, max(1, len(self) // _SCALE_ROWS))).astype(np.float64)
-        norms = np.sqrt(np.einsum("nh,nh->n", some, some))
-        return EmbeddingScale(self.factor, float(np.median(norms)))
+        some = slice(None, None, max(1, len(self) // _SCALE_ROWS))
+        norm = float(np.median(_norms(self.rows(some))))
+        if self.layer is None:
+            return EmbeddingScale(self.factor, norm)
+        stored = float(np.median(_norms(to_float32(self.table[some]))))
+        return EmbeddingScale(norm / stored if stored else 1.0, norm)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -175,10 +194,18 @@ class Vocabulary:
         digest.update(self.tokenizer_sha256.encode())
         if self.factor != 1:  # tables that are only looked up in keep the digests they had
             digest.update(f" times {self.factor!r}".encode())
+        if self.layer is not None:
+            digest.update(self.layer.digest.encode())
         step = max(1, _HASH_BYTES // (self.width * self.table.itemsize))
         for start in range(0, len(self), step):
             digest.update(np.ascontiguousarray(self.table[start : start + step]).data)
         return digest.hexdigest()
+
+
+def _norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = rows.astype(np.float64)
+    norms: NDArray[np.float64] = np.sqrt(np.einsum("nh,nh->n", wide, wide))
+    return norms
 
 
 class Rows(Protocol):
@@ -198,24 +225,24 @@ class Rows(Protocol):
         ...
 
 
-class MultipliedRows:
-    """The rows of a table that is too large to be multiplied whole."""
+class MadeRows:
+    """The rows of a vocabulary whose table is too large to be multiplied whole."""
 
-    def __init__(self, table: NDArray[np.generic], factor: float) -> None:
-        self._table, self._factor = table, factor
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(V, H)."""
-        return self._table.shape
+        return self._vocabulary.table.shape
 
     def __len__(self) -> int:
         """V."""
-        return len(self._table)
+        return len(self._vocabulary)
 
     def __getitem__(self, which: slice | NDArray[np.integer]) -> NDArray[np.float32]:
         """The rows of a slice or of ids [n]."""
-        return multiplied(self._table[which], self._factor)
+        return self._vocabulary.rows(which)
 
 
 def multiplied(stored: NDArray[np.generic], factor: float) -> NDArray[np.float32]:

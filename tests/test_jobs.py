@@ -30,6 +30,8 @@ from probe.store import Workspace, read_records
 from probe.training import TrainConfig, train
 from tests.trainable import LIGHT, write_model, write_task
 
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -47,7 +49,7 @@ def _quiet_machine(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in ENDINGS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

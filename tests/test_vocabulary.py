@@ -5,7 +5,7 @@ import pytest
 
 from probe.analysis.controls import sample_reference
 from probe.analysis.neighbours import nearest_tokens
-from probe.vocabulary import MultipliedRows, TokenMasks, Vocabulary, to_float32
+from probe.vocabulary import MadeRows, TokenMasks, Vocabulary, to_float32
 
 
 def vocabulary_of(table, dtype, **fields):
@@ -74,7 +74,7 @@ def test_a_large_scaled_table_is_searched_as_a_small_one(metric, monkeypatch):
     small = nearest_tokens(queries, vocabulary_of(table, "F32", factor=1.7), metric)
     monkeypatch.setattr("probe.vocabulary._WIDENED_BYTES", 0)
     large = vocabulary_of(table, "F32", factor=1.7)
-    assert isinstance(large.search_table, MultipliedRows)
+    assert isinstance(large.search_table, MadeRows)
     found = nearest_tokens(queries, large, metric)
     np.testing.assert_array_equal(found.ids, small.ids)
     np.testing.assert_array_equal(found.scores, small.scores)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -76,6 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         arguments: what follows `probe`; the process's own when None.
     """
     _prepare_streams()
+    _prepare_hang_up()
     try:
         app(args=arguments)
     except Exception as error:
@@ -107,11 +109,14 @@ def _options(
 
 
 def _one_line(error: Exception) -> str:
+    from probe.atomic import is_full
     from probe.errors import ProbeError
 
     if isinstance(error, ProbeError):
         return str(error)
     if isinstance(error, OSError):
+        if is_full(error):
+            return f"disk full at {error.filename or 'the place to write to'}: free space"
         return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     text = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {text} (PROBE_TRACEBACK=1 shows where)"
@@ -132,3 +137,10 @@ def _prepare_streams() -> None:
     log.setLevel(logging.INFO)
     log.handlers = [_Notes()]
     log.propagate = False
+
+
+def _prepare_hang_up() -> None:
+    """Let a terminal that is closed end a command as Ctrl-C does, unless it runs under nohup."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        signal.signal(number, signal.default_int_handler)

@@ -50,7 +50,7 @@ def score(validation: dict[str, Any] | None) -> str:
 
 @contextmanager
 def _interrupts(workspace: Workspace, run: RunFolder) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM lets the run save and end, the second one kills it."""
+    """The first Ctrl-C, SIGTERM or hang-up lets the run save and end, the second one kills it."""
     asked = 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -58,14 +58,18 @@ def _interrupts(workspace: Workspace, run: RunFolder) -> Iterator[None]:
         asked += 1
         patience_s = 30.0 if asked == 1 else 0.0
         note = "saving (again to kill it)" if asked == 1 else "killing"
-        # A terminal has just printed ^C on the line.
-        sys.stderr.write(("\n" if sys.stderr.isatty() else "") + f"probe: {note} …\n")
+        with suppress(OSError):
+            run.stop.touch(mode=0o600)  # at once: without a terminal this process may end first
+            # A terminal has just printed ^C on the line.
+            sys.stderr.write(("\n" if sys.stderr.isatty() else "") + f"probe: {note} …\n")
         arguments = {"save_s": patience_s, "end_s": patience_s / 3}
         threading.Thread(
             target=_cancelled, args=(workspace, run), kwargs=arguments, daemon=True
         ).start()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, on_signal) for number in numbers]
     try:
         yield

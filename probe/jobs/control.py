@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ def cancel(
     status, state = look(run)
     if state not in ACTIVE:
         raise TrainingError(f"{run.id} is {state}: there is nothing to cancel")
-    run.stop.touch()
+    run.stop.touch(mode=0o600)
     if status.activity != TRAINING:
         _signal(run, signal.SIGTERM)  # nothing to save: it need not finish what it is loading
     if not _ends(run, save_s):
@@ -113,7 +112,7 @@ def delete(workspace: Workspace, reference: str) -> RunFolder:
     try:
         _, state = look(run)
     except Exception:  # damaged beyond reading: all the more reason to remove it
-        shutil.rmtree(run.path)
+        workspace.runs.remove(run)
         return run
     if state in ACTIVE:
         raise TrainingError(f"{run.id} is {state}: cancel it first")
@@ -153,7 +152,7 @@ def _launch(run: RunFolder) -> None:
     try:
         launch(run, "probe.jobs.worker")
     except KeyboardInterrupt:
-        run.stop.touch()  # nobody would be left to watch it
+        run.stop.touch(mode=0o600)  # nobody would be left to watch it
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 import threading
@@ -47,7 +48,7 @@ def launch(folder: Folder, module: str) -> None:
     """
     # -P: no module that lies in the working folder gets in.
     command = [sys.executable, "-P", "-m", module, str(folder.path)]
-    with folder.log.open("ab") as log:
+    with open(folder.log, "ab", opener=_privately) as log:
         worker = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -55,6 +56,7 @@ def launch(folder: Folder, module: str) -> None:
             stderr=log,
             cwd=folder.path,
             start_new_session=True,
+            umask=0o077,
         )
     # Somebody must take notice of its end, or it stays in the process table as a zombie.
     threading.Thread(target=worker.wait, daemon=True).start()
@@ -64,3 +66,7 @@ def launch(folder: Folder, module: str) -> None:
             folder.write(dataclasses.replace(folder.status, state="failed", message=message))
             raise TrainingError(message)
         time.sleep(_POLL_S)
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

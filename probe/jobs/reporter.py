@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from probe.jobs.processes import birth
+from probe.jobs.stopping import RunGoneError
 from probe.store import RunFolder, State, Status
 
 _BEAT_S = 1.0
@@ -61,5 +62,8 @@ class Reporter:
 
     def _write(self) -> None:
         self.status = replace(self.status, heartbeat=time.time())
-        self._run.write(self.status)
+        try:
+            self._run.write(self.status)
+        except FileNotFoundError as error:
+            raise RunGoneError from error
         self._written_s = time.monotonic()

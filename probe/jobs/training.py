@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
 import time
 from dataclasses import asdict, replace
+from io import FileIO
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from probe.atomic import naming
 from probe.datasets import load_task
 from probe.jobs.control import TRAINING
 from probe.jobs.outcome import keep, means, scored
@@ -97,13 +101,20 @@ def _train(training: Training, run: RunFolder, reporter: Reporter, stop: StopReq
                 eta_s = pace.eta_s(run.config.steps - step.step)
                 reporter.status = replace(reporter.status, eta_s=eta_s)
             record = _record(step, run.config, reporter.status.eta_s)
-            log.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            _append(log, record)
             _report(step, record, reporter)
             if stop.asked and missing == living > 0:
                 training.save()
                 reporter.beat(replace(reporter.status, step=training.step))
                 raise Stopped
     stop.patient = False
+
+
+def _append(log: FileIO, record: Record) -> None:
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    with naming(Path(str(log.name))):
+        if log.write(line) != len(line):
+            raise OSError(errno.ENOSPC, "no space for the rest of a line")
 
 
 def _record(step: Step, config: RunConfig, eta_s: float | None) -> Record:

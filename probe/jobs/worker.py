@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from probe.atomic import remove_leftovers
-from probe.errors import ProbeError
+from probe.jobs.failures import is_expected, reason
 from probe.jobs.reporter import Reporter
-from probe.jobs.stopping import Stopped, StopRequest
+from probe.jobs.stopping import RunGoneError, Stopped, StopRequest
 from probe.jobs.turns import locked, turn
 from probe.store import RunFolder, Workspace
 
@@ -53,20 +53,14 @@ def _worked(run: RunFolder, reporter: Reporter) -> int:
         done = f"stopped at step {reporter.status.step} of {run.config.steps}"
         reporter.end("cancelled", done)
         return 0
+    except RunGoneError:
+        return 1
     except Exception as error:
-        if not isinstance(error, ProbeError):
+        if not is_expected(error):
             traceback.print_exc()
-        reporter.end("failed", _one_line(error))
+        reporter.end("failed", reason(error))
         return 1
     return 0
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, ProbeError):
-        return str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "out of memory: choose a smaller batch size, a shorter prompt or a smaller model"
-    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (see log.txt)"
 
 
 @contextmanager

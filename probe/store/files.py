@@ -18,6 +18,24 @@ def keep_file(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def keep_in_place(path: Path, data: bytes) -> None:
+    """Write a small file of the workspace that must be written even where the disk is full.
+
+    There it goes into the blocks the file has: a reader may for a moment meet half of it, which
+    is less bad than that nobody learns why something failed.
+
+    Raises:
+        OSError: the folder is gone or cannot be written.
+    """
+    try:
+        keep_file(path, data)
+    except OSError as error:
+        if not is_full(error) or not path.exists():
+            raise
+        with path.open("r+b", buffering=0) as file:
+            file.write(data.ljust(path.stat().st_size))  # blanks at the end are no matter
+
+
 def unwritable(place: Path, error: OSError) -> WorkspaceError:
     """Why a place cannot be written, and what to do."""
     if is_full(error):

@@ -13,7 +13,7 @@ from typing import Any
 from probe.atomic import folder_aside, is_temporary, make_private, remove_folder, settle
 from probe.errors import WorkspaceError
 from probe.store.card import workspace_name
-from probe.store.files import keep_file, unwritable
+from probe.store.files import keep_file, keep_in_place, unwritable
 from probe.store.runs_status import Status, read_fields, read_status
 from probe.suggestions import closest
 
@@ -109,8 +109,12 @@ class RunFolder:
             raise unwritable(self.path, error) from error
 
     def write(self, status: Status) -> None:
-        """Replace the status."""
-        keep_file(self.path / _STATUS, status.document())
+        """Replace the status, on a full disk in the space it has.
+
+        Raises:
+            OSError: the folder is gone or cannot be written.
+        """
+        keep_in_place(self.path / _STATUS, status.document())
 
 
 class RunFolders:

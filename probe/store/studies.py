@@ -17,7 +17,7 @@ from typing import Any, Literal
 from probe.atomic import is_temporary, make_private
 from probe.errors import WorkspaceError
 from probe.store.card import workspace_name
-from probe.store.files import keep_file, unwritable
+from probe.store.files import keep_file, keep_in_place, unwritable
 from probe.store.runs_status import Status, read_fields, read_status
 
 _CONFIG, _STATUS = "config.json", "status.json"
@@ -86,8 +86,12 @@ class StudyFolder:
         return read_status(self.path / _STATUS)
 
     def write(self, status: Status) -> None:
-        """Replace the status."""
-        keep_file(self.path / _STATUS, status.document())
+        """Replace the status, on a full disk in the space it has.
+
+        Raises:
+            OSError: the folder is gone or cannot be written.
+        """
+        keep_in_place(self.path / _STATUS, status.document())
 
 
 class StudyFolders:

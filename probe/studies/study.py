@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from probe.atomic import make_private
 from probe.errors import ProbeError, WorkspaceError
+from probe.jobs.failures import is_expected, reason
 from probe.jobs.processes import birth
 from probe.jobs.turns import locked
 from probe.jobs.views import Seen, look
@@ -88,10 +89,11 @@ def at_work(workspace: Workspace, config: StudyConfig) -> Iterator[tuple[StudyFo
             raise
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            message = "interrupted" if stopped else f"unexpected {type(error).__name__}"
-            reporter.end(
-                "cancelled" if stopped else "failed", f"{message}: the same command goes on"
-            )
+            message = "interrupted: the same command goes on" if stopped else reason(error)
+            with suppress(FileNotFoundError):  # the folder was removed
+                reporter.end("cancelled" if stopped else "failed", message)
+            if is_expected(error) and not stopped:
+                raise WorkspaceError(message) from error
             raise
         reporter.end("finished")
 

@@ -113,6 +113,7 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
         tokenizer.codec,
         tokenizer.sha256,
         factor=table.factor,
+        layer=table.layer,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which, text_config
-from probe.tables.multiplier import Multiplier, learn_multiplier
+from probe.tables.multiplier import Multiplier, bring_to_life, learn_multiplier
 
 _NOT_BUILT_FROM = frozenset(
     ("auto_map", "model_type", "attn_implementation", "_attn_implementation", "quantization_config")
@@ -25,12 +25,17 @@ class BuiltTable:
     """The table's parameter first, then the others that are tied to it."""
     shape: tuple[int, int]
     """[V, H]."""
-    multiplier: Multiplier
+    layer: Any
+    """The layer itself, with a few rows and without what the checkpoint holds of it."""
+    multiplier: Multiplier | None
+    """None where the layer does something else, so that it is to be run."""
+    others: Mapping[str, tuple[str, ...]]
+    """Its other parameters: names in the layer → names in the model, also of what is tied."""
 
-    def on_disk(self, names: Iterable[str]) -> list[str]:
-        """The checkpoint's tensors that transformers would load into the table, its own first."""
+    def on_disk(self, names: Iterable[str], own: Sequence[str]) -> list[str]:
+        """The checkpoint's tensors that transformers would load into parameters of these names."""
         renamed = dict(_renamed(self.model, names))
-        return [name for own in self.names for name, own_name in renamed.items() if own_name == own]
+        return [name for wanted in own for name, found in renamed.items() if found == wanted]
 
     def endings(self) -> list[str]:
         """The table's name, and what is left of it without the first parts, two at least."""
@@ -100,17 +105,24 @@ def _ask(model: Any, which: Which, where: str) -> BuiltTable:
             "use a model that reads text"
         )
     every = list(model.named_parameters(remove_duplicate=False))
-    names = tuple(name for name, values in every if values is layer.weight)
+    names = _names_of(layer.weight, every)
     rows, width = layer.weight.shape
+    others = {part: _names_of(values, every) for part, values in layer.named_parameters()}
+    del others["weight"]
     try:
-        multiplier = learn_multiplier(model, layer)
+        bring_to_life(model, layer)
+        multiplier = learn_multiplier(layer)
     except Exception as error:
         raise ModelNotFoundError(
             f"{where}: what the embedding layer of a {type(model).__name__} does with its rows "
             f"cannot be told ({(str(error) or type(error).__name__).splitlines()[0][:120]}): "
             "use a model whose layer looks rows up"
         ) from error
-    return BuiltTable(model, names, (rows, width), multiplier)
+    return BuiltTable(model, names, (rows, width), layer, multiplier, others)
+
+
+def _names_of(parameter: Any, every: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
+    return tuple(name for name, values in every if values is parameter)
 
 
 def _input_layer(model: Any) -> Any:
@@ -140,8 +152,8 @@ def _lookup(part: Any) -> Any:
     except (NotImplementedError, AttributeError):
         return None
     weight = getattr(layer, "weight", None)
-    looks_up = hasattr(layer, "num_embeddings") and weight is not None and weight.ndim == 2
-    return layer if looks_up else None
+    is_matrix = weight is not None and weight.ndim == 2
+    return layer if is_matrix and not hasattr(layer, "in_features") else None
 
 
 def _renamed(model: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:

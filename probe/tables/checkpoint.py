@@ -30,8 +30,8 @@ class Shard(Protocol):
         """A tensor's shape; empty where the file does not say."""
         ...
 
-    def span(self, name: str) -> Span:
-        """Where a table's bytes lie."""
+    def span(self, name: str, axes: int = 2) -> Span:
+        """Where the bytes of a table, or of a vector (one axis), lie."""
         ...
 
 
@@ -54,13 +54,13 @@ class Checkpoint:
         """
         return self._shard(name).shape(name)
 
-    def load(self, name: str) -> Table:
-        """Map a table [V, H] into memory.
+    def load(self, name: str, axes: int = 2) -> Table:
+        """Map a table [V, H] into memory, or a vector [H] that a layer has beside it (one axis).
 
         Raises:
             ModelNotFoundError: the file is damaged, or the table is stored in another way.
         """
-        return self._shard(name).span(name).load(self.files)
+        return self._shard(name).span(name, axes).load(self.files)
 
     def _shard(self, name: str) -> Shard:
         file = self.shards[name]
@@ -137,8 +137,8 @@ class Safetensors:
         shape = entry.get("shape") if isinstance(entry, dict) else None
         return tuple(shape) if _naturals(shape) else ()
 
-    def span(self, name: str) -> Span:
-        """Check a table's entry against the file's length.
+    def span(self, name: str, axes: int = 2) -> Span:
+        """Check a table's or vector's entry against the file's length.
 
         Raises:
             ModelNotFoundError: they contradict each other, or the table is quantised.
@@ -153,7 +153,7 @@ class Safetensors:
         if dtype is None:
             found = f"the table's dtype {fields.get('dtype')!r}, not one of {list(STORED_AS)}"
             raise damaged(where, file, found)
-        if not _naturals(shape) or len(shape) != 2 or 0 in shape:
+        if not _naturals(shape) or len(shape) != axes or 0 in shape:
             raise damaged(where, file, f"the table's shape {shape!r}, not [V, H]")
         if not _naturals(offsets) or len(offsets) != 2:
             raise damaged(where, file, f"the table's offsets {offsets!r}")
@@ -162,7 +162,7 @@ class Safetensors:
         if stop - start != needed or self._data_start + stop > self._size:
             found = f"offsets {offsets} for {needed} bytes of table in a file of {self._size}"
             raise damaged(where, file, found)
-        return Span(file, self._data_start + start, (shape[0], shape[1]), dtype)
+        return Span(file, self._data_start + start, tuple(shape), dtype)
 
 
 def _aliased(header: Mapping[str, Any], aliases: object) -> dict[str, Any]:

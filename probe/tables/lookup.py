@@ -16,7 +16,9 @@ from probe.tables.built import BuiltTable, build_table
 from probe.tables.checkpoint import Checkpoint, open_checkpoint
 from probe.tables.files import Files
 from probe.tables.quantised import find_packed, quantised
+from probe.tables.running import RunningLayer
 from probe.tables.sizes import check_layers, check_table, of_another_size
+from probe.tables.span import Table
 from probe.vocabulary import TableDtype
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
@@ -31,8 +33,10 @@ class EmbeddingTable:
     values: NDArray[np.generic]
     """[V, H], memory-mapped; bfloat16 as raw uint16."""
     dtype: TableDtype
-    factor: float
+    factor: float = 1.0
     """What the embedding layer multiplies a row by."""
+    layer: RunningLayer | None = None
+    """The layer itself, where it does more than that."""
 
 
 def load_table(files: Files, config: Mapping[str, Any], which: Which) -> EmbeddingTable:
@@ -75,7 +79,7 @@ def _read_built(
     checkpoint: Checkpoint, built: BuiltTable, config: Mapping[str, Any]
 ) -> EmbeddingTable:
     """By transformers' renaming, else by the end of the table's name."""
-    renamed = built.on_disk(checkpoint.shards)
+    renamed = built.on_disk(checkpoint.shards, built.names)
     ends = (_only_one(checkpoint, ending, built.shape[0]) for ending in built.endings())
     name = renamed[0] if renamed else next((found for found in ends if found is not None), None)
     if name is None:
@@ -85,7 +89,25 @@ def _read_built(
     if built.shape != (rows, width):
         said = f"{built.shape[0]} tokens and a width of {built.shape[1]}"
         raise of_another_size(said, rows, width, checkpoint.files.where)
-    return EmbeddingTable(table.values, table.dtype, built.multiplier.at(table.dtype))
+    if built.multiplier is not None:
+        return EmbeddingTable(table.values, table.dtype, built.multiplier.at(table.dtype))
+    others = _others(checkpoint, built, config)
+    layer = RunningLayer(built.layer, table, others)
+    return EmbeddingTable(table.values, table.dtype, layer=layer)
+
+
+def _others(
+    checkpoint: Checkpoint, built: BuiltTable, config: Mapping[str, Any]
+) -> dict[str, Table]:
+    """The parameters that an embedding layer has beside its table."""
+    parameters = dict(built.layer.named_parameters())
+    found = {}
+    for name, own in built.others.items():
+        stored = built.on_disk(checkpoint.shards, own)
+        if not stored:
+            raise _absent(checkpoint, own, config)
+        found[name] = checkpoint.load(stored[0], axes=parameters[name].ndim)
+    return found
 
 
 def _require_stacks(family: Family, which: Which, where: str) -> None:

@@ -41,21 +41,21 @@ def by_root_of_width(width: int, *, rounded: bool = False) -> Multiplier:
     return Multiplier(float(width**0.5), rounded)
 
 
-def learn_multiplier(model: Any, layer: Any) -> Multiplier:
-    """What a layer on the meta device multiplies by, found by giving it a few rows and running it.
+def learn_multiplier(layer: Any) -> Multiplier | None:
+    """What a layer multiplies by, found by giving it a few rows and running it.
 
     Args:
-        model: the transformers model the layer belongs to; it fills the layer's buffers.
-        layer: its embedding layer; its tensors are replaced.
+        layer: an embedding layer, its buffers filled (see `bring_to_life`).
 
-    Raises:
-        ValueError: the layer does something other than multiplying by one number.
+    Returns:
+        None where it does something other than multiplying every row by one number.
     """
     import torch
 
     if type(layer) is torch.nn.Embedding:
         return UNCHANGED
-    _bring_to_life(model, layer)
+    if len(list(layer.parameters())) > 1:  # rows or weights of its own beside the table
+        return None
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(_TRIED_ROWS, int(layer.weight.shape[1]), generator=generator)
     factor = float(_answers(layer, torch.ones_like(rows))[0, 0])
@@ -63,13 +63,20 @@ def learn_multiplier(model: Any, layer: Any) -> Multiplier:
         found = Multiplier(factor, rounded)
         if all(_agrees(found, layer, rows.to(dtype)) for dtype in (torch.float32, torch.bfloat16)):
             return found
-    raise ValueError(f"a {type(layer).__name__} does not multiply its rows by one number")
+    return None
 
 
-def _bring_to_life(model: Any, layer: Any) -> None:
-    """Give a meta layer a few rows, and its buffers what the model fills them with."""
+def bring_to_life(model: Any, layer: Any) -> None:
+    """Give a layer on the meta device a few rows, and its buffers what the model fills them with.
+
+    Args:
+        model: the transformers model that the layer is part of.
+        layer: its embedding layer.
+    """
     import torch
 
+    if type(layer) is torch.nn.Embedding:
+        return
     layer.weight = torch.nn.Parameter(
         torch.empty(_TRIED_ROWS, layer.weight.shape[1]), requires_grad=False
     )
@@ -101,5 +108,10 @@ def _answers(layer: Any, rows: Tensor) -> Tensor:
     held = copy.deepcopy(layer).to(rows.dtype)  # its buffers are rounded for good
     with torch.no_grad():
         held.weight.copy_(rows)
-        answer: Tensor | tuple[Tensor, ...] = held(torch.arange(len(rows)))
-    return answer[0] if isinstance(answer, tuple) else answer  # I-BERT's come with their scale
+        return answer_of(held, torch.arange(len(rows)))
+
+
+def answer_of(layer: nn.Module, ids: Tensor) -> Tensor:
+    """What a layer answers to ids; I-BERT's adds the scale of its quantisation."""
+    answer: Tensor | tuple[Tensor, ...] = layer(ids)
+    return answer[0] if isinstance(answer, tuple) else answer

@@ -27,21 +27,21 @@ class Table:
     """An embedding table in its stored precision."""
 
     values: NDArray[np.generic]
-    """[V, H], memory-mapped; bfloat16 as raw uint16."""
+    """[V, H], or [H] of a vector; memory-mapped; bfloat16 as raw uint16."""
     dtype: TableDtype
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where a table's bytes lie."""
+    """Where the bytes of a table, or of a vector beside it, lie."""
 
     file: str
     start: int
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: TableDtype
 
     def load(self, files: Files) -> Table:
-        """Map the bytes as a [V, H] array."""
+        """Map the bytes as an array."""
         stored = STORED_AS[self.dtype]
         stop = self.start + prod(self.shape) * stored.itemsize
         raw = files.map(self.file, self.start, stop)

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Protocol
 
 from probe.errors import ModelNotFoundError, PromptFormatError
@@ -73,8 +74,8 @@ class TorchFile:
         found = self.names[name]
         return tuple(found.layout.shape) if isinstance(found, Tensor) else ()
 
-    def span(self, name: str) -> Span:
-        """Where a table's bytes lie.
+    def span(self, name: str, axes: int = 2) -> Span:
+        """Where the bytes of a table, or of a vector (one axis), lie.
 
         Raises:
             ModelNotFoundError: the file is damaged, or the table is quantised.
@@ -85,7 +86,7 @@ class TorchFile:
         with self._one_clear_error():
             match found:
                 case Tensor(storage=_Kept() as storage):
-                    return _span(self._file, found, *self._layout.bounds(storage))
+                    return _span(self._file, found, axes, *self._layout.bounds(storage))
             raise PromptFormatError(f"a {type(found).__name__} where the table should be")
 
     @contextmanager
@@ -245,23 +246,22 @@ def _legacy_pickles(files: Files, file: str, size: int) -> tuple[_Pickles, objec
     raise PromptFormatError("no state dict near the start of the file")
 
 
-def _span(file: str, tensor: Tensor, start: int, stop: int) -> Span:
+def _span(file: str, tensor: Tensor, axes: int, start: int, stop: int) -> Span:
     """Where a tensor's rows lie within its storage's bytes [start, stop)."""
     layout, storage = tensor.layout, tensor.storage
     dtype = _DTYPES.get(layout.dtype)
     if dtype is None:
         raise PromptFormatError(f"the table's dtype {layout.dtype}, not one of {list(_DTYPES)}")
-    if len(layout.shape) != 2 or 0 in layout.shape:
+    if len(layout.shape) != axes or 0 in layout.shape:
         raise PromptFormatError(f"the table's shape {layout.shape}, not [V, H]")
-    rows, width = layout.shape
-    if layout.strides not in (None, (width, 1)):
+    if layout.strides not in (None, (*layout.shape[1:], 1)):
         raise PromptFormatError("a table whose rows do not follow each other")
     width_bytes = STORED_AS[dtype].itemsize
     first = start + layout.offset * width_bytes
-    last = first + rows * width * width_bytes
+    last = first + prod(layout.shape) * width_bytes
     if stop - start < storage.size * itemsize(storage.dtype) or last > stop:
         raise PromptFormatError("the table's numbers are cut short")
-    return Span(file, first, (rows, width), dtype)
+    return Span(file, first, tuple(layout.shape), dtype)
 
 
 class _Ranges(io.RawIOBase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from probe.atomic import make_private
 from probe.errors import TrainingError
 from probe.models import FrozenModel
 from probe.task import Task
@@ -51,6 +52,8 @@ def train(
         for (task, config), data in zip(pairs, prepared(model, pairs), strict=True)
     ]
     training = Training(model, runs, run_folder)
+    if run_folder is not None:
+        make_private(run_folder)
     if resume:
         training.restore()
     return training

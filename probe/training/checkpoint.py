@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,24 @@ from typing import Any
 
 from safetensors.torch import load_file, save
 
+from probe.atomic import (
+    folder_aside,
+    make_private,
+    remove_folder,
+    remove_leftovers,
+    settle,
+    sync_folder,
+)
+from probe.digests import changed_files, write_digests
 from probe.errors import TrainingError
 from probe.training.optimiser import Tensors
 
 VERSION = 1
 _FOLDER = "checkpoints"
-_ASIDE = ".writing"
 _TENSORS, _DOCUMENT = "state.safetensors", "state.json"
 _KEPT = 2
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,15 +45,55 @@ def write_checkpoint(run_folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint, then remove all but the last two.
 
     A kill at any moment leaves the one before, whole.
+
+    Args:
+        run_folder: must be there: a run that was removed while it trains stays removed.
+        checkpoint: what to keep.
+
+    Raises:
+        OSError: the folder is gone or cannot be written.
     """
     folder = run_folder / _FOLDER
     place = folder / f"step-{checkpoint.step:08d}"
+    remove_leftovers(folder, grace_s=0)  # a run has one worker
     if place.exists():
-        return place  # the same step holds the same state
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / _ASIDE
-    shutil.rmtree(aside, ignore_errors=True)  # what a kill left
-    aside.mkdir()
+        if _read(place)[1] is None:
+            return place  # the same step holds the same state
+        remove_folder(place)
+    if not folder.exists():
+        folder.mkdir(mode=0o700)
+    with folder_aside(folder, private=True) as aside:
+        made = aside / place.name
+        make_private(made)
+        _fill(made, checkpoint)
+        settle(made, private=True)
+        made.rename(place)
+    sync_folder(folder)
+    for old in checkpoint_folders(run_folder)[:-_KEPT]:
+        remove_folder(old)
+    return place
+
+
+def read_checkpoint(run_folder: Path) -> Checkpoint | None:
+    """The last checkpoint of a run that is whole, None where it has none yet.
+
+    A damaged one is named and passed over: from the one before, the same steps are made again.
+
+    Raises:
+        TrainingError: none can be read, or another version wrote the last one.
+    """
+    complaint = None
+    for folder in reversed(checkpoint_folders(run_folder)):
+        checkpoint, complaint = _read(folder)
+        if checkpoint is not None:
+            return checkpoint
+        _LOG.warning("%s: going on from the checkpoint before", complaint)
+    if complaint is None:
+        return None
+    raise TrainingError(f"{complaint}, and none before it: start the run anew")
+
+
+def _fill(folder: Path, checkpoint: Checkpoint) -> None:
     tensors = {
         f"{number}.{name}": value.detach().cpu().contiguous()
         for number, (state, _) in enumerate(checkpoint.prompts)
@@ -56,45 +105,35 @@ def write_checkpoint(run_folder: Path, checkpoint: Checkpoint) -> Path:
         "model": checkpoint.model,
         "prompts": [document for _, document in checkpoint.prompts],
     }
-    _write(aside / _TENSORS, save(tensors))
-    _write(aside / _DOCUMENT, json.dumps(document, indent=1).encode())
-    _sync(aside)
-    aside.rename(place)
-    _sync(folder)
-    for old in checkpoint_folders(run_folder)[:-_KEPT]:
-        old.rename(aside)  # first out of sight: half a checkpoint must not pass for a whole one
-        shutil.rmtree(aside)
-    return place
+    (folder / _TENSORS).write_bytes(save(tensors))
+    (folder / _DOCUMENT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+    write_digests(folder, (_TENSORS, _DOCUMENT))
 
 
-def read_checkpoint(run_folder: Path) -> Checkpoint | None:
-    """The last checkpoint of a run, None where it has none yet.
+def _read(folder: Path) -> tuple[Checkpoint | None, str | None]:
+    """A checkpoint, or why it cannot be read.
 
     Raises:
-        TrainingError: it cannot be read, or another version wrote it.
+        TrainingError: another version wrote it.
     """
-    folders = checkpoint_folders(run_folder)
-    if not folders:
-        return None
-    last = folders[-1]
+    if changed := changed_files(folder):
+        return None, f"{folder / changed[0]} is not what was written (another sha256)"
     try:
-        document = json.loads((last / _DOCUMENT).read_bytes())
-        tensors = load_file(last / _TENSORS)
-        if document["version"] != VERSION:
-            raise TrainingError(
-                f"{last} is of version {document['version']}, this probe reads {VERSION}: "
-                "start the run anew in another folder"
-            )
+        document = json.loads((folder / _DOCUMENT).read_bytes())
+        tensors = load_file(folder / _TENSORS)
+        version = document["version"]
         prompts = [
             (_of(number, tensors), state) for number, state in enumerate(document["prompts"])
         ]
-        return Checkpoint(document["step"], document["model"], prompts)
-    except TrainingError:
-        raise
+        checkpoint = Checkpoint(document["step"], document["model"], prompts)
     except Exception as error:  # safetensors, JSON and the system each raise their own
+        return None, f"{folder} cannot be read ({str(error)[:120]})"
+    if version != VERSION:
         raise TrainingError(
-            f"{last} cannot be read ({str(error)[:120]}): remove it to resume from the one before"
-        ) from error
+            f"{folder} is of version {version}, this probe reads {VERSION}: "
+            "start the run anew in another folder"
+        )
+    return checkpoint, None
 
 
 def checkpoint_folders(run_folder: Path) -> list[Path]:
@@ -105,21 +144,3 @@ def checkpoint_folders(run_folder: Path) -> list[Path]:
 def _of(number: int, tensors: Tensors) -> Tensors:
     prefix = f"{number}."
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.digests import changed_files
 from probe.errors import TrainingError
 from probe.training.checkpoint import checkpoint_folders
 
@@ -38,6 +39,11 @@ def checkpoint_rows(run_folder: Path, number: int = 0) -> tuple[list[int], NDArr
 def _read(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
     from safetensors import safe_open
 
+    if changed := changed_files(folder):
+        raise TrainingError(
+            f"{folder / changed[0]} is not what was written (another sha256): resume the run, "
+            "which writes it anew"
+        )
     try:
         document = json.loads((folder / "state.json").read_bytes())
         prompts = document["prompts"]

@@ -18,7 +18,7 @@ from probe.store import Status, StudyFolder, Workspace
 def main(arguments: Sequence[str]) -> int:
     """Work at the study of a folder until it is finished, stopped or failed; the exit status."""
     study = StudyFolder(Path(arguments[0]).absolute())
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Whoever started it may have had them ignored.
         signal.signal(number, signal.default_int_handler)
     if study.status.pid is None:

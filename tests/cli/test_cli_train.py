@@ -21,6 +21,8 @@ from probe.store import Status, Workspace, read_records
 from probe.training import TrainConfig
 from tests.trainable import write_model, write_task
 
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -34,7 +36,7 @@ def _in_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in ENDINGS}
     yield
     for number, handler in before.items():  # a worker in this process takes them over
         signal.signal(number, handler)

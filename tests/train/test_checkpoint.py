@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,21 +132,65 @@ def test_a_run_is_resumed_only_as_what_it_was(
         train(causal, task, config, resume=True)
 
 
-def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
-    place = write_checkpoint(tmp_path, Checkpoint(3, "m", [({"a": torch.ones(2)}, {"b": 1})]))
+FILES = ("state.safetensors", "state.json")
+
+
+def _checkpoint(step: int) -> Checkpoint:
+    return Checkpoint(step, "m", [({"a": torch.full((2,), float(step))}, {"b": step})])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in FILES for damage in ("a bit", "half", "gone")]
+    + [("SHA256SUMS", "a bit"), ("SHA256SUMS", "half")],
+)
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_and_written_anew(
+    name: str, damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_checkpoint(tmp_path, _checkpoint(3))
+    place = write_checkpoint(tmp_path, _checkpoint(4))
+    _damage(place / name, damage)
     read = read_checkpoint(tmp_path)
-    assert read is not None
-    assert read.prompts[0][0]["a"].tolist() == [1, 1]
-    (place / "state.safetensors").write_bytes(b"half")
-    with pytest.raises(TrainingError, match="remove it to resume from the one before"):
+    assert read is not None and read.step == 3 and read.prompts[0][0]["a"].tolist() == [3, 3]
+    assert place.name in caplog.text
+    write_checkpoint(tmp_path, _checkpoint(4))
+    read = read_checkpoint(tmp_path)
+    assert read is not None and read.step == 4
+
+
+def test_a_run_whose_only_checkpoint_is_damaged_says_what_to_do(tmp_path: Path) -> None:
+    _damage(write_checkpoint(tmp_path, _checkpoint(3)) / "state.safetensors", "a bit")
+    with pytest.raises(TrainingError, match="another sha256.*none before it: start the run anew"):
         read_checkpoint(tmp_path)
+
+
+def test_checkpoints_without_digests_are_read_as_before(tmp_path: Path) -> None:
+    (write_checkpoint(tmp_path, _checkpoint(3)) / "SHA256SUMS").unlink()
+    read = read_checkpoint(tmp_path)
+    assert read is not None and read.step == 3
+
+
+def test_a_run_that_was_removed_is_not_brought_back(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_checkpoint(tmp_path / "gone", _checkpoint(3))
+    assert not (tmp_path / "gone").exists()
+
+
+def _damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data if how == "a bit" else data[: len(data) // 2])
 
 
 def test_what_a_kill_left_half_written_is_overlooked_and_removed(tmp_path: Path) -> None:
     checkpoint = Checkpoint(3, "m", [({"a": torch.ones(2)}, {})])
-    aside = tmp_path / "checkpoints" / ".writing"
+    aside = tmp_path / "checkpoints" / ".writing-x"
     aside.mkdir(parents=True)
     (aside / "state.json").write_text("{")
+    os.utime(aside, (0, 0))
     assert read_checkpoint(tmp_path) is None
     write_checkpoint(tmp_path, checkpoint)
     assert not aside.exists()

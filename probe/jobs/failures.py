@@ -1,0 +1,41 @@
+"""Why a run or a study failed, in one line."""
+
+from __future__ import annotations
+
+import errno
+
+from probe.atomic import is_full
+from probe.errors import ProbeError
+
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
+"""How libraries say it that have no error of its own for it."""
+
+
+def reason(error: BaseException) -> str:
+    """What befell, and what to do about it."""
+    if isinstance(error, ProbeError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "out of memory: choose a smaller batch size, a shorter prompt or a smaller model"
+    if isinstance(error, OSError):
+        if is_full(error):
+            return f"disk full at {error.filename}: free space, then go on"
+        return f"{error.filename} cannot be used ({error.strerror or error})"
+    said = " ".join(str(error).split())[:300]
+    return f"unexpected {type(error).__name__}: {said} (see log.txt)"
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether the reason says all there is to say, without a stack."""
+    full = isinstance(error, OSError) and is_full(error)
+    return full or isinstance(error, ProbeError) or is_out_of_memory(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the machine, or what this process may have of it, was too small."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY)
