@@ -13,16 +13,20 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
 import transformers
 from safetensors.torch import save_model
 from transformers import AutoConfig
 
 from probe.errors import ModelNotFoundError
+from probe.models.gguf_lean import write_lean
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
 from probe.tables.files import LocalFiles
 from probe.tables.gguf_files import GgufFile
@@ -89,7 +93,10 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
             f"{where}: its tokenizer is of the kind {kind!r}, which cannot be rebuilt from the "
             "file: it can be decoded, but to run it use the model saved by transformers"
         )
-    model = _load(file, header, where)
+    lean = folder / "lean.gguf"
+    write_lean(file, header, where, lean)
+    model = _load(lean, header, where)
+    lean.unlink()
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
     config = model.config.to_dict() | {"architectures": [type(model).__name__]}
     config.pop("quantization_config", None)
@@ -101,7 +108,7 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
 def _load(file: Path, header: GgufHeader, where: str) -> Any:
     """The model as transformers reads it, in float32."""
     folder, name = str(file.parent), file.name
-    with contextlib.redirect_stderr(io.StringIO()):  # its bar has no switch
+    with _names_mapped_once(), contextlib.redirect_stderr(io.StringIO()):  # its bar has no switch
         try:
             config = AutoConfig.from_pretrained(folder, gguf_file=name, trust_remote_code=False)
         except (ValueError, KeyError) as error:
@@ -126,6 +133,17 @@ def _load(file: Path, header: GgufHeader, where: str) -> Any:
             f"({min(report['missing_keys'])}, …): they would be random, so the model cannot be run"
         )
     return model
+
+
+@contextlib.contextmanager
+def _names_mapped_once() -> Iterator[None]:
+    """Keep the table of tensor names, which transformers asks for once per module: seconds each."""
+    made = gguf.get_tensor_name_map
+    gguf.get_tensor_name_map = cache(made)
+    try:
+        yield
+    finally:
+        gguf.get_tensor_name_map = made
 
 
 def _tokenizer_config(header: GgufHeader, where: str) -> dict[str, Any]:
