@@ -15,13 +15,12 @@ from probe.errors import ProbeError
 from probe.formats import load
 from probe.prompt import AnyPrompt, Submodule
 from probe.store import Card, Workspace, card_of
+from probe.tables import ALWAYS_NAMED
 from probe.verbs import decode, sample_folders
 from probe.verbs.decoding import vocabulary_of
 from probe.verbs.loading import with_facts
 from probe.verbs.shipped import sample_facts
 from probe.vocabulary import Vocabulary
-
-ALWAYS_THERE = ("builtin", "minilm")
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,10 @@ def norm_range(entry: Entry, model: str) -> tuple[float, float] | None:
 
 def is_local(model: str) -> bool:
     """Whether a model is read from this machine, so that opening it asks nobody anything."""
-    if model in ALWAYS_THERE:
+    if model in ALWAYS_NAMED:
         return True
     network_path = model.startswith(("//", "\\\\"))
-    return not network_path and Path(model).expanduser().is_dir()
+    return not network_path and Path(model).expanduser().exists()
 
 
 def _entries() -> dict[str, Entry]:

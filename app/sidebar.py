@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 import streamlit as st
-from resources import ALWAYS_THERE, Entry, library
+from resources import Entry, library
 
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.tables import ALWAYS_NAMED
 
 DEMO = "sst2-text"
 """The prompt a first visit shows: it started from words, so its story is the easiest to read."""
@@ -47,7 +48,7 @@ def draw_sidebar() -> None:
         )
         st.selectbox(
             "Base model",
-            [OWN, *ALWAYS_THERE, OTHER],
+            [OWN, *ALWAYS_NAMED, OTHER],
             key="model",
             bind="query-params",
             persist_state="session",
@@ -55,7 +56,7 @@ def draw_sidebar() -> None:
         )
         if st.session_state["model"] == OTHER:
             st.text_input(
-                "Model folder or hub id",
+                "Model folder, GGUF file or hub id",
                 key="model_id",
                 bind="query-params",
                 persist_state="session",

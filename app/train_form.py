@@ -8,12 +8,13 @@ from typing import Any
 
 import streamlit as st
 from plain import plain
-from resources import ALWAYS_THERE, library, workspace
+from resources import library, workspace
 
 from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import TrainingError
 from probe.store import RunConfig
+from probe.tables import ALWAYS_NAMED, default_model
 from probe.training import TrainConfig
 from probe.training.command_line import arguments, field_help, written
 
@@ -79,12 +80,12 @@ def draw_form() -> Wanted:
     with steps:
         count = _number("steps", "Steps", minimum=1, value=_STEPS)
     with model:
-        _remember("model", ALWAYS_THERE[0])
+        _remember("model", default_model())
         base = st.selectbox(
-            "Base model", _with_chosen([*ALWAYS_THERE], "model"), key="t_model",
+            "Base model", _with_chosen([*ALWAYS_NAMED], "model"), key="t_model",
             persist_state="session", accept_new_options=True,
-            help="The frozen model. builtin and minilm are always there; or type a folder or a hub "
-            "id, which is downloaded when training starts.",
+            help="The frozen model. builtin, minilm and smollm2 are always there; or type a folder, a "
+            "GGUF file or a hub id, which is downloaded when training starts.",
         )  # fmt: skip
     _draw_wording(str(chosen))
     init = _init(kind)

@@ -7,12 +7,13 @@ from typing import Any
 
 import streamlit as st
 from plain import plain
-from resources import ALWAYS_THERE, is_local, workspace
+from resources import is_local, workspace
 
 from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import TrainingError
 from probe.store import StudyConfig
+from probe.tables import ALWAYS_NAMED, default_model
 from probe.training.command_line import written
 from probe.verbs import wayward_config
 
@@ -54,11 +55,11 @@ def draw_form() -> WantedStudy:
         format_func=lambda one: names.get(one, one), placeholder="Choose tasks",
         help="Tasks with labels: those that come with probe, and your own.",
     )  # fmt: skip
-    st.session_state.setdefault("w_model", ALWAYS_THERE[0])
-    known = dict.fromkeys([*ALWAYS_THERE, st.session_state["w_model"]])
+    st.session_state.setdefault("w_model", default_model())
+    known = dict.fromkeys([*ALWAYS_NAMED, st.session_state["w_model"]])
     base = model.selectbox(
         "Base model", list(known), key="w_model", persist_state="session",
-        accept_new_options=True, help="The frozen model; or type a folder or a hub id.",
+        accept_new_options=True, help="The frozen model; or type a folder, a GGUF file or a hub id.",
     )  # fmt: skip
     sets, count = st.columns([3, 2], gap="small")
     texts: list[str] = list(

@@ -39,13 +39,14 @@ def train(
     context: typer.Context,
     config: dict[str, Any],
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--model",
-            help="The frozen model: builtin, minilm, a folder or a hub id.",
+            help="The frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. "
+            "Default: smollm2 where it is installed, else builtin.",
             autocompletion=complete_model,
         ),
-    ] = "builtin",
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -110,6 +111,7 @@ def train(
     """Train a soft prompt and keep it in the workspace. Ctrl-C saves; --resume goes on."""
     from probe import verbs
     from probe.store import Workspace
+    from probe.tables import default_model
 
     workspace = Workspace()
     if resume is not None:
@@ -119,7 +121,7 @@ def train(
     if task is None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
     asked = verbs.run_config(
-        model,
+        model or default_model(),
         task,
         config,
         data_dir=data_dir,

@@ -35,13 +35,14 @@ def wayward(
         typer.Option("--task", help=f"{TASK_HELP} Repeatable.", autocompletion=complete_task),
     ],
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--model",
-            help="A frozen model: builtin, minilm, a folder or a hub id. Repeatable.",
+            help="A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. "
+            "Repeatable. Default: smollm2 where it is installed, else builtin.",
             autocompletion=complete_model,
         ),
-    ] = ["builtin"],  # noqa: B006  typer reads it and never hands it on
+    ] = None,
     targets: Annotated[
         list[str],
         typer.Option(
@@ -110,12 +111,13 @@ def wayward(
     Ctrl-C keeps what is finished; the same command goes on.
     """
     from probe import verbs
+    from probe.tables import default_model
 
     training: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "objective": objective}
     if lr is not None:
         training["learning_rate"] = lr
     config = verbs.wayward_config(
-        model,
+        model or [default_model()],
         task,
         targets,
         target_count=target_count,

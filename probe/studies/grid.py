@@ -15,6 +15,7 @@ from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
 from probe.studies.asked import Asked
 from probe.suggestions import did_you_mean
+from probe.tables import default_model
 from probe.training import TrainConfig
 
 _SHIPPED = Path(__file__).parent / "grids"
@@ -25,7 +26,7 @@ _COLUMNS = ("method", "length", "init", "learning_rate", "seed")
 class Grid:
     """Models × tasks × folds × seeds × every combination of the grid's values."""
 
-    models: tuple[str, ...] = ("builtin",)
+    models: tuple[str, ...] = field(default_factory=lambda: (default_model(),))
     tasks: tuple[str, ...] = ()
     seeds: int = 1
     """Runs of each setting that differ in nothing but the seed: 0, 1, …"""

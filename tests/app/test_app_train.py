@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.store import RunFolder, Workspace
+from probe.tables import default_model
 from tests.trainable import write_task
 
 Open = Callable[..., AppTest]
@@ -56,8 +57,9 @@ def test_a_first_visit_offers_a_form_that_works_as_it_is(open_page: Open) -> Non
     at = open_page("train")
     assert "Nothing is training" in at.markdown[0].value
     assert at.number_input(key="t_steps").value == 400
-    assert at.selectbox(key="t_model").value == "builtin"
-    assert _command(at).startswith("probe train --model builtin --task mood --name mood-prompt_t")
+    model = default_model()
+    assert at.selectbox(key="t_model").value == model
+    assert _command(at).startswith(f"probe train --model {model} --task mood --name mood-prompt_t")
 
 
 def test_the_command_follows_the_fields(open_page: Open, model: str) -> None:

@@ -90,3 +90,11 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise RuntimeError(f"the dashboard did not start: {log.read_text()[-2000:]}")
+
+
+def choose_model(page: Page, name: str) -> None:
+    """Name a form's base model; the one it offers first may be a large one."""
+    box = page.get_by_role("combobox", name="Base model")
+    box.fill(name)
+    box.press("Enter")
+    expect(page.get_by_test_id("stCode").last).to_contain_text(f"--model {name} ")

@@ -21,6 +21,7 @@ from probe.verbs import run_config
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import (
     WAIT_S,
+    choose_model,
     free_port,
     kill_dashboard,
     running_dashboard,
@@ -71,6 +72,7 @@ def _until(what: Callable[[], object]) -> object:
 
 def _start(page: Page, workspace: Workspace) -> RunFolder:
     """Fill in the form and start; the run is held still as soon as it has noted something."""
+    choose_model(page, "builtin")
     steps = page.get_by_role("spinbutton", name="Steps", exact=True)
     steps.fill(str(STEPS))
     steps.press("Enter")

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from probe.store import Workspace
 from probe.studies import cancel_study, study_view
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import WAIT_S, settled
+from tests.browser.dashboard import WAIT_S, choose_model, settled
 from tests.trainable import write_task
 
 pytestmark = pytest.mark.browser
@@ -38,6 +38,7 @@ def test_a_study_survives_a_reload_finishes_and_its_prompt_opens_in_decode(
 ) -> None:
     page = visit("/waywardness")
     expect(page.get_by_role("heading", name="No study yet")).to_be_visible()
+    choose_model(page, "builtin")
     for label, value in (("Steps", "3"), ("Texts of each set, from short to long", "1")):
         box = page.get_by_role("spinbutton", name=label, exact=True)
         box.fill(value)
