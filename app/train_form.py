@@ -84,8 +84,8 @@ def draw_form() -> Wanted:
         base = st.selectbox(
             "Base model", _with_chosen([*ALWAYS_NAMED], "model"), key="t_model",
             persist_state="session", accept_new_options=True,
-            help="The frozen model. builtin, minilm and smollm2 are always there; or type a folder, a "
-            "GGUF file or a hub id, which is downloaded when training starts.",
+            help="The frozen model. smollm2, builtin and minilm are always there; or type a "
+            "folder, a GGUF file or a hub id, which is downloaded when training starts.",
         )  # fmt: skip
     _draw_wording(str(chosen))
     init = _init(kind)

@@ -47,7 +47,8 @@ def draw_upload() -> None:
         return
     if any(prompt.base_model is None for prompt in prompts):
         st.text_input(
-            "Base model", placeholder="smollm2, a folder, a GGUF file or a hub id", key="upload_model",
+            "Base model", key="upload_model",
+            placeholder="smollm2, a folder, a GGUF file or a hub id",
             help="The file does not say which model the prompt was trained on.",
         )  # fmt: skip
     unit = "prompt" if len(prompts) == 1 else "prompts"

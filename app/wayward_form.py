@@ -59,7 +59,8 @@ def draw_form() -> WantedStudy:
     known = dict.fromkeys([*ALWAYS_NAMED, st.session_state["w_model"]])
     base = model.selectbox(
         "Base model", list(known), key="w_model", persist_state="session",
-        accept_new_options=True, help="The frozen model; or type a folder, a GGUF file or a hub id.",
+        accept_new_options=True,
+        help="The frozen model; or type a folder, a GGUF file or a hub id.",
     )  # fmt: skip
     sets, count = st.columns([3, 2], gap="small")
     texts: list[str] = list(

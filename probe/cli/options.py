@@ -25,7 +25,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Base model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Default: the prompt's own.",
+        help="Base model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. "
+        "Default: the prompt's own.",
         autocompletion=complete_model,
     ),
 ]

@@ -50,8 +50,8 @@ def sweep(
         list[str] | None,
         typer.Option(
             "--model",
-            help="A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Repeatable, in place of "
-            "the grid's.",
+            help="A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. "
+            "Repeatable, in place of the grid's.",
             autocompletion=complete_model,
         ),
     ] = None,

@@ -79,8 +79,10 @@ def model_facts(model: str | Path, revision: str | None = None) -> ModelFacts:
     """
     try:
         place = place_of(model)
-        if find_gguf(model, place, revision) is not None:  # a decoder; its header says no more here
-            return ModelFacts(str(model), writes=True, positions=None)
+        if (found := find_gguf(model, place, revision)) is not None:
+            from probe.tables.gguf_model import read_gguf_facts
+
+            return read_gguf_facts(str(model), found)
         files = _files(model, place, revision)
         return read_facts(str(model), files, _config(files))
     except OSError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
+
+from probe.atomic import file_aside, folder_aside, remove_folder
 
 MAX_KEPT_BYTES = 32 << 30
 """What one folder of made files may hold before the ones unused for longest go."""
@@ -24,37 +24,28 @@ def cache_folder(kind: str = "tables") -> Path:
 def write_aside(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write a file aside, then rename it: readers see all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
+    with file_aside(path) as file:
+        fill(file)
 
 
 def write_folder_aside(path: Path, fill: Callable[[Path], object]) -> None:
     """Fill a folder aside, then rename it; one that another process put there first stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".aside-"))
-    try:
+    with folder_aside(path.parent) as aside:
         fill(aside)
         if not path.is_dir():
-            os.replace(aside, path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            aside.rename(path)
 
 
 def drop_unused(folder: Path, kept: Path, limit: int = MAX_KEPT_BYTES) -> None:
     """Remove what was unused for longest until the folder holds `limit` bytes or only `kept`."""
     os.utime(kept)
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     held = 0
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime, reverse=True):
         held += _size(entry)
         if held > limit and entry != kept:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            remove_folder(entry) if entry.is_dir() else entry.unlink()
 
 
 def _size(entry: Path) -> int:

@@ -6,6 +6,7 @@ import re
 
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which
+from probe.tables.facts import ModelFacts
 from probe.tables.gguf_files import GgufFile
 from probe.tables.gguf_header import read_gguf_header
 from probe.tables.gguf_table import load_gguf_table
@@ -51,4 +52,23 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
         tokenizer.codec,
         tokenizer.sha256,
         factor=multiplier.at("F32"),  # models from GGUF files run in float32
+    )
+
+
+def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:
+    """What a GGUF file says of its model.
+
+    Args:
+        name: the model as the user named it.
+        found: its file.
+
+    Raises:
+        ModelNotFoundError: the file is damaged.
+    """
+    header = read_gguf_header(found.files, found.name)
+    limit = header.metadata.get(f"{header.architecture}.context_length")
+    return ModelFacts(
+        name=name,
+        writes=header.metadata.get(f"{header.architecture}.attention.causal") is not False,
+        positions=limit if type(limit) is int and limit > 0 else None,
     )
