@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 TableDtype = Literal["F64", "F32", "F16", "BF16"]
 
 _STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+SCALE_ROWS = 1000
+"""Tokens from whose rows the scale of a table is told."""
 _HASH_BYTES = 1 << 24
 _NORM_ROWS = 4096
-_SCALE_ROWS = 1000
 _WIDENED_BYTES = 192 << 20
 
 
@@ -180,7 +181,7 @@ class Vocabulary:
     @cached_property
     def scale(self) -> EmbeddingScale:
         """How long rows are, from a thousand of them: the others are left on disk."""
-        some = slice(None, None, max(1, len(self) // _SCALE_ROWS))
+        some = slice(None, None, max(1, len(self) // SCALE_ROWS))
         norm = float(np.median(_norms(self.rows(some))))
         if self.layer is None:
             return EmbeddingScale(self.factor, norm)

@@ -19,6 +19,7 @@ from probe.models.rows import Family, Row
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
 from probe.task import Example, Task
+from probe.vocabulary import SCALE_ROWS, EmbeddingScale
 
 
 class FrozenModel(ABC):
@@ -63,6 +64,17 @@ class FrozenModel(ABC):
     def vocabulary_size(self) -> int:
         """V, rows of the embedding table."""
         return int(next(self.embed.parameters()).shape[0])
+
+    @cached_property
+    @torch.no_grad()
+    def scale(self) -> EmbeddingScale:
+        """How long the rows are that the model feeds on, beside those of its table."""
+        ids = torch.arange(0, self.vocabulary_size, max(1, self.vocabulary_size // SCALE_ROWS))
+        norm = float(self.embed_ids(ids).norm(dim=1).median())
+        if type(self.embed) is nn.Embedding:
+            return EmbeddingScale(1.0, norm)
+        stored = next(self.embed.parameters())[ids.to(self.device)].float()
+        return EmbeddingScale(norm / max(float(stored.norm(dim=1).median()), 1e-12), norm)
 
     @property
     def layers(self) -> int:

@@ -15,7 +15,7 @@ from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt, Score
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
-from probe.verbs.asking import Asker, askers, note_other_model
+from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.evaluating import Split, some_examples
 
@@ -112,7 +112,7 @@ def ablate(
 
     way = asker.way(worded)
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
-    note_other_model(opened, [asker])
+    note_doubts(opened, [asker])
     kinds = [kind for kind in KINDS if kind != "removed" or "{prompt:" not in way.task.template]
     return Ablated(
         model=asker.model,

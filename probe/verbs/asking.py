@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.analysis.strength import strength_note
 from probe.errors import ModelNotFoundError, ProbeError
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
@@ -35,7 +36,13 @@ class Asker:
     @property
     def one(self) -> AnyPrompt:
         """What tells of the whole: the prompt, or the encoder's half of a pair."""
-        return self.prompt.encoder if isinstance(self.prompt, PromptPair) else self.prompt
+        return self.halves[0]
+
+    @property
+    def halves(self) -> tuple[AnyPrompt, ...]:
+        """The prompt, or both halves of a pair."""
+        one = self.prompt
+        return (one.encoder, one.decoder) if isinstance(one, PromptPair) else (one,)
 
     @property
     def own_words(self) -> tuple[str | None, LabelWords]:
@@ -148,22 +155,28 @@ def in_words(task: Task, template: str, label_words: LabelWords) -> Task:
         )
 
 
-def note_other_model(opened: FrozenModel, group: Sequence[Asker]) -> None:
-    """Say of each prompt if the model asked is not the one it was trained on.
+def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
+    """Say of each prompt if its answers may not be its own: of another model or strength.
 
     A prompt that records the weights it was trained with is known by them, whatever their name.
     """
     for asker in group:
-        trained_on = asker.one.base_model
-        if trained_on in (None, asker.model):
-            continue
-        recorded = asker.one.config.get("weights")
-        same = {"sha256": opened.fingerprint, "dtype": str(opened.dtype)} if recorded else None
-        if recorded is None or recorded != same:
+        if _is_other_model(opened, asker):
             note(
-                f"{asker.name} was trained on {trained_on} and is asked on {asker.model}: unless "
-                "that is a copy, its answers say nothing about the prompt"
+                f"{asker.name} was trained on {asker.one.base_model} and is asked on "
+                f"{asker.model}: unless that is a copy, its answers say nothing about the prompt"
             )
+        for half in asker.halves:
+            if doubt := strength_note(half, opened.scale):
+                note(doubt)
+
+
+def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
+    if asker.one.base_model in (None, asker.model):
+        return False
+    recorded = asker.one.config.get("weights")
+    same = {"sha256": opened.fingerprint, "dtype": str(opened.dtype)} if recorded else None
+    return recorded is None or recorded != same
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from probe.notes import collected
 from probe.prompt import AnyPrompt, PromptPair
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
-from probe.verbs.asking import Asker, askers, by_model, in_words, note_other_model
+from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 from probe.verbs.baselines import Baselines, baseline_ways, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
@@ -172,7 +172,7 @@ def _compared(
     costs: list[Readability] = []
     for (name, revision), group in groups.items():
         model = load_model(name, revision=revision, device=device, dtype=dtype)
-        note_other_model(model, group)
+        note_doubts(model, group)
         answers = _answers(model, group, question)
         metric, seed = question.task.metric, question.seed
         made = compare(answers, question.examples, model=name, metric=metric, seed=seed)

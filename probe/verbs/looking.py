@@ -15,7 +15,7 @@ from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.store import Workspace
 from probe.task import split_words
-from probe.verbs.asking import Asker, askers
+from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import vocabulary_of
 
@@ -97,6 +97,7 @@ def lens(
     from probe.models import load_model, unembedder
 
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
+    note_doubts(opened, [asker])
     opened.injection_of([one])  # a prompt that does not fit says so before anything is computed
     unembed = unembedder(opened)
     sizes: dict[str, int] = {"k": k, "draws": draws, "seed": seed}

@@ -11,7 +11,7 @@ from probe.notes import collected
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asked_texts import Asked, Prompts, Text, asked_texts, texts_of
-from probe.verbs.asking import Asker, by_model, note_other_model
+from probe.verbs.asking import Asker, by_model, note_doubts
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 
@@ -176,7 +176,7 @@ def _by_opened_model(
 
     for (name, revision), group in by_model(found).items():
         opened = load_model(name, revision=revision, device=device, dtype=dtype)
-        note_other_model(opened, group)
+        note_doubts(opened, group)
         yield opened, group
 
 

@@ -21,7 +21,7 @@ from probe.prompt import AnyPrompt
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
 from probe.task import Example, Task
-from probe.verbs.asking import Asker, askers, by_model
+from probe.verbs.asking import Asker, askers, by_model, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import Split, some_examples
@@ -89,6 +89,7 @@ def transfer(
     cells: dict[tuple[str, str], TransferCell] = {}
     for (name, revision), group in by_model(found).items():
         opened = load_model(name, revision=revision, device=device, dtype=dtype)
+        note_doubts(opened, group)
         for task, examples in asked.values():
             for cell in _cells(opened, group, task, examples, seed):
                 cells[cell.prompt, cell.task] = cell

@@ -168,6 +168,32 @@ def test_a_prompt_at_the_size_of_the_stored_table_is_said_to_be_one(
     assert f"table × {factor:.4g}" in probe("inspect", adapters / "today").flat
 
 
+def test_answers_of_a_prompt_at_the_size_of_the_stored_table_come_with_a_note(
+    probe, adapters, check_schema
+):
+    asked = [
+        "--text",
+        "it was",
+        "--label-word",
+        "good",
+        "--label-word",
+        "bad",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    found = probe("predict", adapters / "before", adapters / "today", *asked)
+    check_schema("predict", found.json)
+    (note,) = found.json["notes"]
+    assert note.startswith("before has rows of norm") and found.err.count(note) == 1
+    times = f"multiply its rows by {WIDTH**0.5:.4g}"
+    assert times in note
+    written = probe(
+        "generate", adapters / "before", "--text", "it", "--max-new-tokens", "1", "--json"
+    )
+    assert written.json["notes"] == [note]
+
+
 def test_a_model_that_is_elsewhere_or_damaged_does_not_keep_a_prompt_from_being_inspected(
     probe, adapters
 ):
