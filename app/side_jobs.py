@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from typing import IO, Any
 import streamlit as st
 from plain import plain
 from resources import workspace
+
+from probe.parent import WATCHED
 
 _AT_ONCE = 2
 """Computations that may be at work: they share this machine with the dashboard."""
@@ -80,7 +83,8 @@ def start_job(arguments: Sequence[str], answer: Path | None = None) -> None:
     said = _part(answer).open("wb") if answer else subprocess.DEVNULL
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "probe", *arguments],
-        stdin=subprocess.DEVNULL, stdout=said, stderr=complaints, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=said, stderr=complaints, start_new_session=True,
+        env=os.environ | WATCHED,
     )  # fmt: skip
     if not isinstance(said, int):
         said.close()

@@ -12,6 +12,7 @@ FLOORS = {
     "notes": 0,
     "atomic": 1,
     "digests": 1,
+    "parent": 1,
     "prompt": 1,
     "vocabulary": 1,
     "task": 1,

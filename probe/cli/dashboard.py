@@ -9,15 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from probe.parent import WATCHED
+
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
 _PORTS_TRIED = 50
 _MAX_UPLOAD_MB = 200
+_POLITE_S = 5.0
+"""What the server has to close its pages and end what works for them."""
 
 
 def dashboard(
@@ -47,15 +52,20 @@ def dashboard(
     if folder is None:
         raise ProbeError("the dashboard's pages are gone: reinstall soft-prompt-probe")
     port = _free_port() if port is None else _require_free(port)
-    environment = dict(os.environ)
+    environment = os.environ | WATCHED
     if workspace is not None:
         environment["PROBE_HOME"] = str(workspace.expanduser().absolute())
-    # From its own folder, no module or configuration lying where the user stands gets in.
     sys.stderr.write(f"probe: the dashboard is at http://{ADDRESS}:{port} (Ctrl-C ends it)\n")
-    server = subprocess.Popen(command(folder / "server.py", port), env=environment, cwd=folder)
-    if browser and _has_display():
-        threading.Thread(target=_open_window, args=(server, port), daemon=True).start()
-    raise typer.Exit(_wait_for(server))
+
+    def start() -> subprocess.Popen[bytes]:
+        # From its own folder, no module or configuration lying where the user stands gets in.
+        arguments = command(folder / "server.py", port)
+        server = subprocess.Popen(arguments, env=environment, cwd=folder, stdin=subprocess.PIPE)
+        if browser and _has_display():
+            threading.Thread(target=_open_window, args=(server, port), daemon=True).start()
+        return server
+
+    raise typer.Exit(_serve(start))
 
 
 def command(script: Path, port: int) -> list[str]:
@@ -144,16 +154,39 @@ def _open_window(server: subprocess.Popen[bytes], port: int) -> None:
             return
 
 
-def _wait_for(server: subprocess.Popen[bytes]) -> int:
-    """Wait for the server; Ctrl-C and a polite kill end it and are a normal end."""
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+def _end_like_ctrl_c() -> None:
+    """Let a polite kill and a terminal that is closed do what Ctrl-C does; nohup keeps ignoring."""
+    for number in _endings():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _serve(start: Callable[[], subprocess.Popen[bytes]]) -> int:
+    """Wait for a server; being asked to end is a normal end, whatever the server does."""
+    server = None
     try:
+        _end_like_ctrl_c()
+        server = start()
         code = server.wait()
-        return 0 if code == -signal.SIGTERM else code
-    except KeyboardInterrupt:  # the terminal has told the server too
-        try:
-            server.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    except KeyboardInterrupt:
+        if server is not None:  # else it ends by itself, as nobody holds its standard input
+            _end(server)
         return 0
+    return 0 if code == -signal.SIGTERM else code
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ask politely, then kill: one that is still starting may have missed being asked."""
+    for number in _endings():
+        signal.signal(number, signal.SIG_IGN)  # it is ending
+    server.terminate()
+    try:
+        server.wait(timeout=_POLITE_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _endings() -> list[int]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]

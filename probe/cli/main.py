@@ -38,6 +38,7 @@ from probe.cli import (
 )
 from probe.cli.output import complain, visible
 from probe.cli.usage import Commands
+from probe.parent import end_with_parent
 
 app = typer.Typer(
     name="probe",
@@ -78,6 +79,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     _prepare_streams()
     _prepare_hang_up()
+    end_with_parent()
     try:
         app(args=arguments)
     except Exception as error:

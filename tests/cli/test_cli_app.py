@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from contextlib import suppress
 
 import psutil
 import pytest
 
+from probe.cli import dashboard
 from probe.cli.dashboard import ADDRESS, command
 from probe.verbs import shipped
 
@@ -105,9 +108,10 @@ def _wait_until_healthy(process, port, wait_s=60):
 
 def _until(what, wait_s=60):
     deadline = time.monotonic() + wait_s
-    while not what():
+    while not (found := what()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+    return found
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
@@ -115,12 +119,11 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
     server, tmp_path
 ):
     started, port = server
-    listening = {
-        connection.laddr.ip
-        for process in psutil.Process(started.pid).children(recursive=True)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = set()
+    for process in psutil.Process(started.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # what opens the window is soon gone
+            found = process.net_connections("inet")
+            listening |= {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
     assert listening == {ADDRESS}
     opened = tmp_path / "opened.txt"
     _until(lambda: opened.exists() and opened.read_text().endswith("\n"))
@@ -181,14 +184,52 @@ def test_no_page_of_elsewhere_reaches_anything_the_server_has(server):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-def test_ending_the_command_ends_the_server(server):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(number, server):
     started, _ = server
     children = psutil.Process(started.pid).children()
     (child,) = [one for one in children if "streamlit" in one.cmdline()]
-    started.terminate()
-    assert started.wait(timeout=30) == 0
-    psutil.wait_procs([child], timeout=10)
-    assert not child.is_running()
+    started.send_signal(number)
+    assert started.wait(timeout=10) == (0 if number == signal.SIGTERM else -number)
+    _, living = psutil.wait_procs([child], timeout=10)
+    assert living == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_that_is_still_starting_ends_with_the_command(number):
+    command = [sys.executable, "-P", "-m", "probe", "app", "--no-browser"]
+    command += ["--port", str(_free_port())]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as started:
+        started.stderr.readline()
+        children = _until(lambda: psutil.Process(started.pid).children())
+        started.send_signal(number)
+        assert started.wait(timeout=10) == 0
+    _, living = psutil.wait_procs(children, timeout=10)
+    assert living == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_a_server_that_does_not_listen_is_killed(monkeypatch):
+    monkeypatch.setattr(dashboard, "_POLITE_S", 0.3)
+    program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    before = {number: signal.getsignal(number) for number in dashboard._endings()}
+    started = []
+
+    def start():
+        command = [sys.executable, "-c", f"{program}; time.sleep(60)"]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+        started[0].stdout.readline()
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return started[0]
+
+    try:
+        assert dashboard._serve(start) == 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert started[0].returncode == -signal.SIGKILL
+    started[0].stdout.close()
 
 
 def test_a_port_that_is_taken_is_one_clear_line(probe):

@@ -138,10 +138,11 @@ def test_failure_exits_with_1_and_one_line_that_says_why(arguments, message, pro
     assert message in result.err
 
 
-def test_an_error_nobody_expected_is_one_line_too(probe, monkeypatch, home):
+def test_an_index_that_cannot_be_one_hinders_only_who_writes_and_that_in_one_line(probe, home):
     (home / "library.sqlite").mkdir()
-    (home / "prompts").mkdir()
-    result = probe("library")
+    assert probe("library", "add", "sst2-text").code == 0
+    assert "sst2-text@1" in probe("library").out
+    result = probe("library", "tag", "sst2-text", "film")
     assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
     assert result.err.startswith("probe: ")
 
