@@ -20,6 +20,7 @@ Method = Literal[
     "multitask_prompt_tuning",
     "cpt",
     "textual_inversion",
+    "trainable_tokens",
     "unknown",
 ]
 Submodule = Literal["encoder", "decoder"]
@@ -39,6 +40,22 @@ class Provenance:
     sha256: str
     """Digest of the bytes of the file that held the vectors."""
     reader_version: int = READER_VERSION
+    notes: tuple[str, ...] = ()
+    """What was decided while reading and could have been decided otherwise, a line each."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that came with a prompt, in its file or beside it, and is no part of it."""
+
+    name: str
+    """The tensor's key, or the name of the file or folder."""
+    shape: tuple[int, ...] | None
+    """Of the tensor; None for files and folders."""
+    why: str
+    """What it is, and so why it was left out."""
+    changes_answers: bool = False
+    """Whether what was trained answers with it, so that the prompt alone scores otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +79,8 @@ class SoftPrompt:
     provenance: Provenance | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    """What came with the rows and is no part of them."""
 
     def __post_init__(self) -> None:
         """Check the prompt and make its array read-only.
@@ -123,6 +142,8 @@ class KVPrefix:
     provenance: Provenance | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    """What came with the prefix and is no part of it."""
 
     method: Method = field(default="prefix_tuning", init=False)
 

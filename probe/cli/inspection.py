@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 
 from probe.cli.options import Json, Prompts
-from probe.cli.output import cell, complain, console, print_json, table
+from probe.cli.output import cell, complain, console, print_json, table, visible
 
 
 def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
     """Say what each prompt is: kind, format, method, shape, base model, digest, norms.
+
+    And what came with it that is no part of it: trained heads, other adapters, optimizers' states.
 
     A folder stands for every prompt in it. A source that cannot be read is reported on stderr and
     the others are still printed; the exit code is then 1.
@@ -49,6 +52,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row["submodule"] or "",
             "" if row["trained"] else "never trained",
             f"table × {factor:.4g}" if factor != 1 else "",
+            f"{len(row['left_out'])} left out" if row["left_out"] else "",
         ]
         cells = (
             row["name"],
@@ -61,7 +65,24 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             ", ".join(filter(None, remarks)),
         )
         grid.add_row(*map(cell, cells))
-    console().print(grid)
+    out = console()
+    out.print(grid)
+    for line in _left_out(rows):
+        out.print(visible(line), soft_wrap=True)
+
+
+def _left_out(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for each thing that came with prompts and is no part of them."""
+    owners: dict[str, list[str]] = {}
+    for row in rows:
+        for one in row["left_out"]:
+            shape = f" [{' × '.join(map(str, one['shape']))}]" if one["shape"] else ""
+            matters = ": the prompt alone answers otherwise" if one["changes_answers"] else ""
+            owners.setdefault(f"{one['name']}{shape}, {one['why']}{matters}", []).append(
+                row["name"]
+            )
+    for what, names in owners.items():
+        yield f"{', '.join(names[:3])}{', …' if names[3:] else ''} left out {what}"
 
 
 def _range(norms: list[float]) -> str:

@@ -20,7 +20,9 @@ from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joi
 from probe.formats.content import Content, document_beside
 from probe.formats.keys import below
 from probe.formats.openprompt import JOINED_HEADS
+from probe.formats.refusal import brief
 from probe.formats.reparametrise import Activation, mlp
+from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt, KVPrefix, Submodule
 
 CONFIG_FILE = "adapter_config.json"
@@ -40,8 +42,8 @@ def read(content: Content) -> list[AnyPrompt] | None:
     Raises:
         PromptFormatError: the adapter is of another kind, or its prefix does not fit together.
     """
-    is_prompt = any(_PROMPT.search(key) or _PREFIX.search(key) for key in content.tensors)
-    if not is_prompt and content.path.name not in WEIGHT_FILES:
+    used = [key for key in content.tensors if _PROMPT.search(key) or _PREFIX.search(key)]
+    if not used and content.path.name not in WEIGHT_FILES:
         return None
     document = _document(content)
     card = Card(
@@ -49,6 +51,7 @@ def read(content: Content) -> list[AnyPrompt] | None:
         reader="adapterhub",
         base_model=text(document, "model_name"),
         config=document,
+        left_out=left_out(content.tensors, used, trained=content.path.name in WEIGHT_FILES),
     )
     prompts: list[AnyPrompt] = []
     for key, rows in content.tensors.items():
@@ -58,7 +61,9 @@ def read(content: Content) -> list[AnyPrompt] | None:
     prompts += _prefixes(content, card)
     if not prompts and document:
         kind = text(_architecture(document), "architecture") or "bottleneck"
-        raise PromptFormatError(f"{content.path}: this is a {kind} adapter, not a soft prompt")
+        raise PromptFormatError(
+            f"{content.path}: this is a {brief(kind)} adapter, not a soft prompt"
+        )
     return prompts or None
 
 

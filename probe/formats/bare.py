@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.formats.build import Card, soft_prompt
+from probe.formats.build import Card, soft_prompt, without_batch
 from probe.formats.content import Content
+from probe.formats.refusal import refused
+from probe.formats.weights import shaped_like, what_is
 from probe.prompt import AnyPrompt, Method, Submodule
 
 TGIS_FILES = ("encoder.pt", "decoder.pt")
@@ -30,11 +32,14 @@ def read(content: Content) -> list[AnyPrompt] | None:
     """The one prompt of a file that is a bare array, None for any other file."""
     if not isinstance(content.value, np.ndarray):
         return None
-    rows, (reader, submodule) = content.value, _origin(content)
+    rows, (reader, submodule) = without_batch(content.value), _origin(content)
     name = f"{content.name}-{submodule}" if reader == "tgis" and submodule else content.name
-    method: Method = "unknown" if reader in ("npy", "torch") else "prompt_tuning"
+    untold = reader in ("npy", "torch")
+    if untold:
+        _require_rows(content, rows)
+    method: Method = "unknown" if untold else "prompt_tuning"
     card = Card(name=name, reader=reader, method=method, submodule=submodule)
-    return [soft_prompt(content, _without_batch(rows), card)]
+    return [soft_prompt(content, rows, card)]
 
 
 def _origin(content: Content) -> tuple[str, Submodule | None]:
@@ -55,5 +60,11 @@ def _origin(content: Content) -> tuple[str, Submodule | None]:
     return ("inspect" if _INSPECT.match(filename) else "torch"), None
 
 
-def _without_batch(rows: NDArray[Any]) -> NDArray[Any]:
-    return rows[0] if rows.ndim == 3 and len(rows) == 1 else rows
+def _require_rows(content: Content, rows: NDArray[Any]) -> None:
+    """Refuse an array whose file's name or shape says that it is something else.
+
+    Raises:
+        PromptFormatError: it is no prompt.
+    """
+    if weight := what_is(content.path.stem) or shaped_like(rows.shape):
+        raise refused(content, content.path.name, rows.shape, weight)

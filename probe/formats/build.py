@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from probe.errors import ProbeError, PromptFormatError
 from probe.formats.content import Content
-from probe.prompt import AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
+from probe.formats.refusal import NOT_GATHERED, refused, shown
+from probe.formats.weights import MOST_NUMBERS, shaped_like
+from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method, SoftPrompt, Submodule
 
 MAX_ROWS = 65_536
 """Longer than any prompt a model could read; a table of word embeddings is no prompt."""
@@ -36,6 +38,9 @@ class Card:
     init_token_ids: tuple[int, ...] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was decided on the way, for `Provenance.notes`."""
 
 
 def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
@@ -45,11 +50,13 @@ def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
         PromptFormatError: the rows are not finite float numbers [P, H], or the card contradicts
             them.
     """
-    _require_floats(content, card.name, rows)
+    _require_sound(content, card.name, rows)
+    if rows.ndim == 2 and rows.shape[1] > MOST_NUMBERS and (weight := shaped_like(rows.shape)):
+        raise refused(content, card.name, rows.shape, weight)
     if rows.ndim == 2 and len(rows) > MAX_ROWS:
         raise PromptFormatError(
-            f"{content.path}: {card.name!r} has {len(rows)} rows, a prompt has at most {MAX_ROWS}: "
-            "this looks like a table of word embeddings"
+            f"{content.path}: {shown(card.name)} has {len(rows)} rows, a prompt has at most "
+            f"{MAX_ROWS}: this looks like a table of word embeddings"
         )
     _take(content, card.name, rows.nbytes)
     try:
@@ -63,12 +70,13 @@ def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
             submodule=card.submodule,
             trained=card.trained,
             init_token_ids=card.init_token_ids,
-            provenance=content.provenance(card.reader),
+            provenance=content.provenance(card.reader, card.notes),
             metrics=card.metrics,
             config=card.config,
+            left_out=card.left_out,
         )
     except ValueError as error:
-        raise PromptFormatError(f"{content.path}: {card.name!r}: {error}") from error
+        raise PromptFormatError(f"{content.path}: {shown(card.name)}: {error}") from error
 
 
 def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: Card) -> KVPrefix:
@@ -77,8 +85,8 @@ def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: 
     Raises:
         PromptFormatError: they are not finite float numbers of one such shape.
     """
-    _require_floats(content, card.name, keys)
-    _require_floats(content, card.name, values)
+    _require_sound(content, card.name, keys)
+    _require_sound(content, card.name, values)
     _take(content, card.name, keys.nbytes + values.nbytes)
     try:
         return KVPrefix(
@@ -90,12 +98,13 @@ def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: 
             task=card.task,
             submodule=card.submodule,
             trained=card.trained,
-            provenance=content.provenance(card.reader),
+            provenance=content.provenance(card.reader, card.notes),
             metrics=card.metrics,
             config=card.config,
+            left_out=card.left_out,
         )
     except ValueError as error:
-        raise PromptFormatError(f"{content.path}: {card.name!r}: {error}") from error
+        raise PromptFormatError(f"{content.path}: {shown(card.name)}: {error}") from error
 
 
 def split_prefix(
@@ -152,8 +161,16 @@ def distinct(prompts: Sequence[AnyPrompt]) -> list[AnyPrompt]:
         while name in taken:
             name, number = f"{prompt.name}-{number}", number + 1
         taken.add(name)
-        result.append(prompt if name == prompt.name else prompt.renamed(name))
+        result.append(prompt if name == prompt.name else _renamed(prompt, name))
     return result
+
+
+def _renamed(prompt: AnyPrompt, name: str) -> AnyPrompt:
+    source = prompt.provenance
+    if source is not None:
+        note = f"named {shown(name)}: another prompt here is called {shown(prompt.name)} too"
+        source = replace(source, notes=(*source.notes, note))
+    return replace(prompt, name=name, provenance=source)
 
 
 def require_few(content: Content, count: int) -> None:
@@ -174,15 +191,30 @@ def text(config: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def without_batch(array: NDArray[Any]) -> NDArray[Any]:
+    """Rows [P, H] of a batch of one [1, P, H]; anything else as it is."""
+    return array[0] if array.ndim == 3 and len(array) == 1 else array
+
+
 def _take(content: Content, name: str, size: int) -> None:
     try:
-        content.budget.take(size, f"{name!r}")
+        content.budget.take(size, shown(name))
     except PromptFormatError as error:
         raise PromptFormatError(f"{content.path}: {error}") from error
 
 
-def _require_floats(content: Content, name: str, array: NDArray[Any]) -> None:
+def _require_sound(content: Content, name: str, array: NDArray[Any]) -> None:
+    """Refuse what cannot be a prompt's numbers, with the likely cause."""
+    where = f"{content.path}: {shown(name)}"
     if not np.issubdtype(array.dtype, np.floating):
+        raise PromptFormatError(f"{where} must hold floating-point numbers, found {array.dtype}")
+    if not array.size:
         raise PromptFormatError(
-            f"{content.path}: {name!r} must hold floating-point numbers, found {array.dtype}"
+            f"{where} must be non-empty rows [P, H], found {array.shape}: {NOT_GATHERED}"
+        )
+    if bad := int(array.size - np.isfinite(array).sum()):
+        raise PromptFormatError(
+            f"{where} must be finite, found {bad} NaN or infinite values of {array.size}: its "
+            "training diverged; take an earlier checkpoint, or train again at a lower rate or in "
+            "bfloat16 in place of float16"
         )

@@ -86,13 +86,14 @@ class Content:
         """The prompt's name when the file carries none: the file's own, or its folder's."""
         return file_name(self.path)
 
-    def provenance(self, reader: str) -> Provenance:
+    def provenance(self, reader: str, notes: tuple[str, ...] = ()) -> Provenance:
         """Where the vectors came from.
 
         Args:
             reader: name of the format, as `probe inspect` prints it.
+            notes: what was decided while reading.
         """
-        return Provenance(format=reader, path=str(self.path), sha256=self.sha256)
+        return Provenance(reader, str(self.path), self.sha256, notes=notes)
 
 
 def open_content(path: Path) -> Content:

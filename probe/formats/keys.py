@@ -19,6 +19,11 @@ def one(tensors: Tensors, suffix: str) -> NDArray[Any] | None:
     return next((array for key, array in tensors.items() if ends_with(key, suffix)), None)
 
 
+def keys_of(tensors: Tensors, *suffixes: str) -> list[str]:
+    """Every key that ends with one of the suffixes."""
+    return [key for key in tensors if any(ends_with(key, suffix) for suffix in suffixes)]
+
+
 def below(tensors: Tensors, module: str) -> dict[str, NDArray[Any]]:
     """The tensors of a submodule, by their keys within it.
 

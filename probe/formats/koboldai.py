@@ -19,6 +19,7 @@ from probe.formats.build import Card, soft_prompt, text
 from probe.formats.content import Content, opened
 from probe.formats.documents import as_json, read_json
 from probe.formats.tensors import read_npy
+from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt, SoftPrompt
 
 _READER = "koboldai"
@@ -35,7 +36,8 @@ def read(content: Content) -> list[AnyPrompt] | None:
         return [_from_zip(content, members)]
     if members.keys() >= _TRAINER_KEYS and isinstance(members["tensor"], np.ndarray):
         metrics = {key: members[key] for key in ("step", "loss") if _is_number(members[key])}
-        card = Card(content.name, _READER, method="prompt_tuning", metrics=metrics)
+        rest = left_out(content.tensors, ["tensor"])
+        card = Card(content.name, _READER, method="prompt_tuning", metrics=metrics, left_out=rest)
         return [soft_prompt(content, members["tensor"], card)]
     return None
 

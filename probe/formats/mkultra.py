@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from probe.errors import PromptFormatError
-from probe.formats.build import Card, soft_prompt, text
+from probe.formats.build import Card, soft_prompt, text, without_batch
 from probe.formats.content import Content, opened
 from probe.formats.pickles import read_pickle
 from probe.prompt import AnyPrompt
@@ -37,7 +37,7 @@ def read(content: Content) -> list[AnyPrompt] | None:
         config={key: value for key, value in metadata.items() if key not in _MEASURED},
     )
     rows = _tensor(content, document["tensor"])
-    return [soft_prompt(content, rows[0] if rows.ndim == 3 and len(rows) == 1 else rows, card)]
+    return [soft_prompt(content, without_batch(rows), card)]
 
 
 def _tensor(content: Content, encoded: object) -> np.ndarray[Any, Any]:

@@ -9,6 +9,7 @@ the number of heads, so a prefix is given with its heads joined: [L, 1, P, H].
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,8 +20,13 @@ from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joi
 from probe.formats.content import Content
 from probe.formats.keys import below, one
 from probe.formats.reparametrise import bidirectional_lstm, mlp
+from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt, KVPrefix, Submodule
 
+_USED = re.compile(
+    r"(?:^|\.)(?:new_embedding\.weight|new_(?:lstm|mlp)_head\..+|soft_embedding\.weight|soft_embeds"
+    r"|(?:decoder_)?wte\.weight|(?:decoder_)?control_trans\..+)$"
+)
 JOINED_HEADS = {"heads": "joined: the file does not say how many"}
 
 
@@ -31,7 +37,10 @@ def read(content: Content) -> list[AnyPrompt] | None:
         PromptFormatError: an encoder's network is incomplete or does not fit together.
     """
     tensors = content.tensors
-    card = Card(content.name, "openprompt", method="prompt_tuning")
+    used = [key for key in tensors if _USED.search(key)]
+    card = Card(
+        content.name, "openprompt", method="prompt_tuning", left_out=left_out(tensors, used)
+    )
     if prefixes := _prefixes(content, card):
         return prefixes
     rows = one(tensors, "new_embedding.weight")

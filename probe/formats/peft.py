@@ -25,11 +25,21 @@ from probe.formats.build import (
     soft_prompt,
     split_prefix,
     text,
+    without_batch,
 )
 from probe.formats.content import Content, document_beside
-from probe.formats.peft_state import PeftWeights, find_weights, has_weights
+from probe.formats.model_card import model_card_notes
+from probe.formats.peft_state import (
+    PeftWeights,
+    find_weights,
+    has_weights,
+    is_saved,
+    used_keys,
+)
 from probe.formats.probe_file import with_card
-from probe.prompt import AnyPrompt, KVPrefix, Method
+from probe.formats.refusal import brief, not_a_prompt, shown
+from probe.formats.weights import left_out
+from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
@@ -43,6 +53,10 @@ _METHODS: dict[str, Method] = {
 }
 _PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 ENCODER_DECODER = "SEQ_2_SEQ_LM"
+_NO_CONFIG = (
+    f"there is no {CONFIG_FILE}: the method is unknown, and a prefix of keys and values cannot be "
+    "told from a soft prompt"
+)
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
@@ -52,20 +66,28 @@ def read(content: Content) -> list[AnyPrompt] | None:
         PromptFormatError: the adapter is of another method, or its configuration contradicts it.
     """
     if not has_weights(content):
-        _refuse_other_adapters(content)
+        if content.path.name in WEIGHT_FILES and (config := _config(content)):
+            raise not_a_prompt(content, brief(config["peft_type"]), [*_METHODS, *_PREFIXES])
         return None
     config = _config(content)
     found = find_weights(content, config)
+    rest = left_out(content.tensors, used_keys(content), trained=is_saved(content))
     prompts: list[AnyPrompt] = []
     for weights in found:
-        prompts += _prompts(content, weights, config, alone=len(found) == 1)
+        prompts += _prompts(content, weights, config, rest, alone=len(found) == 1)
     return prompts
 
 
 def _prompts(
-    content: Content, weights: PeftWeights, config: Mapping[str, Any], *, alone: bool
+    content: Content,
+    weights: PeftWeights,
+    config: Mapping[str, Any],
+    rest: tuple[LeftOut, ...],
+    *,
+    alone: bool,
 ) -> list[AnyPrompt]:
-    if weights.rows.ndim != 2:
+    weights = replace(weights, rows=without_batch(weights.rows))
+    if weights.rows.ndim != 2 and weights.rows.size:
         raise PromptFormatError(f"{content.path}: expected rows [P, H], found {weights.rows.shape}")
     peft_type = text(config, "peft_type") or weights.kind or ""
     name = content.name if alone else f"{content.name}-{weights.adapter}"
@@ -76,7 +98,11 @@ def _prompts(
         revision=text(config, "revision"),
         method=_METHODS.get(peft_type, "unknown"),
         config=config,
+        left_out=rest,
+        notes=model_card_notes(content, config) if config else (_NO_CONFIG,),
     )
+    if not weights.rows.size:
+        return [soft_prompt(content, weights.rows, card)]  # refused there, with the likely cause
     if peft_type in _PREFIXES:
         return [_prefix(content, weights, _carded(content, card))]
     if weights.task_cols is not None:
@@ -88,9 +114,26 @@ def _prompts(
 
 
 def _carded(content: Content, card: Card) -> Card:
-    """The card with what `probe` kept in the header; the adapter's own configuration wins."""
+    """The card with what `probe` kept in the header; what the configuration says wins.
+
+    The header is hidden and the configuration is not: whoever edits the one means it.
+    """
     kept = with_card(card, content)
-    return replace(kept, config={**kept.config, **card.config})
+    notes = list(card.notes)
+    for field in ("base_model", "revision"):
+        said, hidden = getattr(card, field), getattr(kept, field)
+        if said is not None and said != hidden:
+            kept = replace(kept, **{field: said})
+            notes.append(
+                f"{CONFIG_FILE} says {field.replace('_', ' ')} {shown(said)}, the weights' header "
+                f"{shown(hidden)}: {shown(said)} is taken"
+            )
+    return replace(
+        kept,
+        config={**kept.config, **card.config},
+        left_out=tuple(dict.fromkeys((*kept.left_out, *card.left_out))),
+        notes=tuple(notes),
+    )
 
 
 def _halves(content: Content, rows: NDArray[Any], card: Card) -> list[AnyPrompt]:
@@ -198,7 +241,8 @@ def _integer(content: Content, config: Mapping[str, Any], key: str) -> int | Non
         return None
     if type(value) is not int or value < 1:
         raise PromptFormatError(
-            f"{content.path}: {CONFIG_FILE} must say a whole number ≥ 1 as {key}, found {value!r}"
+            f"{content.path}: {CONFIG_FILE} must say a whole number ≥ 1 as {key}, found "
+            f"{shown(value)}"
         )
     return value
 
@@ -207,12 +251,3 @@ def _config(content: Content) -> Mapping[str, Any]:
     """The adapter's configuration; empty without one, or when it is AdapterHub's."""
     document = document_beside(content, CONFIG_FILE)
     return document if text(document, "peft_type") else {}
-
-
-def _refuse_other_adapters(content: Content) -> None:
-    if content.path.name in WEIGHT_FILES and (config := _config(content)):
-        raise PromptFormatError(
-            f"{content.path}: this is a {config['peft_type']} adapter, which changes the model's "
-            "weights, not a soft prompt; prompt methods are "
-            f"{', '.join([*_METHODS, *_PREFIXES])}"
-        )

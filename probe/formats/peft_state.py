@@ -21,6 +21,7 @@ from probe.formats.reparametrise import bidirectional_lstm, mlp
 
 Kind = Literal["P_TUNING", "PREFIX_TUNING", "CARTRIDGE", "MULTITASK_PROMPT_TUNING", "CPT"]
 
+_SAVED = ("prompt_embeddings", "prefix_task_cols", "prefix_task_rows")
 _LEAF = re.compile(
     r"(?:^|\.)prompt_encoder\.(?:(?P<adapter>.+?)\.)??(?P<leaf>"
     r"(?:embedding|delta_embedding)\.weight|(?:mlp_head|lstm_head|transform)\.[^.].*"
@@ -48,8 +49,17 @@ class PeftWeights:
 
 def has_weights(content: Content) -> bool:
     """Whether a file holds any key of PEFT's prompt methods."""
-    tensors = content.tensors
-    return "prompt_embeddings" in tensors or any(_LEAF.search(key) for key in tensors)
+    return is_saved(content) or any(_LEAF.search(key) for key in content.tensors)
+
+
+def is_saved(content: Content) -> bool:
+    """Whether `save_pretrained` wrote the file, which keeps nothing but what was trained."""
+    return "prompt_embeddings" in content.tensors
+
+
+def used_keys(content: Content) -> list[str]:
+    """The keys that PEFT's prompts are made of."""
+    return [key for key in content.tensors if key in _SAVED or _LEAF.search(key)]
 
 
 def find_weights(content: Content, config: Mapping[str, Any]) -> list[PeftWeights]:

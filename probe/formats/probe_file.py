@@ -14,8 +14,11 @@ from probe.errors import PromptFormatError
 from probe.formats.build import Card, kv_prefix, soft_prompt
 from probe.formats.content import Content, opened
 from probe.formats.documents import as_json, read_json
-from probe.prompt import AnyPrompt, KVPrefix
+from probe.prompt import AnyPrompt, KVPrefix, LeftOut
 
+FILE = "prompt.safetensors"
+CARD_FILE = "card.json"
+"""What a workspace keeps beside it."""
 _READER = "safetensors"
 _CARD_KEY = "probe"
 _FIELDS = (
@@ -29,6 +32,7 @@ _FIELDS = (
     "init_token_ids",
     "metrics",
     "config",
+    "left_out",
 )
 
 
@@ -62,6 +66,9 @@ def card_metadata(prompt: AnyPrompt) -> dict[str, str]:
     same bytes.
     """
     card = {key: getattr(prompt, key) for key in _FIELDS if getattr(prompt, key, None) is not None}
+    card["left_out"] = [dataclasses.asdict(one) for one in prompt.left_out]
+    if not prompt.left_out:
+        del card["left_out"]
     return {_CARD_KEY: json.dumps(as_json(card))}
 
 
@@ -80,12 +87,26 @@ def with_card(card: Card, content: Content) -> Card:
     _check(content, known)
     if ids := known.get("init_token_ids"):
         known["init_token_ids"] = tuple(ids)
+    if "left_out" in known:
+        known["left_out"] = tuple(_left_out(content, entry) for entry in known["left_out"])
     return dataclasses.replace(card, **known)
+
+
+def _left_out(content: Content, entry: object) -> LeftOut:
+    match entry:
+        case {"name": str(name), "shape": shape, "why": str(why), "changes_answers": bool(changes)}:
+            if shape is None or (isinstance(shape, list) and all(type(n) is int for n in shape)):
+                return LeftOut(name, None if shape is None else tuple(shape), why, changes)
+    raise PromptFormatError(
+        f"{content.path}: left_out of the header's card must hold name, shape, why and "
+        "changes_answers"
+    )
 
 
 def _check(content: Content, card: Mapping[str, Any]) -> None:
     kinds: dict[str, type] = dict.fromkeys(_FIELDS, str)
     kinds |= {"trained": bool, "init_token_ids": list, "metrics": dict, "config": dict}
+    kinds |= {"left_out": list}
     for key, value in card.items():
         if not isinstance(value, kinds[key]):
             raise PromptFormatError(

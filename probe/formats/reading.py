@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +14,35 @@ from probe.errors import PromptFormatError
 from probe.formats import (
     adapterhub,
     bare,
+    contextualised,
     koboldai,
     mkultra,
     nemo,
     openprompt,
+    p_tuning_v2,
     peft,
     probe_file,
     state_dict,
     textual_inversion,
+    trainable_tokens,
 )
 from probe.formats.build import distinct
 from probe.formats.content import Content, open_content
-from probe.formats.folders import entries, known_files
-from probe.prompt import AnyPrompt
+from probe.formats.folders import beside, entries, holds_adapter, known_files
+from probe.formats.refusal import refusal
+from probe.prompt import AnyPrompt, LeftOut
 
 _LOG = logging.getLogger(__name__)
 
 READERS: tuple[Callable[[Content], list[AnyPrompt] | None], ...] = (
     probe_file.read,
+    p_tuning_v2.read,
     bare.read,
     koboldai.read,
     mkultra.read,
+    contextualised.read,
     nemo.read,
+    trainable_tokens.read,
     peft.read,
     adapterhub.read,
     openprompt.read,
@@ -67,18 +76,14 @@ def read_one(path: Path) -> list[AnyPrompt]:
             prompts = read(content)
             if prompts:
                 return prompts
-    raise PromptFormatError(
-        f"{path}: expected a soft prompt, found {_description(content)}; see docs/formats.md for "
-        "the layouts that are read"
-    )
+    raise refusal(content)
 
 
-def _description(content: Content) -> str:
-    keys = list(content.tensors) or (
-        [str(key) for key in content.value] if isinstance(content.value, dict) else []
-    )
-    shown = ", ".join(repr(key[:60]) for key in keys[:4])
-    return f"a {content.container} file" + (f" with {shown} ({len(keys)} keys)" if keys else "")
+def beside_others(prompts: list[AnyPrompt], rest: tuple[LeftOut, ...]) -> list[AnyPrompt]:
+    """The same prompts, once more is known of what was left out."""
+    if not rest:
+        return prompts
+    return [replace(prompt, left_out=(*prompt.left_out, *rest)) for prompt in prompts]
 
 
 def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:
@@ -88,7 +93,11 @@ def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:
     except PromptFormatError as error:
         raise PromptFormatError(f"{folder}: {error}") from error
     if known:
-        return [prompt for name in known for prompt in read_one(folder / name)]
+        read = [prompt for name in known for prompt in read_one(folder / name)]
+        adapters = [path.name for path in folders if holds_adapter(os.listdir(path))]
+        return beside_others(read, beside(known, [path.name for path in files], adapters))
+    if rank := nemo.first_rank(folders):
+        return read_one(rank)
     found: list[AnyPrompt] = []
     first: PromptFormatError | None = None
     for path in [*files, *(folders if depth else [])]:

@@ -9,16 +9,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.formats.build import MAX_PROMPTS, Card, require_few, soft_prompt
+from probe.formats.build import MAX_PROMPTS, Card, require_few, soft_prompt, without_batch
 from probe.formats.content import Content, opened
-from probe.formats.keys import one
+from probe.formats.keys import keys_of
+from probe.formats.refusal import refused
 from probe.formats.tensors import read_npy
+from probe.formats.weights import LAYER, left_out, shaped_like, what_is
 from probe.prompt import AnyPrompt
 
 _KNOWN = {
@@ -27,19 +30,30 @@ _KNOWN = {
     "new_embed.weight": "waywardness",
     "ctx": "coop",
 }
-_LAYER_ENDINGS = (".weight", ".bias", "lora_A", "lora_B")
+_LAYER_ENDINGS = (".weight", ".bias")
+_TELLING = re.compile(r"prompt|soft|prefix|virtual|ctx|context|learned", re.IGNORECASE)
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
     """Prompts under a known key, or a dictionary that holds only prompts; None otherwise."""
-    for key, reader in _KNOWN.items():
-        rows = one(content.tensors, key)
-        if rows is not None:
-            card = Card(content.name, reader, method="prompt_tuning")
-            return _by_class(content, rows, card)
+    for suffix, reader in _KNOWN.items():
+        if keys := keys_of(content.tensors, suffix):
+            return _known(content, keys, suffix, reader)
     if content.container == "zip":
         return _only_prompts(_npz(content), "npz")
     return _only_prompts(content, "safetensors" if content.container == "safetensors" else "torch")
+
+
+def _known(content: Content, keys: list[str], suffix: str, reader: str) -> list[AnyPrompt]:
+    """What stands under a known key, in every module that has one."""
+    rest = left_out(content.tensors, keys)
+    card = Card(content.name, reader, method="prompt_tuning", left_out=rest)
+    prompts: list[AnyPrompt] = []
+    for key in keys:
+        module = key.removesuffix(suffix).strip(".")
+        of_module = replace(card, name=f"{card.name}-{module}") if len(keys) > 1 else card
+        prompts += _by_class(content, content.tensors[key], of_module)
+    return prompts
 
 
 def _by_class(content: Content, rows: NDArray[Any], card: Card) -> list[AnyPrompt]:
@@ -64,14 +78,38 @@ def _npz(content: Content) -> Content:
 
 
 def _only_prompts(content: Content, reader: str) -> list[AnyPrompt] | None:
-    """A model's weights also are matrices, so several must share one width and name no layer."""
-    floats = {k: a for k, a in content.tensors.items() if np.issubdtype(a.dtype, np.floating)}
-    if not 0 < len(floats) <= MAX_PROMPTS or any(a.ndim != 2 for a in floats.values()):
+    """Rows under keys that nothing else goes by, and what else there is left out.
+
+    A model's weights also are matrices, so several must share one width and name no layer; beside a
+    model's layers rows must be named as such.
+    """
+    floats = {k: a for k, a in content.tensors.items() if _is_matrix_like(a)}
+    kinds = {key: what_is(key) for key in floats}
+    rows = {key: without_batch(floats[key]) for key, kind in kinds.items() if kind is None}
+    if LAYER in kinds.values():
+        rows = {key: array for key, array in rows.items() if _TELLING.search(key)}
+    if not 0 < len(rows) <= MAX_PROMPTS or any(a.ndim != 2 for a in rows.values()):
         return None
-    card = Card(content.name, reader)
-    if len(floats) == 1:
-        return [soft_prompt(content, rows, card) for rows in floats.values()]
-    widths = {rows.shape[1] for rows in floats.values()}
-    if len(widths) > 1 or any(key.endswith(_LAYER_ENDINGS) for key in floats):
+    card = Card(content.name, reader, left_out=left_out(content.tensors, rows))
+    if len(rows) == 1:
+        return [_only(content, key, array, card) for key, array in rows.items()]
+    widths = {array.shape[1] for array in rows.values()}
+    if len(widths) > 1 or any(key.endswith(_LAYER_ENDINGS) for key in rows):
         return None
-    return [soft_prompt(content, rows, replace(card, name=key)) for key, rows in floats.items()]
+    return [_only(content, key, array, replace(card, name=key)) for key, array in rows.items()]
+
+
+def _only(content: Content, key: str, rows: NDArray[Any], card: Card) -> AnyPrompt:
+    """One prompt that only its shape and its file's name vouch for.
+
+    Raises:
+        PromptFormatError: its file's name or its shape is that of something else.
+    """
+    if weight := what_is(content.path.stem) or shaped_like(rows.shape):
+        raise refused(content, key, rows.shape, weight)
+    return soft_prompt(content, rows, card)
+
+
+def _is_matrix_like(array: NDArray[Any]) -> bool:
+    """Whether this is more than one number, and floating point."""
+    return bool(np.issubdtype(array.dtype, np.floating)) and array.size != 1

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from probe.formats.build import Card, soft_prompt, text
 from probe.formats.content import Content
+from probe.formats.weights import left_out, what_is
 from probe.prompt import AnyPrompt
 
 _ENCODERS = ("clip_l", "clip_g")
@@ -34,8 +35,10 @@ def read(content: Content) -> list[AnyPrompt] | None:
     if isinstance(content.value.get("string_to_param"), Mapping):
         return _a1111(content, content.value, card)
     if "emb_params" in tensors:
-        return [soft_prompt(content, _rows(tensors["emb_params"]), card)]
+        rest = left_out(tensors, ["emb_params"])
+        return [soft_prompt(content, _rows(tensors["emb_params"]), replace(card, left_out=rest))]
     if encoders := [key for key in _ENCODERS if key in tensors]:
+        card = replace(card, left_out=left_out(tensors, encoders))
         return [
             soft_prompt(
                 content,
@@ -70,6 +73,8 @@ def _tokens(content: Content, card: Card) -> list[AnyPrompt] | None:
     """The layout of diffusers: nothing but placeholder tokens, or single vectors."""
     tensors, told = content.tensors, content.path.name.startswith("learned_embeds")
     if not tensors or any(array.ndim not in (1, 2) for array in tensors.values()):
+        return None
+    if any(what_is(key) for key in (content.path.stem, *tensors)):
         return None
     placeholders = all(key.startswith("<") and key.endswith(">") for key in tensors)
     one_vector = len(tensors) == 1 and all(array.ndim == 1 for array in tensors.values())

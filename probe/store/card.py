@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from probe.errors import WorkspaceError
 from probe.formats.documents import as_json
+from probe.formats.probe_file import CARD_FILE as CARD_FILE
+from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix
 
 Kind = Literal["soft_prompt", "kv_prefix"]
 
-CARD_FILE = "card.json"
 _MAX_NAME = 100
 """Bytes: a folder's name has room for 255."""
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -150,6 +151,18 @@ def workspace_name(name: str) -> str:
     folded = re.sub(r"[^\w.-]+", "-", without_version)
     short = folded.strip("-.").encode()[:_MAX_NAME].decode(errors="ignore")
     return short.rstrip("-.") or "prompt"
+
+
+def kept_name(name: str) -> str:
+    """The name something is kept under; that it is another than was asked for is noted."""
+    kept = workspace_name(name)
+    if kept not in (name, unicodedata.normalize("NFC", name).partition("@")[0]):
+        note(f"{_brief(name)} is kept as {kept!r}: a name holds letters, digits and ._- alone")
+    return kept
+
+
+def _brief(name: str) -> str:
+    return repr(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…")
 
 
 def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from probe import formats
 from probe.atomic import folder_aside, make_private, remove_folder, settle, sync_folder
 from probe.digests import changed_files, write_digests
 from probe.errors import PromptFormatError, WorkspaceError
+from probe.formats import probe_file
 from probe.prompt import AnyPrompt
 from probe.store.card import CARD_FILE, Card, parse_card
 from probe.store.files import file_stamp, keep_file
@@ -172,7 +173,7 @@ def _store_vectors(prompt: AnyPrompt, folder: Path) -> Path:
         if isinstance(error.__cause__, OSError):
             raise error.__cause__ from None  # the disk, not the layout
         folder.mkdir(exist_ok=True)
-        formats.save(prompt, folder / "prompt.safetensors", to="safetensors")
+        formats.save(prompt, folder / probe_file.FILE, to="safetensors")
     folder.chmod(0o700)
     write_digests(folder, [path.name for path in folder.iterdir()])
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -14,13 +15,14 @@ from probe.vocabulary import EmbeddingScale
 
 
 def describe(prompt: AnyPrompt) -> dict[str, Any]:
-    """Name, format, shape, base model, digest and norms of a prompt.
+    """Name, format, shape, base model, digest and norms of a prompt, and what it came with.
 
     Where the base model is on this machine, also what its embedding layer multiplies rows by.
     """
     source = prompt.provenance
     scale = _scale(prompt)
     doubt = strength_note(prompt, scale) if scale else None
+    reading = [f"{prompt.name}: {line}" for line in source.notes] if source else []
     return {
         "name": prompt.name,
         "kind": "kv_prefix" if isinstance(prompt, KVPrefix) else "soft_prompt",
@@ -33,7 +35,11 @@ def describe(prompt: AnyPrompt) -> dict[str, Any]:
         "sha256": source.sha256 if source else None,
         "norms": [float(norm) for norm in prompt.norms],
         "embedding_factor": scale.factor if scale else None,
-        "notes": [doubt] if doubt else [],
+        "left_out": [
+            asdict(one) | {"shape": None if one.shape is None else list(one.shape)}
+            for one in prompt.left_out
+        ],
+        "notes": [*reading, *([doubt] if doubt else [])],
     }
 
 

@@ -1,11 +1,14 @@
 """`probe inspect` says what each prompt is, and goes on after a bad one."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from probe.formats import save
+from probe.prompt import SoftPrompt
 from probe.verbs import sample_folders
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "prompts"
@@ -114,6 +117,68 @@ def test_every_sample_prompt_can_be_inspected(probe, check_schema):
     check_schema("inspect", result.json)
     assert [row["name"] for row in result.json["prompts"]] == names
     assert len(names) >= 10 and result.code == 0
+
+
+def _adapter(folder, **config):
+    """A PEFT classifier: rows, a trained head, and a second adapter below."""
+    folder.mkdir(parents=True)
+    tensors = {"prompt_embeddings": _rows(), "base_model.score.weight": _rows(1, (2, 16))}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    facts = {"peft_type": "PROMPT_TUNING", "task_type": "SEQ_CLS", "num_virtual_tokens": 5}
+    (folder / "adapter_config.json").write_text(json.dumps(facts | config))
+    return folder
+
+
+def test_what_came_with_a_prompt_and_is_no_part_of_it_is_said(probe, tmp_path, check_schema):
+    _adapter(_adapter(tmp_path / "sentiment") / "second")
+    result = probe("inspect", tmp_path / "sentiment", "--json")
+    check_schema("inspect", result.json)
+    (row,) = result.json["prompts"]
+    head, other = row["left_out"]
+    assert head == {
+        "name": "base_model.score.weight",
+        "shape": [2, 16],
+        "why": "a trained head",
+        "changes_answers": True,
+    }
+    assert (other["name"], other["shape"], other["changes_answers"]) == ("second/", None, False)
+    shown = probe("inspect", tmp_path / "sentiment").out
+    assert "2 left out" in shown
+    line = "sentiment left out base_model.score.weight [2 × 16], a trained head: the prompt alone"
+    assert line in shown and "sentiment left out second/, another adapter" in shown
+
+
+def test_a_plain_prompt_leaves_nothing_out(probe, tmp_path):
+    np.save(tmp_path / "mine.npy", _rows())
+    (row,) = probe("inspect", "mine.npy", "--json").json["prompts"]
+    assert (row["left_out"], row["notes"]) == ([], [])
+    assert "left out" not in probe("inspect", "mine.npy").out
+
+
+def test_a_contradiction_about_the_base_model_is_said(probe, tmp_path, check_schema):
+    assert probe("convert", "sst2-text", tmp_path / "out", "--to", "peft").code == 0
+    path = tmp_path / "out" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "gpt2"}))
+    result = probe("inspect", tmp_path / "out", "--json")
+    check_schema("inspect", result.json)
+    (row,) = result.json["prompts"]
+    assert row["base_model"] == "gpt2"
+    (note,) = row["notes"]
+    assert "'gpt2'" in note and "'builtin'" in note
+    assert result.err == f"probe: {note}\n"
+
+
+@pytest.mark.parametrize("command", ["inspect", "decode"])
+def test_a_prompt_of_the_workspace_is_read_in_silence(probe, tmp_path, command):
+    inside = {"template": "{text} {prompt:5}"}  # where PEFT cannot put it
+    rows = SoftPrompt("deep", _rows(0, (5, 320)), base_model="builtin", config=inside)
+    save(rows, tmp_path / "deep.safetensors", to="safetensors")
+    assert probe("library", "add", "deep.safetensors").code == 0
+    assert [path.name for path in (tmp_path / "home" / "prompts").glob("*/*.safetensors")] == [
+        "prompt.safetensors"
+    ]
+    result = probe(command, "deep", "--json")
+    assert (result.code, result.err) == (0, "")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="real prompt files are not here")

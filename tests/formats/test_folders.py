@@ -24,6 +24,10 @@ def test_a_folder_of_prompts_gives_them_all_under_distinct_names(tmp_path: Path)
     prompts = load(tmp_path)
 
     assert [p.name for p in prompts] == ["sst2", "sst2-2", "sst2-3", "c"]
+    assert [p.provenance.notes for p in prompts[:2]] == [
+        (),
+        ("named 'sst2-2': another prompt here is called 'sst2' too",),
+    ]
     (picked,) = load(f"{tmp_path}#sst2-3")
     assert picked.provenance.path == str(tmp_path / "b" / "sst2.npy")
 

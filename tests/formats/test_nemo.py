@@ -95,3 +95,69 @@ def test_a_tar_of_something_else_is_refused(tmp_path: Path) -> None:
         archive.add(tmp_path / "a.txt", "a.txt")
     with pytest.raises(PromptFormatError, match=r"model_weights\.ckpt, found a\.txt"):
         load(tmp_path / "a.tar")
+
+
+def parallel_file(path: Path, states: dict[str, object]) -> Path:
+    """As `NLPSaveRestoreConnector.save_to` packs the ranks of a model in parallel."""
+    with tarfile.open(path, "w") as archive:
+        members = {"./model_config.yaml": yaml.safe_dump(CONFIG).encode()}
+        for rank, state in states.items():
+            weights = io.BytesIO()
+            torch.save(state, weights)
+            members[f"./{rank}/model_weights.ckpt"] = weights.getvalue()
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    "ranks",
+    [["mp_rank_00"], ["mp_rank_00", "mp_rank_01"], [f"tp_rank_0{r}_pp_rank_000" for r in (0, 1)]],
+)
+def test_ranks_that_each_hold_the_whole_table_are_one_prompt(
+    ranks: list[str], tmp_path: Path
+) -> None:
+    rows = torch.randn(4, 6)
+    state = {"prompt_table": table({"squad": rows})}
+    path = parallel_file(tmp_path / "qa.nemo", dict.fromkeys(ranks, state))
+    with tarfile.open(path) as archive:
+        archive.extractall(tmp_path / "unpacked" / "qa", filter="data")
+
+    for place in (path, tmp_path / "unpacked" / "qa", tmp_path / "unpacked" / "qa" / ranks[0]):
+        (prompt,) = load(place)
+        np.testing.assert_array_equal(prompt.embeddings, rows.numpy())
+        assert (prompt.name, prompt.base_model) == ("qa-squad", "megatron_gpt_345m.nemo")
+
+
+def test_a_pipeline_stage_without_a_table_is_passed_over(tmp_path: Path) -> None:
+    rows = torch.randn(4, 6)
+    states = {
+        "tp_rank_00_pp_rank_000": {"prompt_table": table({"squad": rows})},
+        "tp_rank_00_pp_rank_001": {"output.weight": torch.randn(2, 2)},
+    }
+    (prompt,) = load(parallel_file(tmp_path / "qa.nemo", states))
+    np.testing.assert_array_equal(prompt.embeddings, rows.numpy())
+
+
+@pytest.mark.parametrize("parts", [(torch.ones(4, 3), torch.zeros(4, 3)), (torch.ones(2, 6), None)])
+def test_ranks_that_hold_parts_are_refused_with_what_would_join_them(
+    parts: tuple[torch.Tensor, torch.Tensor | None], tmp_path: Path
+) -> None:
+    other = {"squad": parts[1]} if parts[1] is not None else {"boolq": torch.ones(2, 6)}
+    states = {
+        "mp_rank_00": {"prompt_table": table({"squad": parts[0]})},
+        "mp_rank_01": {"prompt_table": table(other)},
+    }
+    path = parallel_file(tmp_path / "qa.nemo", states)
+    with pytest.raises(PromptFormatError, match="ranks hold different rows for 'squad' .* merge"):
+        load(path)
+
+
+def test_an_adapter_of_later_releases_is_read(tmp_path: Path) -> None:
+    """`megatron_gpt_peft_models`: one table, baked in, under the adapter's own key."""
+    rows = torch.randn(4, 6)
+    key = "model.embedding.adapter_layer.ptuning_adapter.inference_table"
+    (prompt,) = load(nemo_file(tmp_path / "qa.nemo", {key: rows}))
+    np.testing.assert_array_equal(prompt.embeddings, rows.numpy())

@@ -367,6 +367,47 @@ def test_without_a_configuration_the_rows_are_read_and_the_method_is_unknown(
     assert len(prompt) == Shape(1).positions
 
 
+def test_without_a_configuration_it_is_said_that_rows_may_be_a_prefix(tmp_path: Path) -> None:
+    (saved(tmp_path) / "adapter_config.json").unlink()
+    (note,) = load(tmp_path)[0].provenance.notes
+    assert "no adapter_config.json" in note and "prefix of keys and values" in note
+
+
+@pytest.mark.parametrize("field", ["base_model_name_or_path", "revision"])
+def test_what_the_visible_configuration_says_wins_and_the_contradiction_is_told(
+    field: str, tmp_path: Path
+) -> None:
+    prompt = SoftPrompt("mine", np.ones((2, 4)), base_model="openai/gpt2", revision="abc")
+    folder = save(prompt, tmp_path / "out", to="peft")
+    assert load(folder)[0].provenance.notes == ()
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: "mine/other"}))
+
+    (again,) = load(folder)
+
+    assert "mine/other" in (again.base_model, again.revision)
+    (note,) = again.provenance.notes
+    assert "'mine/other'" in note and ("'openai/gpt2'" in note or "'abc'" in note)
+    assert (again.name, again.config[field]) == ("mine", "mine/other")
+
+
+def test_rows_in_a_batch_of_one_are_rows(tmp_path: Path) -> None:
+    rows = torch.randn(1, 4, 6)
+    torch.save({"prompt_embeddings": rows}, tmp_path / "adapter_model.bin")
+    (prompt,) = load(tmp_path)
+    np.testing.assert_array_equal(prompt.embeddings, rows[0].numpy())
+
+
+def test_a_readme_that_names_another_base_model_is_told(tmp_path: Path) -> None:
+    folder = saved(tmp_path, base_model_name_or_path="openai/gpt2")
+    (folder / "README.md").write_text("---\nbase_model: meta/llama\ntags:\n- x\n---\n# Model\n")
+    (note,) = load(folder)[0].provenance.notes
+    assert "README.md names base model 'meta/llama'" in note and "'openai/gpt2'" in note
+    for same in ("gpt2", "openai/gpt2", "/models/gpt2/"):
+        (folder / "README.md").write_text(f"---\nbase_model: {same}\n---\n")
+        assert load(folder)[0].provenance.notes == ()
+
+
 def test_unknown_fields_and_a_text_start_are_kept_and_break_nothing(tmp_path: Path) -> None:
     saved(
         tmp_path,

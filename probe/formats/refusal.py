@@ -1,0 +1,104 @@
+"""One line for a file that holds no prompt: what it holds instead, why that is, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from probe.errors import PromptFormatError
+from probe.formats.content import Content
+from probe.formats.weights import Weight, what_is
+
+NOT_GATHERED = (
+    "DeepSpeed ZeRO-3 and FSDP leave this behind when the weights were not gathered before saving: "
+    "save again with stage3_gather_16bit_weights_on_model_save, or run zero_to_fp32.py on the "
+    "checkpoint"
+)
+_SHOWN = 4
+
+
+def brief(text: str, most: int = 60) -> str:
+    """A file's own text, cut where it is long."""
+    return text if len(text) <= most else f"{text[: most - 1]}… ({len(text):,} characters)"
+
+
+def shown(value: object) -> str:
+    """A file's own value in quotes, cut where it is long."""
+    return brief(repr(value))
+
+
+def refusal(content: Content) -> PromptFormatError:
+    """Why a file that no reader takes holds no prompt."""
+    what = f"{content.path}: expected a soft prompt, found {_description(content)}"
+    if content.container in ("pickle", "safetensors") and not content.tensors:
+        return PromptFormatError(f"{what} without a tensor: {NOT_GATHERED}")
+    if (weight := _main_kind(_keys(content))) is not None:
+        return PromptFormatError(f"{what}: {weight.what}; {weight.advice}")
+    return PromptFormatError(f"{what}; see docs/formats.md for the layouts that are read")
+
+
+def refused(
+    content: Content, name: str, shape: tuple[int, ...], weight: Weight
+) -> PromptFormatError:
+    """Why one tensor is no prompt.
+
+    Args:
+        content: its file.
+        name: the tensor's key, or the file's name.
+        shape: of the tensor.
+        weight: what it is.
+    """
+    return PromptFormatError(
+        f"{content.path}: expected a soft prompt, found {weight.what} ({shown(name)} "
+        f"{list(shape)}); {weight.advice}"
+    )
+
+
+def not_a_prompt(
+    content: Content, peft_type: str, prompt_methods: Sequence[str]
+) -> PromptFormatError:
+    """Why an adapter of PEFT without a prompt has none.
+
+    Args:
+        content: its weights.
+        peft_type: what its configuration says.
+        prompt_methods: the types that have one.
+    """
+    what, keys = f"{content.path}: this is a {peft_type} adapter", _keys(content)
+    if not content.tensors:
+        return PromptFormatError(f"{what} without a tensor: {NOT_GATHERED}")
+    if peft_type in prompt_methods:
+        return PromptFormatError(
+            f"{what} by its configuration, but its weights are "
+            f"{', '.join(shown(key) for key in keys[:_SHOWN])} ({len(keys)} keys), without "
+            "prompt_embeddings: do the two files belong together?"
+        )
+    if peft_type == "ADAPTION_PROMPT":
+        return PromptFormatError(
+            f"{what} (LLaMA-Adapter), whose prompts stand inside the attention of upper layers and "
+            "never among a model's inputs, so there is no soft prompt to read"
+        )
+    return PromptFormatError(
+        f"{what}, which changes the model's weights, not a soft prompt; prompt methods are "
+        f"{', '.join(prompt_methods)}"
+    )
+
+
+def _description(content: Content) -> str:
+    keys = _keys(content)
+    named = ", ".join(shown(key) for key in keys[:_SHOWN])
+    return f"a {content.container} file" + (f" with {named} ({len(keys)} keys)" if keys else "")
+
+
+def _keys(content: Content) -> list[str]:
+    """What names the file's contents: its tensors, else whatever it holds."""
+    value = content.value if isinstance(content.value, Mapping) else {}
+    return list(content.tensors) or [str(key) for key in value]
+
+
+def _main_kind(keys: Sequence[str]) -> Weight | None:
+    """What most of the tensors are, where most can be told."""
+    kinds = [what_is(key.removesuffix(".npy")) for key in keys]
+    known = [kind for kind in kinds if kind is not None]
+    if 2 * len(known) < len(kinds) or not known:
+        return None
+    return max(known, key=known.count)

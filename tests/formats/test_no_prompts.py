@@ -1,0 +1,259 @@
+"""Matrices that are no prompts are refused by what they are, each cause with its own line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
+
+from probe.errors import PromptFormatError
+from probe.formats import load
+from probe.formats.weights import shaped_like, what_is
+from tests.formats.made_files import torch_file
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+OPTIMIZERS = {
+    "AdamW": torch.optim.AdamW,
+    "Adam-amsgrad": lambda p: torch.optim.Adam(p, amsgrad=True),
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, centered=True, momentum=0.5),
+    "Adagrad": torch.optim.Adagrad,
+    "Adadelta": torch.optim.Adadelta,
+    "Adamax": torch.optim.Adamax,
+    "torch's Adafactor": torch.optim.Adafactor,
+}
+
+
+def stepped(name: str) -> dict[str, Any]:
+    rows = torch.nn.Parameter(torch.randn(4, 6))
+    optimizer = OPTIMIZERS[name]([rows])
+    (rows**2).sum().backward()
+    optimizer.step()
+    state: dict[str, Any] = optimizer.state_dict()
+    return state
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizers_state_is_no_prompt(name: str, tmp_path: Path) -> None:
+    path = torch_file(tmp_path / "optimizer.pt", stepped(name))
+    with pytest.raises(PromptFormatError, match="found a pickle file .* an optimizer's state"):
+        load(path)
+
+
+MOMENTS = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "momentum", "square_avg",
+           "exp_avg_sq_row", "v_row", "row_var", "grad"]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", MOMENTS)
+@pytest.mark.parametrize("kind", ["torch", "safetensors", "npz", "npy", "bare"])
+def test_a_moment_by_its_name_alone_is_no_prompt(key: str, kind: str, tmp_path: Path) -> None:
+    rows = torch.randn(4, 6)
+    path = tmp_path / (f"{key}.{kind}" if kind in ("npy", "bare") else f"state.{kind}")
+    match kind:
+        case "torch":
+            torch.save({key: rows}, path)
+        case "safetensors":
+            save_file({key: rows}, path)
+        case "npz":
+            np.savez(path, **{key: rows.numpy()})
+        case "npy":
+            np.save(path, rows.numpy())
+        case "bare":
+            torch.save(rows, path)
+    with pytest.raises(PromptFormatError, match="found .*an optimizer's state"):
+        load(path)
+
+
+def test_deepspeeds_universal_checkpoint_of_one_parameter(tmp_path: Path) -> None:
+    """checkpoint/ds_to_universal.py: `zero/<parameter>/{exp_avg,exp_avg_sq,fp32}.pt`."""
+    rows, folder = torch.randn(4, 6), tmp_path / "zero" / "prompt_encoder.default.embedding.weight"
+    for name in ("exp_avg", "exp_avg_sq", "fp32"):
+        torch_file(folder / f"{name}.pt", {"param": rows if name == "fp32" else rows**2})
+    with pytest.raises(PromptFormatError, match="an optimizer's state"):
+        load(folder / "exp_avg.pt")
+    (prompt,) = load(folder / "fp32.pt")
+    np.testing.assert_array_equal(prompt.embeddings, rows.numpy())
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        ({"lora_A": (2, 6)}, "part of an update of the model's weights"),
+        ({"base_model.model.h.0.attn.c_attn.lora_A.weight": (2, 6)}, "LoRA"),
+        ({"lora_A.default.weight": (4, 6), "lora_B.default.weight": (4, 6)}, "LoRA"),
+        ({"unet.down.0.lora.down.weight": (4, 6)}, "LoRA"),
+        ({"ia3_l": (4, 6)}, "LoRA"),
+        ({"wte.weight": (30, 6)}, "table of word embeddings"),
+        ({"model.embed_tokens.weight": (30, 6)}, "table of word embeddings"),
+        ({"bert.embeddings.word_embeddings.weight": (30, 6)}, "table of word embeddings"),
+        ({"shared.weight": (30, 6)}, "table of word embeddings"),
+        ({"shared/embedding": (30, 6)}, "table of word embeddings"),
+        ({"lm_head.weight": (30, 6)}, "the model's output layer"),
+        ({"wpe.weight": (30, 6)}, "a layer's own weights"),
+        ({"embeddings.position_embeddings.weight": (30, 6)}, "a layer's own weights"),
+        ({"layer_norms": (12, 6)}, "a layer's own weights"),
+        ({"ln_weights": (12, 6)}, "a layer's own weights"),
+        ({"model.layers.0.self_attn.q_proj.weight": (6, 6)}, "a layer's own weights"),
+        ({"h.0.attn.c_attn.weight": (6, 18)}, "a layer's own weights"),
+        ({"encoder/layers_0/attention/query/kernel": (6, 6)}, "a layer's own weights"),
+        ({"score.weight": (2, 6)}, "a trained head"),
+        ({"classifier.weight": (2, 6), "classifier.bias": (2,)}, "a trained head"),
+        ({"layers.28.self_attn.adaption_prompt": (1, 4, 6)}, "a prompt of a deeper layer"),
+        ({"deep_prompt_embeddings": (11, 4, 6)}, "a prompt of a deeper layer"),
+        ({"_fsdp_wrapped_module._flat_param": (24,)}, "one rank's share"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_models_matrices_are_refused_by_name(
+    state: dict[str, tuple[int, ...]], what: str, safe: bool, tmp_path: Path
+) -> None:
+    tensors = {key: torch.randn(shape) for key, shape in state.items()}
+    path = tmp_path / "x.bin"
+    save_file(tensors, path) if safe else torch.save(tensors, path)
+    with pytest.raises(PromptFormatError, match=f"expected a soft prompt, found .*{what}"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        transformers.GPT2Config(vocab_size=41, n_embd=8, n_layer=1, n_head=2, n_positions=16),
+        transformers.LlamaConfig(
+            vocab_size=41, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+            num_attention_heads=2, num_key_value_heads=1,
+        ),
+        transformers.BertConfig(
+            vocab_size=41, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=8, max_position_embeddings=16,
+        ),
+        transformers.T5Config(vocab_size=41, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2),
+        transformers.MambaConfig(vocab_size=41, hidden_size=8, num_hidden_layers=1, state_size=2),
+        transformers.CLIPTextConfig(
+            vocab_size=41, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+            num_attention_heads=2, max_position_embeddings=16,
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)  # fmt: skip
+def test_whole_models_are_no_prompts(config: Any, tmp_path: Path) -> None:
+    model = transformers.AutoModel.from_config(config)
+    torch.save(model.state_dict(), tmp_path / "model.bin")
+    with pytest.raises(PromptFormatError, match="found a pickle file with .*a layer's own weights"):
+        load(tmp_path / "model.bin")
+
+
+@pytest.mark.parametrize(
+    ("shape", "what"),
+    [
+        ((5_000, 8), "what looks like a table of word embeddings"),
+        ((256, 256), "a square matrix such as a layer's weights"),
+        ((2, 40_000), "rows wider than any model"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda rows: rows, lambda rows: {"embedding": rows}])
+def test_a_nameless_matrix_of_an_impossible_shape_is_refused(
+    shape: tuple[int, int], what: str, wrap: Any, tmp_path: Path
+) -> None:
+    path = torch_file(tmp_path / "x.pt", wrap(torch.zeros(shape)))
+    with pytest.raises(PromptFormatError, match=f"expected a soft prompt, found {what}"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["prompt", "soft", "embedding", "embedding.weight", "prompt_embeddings", "weight", "sst2",
+     "prompt_encoder.weight", "learned_prompt.weight", "normal", "attention_task", "tensor",
+     "state", "score", "heads", "query", "shared", "momentous", "lnli", "position"],
+)  # fmt: skip
+def test_names_that_could_be_a_prompts_are_taken_for_one(name: str) -> None:
+    assert what_is(name) is None
+    assert shaped_like((100, 4096)) is None and shaped_like((64, 64)) is None
+
+
+# One refusal, one cause.
+
+
+def peft_folder(folder: Path, peft_type: str, tensors: dict[str, torch.Tensor]) -> Path:
+    torch_file(folder / "adapter_model.bin", tensors)
+    config = {"peft_type": peft_type, "task_type": "CAUSAL_LM", "num_virtual_tokens": 4}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("peft_type", ["PROMPT_TUNING", "PREFIX_TUNING", "LORA"])
+def test_an_adapter_without_a_tensor_was_not_gathered(peft_type: str, tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path, peft_type, {})
+    with pytest.raises(PromptFormatError) as refused:
+        load(folder)
+    said = str(refused.value)
+    assert f"a {peft_type} adapter without a tensor" in said
+    assert "ZeRO-3" in said and "stage3_gather_16bit_weights_on_model_save" in said
+    assert "zero_to_fp32.py" in said and "changes the model's weights" not in said
+
+
+def test_an_empty_safetensors_and_an_empty_dictionary_say_so_too(tmp_path: Path) -> None:
+    save_file({}, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
+    torch_file(tmp_path / "other" / "soft.pt", {})
+    for path in (tmp_path / "adapter_model.safetensors", tmp_path / "other" / "soft.pt"):
+        with pytest.raises(PromptFormatError, match="without a tensor: DeepSpeed ZeRO-3"):
+            load(path)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 6), (4, 0)])
+@pytest.mark.parametrize(
+    "key", ["prompt_embeddings", "soft_prompt", "prompt_encoder.default.embedding.weight"]
+)
+def test_rows_without_numbers_were_not_gathered(
+    shape: tuple[int, ...], key: str, tmp_path: Path
+) -> None:
+    folder = peft_folder(tmp_path, "PROMPT_TUNING", {key: torch.empty(shape)})
+    path = folder if key == "prompt_embeddings" else folder / "adapter_model.bin"
+    if key == "soft_prompt":
+        path = path.rename(tmp_path / "mine.pt")
+    with pytest.raises(PromptFormatError, match=r"be non-empty .* found \(.*\): DeepSpeed ZeRO-3"):
+        load(path)
+
+
+def test_a_prompt_method_with_other_weights_is_not_called_a_weights_changing_one(
+    tmp_path: Path,
+) -> None:
+    tensors = {"base_model.model.h.0.attn.c_attn.lora_A.weight": torch.randn(2, 6)}
+    with pytest.raises(PromptFormatError, match="by its configuration, .* together") as refused:
+        load(peft_folder(tmp_path, "PROMPT_TUNING", tensors))
+    assert "changes the model's weights" not in str(refused.value)
+
+
+def test_llama_adapter_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    config = transformers.LlamaConfig(
+        vocab_size=41, hidden_size=8, intermediate_size=8, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2,
+    )  # fmt: skip
+    options = peft.AdaptionPromptConfig(adapter_len=3, adapter_layers=1, task_type="CAUSAL_LM")
+    peft.get_peft_model(transformers.LlamaForCausalLM(config), options).save_pretrained(tmp_path)
+    with pytest.raises(PromptFormatError, match="inside the attention of upper layers"):
+        load(tmp_path)
+
+
+def test_rows_that_are_no_numbers_say_why_and_what_to_do(tmp_path: Path) -> None:
+    rows = torch.randn(4, 6)
+    rows[1, 2] = torch.nan
+    with pytest.raises(PromptFormatError, match="found 1 NaN .* diverged; take an earlier"):
+        load(torch_file(tmp_path / "p.pt", rows))
+
+
+@pytest.mark.parametrize("key", ["x", "base_model_name_or_path", "peft_type", "num_virtual_tokens"])
+def test_a_long_value_is_never_echoed_whole(key: str, tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path, "PROMPT_TUNING", {"x" * 9000: torch.zeros(1, 1, 1, 1)})
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {key: "y" * 9000}))
+    with pytest.raises(PromptFormatError) as refused:
+        load(folder)
+    assert len(str(refused.value)) < 800
