@@ -12,7 +12,7 @@ from typing import Any
 
 from probe.atomic import folder_aside, is_temporary, make_private, remove_folder, settle
 from probe.errors import WorkspaceError
-from probe.store.card import workspace_name
+from probe.store.card import kept_name
 from probe.store.files import keep_file, keep_in_place, unwritable
 from probe.store.runs_status import Status, read_fields, read_status
 from probe.suggestions import closest
@@ -130,7 +130,7 @@ class RunFolders:
             WorkspaceError: the workspace cannot be written.
         """
         created = datetime.fromisoformat(config.created)
-        stem = f"{workspace_name(config.name)}-{created:%Y%m%d-%H%M%S}"
+        stem = f"{kept_name(config.name)}-{created:%Y%m%d-%H%M%S}"
         try:
             make_private(self.root)
             with folder_aside(self.root, private=True) as aside:

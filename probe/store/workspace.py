@@ -13,7 +13,7 @@ from probe.atomic import all_leftovers, remove_path
 from probe.errors import WorkspaceError
 from probe.prompt import AnyPrompt
 from probe.store.arrays import Arrays, cached_arrays
-from probe.store.card import Card, card_of, clean_tags, workspace_name
+from probe.store.card import Card, card_of, clean_tags, kept_name
 from probe.store.files import file_stamp, unwritable
 from probe.store.folders import Cards, PromptFolders
 from probe.store.health import problems
@@ -66,7 +66,7 @@ class Workspace:
             WorkspaceError: the workspace cannot be written.
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        card = card_of(prompt, name=workspace_name(prompt.name), version=1, created=created)
+        card = card_of(prompt, name=kept_name(prompt.name), version=1, created=created)
         card = dataclasses.replace(card, tags=clean_tags(tags), note=note)
         with self._explained():
             card = self.prompts.publish(prompt, card)

@@ -156,7 +156,7 @@ def in_words(task: Task, template: str, label_words: LabelWords) -> Task:
 
 
 def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
-    """Say of each prompt if its answers may not be its own: of another model or strength.
+    """Say of each prompt if its answers may not be its own: of another model, strength or part.
 
     A prompt that records the weights it was trained with is known by them, whatever their name.
     """
@@ -169,6 +169,9 @@ def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
         for half in asker.halves:
             if doubt := strength_note(half, opened.scale):
                 note(doubt)
+        _note_parts(asker)
+        for line in asker.one.provenance.notes if asker.one.provenance else ():
+            note(f"{asker.name}: {line}")
 
 
 def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
@@ -177,6 +180,22 @@ def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
     recorded = asker.one.config.get("weights")
     same = {"sha256": opened.fingerprint, "dtype": str(opened.dtype)} if recorded else None
     return recorded is None or recorded != same
+
+
+def _note_parts(asker: Asker) -> None:
+    """Say if a prompt is but a part of what was trained, or is used otherwise than it was."""
+    missing = {one.why: one.name for one in asker.one.left_out if one.changes_answers}
+    if missing:
+        parts = ", ".join(f"{why} ({name})" for why, name in list(missing.items())[:3])
+        note(
+            f"{asker.name} is one part of what was trained: it is asked without {parts}, so its "
+            "scores are not those of the whole"
+        )
+    if asker.one.method == "trainable_tokens":
+        note(
+            f"{asker.name} holds rows that replace those of tokens in the model's table: here they "
+            "stand in front of the text, as a soft prompt does"
+        )
 
 
 @contextmanager
