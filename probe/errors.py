@@ -1,11 +1,21 @@
 """Errors of `probe`: each is one clear line saying what was expected, found, and what to do."""
 
+_LONGEST = 2000
+"""Characters of a message; paths and lists of names fit."""
+
 
 class ProbeError(Exception):
     """Base of every error a user is meant to read. The message is always a single line."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(_shortened(" ".join(message.split())))
+
+
+def _shortened(line: str) -> str:
+    """A line without the middle of a value that someone made very long."""
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST // 2]} … ({len(line):,} characters) … {line[-_LONGEST // 4 :]}"
 
 
 class PromptFormatError(ProbeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ _CLASSES: dict[Family, tuple[str, type[FrozenModel]]] = {
     "masked": ("AutoModelForMaskedLM", MaskedModel),
     "sentence_encoder": ("AutoModel", SentenceEncoder),
 }
+_NO_MEMORY = re.compile(r"annot allocate memory|can't allocate memory|out of memory", re.IGNORECASE)
 _SPARE = 0.2
 """Share of a GPU's free memory kept for activations when models are placed."""
 
@@ -85,10 +87,25 @@ def load_model(
     except ProbeError:
         raise
     except Exception as error:  # transformers answers strange files with any exception
+        if _lacks_memory(error):
+            raise ModelNotFoundError(
+                f"not enough memory to load {name} ({_memory_line(error)}): end other programs, "
+                "raise the limit (ulimit -v), or load it in --dtype bfloat16"
+            ) from error
         raise ModelNotFoundError(f"{name} cannot be loaded as a model: {_why(error)}") from error
     frozen = _CLASSES[family][1](str(name), model, tokenizer)
     require_agreement(frozen)
     return frozen
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether it is the machine that fails, not the model."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+def _memory_line(error: Exception) -> str:
+    lines = (line for line in str(error).splitlines() if _NO_MEMORY.search(line))
+    return next(lines, "out of memory")[:200]
 
 
 def _why(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,7 +72,23 @@ class LocalFiles:
 
 
 def map_bytes(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
-    """Bytes [start, stop) of a file as a read-only memory map."""
+    """Bytes [start, stop) of a file as a read-only memory map.
+
+    Raises:
+        ModelNotFoundError: the process may not take so much address space.
+    """
+    try:
+        return _mapped(path, start, stop)
+    except (MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+            raise
+        raise ModelNotFoundError(
+            f"{path}: not enough memory to map {stop - start:,} bytes of it: end other programs, "
+            "or raise the limit (ulimit -v)"
+        ) from error
+
+
+def _mapped(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
     return np.memmap(path, np.uint8, "r", start, (stop - start,)).view(np.ndarray)
 
 

@@ -258,3 +258,29 @@ def test_shipped_models_load_offline_without_a_word() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("Cannot allocate memory (os error 12)"),
+        RuntimeError("unable to mmap 500 bytes from file </m>: Cannot allocate memory (12)"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes"
+        ),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_is_said_and_the_model_is_not_blamed(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_model("gpt2").save_pretrained(tmp_path)
+    word_tokenizer().save_pretrained(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    with pytest.raises(ModelNotFoundError, match="^not enough memory to load .* ulimit") as refused:
+        load_model(tmp_path, device="cpu")
+    assert "cannot be loaded as a model" not in str(refused.value)

@@ -196,3 +196,19 @@ def test_a_path_that_is_nothing_says_what_was_expected(tmp_path: Path) -> None:
 def test_a_wrong_stack_name_lists_the_right_ones(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="one of .*'input', 'encoder', 'decoder'"):
         load_vocabulary(_folder(tmp_path), which="output")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [OSError(12, "Cannot allocate memory"), MemoryError()])
+def test_too_little_memory_to_map_a_table_is_said(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.ones((3, 4), np.float32)
+    save_file({"transformer.wte.weight": rows}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "vocab_size": 3}')
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(np, "memmap", fail)
+    with pytest.raises(ModelNotFoundError, match="not enough memory to map 48 bytes"):
+        load_vocabulary(tmp_path)
