@@ -17,6 +17,7 @@ from wayward_prompts import draw_prompts
 from probe.analysis.waywardness import LEVEL, RESAMPLES, Waywardness
 from probe.charts import waywardness_figures
 from probe.jobs.pace import duration
+from probe.reports.spreadsheets import csv_of
 from probe.store import StudyFolder
 from probe.verbs.wayward_report import wayward_found, wayward_headline, wayward_html
 
@@ -189,7 +190,7 @@ def _draw_settings(study: StudyFolder) -> None:
 def _draw_exports(study: StudyFolder, found: Waywardness) -> None:
     def table() -> str:
         frame = found.to_frame().assign(resamples=RESAMPLES, seed=found.seed)
-        return str(frame.to_csv(index=False))
+        return csv_of(frame)
 
     def document() -> str:
         runs = [dataclasses.asdict(run) for run in found.runs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -36,6 +37,15 @@ def test_a_row_has_settings_score_and_sample_size(trained):
     assert row["score"] == pytest.approx(trained.score[1])
     assert row["metric"] == trained.score[0] and row["examples"] > 0
     assert row["zero_shot"] == pytest.approx(trained.score[2])
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+1", "-cmd", "@SUM(A1)", "quite - harmless"])
+def test_a_label_that_begins_like_a_formula_is_text_in_a_spreadsheet(label, trained):
+    named = dataclasses.replace(trained, view=dataclasses.replace(trained.view, label=label))
+    (row,) = pd.read_csv(io.StringIO(runs_csv([named]))).to_dict("records")
+    assert row["label"] == (label if label[0].isalpha() else f"'{label}")
+    assert row["seed"] == 5 and row["score"] == pytest.approx(trained.score[1])
+    assert json.loads(runs_json([named]))["runs"][0]["run"]["label"] == label
 
 
 def test_every_noted_step_is_a_row(trained):

@@ -18,6 +18,7 @@ from probe.analysis.decoding import Decoding
 from probe.charts.labels import METRIC_NAMES
 from probe.charts.palette import CHANCE, PROMPT, VOCABULARY
 from probe.reports.environment import environment
+from probe.reports.spreadsheets import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,8 @@ def csv_with(frame: pd.DataFrame, made: Mapping[str, object]) -> str:
     """A table with how it was made, the same in every row, in columns of its own."""
     import pandas as pd
 
-    how = pd.DataFrame([dict(made)] * len(frame), index=frame.index)
+    named = {key: as_text(value) for key, value in made.items()}  # tokens stay exact
+    how = pd.DataFrame([named] * len(frame), index=frame.index)
     return str(pd.concat([frame, how], axis=1).to_csv(index=False))
 
 

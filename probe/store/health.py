@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
+from probe.digests import changed_files
 from probe.errors import ProbeError
 from probe.store.folders import PromptFolders
 from probe.store.index import Index
+from probe.store.runs import RunFolder
+from probe.store.studies import StudyFolder
+
+
+def job_problems(jobs: Iterable[RunFolder | StudyFolder]) -> list[str]:
+    """A line for each run or study that cannot be read, and for each damaged checkpoint."""
+    found = []
+    for job in jobs:
+        try:
+            _ = job.config, job.status
+        except ProbeError as error:
+            found.append(str(error))
+        for checkpoint in sorted(job.path.glob("checkpoints/step-*")):
+            found += [
+                f"{checkpoint / name} is not what was written: resume the run, which writes it "
+                "anew, or delete the run"
+                for name in changed_files(checkpoint)
+            ]
+    return found
+
+
+def is_open_to_others(root: Path) -> bool:
+    """Whether other users of this machine may look into a workspace, as older versions left it."""
+    return os.name == "posix" and root.is_dir() and bool(stat.S_IMODE(root.stat().st_mode) & 0o077)
 
 
 def problems(prompts: PromptFolders, index: Index | None) -> list[str]:

@@ -16,7 +16,7 @@ from probe.store.arrays import Arrays, cached_arrays
 from probe.store.card import Card, card_of, clean_tags, kept_name
 from probe.store.files import file_stamp, unwritable
 from probe.store.folders import Cards, PromptFolders
-from probe.store.health import problems
+from probe.store.health import job_problems, problems
 from probe.store.history import EvaluationRecord
 from probe.store.index import Index, IndexUnusableError
 from probe.store.indexed import IndexedFolders
@@ -193,15 +193,16 @@ class Workspace:
 
     def problems(self) -> Sequence[str]:
         """What is wrong with the workspace, a line each; empty when it is healthy."""
+        found = job_problems([*self.runs, *self.studies])
         if not (self.index.path.exists() or self.prompts.root.is_dir()):
-            return []  # looking does not create a workspace
+            return found  # looking does not create a workspace
         try:
             self._indexed.sync()
         except IndexUnusableError as error:
-            return [*problems(self.prompts, None), str(error)]
+            return [*found, *problems(self.prompts, None), str(error)]
         except WorkspaceError as error:
-            return [str(error)]
-        return problems(self.prompts, self.index)
+            return [*found, str(error)]
+        return [*found, *problems(self.prompts, self.index)]
 
     def leftovers(self) -> Sequence[Path]:
         """What killed processes left half written; nothing reads it."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from probe import formats
 from probe.errors import MissingExtraError, ProbeError
 from probe.store import Workspace
+from probe.store.health import is_open_to_others
 from probe.tables import load_vocabulary, named_path
 from probe.tables.named import SMOLLM2_MISSING, smollm2_file
 from probe.verbs.shipped import sample_folders, shipped
@@ -96,12 +97,15 @@ def _rebuilt(workspace: Workspace) -> Check:
 
 
 def _workspace(workspace: Workspace) -> Check:
+    cleaned = len(workspace.remove_leftovers())
     problems = workspace.problems()
     if problems:
         return Check("workspace", "broken", "; ".join(problems))
-    cleaned = len(workspace.remove_leftovers())
     detail = f"{workspace.root}: {len(workspace.prompts.ids())} prompts"
-    return Check("workspace", "ok", detail + (f", {cleaned} leftovers removed" if cleaned else ""))
+    detail += f", {cleaned} leftovers removed" if cleaned else ""
+    if is_open_to_others(workspace.root):
+        detail += f", readable by other users: `chmod -R go= {workspace.root}` keeps it yours"
+    return Check("workspace", "ok", detail)
 
 
 def _disk(root: Path) -> Check:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from probe.charts.curves import Series, curves
 from probe.charts.labels import visible
 from probe.jobs import RunView, view
+from probe.reports.spreadsheets import csv_of
 from probe.store import Record, RunConfig, Workspace, read_records
 
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
@@ -80,7 +81,7 @@ def runs_csv(runs: Sequence[RunRecord]) -> str:
     """One row per run: state, scores with their sample size, and every setting."""
     import pandas as pd
 
-    return str(pd.DataFrame([run.to_row() for run in runs]).to_csv(index=False))
+    return csv_of(pd.DataFrame([run.to_row() for run in runs]))
 
 
 def steps_csv(runs: Sequence[RunRecord]) -> str:
@@ -93,7 +94,7 @@ def steps_csv(runs: Sequence[RunRecord]) -> str:
         for run in runs
         for record in run.records
     ]  # fmt: skip
-    return str(pd.DataFrame(rows).to_csv(index=False))
+    return csv_of(pd.DataFrame(rows))
 
 
 def runs_json(runs: Sequence[RunRecord]) -> str:

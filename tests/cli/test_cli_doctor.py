@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from probe.digests import write_digests
 from probe.verbs import health, load_vocabulary
 
 BUILTIN_PARTS = ("builtin", "tokenizer", "sample prompts", "dashboard", "workspace", "disk")
@@ -96,3 +97,25 @@ def test_looking_at_a_fresh_machine_breaks_nothing(rebuild, probe, tmp_path, mon
     monkeypatch.setenv("PROBE_HOME", str(tmp_path / "never" / "made"))
     assert probe("doctor", *rebuild, "--json").code == 0
     assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_a_workspace_that_others_may_read_is_named_with_the_remedy(probe, home):
+    home.chmod(0o755)
+    assert f"chmod -R go= {home}" in _detail(probe("doctor", "--json"), "workspace")
+    home.chmod(0o700)
+    assert "chmod" not in _detail(probe("doctor", "--json"), "workspace")
+
+
+def test_damaged_runs_studies_and_checkpoints_are_found(probe, home):
+    checkpoint = home / "runs" / "mine-1" / "checkpoints" / "step-00000002"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text("{}")
+    write_digests(checkpoint, ["state.json"])
+    (checkpoint / "state.json").write_text("{ }")
+    (home / "studies" / "sweep-x").mkdir(parents=True)
+    for job in (home / "runs" / "mine-1", home / "studies" / "sweep-x"):
+        (job / "config.json").write_text("{")
+    found = _detail(probe("doctor", "--json"), "workspace")
+    for part in ("runs/mine-1/config.json", "step-00000002/state.json", "studies/sweep-x/config"):
+        assert part in found

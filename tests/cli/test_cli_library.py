@@ -223,3 +223,26 @@ def test_json_of_every_command_is_ascii_so_that_nothing_in_it_can_act(probe):
     for arguments in (("decode", "sst2-text"), ("find", "␣great"), ("library",)):
         out = probe(*arguments, "--json").out
         assert out.isascii() and json.loads(out)
+
+
+def test_a_damaged_prompt_is_named_and_can_be_removed(probe, home):
+    probe("library", "add", "sst2-text", "trec-text")
+    (home / "prompts" / "sst2-text@1" / "card.json").write_text("{")
+    (home / "library.sqlite").unlink()
+    listed = probe("library", "--json")
+    assert [row["id"] for row in listed.json["prompts"]][0] == "trec-text@1"
+    assert "sst2-text@1" in listed.err and "probe library remove" in listed.err
+    removed = probe("library", "remove", "sst2-text@1", "--yes", "--json")
+    assert (removed.code, removed.json) == (0, {"prompts": []})
+    assert probe("library").err == "" and not (home / "prompts" / "sst2-text@1").exists()
+
+
+def test_a_flipped_bit_in_a_stored_prompt_is_refused_in_one_line(probe, home):
+    probe("library", "add", "sst2-text")
+    vectors = home / "prompts" / "sst2-text@1" / "adapter_model.safetensors"
+    data = bytearray(vectors.read_bytes())
+    data[-7] ^= 16
+    vectors.write_bytes(data)
+    refused = probe("decode", "sst2-text@1")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "is not what was stored" in refused.err

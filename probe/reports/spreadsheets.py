@@ -1,0 +1,21 @@
+"""CSV that a spreadsheet takes for what it is: names, never formulas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is computed when somebody opens the file, whoever wrote it."""
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """A table of numbers and names; a name that begins like a formula gets `'` in front."""
+    return str(frame.map(as_text).to_csv(index=False))
+
+
+def as_text(value: object) -> object:
+    """A cell that no spreadsheet computes."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
