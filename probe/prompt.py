@@ -58,6 +58,11 @@ class LeftOut:
     """Whether what was trained answers with it, so that the prompt alone scores otherwise."""
 
 
+START_NEAREST = "start_nearest_ids"
+"""Key of `config`: the nearest tokens by cosine of the rows a prompt started from, where these were
+another prompt's and so no tokens themselves."""
+
+
 @dataclass(frozen=True, eq=False)
 class SoftPrompt:
     """A trained soft prompt: P virtual tokens of width H (Lester et al. 2021, §2)."""

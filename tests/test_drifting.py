@@ -25,12 +25,12 @@ def workspace(tmp_path):
     return Workspace(tmp_path / "home")
 
 
-def _run(workspace, rows_by_step, method="prompt_tuning"):
+def _run(workspace, rows_by_step, method="prompt_tuning", **training):
     config = RunConfig(
         model="builtin",
         task="sst2",
         name="mood",
-        training={"method": method, "steps": 30},
+        training={"method": method, "steps": 30, **training},
         created="2026-01-02T03:04:05+00:00",
     )
     folder = workspace.runs.create(config, Status("finished", queued_at=1.0))
@@ -51,6 +51,17 @@ def test_distances_count_from_the_start_when_the_finished_prompt_knows_it(worksp
     np.testing.assert_allclose(found.distance[2][[0, 2]], 0)
     assert found.tokens[0] == tuple(vocabulary.tokens[i] for i in IDS)
     assert found.nearest[2].tolist() == [100, 7, 300]
+
+
+def test_distances_count_from_the_rows_of_the_prompt_it_started_from(workspace, vocabulary):
+    """Not from the tokens that the other prompt had started from."""
+    rows = vocabulary.rows(list(IDS)) + 1
+    workspace.save(SoftPrompt("source", rows, init_token_ids=IDS))
+    run = _run(workspace, {10: rows, 20: rows + 1, 30: rows + 2}, init="prompt:source@1")
+    workspace.save(SoftPrompt("mood", rows + 2, config={"run": run.id}))
+    found = drift(run.id, workspace=workspace)
+    assert found.steps == (0, 20, 30)
+    np.testing.assert_allclose(found.distance[:, 0], [0, np.sqrt(320), 2 * np.sqrt(320)], rtol=1e-5)
 
 
 def test_without_a_known_start_distances_count_from_the_first_checkpoint_kept(workspace):

@@ -36,7 +36,7 @@ from probe.analysis.neighbours import (
 )
 from probe.analysis.strength import strength_note
 from probe.errors import NotDecodableError
-from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, SoftPrompt
 from probe.vocabulary import Rows, Vocabulary
 
 if TYPE_CHECKING:
@@ -260,10 +260,20 @@ def _at_start(
 ) -> NDArray[np.bool_] | None:
     """Whether each position's nearest token of all is the one it started from, [P], if known."""
     if prompt.init_token_ids is None:
-        return None
+        return _at_start_of_rows(prompt, vocabulary)
     if nearest is None:
         nearest = nearest_tokens(prompt.embeddings, vocabulary, metric, k=1)
     stayed: NDArray[np.bool_] = nearest.ids[:, 0] == np.array(prompt.init_token_ids)
+    return stayed
+
+
+def _at_start_of_rows(prompt: SoftPrompt, vocabulary: Vocabulary) -> NDArray[np.bool_] | None:
+    """The same for a prompt that started from another's rows and records what lay nearest."""
+    ids = prompt.config.get(START_NEAREST)
+    if not isinstance(ids, list | tuple) or len(ids) != len(prompt):
+        return None
+    nearest = nearest_tokens(prompt.embeddings, vocabulary, "cosine", k=1)
+    stayed: NDArray[np.bool_] = nearest.ids[:, 0] == np.array(ids)
     return stayed
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,8 +27,14 @@ def print_json(document: object) -> None:
 
 
 def complain(message: str) -> None:
-    """One line on stderr that says what failed."""
+    """One line on stderr, that says what failed or should be known."""
     sys.stderr.write(f"probe: {visible(message)}\n")
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """What was not done as it might seem, line by line on stderr."""
+    for line in notes:
+        complain(line)
 
 
 def console() -> Console:

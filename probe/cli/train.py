@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from probe.cli.completion import complete_model
-from probe.cli.output import print_json
+from probe.cli.output import print_json, print_notes
 from probe.cli.train_options import with_training_options
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def _attend(workspace: Workspace, run: RunFolder, *, detach: bool, json: bool) -
         from probe import jobs
         from probe.cli.runs import print_runs
 
-        print_runs([jobs.view(workspace, run)], json=json)
+        found = jobs.view(workspace, run)
+        print_notes(found.notes)
+        print_runs([found], json=json)
         return
     from probe.cli.watching import watch
 

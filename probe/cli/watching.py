@@ -6,15 +6,16 @@ import json as json_module
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from probe.cli.output import cell, complain, console, visible
+from probe.cli.output import cell, complain, console, print_notes, visible
 from probe.errors import TrainingError
 from probe.jobs import News, RunView, cancel, follow, view
 from probe.jobs.pace import duration as duration  # other commands take it from here
+from probe.store.card import name_note
 
 if TYPE_CHECKING:
     from probe.store import RunFolder, Workspace
@@ -36,9 +37,18 @@ def watch(workspace: Workspace, run: RunFolder, *, json: bool) -> int:
     if ahead := view(workspace, run).waits_for:
         sys.stderr.write(f"probe: queued behind {', '.join(ahead)}\n")
     with _interrupts(workspace, run), showing as show:
+        said = [name_note(run.config.name) or ""]  # when it began
         for news in follow(run):
+            _say_new(news.status.notes, said)
             show(news)
     return _print_end(view(workspace, run), json=json)
+
+
+def _say_new(notes: Sequence[str], said: list[str]) -> None:
+    """Each note once, on stderr, whatever else is shown there."""
+    new = [line for line in notes if line not in said]
+    print_notes(new)
+    said += new
 
 
 def score(validation: dict[str, Any] | None) -> str:
@@ -178,6 +188,7 @@ def _print_end(run: RunView, *, json: bool) -> int:
                 "run": run.run,
                 "state": run.state,
                 "metrics": run.metrics,
+                "notes": list(run.notes),
             }
         )
     if run.state != "finished":

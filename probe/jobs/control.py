@@ -13,6 +13,7 @@ from probe.jobs.launching import launch
 from probe.jobs.processes import require_posix, signal_group
 from probe.jobs.views import Seen, look
 from probe.store import ACTIVE, Record, RunConfig, RunFolder, Status, Workspace, read_records
+from probe.store.card import name_note
 
 TRAINING = "training"
 """The activity during which a worker saves before it ends."""
@@ -30,7 +31,9 @@ def start(workspace: Workspace, config: RunConfig) -> RunFolder:
         WorkspaceError: the workspace cannot be written.
     """
     require_posix()
-    run = workspace.runs.create(config, Status("queued", queued_at=time.time()))
+    run = workspace.runs.create(
+        config, Status("queued", queued_at=time.time(), notes=_name_notes(config.name))
+    )
     _launch(run)
     return run
 
@@ -146,6 +149,11 @@ def follow(run: RunFolder, *, poll_s: float = 0.1) -> Iterator[News]:
         if state not in ACTIVE:
             return
         time.sleep(poll_s)
+
+
+def _name_notes(name: str) -> tuple[str, ...]:
+    line = name_note(name)
+    return () if line is None else (line,)
 
 
 def _launch(run: RunFolder) -> None:

@@ -31,10 +31,6 @@ def scored(
         _named(prompt, task, config, number)
         for number, prompt in enumerate(training.prompts, start=1)
     ]
-    weights = {"sha256": training.weights, "dtype": str(model.dtype)}
-    prompts = [
-        dataclasses.replace(one, config={**one.config, "weights": weights}) for one in prompts
-    ]
     asked, limit = TrainConfig.from_dict(config.training), config.test_examples
     for split, examples in (("test", task.test), ("validation", task.validation)):
         if examples:

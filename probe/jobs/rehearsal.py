@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from probe.jobs.training import begun, loaded, task_of
+from probe.notes import collected
 from probe.store import RunConfig
+from probe.store.card import kept_name
 from probe.training import TrainConfig, Training
 
 _STEPS = 2
@@ -51,10 +53,13 @@ class Plan:
     tokens_per_s: float
     estimate_s: float
     """All steps, without validations and scores."""
+    notes: tuple[str, ...]
+    """What will not be done as it might seem: texts that are cut, and the like."""
 
     def to_json(self) -> dict[str, Any]:
         """The document `probe train --dry-run --json` prints."""
-        return asdict(self) | {"label_words": list(self.label_words)}
+        lists = {"label_words": list(self.label_words), "notes": list(self.notes)}
+        return asdict(self) | lists
 
 
 def rehearse(config: RunConfig) -> Plan:
@@ -65,7 +70,9 @@ def rehearse(config: RunConfig) -> Plan:
     """
     task = task_of(config)
     model = loaded(config.model, device=config.device, dtype=config.dtype)
-    training = begun(model, task, config)
+    with collected() as notes:
+        kept_name(config.name)
+        training = begun(model, task, config)
     asked = TrainConfig.from_dict(config.training)
     run = training.runs[0]
     step_s, tokens_per_s = _timed(training)
@@ -94,6 +101,7 @@ def rehearse(config: RunConfig) -> Plan:
         step_s=step_s,
         tokens_per_s=tokens_per_s,
         estimate_s=step_s * asked.steps,
+        notes=tuple(notes),
     )
 
 

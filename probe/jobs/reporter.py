@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,11 @@ class Reporter:
         """Training goes on from a step."""
         self.status = replace(self.status, began=step, step=step)
         self._write()
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Add what was not done as it might seem, each line once."""
+        known = dict.fromkeys([*self.status.notes, *notes])
+        self.status = replace(self.status, notes=tuple(known))
 
     def beat(self, status: Status | None = None) -> None:
         """A sign of life, with a new status if there is one."""

@@ -22,6 +22,7 @@ from probe.jobs.pace import Pace
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import Stopped, StopRequest
 from probe.models import FrozenModel, load_model
+from probe.notes import collected
 from probe.store import Record, RunConfig, RunFolder, Workspace, cut_records
 from probe.task import Task
 from probe.training import Step, TrainConfig, Training, folds, train
@@ -39,13 +40,17 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
     config = run.config
     task = task_of(config)
     model = loaded(config.model, device=config.device, dtype=config.dtype)
-    training = begun(model, task, config, run)
+    with collected() as notes:
+        training = begun(model, task, config, run)
+    reporter.note(notes)
     cut_records(run.metrics, training.step)
     reporter.doing(TRAINING)
     reporter.began(training.step)
     _train(training, run, reporter, stop)
     reporter.doing("scoring")
-    prompts = scored(model, task, training, config)
+    with collected() as notes:
+        prompts = scored(model, task, training, config)
+    reporter.note(notes)
     kept = tuple(keep(workspace, prompt, run) for prompt in prompts)
     metrics = finite(means([dict(prompt.metrics) for prompt in prompts]))
     reporter.end("finished", _ends(training), prompts=kept, metrics=metrics)

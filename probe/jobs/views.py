@@ -49,6 +49,8 @@ class RunView:
     waits_for: tuple[str, ...]
     """Runs ahead of it in the queue."""
     message: str
+    notes: tuple[str, ...]
+    """What was not done as it might seem: texts that were cut, and the like."""
     prompts: tuple[str, ...]
     metrics: dict[str, Any]
     folder: str
@@ -67,7 +69,8 @@ class RunView:
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `probe runs --json`."""
-        return asdict(self) | {"waits_for": list(self.waits_for), "prompts": list(self.prompts)}
+        lists = {name: list(getattr(self, name)) for name in ("waits_for", "notes", "prompts")}
+        return asdict(self) | lists
 
 
 def view(workspace: Workspace, run: RunFolder) -> RunView:
@@ -98,6 +101,7 @@ def view(workspace: Workspace, run: RunFolder) -> RunView:
         silent_s=max(0.0, time.time() - status.heartbeat) if living else None,
         waits_for=tuple(ahead(workspace.runs, run)) if state == "queued" else (),
         message=status.message,
+        notes=status.notes,
         prompts=status.prompts,
         metrics=status.metrics,
         folder=str(run.path),

@@ -153,12 +153,19 @@ def workspace_name(name: str) -> str:
     return short.rstrip("-.") or "prompt"
 
 
+def name_note(name: str) -> str | None:
+    """What to say of a name that is kept as another; None where it is kept as it is."""
+    kept = workspace_name(name)
+    if kept in (name, unicodedata.normalize("NFC", name).partition("@")[0]):
+        return None
+    return f"{_brief(name)} is kept as {kept!r}: a name holds letters, digits and ._- alone"
+
+
 def kept_name(name: str) -> str:
     """The name something is kept under; that it is another than was asked for is noted."""
-    kept = workspace_name(name)
-    if kept not in (name, unicodedata.normalize("NFC", name).partition("@")[0]):
-        note(f"{_brief(name)} is kept as {kept!r}: a name holds letters, digits and ._- alone")
-    return kept
+    if line := name_note(name):
+        note(line)
+    return workspace_name(name)
 
 
 def _brief(name: str) -> str:

@@ -42,6 +42,8 @@ class Status:
     """The last one: metric, value, loss_nats, examples."""
     message: str = ""
     """Why it failed or stopped, or a warning."""
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem: texts that were cut, and the like."""
     prompts: tuple[str, ...] = ()
     """Workspace prompts it has made, `name@version`."""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +66,8 @@ def read_status(path: Path) -> Status:
             f"{path} holds the state {document.get('state')!r}, expected one of "
             f"{', '.join(get_args(State))}: delete the run"
         )
-    return Status(**document | {"prompts": tuple(document.get("prompts", ()))})
+    lists = {name: tuple(document.get(name, ())) for name in ("prompts", "notes")}
+    return Status(**document | lists)
 
 
 def read_fields(path: Path, kind: type[Any]) -> dict[str, Any]:

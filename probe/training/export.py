@@ -8,7 +8,7 @@ import torch
 from torch.func import functional_call
 
 from probe.models import FrozenModel
-from probe.prompt import AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
+from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
 from probe.training.methods import Pez
 from probe.training.run import PromptRun
 
@@ -66,6 +66,8 @@ def _config(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
         "label_words": run.task.words,
         "training": run.config.to_dict() | {"learning_rate": run.peak},
     }
+    if run.start.nearest_ids is not None:
+        config[START_NEAREST] = list(run.start.nearest_ids)
     if model.family in _TASK_TYPES:
         config["task_type"] = _TASK_TYPES[model.family]
     return config

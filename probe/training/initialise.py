@@ -24,6 +24,7 @@ from probe.task import Task
 from probe.texts import require_unicode
 from probe.training.checks import require_one_length
 from probe.training.config import TrainConfig
+from probe.training.nearest import NearestTokens
 from probe.training.prefixes import activations, noise, stacked
 from probe.training.slots import slot_sizes
 
@@ -40,6 +41,8 @@ class Start:
     """[L, 2, heads, P, head_dim] float32, keys then values; None for rows."""
     token_ids: tuple[int, ...] | None
     """The vocabulary ids the rows are embeddings of, where they are."""
+    nearest_ids: tuple[int, ...] | None = None
+    """Of rows that another prompt left, the nearest tokens by cosine."""
 
 
 def start_of(model: FrozenModel, task: Task, config: TrainConfig) -> Start:
@@ -57,7 +60,9 @@ def start_of(model: FrozenModel, task: Task, config: TrainConfig) -> Start:
         return Start(_noise_rows(model, length, rng), None, None)
     if kind == "prompt":
         prompt = _rows_prompt(model, argument, length)
-        return Start(torch.tensor(prompt.embeddings), None, prompt.init_token_ids)
+        rows = torch.tensor(prompt.embeddings)
+        # Not the tokens that prompt had begun at: what moves now moves from its rows.
+        return Start(rows, None, None, tuple(NearestTokens(model).ids(rows).tolist()))
     ids = _token_ids(model, task, config, length, rng)
     return Start(embedded(model, ids), None, ids)
 

@@ -177,9 +177,8 @@ def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
 def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
     if asker.one.base_model in (None, asker.model):
         return False
-    recorded = asker.one.config.get("weights")
-    same = {"sha256": opened.fingerprint, "dtype": str(opened.dtype)} if recorded else None
-    return recorded is None or recorded != same
+    recorded = asker.one.config.get("model_sha256")
+    return recorded is None or recorded != opened.fingerprint
 
 
 def _note_parts(asker: Asker) -> None:

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from probe.analysis import drift as analysis
 from probe.analysis.drift import Drift
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
 from probe.store import RunFolder, Workspace
 from probe.store.card import workspace_name
 from probe.tables import load_vocabulary
+from probe.verbs.loading import load_one
 from probe.vocabulary import Vocabulary
 
 Start = NDArray[np.float32] | None
@@ -54,12 +56,25 @@ def drift(
 
 
 def _start(workspace: Workspace, run: RunFolder, vocabulary: Vocabulary) -> Start:
-    """The embeddings of the tokens a finished run's prompt started from, [P, H], if they are known.
+    """The rows a finished run's prompt started from, [P, H], if they are known.
 
-    A run that trains several prompts at once names them otherwise, and then nothing is found.
+    They are another prompt's, or embeddings of tokens. A run that trains several prompts at once
+    names them otherwise, and then nothing is found.
     """
+    kind, _, source = str(run.config.training.get("init")).partition(":")
+    if kind == "prompt":
+        return _rows_of(source, workspace)
     for _, prompt in workspace.prompts.loaded(workspace_name(run.config.name)):
         if isinstance(prompt, SoftPrompt) and prompt.config.get("run") == run.id:
             ids = prompt.init_token_ids
             return None if ids is None else vocabulary.rows(list(ids))
     return None
+
+
+def _rows_of(source: str, workspace: Workspace) -> Start:
+    """The rows of a prompt, [P, H]; None where it is gone, or has none."""
+    try:
+        prompt = load_one(source, workspace=workspace)
+    except ProbeError:
+        return None
+    return prompt.embeddings if isinstance(prompt, SoftPrompt) else None

@@ -12,6 +12,7 @@ from probe import jobs
 from probe.datasets import load_task, task_names
 from probe.errors import TrainingError
 from probe.jobs import RunView
+from probe.notes import note
 from probe.store import RunConfig, Workspace
 from probe.tables import ALWAYS_NAMED
 from probe.task import Task
@@ -160,6 +161,8 @@ def train(
     found = jobs.view(workspace, run)
     if found.state != "finished":
         raise TrainingError(f"{run.id} is {found.state} at step {found.step}: {found.message}")
+    for line in found.notes:
+        note(line)
     return found
 
 

@@ -258,11 +258,11 @@ def test_the_same_weights_under_another_name_are_the_same_model(here):
     from probe.models import load_model
 
     model = load_model(str(here / "model"), device="cpu")
-    weights = {"sha256": model.fingerprint, "dtype": "torch.float32"}
     prompt = formats.load(here / ONE)[0]
-    known = replace(prompt, base_model="elsewhere", config={**prompt.config, "weights": weights})
+    weights = {"model_sha256": model.fingerprint}
+    known = replace(prompt, base_model="elsewhere", config={**prompt.config, **weights})
     assert verbs.predict([known], ["so"], model=here / "model", device="cpu").notes == ()
-    changed = replace(known, config={**known.config, "weights": weights | {"sha256": "0"}})
+    changed = replace(known, config={**known.config, "model_sha256": "0"})
     assert len(verbs.predict([changed], ["so"], model=here / "model", device="cpu").notes) == 1
 
 

@@ -296,3 +296,32 @@ def test_help_and_refusals_need_no_torch(tmp_path):
             [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
         )
         assert done.stderr.endswith("False")
+
+
+# What is not done as it might seem
+
+
+def test_cut_texts_unequal_label_words_and_changed_names_are_said(
+    model, tmp_path, probe, check_schema
+):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    (folder / "task.toml").write_text('label_words = ["bright", "very dull"]\n')
+    rows = [{"text": "the film " * (40 if n < 3 else 1), "label": n % 2} for n in range(12)]
+    (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    asked = ("--model", model, "--task", folder, "--name", "../evil", "--steps", 2, "--length", 3)
+    plan = probe("train", *asked, "--dry-run", "--json")
+    check_schema("train_plan", plan.json)
+    name, words, *cut = plan.json["notes"]
+    assert name.startswith("'../evil' is kept as 'evil'")
+    assert "differ in tokens (bright 1, very dull 2)" in words
+    assert re.match(r"\d of 1\d training texts do not fit the \d\d positions beside the", cut[0])
+    assert plan.err.splitlines() == [f"probe: {line}" for line in plan.json["notes"]]
+
+    done = probe("train", *asked, "--json")
+    end = json.loads(done.out.splitlines()[-1])
+    check_schema("train_end", end)
+    assert end["prompts"] == ["evil@1"]
+    assert end["notes"][: 2 + len(cut)] == plan.json["notes"]
+    assert all(f"probe: {line}\n" in done.err for line in end["notes"])
+    assert probe("runs", "show", end["run"], "--json").json["runs"][0]["notes"] == end["notes"]

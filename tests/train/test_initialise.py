@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import tiny
 import torch
 
+from probe.analysis.decoding import decode
 from probe.errors import PromptFormatError, TrainingError
 from probe.formats import save
 from probe.models import FrozenModel, prepare
 from probe.prompt import KVPrefix, SoftPrompt
+from probe.tables import load_vocabulary
 from probe.task import Example, Task
-from probe.training import TrainConfig
+from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, resolved_length, start_of, text_ids
 from probe.training.methods import injection_of_made
 from probe.training.slots import slot_sizes
@@ -83,6 +86,25 @@ def test_a_prompt_starts_a_prompt(causal: FrozenModel, task: Task, tmp_path: Pat
     start = start_of(causal, task, TrainConfig(init=f"prompt:{source}"))
     assert start.rows is not None
     assert (start.rows.numpy() == rows).all()
+
+
+def test_a_prompt_that_goes_on_from_another_has_left_the_start_of_neither(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    """What it is compared with are the rows it began at, not the tokens the other began at."""
+    rows = embedded(causal, [20, 21, 22]).numpy()
+    other = SoftPrompt("p", rows, init_token_ids=(7, 8, 9))
+    source = save(other, tmp_path / "p.safetensors", to="safetensors")
+    config = TrainConfig(init=f"prompt:{source}", steps=1, learning_rate=1e-9, eval_every=0)
+    training = train(causal, task, config)
+    list(training)
+    (made,) = training.prompts
+    assert isinstance(made, SoftPrompt)
+    assert made.init_token_ids is None, "its rows are no tokens, for all that is known"
+    vocabulary = load_vocabulary(causal.name)
+    assert decode(made, vocabulary, controls=False).never_left_start == (3, 3)
+    moved = replace(made, embeddings=-made.embeddings)
+    assert decode(moved, vocabulary, controls=False, metric="l2").never_left_start == (0, 3)
 
 
 def test_a_prefix_starts_a_prefix_and_rows_start_one_that_acts_alike(
