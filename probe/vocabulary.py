@@ -261,7 +261,12 @@ def multiplied(stored: NDArray[np.generic], factor: float) -> NDArray[np.float32
 def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each number's nearest bfloat16, ties to even, still as float32."""
     bits = numbers.view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+    rounded = bits >> 16
+    rounded &= 1
+    rounded += 0x7FFF
+    rounded += bits
+    rounded &= np.uint32(0xFFFF0000)
+    return rounded.view(np.float32)
 
 
 def to_float32(stored: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -73,7 +74,9 @@ def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
 def _fingerprint(name: str, device: str | None, dtype: str | None) -> str:
     """Weights and precision: what a run's result depends on, and its device does not."""
     model = model_of(name, device, dtype)
-    return f"{model.fingerprint} {model.model.dtype}"
+    factor = model.scale.factor  # runs kept before rows were multiplied have other text scores
+    multiplied = "" if math.isclose(factor, 1, rel_tol=1e-3) else f" rows times {factor:.4g}"
+    return f"{model.fingerprint} {model.model.dtype}{multiplied}"
 
 
 def task_digest(task: Task) -> str:

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 import probe as package
 from probe.analysis.controls import OFF_THE_MANIFOLD
 from probe.models import load_model
+from probe.studies import sources
 from probe.training import TrainConfig, train
 from tests.train import tiny
 from tests.trainable import write_task
@@ -103,6 +104,11 @@ def test_a_prompt_that_stays_at_its_target_text_spells_it(probe, model, tmp_path
     frame = pd.read_parquet(study.json["results"])
     assert len(frame) == 2 and set(frame["f1"]) == set(frame["token_match"]) == {1.0}
     assert set(frame["decoded"]) == {TEXT}
+
+
+def test_runs_kept_before_rows_were_multiplied_are_not_taken_again(model):
+    assert sources._fingerprint(str(model), "cpu", None).endswith(f" rows times {WIDTH**0.5:.4g}")
+    assert sources._fingerprint("builtin", "cpu", None).endswith(" torch.float32")
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "pez"])
