@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
-from probe.models.generation import CausalStep, greedy
+from probe.models.generation import CausalStep, Pick, continuations
 from probe.models.injection import Injection, InjectionError
 from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
-from probe.models.rows import Family, Row
+from probe.models.rows import Family, Row, right_option
 from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
-from probe.models.strands import Strand, strand_of, strands_of, unbranched
+from probe.models.strands import Strand, Wanted, strand_of, strands_of, unbranched
 
 
 class CausalModel(LanguageModel):
@@ -54,6 +55,26 @@ class CausalModel(LanguageModel):
         choice: list[int],
         picks: Sequence[Sequence[int]],
     ) -> tuple[Tensor, Tensor]:
+        logits, inverse, wanted = self._wanted_logits(injection, rows, choice, picks)
+        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(wanted.targets))
+        return scores, torch.tensor(wanted.owners, device=scores.device)
+
+    def _target_logits(
+        self, injection: Injection, rows: Sequence[Row], choice: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        right = [[right_option(row)] for row in rows]
+        logits, inverse, wanted = self._wanted_logits(injection, rows, choice, right)
+        in_order = torch.from_numpy(inverse).to(logits.device)
+        return logits.float()[in_order], torch.tensor(wanted.owners, device=logits.device)
+
+    def _wanted_logits(
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        picks: Sequence[Sequence[int]],
+    ) -> tuple[Tensor, NDArray[np.int64], Wanted]:
+        """Logits [U, V] of U different places, and the place of each wanted token, [M]."""
         strands, wanted = strands_of(injection, rows, choice, picks)
         self._check_room(strands)
         if self.plain:
@@ -64,11 +85,15 @@ class CausalModel(LanguageModel):
         unique, inverse = np.unique(flat, return_inverse=True)
         with self.precision():
             logits = logits_at(self.model, torch.from_numpy(unique), inputs)
-        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(wanted.targets))
-        return scores, torch.tensor(wanted.owners, device=scores.device)
+        return logits, inverse, wanted
 
     def _continue(
-        self, injection: Injection, rows: Sequence[Row], choice: list[int], max_new_tokens: int
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        max_new_tokens: int,
+        pick: Pick,
     ) -> list[list[int]]:
         strands = [strand_of(injection, *pair) for pair in zip(rows, choice, strict=True)]
         inside = injection.key_values is None
@@ -87,7 +112,8 @@ class CausalModel(LanguageModel):
                 cache,
                 positions=takes_positions(self.model),
             )
-            for i, ids in zip(group, greedy(step, self.stops, max_new_tokens), strict=True):
+            found = continuations(step, self.stops, max_new_tokens, pick)
+            for i, ids in zip(group, found, strict=True):
                 written[i] = ids
         return written
 

@@ -13,7 +13,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import MoEModelOutput
 
 from probe.errors import ModelNotFoundError
-from probe.models.generation import DecoderStep, greedy
+from probe.models.generation import DecoderStep, Pick, continuations
 from probe.models.injection import Injection
 from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
@@ -145,7 +145,12 @@ class EncoderDecoderModel(LanguageModel):
         return torch.cat(scores), torch.cat(owners)
 
     def _continue(
-        self, injection: Injection, rows: Sequence[Row], choice: list[int], max_new_tokens: int
+        self,
+        injection: Injection,
+        rows: Sequence[Row],
+        choice: list[int],
+        max_new_tokens: int,
+        pick: Pick,
     ) -> list[list[int]]:
         written: list[list[int]] = [[] for _ in rows]
         for group in self._batches(injection, rows, choice):
@@ -161,7 +166,8 @@ class EncoderDecoderModel(LanguageModel):
             if "past_key_values" not in arguments:
                 arguments["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
             step = DecoderStep(self.model, arguments, arguments.pop("decoder_inputs_embeds"))
-            for i, ids in zip(group, greedy(step, self.stops, max_new_tokens), strict=True):
+            found = continuations(step, self.stops, max_new_tokens, pick)
+            for i, ids in zip(group, found, strict=True):
                 written[i] = ids
         return written
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.models.embedding import look_up
+from probe.models.generation import Pick, most_likely
 from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.prepare import prepare
 from probe.models.rows import Family, Row
@@ -213,8 +214,20 @@ class FrozenModel(ABC):
         rows: Sequence[Row],
         which: Tensor | None = None,
         max_new_tokens: int = 32,
+        pick: Pick = most_likely,
     ) -> list[str]:
-        """The same for prepared rows, whose templates may place the prompt inside the text."""
+        """The same for prepared rows, whose templates may place the prompt inside the text.
+
+        Args:
+            injection: K prompts; None is the model alone.
+            rows: what stands before the continuation.
+            which: [B] prompt each row reads; None gives all of them the first.
+            max_new_tokens: the longest continuation.
+            pick: chooses among the next tokens.
+
+        Raises:
+            InjectionError: the prompts do not fit, or the model writes no text.
+        """
         injection = no_prompt() if injection is None else injection
         self.check(injection)
         choice = choices(injection, len(rows), which)
@@ -223,7 +236,7 @@ class FrozenModel(ABC):
         if not rows:
             return []
         with self.precision():
-            written = self._continue(injection, rows, choice, max_new_tokens)
+            written = self._continue(injection, rows, choice, max_new_tokens, pick)
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
 
     def _continue(  # families that write text have their own
@@ -232,6 +245,7 @@ class FrozenModel(ABC):
         rows: Sequence[Row],  # noqa: ARG002
         choice: list[int],  # noqa: ARG002
         max_new_tokens: int,  # noqa: ARG002
+        pick: Pick,  # noqa: ARG002
     ) -> list[list[int]]:
         """Ids of the continuations of rows.
 

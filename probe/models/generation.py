@@ -1,4 +1,4 @@
-"""Greedy continuations that always read their prompts, many different ones in a batch."""
+"""Continuations that always read their prompts, many different ones in a batch."""
 
 from __future__ import annotations
 
@@ -14,20 +14,46 @@ Step = Callable[[Tensor | None], Tensor]
 """Next-token logits [B, V] after the last ids [B], or after prompt and text when None."""
 
 
-def greedy(step: Step, stops: Sequence[int], max_new_tokens: int) -> list[list[int]]:
-    """The most likely next token again and again, until every row has stopped.
+Pick = Callable[[Tensor], Tensor]
+"""The next ids [B] from logits [B, V]."""
+
+
+def most_likely(logits: Tensor) -> Tensor:
+    """The likeliest token of every row, [B]: greedy decoding."""
+    return logits.argmax(-1)
+
+
+def sampling(temperature: float, seed: int) -> Pick:
+    """Draw every token from softmax(logits / temperature), the same for the same seed.
+
+    The draws are made on the CPU, whose generators give the same numbers everywhere.
+    """
+    randomness = torch.Generator().manual_seed(seed)
+
+    def pick(logits: Tensor) -> Tensor:
+        chances = torch.softmax(logits.float() / temperature, -1).cpu()
+        return torch.multinomial(chances, 1, generator=randomness)[:, 0].to(logits.device)
+
+    return pick
+
+
+def continuations(
+    step: Step, stops: Sequence[int], max_new_tokens: int, pick: Pick = most_likely
+) -> list[list[int]]:
+    """The picked next token again and again, until every row has stopped.
 
     Args:
         step: the model with its cache.
         stops: ids that end a text; they are not returned.
         max_new_tokens: the longest continuation, 1 or more.
+        pick: chooses among the next tokens.
     """
-    last = step(None).argmax(-1)
+    last = pick(step(None))
     ends = torch.tensor(stops, dtype=last.dtype, device=last.device)
     running = ~torch.isin(last, ends)
     written = [last.where(running, -1)]
     while running.any() and len(written) < max_new_tokens:
-        last = step(last).argmax(-1)
+        last = pick(step(last))
         running &= ~torch.isin(last, ends)
         written.append(last.where(running, -1))
     rows: list[list[int]] = torch.stack(written, 1).tolist()

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from probe.models.frozen import FrozenModel, choices
-from probe.models.injection import Injection, no_prompt
+from probe.models.injection import Injection, InjectionError, no_prompt
 from probe.models.label_words import by_label
 from probe.models.rows import Row, label_tokens, right_option
+from probe.template import RowError
 
 
 class LanguageModel(FrozenModel):
@@ -22,21 +23,71 @@ class LanguageModel(FrozenModel):
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
     ) -> Tensor:
         """Loss of every row in nats, [B]: the mean over its scored tokens, or over labels."""
-        full = [i for i, row in enumerate(rows) if row.objective != "label_words"]
-        if len(full) == len(rows):
+        kinds = [_kind(row) for row in rows]
+        if len(set(kinds)) == 1:
+            return self._losses_of(kinds[0], injection, rows, which)
+        parts, order = [], []
+        for kind in sorted(set(kinds)):
+            mine = [i for i, other in enumerate(kinds) if other == kind]
+            own = None if which is None else which[torch.tensor(mine, device=which.device)]
+            parts.append(self._losses_of(kind, injection, [rows[i] for i in mine], own))
+            order += mine
+        together = torch.cat(parts)
+        places = torch.tensor(order, device=together.device)
+        return torch.empty_like(together).index_copy(0, places, together)
+
+    def _losses_of(
+        self, kind: str, injection: Injection | None, rows: Sequence[Row], which: Tensor | None
+    ) -> Tensor:
+        """Losses of rows of one kind, [B]."""
+        if kind == "distill":
+            return self._divergences(injection, rows, which)
+        if kind == "full":
             right = [row.words[right_option(row)] for row in rows]
             sums = self._option_scores(injection, rows, which, right)
             tokens = torch.tensor([label_tokens(row, self.family) for row in rows])
             return -sums.logsumexp(1) / tokens.to(sums.device)
         scores = self.label_scores(injection, rows, which)
         labels = torch.tensor([right_option(row) for row in rows], device=scores.device)
-        restricted = cross_entropy(scores, labels, reduction="none")
-        if not full:
-            return restricted
-        chosen = torch.tensor(full, device=scores.device)
-        others = None if which is None else which.to(scores.device)[chosen]
-        whole = self.losses(injection, [rows[i] for i in full], others)
-        return restricted.index_copy(0, chosen, whole)
+        return cross_entropy(scores, labels, reduction="none")
+
+    def _divergences(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None
+    ) -> Tensor:
+        """Mean over each row's target tokens of KL(teacher ‖ student) in nats, [B]."""
+        logits, owners = self.target_logits(injection, rows, which)
+        teachers = [row.teacher for row in rows if row.teacher is not None]
+        expected = torch.cat([one.probabilities for one in teachers]).to(logits.device).float()
+        expected = expected / expected.sum(-1, keepdim=True)
+        entropy = torch.cat([one.entropy_nats for one in teachers]).to(logits.device)
+        crossed = logits.logsumexp(-1) - (expected * logits).sum(-1)
+        sums = logits.new_zeros(len(rows)).index_add(0, owners, crossed - entropy)
+        return sums / torch.bincount(owners, minlength=len(rows))
+
+    def target_logits(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits that predict every token of every row's right option, with gradients.
+
+        Returns:
+            Logits [M, V] float32, row by row and token by token, and the row of each, [M].
+
+        Raises:
+            InjectionError: the prompts do not fit, or the family cannot do it.
+        """
+        injection = no_prompt() if injection is None else injection
+        self.check(injection)
+        return self._target_logits(injection, rows, choices(injection, len(rows), which))
+
+    def _target_logits(  # families that can be distilled have their own
+        self,
+        injection: Injection,  # noqa: ARG002
+        rows: Sequence[Row],  # noqa: ARG002
+        choice: list[int],  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        raise InjectionError(
+            f"{self.name} ({self.family}) cannot be distilled: use a causal language model"
+        )
 
     def label_scores(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
@@ -75,6 +126,13 @@ class LanguageModel(FrozenModel):
         picks: Sequence[Sequence[int]],
     ) -> tuple[Tensor, Tensor]:
         """Log-likelihood in nats of every scored token, [M], and its place in [B · picks], [M]."""
+
+
+def _kind(row: Row) -> str:
+    """Which of the losses a row has."""
+    if row.objective == "distill" and row.teacher is None:
+        raise RowError("a distilled row needs its teacher's probabilities, found none")
+    return row.objective if row.objective in ("distill", "label_words") else "full"
 
 
 def log_likelihoods(logits: Tensor, places: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from probe.models.frozen import FrozenModel
-from probe.models.generation import CausalStep, greedy
+from probe.models.generation import CausalStep, continuations
 from probe.models.injection import InjectionError
 from probe.models.inputs import takes_positions
 from probe.models.recording import twin
@@ -126,4 +126,4 @@ def _continued(
         positions=takes_positions(other),
     )
     with model.precision():
-        return greedy(step, model.stops, max_new_tokens)
+        return continuations(step, model.stops, max_new_tokens)

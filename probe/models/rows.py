@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from torch import Tensor
 
 from probe.template import RowError
 
 Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
 """Kind of model: decides what goes where in a row."""
 
-Objective = Literal["full", "label_words", "paper"]
+Objective = Literal["full", "label_words", "paper", "distill"]
 """`full`: mean cross-entropy in nats per label token over the whole vocabulary; of a label with
 several words, −log of the sum of their probabilities. `label_words`: over the task's own labels, by
 their summed log-likelihoods. `paper`: as `full`, from the first token in
-which labels differ through the template's tail and the end token, the prompt in place of BOS."""
+which labels differ through the template's tail and the end token, the prompt in place of BOS.
+`distill`: mean divergence in nats per target token from the model with a text in the prompt's
+place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """What a teacher expects at each of T target tokens."""
+
+    probabilities: Tensor
+    """[T, V] float16."""
+    entropy_nats: Tensor
+    """[T] float32."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,8 @@ class Row:
     options are the words that name the labels, in their order."""
     cut: int = 0
     """Tokens of the text that were left out since they did not fit."""
+    teacher: Teacher | None = field(default=None, repr=False, compare=False)
+    """Of the right option (`distill` only)."""
 
     def __len__(self) -> int:
         """Ids of the row with its longest label, without prompt."""

@@ -13,7 +13,7 @@ from probe.suggestions import closest, did_you_mean
 
 TrainMethod = Literal["prompt_tuning", "p_tuning", "prefix_tuning", "pez"]
 Encoder = Literal["lstm", "mlp"]
-Objective = Literal["full", "label_words", "paper"]
+Objective = Literal["full", "label_words", "paper", "distill"]
 Optimiser = Literal["adamw", "adafactor"]
 Schedule = Literal["constant", "linear", "cosine"]
 
@@ -54,7 +54,11 @@ class TrainConfig:
     dropout: float = 0.0
     """Share of the injected numbers that are zeroed at each step."""
     objective: Objective = "full"
-    """Loss over the whole vocabulary, the label words only, or as in the waywardness paper."""
+    """Loss over the whole vocabulary, the label words only, as in the waywardness paper, or against
+    a teacher (distill)."""
+    teacher: str | None = None
+    """Text whose effect is distilled into the prompt: the teacher is the frozen model with this text
+    in the prompt's place. For `distill`."""
     gamma: float = 0.0
     """Weight of the mean squared distance to the target's embeddings (Khashabi 2022)."""
     target: str | None = None
@@ -107,6 +111,10 @@ class TrainConfig:
             )
         if prefix and self.template is not None:
             raise TrainingError("a prefix stands before everything: leave the template out")
+        if (self.objective == "distill") != (self.teacher is not None):
+            raise TrainingError(
+                "the objective distill and a teacher text belong together: give both, or neither"
+            )
         if not prefix and (self.projection or self.tie_layers):
             raise TrainingError("projection and tie_layers belong to prefix_tuning")
 
@@ -192,6 +200,7 @@ _RULES: dict[str, _Rule] = {
     "objective": _choice(Objective),
     "gamma": _NUMBER,
     "target": _TEXT,
+    "teacher": _TEXT,
     "encoder": _choice(Encoder),
     "encoder_width": _whole(1),
     "projection": _SWITCH,
@@ -208,6 +217,7 @@ _OPTIONAL = (
     "learning_rate",
     "clip_norm",
     "target",
+    "teacher",
     "encoder_width",
     "template",
     "patience",

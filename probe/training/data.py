@@ -15,7 +15,8 @@ from probe.models import FrozenModel, Row, prepare
 from probe.task import Example, Task
 from probe.training.checks import check_examples, placed
 from probe.training.config import TrainConfig
-from probe.training.initialise import resolved_length
+from probe.training.initialise import resolved_length, text_ids
+from probe.training.teachers import taught
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def prepared(model: FrozenModel, pairs: Sequence[tuple[Task, TrainConfig]]) -> l
     for task, config in pairs:
         length = resolved_length(model, config)
         split = (config.eval_every > 0, config.eval_examples, config.holdout)
-        keys.append((id(task), config.objective, config.template, length, split))
+        keys.append((id(task), config.objective, config.teacher, config.template, length, split))
         if keys[-1] not in known:  # tokenising takes longest of all
             known[keys[-1]] = _data(model, task, config, length)
         waits = config.patience is not None and config.eval_every > 0
@@ -55,17 +56,20 @@ def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> D
     check_examples(task)
     task = placed(task, config)
     train, validation = _split(task, config)
+    teacher = None if config.teacher is None else text_ids(model, config.teacher)
     rows, validation_rows = (
         prepare(
             model,
             task,
             examples,
             objective=config.objective,
-            prompt_length=length,
+            prompt_length=max(length, len(teacher or ())),
             called=f"{split} texts",
         )
         for split, examples in (("training", train), ("validation", validation))
     )
+    if teacher is not None:
+        rows, validation_rows = (taught(model, part, teacher) for part in (rows, validation_rows))
     return Data(rows, validation_rows, _fingerprint([*rows, *validation_rows]))
 
 

@@ -1,0 +1,96 @@
+"""Answers sampled once from the model that reads a text, kept as the targets of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from probe.distillation.contexts import default_contexts
+from probe.distillation.frames import Frame
+from probe.errors import TrainingError
+from probe.models import FrozenModel, prepare
+from probe.models.generation import sampling
+from probe.task import Example, Task
+from probe.training import TrainConfig
+
+HELD_OUT = 0.25
+"""Share of the contexts that no prompt is trained on: what is learned of the text shows there."""
+DEFAULTS: dict[str, Any] = {
+    "steps": 60,
+    "batch_size": 8,
+    "learning_rate": 0.02,
+    "schedule": "constant",
+    "eval_every": 0,
+}
+_TEXTS_AT_ONCE = 32
+
+
+def distillation_task(
+    model: FrozenModel,
+    text: str,
+    frame: Frame,
+    *,
+    length: int,
+    contexts: Sequence[str] | None = None,
+    answer_tokens: int = 32,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> Task:
+    """Contexts and the answers that the model gives them when it reads a text.
+
+    Args:
+        model: the teacher.
+        text: what is to be distilled.
+        frame: where text and contexts stand.
+        length: prompt rows, P, that will stand in the text's place.
+        contexts: questions or documents; the shipped questions when None. The last quarter is held
+            out as the test split.
+        answer_tokens: the longest answer.
+        temperature: of the softmax that answers are drawn from.
+        seed: of the draws.
+
+    Raises:
+        TrainingError: there are too few contexts, or the text cannot stand in the frame.
+        InjectionError: the model writes no text.
+    """
+    asked = list(default_contexts() if contexts is None else contexts)
+    held_out = max(1, round(HELD_OUT * len(asked)))
+    if len(asked) - held_out < 1:
+        raise TrainingError(f"expected two or more contexts to distil on, found {len(asked)}")
+    reads = Task("distil", "generation", frame.with_text(text))
+    rows = prepare(
+        model, reads, [Example(context) for context in asked], prompt_length=answer_tokens
+    )
+    pick = sampling(temperature, seed)
+    answers: list[str] = []
+    for start in range(0, len(rows), _TEXTS_AT_ONCE):
+        batch = rows[start : start + _TEXTS_AT_ONCE]
+        answers += model.generate_rows(None, batch, max_new_tokens=answer_tokens, pick=pick)
+    examples = [
+        # An answer that is nothing but special tokens still ends somewhere.
+        Example(context, target=answer or "\n")
+        for context, answer in zip(asked, answers, strict=True)
+    ]
+    return Task(
+        name="distilled",
+        kind="generation",
+        template=frame.with_rows(length),
+        metric="rouge_l",
+        train=examples[:-held_out],
+        test=examples[-held_out:],
+        source=f"answers of {model.name} that reads {text!r}",
+    )
+
+
+def distillation_config(text: str, length: int = 8, **others: Any) -> TrainConfig:
+    """A training configuration that distils a text.
+
+    Args:
+        text: what is to be distilled.
+        length: prompt rows, P, as in the task.
+        others: further fields of `TrainConfig`, in place of the defaults of distillation: 60
+            updates of 8 contexts at a constant rate of 0.02, without a validation on the way.
+    """
+    return TrainConfig(
+        **{**DEFAULTS, **others}, objective="distill", teacher=text, length=length
+    )
