@@ -7,7 +7,7 @@
     explained(model, task, prompt, text)       # KL, KL₀ and the share explained, held-out contexts
 """
 
-from probe.distillation.answers import distillation_config, distillation_task
+from probe.distillation.answers import distillation_config, distillation_task, distillation_tasks
 from probe.distillation.contexts import default_contexts, read_contexts
 from probe.distillation.explained import Explained, explained
 from probe.distillation.frames import Frame, chat_frame, frame_of
@@ -19,6 +19,7 @@ __all__ = [
     "default_contexts",
     "distillation_config",
     "distillation_task",
+    "distillation_tasks",
     "explained",
     "frame_of",
     "read_contexts",

@@ -22,12 +22,27 @@ DEFAULTS: dict[str, Any] = {
     "schedule": "constant",
     "eval_every": 0,
 }
-_TEXTS_AT_ONCE = 32
+_ROWS_AT_ONCE = {"cpu": 32, "gpu": 1024}
 
 
 def distillation_task(
+    model: FrozenModel, text: str, frame: Frame, *, length: int, **others: Any
+) -> Task:
+    """Contexts and the answers that the model gives them when it reads one text.
+
+    Args:
+        model: the teacher.
+        text: what is to be distilled.
+        frame: where text and contexts stand.
+        length: prompt rows, P, that will stand in the text's place.
+        others: as `distillation_tasks` takes them.
+    """
+    return distillation_tasks(model, [text], frame, length=length, **others)[0]
+
+
+def distillation_tasks(
     model: FrozenModel,
-    text: str,
+    texts: Sequence[str],
     frame: Frame,
     *,
     length: int,
@@ -35,12 +50,12 @@ def distillation_task(
     answer_tokens: int = 32,
     temperature: float = 1.0,
     seed: int = 0,
-) -> Task:
-    """Contexts and the answers that the model gives them when it reads a text.
+) -> list[Task]:
+    """Contexts and the answers that the model gives them when it reads each of K texts.
 
     Args:
         model: the teacher.
-        text: what is to be distilled.
+        texts: what is to be distilled.
         frame: where text and contexts stand.
         length: prompt rows, P, that will stand in the text's place.
         contexts: questions or documents; the shipped questions when None. The last quarter is held
@@ -50,36 +65,61 @@ def distillation_task(
         seed: of the draws.
 
     Raises:
-        TrainingError: there are too few contexts, or the text cannot stand in the frame.
+        TrainingError: there are too few contexts, or a text cannot stand in the frame.
         InjectionError: the model writes no text.
     """
     asked = list(default_contexts() if contexts is None else contexts)
     held_out = max(1, round(HELD_OUT * len(asked)))
     if len(asked) - held_out < 1:
         raise TrainingError(f"expected two or more contexts to distil on, found {len(asked)}")
-    reads = Task("distil", "generation", frame.with_text(text))
-    rows = prepare(
-        model, reads, [Example(context) for context in asked], prompt_length=answer_tokens
-    )
+    rows = [
+        row
+        for text in texts
+        for row in prepare(
+            model,
+            Task("distil", "generation", frame.with_text(text)),
+            [Example(context) for context in asked],
+            prompt_length=answer_tokens,
+        )
+    ]
     pick = sampling(temperature, seed)
+    at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
     answers: list[str] = []
-    for start in range(0, len(rows), _TEXTS_AT_ONCE):
-        batch = rows[start : start + _TEXTS_AT_ONCE]
+    for start in range(0, len(rows), at_once):
+        batch = rows[start : start + at_once]
         answers += model.generate_rows(None, batch, max_new_tokens=answer_tokens, pick=pick)
+    return [
+        _task(model, text, frame.with_rows(length), asked, own, held_out)
+        for text, own in zip(texts, _chunks(answers, len(asked)), strict=True)
+    ]
+
+
+def _task(
+    model: FrozenModel,
+    text: str,
+    template: str,
+    contexts: Sequence[str],
+    answers: Sequence[str],
+    held_out: int,
+) -> Task:
     examples = [
         # An answer that is nothing but special tokens still ends somewhere.
         Example(context, target=answer or "\n")
-        for context, answer in zip(asked, answers, strict=True)
+        for context, answer in zip(contexts, answers, strict=True)
     ]
     return Task(
         name="distilled",
         kind="generation",
-        template=frame.with_rows(length),
+        template=template,
         metric="rouge_l",
         train=examples[:-held_out],
         test=examples[-held_out:],
         source=f"answers of {model.name} that reads {text!r}",
     )
+
+
+def _chunks(values: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def distillation_config(text: str, length: int = 8, **others: Any) -> TrainConfig:

@@ -200,7 +200,7 @@ _RULES: dict[str, _Rule] = {
     "objective": _choice(Objective),
     "gamma": _NUMBER,
     "target": _TEXT,
-    "teacher": _TEXT,
+    "teacher": (lambda value: isinstance(value, str), "a text; an empty one is the model alone"),
     "encoder": _choice(Encoder),
     "encoder_width": _whole(1),
     "projection": _SWITCH,

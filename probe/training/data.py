@@ -56,7 +56,9 @@ def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> D
     check_examples(task)
     task = placed(task, config)
     train, validation = _split(task, config)
-    teacher = None if config.teacher is None else text_ids(model, config.teacher)
+    teacher: tuple[int, ...] | None = None
+    if config.teacher is not None:  # an empty text is the model alone, a control
+        teacher = text_ids(model, config.teacher) if config.teacher else ()
     rows, validation_rows = (
         prepare(
             model,

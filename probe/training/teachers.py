@@ -16,7 +16,7 @@ from probe.models import FrozenModel, Row
 from probe.models.language import LanguageModel
 from probe.models.rows import Teacher, right_option
 
-_ROWS_AT_ONCE = 8
+_ROWS_AT_ONCE = {"cpu": 8, "gpu": 64}
 """Their logits over the vocabulary are held in float32 at once."""
 
 
@@ -36,8 +36,9 @@ def taught(model: FrozenModel, rows: Sequence[Row], text_ids: Sequence[int]) -> 
             f"{model.name} is a {model.family} model: distil a causal language model"
         )
     found: list[Row] = []
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        batch = rows[start : start + _ROWS_AT_ONCE]
+    at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
+    for start in range(0, len(rows), at_once):
+        batch = rows[start : start + at_once]
         teachers = _teachers(model, [with_text(row, text_ids) for row in batch])
         found += [
             dataclasses.replace(row, teacher=teacher)
