@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
 from probe.errors import NotDecodableError
 from probe.prompt import SoftPrompt
-from probe.vocabulary import Vocabulary
+from probe.vocabulary import Rows, Vocabulary
 
 Floats = NDArray[np.float32]
 StartSource = Literal["recorded", "inferred"]
@@ -70,14 +70,16 @@ def infer_start(prompt: SoftPrompt, vocabulary: Vocabulary, chance: float) -> St
     """
     if prompt.init_token_ids is not None:
         ids = np.array(prompt.init_token_ids)
-        return StartRows(vocabulary.rows(ids), np.arange(len(ids)), tuple(map(int, ids)), "recorded")
+        return StartRows(
+            vocabulary.rows(ids), np.arange(len(ids)), tuple(map(int, ids)), "recorded"
+        )
     near = nearest_tokens(prompt.embeddings, vocabulary, "cosine", k=1)
     stayed = np.flatnonzero(near.scores[:, 0] > chance)
     if 2 * len(stayed) <= len(prompt):
         raise NotDecodableError(
-            f"{prompt.name}: its file does not say what training began from, and only {len(stayed)} "
-            f"of {len(prompt)} rows are near enough to a token to have begun there: a displacement "
-            "needs the start"
+            f"{prompt.name}: its file does not say what training began from, and only "
+            f"{len(stayed)} of {len(prompt)} rows are near enough to a token to have begun there: "
+            "a displacement needs the start"
         )
     ids = near.ids[stayed, 0]
     return StartRows(vocabulary.rows(ids), stayed, tuple(map(int, ids)), "inferred")
@@ -110,7 +112,7 @@ def displacement(
     rows = prompt.embeddings[start.positions] - start.rows
     if not np.any(rows):
         raise NotDecodableError(f"{prompt.name}: no row has moved from its start")
-    table = vocabulary.search_table
+    table: Rows = vocabulary.search_table
     if centre:
         table = vocabulary.rows(slice(None)) - _mean_row(vocabulary)
     mean = rows.mean(0)
@@ -131,9 +133,7 @@ def _mean_row(vocabulary: Vocabulary) -> Floats:
     return mean
 
 
-def _sign_flip_p(
-    rows: Floats, table: NDArray[np.generic], allowed: NDArray[np.bool_] | None, seed: int
-) -> float:
+def _sign_flip_p(rows: Floats, table: Rows, allowed: NDArray[np.bool_] | None, seed: int) -> float:
     """Randomisation test: is the mean nearer to a token than means of rows with random signs?
 
     The statistic is the length of the mean times its best cosine, the longest projection of the
@@ -145,7 +145,7 @@ def _sign_flip_p(
     rng = np.random.default_rng(seed)
     signs = rng.choice(np.array([-1.0, 1.0], np.float32), (_FLIPS, len(rows)))
     signs = np.concatenate([np.ones((1, len(rows)), np.float32), signs])
-    means = signs @ rows / len(rows)
+    means: Floats = (signs @ rows) / np.float32(len(rows))
     best = nearest_rows(means, table, "cosine", k=1, allowed=allowed).scores[:, 0]
     projected = best * np.linalg.norm(means, axis=1)
     return float((projected >= projected[0] * (1 - 1e-9)).mean())

@@ -1,10 +1,8 @@
 """Prompts whose meaning is known: the effect of a text, distilled into a prompt of P rows.
 
-    frame = chat_frame(model)
-    task = distillation_task(model, "Always answer in French.", frame, length=8)
-    training = train(model, task, distillation_config(text, task))
-    ...
-    explained(model, task, prompt, text)       # KL, KL₀ and the share explained, held-out contexts
+`distillation_task` samples answers once from the model that reads the text, `distillation_config`
+makes their distribution the training's objective, and `explained` says on held-out contexts how
+much of the text's effect a prompt, or another text, has.
 """
 
 from probe.distillation.answers import distillation_config, distillation_task, distillation_tasks

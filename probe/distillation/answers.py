@@ -131,6 +131,4 @@ def distillation_config(text: str, length: int = 8, **others: Any) -> TrainConfi
         others: further fields of `TrainConfig`, in place of the defaults of distillation: 60
             updates of 8 contexts at a constant rate of 0.02, without a validation on the way.
     """
-    return TrainConfig(
-        **{**DEFAULTS, **others}, objective="distill", teacher=text, length=length
-    )
+    return TrainConfig(**{**DEFAULTS, **others}, objective="distill", teacher=text, length=length)

@@ -23,7 +23,9 @@ def read_contexts(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a text file with a context per line ({error})") from error
+        raise DataError(
+            f"{path}: expected a text file with a context per line ({error})"
+        ) from error
     contexts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(contexts) < 3:
         raise DataError(

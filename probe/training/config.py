@@ -57,8 +57,8 @@ class TrainConfig:
     """Loss over the whole vocabulary, the label words only, as in the waywardness paper, or against
     a teacher (distill)."""
     teacher: str | None = None
-    """Text whose effect is distilled into the prompt: the teacher is the frozen model with this text
-    in the prompt's place. For `distill`."""
+    """Text whose effect is distilled into the prompt: the teacher is the frozen model with this
+    text in the prompt's place. For `distill`."""
     gamma: float = 0.0
     """Weight of the mean squared distance to the target's embeddings (Khashabi 2022)."""
     target: str | None = None

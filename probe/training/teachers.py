@@ -67,6 +67,6 @@ def _teachers(model: LanguageModel, rows: Sequence[Row]) -> list[Teacher]:
     return [
         Teacher(chosen, entropy)
         for chosen, entropy in zip(
-            probabilities.split(counts), entropies.split(counts), strict=True
+            torch.split(probabilities, counts), torch.split(entropies, counts), strict=True
         )
     ]

@@ -49,7 +49,11 @@ _TOP = 50
 
 
 def condition_prompts(
-    model: FrozenModel, texts: Sequence[str], tasks: Sequence[Task], seed: int, asked: dict[str, Any]
+    model: FrozenModel,
+    texts: Sequence[str],
+    tasks: Sequence[Task],
+    seed: int,
+    asked: dict[str, Any],
 ) -> tuple[list[SoftPrompt], list[str]]:
     """Train one prompt per text at once; the prompts, and the text each teacher read."""
     asked = dict(asked)
@@ -145,7 +149,9 @@ def main() -> None:
                 kept[seed] = distillation_tasks(model, texts, frame, length=8, seed=seed)
                 print(f"answers after {time.perf_counter() - began:.0f} s", flush=True)
             prompts, _ = condition_prompts(model, texts, kept[seed], seed, CONDITIONS[name])
-            print(f"{name} seed {seed}: trained after {time.perf_counter() - began:.0f} s", flush=True)
+            print(
+                f"{name} seed {seed}: trained after {time.perf_counter() - began:.0f} s", flush=True
+            )
             found += records(model, texts, kept[seed], prompts, seed, args.at_once)
             rows += [prompt.embeddings for prompt in prompts]
         save_file({"rows": np.stack(rows)}, args.out / f"{name}.safetensors")

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from probe.training import TrainConfig
 
-Model = Literal["builtin", "minilm"]
+Model = Literal["smollm2", "builtin", "minilm"]
 Kind = Literal["text", "labels", "vocab", "ptuning", "prefix"]
 _ROWS: tuple[Kind, ...] = ("text", "labels", "vocab", "ptuning")
 DEFAULT_PAPER = ("sst2", "agnews", "subj", "trec")
@@ -16,7 +16,7 @@ DEFAULT_PAPER = ("sst2", "agnews", "subj", "trec")
 PAPER = ("sst2", "sst5", "agnews", "subj", "trec")
 SHIPPED = ("mood", "number", "opinion", "tense", "shorten")
 MODELS = get_args(Model)
-STEPS = {"builtin": 200, "minilm": 100}
+STEPS = {"smollm2": 300, "builtin": 200, "minilm": 100}
 """Updates of each prompt."""
 OTHER_STEPS = {
     ("builtin", "sst2"): 500,
@@ -75,11 +75,24 @@ ABOUT = {
         "who did what, and no more", "Say in a short sentence who did what, and leave out the rest."
     ),
 }
+_SMOLLM2: dict[str, Any] = {
+    "length": 10,
+    "warmup_steps": 20,
+    "eval_every": 50,
+    "eval_examples": 400,
+    "method": "prompt_tuning",
+    "learning_rate": 0.03,
+}
+"""Chosen on validation data by the search of `recipes/smollm2`."""
+_SMOLLM2_KINDS: dict[Kind, dict[str, Any]] = {
+    "ptuning": {"method": "p_tuning", "encoder": "mlp", "learning_rate": 0.003},
+    "prefix": {"method": "prefix_tuning", "learning_rate": 0.01},
+}
 _HOW = {
     "text": "prompt tuning, started from an instruction in words",
     "labels": "prompt tuning, started from the label words",
     "vocab": "prompt tuning, started from sampled vocabulary rows",
-    "ptuning": "P-tuning with an LSTM encoder",
+    "ptuning": "P-tuning",
     "prefix": "prefix tuning, started from the label words",
 }
 
@@ -118,7 +131,9 @@ def wanted_prompts(model: Model, task: str, steps: int | None, seed: int) -> lis
     if generates and model == "minilm":  # an encoder writes nothing
         return []
     kinds: list[Kind] = ["text", "vocab", "ptuning"] if generates else [*_ROWS]
-    if model == "builtin":
+    if model == "smollm2" and task in SHIPPED:
+        kinds = ["text", "vocab"]
+    elif model != "minilm":
         kinds.append("prefix")
     return [
         Wanted(
@@ -138,6 +153,12 @@ def packed(prompts: Sequence[Wanted]) -> list[list[Wanted]]:
 def _settings(model: Model, task: str, kind: Kind) -> dict[str, Any]:
     """Method, start and rate: first choices from short tries, which the README lists."""
     inits = {"text": f"text:{ABOUT[task].instruction}", "labels": "labels", "vocab": "vocab"}
+    if model == "smollm2":
+        return (
+            _SMOLLM2
+            | _SMOLLM2_KINDS.get(kind, {})
+            | {"init": {**inits, "ptuning": "random", "prefix": "labels"}[kind]}
+        )
     easy = task in SHIPPED
     # The whole vocabulary's loss mostly teaches a small model which words can follow at all.
     common: dict[str, Any] = {
