@@ -56,6 +56,12 @@ def cancel(run: Run, json: Json = False) -> None:
 @app.command()
 def resume(
     run: Run,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", min=1, help="In all, more than it was asked for: a finished run goes on too."
+        ),
+    ] = None,
     detach: Detach = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON lines, one per step, and nothing else.")
@@ -64,7 +70,7 @@ def resume(
     """Go on with a run from its last checkpoint, as it was asked for."""
     from probe.store import Workspace
 
-    go_on(Workspace(), run, detach=detach, json=json)
+    go_on(Workspace(), run, steps=steps, detach=detach, json=json)
 
 
 @app.command()

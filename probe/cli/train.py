@@ -95,7 +95,8 @@ def train(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Go on with a run from its last checkpoint, as it was asked for.",
+            help="Go on with a run from its last checkpoint, as it was asked for; with --steps to "
+            "so many in all, also where it had finished.",
             autocompletion=complete_run,
         ),
     ] = None,
@@ -116,7 +117,9 @@ def train(
     workspace = Workspace()
     if resume is not None:
         _require_alone(context)
-        go_on(workspace, resume, detach=detach, json=json)
+        given = context.get_parameter_source("steps")
+        steps = config["steps"] if given is not None and given.name == "COMMANDLINE" else None
+        go_on(workspace, resume, steps=steps, detach=detach, json=json)
         return
     if task is None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
@@ -143,11 +146,13 @@ def train(
     _attend(workspace, jobs.start(workspace, asked), detach=detach, json=json)
 
 
-def go_on(workspace: Workspace, reference: str, *, detach: bool, json: bool) -> None:
+def go_on(
+    workspace: Workspace, reference: str, *, steps: int | None, detach: bool, json: bool
+) -> None:
     """Resume a run and watch it."""
     from probe import jobs
 
-    _attend(workspace, jobs.resume(workspace, reference), detach=detach, json=json)
+    _attend(workspace, jobs.resume(workspace, reference, steps=steps), detach=detach, json=json)
 
 
 def _attend(workspace: Workspace, run: RunFolder, *, detach: bool, json: bool) -> None:
@@ -165,13 +170,13 @@ def _attend(workspace: Workspace, run: RunFolder, *, detach: bool, json: bool) -
 
 
 def _require_alone(context: typer.Context) -> None:
-    """A run is resumed as it was asked for, so nothing else can be asked now."""
-    with_resume = ("resume", "json", "detach")
+    """A run is resumed as it was asked for, so nothing but more steps can be asked now."""
+    with_resume = ("resume", "steps", "json", "detach")
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         if source is not None and source.name == "COMMANDLINE" and option.name not in with_resume:
             raise typer.BadParameter(
-                "a run goes on unchanged, leave this out with --resume.",
+                "a run goes on unchanged but for more --steps: leave this out with --resume.",
                 param_hint=f"'{option.opts[0]}'",
             )
 

@@ -38,8 +38,14 @@ def start(workspace: Workspace, config: RunConfig) -> RunFolder:
     return run
 
 
-def resume(workspace: Workspace, reference: str) -> RunFolder:
+def resume(workspace: Workspace, reference: str, *, steps: int | None = None) -> RunFolder:
     """Start another worker for a run, from its last checkpoint.
+
+    Args:
+        workspace: where the run is.
+        reference: its name.
+        steps: in all, more than it was asked for, so that a finished run goes on too; as many as
+            it was asked for when None.
 
     Raises:
         TrainingError: the run has a worker, or has nothing left to do.
@@ -50,8 +56,13 @@ def resume(workspace: Workspace, reference: str) -> RunFolder:
     status, state = look(run)
     if state in ACTIVE:
         raise TrainingError(f"{run.id} is {state}: cancel it first, or wait")
-    if state == "finished":
-        raise TrainingError(f"{run.id} is finished and made {', '.join(status.prompts)}")
+    if steps is not None:
+        _lengthen(run, status, steps)
+    elif state == "finished":
+        raise TrainingError(
+            f"{run.id} is finished and made {', '.join(status.prompts)}: it goes on with more "
+            f"steps than its {run.config.steps} (--steps, steps= in Python)"
+        )
     run.stop.unlink(missing_ok=True)
     run.write(
         dataclasses.replace(
@@ -68,6 +79,17 @@ def resume(workspace: Workspace, reference: str) -> RunFolder:
     )
     _launch(run)
     return run
+
+
+def _lengthen(run: RunFolder, status: Status, steps: int) -> None:
+    if steps <= run.config.steps:
+        raise TrainingError(
+            f"{run.id} was asked for {run.config.steps} steps: expected more than these, found "
+            f"{steps}"
+        )
+    if status.state == "finished" and status.message.startswith("diverged"):
+        raise TrainingError(f"{run.id} {status.message}: start another at a lower learning rate")
+    run.lengthen(steps)
 
 
 def cancel(

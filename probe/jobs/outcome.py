@@ -55,7 +55,7 @@ def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
     """
     config = run.config
     for id_, stored in workspace.prompts.loaded(workspace_name(prompt.name)):
-        if stored.config.get("run") == run.id:
+        if stored.config.get("run") == run.id and _steps(stored) == _steps(prompt):
             return id_
     origin = {
         "run": run.id,
@@ -66,6 +66,12 @@ def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
     }
     made = dataclasses.replace(prompt, config={**prompt.config, **origin})
     return workspace.save(made).id
+
+
+def _steps(prompt: AnyPrompt) -> object:
+    """The steps a prompt was trained for: a run that goes further makes another version."""
+    training = prompt.config.get("training")
+    return training.get("steps") if isinstance(training, dict) else None
 
 
 def means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:

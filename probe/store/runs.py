@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ _MAX_LABEL = 100
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run was asked to do; written once."""
+    """What a run was asked to do; written once, but for the steps of one that is to go further."""
 
     model: str
     """As `load_model` takes it, a folder by its full path."""
@@ -108,6 +108,19 @@ class RunFolder:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
+    def lengthen(self, steps: int) -> None:
+        """Ask for so many steps in all.
+
+        Raises:
+            WorkspaceError: the folder cannot be written.
+        """
+        longer = replace(self.config, training={**self.config.training, "steps": steps})
+        try:
+            keep_file(self.path / _CONFIG, _config_document(longer))
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        del self.config  # it is read anew
+
     def write(self, status: Status) -> None:
         """Replace the status, on a full disk in the space it has.
 
@@ -136,8 +149,7 @@ class RunFolders:
             with folder_aside(self.root, private=True) as aside:
                 folder = aside / "run"
                 folder.mkdir(mode=0o700)
-                document = json.dumps(asdict(config), indent=1)
-                (folder / _CONFIG).write_text(document, encoding="utf-8")
+                (folder / _CONFIG).write_bytes(_config_document(config))
                 (folder / _STATUS).write_bytes(status.document())
                 settle(folder, private=True)
                 return RunFolder(_renamed(folder, self.root, stem))
@@ -180,6 +192,10 @@ class RunFolders:
             remove_folder(run.path)
         except OSError as error:
             raise unwritable(run.path, error) from error
+
+
+def _config_document(config: RunConfig) -> bytes:
+    return json.dumps(asdict(config), indent=1).encode()
 
 
 def _renamed(folder: Path, root: Path, stem: str) -> Path:

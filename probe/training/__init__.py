@@ -16,7 +16,8 @@ early stopping, and ends as it would alone. `Step.prompt` says which of them a r
 same on a CPU, or from the start where a kill came before the first. Records after the last
 checkpoint come again: cut a log at the first step a resumed run yields. Between two records the
 state is whole, so to stop on a signal set a flag in its handler, leave the loop, and `save()`.
-A resumed run that had finished yields nothing and has its `prompts` at once.
+A resumed run that had finished yields nothing and has its `prompts` at once; with more steps in
+its configuration it goes on, at the rates that so many steps have.
 
 **Stopping.** `Step.stopped` tells why a prompt's last record is its last: `finished`, `early: …`,
 or `diverged: …` (a loss or gradient was not finite; the prompt of the last checkpoint is kept).

@@ -100,6 +100,8 @@ class Training:
     def restore(self) -> None:
         """Go on from the last checkpoint of the run folder, or from the start without one.
 
+        A configuration of more steps than before goes further, also where the run had finished.
+
         Raises:
             TrainingError: there is no folder, or it belongs to another model, data or
                 configuration.
@@ -214,7 +216,7 @@ def _require_same(runs: Sequence[PromptRun], weights: str, checkpoint: Checkpoin
     for run, (_, document) in zip(runs, checkpoint.prompts, strict=True):
         now = run.config.to_dict()
         for key, then in document["config"].items():
-            if now.get(key) != then:
+            if now.get(key) != then and not (key == "steps" and now[key] > then):
                 raise TrainingError(
                     f"the run was made with {key} {then!r}, found {now.get(key)!r}: resume it "
                     "unchanged, or start another"

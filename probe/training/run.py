@@ -211,6 +211,8 @@ class PromptRun:
         self.randomness.set_state(tensors["randomness"])
         self.batches.restore(document["order"])
         self.step, self.stopped = document["step"], document["stopped"]
+        if self.config.steps > document["config"]["steps"] and not self.diverged:
+            self.stopped = None
         self.validations = [(step, Validation(**found)) for step, found in document["validations"]]
         self.good, self.good_step = self._copy(), self.step
 

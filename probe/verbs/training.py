@@ -196,15 +196,22 @@ def cancel_run(run: str, *, workspace: Workspace | None = None) -> RunView:
     return jobs.view(workspace, jobs.cancel(workspace, run))
 
 
-def resume_run(run: str, *, workspace: Workspace | None = None) -> RunView:
+def resume_run(
+    run: str, *, steps: int | None = None, workspace: Workspace | None = None
+) -> RunView:
     """Let another worker go on with a run; does not wait for it.
 
+    Args:
+        run: its name, or the beginning of it.
+        steps: in all, more than it was asked for; a finished run goes on too.
+        workspace: the default one when None.
+
     Raises:
-        TrainingError: it has a worker, or is finished.
+        TrainingError: it has a worker, or is finished and not asked for more steps.
         WorkspaceError: there is no such run.
     """
     workspace = workspace or Workspace()
-    return jobs.view(workspace, jobs.resume(workspace, run))
+    return jobs.view(workspace, jobs.resume(workspace, run, steps=steps))
 
 
 def rename_run(run: str, label: str, *, workspace: Workspace | None = None) -> RunView:

@@ -230,7 +230,7 @@ def test_options_arrive_as_they_were_given(model, probe, monkeypatch):
         (("--task", "moods", "--folds", "1"), "folds"),
         (("--task", "moods", "--lr", "fast"), "'--lr': expected a valid number, found 'fast'"),
         (("--task", "moods", "--clip-norm", "tight"), "'--clip-norm'"),
-        (("--resume", "mine", "--steps", "9"), "a run goes on unchanged"),
+        (("--resume", "mine", "--length", "9"), "a run goes on unchanged"),
         (("--resume", "mine", "--model", "builtin"), "a run goes on unchanged"),
     ],
 )
@@ -325,3 +325,13 @@ def test_cut_texts_unequal_label_words_and_changed_names_are_said(
     assert end["notes"][: 2 + len(cut)] == plan.json["notes"]
     assert all(f"probe: {line}\n" in done.err for line in end["notes"])
     assert probe("runs", "show", end["run"], "--json").json["runs"][0]["notes"] == end["notes"]
+
+    again = probe("train", "--resume", end["run"])
+    assert again.code == 1 and "it goes on with more steps than its 2" in again.err
+    fewer = probe("runs", "resume", end["run"], "--steps", 2)
+    assert fewer.code == 1 and "was asked for 2 steps: expected more than these" in fewer.err
+    further = probe("train", "--resume", end["run"], "--steps", 5, "--json")
+    lines = [json.loads(line) for line in further.out.splitlines()]
+    assert [line["step"] for line in lines[:-1]] == [3, 4, 5]
+    assert lines[-1]["prompts"] == ["evil@2"]
+    assert Workspace().get("evil@2").config["training"]["steps"] == 5

@@ -81,6 +81,23 @@ def test_a_finished_run_resumes_to_its_prompt_without_a_step(
     assert again.prompts[0].metrics == first.prompts[0].metrics
 
 
+def test_a_finished_run_goes_further_as_if_it_had_been_asked_for_so_many_steps(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    asked = {"length": 3, "eval_every": 3, "schedule": "constant", "dropout": 0.1}
+    whole = train(causal, task, TrainConfig(steps=12, **asked))
+    losses = [step.loss_nats for step in whole]
+    list(train(causal, task, TrainConfig(steps=6, **asked), run_folder=tmp_path))
+    further = train(causal, task, TrainConfig(steps=12, **asked), run_folder=tmp_path, resume=True)
+    steps = list(further)
+    assert [step.step for step in steps] == list(range(7, 13))
+    assert [step.loss_nats for step in steps] == losses[6:]
+    assert steps[-1].stopped == "finished"
+    assert (further.prompts[0].embeddings == whole.prompts[0].embeddings).all()
+    with pytest.raises(TrainingError, match="made with steps 12, found 6"):
+        train(causal, task, TrainConfig(steps=6, **asked), run_folder=tmp_path, resume=True)
+
+
 def test_only_the_last_two_checkpoints_are_kept(
     causal: FrozenModel, task: Task, tmp_path: Path
 ) -> None:
