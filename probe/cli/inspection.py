@@ -10,6 +10,9 @@ import typer
 from probe.cli.options import Json, Prompts
 from probe.cli.output import cell, complain, console, print_json, table, visible
 
+_WIDEST = 200
+"""Characters of a base model's name in the table; JSON has it whole."""
+
 
 def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
     """Say what each prompt is: kind, format, method, shape, base model, digest, norms.
@@ -59,7 +62,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row["format"] or "–",
             row["method"].replace("_", " "),
             " × ".join(map(str, row["shape"])),
-            row["base_model"] or "–",
+            (row["base_model"] or "–")[:_WIDEST],
             _range(row["norms"]),
             (row["sha256"] or "–")[:8],
             ", ".join(filter(None, remarks)),

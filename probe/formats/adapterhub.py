@@ -20,9 +20,8 @@ from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joi
 from probe.formats.content import Content, document_beside
 from probe.formats.keys import below
 from probe.formats.openprompt import JOINED_HEADS
-from probe.formats.refusal import brief
 from probe.formats.reparametrise import Activation, mlp
-from probe.formats.weights import left_out
+from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, KVPrefix, Submodule
 
 CONFIG_FILE = "adapter_config.json"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from probe.formats.build import Card, soft_prompt, without_batch
 from probe.formats.content import Content
 from probe.formats.refusal import refused
-from probe.formats.weights import shaped_like, what_is
+from probe.formats.weights import named_like, shaped_like
 from probe.prompt import AnyPrompt, Method, Submodule
 
 TGIS_FILES = ("encoder.pt", "decoder.pt")
@@ -66,5 +66,5 @@ def _require_rows(content: Content, rows: NDArray[Any]) -> None:
     Raises:
         PromptFormatError: it is no prompt.
     """
-    if weight := what_is(content.path.stem) or shaped_like(rows.shape):
+    if weight := named_like(content.path.stem) or shaped_like(rows.shape):
         raise refused(content, content.path.name, rows.shape, weight)

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from probe.errors import ProbeError, PromptFormatError
 from probe.formats.content import Content
 from probe.formats.refusal import NOT_GATHERED, refused, shown
-from probe.formats.weights import MOST_NUMBERS, shaped_like
+from probe.formats.weights import MOST_NUMBERS, brief, shaped_like
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method, SoftPrompt, Submodule
 
 MAX_ROWS = 65_536
 """Longer than any prompt a model could read; a table of word embeddings is no prompt."""
 MAX_PROMPTS = 1024
 """More prompts than any one file was seen to hold."""
+
+MAX_NAME = 200
+"""Characters of a prompt's name; a file may hold any number of them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
     _take(content, card.name, rows.nbytes)
     try:
         return SoftPrompt(
-            name=card.name,
+            name=brief(card.name, MAX_NAME),
             embeddings=rows,
             base_model=card.base_model,
             revision=card.revision,
@@ -90,7 +93,7 @@ def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: 
     _take(content, card.name, keys.nbytes + values.nbytes)
     try:
         return KVPrefix(
-            name=card.name,
+            name=brief(card.name, MAX_NAME),
             keys=keys,
             values=values,
             base_model=card.base_model,

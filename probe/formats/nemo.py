@@ -24,8 +24,8 @@ from probe.formats.build import Card, require_few, soft_prompt, text
 from probe.formats.content import Content, document_beside, open_content, opened
 from probe.formats.documents import read_yaml
 from probe.formats.pickles import read_pickle
-from probe.formats.refusal import brief, shown
-from probe.formats.weights import left_out
+from probe.formats.refusal import shown
+from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, Method
 
 WEIGHTS_FILE = "model_weights.ckpt"
@@ -115,9 +115,12 @@ def _whole(content: Content, ranks: Sequence[Callable[[], Content]]) -> Content 
 
 def _marks(rank: Content) -> dict[str, tuple[Any, ...]]:
     """Shape and digest of every task's rows."""
+    table = _table(rank)
+    require_few(rank, len(table))
+    rank.budget.take(sum(rows.nbytes for rows in table.values()), "prompt tables")
     return {
         task: (*rows.shape, hashlib.sha256(rows.tobytes()).hexdigest())
-        for task, rows in _table(rank).items()
+        for task, rows in table.items()
     }
 
 

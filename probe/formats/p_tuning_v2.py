@@ -77,7 +77,10 @@ def _bare(content: Content) -> list[AnyPrompt] | None:
     rows = content.value
     if not isinstance(rows, np.ndarray) or rows.ndim != 2:
         return None
-    config = document_beside(content, _MODEL_CONFIG)
+    try:
+        config = document_beside(content, _MODEL_CONFIG)
+    except PromptFormatError:  # whatever it is, it need not have to do with these rows
+        return None
     layers, heads, head_dim = _geometry(config)
     if "pre_seq_len" not in config or rows.shape[1] != 2 * layers * heads * head_dim:
         return None

@@ -28,7 +28,8 @@ from probe.formats.build import (
     without_batch,
 )
 from probe.formats.content import Content, document_beside
-from probe.formats.model_card import model_card_notes
+from probe.formats.peft_card import CONFIG_FILE as CONFIG_FILE
+from probe.formats.peft_card import NO_CONFIG, carded, model_card_notes
 from probe.formats.peft_state import (
     PeftWeights,
     find_weights,
@@ -36,12 +37,10 @@ from probe.formats.peft_state import (
     is_saved,
     used_keys,
 )
-from probe.formats.probe_file import with_card
-from probe.formats.refusal import brief, not_a_prompt, shown
-from probe.formats.weights import left_out
+from probe.formats.refusal import not_a_prompt, shown
+from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method
 
-CONFIG_FILE = "adapter_config.json"
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 """In PEFT's own order of preference."""
 
@@ -53,10 +52,6 @@ _METHODS: dict[str, Method] = {
 }
 _PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 ENCODER_DECODER = "SEQ_2_SEQ_LM"
-_NO_CONFIG = (
-    f"there is no {CONFIG_FILE}: the method is unknown, and a prefix of keys and values cannot be "
-    "told from a soft prompt"
-)
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
@@ -99,41 +94,18 @@ def _prompts(
         method=_METHODS.get(peft_type, "unknown"),
         config=config,
         left_out=rest,
-        notes=model_card_notes(content, config) if config else (_NO_CONFIG,),
+        notes=model_card_notes(content, config) if config else (NO_CONFIG,),
     )
     if not weights.rows.size:
         return [soft_prompt(content, weights.rows, card)]  # refused there, with the likely cause
     if peft_type in _PREFIXES:
-        return [_prefix(content, weights, _carded(content, card))]
+        return [_prefix(content, weights, carded(content, card))]
     if weights.task_cols is not None:
         return _multitask(content, weights, replace(card, method="multitask_prompt_tuning"))
     rows = _checked_rows(content, weights.rows, config)
     if peft_type == "CPT":
         card = replace(card, init_token_ids=_cpt_ids(config, len(rows)))
-    return _halves(content, rows, _carded(content, card))
-
-
-def _carded(content: Content, card: Card) -> Card:
-    """The card with what `probe` kept in the header; what the configuration says wins.
-
-    The header is hidden and the configuration is not: whoever edits the one means it.
-    """
-    kept = with_card(card, content)
-    notes = list(card.notes)
-    for field in ("base_model", "revision"):
-        said, hidden = getattr(card, field), getattr(kept, field)
-        if said is not None and said != hidden:
-            kept = replace(kept, **{field: said})
-            notes.append(
-                f"{CONFIG_FILE} says {field.replace('_', ' ')} {shown(said)}, the weights' header "
-                f"{shown(hidden)}: {shown(said)} is taken"
-            )
-    return replace(
-        kept,
-        config={**kept.config, **card.config},
-        left_out=tuple(dict.fromkeys((*kept.left_out, *card.left_out))),
-        notes=tuple(notes),
-    )
+    return _halves(content, rows, carded(content, card))
 
 
 def _halves(content: Content, rows: NDArray[Any], card: Card) -> list[AnyPrompt]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from probe.errors import PromptFormatError
 from probe.formats.content import Content
-from probe.formats.weights import Weight, what_is
+from probe.formats.weights import Weight, brief, what_is
 
 NOT_GATHERED = (
     "DeepSpeed ZeRO-3 and FSDP leave this behind when the weights were not gathered before saving: "
@@ -14,11 +14,6 @@ NOT_GATHERED = (
     "checkpoint"
 )
 _SHOWN = 4
-
-
-def brief(text: str, most: int = 60) -> str:
-    """A file's own text, cut where it is long."""
-    return text if len(text) <= most else f"{text[: most - 1]}… ({len(text):,} characters)"
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,15 @@ from probe.formats.content import Content, opened
 from probe.formats.keys import keys_of
 from probe.formats.refusal import refused
 from probe.formats.tensors import read_npy
-from probe.formats.weights import LAYER, left_out, shaped_like, what_is
+from probe.formats.weights import (
+    LAYER,
+    TELLING,
+    VOCABULARY,
+    left_out,
+    named_like,
+    shaped_like,
+    what_is,
+)
 from probe.prompt import AnyPrompt
 
 _KNOWN = {
@@ -31,7 +38,8 @@ _KNOWN = {
     "ctx": "coop",
 }
 _LAYER_ENDINGS = (".weight", ".bias")
-_TELLING = re.compile(r"prompt|soft|prefix|virtual|ctx|context|learned", re.IGNORECASE)
+_MOST_TRAINED = 16
+"""Tensors in a file that nobody took for a whole model's."""
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
@@ -87,10 +95,11 @@ def _only_prompts(content: Content, reader: str) -> list[AnyPrompt] | None:
     kinds = {key: what_is(key) for key in floats}
     rows = {key: without_batch(floats[key]) for key, kind in kinds.items() if kind is None}
     if LAYER in kinds.values():
-        rows = {key: array for key, array in rows.items() if _TELLING.search(key)}
+        rows = {key: array for key, array in rows.items() if TELLING.search(key)}
     if not 0 < len(rows) <= MAX_PROMPTS or any(a.ndim != 2 for a in rows.values()):
         return None
-    card = Card(content.name, reader, left_out=left_out(content.tensors, rows))
+    trained = VOCABULARY not in kinds.values() and len(kinds) <= _MOST_TRAINED
+    card = Card(content.name, reader, left_out=left_out(content.tensors, rows, trained=trained))
     if len(rows) == 1:
         return [_only(content, key, array, card) for key, array in rows.items()]
     widths = {array.shape[1] for array in rows.values()}
@@ -105,7 +114,7 @@ def _only(content: Content, key: str, rows: NDArray[Any], card: Card) -> AnyProm
     Raises:
         PromptFormatError: its file's name or its shape is that of something else.
     """
-    if weight := what_is(content.path.stem) or shaped_like(rows.shape):
+    if weight := named_like(content.path.stem) or shaped_like(rows.shape):
         raise refused(content, key, rows.shape, weight)
     return soft_prompt(content, rows, card)
 

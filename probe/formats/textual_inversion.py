@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from probe.formats.build import Card, soft_prompt, text
 from probe.formats.content import Content
-from probe.formats.weights import left_out, what_is
+from probe.formats.weights import left_out, named_like, what_is
 from probe.prompt import AnyPrompt
 
 _ENCODERS = ("clip_l", "clip_g")
@@ -74,7 +74,7 @@ def _tokens(content: Content, card: Card) -> list[AnyPrompt] | None:
     tensors, told = content.tensors, content.path.name.startswith("learned_embeds")
     if not tensors or any(array.ndim not in (1, 2) for array in tensors.values()):
         return None
-    if any(what_is(key) for key in (content.path.stem, *tensors)):
+    if named_like(content.path.stem) or any(what_is(key) for key in tensors):
         return None
     placeholders = all(key.startswith("<") and key.endswith(">") for key in tensors)
     one_vector = len(tensors) == 1 and all(array.ndim == 1 for array in tensors.values())

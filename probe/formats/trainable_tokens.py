@@ -24,6 +24,7 @@ from probe.prompt import AnyPrompt, LeftOut
 _DELTA = re.compile(
     r"^(?:(?P<module>.+?)\.)??(?:token_adapter\.)?trainable_tokens_delta(?:\.(?P<adapter>[^.]+))?$"
 )
+_MOST = 32
 _CONFIG_FILE = "adapter_config.json"
 
 
@@ -65,11 +66,21 @@ def read(content: Content) -> list[AnyPrompt] | None:
 
 
 def _found(content: Content) -> list[_Rows]:
-    matches = {key: _DELTA.match(key) for key in content.tensors}
+    """Every embedding's chosen rows.
+
+    Raises:
+        PromptFormatError: there are more than any model has, or they are too large to compare.
+    """
+    matches = {key: match for key in content.tensors if (match := _DELTA.match(key))}
+    if len(matches) > _MOST:
+        raise PromptFormatError(
+            f"{content.path}: expected chosen rows of at most {_MOST} embeddings, found "
+            f"{len(matches)}"
+        )
+    content.budget.take(sum(content.tensors[key].nbytes for key in matches), "chosen rows")
     return [
         _Rows(key, match["module"] or "", match["adapter"] or "", content.tensors[key])
         for key, match in matches.items()
-        if match
     ]
 
 

@@ -26,6 +26,11 @@ _SQUARE = 256
 _LISTED = 8
 
 
+def brief(text: str, most: int = 60) -> str:
+    """A file's own text, cut where it is long."""
+    return text if len(text) <= most else f"{text[: most - 1]}… ({len(text):,} characters)"
+
+
 @dataclass(frozen=True)
 class Weight:
     """A kind of tensor that is no prompt."""
@@ -45,7 +50,7 @@ ADAPTER = Weight(
     advice="such adapters have no prompt to read",
 )
 HEAD = Weight("a trained head", answers=True)
-NETWORK = Weight("a network that computes prompts from its input", answers=True)
+NETWORK = Weight("a network that computes the prompt", answers=True)
 VOCABULARY = Weight("the model's table of word embeddings")
 OUTPUT = Weight("the model's output layer")
 LAYER = Weight("a layer's own weights")
@@ -74,11 +79,18 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         DEEPER,
     ),
     (
-        r"(?:^|[._])(?:lora|loha|lokr|hada|ia3|vera|oft|boft|vblora|hra|c3a|randlora|shira|delora|hira"
-        r"|fourierft|miss|road|waveft)_\w+(?:\.|$)|lora\.(?:down|up)|(?:^|\.)adapter_?(?:down|up)\b",
+        r"(?:^|[._])(?:\w*lora|hira|pvera|miss)_(?:embedding_)?[abe](?:\.|$)|lora_magnitude_vector"
+        r"|lora\.(?:down|up)|lora_(?:down|up|mid)(?:\.|$)|(?:hada|lokr)_[wt]\d(?:_[ab])?(?:\.|$)"
+        r"|(?:^|[._])(?:ia3_l|p?vera_lambda_[bd]|oft_r|boft_[rs]|vblora_(?:logits|vector_bank)\w*"
+        r"|hra_u|c3a_kernel|randlora_(?:lambda|gamma)|shira_weight|fourierft_spectrum|miss_block"
+        r"|waveft_spectrum|road_(?:theta|alpha))(?:\.|$)|(?:^|\.)adapter_?(?:down|up)\b",
         ADAPTER,
     ),
-    (r"(?:^|\.)(?:meta_net|compound_prompt_projections\w*|prompt_learner\.proj)\.", NETWORK),
+    (
+        r"(?:^|\.)(?:meta_net|compound_prompt_projections\w*|prompt_learner\.proj)\."
+        r"|(?:^|\.)prompt_encoder\.(?!.*embedding\.weight$|(?:\w+\.)?weight$)",
+        NETWORK,
+    ),
     (r"(?:^|\.)token_(?:prefix|suffix)$", FRAME),
     (
         r"(?:^|\.)(?:wte|embed_tokens|(?:tok|word)_embeddings?|token_embedding|embed_in"
@@ -113,6 +125,17 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
     (_NUMBERED, LAYER),
     (r"(?:^|\.)(?:bias|kernel)$", LAYER),
 )
+TELLING = re.compile(r"prompt|soft(?!max)|prefix|virtual|ctx|learned", re.IGNORECASE)
+"""What people call rows that are a prompt's."""
+_IN_LAYER = re.compile(_NUMBERED)
+_FILES = re.compile(
+    r"(?:max_)?exp_(?:avg|inf)\w*|momentum(?:_buffer)?|square_avg|v_(?:row|col)|(?:row|col)_var"
+    r"|grad|lora_\w|wte|wpe|embed_tokens|(?:tok|word|position)_embeddings?|lm_head"
+    r"|\w*layer_?norms?|\w+\.(?:weight|bias)",
+    re.IGNORECASE,
+)
+_READ = 300
+"""Characters of a key that are looked at, from its end: patterns must not meet endless ones."""
 _KINDS = tuple((re.compile(pattern, re.IGNORECASE), weight) for pattern, weight in _PATTERNS)
 
 
@@ -122,8 +145,17 @@ def what_is(key: str) -> Weight | None:
     Args:
         key: dotted as in a state dict, or with the slashes of flax; the name of a file will do.
     """
-    dotted = key.replace("/", ".")
-    return next((weight for pattern, weight in _KINDS if pattern.search(dotted)), None)
+    dotted = key[-_READ:].replace("/", ".")
+    found = next((weight for pattern, weight in _KINDS if pattern.search(dotted)), None)
+    named = TELLING.search(".".join(dotted.split(".")[-2:]))
+    return (
+        None if named and found in (LAYER, HEAD, OUTPUT) and not _IN_LAYER.search(dotted) else found
+    )
+
+
+def named_like(stem: str) -> Weight | None:
+    """The kind of tensor that a file is named after, where a name of people's is improbable."""
+    return what_is(stem) if _FILES.fullmatch(stem) else None
 
 
 def shaped_like(shape: tuple[int, ...]) -> Weight | None:
@@ -164,6 +196,7 @@ def left_out(
 
 def _entry(key: str, shape: tuple[int, ...], weight: Weight | None, *, trained: bool) -> LeftOut:
     frozen = weight in (OPTIMIZER, FRAME)
+    key = brief(key, _READ)
     why = weight.what if weight else "no part of the prompt in any layout that is known"
     return LeftOut(
         key, shape, why, (trained and not frozen) or (weight is not None and weight.answers)

@@ -75,6 +75,7 @@ def provenance(prompt: AnyPrompt) -> dict[str, Mapping[str, str]]:
         "submodule": prompt.submodule,
         "task": prompt.task,
         "started from tokens": starts and list(starts),
+        "left out": ", ".join(f"{one.name} ({one.why})" for one in prompt.left_out) or None,
     }
     groups = {"origin": file, "metrics": prompt.metrics, "configuration": prompt.config}
     return {

@@ -17,6 +17,7 @@ from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_na
 from probe.store import Workspace
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.verbs.loading import load, load_one
+from probe.verbs.parts import missing_parts
 
 if TYPE_CHECKING:
     from probe.evaluation import Way
@@ -183,11 +184,9 @@ def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
 
 def _note_parts(asker: Asker) -> None:
     """Say if a prompt is but a part of what was trained, or is used otherwise than it was."""
-    missing = {one.why: one.name for one in asker.one.left_out if one.changes_answers}
-    if missing:
-        parts = ", ".join(f"{why} ({name})" for why, name in list(missing.items())[:3])
+    if missing := missing_parts(asker.one):
         note(
-            f"{asker.name} is one part of what was trained: it is asked without {parts}, so its "
+            f"{asker.name} is one part of what was trained: it is asked without {missing}, so its "
             "scores are not those of the whole"
         )
     if asker.one.method == "trainable_tokens":

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from probe import formats
+from probe.notes import note
 from probe.prompt import AnyPrompt
 from probe.store import Workspace
 from probe.verbs.loading import load_one
+from probe.verbs.parts import missing_parts
 
 
 def convert(
@@ -30,4 +32,7 @@ def convert(
     """
     if isinstance(prompt, str | Path):
         prompt = load_one(prompt, workspace=workspace)
-    return formats.save(prompt, Path(dest).expanduser(), to=to)
+    path = formats.save(prompt, Path(dest).expanduser(), to=to)
+    if missing := missing_parts(prompt):
+        note(f"{prompt.name} is written without {missing}, which it was trained with")
+    return path

@@ -68,6 +68,13 @@ def test_it_is_noted_from_the_library_too(here, probe):
     assert "without a trained head (base_model.score.weight)" in note
 
 
+@pytest.mark.parametrize("to", ["npy", "peft"])
+def test_converting_a_part_says_what_is_not_written(here, probe, tmp_path, to):
+    found = probe("convert", "./adapter", tmp_path / "out", "--to", to)
+    line = "adapter is written without a trained head (base_model.score.weight), which it was"
+    assert found.code == 0 and found.err.startswith(f"probe: {line} trained with")
+
+
 def test_a_base_model_that_two_places_name_otherwise_is_noted(here, probe):
     (here / "adapter" / "README.md").write_text("---\nbase_model: someone/else\n---\n")
     try:

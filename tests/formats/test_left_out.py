@@ -150,7 +150,7 @@ def test_maples_deeper_prompts_and_projections_are_named(tmp_path: Path) -> None
     np.testing.assert_array_equal(prompt.embeddings, state["prompt_learner.ctx"].numpy())
     deeper = [one for one in prompt.left_out if "a prompt of a deeper layer" in one.why]
     assert len(deeper) == 8 and all(one.changes_answers for one in deeper)
-    assert any(one.why.startswith("a network that computes prompts") for one in prompt.left_out)
+    assert any(one.why.startswith("a network that computes the prompt") for one in prompt.left_out)
     frame = named(prompt)["state_dict.prompt_learner.token_prefix"]
     assert not frame.changes_answers
 
@@ -227,3 +227,25 @@ def test_a_header_with_a_strange_list_is_refused(entry: object, tmp_path: Path) 
     save_file(load_file(path), path, metadata={"probe": header})
     with pytest.raises(PromptFormatError, match="left_out of the header's card must hold"):
         load(path)
+
+
+def test_a_network_that_makes_the_prompt_is_named_as_changing_it(tmp_path: Path) -> None:
+    """Residual prompt tuning and its kin save rows and a network that nobody here can run."""
+    network = torch.nn.Sequential(torch.nn.Linear(6, 3), torch.nn.ReLU(), torch.nn.Linear(3, 6))
+    layers = {f"mlp.{key}": value for key, value in network.state_dict().items()}
+    (prompt,) = load(torch_file(tmp_path / "a.pt", {"prompt.weight": torch.randn(4, 6), **layers}))
+    assert {one.name for one in prompt.left_out if one.changes_answers} == set(layers)
+
+    inside = {f"prompt_encoder.net.{key}": value for key, value in network.state_dict().items()}
+    rows = {"prompt_encoder.embedding.weight": torch.randn(4, 6)}
+    (prompt,) = load(torch_file(tmp_path / "b.pt", rows | inside))
+    assert {one.name for one in prompt.left_out if one.changes_answers} == set(inside)
+
+
+def test_a_strange_configuration_beside_plain_rows_is_none_of_their_business(
+    tmp_path: Path,
+) -> None:
+    np.save(tmp_path / "a.npy", np.ones((2, 3), np.float32))
+    for text in ("[1]", "{", "no json"):
+        (tmp_path / "config.json").write_text(text)
+        assert len(load(tmp_path / "a.npy")[0]) == 2

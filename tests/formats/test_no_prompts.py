@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,11 +173,33 @@ def test_a_nameless_matrix_of_an_impossible_shape_is_refused(
     "name",
     ["prompt", "soft", "embedding", "embedding.weight", "prompt_embeddings", "weight", "sst2",
      "prompt_encoder.weight", "learned_prompt.weight", "normal", "attention_task", "tensor",
+     "encoder.prompt.weight", "decoder.soft_prompt.weight", "model.prompt_embeddings.weight",
+     "classifier.prompt.weight", "road_trip", "miss_universe", "lora_style", "oft_used",
      "state", "score", "heads", "query", "shared", "momentous", "lnli", "position"],
 )  # fmt: skip
 def test_names_that_could_be_a_prompts_are_taken_for_one(name: str) -> None:
     assert what_is(name) is None
     assert shaped_like((100, 4096)) is None and shaped_like((64, 64)) is None
+
+
+@pytest.mark.parametrize("stem", ["road_trip", "attn", "norm", "lora_style", "epoch.3", "a.h.0.b"])
+@pytest.mark.parametrize("key", [None, "prompt"])
+def test_a_file_may_be_called_almost_anything(stem: str, key: str | None, tmp_path: Path) -> None:
+    rows = torch.randn(4, 6)
+    (prompt,) = load(torch_file(tmp_path / f"{stem}.pt", {key: rows} if key else rows))
+    assert prompt.name == stem
+
+
+def test_endless_keys_cost_no_time(tmp_path: Path) -> None:
+    keys = ["key." * 200_000 + "x", "h.0." * 200_000, "a_" * 200_000, "." * 500_000]
+    state = {key: torch.randn(4, 6) for key in keys}
+    path = torch_file(tmp_path / "x.pt", state | {"prompt": torch.randn(4, 6)})
+    started = time.perf_counter()
+    with suppress(PromptFormatError):
+        prompts = load(path)
+        assert all(len(prompt.name) < 300 for prompt in prompts)
+        assert all(len(one.name) < 400 for prompt in prompts for one in prompt.left_out)
+    assert time.perf_counter() - started < 5
 
 
 # One refusal, one cause.

@@ -391,6 +391,35 @@ def test_what_the_visible_configuration_says_wins_and_the_contradiction_is_told(
     assert (again.name, again.config[field]) == ("mine", "mine/other")
 
 
+def test_a_method_edited_in_the_visible_configuration_wins_too(tmp_path: Path) -> None:
+    folder = save(
+        SoftPrompt("a", np.ones((2, 4)), method="prompt_tuning"), tmp_path / "a", to="peft"
+    )
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"peft_type": "P_TUNING"}))
+    (again,) = load(folder)
+    assert again.method == "p_tuning"
+    assert again.provenance.notes[0].endswith("says p_tuning, the weights' header prompt_tuning")
+
+
+@pytest.mark.parametrize("method", ["cpt", "multitask_prompt_tuning", "unknown", "p_tuning"])
+def test_what_peft_has_no_name_for_is_no_contradiction(method: str, tmp_path: Path) -> None:
+    folder = save(SoftPrompt("a", np.ones((2, 4)), method=method), tmp_path / "a", to="peft")
+    (again,) = load(folder)
+    assert (again.method, again.provenance.notes) == (method, ())
+
+
+def test_a_base_model_taken_out_of_the_configuration_is_told(tmp_path: Path) -> None:
+    folder = save(SoftPrompt("a", np.ones((2, 4)), base_model="gpt2"), tmp_path / "a", to="peft")
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": None}))
+    (again,) = load(folder)
+    assert again.base_model == "gpt2"
+    assert (
+        "base model None, the weights' header 'gpt2': 'gpt2' is taken" in again.provenance.notes[0]
+    )
+
+
 def test_rows_in_a_batch_of_one_are_rows(tmp_path: Path) -> None:
     rows = torch.randn(1, 4, 6)
     torch.save({"prompt_embeddings": rows}, tmp_path / "adapter_model.bin")
