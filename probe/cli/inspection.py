@@ -10,6 +10,8 @@ import typer
 from probe.cli.options import Json, Prompts
 from probe.cli.output import cell, complain, console, print_json, table, visible
 
+_ALL_COLUMNS = 100
+"""Characters of a terminal that has room for them."""
 _WIDEST = 200
 """Characters of a base model's name in the table; JSON has it whole."""
 
@@ -46,32 +48,39 @@ def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    grid = table("name", "format", "method", "shape", "base model", "norms", "sha256", "remarks")
-    for row in rows:
-        prefix = "keys and values" if row["kind"] == "kv_prefix" else ""
-        factor = row["embedding_factor"] or 1
-        remarks = [
-            prefix,
-            row["submodule"] or "",
-            "" if row["trained"] else "never trained",
-            f"table × {factor:.4g}" if factor != 1 else "",
-            f"{len(row['left_out'])} left out" if row["left_out"] else "",
-        ]
-        cells = (
-            row["name"],
-            row["format"] or "–",
-            row["method"].replace("_", " "),
-            " × ".join(map(str, row["shape"])),
-            (row["base_model"] or "–")[:_WIDEST],
-            _range(row["norms"]),
-            (row["sha256"] or "–")[:8],
-            ", ".join(filter(None, remarks)),
-        )
-        grid.add_row(*map(cell, cells))
     out = console()
+    columns = ["name", "format", "method", "shape", "base model", "norms", "sha256", "remarks"]
+    if out.width < _ALL_COLUMNS:
+        columns.remove("sha256")
+    grid = table(*columns)
+    for row in rows:
+        cells = _cells(row)
+        grid.add_row(*(cell(cells[column]) for column in columns))
     out.print(grid)
     for line in _left_out(rows):
         out.print(visible(line), soft_wrap=True)
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    """What the table says of a prompt, by column."""
+    factor = row["embedding_factor"] or 1
+    remarks = [
+        "keys and values" if row["kind"] == "kv_prefix" else "",
+        row["submodule"] or "",
+        "" if row["trained"] else "never trained",
+        f"table × {factor:.4g}" if factor != 1 else "",
+        f"{len(row['left_out'])} left out" if row["left_out"] else "",
+    ]
+    return {
+        "name": row["name"],
+        "format": row["format"] or "–",
+        "method": row["method"].replace("_", " "),
+        "shape": " × ".join(map(str, row["shape"])),
+        "base model": (row["base_model"] or "–")[:_WIDEST],
+        "norms": _range(row["norms"]),
+        "sha256": (row["sha256"] or "–")[:8],
+        "remarks": ", ".join(filter(None, remarks)),
+    }
 
 
 def _left_out(rows: list[dict[str, Any]]) -> Iterator[str]:

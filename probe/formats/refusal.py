@@ -64,8 +64,8 @@ def not_a_prompt(
     if peft_type in prompt_methods:
         return PromptFormatError(
             f"{what} by its configuration, but its weights are "
-            f"{', '.join(shown(key) for key in keys[:_SHOWN])} ({len(keys)} keys), without "
-            "prompt_embeddings: do the two files belong together?"
+            f"{', '.join(shown(key) for key in keys[:_SHOWN])}, without prompt_embeddings: "
+            "do the two files belong together?"
         )
     if peft_type == "ADAPTION_PROMPT":
         return PromptFormatError(
@@ -81,7 +81,8 @@ def not_a_prompt(
 def _description(content: Content) -> str:
     keys = _keys(content)
     named = ", ".join(shown(key) for key in keys[:_SHOWN])
-    return f"a {content.container} file" + (f" with {named} ({len(keys)} keys)" if keys else "")
+    more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
+    return f"a {content.container} file" + (f" with {named}{more}" if keys else "")
 
 
 def _keys(content: Content) -> list[str]:
