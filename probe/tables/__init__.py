@@ -10,10 +10,11 @@ from probe.errors import ModelNotFoundError
 from probe.suggestions import closest, did_you_mean
 from probe.tables.architectures import Which
 from probe.tables.facts import ModelFacts, read_facts
-from probe.tables.files import Files, LocalFiles, parse_config
+from probe.tables.files import Files, parse_config
 from probe.tables.gguf_files import find_gguf
 from probe.tables.lookup import load_table
 from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of
+from probe.tables.pipelines import folder_files, with_text_encoder
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
@@ -42,8 +43,9 @@ def load_vocabulary(
     memory-mapped in its stored precision. Its rows are what the model's embedding layer answers.
 
     Args:
-        model: `builtin`, `minilm`, `smollm2`, a folder saved by transformers, a GGUF file or a
-            folder with one, a hub id, or a GGUF file on the hub as `org/name:file.gguf`.
+        model: `builtin`, `minilm`, `smollm2`, a folder saved by transformers or of a diffusers
+            pipeline (its text encoder is read), a GGUF file or a folder with one, a hub id, or a
+            GGUF file on the hub as `org/name:file.gguf`.
         revision: branch, tag or commit of a hub id.
         which: the input table, or the one an encoder–decoder model's stack reads.
 
@@ -103,7 +105,7 @@ def _config(files: Files) -> dict[str, Any]:
 def _read(name: str, files: Files, which: Which) -> Vocabulary:
     config = _config(files)
     table = load_table(files, config, which)
-    tokenizer = read_tokenizer(files, config.get("model_type"))
+    tokenizer = read_tokenizer(files, config.get("model_type"), which)
     rows = len(table.values)
     tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
     return Vocabulary(
@@ -127,13 +129,13 @@ def _files(model: str | Path, folder: Path, revision: str | None) -> Files:
     """
     name = str(model)
     if folder.is_dir():
-        return LocalFiles(folder, name)
+        return folder_files(folder, name)
     mistyped = "/" not in name and closest(name, ALWAYS_NAMED)
     on_hub = isinstance(model, str) and not folder.exists() and _HUB_ID.fullmatch(name)
     if on_hub and not mistyped:
         from probe.tables.hub import HubFiles
 
-        return HubFiles(name, revision)
+        return with_text_encoder(HubFiles(name, revision))
     raise ModelNotFoundError(
         f"no model at {name}: expected builtin, minilm, smollm2, a model folder, a GGUF file, or a "
         "hub id like org/name or org/name:file.gguf"

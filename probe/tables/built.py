@@ -149,8 +149,8 @@ def _lookup(part: Any) -> Any:
     """A part's input layer where it looks rows up; None for patches of images and frames."""
     try:
         layer = part.get_input_embeddings()
-    except (NotImplementedError, AttributeError):
-        return None
+    except (NotImplementedError, AttributeError):  # FSMT's stacks are no models of their own
+        layer = getattr(part, "embed_tokens", None)
     weight = getattr(layer, "weight", None)
     is_matrix = weight is not None and weight.ndim == 2
     return layer if is_matrix and not hasattr(layer, "in_features") else None

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from probe.errors import ModelNotFoundError
 from probe.tables.cache import cache_folder, write_aside
 from probe.tables.files import map_bytes, read_whole
+from probe.tables.pipelines import INDEX
 
 MAX_SKIPPED_BYTES = 1 << 25
 """What may be read and thrown away when a server ignores ranges."""
@@ -65,8 +66,13 @@ class HubFiles:
             self.where += " (HF_HUB_OFFLINE is set: only what is on this machine)"
         self._repo = repo
         with _one_clear_error(repo, known):
-            _require_answer(repo, revision, known)
-            self._commit = _commit_of(repo, revision, known)
+            try:
+                self._commit = _commit_of(repo, revision, known)
+            except EntryNotFoundError as error:
+                unanswered = isinstance(error, LocalEntryNotFoundError)
+                if known != "config.json" or (unanswered and not constants.HF_HUB_OFFLINE):
+                    raise
+                self._commit = _pipeline_commit(repo, revision, error)
         self._kept = _kept_of(repo) / self._commit
 
     def small(self, name: str) -> bytes | None:
@@ -209,7 +215,8 @@ def _commit_of(repo: str, revision: str | None, known: str) -> str:
 
     A configuration is small and needed anyway; of a file of weights only its headers are asked.
     """
-    if known == "config.json":  # the library's cache: snapshots/<commit>/config.json
+    _require_answer(repo, revision, known)
+    if known in ("config.json", INDEX):  # the library's cache: snapshots/<commit>/config.json
         return Path(hf_hub_download(repo, known, revision=revision)).parent.name
     note = _kept_of(repo) / "revisions" / quote(revision or "main", safe="")
     if not constants.HF_HUB_OFFLINE:
@@ -221,6 +228,18 @@ def _commit_of(repo: str, revision: str | None, known: str) -> str:
         return note.read_text()
     whole = hf_hub_download(repo, known, revision=revision)
     return Path(whole[: -len(known)]).name
+
+
+def _pipeline_commit(repo: str, revision: str | None, missing: EntryNotFoundError) -> str:
+    """The commit of a diffusers pipeline, which has no `config.json` but its parts' own.
+
+    Raises:
+        EntryNotFoundError: it is none: what is missing is `config.json`.
+    """
+    try:
+        return _commit_of(repo, revision, INDEX)
+    except EntryNotFoundError:
+        raise missing from None
 
 
 def _kept_of(repo: str) -> Path:

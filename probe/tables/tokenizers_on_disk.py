@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.errors import ModelNotFoundError
+from probe.tables.architectures import Which
 from probe.tables.codec import SentencePieceCodec, TokenizersCodec
 from probe.tables.files import Files, parse_object
+from probe.tables.word_ends import marks_word_ends, with_readable_ends, word_end_document
 from probe.vocabulary import TextCodec
 
 # Families whose rows are the SentencePiece ids; others (XLM-R, Pegasus, mBART) shift them in code.
@@ -18,7 +20,11 @@ _ROWS_ARE_SENTENCEPIECE_IDS = frozenset(
     ("t5", "mt5", "umt5", "longt5", "llama", "mistral", "mixtral", "gemma", "gemma2", "albert")
 )
 _USUAL_SPECIAL = frozenset(
-    ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>")
+    (
+        *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>"),
+        *("<|startoftext|>", "<|endoftext|>"),
+        *(f"<special{number}>" for number in range(10)),  # XLM's
+    )
 )
 _LISTS_OF_SPECIAL = ("additional_special_tokens", "extra_special_tokens")
 
@@ -39,26 +45,31 @@ class TokenizerFiles:
 NO_TOKENIZER = TokenizerFiles({}, None, "")
 
 
-def read_tokenizer(files: Files, model_type: object) -> TokenizerFiles:
+def read_tokenizer(files: Files, model_type: object, which: Which = "input") -> TokenizerFiles:
     """The model's tokenizer, or `NO_TOKENIZER` when it came without a readable one.
 
     Args:
         files: the model's files.
         model_type: the family, which says whether SentencePiece ids are rows.
+        which: whose table is read; in FSMT the stacks read different vocabularies.
 
     Raises:
         ModelNotFoundError: a tokenizer file is damaged.
     """
     if (data := files.small("tokenizer.json")) is not None:
         document = parse_object(data, "tokenizer.json", files.where)
-        return TokenizerFiles(document, TokenizersCodec(data, files.where), _sha256(data))
+        readable = with_readable_ends(document)
+        shown = data if readable is document else json.dumps(readable).encode()
+        return TokenizerFiles(document, TokenizersCodec(shown, files.where), _sha256(data))
     if (data := files.small("vocab.txt")) is not None:
+        if (codes := files.small("bpe.codes")) is not None:
+            return _rebuilt(files, word_end_document(_fairseq(data), _lines(codes)), data, codes)
         return _rebuilt(files, _wordpiece(data, _config(files)), data)
-    if (data := files.small("vocab.json")) is not None:
-        merges = files.small("merges.txt")
-        if merges is not None:
-            vocab = parse_object(data, "vocab.json", files.where)
-            return _rebuilt(files, _byte_level(vocab, merges), data, merges)
+    if (merges := files.small("merges.txt")) is not None:
+        for name in ("vocab.json", "vocab-tgt.json" if which == "decoder" else "vocab-src.json"):
+            if (data := files.small(name)) is not None:
+                document = _byte_pairs(parse_object(data, name, files.where), _lines(merges))
+                return _rebuilt(files, document, data, merges)
     if model_type in _ROWS_ARE_SENTENCEPIECE_IDS:
         for name in ("spiece.model", "tokenizer.model"):
             if (data := files.small(name)) is not None:
@@ -70,7 +81,7 @@ def _rebuilt(files: Files, document: dict[str, Any], *sources: bytes) -> Tokeniz
     """Add what the configuration files say about special tokens, and make the codec."""
     vocab = document["model"]["vocab"]
     added = {token: row for row, token in _added_tokens(files)}
-    special = _special_tokens(files) | _USUAL_SPECIAL | {"<|endoftext|>"}
+    special = _special_tokens(files) | _USUAL_SPECIAL
     known = {token: row for token, row in vocab.items() if token in special} | added
     document["added_tokens"] = [
         {"id": row, "content": token, "special": token in special}
@@ -108,10 +119,25 @@ def _wordpiece(vocab: bytes, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _byte_level(vocab: Mapping[str, Any], merges: bytes) -> dict[str, Any]:
-    """GPT-2's `vocab.json` and `merges.txt`."""
-    lines = merges.decode("utf-8", "replace").splitlines()
-    pairs = [line for line in lines if line.count(" ") == 1 and not line.startswith("#version")]
+def _fairseq(dictionary: bytes) -> dict[str, int]:
+    """PhoBERT's and BERTweet's `vocab.txt`: a token and its count per line, behind four rows."""
+    rows = {token: row for row, token in enumerate(("<s>", "<pad>", "</s>", "<unk>"))}
+    for line in _lines(dictionary):
+        if (token := line.rpartition(" ")[0].strip()) not in rows:
+            rows[token] = len(rows)
+    return rows | {"<mask>": len(rows)}
+
+
+def _lines(data: bytes) -> list[str]:
+    return [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _byte_pairs(found: Mapping[str, Any], merges: list[str]) -> dict[str, Any]:
+    """`vocab.json` and `merges.txt`, of an encoder that marks word ends or of GPT-2's kind."""
+    vocab = {token: row for token, row in found.items() if type(row) is int and row >= 0}
+    merges = [line for line in merges if not line.startswith("#version")]
+    if marks_word_ends(vocab):
+        return word_end_document(vocab, merges)
     split = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     return {
         "version": "1.0",
@@ -119,8 +145,8 @@ def _byte_level(vocab: Mapping[str, Any], merges: bytes) -> dict[str, Any]:
         "decoder": split | {"use_regex": True},
         "model": {
             "type": "BPE",
-            "vocab": {token: row for token, row in vocab.items() if type(row) is int and row >= 0},
-            "merges": pairs,
+            "vocab": vocab,
+            "merges": [line for line in merges if line.count(" ") == 1],
         },
     }
 

@@ -32,7 +32,8 @@ def _byte_alphabet() -> dict[str, int]:
     return {chr(b): b for b in kept} | {chr(256 + i): b for i, b in enumerate(moved)}
 
 
-_BYTE_OF = _byte_alphabet()
+BYTE_OF = _byte_alphabet()
+"""The byte that each character of the alphabet stands for."""
 # Printable by Unicode's rules, yet drawn as nothing: fillers, variation selectors, blank braille.
 _INVISIBLE = (
     *(0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
@@ -73,6 +74,8 @@ class Pieces:
     """The row that stands for unknown text."""
     continuation: str = "##"
     """What WordPiece puts before a token that continues a word."""
+    word_end: str = ""
+    """What CLIP and GPT-1 put behind a token that ends a word; empty for the others."""
 
 
 def read_pieces(document: Mapping[str, Any], rows: int) -> Pieces:
@@ -98,7 +101,7 @@ def read_pieces(document: Mapping[str, Any], rows: int) -> Pieces:
             if row not in text:
                 outside.add(row)
             text[row] = content
-    prefix = model.get("continuing_subword_prefix")
+    prefix, suffix = (model.get(key) for key in ("continuing_subword_prefix", "end_of_word_suffix"))
     return Pieces(
         _spelling(document, model),
         text,
@@ -106,16 +109,22 @@ def read_pieces(document: Mapping[str, Any], rows: int) -> Pieces:
         frozenset(outside),
         _unknown(model, text),
         prefix if isinstance(prefix, str) and prefix else "##",
+        suffix if isinstance(suffix, str) else "",
     )
 
 
 def _spelling(document: Mapping[str, Any], model: Mapping[str, Any]) -> Spelling:
-    parts = (document.get("pre_tokenizer"), document.get("decoder"))
-    if any(kind == "ByteLevel" for part in parts for kind in _component_types(part)):
+    if spelled_in_bytes(document):
         return "bytes"
     if model.get("type") in ("BPE", "Unigram"):
-        return "spaces"
+        return "whole" if model.get("end_of_word_suffix") else "spaces"
     return "wordpiece" if model.get("type") == "WordPiece" else "whole"
+
+
+def spelled_in_bytes(document: Mapping[str, Any]) -> bool:
+    """Whether a `tokenizer.json` spells its tokens in GPT-2's byte alphabet."""
+    parts = (document.get("pre_tokenizer"), document.get("decoder"))
+    return any(kind == "ByteLevel" for part in parts for kind in _component_types(part))
 
 
 def _component_types(part: object, depth: int = 4) -> Iterator[object]:
@@ -147,21 +156,19 @@ def describe_tokens(pieces: Pieces, rows: int) -> tuple[tuple[str, ...], TokenMa
     *Special*: the file says so, the unknown token, and T5's sentinels `<extra_id_7>`. *Added*: not
     in the trained model. *Byte*: `<0x0A>`, or a byte sequence that is no valid UTF-8. *Unused*: no
     token, or a known placeholder such as `[unused12]`. *Word start*: a letter or digit after a
-    space; for WordPiece, one that continues nothing; where a vocabulary marks no beginnings, any.
+    space; for WordPiece, one that continues nothing; where a vocabulary marks ends, one that can be
+    a whole word; where it marks neither, any.
     """
     shown = [f"<row {row}>" for row in range(rows)]
     kinds: dict[str, list[int]] = {name: [] for name in ("byte", "unused", "word_start")}
-    marked = pieces.spelling in _SPACE
-    space = _SPACE.get(pieces.spelling)
     for row, piece in pieces.text.items():
-        bare = piece[1:] if piece[:1] == space else piece
-        plain = bare.isascii() and bare.isalnum() and not bare.startswith("madeupword")
-        if plain and row not in pieces.literal:  # most of any table: spare it the calls below
-            shown[row] = bare if bare is piece else f"␣{bare}"
-            if bare is not piece or not marked:
+        plain = None if row in pieces.literal else _plain(piece, pieces)
+        if plain is not None:  # most of any table: spare it the calls below
+            shown[row], begins = plain
+            if begins:
                 kinds["word_start"].append(row)
             continue
-        text = piece if row in pieces.literal else _text(piece, pieces.spelling)
+        text = piece if row in pieces.literal else _text(piece, pieces)
         shown[row] = visible(text) or "<empty>"
         for kind in _kinds(piece, text, pieces):
             kinds[kind].append(row)
@@ -177,6 +184,19 @@ def describe_tokens(pieces: Pieces, rows: int) -> tuple[tuple[str, ...], TokenMa
     return _told_apart(shown), masks
 
 
+def _plain(piece: str, pieces: Pieces) -> tuple[str, bool] | None:
+    """How a token of ASCII letters and digits is shown and whether it begins a word; else None."""
+    space = _SPACE.get(pieces.spelling)
+    bare = piece[1:] if piece[:1] == space else piece
+    ended = bool(pieces.word_end) and bare.endswith(pieces.word_end)
+    word = bare[: -len(pieces.word_end)] if ended else bare
+    if not (word.isascii() and word.isalnum()) or word.startswith("madeupword"):
+        return None
+    before, after = "␣" if bare is not piece else "", "␣" if ended else ""
+    begins = ended if pieces.word_end else bool(before) or space is None
+    return f"{before}{word}{after}", begins
+
+
 def _kinds(piece: str, text: str, pieces: Pieces) -> Iterator[str]:
     """Which masks a token's own spelling puts it in."""
     if (text is not piece and _LONE_BYTE.search(text)) or _BYTE_PIECE.fullmatch(piece):
@@ -187,10 +207,12 @@ def _kinds(piece: str, text: str, pieces: Pieces) -> Iterator[str]:
         yield "word_start"
 
 
-def _text(piece: str, spelling: Spelling) -> str:
-    if spelling == "bytes":
+def _text(piece: str, pieces: Pieces) -> str:
+    if pieces.word_end and piece.endswith(pieces.word_end):
+        return f"{_text(piece[: -len(pieces.word_end)], pieces)} "
+    if pieces.spelling == "bytes":
         return _from_byte_alphabet(piece)
-    return piece.replace("▁", " ") if spelling == "spaces" else piece
+    return piece.replace("▁", " ") if pieces.spelling == "spaces" else piece
 
 
 def _from_byte_alphabet(piece: str) -> str:
@@ -200,7 +222,7 @@ def _from_byte_alphabet(piece: str) -> str:
     if piece[0] == "Ġ" and piece[1:].isascii():
         return f" {piece[1:]}"
     try:
-        return bytes([_BYTE_OF[c] for c in piece]).decode("utf-8", "surrogateescape")
+        return bytes([BYTE_OF[c] for c in piece]).decode("utf-8", "surrogateescape")
     except KeyError:  # not in the alphabet: a token added as plain text
         return piece
 
@@ -223,6 +245,8 @@ def _escaped(character: str) -> str:
 
 
 def _begins_word(text: str, pieces: Pieces) -> bool:
+    if pieces.word_end:
+        return text[:1].isalnum() and text[-1:] == " "
     if pieces.spelling == "wordpiece":
         return text[:1].isalnum() and not text.startswith(pieces.continuation)
     if pieces.spelling == "whole":

@@ -74,6 +74,18 @@ def test_only_the_table_its_header_and_the_tokenizer_are_sent(hub: Hub) -> None:
     )
 
 
+def test_a_pipelines_text_encoder_is_read_from_its_folder(hub: Hub) -> None:
+    encoder = _model(hub.root / "org" / "pipeline" / "text_encoder")
+    (encoder / "tokenizer.json").unlink()
+    parts = {"text_encoder": ["transformers", "LlamaModel"]}
+    (encoder.parent / "model_index.json").write_text(json.dumps(parts))
+    vocabulary = load_vocabulary("org/pipeline")
+    np.testing.assert_array_equal(vocabulary.table, TABLE)
+    hub.forget()
+    load_vocabulary("org/pipeline")
+    assert hub.sent.get("text_encoder/model.safetensors", 0) == 0
+
+
 def test_a_second_load_sends_nothing(hub: Hub) -> None:
     first = load_vocabulary(REPO)
     hub.forget()

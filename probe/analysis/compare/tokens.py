@@ -13,9 +13,9 @@ _SPACE = "␣"
 
 
 def token_strings(ids: NDArray[np.int64], vocabulary: Vocabulary) -> frozenset[str]:
-    """The strings of token ids, without the mark of a leading space.
+    """The strings of token ids, without the mark of a leading or trailing space.
 
-    So words meet across tokenizers: some mark where a word begins, others where one goes on.
+    So words meet across tokenizers: some mark where words begin, others where they go on or end.
 
     Args:
         ids: any shape, such as the [P, k] nearest tokens of a prompt.
@@ -25,8 +25,8 @@ def token_strings(ids: NDArray[np.int64], vocabulary: Vocabulary) -> frozenset[s
 
 
 def plain_string(token: str) -> str:
-    """A token as it is shown, without the mark of a leading space unless it is nothing else."""
-    return token.removeprefix(_SPACE) or token
+    """A token as it is shown, without the marks of spaces around it unless it is nothing else."""
+    return token.removeprefix(_SPACE).removesuffix(_SPACE) or token
 
 
 def jaccard(decoded: Sequence[Set[str]]) -> NDArray[np.float64]:
