@@ -16,8 +16,9 @@ from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
 
 _TWO_STACKS = ("t5",)
-_SCALED = re.compile(r"gemma|recurrentgemma")
-"""Architectures whose embedding layer multiplies its rows by the root of their width."""
+_SCALED = re.compile("gemma")
+"""Architectures whose embedding layer multiplies its rows by the root of their width;
+RecurrentGemma multiplies behind it."""
 
 
 def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary:

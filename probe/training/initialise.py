@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from probe.analysis.strength import strength_note
 from probe.errors import TrainingError
 from probe.formats import load
 from probe.models import FrozenModel
 from probe.models.label_words import every_word
+from probe.notes import note
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.texts import require_unicode
@@ -176,6 +178,8 @@ def _rows_prompt(model: FrozenModel, source: str, length: int) -> SoftPrompt:
             f"{source} has rows {prompt.embeddings.shape}, {model.name} with length {length} takes "
             f"{(length, model.width)}"
         )
+    if doubt := strength_note(prompt, model.scale):
+        note(doubt)
     return prompt
 
 

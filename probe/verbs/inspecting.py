@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from probe.analysis.strength import strength_note
@@ -47,16 +48,18 @@ def _scale(prompt: AnyPrompt) -> EmbeddingScale | None:
     """How long the rows are that the prompt's model feeds on, if the model is on this machine."""
     if not isinstance(prompt, SoftPrompt) or prompt.base_model is None:
         return None
-    return _scale_of(prompt.base_model, prompt.revision, prompt.submodule, prompt.width)
+    try:
+        place = place_on_disk(prompt.base_model, prompt.revision)
+        if place is None or not place.is_dir():  # a GGUF file's table would have to be unpacked
+            return None
+        scale, width = _scale_at(place.resolve(), prompt.submodule)
+    except (ProbeError, OSError, RuntimeError):  # commands that need the model say what is wrong
+        return None
+    return scale if width == prompt.width else None
 
 
 @lru_cache(maxsize=8)  # a folder of prompts mostly has one model
-def _scale_of(
-    model: str, revision: str | None, submodule: Submodule | None, width: int
-) -> EmbeddingScale | None:
-    try:
-        place = place_on_disk(model, revision)
-        vocabulary = place and load_vocabulary(place, None, submodule or "input")
-    except (ProbeError, OSError, RuntimeError):  # commands that need the model say what is wrong
-        return None
-    return vocabulary.scale if vocabulary and vocabulary.width == width else None
+def _scale_at(place: Path, submodule: Submodule | None) -> tuple[EmbeddingScale, int]:
+    """The scale of a model's table, and its width."""
+    vocabulary = load_vocabulary(place, None, submodule or "input")
+    return vocabulary.scale, vocabulary.width

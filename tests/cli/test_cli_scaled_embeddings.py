@@ -14,8 +14,10 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 import probe as package
 from probe.analysis.controls import OFF_THE_MANIFOLD
 from probe.models import load_model
+from probe.notes import collected
 from probe.studies import sources
 from probe.training import TrainConfig, train
+from probe.training.initialise import start_of
 from tests.train import tiny
 from tests.trainable import write_task
 
@@ -198,6 +200,14 @@ def test_answers_of_a_prompt_at_the_size_of_the_stored_table_come_with_a_note(
         "generate", adapters / "before", "--text", "it", "--max-new-tokens", "1", "--json"
     )
     assert written.json["notes"] == [note]
+
+
+def test_a_training_that_starts_at_such_a_prompt_says_so(model, adapters):
+    opened = load_model(model, device="cpu")
+    for name, count in (("before", 1), ("today", 0)):
+        with collected() as notes:
+            start_of(opened, tiny.task(), TrainConfig(init=f"prompt:{adapters / name}"))
+        assert len(notes) == count and all("before has rows of norm" in line for line in notes)
 
 
 def test_a_model_that_is_elsewhere_or_damaged_does_not_keep_a_prompt_from_being_inspected(
