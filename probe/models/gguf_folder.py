@@ -26,12 +26,14 @@ from safetensors.torch import save_model
 from transformers import AutoConfig
 
 from probe.errors import ModelNotFoundError
+from probe.models.gguf_config import complete_config
 from probe.models.gguf_lean import write_lean
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
 from probe.tables.files import LocalFiles
 from probe.tables.gguf_files import GgufFile
 from probe.tables.gguf_header import GgufHeader, read_gguf_header
-from probe.tables.gguf_tokenizer import read_gguf_tokenizer, read_tokens
+from probe.tables.gguf_tokenizer import read_gguf_tokenizer
+from probe.tables.gguf_tokens import read_tokens
 
 _VERSION = 1
 """Part of the folder's name: raise it when what is written changes."""
@@ -86,7 +88,7 @@ def _check_space(parent: Path, header: GgufHeader, where: str) -> None:
 
 def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
     """Write weights, configuration and tokenizer of a GGUF file as transformers saves them."""
-    tokenizer = read_gguf_tokenizer(header.metadata, where)
+    tokenizer = read_gguf_tokenizer(header, where)
     if tokenizer.data is None:
         kind = str(header.metadata.get("tokenizer.ggml.model"))[:40]
         raise ModelNotFoundError(
@@ -117,6 +119,7 @@ def _load(file: Path, header: GgufHeader, where: str) -> Any:
                 f"transformers {transformers.__version__} cannot run ({str(error)[:120]}): it can "
                 "be decoded, but to run it use the model saved by transformers"
             ) from error
+        complete_config(config, header)
         kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
         automatic: Any = getattr(transformers, kind)
         model, report = automatic.from_pretrained(
@@ -149,8 +152,8 @@ def _names_mapped_once() -> Iterator[None]:
 def _tokenizer_config(header: GgufHeader, where: str) -> dict[str, Any]:
     """What `AutoTokenizer` needs beside `tokenizer.json`: which tokens have which role."""
     found = read_tokens(header.metadata, where)
-    rows = {} if found is None else {key: found.id_of(role) for key, role in _ROLES.items()}
-    named = {key: found.tokens[row] for key, row in rows.items() if found and row is not None}
+    every = {} if found is None else {key: found.token_of(role) for key, role in _ROLES.items()}
+    named = {key: token for key, token in every.items() if token is not None}
     template = header.metadata.get("tokenizer.chat_template")
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

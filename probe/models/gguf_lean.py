@@ -16,7 +16,6 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 from probe.errors import ModelNotFoundError
 from probe.tables.files import map_bytes
 from probe.tables.gguf_header import GgufHeader, GgufTensor
-from probe.tables.gguf_table import TABLE
 
 _LEFT_OUT = ("general.architecture", "general.alignment")  # what the writer writes itself
 _ARRAYS = {"f": GGUFValueType.FLOAT64, "i": GGUFValueType.INT64, "u": GGUFValueType.UINT64}
@@ -44,9 +43,6 @@ def write_lean(file: Path, header: GgufHeader, where: str, target: Path) -> None
     for key, value in header.metadata.items():
         if key not in _LEFT_OUT and not _is_vocabulary(key, value):
             _add(writer, key, value)
-    size = f"{header.architecture}.vocab_size"
-    if TABLE in header.tensors and size not in header.metadata:
-        writer.add_uint32(size, header.tensors[TABLE].shape[0])
     for name, tensor in header.tensors.items():
         kind = _known(tensor, name, where)
         writer.add_tensor(name, _stored(file, tensor), raw_dtype=kind)

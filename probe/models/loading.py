@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -75,13 +75,13 @@ def load_model(
     path = str(place) if place.is_dir() else str(name)
     try:
         with _quiet():
+            automatic: Any = AutoTokenizer
             if (found := find_gguf(name, place, revision)) is not None:
                 path, revision = str(folder_of_gguf(found, revision)), None
+                automatic = PreTrainedTokenizerFast  # others would cut text by rules of their own
             config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
             config._attn_implementation = None  # it could name a kernel to fetch and run
-            tokenizer = AutoTokenizer.from_pretrained(
-                path, revision=revision, trust_remote_code=False
-            )
+            tokenizer = automatic.from_pretrained(path, revision=revision, trust_remote_code=False)
             family = _family(config, path, revision)
             model = _read(path, revision, config, family, _DTYPES[dtype or "float32"], device)
     except ProbeError:

@@ -8,6 +8,7 @@ Python objects of several fields per item, which takes seconds for a vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,8 +60,8 @@ class GgufHeader:
     metadata: Mapping[str, Any]
     """Numbers, strings, lists of strings, arrays of numbers."""
     tensors: Mapping[str, GgufTensor]
-    length: int
-    """Bytes of the header."""
+    sha256: str
+    """Digest of the header's bytes."""
 
     @property
     def architecture(self) -> str:
@@ -93,7 +94,7 @@ def read_gguf_header(files: Files, name: str) -> GgufHeader:
     first = -(-reader.at // alignment) * alignment
     placed = {key: _place(reader, key, *entry, first, alignment) for key, entry in entries.items()}
     _refuse_overlaps(reader, placed)
-    return GgufHeader(metadata, placed, reader.at)
+    return GgufHeader(metadata, placed, reader.digest())
 
 
 class _Reader:
@@ -103,6 +104,10 @@ class _Reader:
         self._files, self._name, self.size = files, name, size
         self._data = bytearray()
         self.at = 0
+
+    def digest(self) -> str:
+        """sha256 of what was walked over."""
+        return hashlib.sha256(memoryview(self._data)[: self.at]).hexdigest()
 
     def damaged(self, found: str) -> ModelNotFoundError:
         """The error of a header that contradicts itself or the file."""

@@ -39,7 +39,7 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
             "ask for which='input'"
         )
     table = load_gguf_table(found.files, found.name, header)
-    tokenizer = read_gguf_tokenizer(header.metadata, found.files.where)
+    tokenizer = read_gguf_tokenizer(header, found.files.where)
     rows = len(table.values)
     tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
     scaled = _SCALED.match(header.architecture)

@@ -1,88 +1,135 @@
 """How byte-level tokenizers cut text before merging, by the name that a GGUF file gives.
 
-The patterns are those of the models' own `tokenizer.json` files.
+The patterns are those of the models' own `tokenizer.json` files, which a GGUF file only names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-BYTE_LEVEL = {
+BYTE_LEVEL: Mapping[str, Any] = {
     "type": "ByteLevel",
     "add_prefix_space": False,
     "trim_offsets": True,
     "use_regex": True,
 }
-_BYTES = BYTE_LEVEL | {"use_regex": False}
+_BYTES = dict(BYTE_LEVEL) | {"use_regex": False}
 _DIGITS = {"type": "Digits", "individual_digits": True}
 
+
+@dataclass(frozen=True)
+class Way:
+    """One way to cut text."""
+
+    pre_tokenizer: Mapping[str, Any]
+    keeps_words: bool = False
+    """A word that is a token stays whole, whatever the merges."""
+    begins: bool = False
+    """A `bos` token stands before a text where the file does not say."""
+    normalises: bool = False
+    """Text is brought to Unicode's form NFC first."""
+
+
+def way_of(name: str, architecture: str) -> Way:
+    """The way of a name; files that name none are cut as their architecture's first models were.
+
+    Names that are not known cut as GPT-2 does.
+    """
+    if name in ("default", ""):
+        name = _BEFORE_NAMES.get(architecture, name)
+    return _WAYS.get(name, _GPT2)
+
+
+def _by(*patterns: str) -> Mapping[str, Any]:
+    """Cut by each pattern in turn; what matches and what does not both stand alone."""
+    splits = [
+        {"type": "Split", "pattern": {"Regex": each}, "behavior": "Isolated", "invert": False}
+        for each in patterns
+    ]
+    return {"type": "Sequence", "pretokenizers": [*splits, _BYTES]}
+
+
 _CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_LETTERS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_OTHERS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _LEAD = r"[^\r\n\p{L}\p{N}]?"
-_OTHERS_SLASH = r" ?[^\s\p{L}\p{N}]+[\r\n/]*"
+_OTHERS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
+_OTHERS_OR_SLASH = r" ?[^\s\p{L}\p{N}]+[\r\n/]*"
+_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_WORDS = rf"{_LEAD}{_UPPER}*{_LOWER}+", rf"{_LEAD}{_UPPER}+{_LOWER}*"
 
-_LLAMA3 = rf"{_CONTRACTION}|{_LETTERS}|\p{{N}}{{1,3}}|{_OTHERS}|{_SPACES}"
-_QWEN2 = rf"{_CONTRACTION}|{_LETTERS}|\p{{N}}|{_OTHERS}|{_SPACES}"
-_QWEN35 = (
-    rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
-    rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
+_LLAMA3 = _by(rf"{_CONTRACTION}|{_LEAD}\p{{L}}+|\p{{N}}{{1,3}}|{_OTHERS}|{_SPACES}")
+_QWEN2 = _by(rf"{_CONTRACTION}|{_LEAD}\p{{L}}+|\p{{N}}|{_OTHERS}|{_SPACES}")
+_QWEN35 = _by(
+    rf"{_CONTRACTION}|{_LEAD}[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*"
+    rf"|{_SPACES}"
 )
-_TEKKEN = rf"{_LEAD}{_UPPER}*{_LOWER}+|{_LEAD}{_UPPER}+{_LOWER}*|\p{{N}}|{_OTHERS_SLASH}|{_SPACES}"
-_GPT4O = (
-    rf"{_LEAD}{_UPPER}*{_LOWER}+{_CONTRACTION}?|{_LEAD}{_UPPER}+{_LOWER}*{_CONTRACTION}?"
-    rf"|\p{{N}}{{1,3}}|{_OTHERS_SLASH}|{_SPACES}"
+_TEKKEN = _by(rf"{_WORDS[0]}|{_WORDS[1]}|\p{{N}}|{_OTHERS_OR_SLASH}|{_SPACES}")
+_GPT4O = _by(
+    rf"{_WORDS[0]}{_CONTRACTION}?|{_WORDS[1]}{_CONTRACTION}?|\p{{N}}{{1,3}}|{_OTHERS_OR_SLASH}"
+    rf"|{_SPACES}"
 )
+_BAILING = _by(rf"'(?i:[sdmt]|ll|ve|re)|{_LEAD}\p{{L}}+|\p{{N}}|{_OTHERS}|\s*[\r\n]|\s+(?!\S)|\s+")
+_SEED = _by(rf"{_CONTRACTION}|{_LEAD}\p{{L}}+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}")
 _BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
-
-_PATTERNS: dict[str, str] = {
-    **dict.fromkeys(
-        [
-            "llama3",
-            "llama-v3",
-            "llama-bpe",
-            "falcon3",
-            "falcon-h1",
-            "pixtral",
-            "midm-2.0",
-            "lfm2",
-            "dbrx",
-            "smaug-bpe",
-            "chatglm-bpe",
-        ],
-        _LLAMA3,
-    ),
-    **dict.fromkeys(
-        ["qwen2", "stablelm2", "deepseek-r1-qwen", "kormo", "megrez", "hunyuan", "grok-2"], _QWEN2
-    ),
-    "qwen35": _QWEN35,
-    "tekken": _TEKKEN,
-    **dict.fromkeys(["gpt-4o", "llama4", "kanana2", "minimax-m2"], _GPT4O),
-    **dict.fromkeys(["bloom", "poro-chat", "gpt3-finnish"], _BLOOM),
+_HAN = r"[一-龥぀-ゟ゠-ヿ]+"
+_DEEPSEEK3 = _by(
+    r"\p{N}{1,3}",
+    _HAN,
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}",
+)
+_DEEPSEEK_CODER = _by(r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}")
+_FALCON = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {"type": "Punctuation", "behavior": "Contiguous"},
+        BYTE_LEVEL,
+        {"type": "Digits", "individual_digits": False},
+        {
+            "type": "Split",
+            "pattern": {"Regex": "[0-9][0-9][0-9]"},
+            "behavior": "Isolated",
+            "invert": False,
+        },
+    ],
 }
-_DIGITS_APART = frozenset(
-    ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"]
-)
-IGNORES_MERGES = frozenset(
-    ["llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "midm-2.0", "lfm2"]
-)
-"""A word that is a token stays whole; such models put a `bos` token first unless they say not."""
-NORMALIZES = frozenset(["qwen2", "qwen35", "deepseek-r1-qwen", "kormo", "megrez"])
-"""Text is brought to Unicode's form NFC first."""
 
-
-def pre_tokenizer(kind: str) -> dict[str, Any]:
-    """What cuts text before merging; names that are not known cut as GPT-2 does."""
-    if kind in _DIGITS_APART:
-        return {"type": "Sequence", "pretokenizers": [_DIGITS, BYTE_LEVEL]}
-    if kind not in _PATTERNS:
-        return BYTE_LEVEL
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": _PATTERNS[kind]},
-        "behavior": "Isolated",
-        "invert": False,
-    }
-    return {"type": "Sequence", "pretokenizers": [split, _BYTES]}
+_GPT2 = Way(BYTE_LEVEL)
+_GROUPS: tuple[tuple[Way, str], ...] = (
+    (
+        Way(_LLAMA3, keeps_words=True, begins=True),
+        "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+    ),
+    (Way(_LLAMA3), "dbrx smaug-bpe glm4 chatglm-bpe"),
+    (Way(_QWEN2, normalises=True), "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez"),
+    (Way(_QWEN2), "stablelm2 hunyuan solar-open grok-2"),
+    (Way(_QWEN35, normalises=True), "qwen35"),
+    (Way(_TEKKEN, keeps_words=True, begins=True), "tekken"),
+    (Way(_GPT4O), "gpt-4o llama4 kanana2 talkie minimax-m2"),
+    (Way(_BAILING), "bailingmoe bailingmoe2 llada-moe"),
+    (Way(_SEED), "seed-coder"),
+    (Way(_by(_BLOOM)), "bloom poro-chat gpt3-finnish"),
+    (Way(_by(_BLOOM, r"\p{N}")), "viking"),
+    (Way(_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
+    (Way(_DEEPSEEK_CODER), "deepseek-coder"),
+    (Way(_FALCON), "falcon"),
+    (
+        Way({"type": "Sequence", "pretokenizers": [_DIGITS, BYTE_LEVEL]}),
+        "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
+    ),
+)
+_WAYS: Mapping[str, Way] = {name: way for way, names in _GROUPS for name in names.split()}
+_BEFORE_NAMES: Mapping[str, str] = {
+    "bloom": "bloom",
+    "falcon": "falcon",
+    "qwen2": "qwen2",
+    "qwen2moe": "qwen2",
+    "qwen3": "qwen2",
+    "qwen3moe": "qwen2",
+    "starcoder": "starcoder",
+    "starcoder2": "starcoder",
+    "command-r": "command-r",
+    "codeshell": "codeshell",
+}

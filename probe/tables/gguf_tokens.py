@@ -1,0 +1,94 @@
+"""A GGUF file's vocabulary as the file has it: token strings, what kind each is, special roles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from probe.errors import ModelNotFoundError
+
+UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 2, 3, 4, 5, 6
+"""llama.cpp's numbers for kinds of tokens; 1 is a normal one."""
+
+_PREFIX = "tokenizer.ggml."
+_PADDING = re.compile(r"\[PAD\d+\]")
+"""What llama.cpp's converter calls rows that have no token."""
+_DEFAULT_ROWS: Mapping[str, Mapping[str, int]] = {
+    "llama": {"bos": 1, "eos": 2, "unknown": 0},
+    "bert": {"bos": 101, "seperator": 102, "unknown": 100, "padding": 0, "mask": 103},
+    "t5": {"eos": 1, "unknown": 2, "padding": 0},
+}
+"""Rows of special tokens where a file names none, as llama.cpp has them."""
+
+
+@dataclass(frozen=True)
+class GgufTokens:
+    """The vocabulary of one file."""
+
+    tokens: Sequence[str]
+    kinds: Sequence[int]
+    fields: Mapping[str, Any]
+    """The file's metadata below `tokenizer.ggml.`."""
+    architecture: str
+
+    @property
+    def model(self) -> str:
+        """The kind of tokenizer: `gpt2`, `llama`, `bert`, `t5`."""
+        return str(self.fields.get("model", ""))
+
+    def id_of(self, role: str) -> int | None:
+        """Row of `bos`, `eos`, `unknown`, `padding`, `seperator` (so spelled); None without one."""
+        default = _DEFAULT_ROWS.get(self.model, {}).get(role)
+        found = self.fields.get(f"{role}_token_id", default)
+        return found if type(found) is int and 0 <= found < len(self.tokens) else None
+
+    def token_of(self, role: str) -> str | None:
+        """The token of a role."""
+        row = self.id_of(role)
+        return None if row is None else self.tokens[row]
+
+    def end(self, role: str, *, default: bool) -> int | None:
+        """Row of the `bos` or `eos` token that is put at the end of a text; None where none is."""
+        return self.id_of(role) if self.fields.get(f"add_{role}_token", default) else None
+
+    def is_padding(self, row: int) -> bool:
+        """Whether a row only fills the table up."""
+        return self.kinds[row] == UNUSED and _PADDING.fullmatch(self.tokens[row]) is not None
+
+    def rows(self) -> dict[str, int]:
+        """Row of every token but padding; the first row of a string that repeats."""
+        named = [row for row in range(len(self.tokens)) if not self.is_padding(row)]
+        return {self.tokens[row]: row for row in reversed(named)}
+
+    def added(self) -> list[dict[str, Any]]:
+        """Tokens that are matched whole in a text, in the layout of `tokenizer.json`."""
+        whole = (UNKNOWN, CONTROL, USER_DEFINED)
+        return [
+            {"id": row, "content": token, "special": kind != USER_DEFINED}
+            | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+            for row, (token, kind) in enumerate(zip(self.tokens, self.kinds, strict=True))
+            if kind in whole and token
+        ]
+
+
+def read_tokens(metadata: Mapping[str, Any], where: str) -> GgufTokens | None:
+    """The vocabulary of a file; None where it has none.
+
+    Raises:
+        ModelNotFoundError: there are more or fewer kinds than tokens.
+    """
+    fields = {k.removeprefix(_PREFIX): v for k, v in metadata.items() if k.startswith(_PREFIX)}
+    tokens, kinds = fields.get("tokens"), fields.get("token_type")
+    if not isinstance(tokens, list) or not tokens:
+        return None
+    kinds = kinds.tolist() if isinstance(kinds, np.ndarray) else [1] * len(tokens)
+    if len(kinds) != len(tokens):
+        raise ModelNotFoundError(
+            f"{where}: its GGUF file has {len(tokens)} tokens and {len(kinds)} kinds of tokens: "
+            "fetch it again"
+        )
+    return GgufTokens(tokens, kinds, fields, str(metadata.get("general.architecture", "")))
