@@ -7,7 +7,6 @@ WordPiece marked at their beginnings, bytes and special tokens marked by kind) i
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -257,11 +256,6 @@ def _turned(
         split = values.reshape(heads, 3, size, *values.shape[1:]).swapaxes(0, 1)
         return np.ascontiguousarray(split).reshape(values.shape)
     return values
-
-
-def charsmap_text(charsmap: bytes) -> str:
-    """A normaliser's table as `tokenizer.json` holds it."""
-    return base64.b64encode(charsmap).decode()
 
 
 def causal(architecture: str, rows: int) -> tuple[Any, dict[str, Any]]:
