@@ -25,17 +25,6 @@ from tests.tables.gguf_made import (
 ROWS, WIDTH = 420, 256
 WRITTEN = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "MXFP4", "TQ1_0", "TQ2_0")
 READ_ONLY = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S", "IQ2_XXS"]
-    "Q2_K",
-    "Q3_K",
-    "Q4_K",
-    "Q5_K",
-    "Q6_K",
-    "IQ4_NL",
-    "IQ4_XS",
-    "IQ3_S",
-    "IQ2_XXS",
-    "IQ1_M",
-]
 
 
 @pytest.fixture(autouse=True)

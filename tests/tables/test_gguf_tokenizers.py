@@ -30,18 +30,6 @@ ROWS = 448
 MORE = ["", "x", "naïve 東京 🙂", "a\u00a0b", "THE END?!", "1234567 3.14", "word " * 40]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, "a", "soft", "prompt", "##s", "##ing", "film"]
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "a",
-    "soft",
-    "prompt",
-    "##s",
-    "##ing",
-    "film",
-]
 
 
 @pytest.fixture(autouse=True)
