@@ -46,10 +46,12 @@ def describe(prompt: AnyPrompt) -> dict[str, Any]:
 
 def _scale(prompt: AnyPrompt) -> EmbeddingScale | None:
     """How long the rows are that the prompt's model feeds on, if the model is on this machine."""
-    if not isinstance(prompt, SoftPrompt) or prompt.base_model is None:
+    name = prompt.base_model
+    # A file that is only looked at must not make this machine log in at a share it names.
+    if not isinstance(prompt, SoftPrompt) or name is None or name.startswith(("//", "\\\\")):
         return None
     try:
-        place = place_on_disk(prompt.base_model, prompt.revision)
+        place = place_on_disk(name, prompt.revision)
         if place is None or not place.is_dir():  # a GGUF file's table would have to be unpacked
             return None
         scale, width = _scale_at(place.resolve(), prompt.submodule)

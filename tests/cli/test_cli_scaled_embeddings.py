@@ -215,7 +215,14 @@ def test_a_model_that_is_elsewhere_or_damaged_does_not_keep_a_prompt_from_being_
 ):
     config = adapters / "before" / "adapter_config.json"
     (adapters / "broken").mkdir()
-    for model in ("org/elsewhere", str(adapters / "broken"), "~nobody/x", "a\0b"):
+    for model in (
+        "org/elsewhere",
+        str(adapters / "broken"),
+        "~nobody/x",
+        "a\0b",
+        "//nobody/x",
+        "\\\\nobody\\x",
+    ):
         document = json.loads(config.read_text()) | {"base_model_name_or_path": model}
         config.write_text(json.dumps(document))
         found = probe("inspect", adapters / "before", "--json")
