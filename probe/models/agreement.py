@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -42,6 +44,12 @@ def require_agreement(model: FrozenModel) -> None:
             f"{_named(model)} has no embedding layer whose rows it reads, so it cannot read a soft "
             "prompt: use another base model"
         )
+    model.pads = not hasattr(model.config, "lsh_attn_chunk_length")  # Reformer sorts padding in
+    if "lsh" in getattr(model.config, "attn_layers", ()) and model.config.hash_seed is None:
+        raise ModelNotFoundError(
+            f"{_named(model)} hashes its attention anew each time, so one text gets different "
+            "numbers: set hash_seed in its config.json"
+        )
     rows = _rows(model)
     try:
         with _single_stream(model), model.precision():
@@ -50,8 +58,7 @@ def require_agreement(model: FrozenModel) -> None:
         raise
     except Exception as error:  # transformers' own code answers with any
         raise ModelNotFoundError(
-            f"{_named(model)} does not run on a text alone ({type(error).__name__}: "
-            f"{str(error)[:160]}): use another base model"
+            f"{_named(model)} does not run on a text alone ({_short(error)}): use another model"
         ) from error
     if _difference(model, rows, expected) is None:
         return
@@ -70,6 +77,10 @@ def require_agreement(model: FrozenModel) -> None:
         )
 
 
+def _short(error: Exception) -> str:
+    return shorten(f"{type(error).__name__}: {error}", 120, placeholder=" …")
+
+
 def _named(model: FrozenModel) -> str:
     return f"{model.name} ({model.config.model_type})"
 
@@ -83,7 +94,7 @@ def _difference(model: FrozenModel, rows: Sequence[Row], expected: Sequence[floa
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # transformers' own code answers with any
-        return f"given embeddings it fails with {type(error).__name__}: {error}"[:160]
+        return f"given embeddings it fails with {_short(error)}"
     for ours, theirs in zip(found, expected, strict=False):
         if not abs(ours - theirs) <= tolerance * max(1.0, abs(theirs) / 10):
             return f"a loss of {ours:.4f} instead of {theirs:.4f} nats"
@@ -142,8 +153,11 @@ def _ids(model: FrozenModel) -> list[int]:
     spread = torch.linspace(0, model.vocabulary_size - 1, 4 * _TOKENS).long().tolist()
     given = [*encode_batch(model.tokenizer, [_TEXT])[0], *spread]
     plain = dict.fromkeys(i for i in given if i not in special and i < model.vocabulary_size)
-    limit = _TOKENS if model.positions is None else min(_TOKENS, model.positions - 4)
-    return list(plain)[: max(limit, 3)]
+    # Reformer treats what is longer than these otherwise, and adds to it.
+    chunks = (f"{kind}_attn_chunk_length" for kind in ("lsh", "local"))
+    wanted = _TOKENS + max(getattr(model.config, name, 0) for name in chunks)
+    limit = wanted if model.positions is None else min(wanted, model.positions - 4)
+    return list(islice(cycle(plain), max(limit, 3)))
 
 
 def _require_causal(model: FrozenModel, row: Row) -> None:

@@ -156,7 +156,7 @@ def _family(config: Any, path: str, revision: str | None) -> Family:
     if masked:  # an encoder without a head
         return "sentence_encoder"
     raise ModelNotFoundError(
-        f"{path} is a {config.model_type} model: expected a causal, masked or encoder–decoder "
+        f"{path} is of type {config.model_type}: expected a causal, masked or encoder–decoder "
         "language model, or a sentence encoder"
     )
 
