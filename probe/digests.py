@@ -21,6 +21,16 @@ def write_digests(folder: Path, names: Iterable[str]) -> None:
     (folder / DIGESTS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
+def noted_digests(folder: Path) -> dict[str, str]:
+    """The digests by file name; empty where none can be read."""
+    try:
+        lines = (folder / DIGESTS_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found = (_LINE.fullmatch(line) for line in lines)
+    return {line[2]: line[1] for line in found if line}
+
+
 def changed_files(folder: Path) -> list[str]:
     """Names of files that are not, or no longer, what was noted; none where nothing was noted."""
     try:

@@ -210,6 +210,13 @@ class PromptPair:
 AnyPrompt = SoftPrompt | KVPrefix
 
 
+def trained_method(prompt: AnyPrompt) -> str:
+    """How a prompt was trained: PEZ leaves rows that every layout calls prompt tuning."""
+    training = prompt.config.get("training")
+    found = training.get("method") if isinstance(training, dict) else None
+    return found if isinstance(found, str) else prompt.method
+
+
 def default_name(path: str | Path) -> str:
     """The name a prompt gets when its file carries none: the file's or folder's own."""
     path = Path(path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
-    from probe.evaluation import Evaluation, Faithfulness, Measure, Readability
+    from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
     from probe.verbs import Evaluated, Recorded
 
 _SHOWN = {
@@ -26,34 +28,41 @@ def print_evaluation(result: Evaluated) -> None:
         f"{visible(found.task)} · {found.n} {found.split} examples · 95 % intervals over examples",
         soft_wrap=True,
     )
-    names = [name for name in _SHOWN if name in found.evaluations[0].measures]
-    several = len({one.model for one in found.evaluations}) > 1
-    columns = [_SHOWN[name] for name in names]
-    against = f"{_SHOWN[found.metric]} − zero-shot"
-    compared = any(one.against_zero_shot for one in found.evaluations)
-    grid = table(
-        "asked with",
-        *(["model"] if several else []),
-        *columns,
-        *([against] if compared else []),
-        right=(*columns, against),
-    )
-    for one in found.evaluations:
-        grid.add_row(
-            cell(_name(one)),
-            *([cell(one.model)] if several else []),
-            *(cell(_with_interval(one.measures[name])) for name in names),
-            *([cell(_gain(one, found.metric))] if compared else []),
-        )
-    out.print(grid)
-    for words in sorted({_words(one) for one in found.evaluations}):
-        out.print(visible(f"asked as: {words}"), soft_wrap=True)
+    out.print(_scores(found))
+    for words in sorted({_asked_as(one, found) for one in found.evaluations}):
+        out.print(visible(words), soft_wrap=True)
     for share in found.faithfulness:
         out.print(visible(_faithful(share)), soft_wrap=True)
     for cost in found.readability:
         out.print(visible(_readable(cost)), soft_wrap=True)
     for record in result.records:
         out.print(visible(_history(record)), soft_wrap=True)
+
+
+def _scores(found: Comparison) -> object:
+    """One row per way of asking, with its template where there are several."""
+    names = [name for name in _SHOWN if name in found.evaluations[0].measures]
+    worded = len({one.label_words for one in found.evaluations}) > 1
+    columns: dict[str, Callable[[Evaluation], str]] = {
+        "asked with": _name,
+        "template": _words if worded else lambda one: repr(one.template),
+        "model": lambda one: one.model,
+        **{_SHOWN[name]: partial(_with_interval, name=name) for name in names},
+        f"{_SHOWN[found.metric]} − zero-shot": partial(_gain, metric=found.metric),
+    }
+    constant = [
+        *(["template"] if len({_words(one) for one in found.evaluations}) == 1 else []),
+        *(["model"] if len({one.model for one in found.evaluations}) == 1 else []),
+        *([] if any(one.against_zero_shot for one in found.evaluations) else [list(columns)[-1]]),
+    ]
+    shown = {header: of for header, of in columns.items() if header not in constant}
+    numbers = tuple(header for header in shown if header not in ("asked with", "template", "model"))
+    others = [_SHOWN[name] for name in names if name not in (found.metric, "loss_nats")]
+    spare = (*others, _SHOWN["loss_nats"]) if len(numbers) > 1 else ()
+    grid = table(*shown, right=numbers, spare=spare)
+    for one in found.evaluations:
+        grid.add_row(*(cell(of(one)) for of in shown.values()))
+    return grid
 
 
 def _name(one: Evaluation) -> str:
@@ -63,12 +72,19 @@ def _name(one: Evaluation) -> str:
     return f"{one.name} ({str(one.method).replace('_', ' ')})" if told else one.name
 
 
+def _asked_as(one: Evaluation, found: Comparison) -> str:
+    """The wording that all share; of several templates, which stand in the rows, the labels."""
+    same = len({other.template for other in found.evaluations}) == 1
+    return f"asked as: {_words(one)}" if same else f"label words: {', '.join(one.label_words)}"
+
+
 def _words(one: Evaluation) -> str:
     labels = f" → {', '.join(one.label_words)}" if one.label_words else ""
     return f"{one.template!r}{labels}"
 
 
-def _with_interval(measure: Measure) -> str:
+def _with_interval(one: Evaluation, name: str) -> str:
+    measure = one.measures[name]
     low, high = measure.interval
     return f"{measure.value:.3f} [{low:.3f}, {high:.3f}]"
 
@@ -106,8 +122,8 @@ def _readable(cost: Readability) -> str:
 
 
 def _history(one: Recorded) -> str:
-    value = f"{one.prompt}: {_SHOWN[one.record.metric]} {one.record.value:.4f} recorded"
+    value = f"{one.prompt}: {_SHOWN[one.record.metric]} {one.record.value:.3f} recorded"
     if one.last is None or one.change is None:
         return f"{value}, the first of its kind"
     word = "DROPPED" if one.dropped else "was"
-    return f"{value}, {word} {one.last.value:.4f} on {one.last.recorded[:10]} ({one.change:+.4f})"
+    return f"{value}, {word} {one.last.value:.3f} on {one.last.recorded[:10]} ({one.change:+.3f})"

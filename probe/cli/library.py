@@ -9,7 +9,7 @@ import typer
 
 from probe.cli.completion import complete_model, complete_workspace_prompt
 from probe.cli.options import Json, Prompts
-from probe.cli.output import cell, complain, console, print_json, table
+from probe.cli.output import cell, complain, console, print_json, rounded, table
 
 if TYPE_CHECKING:
     from probe.store import Card
@@ -99,19 +99,15 @@ def note(
 @app.command()
 def log(name: Name, json: Json = False) -> None:
     """Show every version of a prompt: when it was added and where it came from."""
-    from probe.store import Workspace
+    from probe import verbs
 
-    cards = Workspace().history(name)
+    rows = verbs.prompt_log(name)
     if json:
-        _print_cards(cards, json=True)
+        print_json({"prompts": rows})
         return
-    grid = table("version", "added", "format", "from", "sha256", "metrics", "note")
-    for card in cards:
-        metrics = ", ".join(f"{key} {value}" for key, value in card.metrics.items())
-        digest = (card.sha256 or "–")[:12]
-        cells = (card.id, card.created, card.format, card.origin, digest, metrics, card.note)
-        grid.add_row(*(cell("–" if text is None else text) for text in cells))
-    console().print(grid)
+    from probe.cli.library_log import print_log
+
+    print_log(rows)
 
 
 @app.command()
@@ -159,7 +155,9 @@ def _print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
     if not rows:
         console().print("no prompts: `probe library add FILE` keeps one")
         return
-    grid = table("prompt", "where", "task", "method", "shape", "base model", "accuracy", "tags")
+    columns = ("prompt", "where", "task", "method", "shape", "base model", "accuracy", "tags")
+    kept = columns if any(row["tags"] for row in rows) else columns[:-1]
+    grid = table(*kept, right=("accuracy",), spare=("where", "shape", "base model"))
     for row in rows:
         cells = (
             row["id"],
@@ -168,8 +166,8 @@ def _print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
             row["method"].replace("_", " "),
             " × ".join(map(str, row["shape"])),
             row["base_model"] or "–",
-            row["metrics"].get("accuracy", "–"),
+            rounded(row["metrics"].get("accuracy")),
             ", ".join(row["tags"]),
         )
-        grid.add_row(*map(cell, cells))
+        grid.add_row(*map(cell, cells[: len(kept)]))
     console().print(grid)

@@ -45,15 +45,26 @@ def console() -> Console:
     return Console(width=None if sized else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Any:
-    """An empty table whose cells wrap and lose nothing; `right` names columns of numbers."""
-    from rich import box
-    from rich.table import Table
+def table(*columns: str, right: tuple[str, ...] = (), spare: tuple[str, ...] = ()) -> Any:
+    """An empty table whose cells wrap between words and lose nothing.
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    Args:
+        columns: headers.
+        right: columns of numbers.
+        spare: columns that are left out where the terminal is too narrow, the first one first.
+    """
+    from probe.cli.fitting import FittedTable
+
+    grid = FittedTable(spare=spare)
     for column in columns:
         grid.add_column(column, overflow="fold", justify="right" if column in right else "left")
     return grid
+
+
+def rounded(value: object) -> str:
+    """A score with three digits; `–` where there is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.3f}" if number else "–"
 
 
 def cell(text: object, style: str = "") -> RenderableType:

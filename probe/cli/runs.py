@@ -116,7 +116,8 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
     from probe.cli.watching import duration, score
 
     right = ("step", "loss")
-    grid = table("run", "state", "step", "loss", "validation", "left", "made", right=right)
+    columns = ("run", "state", "step", "loss", "validation", "left", "made")
+    grid = table(*columns, right=right, spare=("loss", "made", "left"))
     for run in runs:
         cells = (
             f"{run.run} ({run.label})" if run.label else run.run,
@@ -125,10 +126,17 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
             "–" if run.loss_nats is None else f"{run.loss_nats:.4f}",
             score(run.validation),
             "–" if run.eta_s is None else duration(run.eta_s),
-            ", ".join(run.prompts) or "–",
+            _made(run.prompts),
         )
         grid.add_row(*map(cell, cells))
     console().print(grid)
+
+
+def _made(prompts: Sequence[str]) -> str:
+    """The first of the prompts, and how many more."""
+    if not prompts:
+        return "–"
+    return prompts[0] + (f" and {len(prompts) - 1} more" if len(prompts) > 1 else "")
 
 
 def print_facts(rows: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from probe.analysis.discretise import discretise, random_tokens, shuffled
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.errors import NotDecodableError
 from probe.models import FrozenModel, Objective
-from probe.prompt import KVPrefix, PromptPair, SoftPrompt
+from probe.prompt import KVPrefix, PromptPair, SoftPrompt, trained_method
 from probe.protocols import ModelPrompt
 from probe.task import Task, columns_of
 from probe.vocabulary import Vocabulary
@@ -66,11 +66,7 @@ class Way:
     def method(self) -> str | None:
         """How its prompt was trained, as the training or else the prompt's file has it."""
         one = self.prompt.encoder if isinstance(self.prompt, PromptPair) else self.prompt
-        if one is None or self.kind != "prompt":
-            return None
-        training = one.config.get("training")
-        found = training.get("method") if isinstance(training, dict) else None
-        return found if isinstance(found, str) else one.method
+        return None if one is None or self.kind != "prompt" else trained_method(one)
 
 
 def zero_shot(way: Way) -> Way:

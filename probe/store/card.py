@@ -15,7 +15,7 @@ from probe.errors import WorkspaceError
 from probe.formats.documents import as_json
 from probe.formats.probe_file import CARD_FILE as CARD_FILE
 from probe.notes import note
-from probe.prompt import AnyPrompt, KVPrefix
+from probe.prompt import AnyPrompt, KVPrefix, trained_method
 
 Kind = Literal["soft_prompt", "kv_prefix"]
 
@@ -91,7 +91,7 @@ def card_of(prompt: AnyPrompt, *, name: str, version: int, created: str) -> Card
         version=version,
         created=created,
         kind="kv_prefix" if prefix else "soft_prompt",
-        method=prompt.method,
+        method=trained_method(prompt),
         shape=shape_of(prompt),
         base_model=prompt.base_model,
         task=prompt.task,

@@ -171,9 +171,10 @@ class PromptRun:
     def warning(self) -> str | None:
         """What to say, once, of a metric that has not moved since the start."""
         values = [validation.value for _, validation in self.validations]
-        if len(values) != _STALL or len(set(values)) > 1:
+        metric = self.validations[0][1].metric if values else ""
+        solved = metric != "loss_nats" and values[-1:] == [1.0]
+        if len(values) != _STALL or len(set(values)) > 1 or solved:
             return None
-        metric = self.validations[0][1].metric
         return (
             f"{metric} has stayed at {values[0]:.4f} in {_STALL} validations: "
             "try a higher learning rate, and check the label words and the template"

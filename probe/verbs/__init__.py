@@ -15,7 +15,7 @@ from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
 from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe
-from probe.verbs.library import add_to_library, library, library_row
+from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import load, load_one
 from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
@@ -80,6 +80,7 @@ __all__ = [
     "load_vocabulary",
     "map",
     "predict",
+    "prompt_log",
     "rename_run",
     "resume_run",
     "run_config",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from probe import formats
+from probe.digests import noted_digests
 from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.store import Card, Workspace, card_of
@@ -76,6 +77,46 @@ def add_to_library(
                 _LOG.info("left out %s: its rows were never trained", prompt.name)
         prompts += [_on_model(prompt, model) for prompt in trained]
     return [workspace.save(prompt, tags=tags, note=note) for prompt in prompts]
+
+
+def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[str, Any]]:
+    """Every version of a prompt, oldest first: where it came from and what it has scored since.
+
+    Args:
+        name: a workspace prompt, with or without a version.
+        workspace: the default one when None.
+
+    Returns:
+        The rows of `library`, each with `run` (that trained it, or None), `stored_sha256` (of the
+        vectors as they are kept) and `evaluations` (what `evaluate(record=True)` wrote).
+
+    Raises:
+        WorkspaceError: there is no such prompt, or a card or a history is damaged.
+    """
+    workspace = workspace or Workspace()
+    return [
+        library_row(card)
+        | {
+            "run": _run_of(card, workspace),
+            "stored_sha256": _stored_digest(card, workspace),
+            "evaluations": [one.to_json() for one in workspace.prompts.history(card.id)],
+        }
+        for card in workspace.history(name)
+    ]
+
+
+def _run_of(card: Card, workspace: Workspace) -> str | None:
+    try:
+        run = workspace.prompts.load(card.id).config.get("run")
+    except PromptFormatError as error:
+        _LOG.warning("%s", error)
+        return None
+    return run if isinstance(run, str) else None
+
+
+def _stored_digest(card: Card, workspace: Workspace) -> str | None:
+    noted = noted_digests(workspace.prompts.root / card.id)
+    return next((digest for name, digest in noted.items() if name.endswith(".safetensors")), None)
 
 
 def library_row(card: Card, *, where: str = "workspace") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`probe evaluate`, `predict` and `generate` on tiny models and tasks."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,21 @@ def test_people_see_the_same_numbers_with_what_they_mean(here, probe):
     assert "asked as: '{text} it was so' → very bright, dull" in shown
     (share,) = document["faithfulness"]
     assert (share["undefined"] or "random tokens") in shown
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_several_templates_stand_in_their_rows_and_no_word_is_broken(
+    columns, here, probe, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    asked = ("evaluate", SHORT, "--task", "moods", "--zero-shot", "--hard", "{text} is that so")
+    result = probe(*asked)
+    scores = [line for line in result.out.splitlines() if re.search(r"0\.\d{3} \[", line)]
+    assert len(scores) == 3 and all(len(line) <= columns for line in scores)
+    assert ["that" in line for line in scores] == [False, False, True] or columns == 80
+    assert result.out.count("'{text}") == 4  # in three rows, and in the hard prompt's name
+    for word in ("accuracy", "zero-shot", "short", "'{text}"):
+        assert re.search(rf"(^|\s){re.escape(word)}(\s|$)", result.out)
 
 
 def test_a_limit_and_a_split_are_obeyed(here, probe):

@@ -9,6 +9,7 @@ import pytest
 
 from probe.formats import load
 from probe.prompt import SoftPrompt
+from probe.store import EvaluationRecord, Workspace
 from probe.tables import named_path
 from probe.verbs import load_vocabulary, sample_folders
 
@@ -90,7 +91,39 @@ def test_the_log_tells_every_version_and_its_source(stored, probe, check_schema)
     check_schema("library", result.json)
     assert [row["version"] for row in result.json["prompts"]] == [1, 2]
     assert {row["origin"] for row in result.json["prompts"]} == {"mood.npy"}
-    assert "mood@2" in probe("library", "log", "mood").flat
+    shown = probe("library", "log", "mood").flat
+    assert "mood@2 · unknown, 3 × 320" in shown and "read from mood.npy (npy)" in shown
+
+
+def test_the_log_of_a_trained_prompt_names_its_run_its_digest_and_what_was_recorded(
+    probe, check_schema, home
+):
+    workspace = Workspace(home)
+    training = {"run": "mood-run", "training": {"method": "pez"}}
+    metrics = {"metric": "accuracy", "split": "test", "accuracy": 0.51666, "examples": 60}
+    rows = np.ones((2, 320), np.float32)
+    workspace.save(SoftPrompt("made", rows, config=training, metrics=metrics))
+    record = EvaluationRecord(
+        recorded="2026-01-02T03:04:05+00:00", task="mood", split="test", n=9, examples="0" * 64,
+        model="builtin", template="{text}", label_words=("bad", "good"), metric="accuracy",
+        value=0.86833, interval=(0.8, 0.9), measures={"accuracy": 0.86833},
+    )  # fmt: skip
+    workspace.record("made", record)
+    result = probe("library", "log", "made", "--json")
+    check_schema("library", result.json)
+    (row,) = result.json["prompts"]
+    assert (row["method"], row["run"]) == ("pez", "mood-run")
+    assert row["evaluations"][0]["value"] == 0.86833 and len(row["stored_sha256"]) == 64
+    shown = probe("library", "log", "made").flat
+    for words in (
+        "made@1 · pez, 2 × 320",
+        "trained by run mood-run",
+        row["stored_sha256"][:12],
+        "test accuracy 0.517 on 60 examples",
+        "evaluated 2026-01-02 03:04: mood test accuracy 0.868 [0.800, 0.900] on 9 examples",
+    ):
+        assert words in shown
+    assert "pez" in probe("library").flat
 
 
 def test_removal_asks_first_and_names_the_version(stored, probe, monkeypatch):

@@ -48,7 +48,7 @@ MISTAKES = {
     ("train", *_MOOD, "--model", "builtn"): "did you mean builtin?",
     ("train", *_MOOD, "--model", "builtn", "--dry-run"): "did you mean builtin?",
     ("train", *_MOOD, "--device", "gpu"): "choose cpu, cuda",
-    ("train", *_MOOD, "--length", "100000"): "expected a prompt of fewer than 1,024 virtual tokens",
+    ("train", *_MOOD, "--model", "builtin", "--length", "100000"): "expected a prompt of fewer than 1,024 virtual tokens",
     ("train", *_MOOD, "--template", "Good?"): "the template needs {text} once",
     ("train", *_MOOD, "--template", "{text} good?"): "as {prompt:3}",
     ("train", *_MOOD, "--template", "{prompt:2}{text}{label}{label}"): "takes {label} at most once",

@@ -24,6 +24,7 @@ from probe.task import Example, Task
 from probe.training import TrainConfig, folds, learning_rate, train
 from probe.training.checkpoint import read_checkpoint
 from probe.training.initialise import embedded
+from probe.training.validation import Validation
 
 
 def test_a_step_is_adamw_on_the_mean_loss_with_the_gradient_clipped(
@@ -120,6 +121,13 @@ def test_a_metric_that_has_not_moved_is_spoken_of_once(causal: FrozenModel, task
     assert [bool(warning) for warning in warnings] == [False] * 2 + [True] + [False] * 7
     assert "accuracy has stayed at 0." in str(warnings[2])
     assert "try a higher learning rate" in str(warnings[2])
+
+
+def test_a_perfect_score_that_stays_needs_no_advice(causal: FrozenModel, task: Task) -> None:
+    run = train(causal, task, TrainConfig(length=3, steps=2)).runs[0]
+    for value, advised in ((1.0, False), (0.9, True)):
+        run.validations = [(step, Validation("accuracy", value, 0.1, 10)) for step in range(1, 4)]
+        assert bool(run.warning()) == advised
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_at_its_last_checkpoint(
