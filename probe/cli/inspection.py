@@ -99,4 +99,4 @@ def _left_out(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _range(norms: list[float]) -> str:
     low, high = f"{min(norms):.3g}", f"{max(norms):.3g}"
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}–{high}"

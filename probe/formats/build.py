@@ -150,8 +150,10 @@ def fitting(content: Content, what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, ProbeError) as error:
+        partly = any(not array.size for array in content.tensors.values())
         raise PromptFormatError(
             f"{content.path}: {what} is incomplete or does not fit together ({error})"
+            + (f"; some of its tensors are empty: {NOT_GATHERED}" if partly else "")
         ) from error
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from probe.errors import PromptFormatError
-from probe.formats.folders import beside, holds_adapter, known_files
+from probe.formats.folders import Rest, beside, holds_adapter, known_files
 from probe.formats.reading import beside_others, read_path
 from probe.formats.source import MAX_FILE_BYTES
 from probe.prompt import AnyPrompt
@@ -34,9 +34,9 @@ def read_hub(repository: str, revision: str | None, folder: str = "") -> list[An
     Raises:
         PromptFormatError: the repository cannot be reached, or holds no prompt.
     """
-    local, adapters = _download(repository, revision, folder)
+    local, rest = _download(repository, revision, folder)
     name = (folder or repository).rpartition("/")[2]
-    read = beside_others(read_path(local), beside((), (), adapters))
+    read = beside_others(read_path(local), rest)
     return [_published(prompt, local.name, name, repository) for prompt in read]
 
 
@@ -49,18 +49,18 @@ def _published(prompt: AnyPrompt, found_as: str, name: str, repository: str) -> 
     return replace(prompt, provenance=replace(prompt.provenance, path=repository))
 
 
-def _download(repository: str, revision: str | None, folder: str) -> tuple[Path, list[str]]:
-    """The local folder with the prompt's files: downloaded, or as cached when offline.
+def _download(repository: str, revision: str | None, folder: str) -> tuple[Path, Rest]:
+    """The local folder with the prompt's files, and what was not downloaded with them.
 
-    With it the names of subfolders that were not downloaded and hold an adapter each.
+    Offline it is the folder as cached.
     """
     from huggingface_hub import constants, hf_hub_download, snapshot_download
 
     try:
         if constants.HF_HUB_OFFLINE:
             cached = snapshot_download(repository, revision=revision, local_files_only=True)
-            return Path(cached, folder), []
-        names, adapters = _wanted(repository, revision, folder)
+            return Path(cached, folder), ()
+        names, rest = _wanted(repository, revision, folder)
         paths = [hf_hub_download(repository, name, revision=revision) for name in names]
     except PromptFormatError:
         raise
@@ -70,11 +70,11 @@ def _download(repository: str, revision: str | None, folder: str) -> tuple[Path,
         raise PromptFormatError(
             f"{repository}: no such file or folder here, and not to be had from the hub ({reason})"
         ) from error
-    return Path(paths[0]).parent, adapters
+    return Path(paths[0]).parent, rest
 
 
-def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[str], list[str]]:
-    """The few files to download, and the folder's subfolders that hold an adapter each."""
+def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[str], Rest]:
+    """The few files to download, and what else the folder holds that is part of an adapter."""
     from huggingface_hub import HfApi
 
     info = HfApi().model_info(repository, revision=revision, files_metadata=True)
@@ -99,7 +99,7 @@ def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[st
             f"{repository}: {too_large[0]} has {sizes[too_large[0]]} bytes, a prompt file has at "
             f"most {MAX_FILE_BYTES}"
         )
-    return names, _adapters_below(sizes, folder)
+    return names, beside(known, here, _adapters_below(sizes, folder))
 
 
 def _adapters_below(paths: Iterable[str], folder: str) -> list[str]:

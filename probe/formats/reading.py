@@ -29,7 +29,7 @@ from probe.formats import (
 from probe.formats.build import distinct
 from probe.formats.content import Content, open_content
 from probe.formats.folders import beside, entries, holds_adapter, known_files
-from probe.formats.refusal import refusal
+from probe.formats.refusal import refusal, require_gathered
 from probe.prompt import AnyPrompt, LeftOut
 
 _LOG = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ def read_one(path: Path) -> list[AnyPrompt]:
         PromptFormatError: the file holds no prompt of a known layout, or a damaged one.
     """
     content = open_content(path)
+    require_gathered(content)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused as not finite
         for read in READERS:
             prompts = read(content)
@@ -83,7 +84,10 @@ def beside_others(prompts: list[AnyPrompt], rest: tuple[LeftOut, ...]) -> list[A
     """The same prompts, once more is known of what was left out."""
     if not rest:
         return prompts
-    return [replace(prompt, left_out=(*prompt.left_out, *rest)) for prompt in prompts]
+    return [
+        replace(prompt, left_out=tuple(dict.fromkeys((*prompt.left_out, *rest))))
+        for prompt in prompts
+    ]
 
 
 def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:

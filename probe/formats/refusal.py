@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from probe.errors import PromptFormatError
 from probe.formats.content import Content
-from probe.formats.weights import Weight, brief, what_is
+from probe.formats.weights import OPTIMIZER, Weight, brief, what_is
 
 NOT_GATHERED = (
     "DeepSpeed ZeRO-3 and FSDP leave this behind when the weights were not gathered before saving: "
@@ -24,11 +24,26 @@ def shown(value: object) -> str:
 def refusal(content: Content) -> PromptFormatError:
     """Why a file that no reader takes holds no prompt."""
     what = f"{content.path}: expected a soft prompt, found {_description(content)}"
-    if content.container in ("pickle", "safetensors") and not content.tensors:
+    empty = content.container in ("pickle", "safetensors") and not _keys(content)
+    if empty:
         return PromptFormatError(f"{what} without a tensor: {NOT_GATHERED}")
     if (weight := _main_kind(_keys(content))) is not None:
         return PromptFormatError(f"{what}: {weight.what}; {weight.advice}")
     return PromptFormatError(f"{what}; see docs/formats.md for the layouts that are read")
+
+
+def require_gathered(content: Content) -> None:
+    """Refuse a file whose tensors are all empty.
+
+    Raises:
+        PromptFormatError: they are.
+    """
+    if content.tensors and not any(array.size for array in content.tensors.values()):
+        key, array = next(iter(content.tensors.items()))
+        raise PromptFormatError(
+            f"{content.path}: expected non-empty rows [P, H], found {shown(key)} of shape "
+            f"{array.shape}: {NOT_GATHERED}"
+        )
 
 
 def refused(
@@ -93,6 +108,8 @@ def _keys(content: Content) -> list[str]:
 
 def _main_kind(keys: Sequence[str]) -> Weight | None:
     """What most of the tensors are, where most can be told."""
+    if "param_groups" in keys:
+        return OPTIMIZER
     kinds = [what_is(key.removesuffix(".npy")) for key in keys]
     known = [kind for kind in kinds if kind is not None]
     if 2 * len(known) < len(kinds) or not known:

@@ -53,6 +53,8 @@ HEAD = Weight("a trained head", answers=True)
 NETWORK = Weight("a network that computes the prompt", answers=True)
 VOCABULARY = Weight("the model's table of word embeddings")
 OUTPUT = Weight("the model's output layer")
+MADE = Weight("what a model made of its input, not its input")
+STEERING = Weight("a direction added to a model's activations, not an input")
 LAYER = Weight("a layer's own weights")
 SHARD = Weight(
     "one rank's share of the weights (FSDP, DeepSpeed)",
@@ -60,7 +62,7 @@ SHARD = Weight(
 )
 FRAME = Weight("fixed tokens that stood around the prompt")
 
-_LEAF = r"(?:\.(?:weight|bias|embedding|kernel|scale))?$"
+_LEAF = r"(?:\.(?:weight|bias|embedding|kernel|scale|gamma|beta))?$"
 _NUMBERED = r"(?:^|\.)(?:layers?|layer_module|h|blocks?|resblocks)[._]\d+\."
 _PATTERNS: tuple[tuple[str, Weight], ...] = (
     (r"(?:^|[._])(?:flat_param\w*|fp32_flat_groups|single_partition_of_fp32_groups)\b", SHARD),
@@ -70,7 +72,7 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         r"|(?:^|[._])(?:max_)?exp_(?:avg|inf)(?:_sqs?|_res)?(?:_row|_col|_slow)?$"
         r"|(?:^|[._])(?:momentum(?:_buffer)?|(?:square|grad)_avg|acc_delta|(?:row|col)_var"
         r"|v_(?:row|col)|(?:first|second)_moment)(?:\.\d+)?$"
-        r"|(?:^|[._])grad(?:ients?)?$",
+        r"|(?:^|[._])grad(?:ient)?s?$",
         OPTIMIZER,
     ),
     (
@@ -91,6 +93,12 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         r"|(?:^|\.)prompt_encoder\.(?!.*embedding\.weight$|(?:\w+\.)?weight$)",
         NETWORK,
     ),
+    (
+        r"(?:^|[._])(?:logits|(?:last_)?hidden_states?|attentions|activations|pooler_output"
+        r"|past_key_values?|(?:key|value)_cache)(?:\.\d+)*$",
+        MADE,
+    ),
+    (r"(?:^|[._])(?:steering|control)_vectors?(?:\.|$)|(?:^|\.)directions?(?:\.\d+)?$", STEERING),
     (r"(?:^|\.)token_(?:prefix|suffix)$", FRAME),
     (
         r"(?:^|\.)(?:wte|embed_tokens|(?:tok|word)_embeddings?|token_embedding|embed_in"
@@ -123,14 +131,14 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         LAYER,
     ),
     (_NUMBERED, LAYER),
-    (r"(?:^|\.)(?:bias|kernel)$", LAYER),
+    (r"(?:^|\.)(?:bias|kernel|inv_freq)$", LAYER),
 )
 TELLING = re.compile(r"prompt|soft(?!max)|prefix|virtual|ctx|learned", re.IGNORECASE)
 """What people call rows that are a prompt's."""
 _IN_LAYER = re.compile(_NUMBERED)
 _FILES = re.compile(
     r"(?:max_)?exp_(?:avg|inf)\w*|momentum(?:_buffer)?|square_avg|v_(?:row|col)|(?:row|col)_var"
-    r"|grad|lora_\w|wte|wpe|embed_tokens|(?:tok|word|position)_embeddings?|lm_head"
+    r"|grads?|logits|hidden_states?|lora_\w|wte|wpe|embed_tokens|(?:tok|word|position)_embeddings?|lm_head"
     r"|\w*layer_?norms?|\w+\.(?:weight|bias)",
     re.IGNORECASE,
 )

@@ -28,6 +28,7 @@ from probe.formats import load
 try:
     prompts = load(sys.argv[1], revision=sys.argv[2] or None)
     print(json.dumps([[p.name, p.embeddings.tolist(), p.provenance.path] for p in prompts]))
+    print(json.dumps([one.name for one in prompts[0].left_out]), file=sys.stderr)
 except PromptFormatError as error:
     print(json.dumps(str(error)))
 """
@@ -119,12 +120,24 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     server.server_close()
 
 
-def read(source: str, environment: dict[str, str], revision: str = "") -> list | str:
+def run(source: str, environment: dict[str, str], revision: str = "") -> tuple[str, str]:
     command = [sys.executable, "-c", READ, source, revision]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=60, check=True
     )
-    return json.loads(done.stdout)
+    return done.stdout, done.stderr
+
+
+def read(source: str, environment: dict[str, str], revision: str = "") -> list | str:
+    return json.loads(run(source, environment, revision)[0])
+
+
+def test_what_a_repository_holds_beside_is_named_though_it_was_not_downloaded(
+    environment: dict[str, str],
+) -> None:
+    _, told = run("someone/sst2", environment)
+    assert json.loads(told.splitlines()[-1]) == ["adapter_model.bin", "spare/"]
+    assert "adapter_model.bin" not in Hub.downloads
 
 
 def test_an_adapters_two_files_are_downloaded_and_nothing_else(

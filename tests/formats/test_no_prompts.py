@@ -110,6 +110,11 @@ def test_deepspeeds_universal_checkpoint_of_one_parameter(tmp_path: Path) -> Non
         ({"classifier.weight": (2, 6), "classifier.bias": (2,)}, "a trained head"),
         ({"layers.28.self_attn.adaption_prompt": (1, 4, 6)}, "a prompt of a deeper layer"),
         ({"deep_prompt_embeddings": (11, 4, 6)}, "a prompt of a deeper layer"),
+        ({"logits": (4, 41)}, "what a model made of its input"),
+        ({"hidden_states.3": (4, 6)}, "what a model made of its input"),
+        ({"steering_vector": (6,)}, "a direction added to a model's activations"),
+        ({"direction.14": (6,)}, "a direction added to a model's activations"),
+        ({"bert.LayerNorm.gamma": (6,)}, "a layer's own weights"),
         ({"_fsdp_wrapped_module._flat_param": (24,)}, "one rank's share"),
     ],
 )  # fmt: skip
@@ -242,8 +247,37 @@ def test_rows_without_numbers_were_not_gathered(
     path = folder if key == "prompt_embeddings" else folder / "adapter_model.bin"
     if key == "soft_prompt":
         path = path.rename(tmp_path / "mine.pt")
-    with pytest.raises(PromptFormatError, match=r"be non-empty .* found \(.*\): DeepSpeed ZeRO-3"):
+    with pytest.raises(PromptFormatError, match=r"non-empty .* \(.*\): DeepSpeed ZeRO-3"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    "empty", [["embedding.weight", "mlp_head.0.weight", "mlp_head.0.bias"], ["mlp_head.0.weight"]]
+)
+def test_a_dumped_encoder_that_was_not_gathered_says_so(empty: list[str], tmp_path: Path) -> None:
+    """ZeRO-3 keeps small parameters whole, so that some may be there and some not."""
+    shapes = {"embedding.weight": (4, 6), "mlp_head.0.weight": (6, 6), "mlp_head.0.bias": (6,)}
+    state = {
+        f"prompt_encoder.default.{leaf}": torch.randn((0,) if leaf in empty else shape)
+        for leaf, shape in shapes.items()
+    }
+    with pytest.raises(PromptFormatError, match="DeepSpeed ZeRO-3 .* zero_to_fp32.py"):
+        load(torch_file(tmp_path / "mp_rank_00_model_states.pt", {"module": state}))
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        (torch.optim.SGD([torch.nn.Parameter(torch.ones(1))]).state_dict(), "optimizer's state"),
+        ({"last_epoch": 3, "_step_count": 4}, "see docs/formats.md"),
+    ],
+)
+def test_a_file_of_settings_alone_was_not_partitioned(
+    state: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PromptFormatError, match=what) as refused:
+        load(torch_file(tmp_path / "x.pt", state))
+    assert "DeepSpeed" not in str(refused.value)
 
 
 def test_a_prompt_method_with_other_weights_is_not_called_a_weights_changing_one(
