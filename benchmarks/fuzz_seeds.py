@@ -37,6 +37,10 @@ def seeds() -> dict[str, Seed]:
         "pickled array": {"prompt.bin": pickle.dumps({"prompt_embeddings": array}, 4)},
         "KoboldAI": {"prompt.zip": _koboldai(array)},
         "NeMo": {"prompt.nemo": _nemo(rows)},
+        "NeMo in parallel": {"prompt.nemo": _nemo(rows, "mp_rank_00/", "mp_rank_01/")},
+        "P-tuning v2": _p_tuning_v2(rows),
+        "contextualised": {"sp_pos.pt": _torch(_contextualised(rows))},
+        "rows and a head": {"x.pt": _torch({"prompt": rows[None], "classifier": _head()})},
         "mkultra": {"prompt.json": _mkultra(rows)},
         "textual inversion": {"learned_embeds.safetensors": save_safetensors({"<cat>": rows[0]})},
         "A1111": {"cat.pt": _torch({"string_to_param": {"*": rows}, "name": "cat"})},
@@ -76,12 +80,13 @@ def _koboldai(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _nemo(rows: torch.Tensor) -> bytes:
+def _nemo(rows: torch.Tensor, *places: str) -> bytes:
     weights = {"prompt_table": {"prompt_table.sst2.prompt_embeddings.weight": rows.half()}}
     config = b"name: x\nlanguage_model_path: gpt.nemo\ntask_templates:\n  - taskname: sst2\n"
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
-        members = {"model_config.yaml": config, "model_weights.ckpt": _torch(weights)}
+        ranks = [f"{place}model_weights.ckpt" for place in places or ("",)]
+        members = {"model_config.yaml": config, **dict.fromkeys(ranks, _torch(weights))}
         for name, data in members.items():
             info = tarfile.TarInfo(f"./{name}")
             info.size = len(data)
@@ -96,6 +101,22 @@ def _mkultra(rows: torch.Tensor) -> bytes:
 
 def _openprompt(rows: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"soft_embeds": rows, "raw_embedding.weight": torch.randn(40, 16)}
+
+
+def _p_tuning_v2(rows: torch.Tensor) -> Seed:
+    """Two layers of two heads."""
+    config = {"num_layers": 2, "num_attention_heads": 2, "hidden_size": 4, "pre_seq_len": 6}
+    state = {"transformer.prefix_encoder.embedding.weight": rows}
+    return {"pytorch_model.bin": _torch(state), "config.json": json.dumps(config).encode()}
+
+
+def _contextualised(rows: torch.Tensor) -> dict[str, object]:
+    told = {"persona": "pirate", "frame_pool": ["Be {sp}."], "final_kl": 0.5, "config": {"lr": 1}}
+    return {"embedding": rows, "L": 6, "hidden_size": 16, "kl_curve": [1.0, 0.5], **told}
+
+
+def _head() -> dict[str, torch.Tensor]:
+    return dict(torch.nn.Linear(16, 2).state_dict())
 
 
 def _trainer(rows: torch.Tensor) -> dict[str, object]:
@@ -120,6 +141,10 @@ def _adapters() -> dict[str, Seed]:
         "PEFT prompt tuning": peft.PromptTuningConfig(**common),
         "PEFT P-tuning": peft.PromptEncoderConfig(**common, encoder_hidden_size=8),
         "PEFT prefix": peft.PrefixTuningConfig(**common),
+        "PEFT tokens": peft.TrainableTokensConfig(token_indices=[3, 5]),
+        "PEFT LoRA and tokens": peft.LoraConfig(
+            target_modules=["c_attn"], r=2, fan_in_fan_out=True, trainable_token_indices=[3, 5]
+        ),
     }
     return {name: _adapter(config) for name, config in configs.items()}
 
