@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
 from transformers.utils import logging as library_logging
-from transformers.utils.hub import cached_file
 
 from probe.errors import ModelNotFoundError, ProbeError
 from probe.models.agreement import require_agreement
@@ -26,18 +19,20 @@ from probe.models.devices import check_device
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
+from probe.models.kinds import automatic_class, family_of
 from probe.models.masked import MaskedModel
 from probe.models.rows import Family
 from probe.models.sentence_encoder import SentenceEncoder
+from probe.tables import check_model_files
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_CLASSES: dict[Family, tuple[str, type[FrozenModel]]] = {
-    "causal": ("AutoModelForCausalLM", CausalModel),
-    "encoder_decoder": ("AutoModelForSeq2SeqLM", EncoderDecoderModel),
-    "masked": ("AutoModelForMaskedLM", MaskedModel),
-    "sentence_encoder": ("AutoModel", SentenceEncoder),
+_CLASSES: dict[Family, type[FrozenModel]] = {
+    "causal": CausalModel,
+    "encoder_decoder": EncoderDecoderModel,
+    "masked": MaskedModel,
+    "sentence_encoder": SentenceEncoder,
 }
 _NO_MEMORY = re.compile(r"annot allocate memory|can't allocate memory|out of memory", re.IGNORECASE)
 _SPARE = 0.2
@@ -79,10 +74,12 @@ def load_model(
             if (found := find_gguf(name, place, revision)) is not None:
                 path, revision = str(folder_of_gguf(found, revision)), None
                 automatic = PreTrainedTokenizerFast  # others would cut text by rules of their own
+            else:
+                check_model_files(name, revision)
             config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
             config._attn_implementation = None  # it could name a kernel to fetch and run
             tokenizer = automatic.from_pretrained(path, revision=revision, trust_remote_code=False)
-            family = _family(config, path, revision)
+            family = family_of(config, path, revision)
             model = _read(path, revision, config, family, _DTYPES[dtype or "float32"], device)
     except ProbeError:
         raise
@@ -93,7 +90,7 @@ def load_model(
                 "raise the limit (ulimit -v), or load it in --dtype bfloat16"
             ) from error
         raise ModelNotFoundError(f"{name} cannot be loaded as a model: {_why(error)}") from error
-    frozen = _CLASSES[family][1](str(name), model, tokenizer)
+    frozen = _CLASSES[family](str(name), model, tokenizer)
     require_agreement(frozen)
     return frozen
 
@@ -121,64 +118,17 @@ def _why(error: Exception) -> str:
             "expected weights that hold tensors only, found pickled objects of other kinds or a "
             "damaged file: use a model saved as safetensors"
         )
+    if "ignore_mismatched_sizes" in said:
+        return (
+            "expected weights of the sizes that config.json states, found others: fetch both "
+            "again, they do not belong together"
+        )
     if isinstance(error, (OSError, ValueError, RuntimeError, ImportError)):  # written for people
         return said
     return (
         "expected whole files as transformers writes them, found others "
         f"({type(error).__name__}: {said}): fetch or save them again"
     )
-
-
-def _family(config: Any, path: str, revision: str | None) -> Family:
-    """What kind of model a configuration describes.
-
-    Raises:
-        ModelNotFoundError: none that reads prompts.
-    """
-    if cached_file(
-        path, "modules.json", revision=revision, _raise_exceptions_for_missing_entries=False
-    ):
-        _check_pooling(path, revision)
-        return "sentence_encoder"
-    if config.is_encoder_decoder:
-        return "encoder_decoder"
-    architecture = (config.architectures or [""])[0]
-    causal, masked = (
-        names.get(config.model_type)
-        for names in (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES)
-    )
-    if causal == masked == architecture != "":  # XLM has one class for both
-        return "causal" if getattr(config, "causal", False) else "masked"
-    if architecture == masked or architecture.endswith(("ForMaskedLM", "ForPreTraining")):
-        return "masked"
-    if causal and (not masked or architecture == causal):
-        return "causal"
-    if masked:  # an encoder without a head
-        return "sentence_encoder"
-    raise ModelNotFoundError(
-        f"{path} is of type {config.model_type}: expected a causal, masked or encoder–decoder "
-        "language model, or a sentence encoder"
-    )
-
-
-def _check_pooling(path: str, revision: str | None) -> None:
-    """Refuse sentence encoders that do not average.
-
-    Raises:
-        ModelNotFoundError: the model pools otherwise.
-    """
-    found = cached_file(
-        path,
-        "1_Pooling/config.json",
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-    )
-    pooling = json.loads(Path(found).read_text()) if found else {}
-    if not pooling.get("pooling_mode_mean_tokens", True):
-        raise ModelNotFoundError(
-            f"{path} does not pool by the mean over tokens: only sentence encoders that do can "
-            "read prompts"
-        )
 
 
 def _read(
@@ -189,7 +139,7 @@ def _read(
     dtype: torch.dtype,
     device: str | None,
 ) -> Any:
-    automatic = getattr(transformers, _CLASSES[family][0])
+    automatic = automatic_class(config, family)
     spread = device is None and _needs_several(automatic, config, dtype)
     model, report = automatic.from_pretrained(
         path,

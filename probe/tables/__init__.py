@@ -14,7 +14,8 @@ from probe.tables.files import Files, parse_config
 from probe.tables.gguf_files import find_gguf
 from probe.tables.lookup import load_table
 from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of
-from probe.tables.pipelines import folder_files, with_text_encoder
+from probe.tables.pipelines import TextEncoderFiles, folder_files, with_text_encoder
+from probe.tables.sizes import check_layers
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
@@ -23,6 +24,7 @@ __all__ = [
     "ALWAYS_NAMED",
     "ModelFacts",
     "Which",
+    "check_model_files",
     "default_model",
     "load_vocabulary",
     "model_facts",
@@ -91,6 +93,29 @@ def model_facts(model: str | Path, revision: str | None = None) -> ModelFacts:
         raise ModelNotFoundError(
             f"{model} cannot be read ({error.strerror or error}): check the files"
         ) from error
+
+
+def check_model_files(model: str | Path, revision: str | None = None) -> None:
+    """Refuse files on this machine from which no language model can be built, without building.
+
+    Args:
+        model: a name, a folder, or a hub id that the hub's own cache may hold.
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        ModelNotFoundError: a pipeline, or sizes that are not those of the weights.
+    """
+    folder = place_on_disk(str(model), revision)
+    if folder is None or not folder.is_dir():
+        return
+    files = folder_files(folder, str(model))
+    if isinstance(files, TextEncoderFiles):
+        raise ModelNotFoundError(
+            f"{files.where} is the text encoder of an image pipeline, which predicts no text: "
+            "decode, find and map read its table, to run a prompt name a language model"
+        )
+    if (data := files.small("config.json")) is not None:
+        check_layers(parse_config(data, files.where), files)
 
 
 def _config(files: Files) -> dict[str, Any]:
