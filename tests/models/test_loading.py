@@ -129,7 +129,7 @@ def test_models_that_are_not_there_are_one_clear_line(
 def test_other_kinds_of_models_and_precisions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
     word_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelNotFoundError, match="is a vit model"):
+    with pytest.raises(ModelNotFoundError, match="is of type vit"):
         load_model(tmp_path, device="cpu")
     with pytest.raises(ModelNotFoundError, match="float32, bfloat16, float16, found 'int8'"):
         load_model("builtin", device="cpu", dtype="int8")
