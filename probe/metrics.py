@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +63,20 @@ def rouge_l_scores(predictions: Sequence[str], targets: Sequence[str]) -> NDArra
     return np.array(
         [_rouge_l(prediction, target) for prediction, target in _texts(predictions, targets)]
     )
+
+
+def sign_test(differences: NDArray[np.floating[Any]]) -> float:
+    """Probability of so uneven a split of ups and downs if both were as likely, two-sided, exact.
+
+    Of differences of right (1) and wrong (0) this is McNemar's exact test; ties tell nothing.
+
+    Args:
+        differences: [n], of the same examples before and after.
+    """
+    ups, downs = int((differences > 0).sum()), int((differences < 0).sum())
+    fewer, all_of = min(ups, downs), ups + downs
+    ways = sum(math.comb(all_of, count) for count in range(fewer + 1))
+    return min(1.0, float(2 * ways / 2**all_of))
 
 
 def _rouge_l(prediction: str, target: str) -> float:

@@ -132,7 +132,19 @@ def test_only_the_same_question_is_compared_and_the_newest_answer_wins():
     assert last_like(history, replace(RECORD, model="elsewhere")) is None
 
 
-def test_a_drop_is_a_lower_value_and_not_rounding():
-    assert at(2, 0.7).dropped_from(RECORD)
+def test_a_drop_without_known_examples_is_a_value_below_the_last_interval():
+    assert at(2, 0.4).dropped_from(RECORD) and not at(2, 0.6).dropped_from(RECORD)
     assert not at(2, 0.8 - 1e-12).dropped_from(RECORD)
     assert not at(2, 0.9).dropped_from(RECORD)
+
+
+def test_noise_is_no_drop_and_a_drop_is_told_by_the_same_examples():
+    before = at(1, 0.8, scores=(1.0,) * 16 + (0.0,) * 4)
+    five_lost = at(2, 0.55, scores=(0.0,) * 5 + (1.0,) * 11 + (0.0,) * 4)
+    six_lost = at(2, 0.5, scores=(0.0,) * 6 + (1.0,) * 10 + (0.0,) * 4)
+    two_up_four_down = at(2, 0.7, scores=(0.0,) * 4 + (1.0,) * 14 + (0.0,) * 2)
+    assert five_lost.p_value(before) == 2 / 2**5  # 0.0625, by hand
+    assert six_lost.p_value(before) == 2 / 2**6  # 0.03125
+    assert not five_lost.dropped_from(before) and six_lost.dropped_from(before)
+    assert not two_up_four_down.dropped_from(before)
+    assert not before.dropped_from(six_lost)  # a rise

@@ -21,7 +21,7 @@ from probe.cli.options import PROMPT_HELP, Json, Model
 from probe.cli.output import print_json
 
 if TYPE_CHECKING:
-    from probe.verbs import Evaluated
+    from probe.verbs import Evaluated, Recorded
 
 Task = Annotated[str, typer.Option("--task", help=TASK_HELP, autocompletion=complete_task)]
 SplitName = Literal["test", "validation", "train"]
@@ -90,6 +90,13 @@ def evaluate(
             "--record", help="Add the result to each workspace prompt's history; tell of a drop."
         ),
     ] = False,
+    fail_on_drop: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-drop",
+            help="With --record: exit with 1 where a prompt dropped by more than chance.",
+        ),
+    ] = False,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of intervals, controls and fine-tuning.")
     ] = 0,
@@ -100,6 +107,10 @@ def evaluate(
     """Score prompts on a task, with 95 % intervals, beside baselines on the same examples."""
     from probe import verbs
 
+    if fail_on_drop and not record:
+        raise typer.BadParameter(
+            "add --record: a drop is told from the last record.", param_hint="'--fail-on-drop'"
+        )
     _require_something(prompts, every, zero_shot or bool(hard) or fine_tuned is not None)
     asked = list(prompts or ())
     if every:
@@ -130,6 +141,8 @@ def evaluate(
         from probe.cli.evaluation_table import print_evaluation
 
         print_evaluation(result)
+    if fail_on_drop and any(one.dropped for one in result.records):
+        raise typer.Exit(1)
 
 
 def _require_something(prompts: list[str] | None, every: bool, baseline: bool) -> None:
@@ -147,6 +160,12 @@ def _tell_drops(result: Evaluated) -> None:
     for one in result.records:
         if one.dropped and one.last is not None:
             complain(
-                f"{one.prompt} dropped: {one.record.metric} {one.record.value:.4f}, was "
-                f"{one.last.value:.4f} on {one.last.recorded[:10]}"
+                f"{one.prompt} dropped: {one.record.metric} {one.record.value:.3f}, was "
+                f"{one.last.value:.3f} on {one.last.recorded[:10]}{_chance(one)}"
             )
+
+
+def _chance(one: Recorded) -> str:
+    """How often chance alone would bring such a drop, where the examples' scores are known."""
+    p_value = None if one.last is None else one.record.p_value(one.last)
+    return "" if p_value is None else f" (paired p = {p_value:.2g})"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.evaluation.answering import Answers
 from probe.evaluation.faithfulness import Faithfulness, faithfulness
-from probe.evaluation.measuring import Numbers, measured
+from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Readability
 from probe.evaluation.resampling import Bootstrap, Measure
 from probe.evaluation.ways import Kind, Wording
@@ -37,6 +38,8 @@ class Evaluation:
     """The same minus zero-shot, paired; None where zero-shot was not asked in these words."""
     method: str | None = None
     """How a prompt was trained; None for everything else."""
+    example_scores: tuple[float, ...] = ()
+    """What each example adds to the task's metric, in the order of the examples."""
 
     def to_json(self) -> dict[str, Any]:
         """One entry of `probe evaluate --json`; what a task does not have is null."""
@@ -132,7 +135,10 @@ def compare(
         if one.way.kind == "zero_shot"
     }
     evaluations = tuple(
-        _evaluation(one, found, alone.get(one.way.wording), model)
+        dataclasses.replace(
+            _evaluation(one, found, alone.get(one.way.wording), model),
+            example_scores=example_scores(one, examples, metric),
+        )
         for one, found in zip(answers, numbers, strict=True)
         if one.way.kind not in _DRAWN
     )

@@ -36,6 +36,15 @@ def measured(answers: Answers, examples: Sequence[Example], bootstrap: Bootstrap
     }
 
 
+def example_scores(answers: Answers, examples: Sequence[Example], metric: str) -> tuple[float, ...]:
+    """What each example adds to a metric, 0 to 1; of macro F1, whether its label is right."""
+    if answers.predicted is not None:
+        labels = np.array([example.label for example in examples])
+        return tuple((answers.predicted == labels).astype(float).tolist())
+    of = rouge_l_scores if metric == "rouge_l" else exact_matches
+    return tuple(of(answers.texts, [example.target or "" for example in examples]).tolist())
+
+
 def _means(columns: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> dict[str, Sampled]:
     resampled = bootstrap.means(np.stack(list(columns.values()), axis=1))
     return {

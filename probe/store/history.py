@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from probe.errors import WorkspaceError
+from probe.metrics import sign_test
 from probe.store.files import keep_file
 
 HISTORY_FILE = "evaluations.jsonl"
 _NOISE = 1e-9
 """Less than one example of a billion: what summing in another order may change."""
+_LEVEL = 0.05
+"""A drop is told where chance alone would bring one as clear less often than this."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +42,39 @@ class EvaluationRecord:
     interval: tuple[float, float]
     measures: dict[str, float]
     """Everything that was measured, by name."""
+    scores: tuple[float, ...] = ()
+    """What each example adds to the value, in order; empty in records of older versions."""
 
     def asks_as(self, other: EvaluationRecord) -> bool:
         """Whether both put the same question: the same examples, words and model."""
         return all(getattr(self, name) == getattr(other, name) for name in _QUESTION)
 
     def dropped_from(self, last: EvaluationRecord) -> bool:
-        """Whether the value is lower than it was."""
-        return self.value < last.value - _NOISE
+        """Whether the value is lower than it was by more than chance; see `p_value`.
+
+        Where a record does not know its examples' scores, lower than the last one's interval.
+        """
+        if not self.value < last.value - _NOISE:
+            return False
+        chance = self.p_value(last)
+        return self.value < last.interval[0] if chance is None else chance < _LEVEL
+
+    def p_value(self, last: EvaluationRecord) -> float | None:
+        """The exact sign test, two-sided, of the same examples then and now (McNemar's).
+
+        None where one of the records does not know its examples' scores.
+        """
+        if not self.scores or len(self.scores) != len(last.scores):
+            return None
+        return sign_test(np.array(self.scores) - np.array(last.scores))
 
     def to_json(self) -> dict[str, Any]:
         """One line of the history."""
         document = asdict(self)
-        lists = {"label_words": list(self.label_words), "interval": list(self.interval)}
-        return document | lists
+        return document | {name: list(document[name]) for name in _LISTS}
 
 
+_LISTS = ("label_words", "interval", "scores")
 _QUESTION = ("task", "split", "examples", "model", "template", "label_words", "metric")
 """The model by name: one that was changed under its name must not hide a drop."""
 
@@ -106,9 +128,10 @@ def parse_record(line: str, where: str) -> EvaluationRecord:
     """
     try:
         document = json.loads(line)
+        document = {"scores": []} | document
         if set(document) != {field.name for field in fields(EvaluationRecord)}:
             raise ValueError(f"fields {sorted(document)}")
-        lists = {name: tuple(document[name]) for name in ("label_words", "interval")}
+        lists = {name: tuple(document[name]) for name in _LISTS}
         return EvaluationRecord(**(document | lists))
     except (ValueError, TypeError, RecursionError) as error:
         raise WorkspaceError(

@@ -34,7 +34,7 @@ class Recorded:
 
     @property
     def dropped(self) -> bool:
-        """Whether the value is lower than in the last record."""
+        """Whether the value is lower than in the last record, by more than chance."""
         return self.last is not None and self.record.dropped_from(self.last)
 
     def to_json(self) -> dict[str, Any]:
@@ -48,6 +48,7 @@ class Recorded:
             "last": None if last is None else {"recorded": last.recorded, "value": last.value},
             "change": self.change,
             "drop": self.dropped,
+            "p_value": None if last is None else self.record.p_value(last),
         }
 
 
@@ -119,6 +120,7 @@ def _record(comparison: Comparison, evaluation: Evaluation, digest: str) -> Eval
         value=score.value,
         interval=score.interval,
         measures={name: measure.value for name, measure in evaluation.measures.items()},
+        scores=evaluation.example_scores,
     )
 
 

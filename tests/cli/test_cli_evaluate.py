@@ -209,14 +209,32 @@ def test_a_drop_is_flagged_in_the_document_and_on_stderr(kept, probe):
     probe(*arguments)
     workspace = Workspace()
     (record,) = workspace.prompts.history("short@1")
-    workspace.record("short@1", replace(record, value=record.value + 0.25))
-    result = probe(*arguments, "--json")
-    assert result.code == 0
+    lost = record.scores.count(0.0)
+    assert lost > 5 and len(record.scores) == record.n == 10
+    workspace.record("short@1", replace(record, value=1.0, scores=(1.0,) * 10))
+    result = probe(*arguments, "--fail-on-drop", "--json")
+    assert result.code == 1
     (one,) = result.json["records"]
-    assert one["drop"] is True and one["change"] == pytest.approx(-0.25)
+    assert one["drop"] is True and one["change"] == pytest.approx(-lost / 10)
+    assert one["p_value"] == 2 / 2**lost
     assert result.err.splitlines()[-1].startswith("probe: short@1 dropped: accuracy")
-    people = probe(*arguments)
+    people = probe(*arguments, "--fail-on-drop")
+    assert people.code == 0
     assert "dropped" not in people.err  # the lower value is the last one now
+
+
+def test_two_examples_of_ten_fewer_are_noise(kept, probe):
+    arguments = ("evaluate", "short", "--record", "--task", "moods")
+    probe(*arguments)
+    workspace = Workspace()
+    (record,) = workspace.prompts.history("short@1")
+    turned = [place for place, score in enumerate(record.scores) if not score][:2]
+    scores = tuple(1.0 if place in turned else one for place, one in enumerate(record.scores))
+    workspace.record("short@1", replace(record, value=record.value + 0.2, scores=scores))
+    result = probe(*arguments, "--fail-on-drop", "--json")
+    assert result.code == 0 and "dropped" not in result.err
+    assert result.json["records"][0]["p_value"] == 0.5
+    assert probe("evaluate", "short", "--task", "moods", "--fail-on-drop").code == 2
 
 
 def test_other_examples_or_words_are_another_question(kept, probe):
