@@ -61,7 +61,7 @@ def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
             f"{content.path}: {shown(card.name)} has {len(rows)} rows, a prompt has at most "
             f"{MAX_ROWS}: this looks like a table of word embeddings"
         )
-    _take(content, card.name, rows.nbytes)
+    take(content, card.name, rows.nbytes)
     try:
         return SoftPrompt(
             name=brief(card.name, MAX_NAME),
@@ -90,7 +90,7 @@ def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: 
     """
     _require_sound(content, card.name, keys)
     _require_sound(content, card.name, values)
-    _take(content, card.name, keys.nbytes + values.nbytes)
+    take(content, card.name, keys.nbytes + values.nbytes)
     try:
         return KVPrefix(
             name=brief(card.name, MAX_NAME),
@@ -201,7 +201,12 @@ def without_batch(array: NDArray[Any]) -> NDArray[Any]:
     return array[0] if array.ndim == 3 and len(array) == 1 else array
 
 
-def _take(content: Content, name: str, size: int) -> None:
+def take(content: Content, name: str, size: int) -> None:
+    """Account for memory, or work, that a file asks for.
+
+    Raises:
+        PromptFormatError: it is more than any prompt needs.
+    """
     try:
         content.budget.take(size, shown(name))
     except PromptFormatError as error:

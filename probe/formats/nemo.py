@@ -20,7 +20,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.build import Card, require_few, soft_prompt, text
+from probe.formats.build import Card, require_few, soft_prompt, take, text
 from probe.formats.content import Content, document_beside, open_content, opened
 from probe.formats.documents import read_yaml
 from probe.formats.pickles import read_pickle
@@ -117,7 +117,7 @@ def _marks(rank: Content) -> dict[str, tuple[Any, ...]]:
     """Shape and digest of every task's rows."""
     table = _table(rank)
     require_few(rank, len(table))
-    rank.budget.take(sum(rows.nbytes for rows in table.values()), "prompt tables")
+    take(rank, "prompt tables", sum(rows.nbytes for rows in table.values()))
     return {
         task: (*rows.shape, hashlib.sha256(rows.tobytes()).hexdigest())
         for task, rows in table.items()

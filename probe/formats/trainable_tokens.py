@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.build import Card, soft_prompt, text
+from probe.formats.build import Card, soft_prompt, take, text
 from probe.formats.content import Content, document_beside
 from probe.formats.weights import OUTPUT, VOCABULARY, left_out, what_is
 from probe.prompt import AnyPrompt, LeftOut
@@ -77,7 +77,7 @@ def _found(content: Content) -> list[_Rows]:
             f"{content.path}: expected chosen rows of at most {_MOST} embeddings, found "
             f"{len(matches)}"
         )
-    content.budget.take(sum(content.tensors[key].nbytes for key in matches), "chosen rows")
+    take(content, "chosen rows", sum(content.tensors[key].nbytes for key in matches))
     return [
         _Rows(key, match["module"] or "", match["adapter"] or "", content.tensors[key])
         for key, match in matches.items()

@@ -71,6 +71,10 @@ def tensors() -> Iterator[Attack]:
     yield "two pickles in one file", zip_of(("a/data.pkl", b"N."), ("b/data.pkl", b"N."))
     yield "pickle as an LZMA bomb", zip_of(("a/data.pkl", bytes(40_000_000)), method=14)
     yield "overlapping views that add up", in_zip(_many_views(), _0=bytes(2**22))
+    shared = torch.ones(1000, 1000)
+    for count, name in ((2000, "thousands of"), (32, "large")):
+        keys = [f"m{number}.trainable_tokens_delta" for number in range(count)]
+        yield f"chosen rows of {name} embeddings", saved(dict.fromkeys(keys, shared))
     legacy = tensor_of((2, 2), (2, 1))
     claim = pickle.dumps(["0"], 2)
     yield "legacy storage of 2^60", in_legacy(legacy, claim + struct.pack("<q", HUGE))
@@ -211,6 +215,12 @@ def tars() -> Iterator[Attack]:
     yield "tar of no weights", tar_of(("model_config.yaml", b"0", b"a: 1"))
     yield "tar of another checkpoint", tar_of(("model_weights.ckpt", b"0", saved({"a": 1})))
     yield "tar of a gadget", tar_of(("model_weights.ckpt", b"0", b"cos\nsystem\n."))
+    rank = ("mp_rank_{}/model_weights.ckpt", b"0", weights)
+    ranks = [(rank[0].format(number), *rank[1:]) for number in range(300)]
+    yield "tar of hundreds of ranks", tar_of(*ranks)
+    tasks = [f"prompt_table.t{number}.prompt_embeddings.weight" for number in range(200)]
+    many = saved({"prompt_table": dict.fromkeys(tasks, torch.ones(1000, 1000))})
+    yield "tar of a rank of views that add up", tar_of(("mp_rank_0/model_weights.ckpt", b"0", many))
     yield "gzip bomb", gzip.compress(bytes(300_000_000), 1)
     yield "gzip cut short", gzip.compress(tar_of(("model_weights.ckpt", b"0", weights)))[:-200]
     big = tarfile.TarInfo("model_weights.ckpt")
