@@ -25,6 +25,16 @@ Container = Literal["npy", "zip", "tar", "safetensors", "json", "pickle"]
 Tensors = Mapping[str, NDArray[Any]]
 _Value = TypeVar("_Value")
 
+_MISTAKEN = (
+    (b"version https://git-lfs", "a Git LFS pointer in the file's place: run `git lfs pull`"),
+    (b"<!doctype", "a web page: download the file itself (on the hub /resolve/, not /blob/)"),
+    (b"<html", "a web page: download the file itself (on the hub /resolve/, not /blob/)"),
+    (b"gguf", "a GGUF model, which holds no prompt"),
+    (b"\x89hdf", "an HDF5 file: save the rows as npy or safetensors"),
+    (b"rar!", "a RAR archive: unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it"),
+)
+"""How files begin that are taken for prompts, in lower case."""
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _MAX_DEPTH = 8
 _USUAL_NAMES = {
@@ -108,7 +118,7 @@ def open_content(path: Path) -> Content:
     if container is None:
         raise PromptFormatError(
             f"{path}: expected a prompt file (safetensors, npy, torch, zip, nemo, json), found "
-            f"{len(data)} bytes of something else"
+            f"{_something_else(data)}"
         )
     metadata: Mapping[str, str] = {}
     value: object
@@ -162,6 +172,14 @@ def sniff(data: bytes) -> Container | None:
     if data.lstrip()[:1] in (b"{", b"["):
         return "json"
     return None
+
+
+def _something_else(data: bytes) -> str:
+    """What these bytes are, where that is a usual mistake, and what helps."""
+    start = data[:200].lstrip().lower()
+    return next((what for mark, what in _MISTAKEN if start.startswith(mark)), "") or (
+        f"{len(data)} bytes of something else" if data else "an empty file: copy it again"
+    )
 
 
 def file_name(path: Path) -> str:

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from probe import verbs
 from probe.prompt import LeftOut, SoftPrompt
+from probe.reports.page import provenance
 from tests.trainable import write_model, write_task
 
 WORDS = ["bright", "dull"]
@@ -82,6 +83,14 @@ def test_a_base_model_that_two_places_name_otherwise_is_noted(here, probe):
     finally:
         (here / "adapter" / "README.md").unlink()
     assert any("README.md names base model 'someone/else'" in note for note in notes)
+
+
+def test_a_report_lists_what_was_left_out():
+    frozen = LeftOut("wte.weight", (9, 16), "the model's table of word embeddings")
+    prompt = SoftPrompt("whole", np.ones((2, 16)), left_out=(frozen,))
+    origin = provenance(prompt)["origin"]
+    assert origin["left out"] == "wte.weight (the model's table of word embeddings)"
+    assert "left out" not in provenance(dataclasses.replace(prompt, left_out=()))["origin"]
 
 
 def test_what_changes_no_answers_is_not_noted(here):

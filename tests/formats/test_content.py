@@ -38,3 +38,25 @@ def test_the_extension_does_not_matter(tmp_path: Path) -> None:
     renamed = (tmp_path / "mine.npy").rename(tmp_path / "mine.safetensors")
     (prompt,) = load(renamed)
     assert prompt.provenance.format == "npy"
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html>\n<html>", "a web page: .* /resolve/"),
+        (b"<html><body>", "a web page"),
+        (b"GGUF\x03\x00\x00\x00", "a GGUF model, which holds no prompt"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"Rar!\x1a\x07\x00", "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"", "an empty file"),
+        (b"hello", "5 bytes of something else"),
+    ],
+)
+def test_what_is_taken_for_a_prompt_by_mistake_is_told(
+    data: bytes, what: str, tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_model.safetensors").write_bytes(data)
+    with pytest.raises(PromptFormatError, match=f"expected a prompt file .*found .*{what}"):
+        load(tmp_path / "adapter_model.safetensors")
