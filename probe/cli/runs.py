@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probe.cli.folds import fold_lines
 from probe.cli.options import Json
 from probe.cli.output import cell, console, print_json, table
 from probe.cli.train import Detach, complete_run, go_on
@@ -153,7 +154,7 @@ def _short(value: object) -> str:
     if isinstance(value, list):
         numbers = all(isinstance(one, float) for one in value)
         return " to ".join(map(_short, value)) if numbers else str(len(value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _print_run(run: RunView) -> None:
@@ -177,5 +178,7 @@ def _print_run(run: RunView) -> None:
         "folder": run.folder,
     }
     print_facts(rows)
+    for line in fold_lines(run.metrics, run.prompts):
+        console().print(cell(line))
     if run.resumable:
         console().print(cell(f"go on: `probe train --resume {run.run}`"))

@@ -199,8 +199,10 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
         "model": f"{plan.model} ({plan.family}, {plan.parameters:,} parameters, frozen)",
         "on": f"{plan.device}, {plan.dtype}",
         "task": f"{plan.task} ({plan.kind}): {plan.template}",
-        "labels": ", ".join(plan.label_words) or "–",
+        "labels": _labels(plan),
         "examples": f"{examples}, {plan.test_examples:,} to test",
+        "balance": _balance(plan),
+        "cut texts": f"{plan.cut_texts:,}" if plan.cut_texts else "none",
         "prompt": f"{plan.method}, {plan.length} virtual tokens, {each}",
         "prompts": f"{plan.prompts} at once",
         "start": plan.init,
@@ -210,3 +212,17 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
         "all steps": f"about {duration(plan.estimate_s)}, without validations and scores",
     }
     print_facts(rows)
+
+
+def _labels(plan: Plan) -> str:
+    """Every label's words, with the tokens of the one that names it."""
+    pairs = zip(plan.label_words, plan.label_tokens, strict=True)
+    each = [f"{word} ({tokens} token{'s' * (tokens > 1)})" for word, tokens in pairs]
+    return ", ".join(each) or "–"
+
+
+def _balance(plan: Plan) -> str:
+    """How the training examples are spread over the labels."""
+    pairs = zip(plan.label_words, plan.label_counts, strict=True)
+    total = plan.train_examples
+    return ", ".join(f"{word} {count:,} ({count / total:.0%})" for word, count in pairs) or "–"

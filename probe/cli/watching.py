@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from probe.cli.folds import fold_lines
 from probe.cli.output import cell, complain, console, print_notes, visible
 from probe.errors import TrainingError
 from probe.jobs import News, RunView, cancel, follow, view
@@ -214,6 +215,8 @@ def _print_made(run: RunView) -> None:
     out = console()
     for prompt in run.prompts:
         out.print(cell(f"made {prompt}"))
+    for line in fold_lines(run.metrics, run.prompts):
+        out.print(cell(line))
     if metric := run.metrics.get("metric"):
         own, alone = run.metrics[metric], run.metrics[f"zero_shot_{metric}"]
         words = f"{run.metrics['split']} {metric.replace('_', ' ')}"

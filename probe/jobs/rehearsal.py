@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import torch
 
 from probe.jobs.training import begun, loaded, task_of
+from probe.models import Row
 from probe.notes import collected
 from probe.store import RunConfig
 from probe.store.card import kept_name
+from probe.task import Task
 from probe.training import TrainConfig, Training
 
 _STEPS = 2
@@ -31,10 +35,16 @@ class Plan:
     task: str
     kind: str
     label_words: tuple[str, ...]
+    label_tokens: tuple[int, ...]
+    """Tokens of the word that names each label; empty for generation tasks."""
+    label_counts: tuple[int, ...]
+    """Training examples of each label; empty for generation tasks."""
     template: str
     train_examples: int
     validation_examples: int
     test_examples: int
+    cut_texts: int
+    """Of those to train and to validate: their ends do not fit the model."""
     method: str
     prompts: int
     """Trained at once: the folds, else 1."""
@@ -58,8 +68,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The document `probe train --dry-run --json` prints."""
-        lists = {"label_words": list(self.label_words), "notes": list(self.notes)}
-        return asdict(self) | lists
+        names = ("label_words", "label_tokens", "label_counts", "notes")
+        return asdict(self) | {name: list(getattr(self, name)) for name in names}
 
 
 def rehearse(config: RunConfig) -> Plan:
@@ -85,10 +95,13 @@ def rehearse(config: RunConfig) -> Plan:
         task=task.name,
         kind=task.kind,
         label_words=task.spelled_words,
+        label_tokens=_label_tokens(task, run.data.train),
+        label_counts=_label_counts(task, run.data.train),
         template=asked.template or task.template,
         train_examples=len(run.data.train),
         validation_examples=len(run.data.validation),
         test_examples=min(len(task.test), config.test_examples),
+        cut_texts=sum(row.cut > 0 for row in (*run.data.train, *run.data.validation)),
         method=asked.method,
         prompts=len(training.runs),
         length=len(training.prompts[0]),
@@ -103,6 +116,19 @@ def rehearse(config: RunConfig) -> Plan:
         estimate_s=step_s * asked.steps,
         notes=tuple(notes),
     )
+
+
+def _label_tokens(task: Task, rows: Sequence[Row]) -> tuple[int, ...]:
+    if task.kind == "generation":
+        return ()
+    return tuple(len(ids) for ids in rows[0].options[: len(task.label_words)])
+
+
+def _label_counts(task: Task, rows: Sequence[Row]) -> tuple[int, ...]:
+    if task.kind == "generation":
+        return ()
+    counts = Counter(row.label for row in rows)
+    return tuple(counts[label] for label in range(len(task.label_words)))
 
 
 def _timed(training: Training) -> tuple[float, float]:

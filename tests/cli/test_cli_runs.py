@@ -84,7 +84,7 @@ def test_one_run_is_shown_with_what_came_of_it(made, probe):
     metrics = {"accuracy": 0.912345, "accuracy_interval": [0.85, 0.95], "folds": [{}, {}]}
     made("finished", step=200, prompts=("mood@1",), metrics=metrics)
     shown = probe("runs", "show", "mood").flat
-    for words in ("builtin, sst2", "200 of 200", "mood@1", "0.9123", "0.85 to 0.95", "folds 2"):
+    for words in ("builtin, sst2", "200 of 200", "mood@1", "0.912", "0.850 to 0.950", "folds 2"):
         assert words in shown
     assert "--resume" not in shown
 

@@ -158,6 +158,36 @@ def _read(terminal, shown):
 # Plans
 
 
+def test_a_dry_run_tells_balance_tokens_per_label_and_cut_texts(model, probe, home, check_schema):
+    rows = [{"text": "sweet " * (400 * (n == 0) + 1), "label": int(n < 3)} for n in range(12)]
+    folder = home.parent / "uneven"
+    folder.mkdir()
+    (folder / "task.toml").write_text('label_words = ["dull", "sweet"]\n')
+    for split in ("train", "validation"):
+        lines = (json.dumps(row) + "\n" for row in rows)
+        (folder / f"{split}.jsonl").write_text("".join(lines))
+    asked = ("train", "--model", model, "--task", folder, "--device", "cpu", "--dry-run")
+    result = probe(*asked, "--length", 3, "--json")
+    assert result.code == 0, result.err
+    document = result.json
+    check_schema("train_plan", document)
+    assert document["label_counts"] == [9, 3] and document["cut_texts"] == 2
+    assert len(document["label_tokens"]) == 2 and min(document["label_tokens"]) >= 1
+    shown = probe(*asked, "--length", 3).flat
+    assert "dull 9 (75%), sweet 3 (25%)" in shown and "cut texts 2" in shown
+    assert "labels dull (" in shown and " token" in shown
+
+
+def test_rows_of_one_label_only_are_refused_before_there_is_a_run(model, probe, home):
+    folder = home.parent / "one-sided"
+    folder.mkdir()
+    (folder / "task.toml").write_text('label_words = ["bad", "good"]\n')
+    (folder / "train.jsonl").write_text('{"text": "sweet", "label": 1}\n' * 20)
+    result = probe("train", "--model", model, "--task", folder)
+    assert result.code == 1 and "20 that are all 'good'" in result.err
+    assert not (home / "runs").exists()
+
+
 def test_a_dry_run_prints_sizes_and_a_time_and_writes_nothing(model, probe, home, check_schema):
     before = sorted(home.rglob("*"))
     arguments = ("train", "--model", model, "--task", "moods", "--device", "cpu", "--dry-run")
