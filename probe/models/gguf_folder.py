@@ -1,8 +1,8 @@
-"""A GGUF file as a folder that transformers loads, made once and kept by the file's digest.
+"""A GGUF model as a folder that transformers loads, made once and kept by the files' digest.
 
-transformers reads GGUF files itself, in some 20 seconds for 135M parameters, and the model it gives
-cannot be saved. What it gives is therefore written beside its configuration and our tokenizer; from
-then on the model is a folder like any other, memory-mapped in float32.
+transformers reads GGUF files itself, and the model it gives cannot be saved. What it gives is
+therefore written beside its configuration and our tokenizer; from then on the model is a folder
+like any other, memory-mapped in float32.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -26,12 +26,12 @@ from safetensors.torch import save_model
 from transformers import AutoConfig
 
 from probe.errors import ModelNotFoundError
-from probe.models.gguf_config import complete_config
+from probe.models.gguf_config import complete_config, require_layers, require_plausible
 from probe.models.gguf_lean import write_lean
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
-from probe.tables.files import LocalFiles
 from probe.tables.gguf_files import GgufFile
-from probe.tables.gguf_header import GgufHeader, read_gguf_header
+from probe.tables.gguf_header import GgufHeader
+from probe.tables.gguf_parts import GgufPart, read_first, read_others
 from probe.tables.gguf_tokenizer import read_gguf_tokenizer
 from probe.tables.gguf_tokens import read_tokens
 
@@ -40,43 +40,45 @@ _VERSION = 1
 _ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 
 
-def folder_of_gguf(found: GgufFile, revision: str | None) -> Path:
-    """The folder made of a GGUF file, from the cache or made now.
+def folder_of_gguf(found: GgufFile) -> Path:
+    """The folder made of a GGUF model, from the cache or made now.
 
     Args:
-        found: the file; one on the hub is downloaded whole.
-        revision: branch, tag or commit of a file on the hub.
+        found: its file or first part; those on the hub are downloaded whole.
 
     Raises:
         ModelNotFoundError: transformers cannot run the file's architecture, its tokenizer cannot
             be rebuilt, parts are missing, or the disk is too full.
     """
-    file = found.path or _downloaded(found, revision)
-    with file.open("rb") as data:
-        digest = hashlib.file_digest(data, "sha256").hexdigest()
-    folder = cache_folder("models") / f"gguf{_VERSION}-{digest}"
+    first = read_first(found)
+    parts = [first, *read_others(first)]
+    where = found.files.where
+    folder = cache_folder("models") / f"gguf{_VERSION}-{_digest(parts)}"
     if not folder.is_dir():
-        header = read_gguf_header(LocalFiles(file.parent, found.files.where), file.name)
-        _check_space(folder.parent, header, found.files.where)
-        write_folder_aside(folder, lambda aside: _convert(file, header, found.files.where, aside))
+        _check_space(folder.parent, parts, where)
+        write_folder_aside(folder, lambda aside: _convert(parts, where, aside))
         drop_unused(folder.parent, folder)
     os.utime(folder)
     return folder
 
 
-def _downloaded(found: GgufFile, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
+def _digest(parts: Sequence[GgufPart]) -> str:
+    """The file's sha256; of several, that of theirs."""
+    found = []
+    for part in parts:
+        with part.files.whole(part.name).open("rb") as data:
+            found.append(hashlib.file_digest(data, "sha256").hexdigest())
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
-    return Path(hf_hub_download(str(found.repo), found.name, revision=revision))
 
-
-def _check_space(parent: Path, header: GgufHeader, where: str) -> None:
+def _check_space(parent: Path, parts: Sequence[GgufPart], where: str) -> None:
     """Refuse a disk without room.
 
     Raises:
-        ModelNotFoundError: the float32 weights would not fit.
+        ModelNotFoundError: the float32 weights and a copy of the file would not fit.
     """
-    needed = 4 * sum(prod(tensor.shape) for tensor in header.tensors.values())
+    every = [tensor for part in parts for tensor in part.header.tensors.values()]
+    needed = sum(4 * prod(each.shape) + (each.stop or each.start) - each.start for each in every)
     there = next(folder for folder in (parent, *parent.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
@@ -86,8 +88,9 @@ def _check_space(parent: Path, header: GgufHeader, where: str) -> None:
         )
 
 
-def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
-    """Write weights, configuration and tokenizer of a GGUF file as transformers saves them."""
+def _convert(parts: Sequence[GgufPart], where: str, folder: Path) -> None:
+    """Write weights, configuration and tokenizer of a GGUF model as transformers saves them."""
+    header = parts[0].header
     tokenizer = read_gguf_tokenizer(header, where)
     if tokenizer.data is None:
         kind = str(header.metadata.get("tokenizer.ggml.model"))[:40]
@@ -96,8 +99,8 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
             "file: it can be decoded, but to run it use the model saved by transformers"
         )
     lean = folder / "lean.gguf"
-    write_lean(file, header, where, lean)
-    model = _load(lean, header, where)
+    write_lean(parts, where, lean)
+    model = _load(lean, parts, where)
     lean.unlink()
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
     config = model.config.to_dict() | {"architectures": [type(model).__name__]}
@@ -107,8 +110,10 @@ def _convert(file: Path, header: GgufHeader, where: str, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(header, where)))
 
 
-def _load(file: Path, header: GgufHeader, where: str) -> Any:
+def _load(file: Path, parts: Sequence[GgufPart], where: str) -> Any:
     """The model as transformers reads it, in float32."""
+    require_layers(parts, where)
+    header = parts[0].header
     folder, name = str(file.parent), file.name
     with _names_mapped_once(), contextlib.redirect_stderr(io.StringIO()):  # its bar has no switch
         try:
@@ -119,9 +124,10 @@ def _load(file: Path, header: GgufHeader, where: str) -> Any:
                 f"transformers {transformers.__version__} cannot run ({str(error)[:120]}): it can "
                 "be decoded, but to run it use the model saved by transformers"
             ) from error
-        complete_config(config, header)
+        complete_config(config, parts)
         kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
         automatic: Any = getattr(transformers, kind)
+        require_plausible(automatic, config, parts, where)
         model, report = automatic.from_pretrained(
             folder,
             gguf_file=name,
@@ -150,7 +156,7 @@ def _names_mapped_once() -> Iterator[None]:
 
 
 def _tokenizer_config(header: GgufHeader, where: str) -> dict[str, Any]:
-    """What `AutoTokenizer` needs beside `tokenizer.json`: which tokens have which role."""
+    """What transformers needs beside `tokenizer.json`: which tokens have which role."""
     found = read_tokens(header.metadata, where)
     every = {} if found is None else {key: found.token_of(role) for key, role in _ROLES.items()}
     named = {key: token for key, token in every.items() if token is not None}

@@ -7,6 +7,7 @@ anew from what our reader has checked, so that it never sees the file that someb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
 from probe.errors import ModelNotFoundError
 from probe.tables.files import map_bytes
-from probe.tables.gguf_header import GgufHeader, GgufTensor
+from probe.tables.gguf_header import GgufTensor
+from probe.tables.gguf_parts import GgufPart
 
 _LEFT_OUT = ("general.architecture", "general.alignment")  # what the writer writes itself
 _ARRAYS = {"f": GGUFValueType.FLOAT64, "i": GGUFValueType.INT64, "u": GGUFValueType.UINT64}
@@ -27,32 +29,37 @@ _SCALARS = {
 }
 
 
-def write_lean(file: Path, header: GgufHeader, where: str, target: Path) -> None:
-    """Write all tensors of a GGUF file and what its metadata says beside the vocabulary.
+def write_lean(parts: Sequence[GgufPart], where: str, target: Path) -> None:
+    """Write all tensors of a GGUF model and what its metadata says beside the vocabulary.
 
     Args:
-        file: the GGUF file.
-        header: its header.
+        parts: the model's files, the first one first.
         where: the model as errors name it.
         target: the file to write.
 
     Raises:
         ModelNotFoundError: a tensor is of a type that the `gguf` package does not know.
     """
+    header = parts[0].header
     writer = GGUFWriter(target, header.architecture)
     for key, value in header.metadata.items():
-        if key not in _LEFT_OUT and not _is_vocabulary(key, value):
+        if key not in _LEFT_OUT and not _is_left_out(key, value):
             _add(writer, key, value)
-    for name, tensor in header.tensors.items():
-        kind = _known(tensor, name, where)
-        writer.add_tensor(name, _stored(file, tensor), raw_dtype=kind)
+    for part in parts:
+        file = part.files.whole(part.name)
+        for name, tensor in part.header.tensors.items():
+            kind = _known(tensor, name, where)
+            writer.add_tensor(name, _stored(file, tensor), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _is_vocabulary(key: str, value: object) -> bool:
+def _is_left_out(key: str, value: object) -> bool:
+    """Whether an entry is part of the vocabulary, or says how the model was split."""
+    if key.startswith("split."):
+        return True
     return key.startswith("tokenizer.") and not isinstance(value, (int, float, bool))
 
 

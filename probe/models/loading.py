@@ -72,7 +72,7 @@ def load_model(
         with _quiet():
             automatic: Any = AutoTokenizer
             if (found := find_gguf(name, place, revision)) is not None:
-                path, revision = str(folder_of_gguf(found, revision)), None
+                path, revision = str(folder_of_gguf(found)), None
                 automatic = PreTrainedTokenizerFast  # others would cut text by rules of their own
             else:
                 check_model_files(name, revision)

@@ -70,6 +70,10 @@ class LocalFiles:
         """The same bytes, memory-mapped, [stop - start]."""
         return map_bytes(self.folder / name, start, stop)
 
+    def whole(self, name: str) -> Path:
+        """Where a file lies."""
+        return self.folder / name
+
 
 def map_bytes(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
     """Bytes [start, stop) of a file as a read-only memory map.

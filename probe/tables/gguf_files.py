@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from probe.errors import ModelNotFoundError
 from probe.tables.files import Files, LocalFiles
@@ -13,20 +14,24 @@ _HUB_FILE = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*):(?P<file>[\w.+-]+(/[\w.+-]+)*\.gguf)",
     re.ASCII,
 )
-_PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf", re.IGNORECASE)
+_LATER_PART = re.compile(r".+-(?!00001)\d{5}-of-\d{5}\.gguf", re.IGNORECASE)
+
+
+class WholeFiles(Files, Protocol):
+    """Files that can be had whole, for what reads no ranges."""
+
+    def whole(self, name: str) -> Path:
+        """Where a file lies on this machine, fetched if need be."""
+        ...
 
 
 @dataclass(frozen=True)
 class GgufFile:
     """One GGUF file of a model."""
 
-    files: Files
+    files: WholeFiles
     name: str
     """The file's name within `files`."""
-    path: Path | None
-    """Where it lies on this machine; None for a file on the hub."""
-    repo: str | None = None
-    """The hub repository it is a file of."""
 
 
 def find_gguf(model: str | Path, place: Path, revision: str | None = None) -> GgufFile | None:
@@ -49,12 +54,12 @@ def find_gguf(model: str | Path, place: Path, revision: str | None = None) -> Gg
         from probe.tables.hub import HubFiles
 
         files = HubFiles(hub["repo"], revision, known=hub["file"])
-        return GgufFile(files, hub["file"], None, hub["repo"])
+        return GgufFile(files, hub["file"])
     return None
 
 
 def _local(path: Path, where: str) -> GgufFile:
-    return GgufFile(LocalFiles(path.parent, where), path.name, path)
+    return GgufFile(LocalFiles(path.parent, where), path.name)
 
 
 def _is_gguf(path: Path) -> bool:
@@ -77,9 +82,7 @@ def _only_one(folder: Path) -> Path | None:
         for path in folder.iterdir()
         if path.suffix.lower() == ".gguf" and not path.name.lower().startswith("mmproj")
     )
-    first = [
-        p for p in found if (part := _PART.fullmatch(p.name)) is None or part["part"] == "00001"
-    ]
+    first = [path for path in found if _LATER_PART.fullmatch(path.name) is None]
     if len(first) > 1:
         names = ", ".join(path.name for path in first[:4])
         raise ModelNotFoundError(

@@ -8,8 +8,8 @@ from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which
 from probe.tables.facts import ModelFacts
 from probe.tables.gguf_files import GgufFile
-from probe.tables.gguf_header import read_gguf_header
-from probe.tables.gguf_table import load_gguf_table
+from probe.tables.gguf_parts import part_with, read_first
+from probe.tables.gguf_table import TABLE, load_gguf_table
 from probe.tables.gguf_tokenizer import read_gguf_tokenizer
 from probe.tables.multiplier import UNCHANGED, by_root_of_width
 from probe.tables.tokens import describe_tokens, read_pieces
@@ -32,13 +32,14 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
     Raises:
         ModelNotFoundError: the file is damaged, or holds no table that can be read.
     """
-    header = read_gguf_header(found.files, found.name)
+    first = read_first(found)
+    header = first.header
     if which != "input" and header.architecture not in _TWO_STACKS:
         raise ModelNotFoundError(
             f"{found.files.where} is not an encoder–decoder model, so it has no {which} table: "
             "ask for which='input'"
         )
-    table = load_gguf_table(found.files, found.name, header)
+    table = load_gguf_table(part_with(first, TABLE))
     tokenizer = read_gguf_tokenizer(header, found.files.where)
     rows = len(table.values)
     tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
@@ -66,7 +67,7 @@ def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:
     Raises:
         ModelNotFoundError: the file is damaged.
     """
-    header = read_gguf_header(found.files, found.name)
+    header = read_first(found).header
     limit = header.metadata.get(f"{header.architecture}.context_length")
     return ModelFacts(
         name=name,

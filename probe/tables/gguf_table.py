@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from probe.errors import ModelNotFoundError
 from probe.tables.cache import cache_folder, drop_unused, write_aside
-from probe.tables.files import Files, map_bytes
-from probe.tables.gguf_header import GgufHeader
+from probe.tables.files import map_bytes
+from probe.tables.gguf_parts import GgufPart
 from probe.tables.span import STORED_AS, Span, Table, damaged
 from probe.vocabulary import TableDtype
 
@@ -26,13 +26,17 @@ _UNDONE_VALUES = 1 << 24
 Undo = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-def load_gguf_table(files: Files, name: str, header: GgufHeader) -> Table:
+def load_gguf_table(part: GgufPart) -> Table:
     """The input table [V, H]: mapped where it is stored as floats, else undone into float32.
+
+    Args:
+        part: the file that holds it.
 
     Raises:
         ModelNotFoundError: the file holds no table, or one that cannot be undone.
     """
-    tensor = header.tensors.get(TABLE)
+    files, name = part.files, part.name
+    tensor = part.header.tensors.get(TABLE)
     if tensor is None:
         raise ModelNotFoundError(
             f"{files.where}: {name} holds no {TABLE}: expected a language model's weights, not an "

@@ -120,6 +120,11 @@ class HubFiles:
                 write_aside(path, lambda aside: self._download(name, start, stop, aside))
         return map_bytes(path, 0, stop - start)
 
+    def whole(self, name: str) -> Path:
+        """Where a file lies in the library's cache, downloaded if need be."""
+        with _one_clear_error(self._repo, name):
+            return Path(hf_hub_download(self._repo, name, revision=self._commit))
+
     def _ask_size(self, name: str) -> str:
         with _one_clear_error(self._repo):
             try:
@@ -279,7 +284,7 @@ def _one_clear_error(repo: str, known: str = "config.json") -> Iterator[None]:
         raise ModelNotFoundError(f"{repo} {why}") from error
     except EntryNotFoundError as error:
         why = f"has no {known}: " + (
-            "expected a model saved by transformers"
+            "expected a model saved by transformers, or a GGUF file named as org/name:FILE.gguf"
             if known == "config.json"
             else "check the file's name on the hub"
         )
