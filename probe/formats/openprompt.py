@@ -37,7 +37,9 @@ def read(content: Content) -> list[AnyPrompt] | None:
         PromptFormatError: an encoder's network is incomplete or does not fit together.
     """
     tensors = content.tensors
-    used = [key for key in tensors if _USED.search(key)]
+    matches = {key: match for key in tensors if (match := _USED.search(key))}
+    places = {key: key[: match.start()] for key, match in matches.items()}
+    used = [key for key, place in places.items() if place == next(iter(places.values()))]
     card = Card(
         content.name, "openprompt", method="prompt_tuning", left_out=left_out(tensors, used)
     )

@@ -18,6 +18,7 @@ from probe.formats.build import fitting
 from probe.formats.content import Content, Tensors
 from probe.formats.keys import below
 from probe.formats.reparametrise import bidirectional_lstm, mlp
+from probe.formats.weights import OPTIMIZER, what_is
 
 Kind = Literal["P_TUNING", "PREFIX_TUNING", "CARTRIDGE", "MULTITASK_PROMPT_TUNING", "CPT"]
 
@@ -49,7 +50,7 @@ class PeftWeights:
 
 def has_weights(content: Content) -> bool:
     """Whether a file holds any key of PEFT's prompt methods."""
-    return is_saved(content) or any(_LEAF.search(key) for key in content.tensors)
+    return is_saved(content) or any(_leaf(key) for key in content.tensors)
 
 
 def is_saved(content: Content) -> bool:
@@ -59,7 +60,7 @@ def is_saved(content: Content) -> bool:
 
 def used_keys(content: Content) -> list[str]:
     """The keys that PEFT's prompts are made of."""
-    return [key for key in content.tensors if key in _SAVED or _LEAF.search(key)]
+    return [key for key in content.tensors if key in _SAVED or _leaf(key)]
 
 
 def find_weights(content: Content, config: Mapping[str, Any]) -> list[PeftWeights]:
@@ -77,12 +78,32 @@ def find_weights(content: Content, config: Mapping[str, Any]) -> list[PeftWeight
         cols, rows = tensors.get("prefix_task_cols"), tensors.get("prefix_task_rows")
         kind: Kind | None = None if cols is None else "MULTITASK_PROMPT_TUNING"
         return [PeftWeights("", tensors["prompt_embeddings"], kind, None, cols, rows)]
-    adapters: dict[str, dict[str, NDArray[Any]]] = {}
-    for key, array in tensors.items():
-        if match := _LEAF.search(key):
-            adapters.setdefault(match["adapter"] or "", {})[match["leaf"]] = array
     with fitting(content, "the dumped prompt encoder"):
-        return [_run(content, name, leaves, config) for name, leaves in adapters.items()]
+        return [_run(content, name, leaves, config) for name, leaves in _encoders(tensors).items()]
+
+
+def _encoders(tensors: Tensors) -> dict[str, dict[str, NDArray[Any]]]:
+    """The leaves of every dumped encoder by its adapter's name.
+
+    A file may hold one encoder several times (trained, averaged, …); then what stands before its
+    keys is part of the name.
+    """
+    found: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
+    for key, array in tensors.items():
+        if match := _leaf(key):
+            place = key[: match.start()], match["adapter"] or ""
+            found.setdefault(place, {})[match["leaf"]] = array
+    several = len({where for where, _ in found}) > 1
+    return {
+        ".".join(filter(None, (where, adapter))) if several else adapter: leaves
+        for (where, adapter), leaves in found.items()
+    }
+
+
+def _leaf(key: str) -> re.Match[str] | None:
+    """The match of a key of a prompt encoder, but not of its optimizer's state."""
+    match = _LEAF.search(key)
+    return match if match and what_is(key) is not OPTIMIZER else None
 
 
 def _run(content: Content, adapter: str, leaves: Tensors, config: Mapping[str, Any]) -> PeftWeights:

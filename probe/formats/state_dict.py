@@ -22,6 +22,7 @@ from probe.formats.refusal import refused
 from probe.formats.tensors import read_npy
 from probe.formats.weights import (
     LAYER,
+    OPTIMIZER,
     TELLING,
     VOCABULARY,
     left_out,
@@ -45,7 +46,7 @@ _MOST_TRAINED = 16
 def read(content: Content) -> list[AnyPrompt] | None:
     """Prompts under a known key, or a dictionary that holds only prompts; None otherwise."""
     for suffix, reader in _KNOWN.items():
-        if keys := keys_of(content.tensors, suffix):
+        if keys := [k for k in keys_of(content.tensors, suffix) if what_is(k) is not OPTIMIZER]:
             return _known(content, keys, suffix, reader)
     if content.container == "zip":
         return _only_prompts(_npz(content), "npz")

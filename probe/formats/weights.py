@@ -69,10 +69,10 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
     (
         r"(?:^|\.)(?:base_)?optim(?:izers?)?(?:_states?)?(?:_dict)?\."
         r"|(?:^|\.)opt_state(?:s|_dict)?\.|(?:^|\.)state\.\d+\."
-        r"|(?:^|[._])(?:max_)?exp_(?:avg|inf)(?:_sqs?|_res)?(?:_row|_col|_slow)?$"
+        r"|(?:^|[._])(?:max_)?exp_(?:avg|inf)(?:_sqs?|_res)?(?:_row|_col|_slow)?(?:\.|$)"
         r"|(?:^|[._])(?:momentum(?:_buffer)?|(?:square|grad)_avg|acc_delta|(?:row|col)_var"
-        r"|v_(?:row|col)|(?:first|second)_moment)(?:\.\d+)?$"
-        r"|(?:^|[._])grad(?:ient)?s?$",
+        r"|v_(?:row|col)|(?:first|second)_moment)(?:\.|$)"
+        r"|(?:^|[._])grad(?:ient)?s?(?:\.|$)",
         OPTIMIZER,
     ),
     (

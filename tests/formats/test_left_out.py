@@ -209,6 +209,13 @@ def test_the_vocabulary_that_openprompt_saves_along_is_named(tmp_path: Path) -> 
     assert one == LeftOut("raw_embedding.weight", (50, 6), "the model's table of word embeddings")
 
 
+def test_a_template_that_a_file_holds_twice_is_named(tmp_path: Path) -> None:
+    state = {"last": {"soft_embeds": torch.ones(4, 6)}, "best": {"soft_embeds": torch.zeros(4, 6)}}
+    (prompt,) = load(torch_file(tmp_path / "t.ckpt", state))
+    assert isinstance(prompt, SoftPrompt) and prompt.embeddings[0, 0] == 1
+    assert [one.name for one in prompt.left_out] == ["best.soft_embeds"]
+
+
 @pytest.mark.parametrize("to", ["safetensors", "peft"])
 def test_what_was_left_out_is_not_forgotten_by_converting(to: Any, tmp_path: Path) -> None:
     tuned(bert(), "SEQ_CLS").save_pretrained(tmp_path / "in")
@@ -249,3 +256,28 @@ def test_a_strange_configuration_beside_plain_rows_is_none_of_their_business(
     for text in ("[1]", "{", "no json"):
         (tmp_path / "config.json").write_text(text)
         assert len(load(tmp_path / "a.npy")[0]) == 2
+
+
+def test_an_encoder_that_a_file_holds_twice_is_read_twice(tmp_path: Path) -> None:
+    key = "prompt_encoder.default.embedding.weight"
+    first, second = torch.randn(4, 6), torch.randn(4, 6)
+    state = {"model": {key: first}, "ema": {key: second}}
+    found = {p.name: p for p in load(torch_file(tmp_path / "x.ckpt", state))}
+    assert found.keys() == {"x-model.default", "x-ema.default"}
+    np.testing.assert_array_equal(found["x-model.default"].embeddings, first.numpy())
+    np.testing.assert_array_equal(found["x-ema.default"].embeddings, second.numpy())
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["prompt_encoder.default.embedding.weight", "wte.learned_embedding", "soft_prompt"],
+)
+@pytest.mark.parametrize("moments", ["exp_avg", "momentum_buffer", "optimizer"])
+def test_moments_under_the_prompts_own_key_are_not_taken_for_it(
+    key: str, moments: str, tmp_path: Path
+) -> None:
+    rows = torch.randn(4, 6)
+    state = {moments: {key: rows**2}, "model": {key: rows}}
+    (prompt,) = load(torch_file(tmp_path / "x.ckpt", state))
+    np.testing.assert_array_equal(prompt.embeddings, rows.numpy())
+    assert [one.why for one in prompt.left_out] == ["an optimizer's state"]
