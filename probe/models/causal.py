@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
-from probe.models.generation import CausalStep, Pick, continuations
-from probe.models.injection import Injection, InjectionError
+from probe.models.generation import Anew, CausalStep, Pace, Pick, Step, continuations, pace_of
+from probe.models.injection import Injection, InjectionError, no_prompt
 from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
@@ -102,20 +103,52 @@ class CausalModel(LanguageModel):
         self._check_room(strands, max_new_tokens)
         written: list[list[int]] = [[] for _ in rows]
         for group in self._batches(injection, strands):
-            inputs, _ = plain_inputs(self, injection, [strands[i] for i in group], left=True)
-            cache = inputs.get("past_key_values", DynamicCache(config=self.model.config))
-            step = CausalStep(
-                self.model,
-                self.embed_ids,
-                inputs["inputs_embeds"],
-                inputs["attention_mask"],
-                cache,
-                positions=takes_positions(self.model),
-            )
+            step = self._steps(injection, [strands[i] for i in group], self.pace)
             found = continuations(step, self.stops, max_new_tokens, pick)
             for i, ids in zip(group, found, strict=True):
                 written[i] = ids
         return written
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How texts can be continued, found by trying."""
+        if self.packs:
+            return "together"  # tested
+        usual = range(self.vocabulary_size // 2, self.vocabulary_size)
+        texts = [list(usual[:5]), list(usual[5:8])]
+        strands = [Strand(0, 0, ahead=True, trunk=text, branches=[]) for text in texts]
+
+        def tried(pace: Pace) -> Callable[[list[int]], Step]:
+            return lambda which: self._steps(no_prompt(), [strands[i] for i in which], pace)
+
+        with torch.no_grad(), self.precision():
+            return pace_of(tried("together"), tried("anew"))
+
+    def _steps(self, injection: Injection, strands: Sequence[Strand], pace: Pace) -> Step:
+        """Next-token logits of strands, token by token."""
+        if pace == "anew":
+            return Anew(partial(self._behind, injection, strands), len(strands))
+        inputs, _ = plain_inputs(self, injection, strands, left=True)
+        return CausalStep(
+            self.model,
+            self.embed_ids,
+            inputs["inputs_embeds"],
+            inputs["attention_mask"],
+            inputs.get("past_key_values", DynamicCache(config=self.model.config)),
+            positions=takes_positions(self.model),
+        )
+
+    def _behind(
+        self, injection: Injection, strands: Sequence[Strand], written: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Next-token logits [B, V] behind strands and what was written after them."""
+        longer = [
+            replace(strand, branches=[list(ids)])
+            for strand, ids in zip(strands, written, strict=True)
+        ]
+        inputs, starts = plain_inputs(self, injection, longer)
+        places = starts + [len(strand.items) - 1 for strand in longer]
+        return logits_at(self.model, torch.from_numpy(places), inputs)
 
     def _batches(self, injection: Injection, strands: Sequence[Strand]) -> list[list[int]]:
         """Strands that can be generated from together.
@@ -124,11 +157,13 @@ class CausalModel(LanguageModel):
         sliding windows cannot stand; there, only texts of one length go together.
         """
         cache = DynamicCache(config=self.model.config)
-        if injection.key_values is None or not any(cache.is_sliding):
+        hole = injection.key_values is not None and any(cache.is_sliding)
+        if not hole and self.pace != "by length":
             return [list(range(len(strands)))]
-        groups: dict[int, list[int]] = {}
+        groups: dict[tuple[int, int], list[int]] = {}
         for index, strand in enumerate(strands):
-            groups.setdefault(len(strand.trunk), []).append(index)
+            ahead = strand.length if strand.ahead else 0
+            groups.setdefault((ahead, len(strand.trunk)), []).append(index)
         return list(groups.values())
 
     def _check_room(self, strands: Sequence[Strand], more: int = 0) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,17 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import MoEModelOutput
 
 from probe.errors import ModelNotFoundError
-from probe.models.generation import DecoderStep, Pick, continuations
-from probe.models.injection import Injection
+from probe.models.generation import (
+    Anew,
+    DecoderStep,
+    Pace,
+    Pick,
+    Step,
+    continuations,
+    last_logits,
+    pace_of,
+)
+from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.masked import check_room
@@ -155,21 +164,53 @@ class EncoderDecoderModel(LanguageModel):
         written: list[list[int]] = [[] for _ in rows]
         for group in self._batches(injection, rows, choice):
             prompts = [choice[i] for i in group]
-            states, mask = self.encode(injection, [rows[i] for i in group], prompts)
-            items = [self._decoder_items(injection, k) for k in prompts]
-            arguments = self.decoder_inputs(injection, prompts, items)
-            arguments |= {
-                "encoder_outputs": MoEModelOutput(states),
-                "attention_mask": mask,
-                "use_cache": True,
-            }
-            if "past_key_values" not in arguments:
-                arguments["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
-            step = DecoderStep(self.model, arguments, arguments.pop("decoder_inputs_embeds"))
+            chosen = [rows[i] for i in group]
+            step = self._steps(injection, chosen, prompts, anew=self.pace != "together")
             found = continuations(step, self.stops, max_new_tokens, pick)
             for i, ids in zip(group, found, strict=True):
                 written[i] = ids
         return written
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How targets can be continued, found by trying."""
+        usual = tuple(range(self.vocabulary_size // 2, self.vocabulary_size))
+        rows = [Row(usual[:5], ()), Row(usual[5:8], ())]
+
+        def tried(*, anew: bool) -> Callable[[list[int]], Step]:
+            return lambda which: self._steps(
+                no_prompt(), [rows[i] for i in which], [0] * len(which), anew=anew
+            )
+
+        with torch.no_grad(), self.precision():
+            return pace_of(tried(anew=False), tried(anew=True))
+
+    def _steps(
+        self, injection: Injection, rows: Sequence[Row], choice: Sequence[int], *, anew: bool
+    ) -> Step:
+        """Next-token logits of the decoder, token by token."""
+        states, mask = self.encode(injection, rows, choice)
+        read = {"encoder_outputs": MoEModelOutput(states), "attention_mask": mask}
+        items = [self._decoder_items(injection, k) for k in choice]
+        if anew:
+            return Anew(partial(self._behind, injection, choice, items, read), len(rows))
+        arguments = self.decoder_inputs(injection, choice, items) | read | {"use_cache": True}
+        if "past_key_values" not in arguments:
+            arguments["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        return DecoderStep(self.model, arguments, arguments.pop("decoder_inputs_embeds"))
+
+    def _behind(
+        self,
+        injection: Injection,
+        choice: Sequence[int],
+        items: Sequence[Sequence[int]],
+        read: dict[str, Any],
+        written: Sequence[Sequence[int]],
+    ) -> Tensor:
+        """Next-token logits [B, V] behind decoder rows and what was written after them."""
+        longer = [[*before, *ids] for before, ids in zip(items, written, strict=True)]
+        arguments = self.decoder_inputs(injection, choice, longer) | read
+        return last_logits(self.model, len(longer), len(longer[0]), arguments)
 
     def _batches(
         self, injection: Injection, rows: Sequence[Row], choice: Sequence[int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from probe.models.frozen import FrozenModel
-from probe.models.generation import CausalStep, continuations
+from probe.models.generation import Anew, CausalStep, continuations, last_logits
 from probe.models.injection import InjectionError
 from probe.models.inputs import takes_positions
 from probe.models.recording import twin
@@ -115,15 +115,21 @@ def _continued(
     model: FrozenModel, other: Any, ids: list[int], rows: int, max_new_tokens: int
 ) -> list[list[int]]:
     """Ids of the continuations of the same text, once per row."""
-    embeddings = model.embed_ids(torch.tensor([ids])).expand(rows, -1, -1)
+
+    def behind(written: Sequence[Sequence[int]]) -> Tensor:
+        every = torch.tensor([[*ids, *more] for more in written])
+        arguments = {"inputs_embeds": model.embed_ids(every), "use_cache": False}
+        return last_logits(other, rows, every.shape[1], arguments)
+
     mask = torch.ones(rows, len(ids), dtype=torch.long, device=model.device)
-    step = CausalStep(
+    quick = CausalStep(
         other,
         model.embed_ids,
-        embeddings,
+        model.embed_ids(torch.tensor([ids])).expand(rows, -1, -1),
         mask,
         DynamicCache(config=other.config),
         positions=takes_positions(other),
     )
+    step = Anew(behind, rows) if getattr(model, "pace", None) == "anew" else quick
     with model.precision():
         return continuations(step, model.stops, max_new_tokens)

@@ -21,11 +21,14 @@ from torch import Tensor
 from probe.analysis.decoding import decode
 from probe.errors import ProbeError
 from probe.models import FrozenModel, Row, load_model
+from probe.models.generation import most_likely
+from probe.models.injection import no_prompt
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
 from tests.models.every_architecture import Architecture, build, quiet
 
 TEXTS = ((6, 7, 9, 15, 18, 11, 10), (22, 8), (11, 9, 19, 22, 20, 21, 11, 9, 11, 12))
+NEW_TOKENS = 4
 LABELS = ((20, 12), (14, 17))
 TOKENS = (14, 8, 21)
 """What the prompt of real tokens is made of."""
@@ -47,6 +50,8 @@ class Findings:
     """A prompt made of a text's rows scores as the text itself does, to 1e-4 nats."""
     peft: str
     """Probabilities under a prompt are those of PEFT, to 1e-5."""
+    generate: str
+    """Greedy continuations, in a batch, are those of transformers given token ids."""
     decode: str
     """A prompt made of tokens is decoded as these, at distance 0 by l2 and cosine."""
     reason: str = ""
@@ -70,7 +75,7 @@ def examine(architecture: Architecture) -> Findings:
             model = load_model(folder, device="cpu")
         except ProbeError as error:
             refused = [_plainly(error, folder), *reasons]
-            return Findings(table, *["refused"] * 3, decoded, "; ".join(refused))
+            return Findings(table, *["refused"] * 4, decoded, "; ".join(refused))
         return Findings(table, *_Running(model, raw).findings(), decoded, "; ".join(reasons))
 
 
@@ -122,12 +127,13 @@ class _Running:
         draw = torch.Generator().manual_seed(1)
         self.prompt = torch.randn(len(TOKENS), model.width, generator=draw) / 3
 
-    def findings(self) -> tuple[str, str, str]:
-        """Loss, a prompt of tokens, PEFT."""
+    def findings(self) -> tuple[str, str, str, str]:
+        """Loss, a prompt of tokens, PEFT, generation."""
         return (
             self._same(None, self._truth(self.raw)),
             self._same(self._rows_of_tokens(), self._truth(self.raw, TOKENS)),
             self._as_peft(),
+            self._continued(),
         )
 
     def _rows_of_tokens(self) -> Tensor:
@@ -154,6 +160,30 @@ class _Running:
             return f"PEFT does not run it ({type(error).__name__})"
         difference = np.abs(np.exp(self._scores(self.prompt)) - np.exp(truth)).max()
         return YES if difference < 1e-5 else f"no: {difference:.1e} apart"
+
+    @torch.no_grad()
+    def _continued(self) -> str:
+        if self.model.family == "masked":
+            return "writes no text"
+        rows = [dataclasses.replace(row, options=()) for row in self.rows]
+        found = self.model._continue(no_prompt(), rows, [0] * len(rows), NEW_TOKENS, most_likely)
+        truth = [self._greedy(row.before) for row in rows]
+        return YES if found == truth else f"no: {found} instead of {truth}"
+
+    def _greedy(self, text: Sequence[int]) -> list[int]:
+        """The likeliest tokens behind a text, everything read anew for each."""
+        written: list[int] = []
+        while len(written) < NEW_TOKENS:
+            if self.model.family == "causal":
+                logits = _logits(self.raw, [*text, *written])
+            else:
+                start = self.raw.config.decoder_start_token_id
+                ids = torch.tensor([[start, *written]])
+                logits = _logits(self.raw, text, decoder_input_ids=ids)
+            if (best := int(logits[-1].argmax())) in self.model.stops:
+                break
+            written.append(best)
+        return written
 
     def _peft_model(self, task_type: str) -> Any:
         settings = peft.PromptTuningConfig(

@@ -51,6 +51,8 @@ by `probe`; {missing} more could not be built and are listed at the end.
 - **loss**: scores without a prompt are those of transformers given token ids, to 1e-4 nats.
 - **tokens**: a prompt made of the rows of a text scores as the text itself, to 1e-4 nats.
 - **PEFT**: probabilities under a prompt are those of PEFT's prompt tuning, to 1e-5.
+- **generate**: greedy continuations of texts of different lengths in one batch are those of
+  transformers given token ids.
 - **decode**: a prompt made of the rows of tokens is decoded as these tokens, at distance 0 by l2
   and by cosine.
 
@@ -58,8 +60,8 @@ by `probe`; {missing} more could not be built and are listed at the end.
     "{version}", transformers.__version__
 )
 _TABLE_HEAD = (
-    "| architecture | table | loss | tokens | PEFT | decode | refused because |",
-    "|-|-|-|-|-|-|-|",
+    "| architecture | table | loss | tokens | PEFT | generate | decode | refused because |",
+    "|-|-|-|-|-|-|-|-|",
 )
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "ministral": {"head_dim": 8},
+    "moshi": {"sliding_window": 64},  # its cache keeps what its window leaves out
     "nemotron": {"head_dim": 8, "num_key_value_heads": 2},
     "neomme": {"head_dim": 16},
     "perceiver": {"d_latents": 32, "d_model": 32, "num_self_attends_per_block": 1},
