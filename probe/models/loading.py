@@ -118,6 +118,11 @@ def _why(error: Exception) -> str:
             "expected weights that hold tensors only, found pickled objects of other kinds or a "
             "damaged file: use a model saved as safetensors"
         )
+    if "Unrecognized configuration class" in said:
+        return (
+            "expected a language model of a kind that transformers loads by itself, found one that "
+            "it loads only as part of another: name another base model"
+        )
     if "ignore_mismatched_sizes" in said:
         return (
             "expected weights of the sizes that config.json states, found others: fetch both "

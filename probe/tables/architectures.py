@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,11 +90,19 @@ FAMILIES: Mapping[str, Family] = {
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "text_encoder")
 
 
-def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a configuration that describes the language model within a larger one."""
+def text_parts(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A configuration, and within it those ever closer to the language model's own."""
+    yield config
     parts = (config.get(part) for part in _TEXT_PARTS)
     within = next((part for part in parts if isinstance(part, dict) and part), None)
-    return config if within is None else text_config(within)
+    if within is not None:
+        yield from text_parts(within)
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a configuration that describes the language model within a larger one."""
+    *_, innermost = text_parts(config)
+    return innermost
 
 
 def known_family(config: Mapping[str, Any]) -> Family | None:

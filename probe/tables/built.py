@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.errors import ModelNotFoundError
-from probe.tables.architectures import Which, text_config
+from probe.tables.architectures import Which, text_parts
+from probe.tables.building import build_model
 from probe.tables.multiplier import Multiplier, bring_to_life, learn_multiplier
-
-_NOT_BUILT_FROM = frozenset(
-    ("auto_map", "model_type", "attn_implementation", "_attn_implementation", "quantization_config")
-)
-"""Fields that could name code or kernels to fetch, or need a quantiser's library."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +49,9 @@ def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTab
         ModelNotFoundError: transformers builds no such model, or it has no such table.
     """
     reasons = []
-    for part in (config, text_config(config)):
+    for part in text_parts(config):
         try:
-            model = _build(part)
+            model = build_model(part)
         except Exception as error:  # transformers answers a strange config with any exception
             reasons.append((str(error).strip() or type(error).__name__).splitlines()[0])
             continue
@@ -64,32 +60,6 @@ def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTab
         f"{where} has model_type {config.get('model_type')!r}, expected one that transformers "
         f"builds without code of its own ({reasons[0][:120]}): use a model saved by transformers"
     )
-
-
-def _build(config: Mapping[str, Any]) -> Any:
-    """The class that the configuration names where transformers has it, else the base class."""
-    import torch
-    import transformers
-    from transformers import AutoConfig, AutoModel
-
-    model_type = str(config.get("model_type"))
-    known = AutoConfig.for_model(model_type, **_without(config))
-    named = config.get("architectures")
-    named = named[0] if isinstance(named, list) and named else None
-    own = getattr(transformers, named, None) if isinstance(named, str) else None
-    with torch.device("meta"):
-        if isinstance(own, type) and issubclass(own, transformers.PreTrainedModel):
-            return own(known)
-        return AutoModel.from_config(known, trust_remote_code=False)  # type: ignore[no-untyped-call]
-
-
-def _without(config: Mapping[str, Any], *, kept: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields to build from, at every depth."""
-    return {
-        key: _without(value, kept=("model_type",)) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key in kept or key not in _NOT_BUILT_FROM
-    }
 
 
 def _ask(model: Any, which: Which, where: str) -> BuiltTable:
@@ -130,7 +100,18 @@ def _input_layer(model: Any) -> Any:
     from transformers import PreTrainedModel
 
     parts = (part for part in model.modules() if isinstance(part, PreTrainedModel))
-    return next((layer for part in parts if (layer := _lookup(part)) is not None), None)
+    own = next((layer for part in parts if (layer := _lookup(part)) is not None), None)
+    return _of_vocabulary_size(model) if own is None else own
+
+
+def _of_vocabulary_size(model: Any) -> Any:
+    """The one table of V rows of a model whose text tower is no model of its own (OWL-ViT)."""
+    import torch
+
+    rows = getattr(model.config.get_text_config(), "vocab_size", None)
+    tables = [part for part in model.modules() if isinstance(part, torch.nn.Embedding)]
+    found = [table for table in tables if table.num_embeddings == rows]
+    return found[0] if len(found) == 1 else None
 
 
 def _stack_layer(model: Any, which: Which) -> Any:

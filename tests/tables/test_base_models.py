@@ -271,3 +271,43 @@ def test_of_two_tables_the_one_of_the_text_is_read(tmp_path: Path) -> None:
     config = {"text_config": {"model_type": "qwen2", "vocab_size": 4, "hidden_size": 3}}
     vocabulary = load_vocabulary(_llama(tmp_path, tensors, **config, model_type="speaker"))
     np.testing.assert_array_equal(vocabulary.table, text.numpy())
+
+
+SMALL = {"vocab_size": V, "hidden_size": 16, "num_attention_heads": 4}
+NOT_BUILT_WHOLE: dict[str, tuple[dict[str, Any], str]] = {
+    "gemma3n, whose eyes need a further library": (
+        {"model_type": "gemma3n", "text_config": {"model_type": "gemma3n_text"} | SMALL},
+        "model.language_model.embed_tokens.weight",
+    ),
+    "a tower that is no model of its own": (
+        {"model_type": "owlvit", "text_config": {"model_type": "owlvit_text_model"} | SMALL},
+        "owlvit.text_model.embeddings.token_embedding.weight",
+    ),
+    "a tower that AutoModel does not list": (
+        {"model_type": "siglip_text_model"} | SMALL,
+        "text_model.embeddings.token_embedding.weight",
+    ),
+    "a class that transformers no longer has": (
+        {
+            "model_type": "qwen2_5_omni",
+            "architectures": ["Qwen2_5OmniModel"],
+            "thinker_config": {
+                "model_type": "qwen2_5_omni_thinker",
+                "text_config": {"model_type": "qwen2_5_omni_text"} | SMALL,
+            },
+        },
+        "thinker.model.embed_tokens.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "name"), NOT_BUILT_WHOLE.values(), ids=NOT_BUILT_WHOLE.keys())
+def test_a_text_part_is_read_where_the_whole_is_not_built(
+    config: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    table = torch.zeros(V, 16)
+    table[7] = 1
+    talker = {"talker.model.embed_tokens.weight": torch.zeros(V + 1, 16)}
+    write_json(tmp_path / "config.json", config)
+    save_file({name: table} | talker, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert (load_vocabulary(tmp_path).table[7] == 1).all()
