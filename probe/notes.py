@@ -28,11 +28,14 @@ def note(line: str) -> None:
 
 
 @contextmanager
-def collected() -> Iterator[list[str]]:
+def collected(*, said: bool = True) -> Iterator[list[str]]:
     """The different notes made inside, in order.
 
     They are said at the end; not where that is an error, which is one line and alone. A collection
     inside another leaves this to it.
+
+    Args:
+        said: False where somebody else will say them.
     """
     notes: list[str] = []
     token = _NOTES.set(notes)
@@ -40,5 +43,5 @@ def collected() -> Iterator[list[str]]:
         yield notes
     finally:
         _NOTES.reset(token)
-    for line in notes:
+    for line in notes if said else ():
         note(line)

@@ -11,6 +11,7 @@ from probe.cli.completion import complete_prompt
 from probe.cli.options import PROMPT_HELP
 
 TASK_HELP = "A task's name, its task.toml or the folder of one."
+DATA_TASK_HELP = f"{TASK_HELP} Or a data file with a text and a label in each row."
 
 
 def complete_task(incomplete: str) -> list[str]:
@@ -49,6 +50,22 @@ File = Annotated[
         "--file",
         help="A .txt with one text per line, or a JSONL, CSV, TSV or Parquet file with the columns "
         "that the template names; a column `prompt` puts each row to the prompt it names.",
+    ),
+]
+DataTextColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--text-column",
+        metavar="NAME",
+        help="The column of the rows that is {text}. Default: the task's own, else text.",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column",
+        metavar="NAME",
+        help="The column of the rows that is the label. Default: the task's own, else label.",
     ),
 ]
 TextColumn = Annotated[

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from probe.cli.asking_options import (
-    TASK_HELP,
+    DATA_TASK_HELP,
     DataDir,
+    DataTextColumn,
     Device,
     Dtype,
+    LabelColumn,
     LabelWords,
     Template,
     complete_task,
@@ -23,7 +25,7 @@ from probe.cli.output import print_json
 if TYPE_CHECKING:
     from probe.verbs import Evaluated, Recorded
 
-Task = Annotated[str, typer.Option("--task", help=TASK_HELP, autocompletion=complete_task)]
+Task = Annotated[str, typer.Option("--task", help=DATA_TASK_HELP, autocompletion=complete_task)]
 SplitName = Literal["test", "validation", "train"]
 
 
@@ -39,6 +41,8 @@ def evaluate(
     ] = None,
     model: Model = None,
     data_dir: DataDir = None,
+    text_column: DataTextColumn = None,
+    label_column: LabelColumn = None,
     split: Annotated[SplitName, typer.Option("--split", help="Which examples.")] = "test",
     limit: Annotated[
         int | None,
@@ -120,6 +124,8 @@ def evaluate(
         task,
         model=model,
         data_dir=data_dir,
+        text_column=text_column,
+        label_column=label_column,
         split=split,
         limit=limit,
         template=template,

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from probe.cli.asking_options import (
+    DATA_TASK_HELP,
+    DataDir,
+    DataTextColumn,
+    LabelColumn,
+    complete_task,
+    split_synonyms,
+)
 from probe.cli.completion import complete_model
 from probe.cli.output import print_json, print_notes
 from probe.cli.train_options import with_training_options
@@ -28,12 +35,6 @@ def complete_run(incomplete: str) -> list[str]:
     return [run for run in Workspace().runs.ids() if run.startswith(incomplete)]
 
 
-def _complete_task(incomplete: str) -> list[str]:
-    from probe.datasets import task_names
-
-    return [name for name in task_names() if name.startswith(incomplete)]
-
-
 @with_training_options
 def train(
     context: typer.Context,
@@ -51,13 +52,20 @@ def train(
         str | None,
         typer.Option(
             "--task",
-            help="A task's name, its task.toml or the folder of one.",
-            autocompletion=_complete_task,
+            help=DATA_TASK_HELP,
+            autocompletion=complete_task,
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="A folder of data sets with one folder per task."),
+    data_dir: DataDir = None,
+    text_column: DataTextColumn = None,
+    label_column: LabelColumn = None,
+    label_words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label-word",
+            help="Repeat it, once per label in label order; 'great|good' gives a label two words. "
+            "Default: the task's own; of a data file, its labels.",
+        ),
     ] = None,
     name: Annotated[
         str | None,
@@ -128,6 +136,9 @@ def train(
         task,
         config,
         data_dir=data_dir,
+        text_column=text_column,
+        label_column=label_column,
+        label_words=split_synonyms(label_words),
         name=name,
         device=device,
         dtype=dtype,

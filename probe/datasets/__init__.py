@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probe.datasets.examples import Columns, read_asked, read_examples, read_texts
-from probe.datasets.loading import load_task, load_wording, task_names
+from probe.datasets.loading import load_task, load_wording, task_name, task_names
 from probe.datasets.splits import sample, split_validation
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "read_texts",
     "sample",
     "split_validation",
+    "task_name",
     "task_names",
 ]

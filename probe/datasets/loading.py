@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from probe.datasets.bare import bare_definition, is_data_file, renamed, require_words, reworded
 from probe.datasets.definition import TASK_FILE, Definition, read_definition
 from probe.datasets.examples import Columns, to_examples
 from probe.datasets.hub import SPLITS, load_hub
@@ -13,7 +15,7 @@ from probe.datasets.rows import DataRow, read_rows
 from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
 from probe.suggestions import did_you_mean
-from probe.task import Example, Task, TaskMetric, columns_of
+from probe.task import Example, LabelWords, Task, TaskMetric, columns_of
 
 _PACKAGE = Path(__file__).parents[1]
 _STEMS = {"train": ("train",), "validation": ("validation", "dev"), "test": ("test",)}
@@ -23,7 +25,13 @@ Rows = Mapping[str, Iterable[DataRow]]
 
 
 def load_task(
-    task: str | Path, data_dir: str | Path | None = None, *, holdout: float = SHARE
+    task: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    holdout: float = SHARE,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_words: LabelWords = (),
 ) -> Task:
     """A task with its training, validation and test examples.
 
@@ -32,27 +40,44 @@ def load_task(
 
     Args:
         task: a task file (`task.toml`), the folder of one, or a name: one of the paper's tasks
-            (`sst2`, `sst5`, `agnews`, `subj`, `trec`) or of those that come with `probe`.
+            (`sst2`, `sst5`, `agnews`, `subj`, `trec`) or of those that come with `probe`. Or a
+            data file, whose labels are what its rows say.
         data_dir: a folder of data sets; the rows are read from its folder of the task's name, from
             `train`, `validation` or `dev`, and `test`, as `.jsonl`, `.csv`, `.tsv` or `.parquet`.
             A shipped task that has no folder there keeps its own rows. Without it rows come from
             the hub if the task names a data set there (the paper's tasks do), else from beside the
             task file.
         holdout: the share that validates; 0 leaves all to training, or to the folds made of it.
+        text_column: the column that is the text, in place of the task's own or `text`.
+        label_column: the column that is the label, likewise.
+        label_words: one per label, or a list of several, in place of the task's own or of the
+            labels themselves.
 
     Raises:
         DataError: there is no such task, or its rows cannot be read.
         MissingExtraError: the rows need a library that is not installed.
     """
+    if is_data_file(task):
+        path = Path(task)
+        bare = renamed(list(read_rows(path)), text_column=text_column, label_column=label_column)
+        definition = reworded(bare_definition(path, bare), label_words, where=str(path))
+        require_words(definition, where=str(path))
+        return _assemble(definition, {"train": bare}, definition.columns, holdout)
     definition, folder = _find(task)
+    definition = reworded(definition, label_words, where=f"task {definition.name}")
     if data_dir is not None:
         given = Path(data_dir) / definition.name
         folder = folder if task in _shipped() and not given.is_dir() else given
     if folder is not None:
-        rows = _files(definition, folder)
-        return _assemble(definition, rows, definition.columns, holdout)
-    assert definition.hub is not None
-    return _assemble(definition, load_hub(definition.hub), definition.hub.columns, holdout)
+        rows: Rows = _files(definition, folder)
+        columns = definition.columns
+    else:
+        assert definition.hub is not None
+        rows, columns = load_hub(definition.hub), definition.hub.columns
+    columns = replace(
+        columns, text=text_column or columns.text, label=label_column or columns.label
+    )
+    return _assemble(definition, rows, columns, holdout)
 
 
 def load_wording(task: str | Path) -> Task:
@@ -61,8 +86,21 @@ def load_wording(task: str | Path) -> Task:
     Raises:
         DataError: there is no such task.
     """
-    definition, _ = _find(task)
+    if is_data_file(task):  # here the rows are the only ones to tell
+        rows = renamed(list(read_rows(Path(task))), text_column=None, label_column=None)
+        definition = bare_definition(Path(task), rows)
+    else:
+        definition, _ = _find(task)
     return _assemble(definition, {}, definition.columns, 0.0)
+
+
+def task_name(task: str | Path) -> str:
+    """What a task is called, without a look at its rows.
+
+    Raises:
+        DataError: there is no such task.
+    """
+    return Path(task).stem if is_data_file(task) else _find(task)[0].name
 
 
 def task_names() -> tuple[str, ...]:
@@ -80,7 +118,7 @@ def _find(task: str | Path) -> tuple[Definition, Path | None]:
     if file.suffix != ".toml" or not file.is_file():
         raise DataError(
             f"task {task}: expected one of {', '.join(task_names())}, a folder with a {TASK_FILE}, "
-            f"or a task file{did_you_mean(str(task), task_names())}"
+            f"a task file or a data file{did_you_mean(str(task), task_names())}"
         )
     definition = read_definition(file)
     return definition, file.parent if definition.hub is None else None

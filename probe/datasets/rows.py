@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +100,19 @@ def _read_jsonl(path: Path) -> Iterator[DataRow]:
         yield DataRow(where, value)
 
 
-def _read_csv(path: Path, *, delimiter: str = ",") -> Iterator[DataRow]:
+def _read_csv(path: Path, *, delimiter: str | None = None) -> Iterator[DataRow]:
     # strict: a quote that never closes is an error, not one cell with the rest of the file.
-    lines = io.StringIO(read_text(path), newline="")
-    return _csv_rows(path, csv.reader(lines, delimiter=delimiter, strict=True))
+    text = read_text(path)
+    chosen = delimiter or _delimiter(text)
+    lines = io.StringIO(text, newline="")
+    return _csv_rows(path, csv.reader(lines, delimiter=chosen, strict=True))
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the columns' names: a comma, else a semicolon or a tab."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    outside = re.sub(r'"[^"]*"', "", header)
+    return next((one for one in (",", ";", "\t") if one in outside), ",")
 
 
 def _csv_rows(path: Path, reader: Any) -> Iterator[DataRow]:
@@ -156,3 +166,5 @@ _READERS: dict[str, Callable[[Path], Iterator[DataRow]]] = {
     ".tsv": _read_tsv,
     ".parquet": _read_parquet,
 }
+DATA_SUFFIXES = tuple(_READERS)
+"""Of the files that `read_rows` reads."""

@@ -78,10 +78,10 @@ def rehearse(config: RunConfig) -> Plan:
     Raises:
         ProbeError: the run could not be done as it is asked for.
     """
-    task = task_of(config)
-    model = loaded(config.model, device=config.device, dtype=config.dtype)
     with collected() as notes:
         kept_name(config.name)
+        task = task_of(config)
+        model = loaded(config.model, device=config.device, dtype=config.dtype)
         training = begun(model, task, config)
     asked = TrainConfig.from_dict(config.training)
     run = training.runs[0]

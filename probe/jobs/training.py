@@ -38,9 +38,9 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
         ProbeError: the run cannot be done as it was asked for.
     """
     config = run.config
-    task = task_of(config)
-    model = loaded(config.model, device=config.device, dtype=config.dtype)
     with collected() as notes:
+        task = task_of(config)
+        model = loaded(config.model, device=config.device, dtype=config.dtype)
         training = begun(model, task, config, run)
     reporter.note(notes)
     cut_records(run.metrics, training.step)
@@ -59,7 +59,14 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
 def task_of(config: RunConfig) -> Task:
     """The task of a run; where it has no validation split, holdout or folds make one."""
     holdout = TrainConfig.from_dict(config.training).holdout if config.folds is None else 0.0
-    return load_task(config.task, config.data_dir, holdout=holdout)
+    return load_task(
+        config.task,
+        config.data_dir,
+        holdout=holdout,
+        text_column=config.text_column,
+        label_column=config.label_column,
+        label_words=config.label_words,
+    )
 
 
 def loaded(name: str, *, device: str | None, dtype: str | None) -> FrozenModel:

@@ -37,6 +37,11 @@ class RunConfig:
     created: str
     """ISO 8601 in UTC."""
     data_dir: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    """Columns of the data, in place of the task's own."""
+    label_words: tuple[str | list[str], ...] = ()
+    """One or several per label, in place of the task's own."""
     device: str | None = None
     dtype: str | None = None
     folds: int | None = None
@@ -73,7 +78,8 @@ class RunFolder:
             WorkspaceError: `config.json` is missing or damaged.
         """
         document = read_fields(self.path / _CONFIG, RunConfig)
-        return RunConfig(**document | {"command": tuple(document.get("command", ()))})
+        lists = {key: tuple(document.get(key, ())) for key in ("command", "label_words")}
+        return RunConfig(**document | lists)
 
     @property
     def status(self) -> Status:

@@ -25,11 +25,12 @@ def check_training(
 
     Raises:
         TrainingError: the task has no training examples or those of one label only, or asks an
-            encoder to write; the template and the length contradict each other.
+            encoder to write; the template names a column they lack, or contradicts the length.
         RowError: the template takes two labels, or the prompt leaves no room for text.
     """
     read_template(placed(task, config))
     check_examples(task)
+    _check_columns(placed(task, config))
     if task.kind == "generation" and not writes:
         raise TrainingError(
             f"task {task.name} asks for texts, which an encoder cannot write: choose a causal or "
@@ -54,6 +55,15 @@ def check_examples(task: Task) -> None:
         raise TrainingError(
             f"task {task.name}: expected training examples of two labels or more, found "
             f"{len(task.train):,} that are all {word!r}: add examples of the others"
+        )
+
+
+def _check_columns(task: Task) -> None:
+    known = task.train[0].values
+    if missing := [name for name in task.columns if name not in known]:
+        raise TrainingError(
+            f"task {task.name}: the template names {{{missing[0]}}}, the data has the columns "
+            f"{', '.join(known)}"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from probe.datasets import sample
+from probe.datasets.bare import is_data_file
 from probe.errors import DataError, ModelNotFoundError, ProbeError
 from probe.notes import collected
 from probe.prompt import AnyPrompt, PromptPair
@@ -53,6 +54,8 @@ def evaluate(
     *,
     model: str | Path | None = None,
     data_dir: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
     split: Split = "test",
     limit: int | None = None,
     template: str | None = None,
@@ -77,8 +80,10 @@ def evaluate(
         task: a task, its name, file or folder.
         model: the frozen model; each prompt's own when None.
         data_dir: a folder of data sets, by task.
+        text_column: the column that is the text; the task's own, or `text`, when None.
+        label_column: the column that is the label; the task's own, or `label`, when None.
         split: which examples; where the task has no validation split of its own, those that were
-            set aside when the prompts were trained.
+            set aside when the prompts were trained. Of a data file all rows are for the test.
         limit: at most so many, drawn at random but always the same ones; all when None.
         template: the model's input, in place of the prompt's own and the task's.
         label_words: one per label, or a list of several, likewise.
@@ -105,7 +110,21 @@ def evaluate(
     if record:
         require_stored([asker.name for asker in found], workspace)
     with collected() as notes:
-        whole = task if isinstance(task, Task) else task_as_trained(task, data_dir, split, found)
+        whole = (
+            task
+            if isinstance(task, Task)
+            else task_as_trained(
+                task,
+                data_dir,
+                split,
+                found,
+                text_column=text_column,
+                label_column=label_column,
+                label_words=label_words,
+            )
+        )
+        if label_words and not isinstance(task, Task) and is_data_file(task):
+            label_words = whole.words  # in the order of its labels now
         if whole.kind == "generation":
             require_writers(known)
         question = _Question(

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from probe.datasets.bare import is_data_file
 from probe.errors import DataError
 from probe.notes import note
-from probe.task import Task
+from probe.task import LabelWords, Task
 from probe.verbs.asking import Asker
 
 
 def task_as_trained(
-    source: str | Path, data_dir: str | Path | None, split: str, found: Sequence[Asker]
+    source: str | Path,
+    data_dir: str | Path | None,
+    split: str,
+    found: Sequence[Asker],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_words: LabelWords = (),
 ) -> Task:
     """A task whose training and validation examples are parted as when the prompts were trained.
 
@@ -21,20 +31,34 @@ def task_as_trained(
         data_dir: a folder of data sets, by task.
         split: whose examples are wanted; test examples are the same for every share.
         found: prompts; those that were trained on the task tell their share.
+        text_column: the column that is the text; the task's own when None.
+        label_column: the column that is the label; the task's own when None.
+        label_words: of a data file, in the order of its sorted labels; those of the prompts that
+            were trained on it, or the labels themselves, where there are none.
 
     Raises:
         DataError: the task cannot be read, or the prompts set different examples aside.
     """
-    from probe.datasets import load_task, load_wording
+    from probe.datasets import load_task, task_name
 
-    name = load_wording(source).name
+    name, bare = task_name(source), is_data_file(source)
     trained = [asker for asker in found if asker.one.task == name]
+    load = partial(
+        load_task,
+        source,
+        data_dir,
+        text_column=text_column,
+        label_column=label_column,
+        label_words=label_words or _own_words(trained) if bare else (),
+    )
     if split != "test":
         _note_folds(trained)
     shares = list(dict.fromkeys(share for share in map(_share, trained) if share is not None))
+    if split == "test" and bare:
+        return _all_to_test(load(holdout=0.0), trained)
     if split == "test" or not shares:
-        return load_task(source, data_dir)
-    whole, *others = [load_task(source, data_dir, holdout=share) for share in shares]
+        return load()
+    whole, *others = [load(holdout=share) for share in shares]
     if any(getattr(other, split) != getattr(whole, split) for other in others):
         raise DataError(
             f"the prompts set aside {', '.join(f'{share:g}' for share in shares)} of the training "
@@ -42,6 +66,20 @@ def task_as_trained(
             "share at a time, or on the test split"
         )
     return whole
+
+
+def _all_to_test(task: Task, trained: Sequence[Asker]) -> Task:
+    """Every row of a data file as a test example."""
+    for asker in trained:
+        note(
+            f"{asker.name} was trained on a task of the name {task.name}: if on these rows, ask "
+            "about those that were set aside, --split validation"
+        )
+    return replace(task, train=(), validation=(), test=[*task.train, *task.validation])
+
+
+def _own_words(trained: Sequence[Asker]) -> LabelWords:
+    return next((words for asker in trained if (words := asker.own_words[1])), ())
 
 
 def _share(asker: Asker) -> float | None:

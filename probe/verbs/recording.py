@@ -59,10 +59,10 @@ def stored_on(task: str | Path | Task, *, workspace: Workspace | None = None) ->
         DataError: there is no such task.
         WorkspaceError: there is no such prompt.
     """
-    from probe.datasets import load_wording
+    from probe.datasets import task_name
 
     workspace = workspace or Workspace()
-    name = task.name if isinstance(task, Task) else load_wording(task).name
+    name = task.name if isinstance(task, Task) else task_name(task)
     cards = workspace.list()
     found = [card.id for card in cards if card.task == name and card.trained]
     if not found:

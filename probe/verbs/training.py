@@ -12,10 +12,10 @@ from probe import jobs
 from probe.datasets import load_task, task_names
 from probe.errors import TrainingError
 from probe.jobs import RunView
-from probe.notes import note
+from probe.notes import collected, note
 from probe.store import RunConfig, Workspace
 from probe.tables import ALWAYS_NAMED
-from probe.task import Task
+from probe.task import LabelWords, Task
 from probe.training import TrainConfig
 from probe.training.checks import check_training
 from probe.training.command_line import arguments, written
@@ -31,6 +31,9 @@ def run_config(
     config: TrainConfig | Mapping[str, Any] | None = None,
     *,
     data_dir: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_words: LabelWords = (),
     name: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -46,6 +49,10 @@ def run_config(
         task: a task's name, file or folder.
         config: how to train; the defaults when None.
         data_dir: a folder of data sets, by task.
+        text_column: the column that is the text; the task's own, or `text`, when None.
+        label_column: the column that is the label; the task's own, or `label`, when None.
+        label_words: one per label, or a list of several, in place of the task's own; of a data
+            file, in the order of its sorted labels.
         name: of the prompt; task and method when None.
         device: as torch names it; a GPU if there is one when None.
         dtype: `float32`, `bfloat16` or `float16`; bfloat16 on GPUs that have it, else float32,
@@ -60,7 +67,15 @@ def run_config(
         DataError: the task cannot be read; the message names the line.
     """
     asked = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or {})
-    loaded = load_task(task, data_dir, holdout=asked.holdout if folds is None else 0.0)
+    with collected(said=False):  # the worker reads it too, and will say them
+        loaded = load_task(
+            task,
+            data_dir,
+            holdout=asked.holdout if folds is None else 0.0,
+            text_column=text_column,
+            label_column=label_column,
+            label_words=label_words,
+        )
     if folds is not None and not 2 <= folds <= len(loaded.train):
         raise TrainingError(
             f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
@@ -75,6 +90,9 @@ def run_config(
         training=asked.to_dict() | {"init": init},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         data_dir=None if data_dir is None else os.path.abspath(Path(data_dir).expanduser()),
+        text_column=text_column,
+        label_column=label_column,
+        label_words=tuple(one if isinstance(one, str) else list(one) for one in label_words),
         device=device,
         dtype=dtype,
         folds=folds,
@@ -102,6 +120,8 @@ def train_command(config: RunConfig) -> tuple[str, ...]:
         "--model": config.model,
         "--task": config.task,
         "--data-dir": config.data_dir,
+        "--text-column": config.text_column,
+        "--label-column": config.label_column,
         "--name": config.name,
         "--device": config.device,
         "--dtype": config.dtype,
@@ -109,6 +129,8 @@ def train_command(config: RunConfig) -> tuple[str, ...]:
         "--test-examples": None if config.test_examples == TEST_EXAMPLES else config.test_examples,
     }  # None: at its default
     given = [word for option, value in pairs.items() for word in written(option, value)]
+    for words in config.label_words:
+        given += written("--label-word", words if isinstance(words, str) else "|".join(words))
     return "probe", "train", *given, *arguments(TrainConfig.from_dict(config.training))
 
 
@@ -118,6 +140,9 @@ def train(
     config: TrainConfig | Mapping[str, Any] | None = None,
     *,
     data_dir: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_words: LabelWords = (),
     name: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -144,6 +169,9 @@ def train(
         task,
         config,
         data_dir=data_dir,
+        text_column=text_column,
+        label_column=label_column,
+        label_words=label_words,
         name=name,
         device=device,
         dtype=dtype,

@@ -365,3 +365,33 @@ def test_cut_texts_unequal_label_words_and_changed_names_are_said(
     assert [line["step"] for line in lines[:-1]] == [3, 4, 5]
     assert lines[-1]["prompts"] == ["evil@2"]
     assert Workspace().get("evil@2").config["training"]["steps"] == 5
+
+
+def test_a_bare_csv_is_trained_on_and_asked_about(model, tmp_path, probe, check_schema):
+    rows = tmp_path / "reviews.csv"
+    lines = [f"the film w{n}, so {'kind' if n % 2 else 'mean'};{'yes' if n % 2 else 'no'}"
+             for n in range(20)]  # fmt: skip
+    rows.write_text("\n".join(["review;verdict", *lines]))
+    columns = ("--task", rows, "--text-column", "review", "--label-column", "verdict")
+    words = ("--label-word", "dull|cold", "--label-word", "warm")
+    asked = ("--model", model, *columns, *words, "--template", "{prompt:2}{text} it was")
+    plan = probe("train", *asked, "--dry-run", "--json")
+    check_schema("train_plan", plan.json)
+    assert plan.json["template"] == "{prompt:2}{text} it was"
+    assert plan.json["label_words"] == ["dull|cold", "warm"]
+    assert (plan.json["train_examples"], plan.json["validation_examples"]) == (18, 2)
+    said = f"{rows}: the labels and their words are no → dull, yes → warm"
+    assert plan.json["notes"] == [said] and plan.err == f"probe: {said}\n"
+
+    done = probe("train", *asked, "--steps", 2, "--holdout", 0.2, "--name", "mine", "--json")
+    assert json.loads(done.out.splitlines()[-1])["prompts"] == ["mine@1"], done.err
+    kept = Workspace().get("mine")
+    assert kept.config["label_words"] == [["dull", "cold"], "warm"]
+    test = probe("evaluate", "mine", *columns, "--json")
+    assert test.json["n"] == 20 and test.json["label_words"] == ["dull|cold", "warm"]
+    assert any("if on these rows" in line for line in test.json["notes"])
+    aside = probe("evaluate", "mine", *columns, "--split", "validation", "--json")
+    assert aside.json["n"] == 4
+    missing = probe("train", *asked, "--template", "{prompt:2}{body} it was", "--dry-run")
+    assert missing.code == 1 and missing.err.count("\n") == 1
+    assert "the template names {body}, the data has the columns" in missing.err
