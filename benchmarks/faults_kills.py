@@ -262,5 +262,3 @@ def _outlives(run: RunFolder) -> list[str]:
         time.sleep(0.05)
     state = look(run)[1]
     return [] if state == "finished" else [f"{run.id} is {state}: {run.status.message}"]
-
-

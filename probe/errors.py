@@ -1,5 +1,8 @@
 """Errors of `probe`: each is one clear line saying what was expected, found, and what to do."""
 
+import errno
+import re
+
 _LONGEST = 2000
 """Characters of a message; paths and lists of names fit."""
 
@@ -54,3 +57,21 @@ class MissingExtraError(ProbeError):
             f"{library} is not installed: run `pip install 'soft-prompt-probe[{extra}]'`"
             + (f", or {or_else}" if or_else else "")
         )
+
+
+_NO_MEMORY = re.compile(
+    r"can(no|')t allocate memory|not enough memory|out of memory|bad_alloc|unable to mmap|"
+    r"failed to map segment",
+    re.IGNORECASE,
+)
+"""How libraries say it that have no error of its own for it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the machine, or what a process may have of it, was too small."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    told = isinstance(error, RuntimeError | ImportError | OSError)
+    return told and bool(_NO_MEMORY.search(str(error)))

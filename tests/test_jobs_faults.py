@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from probe import verbs
+from probe.cli.main import _one_line
 from probe.cli.watching import _interrupts
 from probe.jobs import look, worker
 from probe.jobs.failures import is_expected, reason
@@ -159,7 +160,9 @@ def test_a_run_on_a_full_disk_says_so_leaves_nothing_half_and_goes_on_later(tmp_
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("std::bad_alloc"),
         OSError(12, "Cannot allocate memory"),
+        ImportError("x.so: failed to map segment from shared object"),
     ],
 )
 def test_too_little_memory_is_named_whoever_noticed_it(error):
     assert reason(error).startswith("out of memory: choose a smaller") and is_expected(error)
+    assert _one_line(error).startswith("out of memory: end other programs")

@@ -288,7 +288,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path):
         assert stamps(db) == {}
     broken = (*MIGRATIONS, ("CREATE TABLE extra (a TEXT)", "NOT SQL"))
     with pytest.raises(WorkspaceError, match="syntax error"):
-        Index(path, broken).cards()
+        Index(path, broken).entries()
     with Index(path).writing() as db:
         assert db.execute("SELECT name FROM sqlite_master WHERE name = 'extra'").fetchall() == []
         numbers = [(n,) for n in range(1, len(MIGRATIONS) + 1)]
@@ -299,7 +299,7 @@ def test_later_migrations_keep_what_the_oldest_schema_held(workspace):
     workspace.save(prompt(), tags=["film"])
     later = (*MIGRATIONS, ("CREATE TABLE extra (id TEXT)",), ("DROP TABLE extra",))
     index = Index(workspace.index.path, later)
-    assert [c.id for c in index.cards("film")] == ["mood@1"]
+    assert [(c.id, c.tags) for c, _ in index.entries()] == [("mood@1", ("film",))]
     with index.writing() as db:
         assert db.execute("SELECT max(number) FROM migrations").fetchone() == (len(later),)
 
@@ -307,7 +307,7 @@ def test_later_migrations_keep_what_the_oldest_schema_held(workspace):
 def test_an_index_of_a_newer_program_is_left_alone(workspace):
     workspace.save(prompt())
     newer = Index(workspace.index.path, (*MIGRATIONS, ("CREATE TABLE future (a TEXT)",)))
-    newer.cards()
+    newer.entries()
     with pytest.raises(WorkspaceError, match="upgrade soft-prompt-probe"):
         workspace.list()
 

@@ -68,6 +68,7 @@ def test_an_index_without_stamps_is_brought_up_to_files_that_went_on_without_it(
         row = (card.id, card.name, card.version, card.created, json.dumps(card.to_json()))
         db.execute("INSERT INTO prompts VALUES (?, ?, ?, ?, ?)", row)
     workspace.prompts.rewrite(dataclasses.replace(card, tags=("new",)))
+    assert workspace.list("old") == []
     assert [one.tags for one in workspace.list()] == [("new",)]
 
 
@@ -280,10 +281,13 @@ def test_a_damaged_log_of_the_index_loses_nothing(workspace):
     assert other.problems() == []
 
 
-def test_damage_of_the_index_is_never_blamed_on_a_prompt(workspace, caplog):
+@pytest.mark.parametrize(
+    "damage", ["UPDATE prompts SET card = 'x'", "UPDATE prompts SET card = replace(card, 'a', 'e')"]
+)
+def test_damage_of_the_index_is_never_blamed_on_a_prompt(damage, workspace, caplog):
     workspace.save(prompt("a"))
     with workspace.index.writing() as db:
-        db.execute("UPDATE prompts SET card = 'x'")
+        db.execute(damage)
     assert [card.id for card in workspace.list()] == ["a@1"]
     assert "doctor --rebuild" in caplog.text and "remove" not in caplog.text
     assert workspace.rebuild() == 1 and workspace.problems() == []

@@ -112,10 +112,15 @@ def _options(
 
 def _one_line(error: Exception) -> str:
     from probe.atomic import is_full
-    from probe.errors import ProbeError
+    from probe.errors import ProbeError, is_out_of_memory
 
     if isinstance(error, ProbeError):
         return str(error)
+    if is_out_of_memory(error):
+        return (
+            "out of memory: end other programs, raise the limit (ulimit -v), or ask for less at "
+            "once: fewer prompts or texts, a smaller model"
+        )
     if isinstance(error, OSError):
         if is_full(error):
             return f"disk full at {error.filename or 'the place to write to'}: free space"

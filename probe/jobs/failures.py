@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-
 from probe.atomic import is_full
-from probe.errors import ProbeError
-
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
-"""How libraries say it that have no error of its own for it."""
+from probe.errors import ProbeError, is_out_of_memory
 
 
 def reason(error: BaseException) -> str:
@@ -29,13 +24,3 @@ def is_expected(error: BaseException) -> bool:
     """Whether the reason says all there is to say, without a stack."""
     full = isinstance(error, OSError) and is_full(error)
     return full or isinstance(error, ProbeError) or is_out_of_memory(error)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the machine, or what this process may have of it, was too small."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY)

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as library_logging
 
-from probe.errors import ModelNotFoundError, ProbeError
+from probe.errors import ModelNotFoundError, ProbeError, is_out_of_memory
 from probe.models.agreement import require_agreement
 from probe.models.causal import CausalModel
 from probe.models.devices import check_device
@@ -84,7 +84,7 @@ def load_model(
     except ProbeError:
         raise
     except Exception as error:  # transformers answers strange files with any exception
-        if _lacks_memory(error):
+        if is_out_of_memory(error) or _NO_MEMORY.search(str(error)):
             raise ModelNotFoundError(
                 f"not enough memory to load {name} ({_memory_line(error)}): end other programs, "
                 "raise the limit (ulimit -v), or load it in --dtype bfloat16"
@@ -93,11 +93,6 @@ def load_model(
     frozen = _CLASSES[family](str(name), model, tokenizer)
     require_agreement(frozen)
     return frozen
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether it is the machine that fails, not the model."""
-    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 def _memory_line(error: Exception) -> str:

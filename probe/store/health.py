@@ -67,16 +67,17 @@ def _of_index(prompts: PromptFolders, index: Index) -> Iterator[str]:
     A file that differs although neither its time nor its size do was damaged by the disk, or
     the index was.
     """
-    if (verdict := index.check()) != "ok":
-        yield f"{index.path}: {verdict}: run `probe doctor --rebuild`"
+    try:
+        verdict, entries = index.check(), index.entries()
+    except ProbeError as error:
+        yield str(error)
         return
-    recorded = index.history()  # oldest first, whichever was written first
-    for card in index.cards():
+    if verdict != "ok":
+        yield f"{index.path}: {verdict}: run `probe doctor --rebuild`"
+    for card, history in entries:
         if prompts.card_or_none(card.id) not in (card, None):
             yield _differs(prompts, card.id, "card")
-            continue
-        kept = sorted(prompts.history_or_none(card.id), key=lambda record: record.recorded)
-        if kept != [record for id_, record in recorded if id_ == card.id]:
+        elif prompts.history_or_none(card.id) != history:
             yield _differs(prompts, card.id, "history")
 
 

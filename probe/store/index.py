@@ -6,14 +6,14 @@ Each operation opens its own connection, so threads and processes share nothing 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from probe.atomic import make_private
 from probe.errors import WorkspaceError
@@ -22,7 +22,7 @@ from probe.store.files import unwritable
 from probe.store.history import EvaluationRecord, parse_record
 
 Migration = tuple[str, ...]
-T = TypeVar("T")
+Entry = tuple[Card, list[EvaluationRecord]]
 
 MIGRATIONS: tuple[Migration, ...] = (
     (
@@ -39,6 +39,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         " PRIMARY KEY (id, number)) STRICT, WITHOUT ROWID",
     ),
     ("ALTER TABLE prompts ADD COLUMN stamp TEXT NOT NULL DEFAULT ''",),
+    (
+        "ALTER TABLE prompts ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+        "UPDATE prompts SET stamp = ''",  # every prompt is entered anew, with its digest
+        "DROP TABLE tags",
+    ),
 )
 """Applied in order, each in one transaction with its record. Append; never edit."""
 
@@ -72,28 +77,19 @@ class Index:
         self.path = path
         self._migrations = migrations
 
-    def cards(self, tag: str | None = None) -> list[Card]:
-        """Every card, or those that carry a tag.
+    def entries(self) -> list[Entry]:
+        """Every card with its evaluations, by name and version.
 
         Raises:
             IndexUnusableError: it is damaged or cannot be opened.
         """
-        tagged = "" if tag is None else "WHERE id IN (SELECT id FROM tags WHERE tag = :tag)"
-        query = f"SELECT id, card FROM prompts {tagged} ORDER BY name, version"
+        records: dict[str, list[str]] = {}
         with self.writing() as db:
-            rows = db.execute(query, {} if tag is None else {"tag": tag}).fetchall()
-            return [self._parsed(parse_card, text, id_) for id_, text in rows]
-
-    def history(self) -> list[tuple[str, EvaluationRecord]]:
-        """Every record of every prompt, oldest first.
-
-        Raises:
-            IndexUnusableError: it is damaged or cannot be opened.
-        """
-        query = "SELECT id, record FROM evaluations ORDER BY recorded, id, number"
-        with self.writing() as db:
-            rows = db.execute(query).fetchall()
-            return [(id_, self._parsed(parse_record, text, id_)) for id_, text in rows]
+            for id_, text in db.execute("SELECT id, record FROM evaluations ORDER BY id, number"):
+                records.setdefault(id_, []).append(text)
+            rows = db.execute("SELECT id, card, digest FROM prompts").fetchall()
+        found = [self._entry(id_, card, records.get(id_, []), d) for id_, card, d in rows]
+        return sorted(found, key=lambda entry: (entry[0].name, entry[0].version))
 
     def check(self) -> str:
         """`ok`, or what SQLite finds wrong.
@@ -104,9 +100,11 @@ class Index:
         with self.writing() as db:
             return str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
 
-    def _parsed(self, parse: Callable[[str, str], T], text: str, id_: str) -> T:
+    def _entry(self, id_: str, card: str, records: list[str], digest: str) -> Entry:
         try:
-            return parse(text, id_)
+            if digest != _digest(card, records):
+                raise WorkspaceError("another sha256")
+            return parse_card(card, id_), [parse_record(text, id_) for text in records]
         except WorkspaceError as error:
             raise IndexUnusableError(
                 f"{self.path} is damaged (entry {id_}): run `probe doctor --rebuild`", damaged=True
@@ -174,26 +172,26 @@ def put(
         history: its evaluations, oldest first.
         stamp: what its files looked like before they were read.
     """
+    text, records = json.dumps(card.to_json()), [json.dumps(one.to_json()) for one in history]
     db.execute(
-        "INSERT INTO prompts (id, name, version, created, card, stamp) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO UPDATE SET created = excluded.created, card = excluded.card,"
-        " stamp = excluded.stamp",
-        (card.id, card.name, card.version, card.created, json.dumps(card.to_json()), stamp),
+        "INSERT INTO prompts (id, name, version, created, card, stamp, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " created = excluded.created, card = excluded.card, stamp = excluded.stamp,"
+        " digest = excluded.digest",
+        (card.id, card.name, card.version, card.created, text, stamp, _digest(text, records)),
     )
-    db.execute("DELETE FROM tags WHERE id = ?", (card.id,))
-    db.executemany("INSERT INTO tags VALUES (?, ?)", [(card.id, tag) for tag in card.tags])
     db.execute("DELETE FROM evaluations WHERE id = ?", (card.id,))
     db.executemany(
         "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (card.id, n, one.recorded, one.task, one.metric, one.value, json.dumps(one.to_json()))
+            (card.id, n, one.recorded, one.task, one.metric, one.value, records[n])
             for n, one in enumerate(history)
         ],
     )
 
 
 def forget(db: sqlite3.Connection, id_: str) -> None:
-    """Drop a prompt's entry with its tags and its history."""
+    """Drop a prompt's entry with its history."""
     db.execute("DELETE FROM prompts WHERE id = ?", (id_,))
 
 
@@ -220,6 +218,11 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
                 " applied TEXT NOT NULL) STRICT"
             )
             db.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (number,))
+
+
+def _digest(card: str, records: Sequence[str]) -> str:
+    """SQLite itself does not notice a flipped bit in a text."""
+    return hashlib.sha256("\n".join([card, *records]).encode()).hexdigest()
 
 
 def _applied(db: sqlite3.Connection) -> int:

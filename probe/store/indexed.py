@@ -7,10 +7,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
-from probe.store.card import Card
 from probe.store.folders import Cards, PromptFolders
 from probe.store.history import EvaluationRecord
-from probe.store.index import Index, IndexUnusableError, forget, put, stamps
+from probe.store.index import Entry, Index, IndexUnusableError, forget, put, stamps
 
 T = TypeVar("T")
 
@@ -25,27 +24,21 @@ class IndexedFolders:
 
     def cards(self, tag: str | None) -> Cards:
         """Every card that can be read, by name and version, or those that carry a tag."""
-        try:
-            self.sync()
-            return self._index.cards(tag)
-        except IndexUnusableError as error:
-            _tell_of_damage(error)
-            cards = sorted(self._prompts.cards(), key=_by_name)
-            return [card for card in cards if tag is None or tag in card.tags]
+        return [card for card, _ in self._entries() if tag is None or tag in card.tags]
 
     def history(self) -> list[tuple[str, EvaluationRecord]]:
         """Every evaluation with its prompt's id, oldest first."""
+        every = [(card.id, record) for card, history in self._entries() for record in history]
+        return sorted(every, key=lambda one: one[1].recorded)
+
+    def _entries(self) -> list[Entry]:
         try:
             self.sync()
-            return self._index.history()
+            return self._index.entries()
         except IndexUnusableError as error:
             _tell_of_damage(error)
-            every = [
-                (card.id, record)
-                for card in sorted(self._prompts.cards(), key=_by_name)
-                for record in self._prompts.history_or_none(card.id)
-            ]
-            return sorted(every, key=lambda one: one[1].recorded)
+            cards = sorted(self._prompts.cards(), key=lambda card: (card.name, card.version))
+            return [(card, self._prompts.history_or_none(card.id)) for card in cards]
 
     def sync(self) -> None:
         """Bring the index up to the folders: a process may have died between the two.
@@ -93,10 +86,6 @@ class IndexedFolders:
             forget(db, id_)
         else:
             put(db, card, self._prompts.history_or_none(id_), _written(stamp))
-
-
-def _by_name(card: Card) -> tuple[str, int]:
-    return card.name, card.version
 
 
 def _written(stamp: tuple[int, ...]) -> str:
