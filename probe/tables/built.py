@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which, text_parts
 from probe.tables.building import build_model
 from probe.tables.multiplier import Multiplier, bring_to_life, learn_multiplier
+
+_TOKENS = re.compile(r"token|word")
+"""What a table of text tokens is called, where no model says which it is."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,17 @@ def _input_layer(model: Any) -> Any:
 
 
 def _of_vocabulary_size(model: Any) -> Any:
-    """The one table of V rows of a model whose text tower is no model of its own (OWL-ViT)."""
+    """The one token table of V rows of a model whose text tower is no model itself (OWL-ViT)."""
     import torch
 
     rows = getattr(model.config.get_text_config(), "vocab_size", None)
-    tables = [part for part in model.modules() if isinstance(part, torch.nn.Embedding)]
-    found = [table for table in tables if table.num_embeddings == rows]
+    found = [
+        part
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Embedding)
+        and part.num_embeddings == rows
+        and _TOKENS.search(name.rpartition(".")[2])
+    ]
     return found[0] if len(found) == 1 else None
 
 
