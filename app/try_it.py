@@ -68,6 +68,8 @@ def _draw(tried: Tried) -> None:
             left, right = st.columns(2, gap="small")
             left.code(one.output or "(nothing)", language=None, wrap_lines=True)
             right.code(one.output_alone or "(nothing)", language=None, wrap_lines=True)
+    for note in tried.notes:
+        st.caption(plain(note))
     templates = dict.fromkeys(one.template for one in tried.answers)
     st.caption(f"Read as: {plain(' · '.join(templates))}. A probability among the label words is "
                "not a calibrated confidence.")  # fmt: skip

@@ -78,6 +78,8 @@ class Transfer:
     correlations: tuple[RankCorrelation, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     """Similarity measures these prompts cannot be compared by, and why."""
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem: texts that were cut, another base model, …"""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -108,6 +110,7 @@ class Transfer:
             for name, task in zip(self.prompts, self.trained_on, strict=True)
         ]
         del document["trained_on"]
+        document["notes"] = list(self.notes)
         document["matrix"] = self.scores.tolist()
         document["refused"] = [
             {"measure": measure, "reason": reason} for measure, reason in self.refused
@@ -133,6 +136,7 @@ class Transfer:
             centre=document["centre"],
             correlations=tuple(RankCorrelation(**one) for one in document["correlations"]),
             refused=tuple((one["measure"], one["reason"]) for one in document["refused"]),
+            notes=tuple(document.get("notes", ())),
         )
 
 

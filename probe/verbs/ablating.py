@@ -11,6 +11,7 @@ from probe.analysis.ablation import KINDS, Ablation
 from probe.analysis.ablation import ablate as ablation_of
 from probe.analysis.attention import AttentionMass, attention_mass
 from probe.errors import DataError, ProbeError
+from probe.notes import collected
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt, Score
 from probe.store import Workspace
@@ -38,6 +39,8 @@ class Ablated:
     label_words: tuple[str, ...]
     ablation: Ablation
     attention: AttentionMass
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem: texts that were cut, another base model, …"""
 
     def to_json(self) -> dict[str, Any]:
         """The document `probe ablate --json` prints."""
@@ -49,6 +52,7 @@ class Ablated:
             "label_words": list(self.label_words),
             **self.ablation.to_json(),
             "attention": self.attention.to_json(),
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -112,16 +116,20 @@ def ablate(
 
     way = asker.way(worded)
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
-    note_doubts(opened, [asker])
     kinds = [kind for kind in KINDS if kind != "removed" or "{prompt:" not in way.task.template]
+    with collected() as notes:
+        note_doubts(opened, [asker])
+        found = ablation_of(one, _score(opened, way), examples, kinds=kinds, seed=seed)
+        attention = attention_mass(one, tracer(opened, way.task), examples)
     return Ablated(
         model=asker.model,
         task=whole.name,
         split=split,
         template=way.task.template,
         label_words=way.task.spelled_words,
-        ablation=ablation_of(one, _score(opened, way), examples, kinds=kinds, seed=seed),
-        attention=attention_mass(one, tracer(opened, way.task), examples),
+        ablation=found,
+        attention=attention,
+        notes=tuple(notes),
     )
 
 

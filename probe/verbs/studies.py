@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from probe.notes import collected
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, StudyFolder, Workspace, keep_file
 
@@ -90,7 +91,7 @@ def study_run(
     from probe.studies import at_work
 
     workspace = workspace or Workspace()
-    with at_work(workspace, asked.config) as (study, reporter):
+    with collected(), at_work(workspace, asked.config) as (study, reporter):
         watchers = (reporter.watch, watch)
         return work_at(asked, study, watchers, where=where, at_once=at_once, workspace=workspace)
 

@@ -17,6 +17,7 @@ from probe.analysis.transfer import (
     rank_correlation,
 )
 from probe.errors import DataError, ProbeError
+from probe.notes import collected
 from probe.prompt import AnyPrompt
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
@@ -87,12 +88,13 @@ def transfer(
     from probe.models import load_model
 
     cells: dict[tuple[str, str], TransferCell] = {}
-    for (name, revision), group in by_model(found).items():
-        opened = load_model(name, revision=revision, device=device, dtype=dtype)
-        note_doubts(opened, group)
-        for task, examples in asked.values():
-            for cell in _cells(opened, group, task, examples, seed):
-                cells[cell.prompt, cell.task] = cell
+    with collected() as notes:
+        for (name, revision), group in by_model(found).items():
+            opened = load_model(name, revision=revision, device=device, dtype=dtype)
+            note_doubts(opened, group)
+            for task, examples in asked.values():
+                for cell in _cells(opened, group, task, examples, seed):
+                    cells[cell.prompt, cell.task] = cell
     matrix = Transfer(
         prompts=tuple(asker.name for asker in found),
         trained_on=tuple(asker.one.task for asker in found),
@@ -100,6 +102,7 @@ def transfer(
         split=split,
         seed=seed,
         cells=tuple(cells[asker.name, name] for asker in found for name in asked),
+        notes=tuple(notes),
     )
     return _correlated(matrix, found, measures, centre=centre, model=model, workspace=workspace)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import ProbeError
+from probe.notes import collected
 from probe.store import Workspace
 from probe.task import LabelWords, Task
-from probe.verbs.asking import Asker, askers, by_model, in_words
+from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,10 +58,16 @@ class Tried:
 
     text: str
     answers: tuple[Answer, ...]
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem; whoever shows the answers says them."""
 
     def to_json(self) -> dict[str, Any]:
         """The answers as a document."""
-        return {"text": self.text, "answers": [asdict(one) for one in self.answers]}
+        return {
+            "text": self.text,
+            "answers": [asdict(one) for one in self.answers],
+            "notes": list(self.notes),
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per prompt and label word, or per prompt that writes."""
@@ -110,12 +117,14 @@ def try_on(
         raise ProbeError(f"a text and one or more prompts are needed, found {len(prompts)} prompts")
     found = askers(prompts, model=model, workspace=workspace or Workspace())
     made: dict[str, Answer] = {}
-    for (name, revision), group in by_model(found).items():
-        opened = (open_model or _open)(name, revision)
-        for asker in group:
-            way = asker.way(_task(asker, template, label_words))
-            made[asker.name] = _answer(opened, asker, way, text, max_new_tokens)
-    return Tried(text, tuple(made[asker.name] for asker in found))
+    with collected(said=False) as notes:
+        for (name, revision), group in by_model(found).items():
+            opened = (open_model or _open)(name, revision)
+            note_doubts(opened, group)
+            for asker in group:
+                way = asker.way(_task(asker, template, label_words))
+                made[asker.name] = _answer(opened, asker, way, text, max_new_tokens)
+    return Tried(text, tuple(made[asker.name] for asker in found), tuple(notes))
 
 
 def _task(asker: Asker, template: str | None, label_words: LabelWords) -> Task:

@@ -244,6 +244,26 @@ def test_cut_texts_are_noted_wherever_a_model_reads_them(here, probe, check_sche
     assert verbs.predict([ONE], ["so"]).notes == ()
 
 
+def test_analyses_of_a_task_note_each_thing_once(here, probe, check_schema, tmp_path):
+    """`ablate` reads every text many times over."""
+    folder = tmp_path / "long"
+    folder.mkdir()
+    (folder / "task.toml").write_text('label_words = ["bright", "so dull"]\n')
+    rows = [{"text": "the film " * (40 if n else 1), "label": n % 2} for n in range(3)]
+    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("--label-word", "bright", "--label-word", "so dull")
+    for command, more in (("ablate", words), ("transfer", (TWO,))):
+        found = probe(command, ONE, *more, "--task", folder, "--json")
+        check_schema(command, found.json)
+        notes = found.json["notes"]
+        assert any("differ in tokens (bright 1, so dull 2)" in line for line in notes)
+        assert any(line.startswith("2 of 3 texts do not fit the ") for line in notes)
+        assert len(set(notes)) == len(notes) and len(notes) <= 4
+        assert [
+            line for line in found.err.splitlines() if "fit the" in line or "differ" in line
+        ] == [f"probe: {line}" for line in notes]
+
+
 def test_another_model_of_the_same_width_is_noted(here, probe):
     found = probe("predict", ONE, "--text", "so", "--model", "./other", "--json")
     (note,) = found.json["notes"]
