@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _VERBS = {
     name: "probe.verbs"
     for name in (
+        "inspect",
         "load",
         "load_vocabulary",
         "decode",

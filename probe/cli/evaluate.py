@@ -116,12 +116,10 @@ def evaluate(
             "add --record: a drop is told from the last record.", param_hint="'--fail-on-drop'"
         )
     _require_something(prompts, every, zero_shot or bool(hard) or fine_tuned is not None)
-    asked = list(prompts or ())
-    if every:
-        asked += verbs.stored_on(task)
     result = verbs.evaluate(
-        asked,
+        list(prompts or ()),
         task,
+        every=every,
         model=model,
         data_dir=data_dir,
         text_column=text_column,

@@ -17,6 +17,11 @@ def flag(field: str) -> str:
     return f"--{_SHORT.get(field, field).replace('_', '-')}"
 
 
+def option_of(field: str) -> str:
+    """The option's name as a Python argument, such as `lr`."""
+    return _SHORT.get(field, field)
+
+
 def arguments(config: TrainConfig) -> list[str]:
     """Options and values of every field that is not at its default."""
     found: list[str] = []

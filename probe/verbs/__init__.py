@@ -14,7 +14,7 @@ from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
 from probe.verbs.health import Check, Health, doctor
-from probe.verbs.inspecting import describe
+from probe.verbs.inspecting import describe, inspect
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import load, load_one
 from probe.verbs.looking import LensReading, lens
@@ -72,6 +72,7 @@ __all__ = [
     "evaluate",
     "find",
     "generate",
+    "inspect",
     "lens",
     "library",
     "library_row",

@@ -19,6 +19,7 @@ from probe.task import Example, LabelWords, Task
 from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.evaluating import Split, some_examples
+from probe.verbs.naming import option_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,7 @@ class Ablated:
         return self.ablation.to_frame()
 
 
+@option_names(label_word="label_words")
 def ablate(
     prompt: AnyPrompt | str | Path,
     task: str | Path | Task,

@@ -16,9 +16,11 @@ from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.verbs.loading import load_one
+from probe.verbs.naming import option_names
 from probe.vocabulary import Vocabulary
 
 
+@option_names(filter="filters")
 def decode(
     prompt: AnyPrompt | str | Path,
     model: str | Path | Vocabulary | None = None,

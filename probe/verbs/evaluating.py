@@ -18,7 +18,8 @@ from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 from probe.verbs.baselines import Baselines, baseline_ways, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
-from probe.verbs.recording import Recorded, record_all, require_stored
+from probe.verbs.naming import option_names
+from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +49,10 @@ class Evaluated:
         return self.comparison.to_frame()
 
 
+@option_names(label_word="label_words", all="every")
 def evaluate(
-    prompts: Sequence[AnyPrompt | PromptPair | str | Path],
-    task: str | Path | Task,
+    prompts: Sequence[AnyPrompt | PromptPair | str | Path] = (),
+    task: str | Path | Task | None = None,
     *,
     model: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -66,6 +68,7 @@ def evaluate(
     ensemble: bool = False,
     fine_tuned: int | None = None,
     record: bool = False,
+    every: bool = False,
     seed: int = 0,
     device: str | None = None,
     dtype: str | None = None,
@@ -93,6 +96,7 @@ def evaluate(
             prompt, which gives the prompt's faithfulness.
         ensemble: let all prompts vote; this evaluation then comes first.
         fine_tuned: train a copy of the whole model for so many steps and ask that.
+        every: also ask every workspace prompt that was trained on the task (`--all`).
         record: add what is found to the history of each prompt, which must be in the workspace.
         seed: of resamples, controls and fine-tuning.
         device: as torch names it; a GPU if there is one when None.
@@ -105,7 +109,10 @@ def evaluate(
         ProbeError: a prompt cannot be read or does not fit, or the words do not.
     """
     workspace = workspace or Workspace()
-    found = askers(prompts, model=model, workspace=workspace)
+    if task is None:
+        raise DataError("name the task, such as task='mood'")
+    stored = stored_on(task, workspace=workspace) if every else []
+    found = askers([*prompts, *stored], model=model, workspace=workspace)
     known = check_models(by_model(found) or _named(model), device=device, workspace=workspace)
     if record:
         require_stored([asker.name for asker in found], workspace)

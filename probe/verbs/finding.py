@@ -22,6 +22,7 @@ from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.verbs.loading import load
+from probe.verbs.naming import option_names
 from probe.verbs.shipped import sample_folders
 from probe.vocabulary import Vocabulary
 
@@ -80,6 +81,7 @@ class Found:
         )
 
 
+@option_names(prompts="sources")
 def find(
     token: str | int,
     sources: Sequence[AnyPrompt | str | Path] | None = None,

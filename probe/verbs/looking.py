@@ -18,6 +18,7 @@ from probe.task import split_words
 from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import vocabulary_of
+from probe.verbs.naming import option_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ class LensReading:
         return self.lens.to_frame()
 
 
+@option_names(term="terms")
 def lens(
     prompt: AnyPrompt | str | Path,
     *,

@@ -13,6 +13,7 @@ from probe.task import Example, LabelWords, Task
 from probe.verbs.asked_texts import Asked, Prompts, Text, asked_texts, texts_of
 from probe.verbs.asking import Asker, by_model, note_doubts
 from probe.verbs.checks import check_models, require_writers
+from probe.verbs.naming import option_names
 from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 
 
+@option_names(text="texts", label_word="label_words")
 def predict(
     prompts: Prompts = (),
     texts: Sequence[Text] = (),
@@ -87,6 +89,7 @@ def predict(
     return Predictions(_used(asked.askers, tasks), _ordered(asked, made), tuple(notes))
 
 
+@option_names(text="texts")
 def generate(
     prompts: Prompts = (),
     texts: Sequence[Text] = (),

@@ -13,6 +13,7 @@ from probe.reports import Left, Report, report_html
 from probe.store import Workspace, replace_file, require_new
 from probe.verbs.checks import check_models
 from probe.verbs.gathering import Source
+from probe.verbs.naming import option_names
 from probe.verbs.report_sections import (
     Named,
     Settings,
@@ -41,6 +42,7 @@ class Written:
         }
 
 
+@option_names(output="dest")
 def report(
     prompts: Source | Sequence[Source],
     dest: str | Path,

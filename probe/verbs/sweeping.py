@@ -14,6 +14,7 @@ from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, Workspace
 from probe.tables import ALWAYS_NAMED
 from probe.verbs.checks import check_study
+from probe.verbs.naming import option_names
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run
 from probe.verbs.training import full_path, start_with_full_path
 
@@ -108,6 +109,7 @@ def sweep_asked(
     return SweepAsked(shared, tuple(own), tuple(runs), config, wanted, question)
 
 
+@option_names(model="models", task="tasks", length="lengths")
 def sweep(
     grid: str | Path | Mapping[str, Any],
     *,

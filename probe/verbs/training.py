@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,16 +11,17 @@ from typing import Any
 
 from probe import jobs
 from probe.datasets import load_task, task_names
-from probe.errors import TrainingError
+from probe.errors import DataError, TrainingError
 from probe.jobs import RunView
 from probe.notes import collected, note
 from probe.store import RunConfig, Workspace
-from probe.tables import ALWAYS_NAMED
+from probe.tables import ALWAYS_NAMED, default_model
 from probe.task import LabelWords, Task
 from probe.training import TrainConfig
 from probe.training.checks import check_training
-from probe.training.command_line import arguments, written
+from probe.training.command_line import arguments, option_of, written
 from probe.verbs.checks import check_models
+from probe.verbs.naming import option_names
 from probe.verbs.shipped import sample_folders
 
 TEST_EXAMPLES = 2000
@@ -134,9 +136,10 @@ def train_command(config: RunConfig) -> tuple[str, ...]:
     return "probe", "train", *given, *arguments(TrainConfig.from_dict(config.training))
 
 
+@option_names(label_word="label_words")
 def train(
-    model: str | Path,
-    task: str | Path,
+    model: str | Path | None = None,
+    task: str | Path | None = None,
     config: TrainConfig | Mapping[str, Any] | None = None,
     *,
     data_dir: str | Path | None = None,
@@ -149,11 +152,26 @@ def train(
     folds: int | None = None,
     test_examples: int = TEST_EXAMPLES,
     workspace: Workspace | None = None,
+    **options: Any,
 ) -> RunView:
     """Train a prompt in a process of its own, wait for it, and keep it in the workspace.
 
-    An interrupt saves a checkpoint; `resume_run` goes on from it. `run_config` tells the arguments;
-    to iterate over the steps in this process, see `probe.training`.
+    An interrupt saves a checkpoint; `resume_run` goes on from it. To iterate over the steps in this
+    process, see `probe.training`.
+
+    Args:
+        model: `builtin`, `minilm`, `smollm2`, a folder, a GGUF file or a hub id; the model that the
+            command takes where none is named when None.
+        task: a task's name, file or folder.
+        config: how to train; the defaults when None.
+        data_dir: a folder of data sets, by task.
+        name: of the prompt; task and method when None.
+        device: as torch names it; a GPU if there is one when None.
+        dtype: as in `run_config`.
+        folds: parts of a cross-validation, which trains as many prompts at once.
+        test_examples: at most so many score the finished prompt.
+        workspace: the default one when None.
+        **options: further fields of `TrainConfig`, also as the command spells them: `lr=0.1`.
 
     Returns:
         The finished run; its `prompts` can be loaded by name.
@@ -164,10 +182,12 @@ def train(
         WorkspaceError: the workspace cannot be written.
     """
     workspace = workspace or Workspace()
+    if task is None:
+        raise DataError("name the task, such as task='mood'")
     asked = run_config(
-        model,
+        model or default_model(),
         task,
-        config,
+        _with_options(config, options),
         data_dir=data_dir,
         text_column=text_column,
         label_column=label_column,
@@ -192,6 +212,15 @@ def train(
     for line in found.notes:
         note(line)
     return found
+
+
+def _with_options(
+    config: TrainConfig | Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The fields of a configuration with those that were given by name."""
+    fields = config.to_dict() if isinstance(config, TrainConfig) else dict(config or {})
+    own = {option_of(field.name): field.name for field in dataclasses.fields(TrainConfig)}
+    return fields | {own.get(name, name): value for name, value in options.items()}
 
 
 def runs(workspace: Workspace | None = None) -> list[RunView]:

@@ -26,6 +26,7 @@ from probe.verbs.asking import Asker, askers, by_model, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import Split, some_examples
+from probe.verbs.naming import option_names
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -34,6 +35,7 @@ Asked = Mapping[str, tuple[Task, Sequence[Example]]]
 """Tasks by name, with the examples that are asked."""
 
 
+@option_names(task="tasks", measure="measures")
 def transfer(
     prompts: Sequence[AnyPrompt | str | Path],
     tasks: Sequence[str | Path | Task],

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.datasets import task_names
+from probe.errors import DataError
 from probe.prompt import AnyPrompt
 from probe.store import StudyConfig, StudyFolder, Workspace
-from probe.tables import ALWAYS_NAMED
+from probe.tables import ALWAYS_NAMED, default_model
+from probe.training.config import Objective
 from probe.verbs.checks import check_study
+from probe.verbs.naming import option_names
 from probe.verbs.studies import StudyAsked, StudyResult, shared_by, study_run, work_at
 from probe.verbs.training import full_path, start_with_full_path
 
@@ -140,15 +143,20 @@ def wayward_again(study: StudyFolder, *, workspace: Workspace) -> StudyResult[Wa
         return work_at(asked, place, watchers, at_once=AT_ONCE, workspace=workspace)
 
 
+@option_names(model="models", task="tasks", gamma="gammas", init="inits")
 def wayward(
-    models: Sequence[str | Path],
-    tasks: Sequence[str | Path],
+    models: Sequence[str | Path] = (),
+    tasks: Sequence[str | Path] = (),
     targets: Sequence[str | Path] = SETS,
     *,
     target_count: int | None = None,
     gammas: Sequence[float] | None = None,
     seeds: int = 2,
     inits: Sequence[str] = ("vocab", "target"),
+    steps: int = 300,
+    batch_size: int = 16,
+    lr: float | None = None,
+    objective: Objective = "full",
     training: dict[str, Any] | None = None,
     data_dir: str | Path | None = None,
     validation_examples: int = 200,
@@ -163,13 +171,17 @@ def wayward(
     """Hold prompts near to texts, and say what that costs and what they then decode to.
 
     Args:
-        models: `builtin`, `minilm`, folders or hub ids.
+        models: `builtin`, `minilm`, folders or hub ids; what the command takes when empty.
         tasks: names, files or folders of classification tasks.
         targets: shipped sets and files of texts.
         target_count: at most so many targets of each kind.
         gammas: weights of the distance to the target.
         seeds: runs that differ in nothing but the seed.
         inits: where prompts start.
+        steps: updates of every prompt.
+        batch_size: examples per update.
+        lr: highest rate; the spread of the embedding table when None.
+        objective: what the loss is over.
         training: further fields of `TrainConfig`.
         data_dir: a folder of data sets, by task.
         validation_examples: at most so many choose γ.
@@ -186,8 +198,13 @@ def wayward(
     """
     from probe.studies import Where
 
+    if not tasks:
+        raise DataError("name a task, such as task='mood'")
+    asked = {"steps": steps, "batch_size": batch_size, "objective": objective}
+    training = asked | ({} if lr is None else {"learning_rate": lr}) | (training or {})
     config = wayward_config(
-        models, tasks, targets, target_count=target_count, gammas=gammas, seeds=seeds, inits=inits,
+        models or [default_model()], tasks, targets, target_count=target_count, gammas=gammas,
+        seeds=seeds, inits=inits,
         training=training, data_dir=data_dir, validation_examples=validation_examples,
         test_examples=test_examples, device=device, dtype=dtype, workspace=workspace,
     )  # fmt: skip

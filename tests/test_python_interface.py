@@ -1,0 +1,76 @@
+"""Every command is a function of `probe` with the same argument names."""
+
+import dataclasses
+import inspect
+import subprocess
+import sys
+
+import pytest
+import typer
+
+import probe
+from probe.cli.main import app
+from probe.errors import DataError, TrainingError
+from probe.training import TrainConfig
+from probe.training.command_line import option_of
+from probe.verbs.naming import option_names
+
+COMMANDS = typer.main.get_command(app).commands
+NOT_IN_PYTHON = {"app"}
+"""A server."""
+OF_A_TERMINAL = {"json", "html", "csv", "out", "dry_run", "detach", "resume", "fail_on_drop", "tag"}
+"""What a result is shown as, and what is done with a process."""
+
+
+def _options(command):
+    for parameter in command.params:
+        long = [option for option in parameter.opts if option.startswith("--")] or [parameter.name]
+        yield long[0].lstrip("-").replace("-", "_")
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NOT_IN_PYTHON))
+def test_a_command_is_a_function_with_its_options_as_arguments(name):
+    function = getattr(probe, name)
+    taken = set(inspect.signature(function).parameters)
+    taken |= set(getattr(function, "option_names", {}))
+    if "options" in taken:
+        taken |= {option_of(field.name) for field in dataclasses.fields(TrainConfig)}
+    assert set(_options(COMMANDS[name])) - OF_A_TERMINAL <= taken
+    assert name in probe.__all__
+
+
+def test_the_functions_stay_whatever_is_imported_before():
+    code = (
+        "import probe.training.begin, probe.evaluation, probe.studies.engine, probe.reports; "
+        "print(all(callable(getattr(probe, n)) for n in "
+        "('train', 'evaluate', 'sweep', 'report', 'runs', 'inspect', 'wayward')))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "True\n"
+
+
+def test_an_option_s_name_stands_for_the_parameter_and_one_text_for_a_list():
+    @option_names(text="texts")
+    def shout(texts, *, end="!"):
+        return [text.upper() + end for text in texts]
+
+    assert shout(text="a") == shout(texts=["a"]) == shout(["a"]) == ["A!"]
+    assert shout(text=["a", "b"], end="?") == ["A?", "B?"]
+    with pytest.raises(TypeError, match="text and texts are one"):
+        shout(text="a", texts=["b"])
+
+
+def test_training_takes_the_command_s_options_and_refuses_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_HOME", str(tmp_path))
+    with pytest.raises(TrainingError, match="unknown training option 'stepps', did you mean steps"):
+        probe.train("builtin", "mood", stepps=3)
+    with pytest.raises(TrainingError, match="learning_rate must be a number > 0, found -1"):
+        probe.train(model="builtin", task="mood", lr=-1)
+    with pytest.raises(DataError, match="name the task"):
+        probe.train()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_inspect_gives_the_rows_of_the_command():
+    (row,) = probe.inspect("sst2-text")
+    assert row["name"] == "sst2-text" and row["shape"] == [20, 320]
