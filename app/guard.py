@@ -10,7 +10,9 @@ from pathlib import Path
 import streamlit as st
 from plain import plain
 
+from probe.atomic import make_private
 from probe.errors import ProbeError
+from probe.jobs.failures import is_expected, reason
 from probe.store import default_root
 
 
@@ -21,18 +23,26 @@ def one_line_errors() -> Iterator[None]:
         yield
     except ProbeError as error:
         st.error(plain(str(error)), icon=":material/error:")
-    except Exception:
-        log = _write_log()
-        st.error(
-            f"Something went wrong on our side. The details are in {plain(str(log))}: "
-            "please attach it when you report this.",
-            icon=":material/error:",
-        )
+    except Exception as error:
+        st.error(plain(reason(error)) if is_expected(error) else _logged(), icon=":material/error:")
+
+
+def _logged() -> str:
+    """What to say of an error that nobody expected, which is now in the log."""
+    try:
+        log = plain(str(_write_log()))
+    except OSError as error:
+        return f"Something went wrong, and no log can be written ({plain(str(error))})."
+    return (
+        f"Something went wrong on our side. The details are in {log}: "
+        "please attach it when you report this."
+    )
 
 
 def _write_log() -> Path:
     path = default_root() / "dashboard.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
+    path.touch(mode=0o600)
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("probe.app")

@@ -18,6 +18,7 @@ import streamlit as st
 from plain import plain
 from resources import workspace
 
+from probe.atomic import make_private, privately
 from probe.parent import WATCHED
 
 _AT_ONCE = 2
@@ -79,8 +80,8 @@ def start_job(arguments: Sequence[str], answer: Path | None = None) -> None:
         return
     complaints = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the job
     if answer is not None:
-        answer.parent.mkdir(parents=True, exist_ok=True)
-    said = _part(answer).open("wb") if answer else subprocess.DEVNULL
+        make_private(answer.parent)
+    said = open(_part(answer), "wb", opener=privately) if answer else subprocess.DEVNULL  # noqa: SIM115
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "probe", *arguments],
         stdin=subprocess.PIPE, stdout=said, stderr=complaints, start_new_session=True,

@@ -127,6 +127,11 @@ def make_private(folder: Path) -> None:
             raise
 
 
+def privately(path: str, flags: int) -> int:
+    """An opener: `open(path, "ab", opener=privately)` makes a file for its owner alone."""
+    return os.open(path, flags, 0o600)
+
+
 def settle(folder: Path, *, private: bool = False) -> None:
     """Make a folder's contents survive a power cut before it is renamed into its place."""
     for path in sorted(folder.rglob("*"), reverse=True):

@@ -20,6 +20,7 @@ from probe.errors import PromptFormatError, WorkspaceError
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace
 from probe.store.index import MIGRATIONS, Index
+from probe.tables.cache import write_aside
 from tests.disks import fill, read_only, small_disk
 from tests.test_runs_store import CONFIG
 from tests.test_store_history import RECORD
@@ -125,6 +126,34 @@ def test_leftovers_are_found_in_every_folder_of_the_workspace(workspace):
         os.utime(left, (0, 0))
     assert len(workspace.remove_leftovers()) == len(places)
     assert workspace.leftovers() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot sync a folder")
+def test_a_power_cut_finds_a_prompt_whole_or_not_at_all(workspace, monkeypatch):
+    """What is synced before the rename, and after it; a file's own content always before."""
+    workspace.save(prompt("first"))
+    done = []
+
+    def fsync(handle, sync=os.fsync):
+        done.append(os.readlink(f"/proc/self/fd/{handle}") if os.path.exists("/proc") else "")
+        sync(handle)
+
+    def rename(source, target, *, move=os.rename, **more):
+        done.append(f"rename to {target}")
+        move(source, target, **more)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    workspace.save(prompt("mood"))
+    place = done.index(f"rename to {workspace.prompts.root / 'mood@1'}")
+    before = {os.path.basename(path) for path in done[:place]}
+    names = {path.name for path in (workspace.prompts.root / "mood@1").iterdir()}
+    assert names | {"prompt"} <= before, "written, but not sure to be on the disk"
+    assert str(workspace.prompts.root) in done[place:], "its name is not sure to be there"
+    done.clear()
+    workspace.tag("mood", "film")
+    card = next(n for n, path in enumerate(done) if ".writing-" in path)
+    assert str(workspace.prompts.root / "mood@1") in done[card:]
 
 
 # Full and read-only disks
@@ -328,6 +357,7 @@ def test_a_workspace_is_its_owners_alone_whatever_the_umask(workspace):
         run = workspace.runs.create(CONFIG, Status("queued", queued_at=0.0))
         run.name("label")
         workspace.cached_arrays("x", lambda: {"a": np.ones(2)}, lambda _: True)
+        write_aside(workspace.cache / "tables" / "t", lambda file: file.write(b"x"))
     finally:
         os.umask(before)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in workspace.root.rglob("*")}

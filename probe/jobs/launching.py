@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from probe.atomic import privately
 from probe.errors import TrainingError
 from probe.store import Status
 
@@ -48,7 +48,7 @@ def launch(folder: Folder, module: str) -> None:
     """
     # -P: no module that lies in the working folder gets in.
     command = [sys.executable, "-P", "-m", module, str(folder.path)]
-    with open(folder.log, "ab", opener=_privately) as log:
+    with open(folder.log, "ab", opener=privately) as log:
         worker = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -66,7 +66,3 @@ def launch(folder: Folder, module: str) -> None:
             folder.write(dataclasses.replace(folder.status, state="failed", message=message))
             raise TrainingError(message)
         time.sleep(_POLL_S)
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import platformdirs
 
-from probe.atomic import file_aside, folder_aside, remove_folder
+from probe.atomic import file_aside, folder_aside, make_private, remove_folder
 
 MAX_KEPT_BYTES = 32 << 30
 """What one folder of made files may hold before the ones unused for longest go."""
@@ -23,15 +23,15 @@ def cache_folder(kind: str = "tables") -> Path:
 
 def write_aside(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write a file aside, then rename it: readers see all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with file_aside(path) as file:
+    make_private(path.parent)
+    with file_aside(path, private=True) as file:
         fill(file)
 
 
 def write_folder_aside(path: Path, fill: Callable[[Path], object]) -> None:
     """Fill a folder aside, then rename it; one that another process put there first stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with folder_aside(path.parent) as aside:
+    make_private(path.parent)
+    with folder_aside(path.parent, private=True) as aside:
         fill(aside)
         if not path.is_dir():
             aside.rename(path)

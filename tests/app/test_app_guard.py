@@ -39,6 +39,26 @@ def test_an_unexpected_error_is_a_polite_line_and_goes_to_the_log(workspace: Wor
     assert "Traceback" in log
 
 
+def _page_on_a_full_disk() -> None:
+    import errno
+
+    from guard import one_line_errors
+
+    with one_line_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", "/home/me/x")
+
+
+def test_a_full_disk_and_a_place_for_no_log_are_lines_too(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = AppTest.from_function(_page_on_a_full_disk).run()
+    assert plain("disk full at /home/me/x") in at.error[0].value
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "file" / "home"))
+    at = AppTest.from_function(_broken_page).run()
+    assert not at.exception and "no log can be written" in at.error[0].value
+
+
 def test_an_expected_error_is_its_own_line_and_stays_plain(workspace: Workspace) -> None:
     at = AppTest.from_function(_refusing_page).run()
     assert at.error[0].value == plain("**x.npy** is :red[no] prompt")
