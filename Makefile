@@ -25,6 +25,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/fuzz_formats.py --write
 	$(BIN)/python benchmarks/mixed_prompts.py --write
 	$(BIN)/python benchmarks/maps.py --write
+	$(BIN)/python benchmarks/faults.py --write
 	$(BIN)/python benchmarks/training_speed.py --write --clock cpu --threads 1 \
 		$(if $(DATA),--data-dir $(DATA))
 
