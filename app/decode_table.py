@@ -65,6 +65,12 @@ def column_config(decoding: Decoding) -> dict[str, Any]:
             width=125,
             **share,
         ),
+        "isotropic": st.column_config.ProgressColumn(
+            "beats random directions",
+            help="Share of rows of random direction and the same norm whose best score is worse.",
+            width=165,
+            **share,
+        ),
         "flags": st.column_config.ListColumn(width=290),
         "norm": st.column_config.NumberColumn(format="%.3g", width=80),
         "norm_percentile": st.column_config.NumberColumn(
@@ -91,7 +97,8 @@ def _cells(position: Position, decoding: Decoding) -> dict[str, Any]:
         cells |= {
             "chance": controls.chance,
             "vocabulary": controls.vocabulary,
-            "flags": list(controls.flags),
+            "isotropic": controls.isotropic,
+            "flags": list(controls.named_flags),
         }
     for rank, near in enumerate(others, start=2):
         cells[f"#{rank}"] = f"{visible(near.token)}  {score_text(near.score, decoding.metric)}"

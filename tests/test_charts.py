@@ -101,22 +101,25 @@ def test_bars_are_one_position_s_neighbours_best_first(decoding: Decoding) -> No
     assert figure.layout.yaxis.ticktext[0] == "pipe|pipe"
 
 
-def test_bars_show_where_chance_and_real_tokens_reach(decoding: Decoding) -> None:
+def test_bars_show_where_the_three_samples_reach(decoding: Decoding) -> None:
     lines = {trace.name.split(",")[0]: trace.x[0] for trace in neighbour_bars(decoding, 0).data[1:]}
     assert decoding.reference is not None
     assert lines == {
         "chance rows": np.median(decoding.reference.chance),
         "real tokens": np.median(decoding.reference.vocabulary),
+        "random directions": np.median(decoding.reference.isotropic),
     }
 
 
-def test_violins_hold_every_score_of_the_three_samples(decoding: Decoding) -> None:
+def test_violins_hold_every_score_of_the_prompt_and_the_three_samples(decoding: Decoding) -> None:
     figure = score_violins(decoding)
     reference = decoding.reference
     assert reference is not None
     drawn = [np.asarray(trace.y, dtype=float) for trace in figure.data]
     for found, expected in zip(
-        drawn, [reference.prompt, reference.vocabulary, reference.chance], strict=True
+        drawn,
+        [reference.prompt, reference.vocabulary, reference.chance, reference.isotropic],
+        strict=True,
     ):
         np.testing.assert_array_equal(found, expected)
 
@@ -190,3 +193,9 @@ def test_a_long_label_ends_in_an_ellipsis_and_never_inside_an_escape() -> None:
 )
 def test_scores_have_sensible_digits(score: float, metric: str, text: str) -> None:
     assert score_text(score, metric) == text
+
+
+def test_picking_a_cell_leaves_the_words_of_the_others_readable(decoding: Decoding) -> None:
+    squares = position_rank_map(decoding).data[1]
+    assert squares.unselected.textfont.color == squares.textfont.color
+    assert squares.selected.textfont.color == squares.textfont.color

@@ -106,9 +106,10 @@ def test_real_tokens_are_closer_than_chance() -> None:
     prompt = SoftPrompt("tokens", rows, init_token_ids=tuple(range(1000, 1005)))
     lines = headline(decode(prompt, builtin))
     assert lines[0] == "All 5 positions are closer to a token than chance rows are."
-    assert lines[-1] == "5 of 5 never left the token training began from."
+    told = "of 5 positions the nearest token is still its initial token (by cosine)."
+    assert lines[-1] == f"At 5 {told}"
     moved = replace(prompt, init_token_ids=tuple(range(5)))
-    assert headline(decode(moved, builtin))[-1] == "5 of 5 left the token training began from."
+    assert headline(decode(moved, builtin))[-1] == f"At none {told}"
 
 
 def test_a_mixed_prompt_is_counted() -> None:

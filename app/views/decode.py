@@ -77,7 +77,8 @@ def draw_table(found: Decoding, words: str) -> None:
     if words:
         hits = len({position for position, _ in cells})
         who = f"{hits} positions have" if hits > 1 else f"{hits or 'No'} position has"
-        st.markdown(f"{who} **{plain(words)}** among the nearest {found.k}.")
+        shown = plain(words.replace(" ", "␣"))  # as tokens show theirs
+        st.markdown(f"{who} **{shown}** among the nearest {found.k}.")
     st.dataframe(
         decoding_table(found, cells),
         column_config=column_config(found),
@@ -122,23 +123,24 @@ def draw_controls_of(found: Decoding, position: int) -> None:
         return
     c = row.controls
     st.markdown(
-        f"Its best score beats **{c.chance:.1f} %** of chance rows and **{c.vocabulary:.1f} %** of "
-        f"real tokens. Its norm, {row.norm:.3g}, is above that of **{c.norm_percentile:.1f} %** of "
-        f"the vocabulary. The three metrics agree to **{c.metric_agreement:.2f}** of 1."
+        f"Its best score beats **{c.chance:.1f} %** of chance rows, **{c.isotropic:.1f} %** of "
+        f"random directions and **{c.vocabulary:.1f} %** of real tokens. Its norm, {row.norm:.3g}, "
+        f"is above that of **{c.norm_percentile:.1f} %** of the vocabulary. The three metrics "
+        f"agree to **{c.metric_agreement:.2f}** of 1."
     )
     if c.flags:
-        st.markdown(" ".join(f":orange-badge[{flag}]" for flag in c.flags))
+        st.markdown(" ".join(f":orange-badge[{flag}]" for flag in c.named_flags))
 
 
 def draw_violins(found: Decoding) -> None:
-    """Best scores of the prompt beside both reference samples, with their legend."""
+    """Best scores of the prompt beside the three reference samples, with their legend."""
     st.subheader("Is it closer than chance?", anchor=False)
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     left.plotly_chart(
         score_violins(found),
         key="violins",
         config=STATIC,
-        alt="Best scores of this prompt, of real tokens and of chance rows",
+        alt="Best scores of this prompt, of real tokens, of chance rows and of random directions",
     )
     right.markdown(
         f"**This prompt**: the best score of each of its {len(found.positions)} positions.\n\n"
@@ -146,7 +148,10 @@ def draw_violins(found: Decoding) -> None:
         "token. A position as close as these lies where tokens lie.\n\n"
         f"**Chance rows**: {found.sample_size:,} rows drawn from the vocabulary's mean and "
         "covariance, at the norms of the positions. A token list means something only where it "
-        "beats these."
+        "beats these.\n\n"
+        f"**Random directions**: {found.sample_size:,} rows that point anywhere, at those norms. "
+        "Tokens share directions that these lack, so beating them says little alone; a position "
+        "that does not is unlike the vocabulary altogether."
     )
 
 

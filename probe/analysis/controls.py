@@ -41,6 +41,9 @@ CHANCE_BELOW = 97.5
 OFF_THE_MANIFOLD = "off the manifold"
 NOT_BETTER_THAN_CHANCE = "not better than chance"
 NEVER_LEFT_ITS_START = "never left its start"
+FLAG_NAMES = {NEVER_LEFT_ITS_START: "nearest token is still its initial token (by cosine)"}
+"""What people read where a flag's own words, which documents keep, would claim more than it says.
+"""
 
 Arrays = dict[str, NDArray[np.generic]]
 Fits = Callable[[Arrays], bool]
@@ -64,6 +67,11 @@ class PositionControls:
     metric_agreement: float
     """Mean Jaccard index of the top-k lists of the three metrics, 0 to 1."""
     flags: tuple[str, ...]
+
+    @property
+    def named_flags(self) -> tuple[str, ...]:
+        """The flags as people read them."""
+        return tuple(FLAG_NAMES.get(flag, flag) for flag in self.flags)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +224,8 @@ def position_controls(
         norms: [P] norm of each position.
         reference: samples under the same metric and filter.
         agreement: [P], from `metric_agreement`.
-        at_start: [P], whether the nearest token is the one the position started from, if known.
+        at_start: [P], whether the nearest token by cosine is the one the position started
+            from, if known.
     """
     metric = reference.metric
     vocabulary = percentile(best, reference.vocabulary, metric)

@@ -30,13 +30,13 @@ from probe.analysis.neighbours import (
     Wide,
     assign_one_to_one,
     nearest_rows,
-    nearest_tokens,
     require_metric,
     token_filter,
 )
+from probe.analysis.starts import at_start
 from probe.analysis.strength import strength_note
 from probe.errors import NotDecodableError
-from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, SoftPrompt
+from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.vocabulary import Rows, Vocabulary
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Decoding:
     text: str
     """The nearest token of every position, joined by the model's own tokenizer."""
     never_left_start: tuple[int, int] | None
-    """(k, P): k of P positions are still nearest to the token they started from."""
+    """(k, P): of k of P positions the nearest token by cosine is still the initial token."""
     positions: tuple[Position, ...]
     reference: ReferenceScores | None
     """None without controls."""
@@ -114,6 +114,17 @@ class Decoding:
     def sample_size(self) -> int:
         """Rows in each random reference sample; 0 without controls."""
         return 0 if self.reference is None else len(self.reference.chance)
+
+    @property
+    def start_sentence(self) -> str | None:
+        """How many positions still lie nearest to their initial token; None where unknown."""
+        if self.never_left_start is None:
+            return None
+        stayed, of = self.never_left_start
+        return (
+            f"At {stayed or 'none'} of {of} position{'s' * (of != 1)} the nearest token is still "
+            "its initial token (by cosine)."
+        )
 
     def count(self, flag: str) -> int:
         """Number of positions that carry a flag."""
@@ -210,14 +221,14 @@ def decode(
     shown = near[metric]
     if one_to_one:
         shown = assign_one_to_one(rows, vocabulary, metric, allowed=allowed)
-    at_start = _at_start(prompt, vocabulary, metric, near[metric] if allowed.all() else None)
+    stayed = at_start(prompt, vocabulary, near.get("cosine") if allowed.all() else None)
     judged: tuple[PositionControls | None, ...] = (None,) * len(rows)
     scores = None
     if controls:
         reference = _reference(vocabulary, table, metric, allowed, seed, cached)
         best, norms = near[metric].scores[:, 0], prompt.norms
         agreement = metric_agreement([n.ids for n in near.values()])
-        judged = position_controls(best, norms, reference, agreement, at_start=at_start)
+        judged = position_controls(best, norms, reference, agreement, at_start=stayed)
         scores = _reference_scores(best, norms, reference)
     return Decoding(
         prompt=prompt.name,
@@ -228,7 +239,7 @@ def decode(
         filters=tuple(filters),
         one_to_one=one_to_one,
         text=_text(vocabulary, shown.ids[:, 0]),
-        never_left_start=None if at_start is None else (int(at_start.sum()), len(rows)),
+        never_left_start=None if stayed is None else (int(stayed.sum()), len(rows)),
         positions=_positions(vocabulary, prompt, shown, judged),
         reference=scores,
         embedding_factor=vocabulary.factor,
@@ -253,28 +264,6 @@ def require_decodable(prompt: AnyPrompt, vocabulary: Vocabulary) -> SoftPrompt:
             f"{vocabulary.width}: name the base model it was trained on"
         )
     return prompt
-
-
-def _at_start(
-    prompt: SoftPrompt, vocabulary: Vocabulary, metric: Metric, nearest: Neighbours | None
-) -> NDArray[np.bool_] | None:
-    """Whether each position's nearest token of all is the one it started from, [P], if known."""
-    if prompt.init_token_ids is None:
-        return _at_start_of_rows(prompt, vocabulary)
-    if nearest is None:
-        nearest = nearest_tokens(prompt.embeddings, vocabulary, metric, k=1)
-    stayed: NDArray[np.bool_] = nearest.ids[:, 0] == np.array(prompt.init_token_ids)
-    return stayed
-
-
-def _at_start_of_rows(prompt: SoftPrompt, vocabulary: Vocabulary) -> NDArray[np.bool_] | None:
-    """The same for a prompt that started from another's rows and records what lay nearest."""
-    ids = prompt.config.get(START_NEAREST)
-    if not isinstance(ids, list | tuple) or len(ids) != len(prompt):
-        return None
-    nearest = nearest_tokens(prompt.embeddings, vocabulary, "cosine", k=1)
-    stayed: NDArray[np.bool_] = nearest.ids[:, 0] == np.array(ids)
-    return stayed
 
 
 def _reference(

@@ -14,7 +14,9 @@ from probe.charts.palette import (
     CHANCE,
     CLEAR,
     GREY_TO_BLUE,
+    ISOTROPIC,
     ON_CELL,
+    PICKED,
     PROMPT,
     VOCABULARY,
     label_room,
@@ -74,7 +76,7 @@ def colour_meaning(decoding: Decoding) -> str:
 
 
 def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
-    """The scores of one position's neighbours, beside what chance rows and real tokens reach."""
+    """The scores of one position's neighbours, beside what the reference samples reach."""
     neighbours = decoding.positions[position].neighbours
     ranks = list(range(1, len(neighbours) + 1))
     labels = [token_label(n.token, most=16) for n in neighbours]
@@ -106,7 +108,7 @@ def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
 
 
 def score_violins(decoding: Decoding) -> go.Figure:
-    """Best-neighbour scores of the prompt's rows, of real tokens and of chance rows.
+    """Best-neighbour scores of the prompt's rows and of the three reference samples.
 
     Raises:
         ValueError: the decoding was made without controls.
@@ -189,8 +191,7 @@ def _squares(decoding: Decoding, characters: int) -> go.Scatter:
         text=[token_label(n.token, most=max(characters, 4)) for _, _, n in cells],
         textfont={"size": 12, "color": ON_CELL},
         marker={"symbol": "square", "size": 22, "color": CLEAR},
-        selected={"marker": {"color": "rgba(213, 94, 0, 0.35)"}},
-        unselected={"marker": {"color": CLEAR}},
+        **PICKED,
         customdata=[
             [p.position, rank, token_label(n.token), score_text(n.score, decoding.metric), n.id]
             for p, rank, n in cells
@@ -217,6 +218,7 @@ def _samples(reference: ReferenceScores) -> list[tuple[str, list[float], str]]:
         ("this prompt", [float(s) for s in reference.prompt], PROMPT),
         ("real tokens", [float(s) for s in reference.vocabulary], VOCABULARY),
         ("chance rows", [float(s) for s in reference.chance], CHANCE),
+        ("random directions", [float(s) for s in reference.isotropic], ISOTROPIC),
     ]
 
 

@@ -1,6 +1,6 @@
 """Colours of the figures: Okabe and Ito's, told apart by every kind of colour vision.
 
-All four stand out on white and on near-black alike. Reference: Okabe & Ito (2008), "Color Universal
+All stand out on white and on near-black alike. Reference: Okabe & Ito (2008), "Color Universal
 Design".
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io as pio
@@ -15,6 +16,7 @@ import plotly.io as pio
 PROMPT = "#0072B2"
 VOCABULARY = "#009E73"
 CHANCE = "#D55E00"
+ISOTROPIC = "#CC79A7"
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.25)"
 CLEAR = "rgba(0, 0, 0, 0)"
@@ -36,6 +38,14 @@ GREY_TO_BLUE = [[0.0, "#B9C3CC"], [1.0, "#3D9BD4"]]
 ORANGE_TO_BLUE = [[0.0, "#E08A4F"], [0.5, "#C4C9CE"], [1.0, "#3D9BD4"]]
 """Cells that lie below or above something; `ON_CELL` is readable on all of them too."""
 ON_CELL = "#10151A"
+PICKED: dict[str, Any] = {
+    "selected": {"marker": {"color": "rgba(213, 94, 0, 0.35)"}, "textfont": {"color": ON_CELL}},
+    "unselected": {"marker": {"color": CLEAR}, "textfont": {"color": ON_CELL}},
+}
+"""Of the clickable squares over cells: one is picked, and what stands in the others stays readable.
+
+Left to itself, Plotly fades the text of everything that is not selected.
+"""
 
 
 _WHITE = "plotly_white"

@@ -15,6 +15,7 @@ from probe.charts.palette import (
     GREY_TO_BLUE,
     NEUTRAL,
     ON_CELL,
+    PICKED,
     PROMPT,
     label_room,
     new_figure,
@@ -178,8 +179,7 @@ def _squares(
         text=[f"{comparison.matrix[i, j]:z.2f}" for i, j in cells] if written else None,
         textfont={"size": 11, "color": ON_CELL},
         marker={"symbol": "square", "size": max(4, min(24, 600 // count)), "color": CLEAR},
-        selected={"marker": {"color": "rgba(213, 94, 0, 0.35)"}},
-        unselected={"marker": {"color": CLEAR}},
+        **PICKED,
         customdata=[
             [i, j, names[i], names[j], value] for (i, j), value in zip(cells, values, strict=True)
         ],

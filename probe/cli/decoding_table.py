@@ -51,11 +51,7 @@ def summary(decoding: Decoding) -> list[str]:
     """The decoded text and what it is worth."""
     total = len(decoding.positions)
     lines = [f"text: {visible(decoding.text)}"]
-    if decoding.never_left_start is None:
-        lines.append("where the positions started is not known")
-    else:
-        stayed, known = decoding.never_left_start
-        lines.append(f"{stayed} of {known} positions never left their start")
+    lines.append(decoding.start_sentence or "where the positions started is not known")
     if decoding.reference is None:
         return [*lines, "without controls nobody can say whether these tokens mean anything"]
     chance = decoding.count(NOT_BETTER_THAN_CHANCE)
@@ -95,7 +91,7 @@ def _row(position: Position) -> list[object]:
 def _control_cells(controls: PositionControls) -> list[object]:
     percentiles = (controls.vocabulary, controls.chance, controls.isotropic)
     shown = [*(f"{p:.1f}" for p in percentiles), f"{controls.norm_percentile:.0f}"]
-    flags = cell(", ".join(controls.flags), "yellow")
+    flags = cell(", ".join(controls.named_flags), "yellow")
     return [*map(cell, shown), cell(f"{controls.metric_agreement:.2f}"), flags]
 
 

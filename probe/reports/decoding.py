@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.analysis.controls import (
+    FLAG_NAMES,
     NEVER_LEFT_ITS_START,
     NOT_BETTER_THAN_CHANCE,
     OFF_THE_MANIFOLD,
 )
 from probe.analysis.decoding import Decoding
 from probe.charts.labels import METRIC_NAMES
-from probe.charts.palette import CHANCE, PROMPT, VOCABULARY
+from probe.charts.palette import CHANCE, ISOTROPIC, PROMPT, VOCABULARY
 from probe.reports.environment import environment
 from probe.reports.spreadsheets import as_text
 
@@ -28,7 +29,8 @@ FLAG_MEANINGS = {
     "own mean and covariance at the same norm",
     OFF_THE_MANIFOLD: "farther from every token than 99 % of real tokens are from their nearest "
     "other token",
-    NEVER_LEFT_ITS_START: "its nearest token is the one training began from",
+    FLAG_NAMES[NEVER_LEFT_ITS_START]: "of all tokens, the one training began from has the "
+    "highest cosine with it, whatever the metric of the list",
 }
 
 
@@ -100,13 +102,8 @@ def headline(decoding: Decoding) -> list[str]:
         lines.append(
             f"{off} of {total} {_lie(off)} farther from every token than 99 % of real tokens do."
         )
-    if decoding.never_left_start is not None:
-        stayed, of = decoding.never_left_start
-        lines.append(
-            f"{stayed} of {of} never left the token training began from."
-            if stayed
-            else f"{of} of {of} left the token training began from."
-        )
+    if decoding.start_sentence:
+        lines.append(decoding.start_sentence)
     return [*lines, *map(_sentence, decoding.notes)]
 
 
@@ -131,7 +128,7 @@ def _lie(count: int) -> str:
 
 
 def strips(decoding: Decoding) -> list[Strip]:
-    """Best scores of the prompt, of real tokens and of chance rows; none without controls."""
+    """Best scores of the prompt and of the three reference samples; none without controls."""
     reference = decoding.reference
     if reference is None:
         return []
@@ -139,6 +136,7 @@ def strips(decoding: Decoding) -> list[Strip]:
         ("this prompt", PROMPT, reference.prompt),
         ("real tokens", VOCABULARY, reference.vocabulary),
         ("chance rows", CHANCE, reference.chance),
+        ("random directions", ISOTROPIC, reference.isotropic),
     )
     everything = np.concatenate([scores for _, _, scores in samples])
     low, high = float(everything.min()), float(everything.max())

@@ -40,6 +40,31 @@ def test_the_start_is_judged_against_all_tokens_whatever_the_filter(vocabulary):
     assert all(n.id != 0 for n in decoding.positions[0].neighbours)
 
 
+def test_whether_a_position_is_still_at_its_start_does_not_depend_on_the_metric(vocabulary):
+    rows = vocabulary.rows([5, 7, 9])
+    rows[0] *= 0.1  # near to short tokens by l2, and to long ones by dot
+    prompt = SoftPrompt("p", rows, init_token_ids=(5, 7, 8))
+    found = [decode(prompt, vocabulary, metric=metric) for metric in ("cosine", "l2", "dot")]
+    assert {one.positions[0].neighbours[0].id == 5 for one in found} == {True, False}
+    assert [one.never_left_start for one in found] == [(2, 3)] * 3
+    assert [one.count("never left its start") for one in found] == [2] * 3
+    assert {one.start_sentence for one in found} == {
+        "At 2 of 3 positions the nearest token is still its initial token (by cosine)."
+    }
+
+
+def test_a_start_whose_direction_other_tokens_share_is_not_left(make_vocabulary, rng):
+    rows = rng.standard_normal((50, 8)).astype(np.float32)
+    rows[3] = 2 * rows[40]
+    prompt = SoftPrompt("p", rows[[40, 41]], init_token_ids=(40, 41))
+    assert decode(prompt, make_vocabulary(rows)).never_left_start == (2, 2)
+
+
+def test_a_start_that_the_vocabulary_does_not_have_is_unknown(vocabulary):
+    prompt = SoftPrompt("p", vocabulary.rows([5]), init_token_ids=(200,))
+    assert decode(prompt, vocabulary).never_left_start is None
+
+
 def test_an_unknown_start_is_not_guessed(vocabulary, rng):
     assert decode(SoftPrompt("p", rng.standard_normal((2, 8))), vocabulary).never_left_start is None
 

@@ -186,3 +186,27 @@ def test_hostile_tokens_reach_table_and_charts_as_text(
     for chart in at.get("plotly_chart"):
         assert "<script" not in chart.proto.spec
         assert "<b>bold" not in chart.proto.spec
+
+
+def test_all_three_controls_stand_in_the_table_the_words_and_the_violins(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text", sel="0")
+    expected = [p.controls for p in decode("sst2-text").positions]
+    assert list(at.dataframe[0].value["isotropic"]) == [c.isotropic for c in expected if c]
+    assert expected[0]
+    assert any(f"**{expected[0].isotropic:.1f} %** of random" in m.value for m in at.markdown)
+    names = [str(one["x0"]) for one in _figure(at, 2)["data"]]
+    assert any(name.startswith("random directions") for name in names)
+
+
+def test_what_training_moved_does_not_change_with_the_metric_that_is_shown(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-vocab")
+    told = [word for word in at.markdown[0].value.split(". ") if "initial token" in word]
+    assert told
+    at.segmented_control(key="m").set_value("dot").run()
+    assert told[0] in at.markdown[0].value
+
+
+def test_a_search_that_begins_with_a_space_names_what_it_searched(open_page: Open) -> None:
+    at = open_page("decode", p="sst2-text", q=" a")
+    assert any("**␣a**" in m.value for m in at.markdown)
+    assert not any("** a**" in m.value for m in at.markdown)
