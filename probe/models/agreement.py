@@ -39,30 +39,12 @@ def require_agreement(model: FrozenModel) -> None:
     Raises:
         ModelNotFoundError: it needs ids, or is no causal model although it was taken for one.
     """
-    if not isinstance(model.embed, nn.Module):
-        raise ModelNotFoundError(
-            f"{_named(model)} has no embedding layer whose rows it reads, so it cannot read a soft "
-            "prompt: use another base model"
-        )
-    model.pads = not hasattr(model.config, "lsh_attn_chunk_length")  # Reformer sorts padding in
-    if "lsh" in getattr(model.config, "attn_layers", ()) and model.config.hash_seed is None:
-        raise ModelNotFoundError(
-            f"{_named(model)} hashes its attention anew each time, so one text gets different "
-            "numbers: set hash_seed in its config.json"
-        )
+    _require_steady_rows(model)
     rows = _rows(model)
-    try:
-        with _single_stream(model), model.precision():
-            expected = [_loss_by_ids(model, row) for row in rows]
-    except (ProbeError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # transformers' own code answers with any
-        raise ModelNotFoundError(
-            f"{_named(model)} does not run on a text alone ({_short(error)}): use another model"
-        ) from error
+    expected = _losses_by_ids(model, rows)
     if _difference(model, rows, expected) is None:
         return
-    with model.precision():
+    with _single_stream(model), model.precision():
         if model.family == "causal":
             _require_causal(model, rows[0])
         for stack, layer in _stacks(model):
@@ -77,12 +59,50 @@ def require_agreement(model: FrozenModel) -> None:
         )
 
 
+def _require_steady_rows(model: FrozenModel) -> None:
+    """Refuse what no run is needed to refuse.
+
+    Raises:
+        ModelNotFoundError: there is no embedding layer, or one text gives different numbers.
+    """
+    if not isinstance(model.embed, nn.Module):
+        raise ModelNotFoundError(
+            f"{_named(model)} has no embedding layer whose rows it reads, so it cannot read a soft "
+            "prompt: use another base model"
+        )
+    model.pads = not hasattr(model.config, "lsh_attn_chunk_length")  # Reformer sorts padding in
+    if "lsh" in getattr(model.config, "attn_layers", ()) and model.config.hash_seed is None:
+        raise ModelNotFoundError(
+            f"{_named(model)} hashes its attention anew each time, so one text gets different "
+            "numbers: set hash_seed in its config.json"
+        )
+
+
+def _losses_by_ids(model: FrozenModel, rows: Sequence[Row]) -> list[float]:
+    """Loss of each row in nats, by transformers itself given ids.
+
+    Raises:
+        ModelNotFoundError: transformers cannot run it.
+    """
+    try:
+        with _single_stream(model), model.precision():
+            return [_loss_by_ids(model, row) for row in rows]
+    except (ProbeError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # transformers' own code answers with any
+        way_out = "use --dtype float32" if model.autocast else "use another base model"
+        raise ModelNotFoundError(
+            f"{_named(model)} does not run on a text alone ({_short(error)}): {way_out}"
+        ) from error
+
+
 def _short(error: Exception) -> str:
     return shorten(f"{type(error).__name__}: {error}", 120, placeholder=" …")
 
 
 def _named(model: FrozenModel) -> str:
-    return f"{model.name} ({model.config.model_type})"
+    precision = f", in {str(model.dtype).removeprefix('torch.')}" if model.autocast else ""
+    return f"{model.name} ({model.config.model_type}{precision})"
 
 
 def _difference(model: FrozenModel, rows: Sequence[Row], expected: Sequence[float]) -> str | None:
@@ -118,10 +138,14 @@ def _stacks(model: FrozenModel) -> list[tuple[Any, nn.Module]]:
 @contextmanager
 def _single_stream(model: FrozenModel) -> Iterator[None]:
     """Within the block, looked-up embeddings are float32, as given ones are."""
-    layers = {layer for _, layer in _stacks(model)} if model.autocast else ()
+    layers = {layer for _, layer in _stacks(model)}
+    weights = {id(weight) for layer in layers for weight in layer.parameters()}
+    tied = (part for part in model.model.modules() if isinstance(part, nn.Embedding))
+    layers |= {part for part in tied if id(part.weight) in weights}
     handles = [
         layer.register_forward_hook(lambda _, __, out: out.float() if torch.is_tensor(out) else out)
         for layer in layers
+        if model.autocast
     ]
     try:
         yield

@@ -92,6 +92,36 @@ def test_what_an_encoder_multiplies_ids_by_is_learned(tmp_path: Path, kind: str)
     torch.testing.assert_close(losses(model, rows), torch.stack(true), atol=1e-5, rtol=1e-5)
 
 
+def test_the_factor_is_learned_in_half_precision_too(tmp_path: Path) -> None:
+    saved(tmp_path, "PegasusForConditionalGeneration", BART_LIKE)
+    rows = [Row(ids, ((8, 9),), 0) for ids in random_ids(9, 5)]
+    whole, half = (
+        losses(load_model(tmp_path, device="cpu", dtype=dtype), rows)
+        for dtype in ("float32", "bfloat16")
+    )
+    torch.testing.assert_close(half, whole, atol=0.1, rtol=0.02)
+
+
+def test_a_model_that_fails_in_half_precision_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """DeBERTa masks by the smallest float32, which bfloat16 cannot hold."""
+    saved(tmp_path, "DebertaForMaskedLM", SIZES, "<bos>", "<eos>")
+    assert load_model(tmp_path, device="cpu").family == "masked"
+    with pytest.raises(ModelNotFoundError, match="in bfloat16.*use --dtype float32"):
+        load_model(tmp_path, device="cpu", dtype="bfloat16")
+
+
+def test_a_model_that_gives_one_text_different_numbers_is_refused(tmp_path: Path) -> None:
+    axial = {"axial_pos_shape": (8, 8), "axial_pos_embds_dim": (16, 16), "is_decoder": False}
+    sizes = {
+        "attention_head_size": 8,
+        "feed_forward_size": 48,
+        "attn_layers": ["local", "lsh", "lsh"],
+    }
+    saved(tmp_path, "ReformerForMaskedLM", SIZES | axial | sizes | {"hash_seed": None})
+    with pytest.raises(ModelNotFoundError, match="set hash_seed"):
+        load_model(tmp_path, device="cpu")
+
+
 def test_a_prompt_that_is_tokens_acts_as_these_where_ids_are_multiplied(tmp_path: Path) -> None:
     raw = saved(tmp_path, "FalconH1ForCausalLM", SIZES | FALCON_H1)
     model = load_model(tmp_path, device="cpu")
