@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from probe.errors import ModelNotFoundError
 from probe.suggestions import closest, did_you_mean
-from probe.tables.architectures import Which
+from probe.tables.architectures import Which, text_config
 from probe.tables.facts import ModelFacts, read_facts
 from probe.tables.files import Files, parse_config
 from probe.tables.gguf_files import find_gguf
@@ -130,7 +130,7 @@ def _config(files: Files) -> dict[str, Any]:
 def _read(name: str, files: Files, which: Which) -> Vocabulary:
     config = _config(files)
     table = load_table(files, config, which)
-    tokenizer = read_tokenizer(files, config.get("model_type"), which)
+    tokenizer = read_tokenizer(files, text_config(config).get("model_type"), which)
     rows = len(table.values)
     tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
     return Vocabulary(

@@ -57,12 +57,12 @@ def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTab
         try:
             model = build_model(part)
         except Exception as error:  # transformers answers a strange config with any exception
-            reasons.append((str(error).strip() or type(error).__name__).splitlines()[0])
+            reasons.append(" ".join(str(error).split()) or type(error).__name__)
             continue
         return _ask(model, which, where)
     raise ModelNotFoundError(
         f"{where} has model_type {config.get('model_type')!r}, expected one that transformers "
-        f"builds without code of its own ({reasons[0][:120]}): use a model saved by transformers"
+        f"builds without code of its own ({reasons[0][:160]}): use a model saved by transformers"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -57,14 +57,24 @@ class TokenizersCodec:
 
 
 class SentencePieceCodec:
-    """A SentencePiece model behind `encode` and `decode`."""
+    """A SentencePiece model behind `encode` and `decode`.
 
-    def __init__(self, processor: Any) -> None:
+    Args:
+        processor: the library's own.
+        vocab: the row of each piece, where rows are not the library's ids.
+    """
+
+    def __init__(self, processor: Any, vocab: Mapping[str, int] | None = None) -> None:
         self._processor = processor
+        own = {processor.IdToPiece(row): row for row in range(processor.GetPieceSize())}
+        self._rows = own if vocab is None else vocab
+        self._pieces = {row: piece for piece, row in self._rows.items()}
 
     def encode(self, text: str) -> list[int]:
         """Row ids of `text`."""
-        return list(self._processor.EncodeAsIds(require_unicode(text)))
+        unknown = self._rows.get("<unk>", self._processor.unk_id())
+        pieces = self._processor.EncodeAsPieces(require_unicode(text))
+        return [self._rows.get(piece, unknown) for piece in pieces]
 
     def encode_special(self, text: str) -> list[int] | None:  # noqa: ARG002
         """None: which special tokens stand around a text is not in the file."""
@@ -72,10 +82,9 @@ class SentencePieceCodec:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of row ids; rows without a piece are `<row 32110>`."""
-        size = self._processor.GetPieceSize()
         return "".join(
-            self._processor.DecodeIds(list(rows))
+            self._processor.DecodePieces([self._pieces[row] for row in rows])
             if named
             else "".join(f"<row {row}>" for row in rows)
-            for named, rows in groupby(ids, key=lambda row: row < size)
+            for named, rows in groupby(ids, key=lambda row: row in self._pieces)
         )

@@ -17,8 +17,14 @@ from probe.vocabulary import TextCodec
 
 # Families whose rows are the SentencePiece ids; others (XLM-R, Pegasus, mBART) shift them in code.
 _ROWS_ARE_SENTENCEPIECE_IDS = frozenset(
-    ("t5", "mt5", "umt5", "longt5", "llama", "mistral", "mixtral", "gemma", "gemma2", "albert")
+    (
+        *("t5", "mt5", "umt5", "longt5", "llama", "mistral", "mixtral", "gemma", "gemma2", "phi3"),
+        *("gemma3_text", "albert", "xlnet", "big_bird", "deberta-v2", "rembert"),
+    )
 )
+_SENTENCEPIECE = ("spiece.model", "tokenizer.model", "spm.model", "sentencepiece.model")
+_BESIDE_VOCAB = ("sentencepiece.bpe.model", "source.spm")
+"""What cuts texts into the pieces that a `vocab.json` numbers; a stack may have its own."""
 _USUAL_SPECIAL = frozenset(
     (
         *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>"),
@@ -66,14 +72,21 @@ def read_tokenizer(files: Files, model_type: object, which: Which = "input") -> 
             return _rebuilt(files, word_end_document(_fairseq(data), _lines(codes)), data, codes)
         return _rebuilt(files, _wordpiece(data, _config(files)), data)
     if (merges := files.small("merges.txt")) is not None:
-        for name in ("vocab.json", "vocab-tgt.json" if which == "decoder" else "vocab-src.json"):
-            if (data := files.small(name)) is not None:
-                document = _byte_pairs(parse_object(data, name, files.where), _lines(merges))
-                return _rebuilt(files, document, data, merges)
-    if model_type in _ROWS_ARE_SENTENCEPIECE_IDS:
-        for name in ("spiece.model", "tokenizer.model"):
-            if (data := files.small(name)) is not None:
-                return _sentencepiece(files, name, data)
+        return _read_byte_pairs(files, merges, which)
+    if (data := files.small("vocab.json")) is not None:
+        return _numbered_pieces(files, data, which)
+    names = _SENTENCEPIECE if model_type in _ROWS_ARE_SENTENCEPIECE_IDS else ()
+    found = ((name, files.small(name)) for name in names)
+    name, data = next(((name, data) for name, data in found if data is not None), ("", None))
+    return NO_TOKENIZER if data is None else _sentencepiece(files, name, data)
+
+
+def _read_byte_pairs(files: Files, merges: bytes, which: Which) -> TokenizerFiles:
+    """Merges and the vocabulary beside them; in FSMT each stack has its own."""
+    for name in ("vocab.json", "vocab-tgt.json" if which == "decoder" else "vocab-src.json"):
+        if (data := files.small(name)) is not None:
+            document = _byte_pairs(parse_object(data, name, files.where), _lines(merges))
+            return _rebuilt(files, document, data, merges)
     return NO_TOKENIZER
 
 
@@ -151,19 +164,30 @@ def _byte_pairs(found: Mapping[str, Any], merges: list[str]) -> dict[str, Any]:
     }
 
 
+def _numbered_pieces(files: Files, data: bytes, which: Which) -> TokenizerFiles:
+    """Marian's and M2M100's `vocab.json`: the row of each piece of a SentencePiece model beside."""
+    found = parse_object(data, "vocab.json", files.where)
+    vocab = {token: row for token, row in found.items() if type(row) is int and row >= 0}
+    vocab |= {token: row for row, token in _added_tokens(files)}
+    special = _special_tokens(files) | _USUAL_SPECIAL
+    listed = [
+        {"id": row, "content": token, "special": True}
+        for token, row in vocab.items()
+        if token in special
+    ]
+    model = {"type": "Unigram", "vocab": vocab, "unk_token": "<unk>"}
+    names = ("target.spm", *_BESIDE_VOCAB) if which == "decoder" else _BESIDE_VOCAB
+    pieces = ((name, files.small(name)) for name in names)
+    name, cuts = next(((name, data) for name, data in pieces if data is not None), ("", None))
+    processor = None if cuts is None else _processor(files, name, cuts)
+    codec = None if processor is None else SentencePieceCodec(processor, vocab)
+    return TokenizerFiles({"model": model, "added_tokens": listed}, codec, _sha256(data))
+
+
 def _sentencepiece(files: Files, name: str, data: bytes) -> TokenizerFiles:
     """SentencePiece's own file, when its library is installed."""
-    try:
-        import sentencepiece
-    except ImportError:
+    if (processor := _processor(files, name, data)) is None:
         return NO_TOKENIZER
-    processor = sentencepiece.SentencePieceProcessor()
-    try:
-        processor.LoadFromSerializedProto(data)
-    except RuntimeError as error:
-        raise ModelNotFoundError(
-            f"{files.where}: {name} is no SentencePiece model: fetch or save it again"
-        ) from error
     rows = range(processor.GetPieceSize())
     control = [row for row in rows if processor.IsControl(row)]
     listed = [(row, processor.IdToPiece(row), True) for row in control]
@@ -177,6 +201,26 @@ def _sentencepiece(files: Files, name: str, data: bytes) -> TokenizerFiles:
         "added_tokens": [{"id": r, "content": t, "special": s} for r, t, s in listed],
     }
     return TokenizerFiles(document, SentencePieceCodec(processor), _sha256(data))
+
+
+def _processor(files: Files, name: str, data: bytes) -> Any:
+    """What cuts texts by a SentencePiece model; None without its library.
+
+    Raises:
+        ModelNotFoundError: the file is damaged.
+    """
+    try:
+        import sentencepiece
+    except ImportError:
+        return None
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(data)
+    except RuntimeError as error:
+        raise ModelNotFoundError(
+            f"{files.where}: {name} is no SentencePiece model: fetch or save it again"
+        ) from error
+    return processor
 
 
 def _config(files: Files) -> dict[str, Any]:

@@ -183,3 +183,42 @@ def test_the_same_tokenizer_and_table_have_the_same_fingerprint(tmp_path: Path) 
     text = (folders[1] / "tokenizer.json").read_text()
     (folders[1] / "tokenizer.json").write_text(text + " ")
     assert load_vocabulary(folders[1]).fingerprint != one.fingerprint
+
+
+def test_a_vocabulary_beside_a_sentencepiece_model_numbers_its_pieces(tmp_path: Path) -> None:
+    """Marian and M2M100: texts are cut by one file, and another says which row a piece has."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS),
+        model_writer=model,
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    pieces = [processor.id_to_piece(row) for row in range(processor.get_piece_size())]
+    vocab = {piece: len(pieces) - row for row, piece in enumerate(pieces)} | {"__de__": 90}
+    for cuts in ("source.spm", "sentencepiece.bpe.model"):
+        folder = _folder(tmp_path / cuts, "t5")
+        (folder / "vocab.json").write_text(json.dumps(vocab))
+        (folder / cuts).write_bytes(model.getvalue())
+        vocabulary = load_vocabulary(folder)
+        assert vocabulary.encode(TEXTS[0]) == [
+            vocab[p] for p in processor.encode_as_pieces(TEXTS[0])
+        ]
+        assert vocabulary.decode(vocabulary.encode(TEXTS[1])) == processor.decode(
+            processor.encode(TEXTS[1])
+        )
+        assert vocabulary.tokens[90] == "__de__" and vocabulary.tokens[vocab["</s>"]] == "</s>"
+        assert vocabulary.masks.special[vocab["</s>"]] and not vocabulary.masks.special[90]
+
+
+def test_a_wrapped_language_model_is_read_by_its_own_sentencepiece(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    folder = _folder(tmp_path / "m", "llama")
+    config = {"model_type": "llava", "text_config": {"model_type": "llama"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.model").write_bytes(b"damaged")
+    with pytest.raises(ModelNotFoundError, match="tokenizer.model is no SentencePiece model"):
+        load_vocabulary(folder)
