@@ -13,6 +13,9 @@ from probe.tables.gguf_parts import GgufPart, part_with
 from probe.tables.gguf_table import TABLE
 
 _SPARE_NUMBERS = 1 << 24
+_SCALED_BY_WIDTH = {"gemma2": 46, "gemma3": 62}
+"""Layers of the Gemma models (27B) that scale attention by H over heads, as no key of a file says.
+"""
 
 
 def complete_config(config: Any, parts: Sequence[GgufPart]) -> None:
@@ -36,6 +39,12 @@ def complete_config(config: Any, parts: Sequence[GgufPart]) -> None:
         config.head_dim = head
     if context and hasattr(config, "n_positions"):
         config.n_positions = context
+    if header.architecture == "t5":  # transformers takes every file for one with gates of ReLU
+        config.is_gated_act = "enc.blk.0.ffn_gate.weight" in header.tensors
+        config.dense_act_fn = "gelu_new" if config.is_gated_act else "relu"
+        config.feed_forward_proj = "gated-gelu" if config.is_gated_act else "relu"
+    if said("block_count") == _SCALED_BY_WIDTH.get(header.architecture):
+        config.query_pre_attn_scalar = config.hidden_size // config.num_attention_heads
     for role in ("bos", "eos", "pad"):
         row = getattr(config, f"{role}_token_id", None)
         if isinstance(row, int) and row >= config.vocab_size:

@@ -28,6 +28,7 @@ from transformers import AutoConfig
 from probe.errors import ModelNotFoundError
 from probe.models.gguf_config import complete_config, require_layers, require_plausible
 from probe.models.gguf_lean import write_lean
+from probe.models.gguf_rope import complete_rope
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
 from probe.tables.gguf_files import GgufFile
 from probe.tables.gguf_header import GgufHeader
@@ -125,6 +126,7 @@ def _load(file: Path, parts: Sequence[GgufPart], where: str) -> Any:
                 "be decoded, but to run it use the model saved by transformers"
             ) from error
         complete_config(config, parts)
+        complete_rope(config, parts, where)
         kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
         automatic: Any = getattr(transformers, kind)
         require_plausible(automatic, config, parts, where)

@@ -17,7 +17,8 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 from probe.errors import ModelNotFoundError
 from probe.tables.files import map_bytes
 from probe.tables.gguf_header import GgufTensor
-from probe.tables.gguf_parts import GgufPart
+from probe.tables.gguf_parts import GgufPart, part_with
+from probe.tables.gguf_table import TABLE
 
 _LEFT_OUT = ("general.architecture", "general.alignment")  # what the writer writes itself
 _ARRAYS = {"f": GGUFValueType.FLOAT64, "i": GGUFValueType.INT64, "u": GGUFValueType.UINT64}
@@ -45,6 +46,8 @@ def write_lean(parts: Sequence[GgufPart], where: str, target: Path) -> None:
     for key, value in header.metadata.items():
         if key not in _LEFT_OUT and not _is_left_out(key, value):
             _add(writer, key, value)
+    if TABLE in (table := part_with(parts[0], TABLE).header.tensors):
+        _add_size(writer, header.architecture, table[TABLE].shape[0])
     for part in parts:
         file = part.files.whole(part.name)
         for name, tensor in part.header.tensors.items():
@@ -54,6 +57,18 @@ def write_lean(parts: Sequence[GgufPart], where: str, target: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _add_size(writer: GGUFWriter, architecture: str, rows: int) -> None:
+    """The number of tokens where transformers' newer reader, which counts them, looks for it."""
+    try:
+        from transformers.integrations.gguf import (  # type: ignore[attr-defined]
+            GGUF_CONFIG_ARCHS,
+        )
+    except ImportError:
+        return
+    if architecture in GGUF_CONFIG_ARCHS:
+        writer.add_uint32("tokenizer.ggml.tokens", rows)
 
 
 def _is_left_out(key: str, value: object) -> bool:

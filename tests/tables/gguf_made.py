@@ -249,6 +249,8 @@ def _turned(
         return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(values.shape)
     if architecture.startswith("gemma") and target.endswith("norm.weight"):
         return values + 1
+    if "shortconv.conv" in target:
+        return values[:, 0]
     if architecture == "gpt2" and values.ndim == 2 and "c_" in name:
         return np.ascontiguousarray(values.T)
     if architecture == "bloom" and "attn_qkv" in target:
@@ -258,7 +260,7 @@ def _turned(
     return values
 
 
-def causal(architecture: str, rows: int) -> tuple[Any, dict[str, Any]]:
+def causal(architecture: str, rows: int, **more_settings: Any) -> tuple[Any, dict[str, Any]]:
     """A tiny random model and what its GGUF file's metadata says of it."""
     torch.manual_seed(0)
     shared: dict[str, Any] = {
@@ -301,6 +303,17 @@ def causal(architecture: str, rows: int) -> tuple[Any, dict[str, Any]]:
             sizes | {"head_dim": 32},
             rms | head | {"attention.sliding_window": 4096},
         ),
+        "lfm2": (
+            "Lfm2",
+            {key: value for key, value in sizes.items() if key != "rms_norm_eps"}
+            | {"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False}
+            | {
+                "norm_eps": 1e-6,
+                "conv_L_cache": 3,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+            },
+            rms | {"attention.head_count_kv": [0, 2], "shortconv.l_cache": 3},
+        ),
         "phi3": ("Phi3", sizes, rms | {"rope.dimension_count": 16}),
         "gpt2": (
             "GPT2",
@@ -316,7 +329,7 @@ def causal(architecture: str, rows: int) -> tuple[Any, dict[str, Any]]:
         ),
     }
     name, settings, more = kinds[architecture]
-    config = getattr(transformers, f"{name}Config")(**settings)
+    config = getattr(transformers, f"{name}Config")(**(settings | more_settings))
     kind = "Gemma3ForCausalLM" if architecture == "gemma3" else f"{name}ForCausalLM"
     if architecture == "gpt2":
         kind = "GPT2LMHeadModel"
