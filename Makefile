@@ -23,6 +23,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/cold_start.py --write
 	$(BIN)/python benchmarks/table_loading.py --write
 	$(BIN)/python benchmarks/fuzz_formats.py --write
+	$(BIN)/python benchmarks/fuzz_gguf.py --write
 	$(BIN)/python benchmarks/mixed_prompts.py --write
 	$(BIN)/python benchmarks/maps.py --write
 	$(BIN)/python benchmarks/faults.py --write

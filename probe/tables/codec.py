@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, ProbeError
 from probe.texts import require_unicode
 
 
@@ -37,13 +37,25 @@ class TokenizersCodec:
 
     def encode(self, text: str) -> list[int]:
         """Row ids of `text`, without the special tokens a model adds around it."""
-        return list(self._tokenizer.encode(require_unicode(text), add_special_tokens=False).ids)
+        return self._ids(text, special=False)
 
     def encode_special(self, text: str) -> list[int] | None:
         """Row ids of `text` with the special tokens a model adds; None where no file tells."""
         if not self._knows_special:
             return None
-        return list(self._tokenizer.encode(require_unicode(text), add_special_tokens=True).ids)
+        return self._ids(text, special=True)
+
+    def _ids(self, text: str, *, special: bool) -> list[int]:
+        text = require_unicode(text)
+        try:
+            return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
+        except ProbeError:
+            raise
+        except Exception as error:  # bare, as where an unknown word has no token to stand for it
+            raise ModelNotFoundError(
+                f"{self._where}: its tokenizer cannot read this text ({str(error)[:120]}): fetch "
+                "or save it again"
+            ) from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of row ids, special tokens included; rows without a token are `<row 32110>`."""

@@ -178,7 +178,8 @@ def _scores(found: GgufTokens) -> np.ndarray[Any, np.dtype[np.float64]]:
     scores = found.fields.get("scores")
     if not isinstance(scores, np.ndarray) or len(scores) != len(found.tokens):
         return -np.arange(len(found.tokens), dtype=np.float64)
-    return np.nan_to_num(scores.astype(np.float64))
+    with np.errstate(all="ignore"):  # signalling NaN
+        return np.nan_to_num(scores.astype(np.float64))
 
 
 def _with_marks(found: GgufTokens) -> GgufTokens:
