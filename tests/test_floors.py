@@ -22,6 +22,7 @@ FLOORS = {
     "linalg": 1,
     "suggestions": 1,
     "template": 1,
+    "label_words": 1,
     "formats": 2,
     "tables": 2,
     "models": 2,
@@ -45,6 +46,8 @@ SAME_FLOOR = {
     ("protocols", "prompt"),
     ("protocols", "task"),
     ("template", "task"),
+    ("label_words", "task"),
+    ("label_words", "template"),
     ("prompt", "linalg"),
     ("verbs", "reports"),
 }

@@ -24,7 +24,9 @@ def new_place(path: Path | None) -> Path | None:
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """A table as CSV."""
-    replace_file(path, str(frame.to_csv(index=False)).encode("utf-8", "backslashreplace"))
+    from probe.reports.spreadsheets import csv_of
+
+    replace_file(path, csv_of(frame).encode("utf-8", "backslashreplace"))
 
 
 def write_csv(decoding: Decoding, path: Path) -> None:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from probe.models.by_label import by_label
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, InjectionError, no_prompt
-from probe.models.label_words import by_label
 from probe.models.rows import Row, label_tokens, right_option
 from probe.template import RowError
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from probe.label_words import classes_of, every_word, note_lengths, require_different
 from probe.models.cutting import cut_values, note_cuts
-from probe.models.label_words import classes_of, every_word, note_lengths, require_different
 from probe.models.rows import Family, Objective, Row, Slot
 from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
 from probe.task import Example, Task
@@ -222,7 +222,8 @@ class _Writer:
                 "put text in the template"
             )
         if self.task.kind == "classification" and row.options not in self._different:
-            require_different(self.task, row.options, self.family, ended=self.paper)
+            whole = self.paper or self.family in ("masked", "sentence_encoder")
+            require_different(self.task, row.options, whole=whole)
             self._different.add(row.options)
         return row
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, pad
 
+from probe.models.by_label import by_label
 from probe.models.encoder_layers import ARCHITECTURES, layout, pooled_states
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import equal_lengths, number_table, padded
-from probe.models.label_words import by_label
 from probe.models.masked import check_room, encoder_positions
 from probe.models.rows import Family, Row, right_option
 

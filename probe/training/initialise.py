@@ -18,8 +18,8 @@ from torch import Tensor
 from probe.analysis.strength import strength_note
 from probe.errors import TrainingError
 from probe.formats import load
+from probe.label_words import every_word
 from probe.models import FrozenModel
-from probe.models.label_words import every_word
 from probe.notes import note
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, ProbeError
+from probe.label_words import every_word, may_begin_another, require_different
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
-from probe.tables import ModelFacts, model_facts
+from probe.tables import ModelFacts, load_vocabulary, model_facts
+from probe.task import Task
 
 _DEVICE = re.compile(r"(cpu|cuda|hpu|meta|mps|mtia|npu|xla|xpu)(:\d+)?")
 
@@ -65,6 +67,21 @@ def require_writers(models: Iterable[ModelFacts]) -> None:
                 f"{model.name} is an encoder, which writes no text: choose a causal or "
                 "encoder–decoder model (`probe predict` labels texts)"
             )
+
+
+def check_label_words(task: Task, objective: str, model: ModelFacts) -> None:
+    """Refuse label words of which one can never win, before the model is loaded.
+
+    Raises:
+        RowError: one begins another, as the model's tokens.
+    """
+    whole = not model.writes or objective == "paper"
+    if task.kind != "classification" or whole or not may_begin_another(task):
+        return
+    vocabulary = load_vocabulary(model.name)
+    if vocabulary.codec is not None:
+        options = [tuple(vocabulary.encode(f" {word}")) for word in every_word(task)]
+        require_different(task, options, whole=False)
 
 
 def check_device(device: str | None) -> None:

@@ -20,7 +20,7 @@ from probe.task import LabelWords, Task
 from probe.training import TrainConfig
 from probe.training.checks import check_training
 from probe.training.command_line import arguments, option_of, written
-from probe.verbs.checks import check_models
+from probe.verbs.checks import check_label_words, check_models
 from probe.verbs.naming import option_names
 from probe.verbs.shipped import sample_folders
 
@@ -114,6 +114,7 @@ def _check(
     """
     (facts,) = check_models([(model, None)], device=device, workspace=workspace)
     check_training(task, config, writes=facts.writes, positions=facts.positions)
+    check_label_words(task, config.objective, facts)
 
 
 def train_command(config: RunConfig) -> tuple[str, ...]:
@@ -165,6 +166,9 @@ def train(
         task: a task's name, file or folder.
         config: how to train; the defaults when None.
         data_dir: a folder of data sets, by task.
+        text_column: as in `run_config`.
+        label_column: as in `run_config`.
+        label_words: as in `run_config`.
         name: of the prompt; task and method when None.
         device: as torch names it; a GPU if there is one when None.
         dtype: as in `run_config`.

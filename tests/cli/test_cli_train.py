@@ -395,3 +395,12 @@ def test_a_bare_csv_is_trained_on_and_asked_about(model, tmp_path, probe, check_
     missing = probe("train", *asked, "--template", "{prompt:2}{body} it was", "--dry-run")
     assert missing.code == 1 and missing.err.count("\n") == 1
     assert "the template names {body}, the data has the columns" in missing.err
+
+
+def test_a_label_word_that_begins_another_is_refused_before_there_is_a_run(tmp_path, probe, home):
+    task = tmp_path / "moods" / "task.toml"
+    task.write_text('label_words = ["good", "good enough"]\n')
+    result = probe("train", "--model", "builtin", "--task", task, "--steps", 2)
+    assert result.code == 1 and result.err.count("\n") == 1
+    assert "the label word 'good' begins 'good enough', which can therefore never" in result.err
+    assert not (home / "runs").exists()

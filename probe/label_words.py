@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
-from torch import Tensor
-
-from probe.models.rows import Family, Row
 from probe.notes import note
 from probe.task import Task
 from probe.template import RowError
@@ -17,7 +13,7 @@ Options = Sequence[tuple[int, ...]]
 """Token ids of every word."""
 
 
-def require_different(task: Task, options: Options, family: Family, *, ended: bool) -> None:
+def require_different(task: Task, options: Options, *, whole: bool) -> None:
     """Refuse label words of which one can never win.
 
     A model that reads from left to right finds a text no less likely than the same text and more.
@@ -25,14 +21,13 @@ def require_different(task: Task, options: Options, family: Family, *, ended: bo
     Args:
         task: its words, those that name labels first.
         options: tokens of each, as they follow the template.
-        family: of the model; one that asks for a whole word at once can tell these apart.
-        ended: whether something follows the words that is scored with them.
+        whole: whether words are compared as wholes, by a model that asks for all of their tokens at
+            once or with an end that is scored too; then one may begin another.
 
     Raises:
         RowError: two words are the same tokens, or one begins another.
     """
     words = every_word(task)
-    whole = ended or family in ("masked", "sentence_encoder")
     ordered = sorted(zip(options, words, strict=True))
     for (ids, word), (longer, other) in pairwise(ordered):
         if ids == longer:
@@ -58,6 +53,12 @@ def note_lengths(task: Task, options: Options) -> None:
         )
 
 
+def may_begin_another(task: Task) -> bool:
+    """Whether a label word begins another as it is written; only then may it as tokens."""
+    words = every_word(task)
+    return any(one != other and other.startswith(one) for one in words for other in words)
+
+
 def every_word(task: Task) -> list[str]:
     """All label words as rows hold them: those that name labels, then their synonyms."""
     return [*task.label_words, *(word for more in task.synonyms for word in more)]
@@ -69,24 +70,3 @@ def classes_of(task: Task) -> tuple[int, ...]:
         return ()
     further = [label for label, more in enumerate(task.synonyms) for _ in more]
     return (*range(len(task.label_words)), *further)
-
-
-def by_label(scores: Tensor, rows: Sequence[Row]) -> Tensor:
-    """Log-likelihoods [B, words] in nats as those of labels, [B, labels].
-
-    The likelihood of a label is the sum of its words'. Rows with fewer labels than others are
-    filled with -inf.
-    """
-    if not any(row.classes for row in rows):
-        return scores
-    words = [row.words for row in rows]
-    most = max(map(len, words))
-    own = torch.zeros(len(rows), most, scores.shape[1], dtype=torch.bool)
-    for number, labels in enumerate(words):
-        for label, options in enumerate(labels):
-            own[number, label, options] = True
-    own = own.to(scores.device)
-    none = ~own.any(-1)
-    # The gradient of a logsumexp over nothing is no number, so where no label is stands a zero.
-    each = scores[:, None].masked_fill(~own, -torch.inf).masked_fill(none[..., None], 0.0)
-    return each.logsumexp(-1).masked_fill(none, -torch.inf)
