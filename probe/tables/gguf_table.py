@@ -23,7 +23,7 @@ _PLAIN: Mapping[int, TableDtype] = {0: "F32", 1: "F16", 28: "F64", 30: "BF16"}
 _UNDONE_VALUES = 1 << 24
 """Numbers that are undone at once."""
 
-Undo = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Parts = Iterator[NDArray[Any]]
 
 
 def load_gguf_table(part: GgufPart) -> Table:
@@ -50,44 +50,14 @@ def load_gguf_table(part: GgufPart) -> Table:
     if tensor.stop is None:
         raise _cannot_undo(f"{files.where}: {name}", f"ggml type {tensor.kind}")
     raw = files.map(name, tensor.start, tensor.stop).reshape(shape[0], -1)
-    undo = _undo_of(tensor.kind, raw[:1], f"{files.where}: {name}")
-    return Table(_kept(raw, f"{tensor.kind} {shape[1]}", shape, undo), "F32")
+    layout = f"{tensor.kind} {shape[1]}"
+    parts = _undone(raw, tensor.kind, shape, f"{files.where}: {name}")
+    return Table(_kept(raw, layout, shape, parts), "F32")
 
 
-def _undo_of(kind: int, row: NDArray[np.uint8], where: str) -> Undo:
-    """What turns a type's blocks [n, bytes of a row] into float32 [n, H].
-
-    Args:
-        kind: ggml's number of the type.
-        row: the first row's blocks, to try it on.
-        where: the file as errors name it.
-
-    Raises:
-        ModelNotFoundError: nothing does.
-    """
-    from gguf import GGMLQuantizationType, dequantize
-
-    known = GGMLQuantizationType(kind)
-
-    def undo(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with np.errstate(all="ignore"):  # a damaged scale gives inf or NaN, which searches refuse
-            return dequantize(rows, known)
-
-    try:
-        undo(row)
-    except NotImplementedError as error:
-        raise _cannot_undo(where, known.name) from error
-    return undo
-
-
-def _cannot_undo(where: str, kind: str) -> ModelNotFoundError:
-    return ModelNotFoundError(
-        f"{where} stores its table as {kind}, which the gguf package does not undo: use a file of "
-        "another quantisation, such as Q8_0, Q4_K_M or F16"
-    )
-
-
-def _kept(raw: NDArray[np.uint8], layout: str, shape: tuple[int, int], undo: Undo) -> NDArray[Any]:
+def _kept(
+    raw: NDArray[np.uint8], layout: str, shape: tuple[int, int], parts: Callable[[], Parts]
+) -> NDArray[Any]:
     """The float table from the cache, under the digest of its blocks, put there if need be."""
     digest = hashlib.sha256(f"{layout} ".encode())
     digest.update(raw.data)
@@ -95,20 +65,39 @@ def _kept(raw: NDArray[np.uint8], layout: str, shape: tuple[int, int], undo: Und
     size = 4 * shape[0] * shape[1]
     try:
         if not (path.is_file() and path.stat().st_size == size):
-            write_aside(
-                path, lambda file: [file.write(part.data) for part in _undone(raw, shape, undo)]
-            )
+            write_aside(path, lambda file: [file.write(part.data) for part in parts()])
             drop_unused(path.parent, path)
         else:
             os.utime(path)
         values = map_bytes(path, 0, size)
     except OSError:  # a full or read-only disk: the table is made anew each time
-        values = np.concatenate([*_undone(raw, shape, undo)]).view(np.uint8)
+        values = np.concatenate([*parts()]).view(np.uint8)
     return values.view(STORED_AS["F32"]).reshape(shape)
 
 
-def _undone(raw: NDArray[np.uint8], shape: tuple[int, int], undo: Undo) -> Iterator[NDArray[Any]]:
-    """The table in parts of whole rows, float32 [n, H]."""
+def _undone(
+    raw: NDArray[np.uint8], kind: int, shape: tuple[int, int], where: str
+) -> Callable[[], Parts]:
+    """What makes the table of its blocks, in parts of whole rows, float32 [n, H]."""
     step = max(1, _UNDONE_VALUES // shape[1])
-    for at in range(0, shape[0], step):
-        yield np.ascontiguousarray(undo(raw[at : at + step]), STORED_AS["F32"])
+
+    def parts() -> Parts:
+        from gguf import GGMLQuantizationType, dequantize
+
+        known = GGMLQuantizationType(kind)
+        for at in range(0, shape[0], step):
+            with np.errstate(all="ignore"):  # damaged scales give inf or NaN: searches refuse them
+                try:
+                    made = dequantize(raw[at : at + step], known)
+                except NotImplementedError as error:
+                    raise _cannot_undo(where, known.name) from error
+            yield np.ascontiguousarray(made, STORED_AS["F32"])
+
+    return parts
+
+
+def _cannot_undo(where: str, kind: str) -> ModelNotFoundError:
+    return ModelNotFoundError(
+        f"{where} stores its table as {kind}, which the gguf package does not undo: use a file of "
+        "another quantisation, such as Q8_0, Q4_K_M or F16"
+    )

@@ -15,8 +15,6 @@ from probe.tables.tokenizers_on_disk import NO_TOKENIZER, TokenizerFiles
 
 _VERSION = 1
 """Part of a kept document's name: raise it when documents change."""
-_SLOW = ("llama", "gemma4")
-"""Kinds whose merges are told from scores, which takes a second or two of a large vocabulary."""
 
 
 def read_gguf_tokenizer(header: GgufHeader, where: str) -> TokenizerFiles:
@@ -36,10 +34,7 @@ def read_gguf_tokenizer(header: GgufHeader, where: str) -> TokenizerFiles:
         return NO_TOKENIZER
     if found.model not in BUILDERS:
         return _names_only(found)
-    if found.model in _SLOW:
-        document, data = _kept(found, header.sha256, where)
-    else:
-        document, data = _built(found, where)
+    document, data = _kept(found, header.sha256, where)
     codec = TokenizersCodec(data, where)
     return TokenizerFiles(document, codec, hashlib.sha256(data).hexdigest(), data)
 

@@ -1,6 +1,7 @@
 """The table of a GGUF file is the `gguf` package's own, to the bit, whatever it is stored as."""
 
 import os
+import sys
 
 import gguf
 import numpy as np
@@ -13,6 +14,7 @@ from probe.errors import ModelNotFoundError
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
 from probe.tables.cache import cache_folder, drop_unused
+from probe.tables.gguf_header import BLOCKS
 from tests.tables.gguf_made import (
     byte_level_fields,
     causal,
@@ -83,14 +85,14 @@ def test_float_tables_are_mapped_and_undone_ones_kept(fields, tmp_path):
     rng = np.random.default_rng(0)
     values = rng.normal(0, 0.1, (ROWS, WIDTH)).astype(np.float32)
     load_vocabulary(write(tmp_path / "half.gguf", fields, values.astype(np.float16), "F16"))
-    assert not cache_folder().exists()
+    assert not list(cache_folder().rglob("*.f32"))
     file = write(tmp_path / "eight.gguf", fields, quantised(values, "Q8_0")[0], "Q8_0")
     first = load_vocabulary(file)
     (kept,) = (cache_folder() / "gguf").glob("*.f32")
     assert kept.stat().st_size == 4 * values.size
     os.rename(file, tmp_path / "renamed.gguf")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.tables.gguf_table._undone", None)
+        patch.setitem(sys.modules, "gguf", None)
         again = load_vocabulary(tmp_path / "renamed.gguf")
     assert_array_equal(again.table, first.table)
     assert again.fingerprint == first.fingerprint
@@ -148,3 +150,7 @@ def test_a_quantised_model_runs_on_what_the_package_undoes(kind, fields, tmp_pat
         ("model.layers.0.self_attn.q_proj.bias", "blk.0.attn_q.bias"),
     ):
         assert_array_equal(running[name].numpy(), gguf.dequantize(*tensors[target]))
+
+
+def test_the_sizes_of_all_types_are_the_packages(tmp_path):
+    assert {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()} == BLOCKS
