@@ -15,7 +15,7 @@ from probe.tables.gguf_files import find_gguf
 from probe.tables.lookup import load_table
 from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of
 from probe.tables.pipelines import TextEncoderFiles, folder_files, with_text_encoder
-from probe.tables.sizes import check_layers
+from probe.tables.sizes import check_dimensions, check_layers
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
@@ -115,7 +115,9 @@ def check_model_files(model: str | Path, revision: str | None = None) -> None:
             "decode, find and map read its table, to run a prompt name a language model"
         )
     if (data := files.small("config.json")) is not None:
-        check_layers(parse_config(data, files.where), files)
+        config = parse_config(data, files.where)
+        check_layers(config, files)
+        check_dimensions(config, files)
 
 
 def _config(files: Files) -> dict[str, Any]:

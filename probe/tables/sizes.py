@@ -18,6 +18,15 @@ _LAYERS = (
 )
 _WIDTHS = ("hidden_size", "d_model", "n_embd", "embedding_size", "word_embed_proj_dim", "dim")
 """How listed families call H; one that names two reads tokens in the second."""
+_DIMENSIONS = (
+    *("hidden_size", "intermediate_size", "moe_intermediate_size", "ffn_hidden_size", "ffn_dim"),
+    *("encoder_ffn_dim", "decoder_ffn_dim", "d_model", "d_ff", "d_kv", "n_embd", "n_inner"),
+    *("head_dim", "num_attention_heads", "num_key_value_heads"),
+)
+_WIDEST = 1 << 16
+"""Up to so wide a layer is never doubted."""
+_PACKED = 8
+"""Most numbers that a quantised checkpoint packs into one."""
 _NESTED = 4
 
 
@@ -29,11 +38,30 @@ def check_layers(config: Mapping[str, Any], files: Files) -> None:
     Raises:
         ModelNotFoundError: the configuration cannot be that of these weights.
     """
-    for key, count in _stated_layers(config):
+    for key, count in _stated(config, _LAYERS):
         if count > _PLAUSIBLE and count > (tensors := len(open_checkpoint(files).shards)):
             raise ModelNotFoundError(
                 f"{files.where}: config.json says {key} = {count}, but the weights have {tensors} "
                 "tensors: fetch config.json again, it is not that of these weights"
+            )
+
+
+def check_dimensions(config: Mapping[str, Any], files: Files) -> None:
+    """Refuse a model far wider than its weights, before building makes room for it.
+
+    Raises:
+        ModelNotFoundError: the configuration cannot be that of these weights.
+    """
+    doubted = [pair for pair in _stated(config, _DIMENSIONS) if pair[1] > _WIDEST]
+    if not doubted:
+        return
+    checkpoint = open_checkpoint(files)
+    widest = max((max(checkpoint.shape(name), default=0) for name in checkpoint.shards), default=0)
+    for key, size in doubted:
+        if size > widest * _PACKED:
+            raise ModelNotFoundError(
+                f"{files.where}: config.json says {key} = {size}, but no tensor of the weights is "
+                f"wider than {widest}: fetch config.json again, it is not that of these weights"
             )
 
 
@@ -61,9 +89,11 @@ def of_another_size(said: str, rows: int, width: int, where: str) -> ModelNotFou
     )
 
 
-def _stated_layers(config: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, int]]:
+def _stated(
+    config: Mapping[str, Any], keys: tuple[str, ...], depth: int = 0
+) -> Iterator[tuple[str, int]]:
     for key, value in config.items():
-        if key in _LAYERS and type(value) is int:
+        if key in keys and type(value) is int:
             yield key, value
         elif isinstance(value, dict) and depth < _NESTED:
-            yield from _stated_layers(value, depth + 1)
+            yield from _stated(value, keys, depth + 1)

@@ -61,7 +61,12 @@ def test_a_model_that_writes_no_text_is_one_line(tmp_path: Path) -> None:
     [
         ({"num_hidden_layers": 10**7}, "num_hidden_layers = 10000000, but the weights have"),
         ({"vocab_size": 10**9}, "weights of the sizes that config.json states, found others"),
-        ({"intermediate_size": 10**9}, "weights of the sizes that config.json states, found oth"),
+        ({"intermediate_size": 10**7}, "intermediate_size = 10000000, but no tensor of the weig"),
+        (
+            {"hidden_size": 10**7},
+            "hidden_size = 10000000, but no tensor of the weights is wider th",
+        ),
+        ({"intermediate_size": 25}, "weights of the sizes that config.json states, found others"),
     ],
 )
 def test_absurd_sizes_are_refused_before_anything_is_built(
