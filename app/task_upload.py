@@ -20,7 +20,7 @@ from probe.datasets.definition import Definition
 from probe.datasets.rows import read_rows
 from probe.errors import DataError, ProbeError
 from probe.store.tasks import read_task
-from probe.task import TEXT_SLOT, Task
+from probe.task import TEXT_SLOT, Task, columns_of, split_words
 
 _MOST_LABELS = 30
 _SHOWN = 5
@@ -115,17 +115,21 @@ def _draw_definition(rows: Sequence[Mapping[str, Any]], stem: str) -> Definition
     words = _draw_label_words(names) if kind == "classification" else ()
     template = st.text_input(
         "Template", value="{text} It was" if names else "{text} =>",
-        help="What the model reads: {text} is where an example stands, its answer follows.",
+        help="What the model reads: {text}, or other columns by their names, is where an example "
+        "stands, its answer follows.",
     )  # fmt: skip
     name = st.text_input(
         "Name of the task", value=stem if stem != "train" else "mine", max_chars=MOST_NAME
     )
     if words is None:
         return None
-    if template.count(TEXT_SLOT) != 1:
-        raise DataError(f"the template needs {TEXT_SLOT} once, found {template!r}")
+    if not columns_of(template):
+        raise DataError(
+            f"the template needs {TEXT_SLOT} once, or other columns as {{NAME}}, found {template!r}"
+        )
+    first, synonyms = split_words([word.split("|") for word in words])
     return Definition(
-        name.strip() or "mine", kind, template, words,  # type: ignore[arg-type]
+        name.strip() or "mine", kind, template, first, synonyms,  # type: ignore[arg-type]
         label_names=tuple(names), source="uploaded in the dashboard",
         columns=Columns(text, **{wanted: other}),
     )  # fmt: skip
@@ -142,8 +146,8 @@ def _draw_label_words(names: Sequence[str]) -> tuple[str, ...] | None:
     typed = st.text_input(
         f"Label words for {', '.join(map(plain, names))}", value=suggested,
         placeholder="terrible, great",
-        help="What the model predicts for each label, in this order, with commas between. Single "
-        "common words work best.",
+        help="What the model predicts for each label, in this order, with commas between; "
+        "good|great gives a label two words. Single common words work best.",
     )  # fmt: skip
     words = tuple(word.strip() for word in typed.split(",") if word.strip())
     if len(words) != len(names):
@@ -166,7 +170,7 @@ def _draw_preview(task: Task) -> None:
     first = task.train[0]
     answer = first.target if first.label is None else task.label_words[first.label]
     st.caption("The model reads, and is to go on with what stands in brackets:")
-    st.code(f"{task.fill(first.text)} [{answer}]", language=None, wrap_lines=True)
+    st.code(f"{task.fill(first)} [{answer}]", language=None, wrap_lines=True)
 
 
 def _place(columns: Sequence[str], wanted: str, otherwise: int) -> int:

@@ -296,3 +296,13 @@ def test_the_time_of_a_run_is_estimated_on_demand(
     assert "ms a step on cpu" in at.success[0].value
     assert "24 training examples" in at.success[0].value
     assert workspace.runs.ids() == []
+
+
+def test_an_upload_may_ask_about_several_columns_in_several_words(open_page: Open) -> None:
+    content = b"a,b,label\nthe film,a day,x\na soup,the day,y\nthe song,a film,x\nit,so,y\n"
+    at = _upload(open_page("train"), ("pairs.csv", content))
+    by_label = {field.label: field for field in at.text_input}
+    by_label["Label words for x, y"].set_value("good|great, bad")
+    by_label["Template"].set_value("{a} so {b} is").run()
+    assert not at.exception and not at.error
+    assert any("the film so a day is [good]" in code.value for code in at.code)
