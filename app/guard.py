@@ -11,7 +11,7 @@ import streamlit as st
 from plain import plain
 
 from probe.atomic import make_private
-from probe.errors import ProbeError
+from probe.errors import ProbeError, is_failure
 from probe.jobs.failures import is_expected, reason
 from probe.store import default_root
 
@@ -23,7 +23,9 @@ def one_line_errors() -> Iterator[None]:
         yield
     except ProbeError as error:
         st.error(plain(str(error)), icon=":material/error:")
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise  # Streamlit's own way to end or repeat a page
         st.error(plain(reason(error)) if is_expected(error) else _logged(), icon=":material/error:")
 
 

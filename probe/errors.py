@@ -59,6 +59,16 @@ class MissingExtraError(ProbeError):
         )
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust gave up; its error is no `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether something went wrong, as against a wish to end; a panic is no `Exception`."""
+    return isinstance(error, Exception) or is_panic(error)
+
+
 _NO_MEMORY = re.compile(
     r"can(no|')t allocate memory|not enough memory|out of memory|bad_alloc|unable to mmap|"
     r"failed to map segment",

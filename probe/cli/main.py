@@ -38,6 +38,7 @@ from probe.cli import (
 )
 from probe.cli.output import complain, visible
 from probe.cli.usage import Commands
+from probe.errors import is_failure
 from probe.parent import end_with_parent
 
 app = typer.Typer(
@@ -82,7 +83,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     end_with_parent()
     try:
         app(args=arguments)
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         if os.environ.get("PROBE_TRACEBACK"):
             raise
         complain(_one_line(error))
@@ -110,7 +113,7 @@ def _options(
     """What does a trained soft prompt mean? Load, decode and analyse soft prompts."""
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     from probe.atomic import is_full
     from probe.errors import ProbeError, is_out_of_memory
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from probe.atomic import remove_leftovers
+from probe.errors import is_failure
 from probe.jobs.failures import is_expected, reason
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import RunGoneError, Stopped, StopRequest
@@ -55,7 +56,9 @@ def _worked(run: RunFolder, reporter: Reporter) -> int:
         return 0
     except RunGoneError:
         return 1
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         if not is_expected(error):
             traceback.print_exc()
         reporter.end("failed", reason(error))

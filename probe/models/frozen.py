@@ -19,6 +19,7 @@ from probe.models.prepare import prepare
 from probe.models.rows import Family, Row
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
+from probe.tables.tokenizer_calls import GuardedTokenizer
 from probe.task import Example, Task
 from probe.vocabulary import SCALE_ROWS, EmbeddingScale
 
@@ -33,7 +34,7 @@ class FrozenModel(ABC):
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         self.name = name
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
+        self.tokenizer = GuardedTokenizer(tokenizer, name)
         self.dtype: torch.dtype = self.model.dtype
         self.autocast = self.dtype in (torch.bfloat16, torch.float16)
         for parameter in self.model.parameters() if self.autocast else ():

@@ -26,6 +26,7 @@ from probe.models.sentence_encoder import SentenceEncoder
 from probe.tables import check_model_files
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
+from probe.tables.tokenizer_calls import tokenizer_calls
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CLASSES: dict[Family, type[FrozenModel]] = {
@@ -78,7 +79,10 @@ def load_model(
                 check_model_files(name, revision)
             config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
             config._attn_implementation = None  # it could name a kernel to fetch and run
-            tokenizer = automatic.from_pretrained(path, revision=revision, trust_remote_code=False)
+            with tokenizer_calls(str(name)):
+                tokenizer = automatic.from_pretrained(
+                    path, revision=revision, trust_remote_code=False
+                )
             family = family_of(config, path, revision)
             model = _read(path, revision, config, family, _DTYPES[dtype or "float32"], device)
     except ProbeError:

@@ -7,7 +7,8 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from probe.errors import ModelNotFoundError, ProbeError
+from probe.errors import ModelNotFoundError
+from probe.tables.tokenizer_calls import check_growth, tokenizer_calls
 from probe.texts import require_unicode
 
 
@@ -24,12 +25,14 @@ class TokenizersCodec:
         from tokenizers import Tokenizer
 
         try:
-            tokenizer = Tokenizer.from_buffer(self._document)
-        except Exception as error:  # the library raises bare Exception for a bad document
+            with tokenizer_calls(self._where):
+                tokenizer = Tokenizer.from_buffer(self._document)
+        except ValueError as error:
             raise ModelNotFoundError(
                 f"{self._where}: tokenizer.json is not readable ({str(error)[:120]}): fetch or "
                 "save it again"
             ) from error
+        check_growth(tokenizer, self._where)
         # The file may ask for batches of one length; a text's own ids are wanted here.
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -37,35 +40,30 @@ class TokenizersCodec:
 
     def encode(self, text: str) -> list[int]:
         """Row ids of `text`, without the special tokens a model adds around it."""
-        return self._ids(text, special=False)
+        return self._encode(text, special=False)
 
     def encode_special(self, text: str) -> list[int] | None:
         """Row ids of `text` with the special tokens a model adds; None where no file tells."""
         if not self._knows_special:
             return None
-        return self._ids(text, special=True)
+        return self._encode(text, special=True)
 
-    def _ids(self, text: str, *, special: bool) -> list[int]:
-        text = require_unicode(text)
-        try:
-            return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
-        except ProbeError:
-            raise
-        except Exception as error:  # bare, as where an unknown word has no token to stand for it
-            raise ModelNotFoundError(
-                f"{self._where}: its tokenizer cannot read this text ({str(error)[:120]}): fetch "
-                "or save it again"
-            ) from error
+    def _encode(self, text: str, *, special: bool) -> list[int]:
+        tokenizer = self._tokenizer
+        with tokenizer_calls(self._where):
+            return list(tokenizer.encode(require_unicode(text), add_special_tokens=special).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of row ids, special tokens included; rows without a token are `<row 32110>`."""
-        known = groupby(ids, key=lambda row: self._tokenizer.id_to_token(row) is not None)
-        return "".join(
-            self._tokenizer.decode(list(rows), skip_special_tokens=False)
-            if named
-            else "".join(f"<row {row}>" for row in rows)
-            for named, rows in known
-        )
+        tokenizer = self._tokenizer
+        known = groupby(ids, key=lambda row: tokenizer.id_to_token(row) is not None)
+        with tokenizer_calls(self._where):
+            return "".join(
+                tokenizer.decode(list(rows), skip_special_tokens=False)
+                if named
+                else "".join(f"<row {row}>" for row in rows)
+                for named, rows in known
+            )
 
 
 class SentencePieceCodec:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from probe.errors import ProbeError
+from probe.errors import ProbeError, is_failure
 from probe.jobs.processes import birth
 from probe.store import Status, StudyFolder, Workspace
 
@@ -32,7 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     except ProbeError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except Exception:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         traceback.print_exc()
         return 1
     return 0
