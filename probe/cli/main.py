@@ -37,6 +37,7 @@ from probe.cli import (
     wayward,
 )
 from probe.cli.output import complain, visible
+from probe.cli.streams import mend_streams
 from probe.cli.usage import Commands
 from probe.errors import is_failure
 from probe.parent import end_with_parent
@@ -140,6 +141,7 @@ class _Notes(logging.Handler):
 
 
 def _prepare_streams() -> None:
+    mend_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a token's letters

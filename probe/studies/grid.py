@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,6 +21,9 @@ from probe.training import TrainConfig
 
 _SHIPPED = Path(__file__).parent / "grids"
 _COLUMNS = ("method", "length", "init", "learning_rate", "seed")
+
+
+_MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ def grid_points(grid: Grid) -> list[GridPoint]:
         raise TrainingError(f"{both[0]} stands under training and under grid: leave one out")
     seeds = {} if "seed" in grid.grid or "seed" in grid.training else {"seed": range(grid.seeds)}
     axes: dict[str, Sequence[Any]] = {**grid.grid, **seeds}
+    fields = [len(values) for values in axes.values()]
+    require_doable([*fields, grid.folds or 1, len(grid.models), len(grid.tasks)])
     folds = [None] if grid.folds is None else [(i, grid.folds) for i in range(grid.folds)]
     found = []
     for values in itertools.product(*axes.values()):
@@ -122,6 +128,23 @@ def grid_points(grid: Grid) -> list[GridPoint]:
         for model, task, fold in itertools.product(grid.models, grid.tasks, folds):
             found.append(GridPoint(Asked(model, task, config, fold), varied))
     return found
+
+
+def require_doable(choices: Iterable[int]) -> None:
+    """Refuse a study of more runs than anybody can train, before they are listed.
+
+    Args:
+        choices: how many there are of each kind; every combination is a run.
+
+    Raises:
+        TrainingError: there are too many.
+    """
+    runs = math.prod(choices)
+    if runs > _MOST_RUNS:
+        raise TrainingError(
+            f"expected a study of at most {_MOST_RUNS:,} runs, found {runs:,}: ask for fewer seeds "
+            "or fewer values"
+        )
 
 
 def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:

@@ -17,6 +17,7 @@ from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.studies.asked import Asked, Shared, require_names
+from probe.studies.grid import require_doable
 from probe.studies.targets import OWN, Target, spread_over_lengths
 from probe.tables import load_vocabulary
 from probe.training import TrainConfig
@@ -101,6 +102,9 @@ def points(study: WaywardStudy) -> list[Point]:
     """
     require_names(study.tasks)
     gammas = sorted({0.0, *study.gammas})
+    require_doable(
+        [len(study.models), len(study.tasks), len(gammas), len(study.inits), study.seeds]
+    )
     found = []
     for model in study.models:
         vocabulary = vocabulary_of(model)
