@@ -94,7 +94,8 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -
 
 def choose_model(page: Page, name: str) -> None:
     """Name a form's base model; the one it offers first may be a large one."""
-    box = page.get_by_role("combobox", name="Base model")
+    form = page.get_by_test_id("stMainBlockContainer")
+    box = form.get_by_role("combobox", name="Base model")
     box.fill(name)
     box.press("Enter")
     expect(page.get_by_test_id("stCode").last).to_contain_text(f"--model {name} ")
