@@ -242,3 +242,13 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
     assert "at steps 10, 20." in " ".join(page.text.split())
     places = {value for name, value in page.attributes if name == "id"}
     assert {"drift-0", "drift-changes-0", "map-0", "variance-0"} <= places
+
+
+def test_prompts_of_several_base_models_are_compared_model_by_model(tmp_path: Path) -> None:
+    names = ["sst2-text", "sst2-vocab", "trec-text", "minilm-sst2-text"]
+    written = verbs.report(names, tmp_path / "page.html", workspace=Workspace(tmp_path / "home"))
+    page = (tmp_path / "page.html").read_text()
+    assert "prompts on <bdi>builtin</bdi>" in page and 'id="similarity-0"' in page
+    left = [one.reason for one in written.left if one.section == "similarity"]
+    assert left == ["minilm-sst2-text is alone on its base model, minilm"]
+    assert not any("was trained on" in one.reason for one in written.left)

@@ -52,6 +52,8 @@ class Similarity:
     drawn: bool
     """Whether it has a heat map, beside its row in the table."""
     asked: Asked[Comparison]
+    model: str | None = None
+    """The base model of these prompts, where the report's have several."""
 
     @property
     def ends(self) -> tuple[tuple[int, int, float], ...]:
@@ -81,7 +83,7 @@ class Report:
 
     prompts: tuple[PromptPart, ...]
     similarities: tuple[Similarity, ...]
-    """Empty where fewer than two prompts have rows."""
+    """Of the prompts of each base model; empty where no two with rows share one."""
     maps: tuple[Asked[Map], ...]
     """One per base model."""
     scores: tuple[Asked[Scores], ...]
@@ -89,6 +91,8 @@ class Report:
     seed: int
     command: Command
     """What makes this report again."""
+    alone: tuple[tuple[str, str], ...] = ()
+    """Prompts that are compared with no other, since none shares their base model, with that."""
 
     @property
     def left(self) -> tuple[Left, ...]:
@@ -101,6 +105,10 @@ class Report:
         ]
         of_all = [
             *((one.measure, one.asked.refused) for one in self.similarities),
+            *(
+                ("similarity", f"{name} is alone on its base model, {model}")
+                for name, model in self.alone
+            ),
             *(("map", one.refused) for one in self.maps),
             *(("faithfulness", one.refused) for one in self.scores),
         ]

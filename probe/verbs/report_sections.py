@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -123,13 +124,42 @@ def similarities(pool: Sequence[Named], settings: Settings) -> tuple[Similarity,
 
     The measure that runs the model is asked only where a task has the model run anyway.
     """
-    soft = [one for one in pool if isinstance(one.prompt, SoftPrompt)]
-    if len(soft) < 2:
+    groups = _by_model(pool, settings)
+    return tuple(
+        one
+        for model, group in groups.items()
+        if len(group) > 1
+        for one in _similarities(group, model if len(groups) > 1 else None, settings)
+    )
+
+
+def alone_of(pool: Sequence[Named], settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Prompts with rows that share their base model with no other, and that model."""
+    groups = _by_model(pool, settings)
+    if len(groups) < 2:
         return ()
-    asked = [_similarity(soft, measure, settings) for measure in MEASURES]
-    if len(soft) > 2:  # two prompts of one length lie opposite to each other around their mean
-        asked.insert(1, _similarity(soft, _DRAWN, settings, centre=True))
-    return tuple(asked)
+    return tuple((g[0].prompt.name, model) for model, g in groups.items() if len(g) == 1)
+
+
+def _by_model(pool: Sequence[Named], settings: Settings) -> dict[str, list[Named]]:
+    """The prompts that have rows, by base model; one that names none may be of any."""
+    groups: dict[str, list[Named]] = {}
+    soft = [one for one in pool if isinstance(one.prompt, SoftPrompt)]
+    known = {one.prompt.base_model for one in soft if one.prompt.base_model is not None}
+    several = settings.model is None and len(known) > 1
+    for one in soft:
+        model = (one.prompt.base_model or "an unknown model") if several else "one model"
+        groups.setdefault(model, []).append(one)
+    return groups
+
+
+def _similarities(
+    group: Sequence[Named], model: str | None, settings: Settings
+) -> list[Similarity]:
+    asked = [_similarity(group, measure, settings) for measure in MEASURES]
+    if len(group) > 2:  # two prompts of one length lie opposite to each other around their mean
+        asked.insert(1, _similarity(group, _DRAWN, settings, centre=True))
+    return [dataclasses.replace(one, model=model) for one in asked]
 
 
 def maps_of(pool: Sequence[Named], settings: Settings) -> tuple[Asked[Map], ...]:

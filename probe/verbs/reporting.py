@@ -17,6 +17,7 @@ from probe.verbs.naming import option_names
 from probe.verbs.report_sections import (
     Named,
     Settings,
+    alone_of,
     maps_of,
     named_prompts,
     prompt_part,
@@ -110,6 +111,7 @@ def _report(pool: Sequence[Named], settings: Settings, dest: str) -> Report:
     return Report(
         prompts=tuple(prompt_part(one, settings) for one in pool),
         similarities=similarities(pool, settings),
+        alone=alone_of(pool, settings),
         maps=maps_of(pool, settings),
         scores=scores_of(pool, settings),
         seed=settings.seed,

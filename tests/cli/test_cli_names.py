@@ -126,3 +126,11 @@ def test_no_mistake_leaves_a_run_or_a_study(answers):
 
 
 _LEFT = ("runs", "studies", "prompts")
+
+
+def test_label_words_that_repeat_are_told_as_such(probe, tmp_path):
+    (tmp_path / "twice").mkdir()
+    (tmp_path / "twice" / "task.toml").write_text('label_words = ["good", "good"]\n')
+    (tmp_path / "twice" / "train.jsonl").write_text('{"text": "x", "label": "good"}\n')
+    result = probe("train", "--task", "twice")
+    assert result.code == 1 and "expected labels that differ, found 'good' twice" in result.err
