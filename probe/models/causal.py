@@ -18,6 +18,7 @@ from probe.models.injection import Injection, InjectionError, no_prompt
 from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
+from probe.models.prefix_shapes import causal_prefix_shape
 from probe.models.rows import Family, Row, right_option
 from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
 from probe.models.strands import Strand, Wanted, strand_of, strands_of, unbranched
@@ -39,15 +40,7 @@ class CausalModel(LanguageModel):
     @cached_property
     def kv_shape(self) -> tuple[int, int, int] | None:
         """(layers, heads, head_dim) of a key/value prefix, read off the model's own cache."""
-        cache = DynamicCache(config=self.model.config)
-        with torch.no_grad(), self.precision():
-            token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
-            self.model(input_ids=token, past_key_values=cache, use_cache=True)
-        shapes = {tuple(keys.shape) for keys, *_ in cache}
-        if len(shapes) != 1:
-            return None
-        _, heads, _, width = shapes.pop()
-        return len(cache.layers), heads, width
+        return causal_prefix_shape(self, self._score_one, tested=self.packs)
 
     def _token_scores(
         self,

@@ -27,6 +27,7 @@ from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.masked import check_room
+from probe.models.prefix_shapes import decoder_prefix_shape
 from probe.models.prefixes import prefilled
 from probe.models.rows import Family, Row
 from probe.models.shortcuts import logits_at
@@ -44,11 +45,7 @@ class EncoderDecoderModel(LanguageModel):
     @cached_property
     def kv_shape(self) -> tuple[int, int, int] | None:
         """(layers, heads, head_dim) of a prefix for the decoder's self-attention."""
-        token = torch.tensor([[self.start]], device=self.device)
-        with torch.no_grad(), self.precision():
-            output = self.model(input_ids=token, decoder_input_ids=token, use_cache=True)
-        layers = output.past_key_values.self_attention_cache.layers
-        return len(layers), int(layers[0].keys.shape[1]), int(layers[0].keys.shape[3])
+        return decoder_prefix_shape(self, self._score_one, self.start)
 
     @property
     def decoder_embed(self) -> nn.Module:

@@ -127,6 +127,10 @@ class LanguageModel(FrozenModel):
     ) -> tuple[Tensor, Tensor]:
         """Log-likelihood in nats of every scored token, [M], and its place in [B · picks], [M]."""
 
+    def _score_one(self, injection: Injection, row: Row) -> Tensor:
+        """Log-likelihood in nats of a row's one option of one token, [1], unchecked."""
+        return self._token_scores(injection, [row], [0], [[0]])[0]
+
 
 def _kind(row: Row) -> str:
     """Which of the losses a row has."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from peft import PrefixTuningConfig, get_peft_model
 from transformers import DynamicCache
 
 from probe.models import Injection, InjectionError, Row, Slot
 from probe.models.causal import CausalModel
 from probe.prompt import KVPrefix, SoftPrompt
-from tests.models.conftest import PACKING, PLAIN, raw_model
+from tests.models.conftest import PACKING, PLAIN, SIZES, raw_model, word_tokenizer
 from tests.models.exactness import LENGTHS, prefixes, relative, rows, run
 
 Maker = Callable[..., CausalModel]
@@ -149,3 +151,25 @@ def test_multi_query_models_show_their_own_head_count() -> None:
     losses = model.losses(Injection(None, [3], key_values), rows(4, 6))
     gradient = torch.autograd.grad(losses.sum(), key_values[0][1])[0]
     assert relative(gradient + 1, torch.ones_like(gradient)) > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("MambaForCausalLM", {}),  # its layers keep no keys and values
+        ("RobertaForCausalLM", {"is_decoder": True}),  # its positions begin behind its padding's id
+    ],
+)
+def test_a_model_on_which_a_prefix_of_tokens_does_not_act_as_these_reads_none(
+    kind: str, sizes: dict[str, Any]
+) -> None:
+    config = getattr(transformers, kind.replace("ForCausalLM", "Config"))(**SIZES, **sizes)
+    torch.manual_seed(0)
+    raw = getattr(transformers, kind)(config)
+    for weight in raw.parameters():
+        weight.data.add_(0.25 * torch.randn_like(weight))
+    model = CausalModel(kind, raw, word_tokenizer())
+    assert model.kv_shape is None
+    layers = [(torch.randn(1, 4, 2, 8), torch.randn(1, 4, 2, 8)) for _ in range(3)]
+    with pytest.raises(InjectionError, match="reads no key/value prefixes"):
+        model.check(Injection(None, [2], layers))
