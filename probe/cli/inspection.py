@@ -52,7 +52,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     columns = ["name", "format", "method", "shape", "base model", "norms", "sha256", "remarks"]
     if out.width < _ALL_COLUMNS:
         columns.remove("sha256")
-    grid = table(*columns)
+    grid = table(*columns, spare=("norms", "format", "method"))
     for row in rows:
         cells = _cells(row)
         grid.add_row(*(cell(cells[column]) for column in columns))

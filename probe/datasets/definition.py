@@ -76,12 +76,6 @@ def read_definition(path: Path) -> Definition:
             f"{path}: expected one label name per label word ({len(definition.label_words)}), "
             f"found {len(definition.label_names)}"
         )
-    names = definition.labels
-    if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
-        raise DataError(
-            f"{path}: expected labels that differ, found {twice!r} twice: give every label a word "
-            "of its own"
-        )
     return definition
 
 

@@ -157,6 +157,7 @@ def _files(definition: Definition, folder: Path) -> Rows:
 
 
 def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: float) -> Task:
+    _require_different(definition)
     examples: dict[str, list[Example]] = {}
     for split in rows:
         examples[split] = to_examples(
@@ -188,3 +189,17 @@ def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: flo
         )
     except ValueError as error:
         raise DataError(str(error)) from error
+
+
+def _require_different(definition: Definition) -> None:
+    """Refuse labels of one name: a row that names it could mean either.
+
+    Raises:
+        DataError: two labels have the same name.
+    """
+    names = definition.labels
+    if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+        raise DataError(
+            f"task {definition.name}: expected labels that differ, found {twice!r} twice: give "
+            "every label a word of its own"
+        )
