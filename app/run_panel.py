@@ -13,8 +13,9 @@ from plain import plain
 from resources import workspace
 from run_actions import draw_actions
 from run_records import log_tail, records_of
-from run_words import BADGES, answer, hint, killed, score_sentence, short, shown_name
+from run_words import BADGES, answer, hint, killed, short, shown_name
 
+from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import TrainingError, WorkspaceError
 from probe.jobs import RunView, look, view
@@ -80,8 +81,8 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, str]]) -> None:
 
 def _draw_answer(run: RunView) -> None:
     st.markdown(f"#### {answer(run)}")
-    if run.state == "finished" and (score := score_sentence(run)):
-        st.markdown(score[0].upper() + score[1:])
+    if run.state == "finished" and (score := score_sentence(run.metrics, strong="**")):
+        st.markdown(score)
     if run.message and (run.state in ("running", "finished") or killed(run)):
         st.warning(plain(run.message), icon=":material/warning:")
     if advice := hint(run):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from plain import plain
 
 from probe.jobs import RunView
@@ -52,33 +50,6 @@ def hint(run: RunView) -> str:
 def killed(run: RunView) -> bool:
     """Whether its worker had to be killed to cancel it, and so saved nothing at its end."""
     return run.state == "cancelled" and run.message.startswith("killed")
-
-
-def score_sentence(run: RunView) -> str:
-    """What the finished prompt scores beside the model alone; empty where nothing was scored."""
-    name = run.metrics.get("metric")
-    value = run.metrics.get(name) if isinstance(name, str) else None
-    if not isinstance(value, int | float):
-        return ""
-    words = f"{run.metrics.get('split')} {name.replace('_', ' ')} **{value:.3f}**"
-    low, high = run.metrics.get(f"{name}_interval") or (None, None)
-    if low is not None:
-        words += f" (95 % interval {low:.3f} to {high:.3f}, {run.metrics.get('examples')} examples)"
-    alone = run.metrics.get(f"zero_shot_{name}")
-    if alone is None:
-        return f"{words}."
-    verdict = _verdict(run.metrics.get(f"{name}_gain_interval"))
-    return f"{words}; the model alone **{alone:.3f}**{verdict}."
-
-
-def _verdict(gain: Sequence[float] | None) -> str:
-    """By the interval of the paired difference; runs from before it was kept get none."""
-    if gain is None:
-        return ""
-    low, high = gain
-    if low > 0:
-        return ": the prompt helps"
-    return ": the prompt hurts" if high < 0 else ": no clear difference"
 
 
 def _queued(run: RunView) -> str:

@@ -14,12 +14,14 @@ from resources import workspace
 from run_words import BADGES, short
 from wayward_prompts import draw_prompts
 
+from probe.analysis.gains import relative_change, signed
 from probe.analysis.waywardness import LEVEL, RESAMPLES, Waywardness
 from probe.charts import waywardness_figures
 from probe.jobs.pace import duration
 from probe.reports.spreadsheets import csv_of
+from probe.reports.waywardness import wayward_headline
 from probe.store import StudyFolder
-from probe.verbs.wayward_report import wayward_found, wayward_headline, wayward_html
+from probe.verbs.wayward_report import wayward_found, wayward_html
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Estimate, TableRow
@@ -131,9 +133,10 @@ def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
         alt="Main table: accuracy at γ = 0 and held near the text, and what the prompt says",
     )  # fmt: skip
     st.caption(
-        f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each; "
-        f"brackets hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds "
-        "within them. Test data; γ chosen on validation data."
+        f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each"
+        f"{_BRACKETS if found.has_intervals else ''}. Test data; γ chosen on validation data. "
+        "Gain: accuracy at γ = 0 over that without a prompt, with its 95 % interval over the "
+        "examples."
     )
     for number, (title, figure) in enumerate(waywardness_figures(found).items()):
         st.subheader(title, anchor=False)
@@ -144,11 +147,16 @@ def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
     draw_prompts(study, found)
 
 
+_BRACKETS = (
+    f"; brackets hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds within "
+    "them"
+)
 _CAPTIONS = {
     "What γ does to accuracy and Prompt F1": "Mean over texts and seeds at each γ, with twice the "
-    "standard error of the runs. Dotted: F1 0.98, above which a prompt says its text.",
-    "Prompt length": "One point per text: share of the baseline's accuracy that being held near it "
-    "costs.",
+    "standard error of the runs. Dashed: the accuracy without a prompt; dotted: that of the most "
+    "frequent label, and F1 0.98, above which a prompt says its text.",
+    "Prompt length": "One point per text: what being held near it does to the accuracy, in percent "
+    "of that at γ = 0.",
     "True against contradictory definitions": "If what a prompt says mattered, a true definition "
     "would cost less than one that contradicts the task.",
     "Model size": "One point per text, and the mean of each model.",
@@ -161,21 +169,31 @@ def _row(row: TableRow) -> dict[str, Any]:
         "start": row.init,
         "texts": f"{row.kind} ({row.targets})",
         "say their text": f"{row.saying_target} of {row.targets}",
+        "no prompt": row.zero_shot_accuracy and f"{row.zero_shot_accuracy:.3f}",
+        "most frequent label": row.majority_accuracy and f"{row.majority_accuracy:.3f}",
         "accuracy, γ = 0": _cell(row.baseline_accuracy),
         "accuracy, wayward": _cell(row.wayward_accuracy),
-        "Δ, % lost": None if row.delta is None else _cell(row.delta, 100, 1),
+        "gain": _gain(row.gain),
+        "solved": {True: "yes", False: "no", None: "not known"}[row.solved],
+        "accuracy change": row.delta and relative_change(row.delta.value, row.delta.interval),
         "Prompt F1": _cell(row.f1),
         "F1, γ = 0": _cell(row.f1_at_zero),
         "model": short(row.model),
     }
 
 
-def _cell(one: Estimate, times: float = 1, digits: int = 3) -> str:
-    value = f"{times * one.value:.{digits}f}"
+def _cell(one: Estimate) -> str:
     if one.interval is None:
-        return value
-    low, high = (f"{times * end:.{max(1, digits - 1)}f}" for end in one.interval)
-    return f"{value} [{low}, {high}]"
+        return f"{one.value:.3f}"
+    low, high = one.interval
+    return f"{one.value:.3f} [{low:.2f}, {high:.2f}]"
+
+
+def _gain(one: Estimate | None) -> str | None:
+    if one is None:
+        return None
+    ends = "" if one.interval is None else " [{}, {}]".format(*(signed(x, 2) for x in one.interval))
+    return f"{signed(one.value)}{ends}"
 
 
 def _draw_settings(study: StudyFolder) -> None:

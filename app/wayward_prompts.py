@@ -11,6 +11,7 @@ from resources import workspace
 from run_actions import attempt
 from run_words import short
 
+from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
 from probe.store import StudyFolder
 from probe.verbs.wayward_report import keep_wayward
@@ -117,7 +118,7 @@ def _row(choice: Choice) -> dict[str, Any]:
         "F1, γ = 0": round(choice.f1_at_zero, 3),
         "accuracy": round(choice.wayward_accuracy, 3),
         "γ = 0": round(choice.baseline_accuracy, 3),
-        "Δ, % lost": None if choice.delta is None else round(100 * choice.delta, 1),
+        "accuracy change": None if choice.delta is None else relative_change(choice.delta),
     }
 
 

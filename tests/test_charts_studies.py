@@ -38,6 +38,22 @@ def test_gamma_is_drawn_against_mean_accuracy_and_f1(found):
     assert accuracy.y == pytest.approx((0.8, 0.7)) and f1.y == pytest.approx((0.1, 1.0))
 
 
+def test_the_accuracy_without_a_prompt_is_a_line_where_it_is_known(found):
+    known = {"zero_shot_accuracy": 0.55, "majority_accuracy": 0.6}
+    figure = gamma_curves(waywardness([dataclasses.replace(run, **known) for run in found.runs]))
+    names = [one.text for one in figure.layout.annotations if one.xanchor == "left"]
+    levels = [shape.y0 for shape in figure.layout.shapes if shape.y0 != 0.98]
+    told = dict(zip(names, levels, strict=True))
+    assert told == {"without a prompt": 0.55, "most frequent label": 0.6}
+    assert all(shape.y0 == 0.98 for shape in gamma_curves(found).layout.shapes)
+
+
+def test_a_change_of_accuracy_is_up_where_it_gains(found):
+    points = waywardness_figures(found)["Prompt length"]
+    assert sorted(y for trace in points.data for y in trace.y) == pytest.approx([-25, 0])
+    assert points.layout.yaxis.title.text == "accuracy change, %"
+
+
 def test_true_and_contradictory_definitions_stand_side_by_side(found):
     assert [bar.y[0] for bar in definition_bars(found).data] == pytest.approx([0.8, 0.8, 0.6])
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from probe import verbs
+from probe.analysis.gains import score_sentence
 from probe.errors import WorkspaceError
 from probe.store import Workspace
 from probe.verbs.run_exports import run_record, runs_csv, runs_html, runs_json, steps_csv
@@ -36,6 +37,8 @@ def test_a_row_has_settings_score_and_sample_size(trained):
     assert (row["state"], row["seed"], row["steps"], row["length"]) == ("finished", 5, STEPS, 3)
     assert row["score"] == pytest.approx(trained.score[1])
     assert row["metric"] == trained.score[0] and row["examples"] > 0
+    low, high = trained.view.metrics[f"{row['metric']}_gain_interval"]
+    assert (row["gain_low"], row["gain_high"]) == pytest.approx((low, high))
     assert row["zero_shot"] == pytest.approx(trained.score[2])
 
 
@@ -66,6 +69,13 @@ def test_the_page_shows_a_curve_and_takes_names_for_text(trained):
     page = runs_html([trained])
     assert "<polyline" in page and trained.view.run in page
     assert "<script" not in page and "&lt;script&gt;alert(1)" in page
+
+
+def test_the_page_says_of_scores_what_other_places_say(trained):
+    told = score_sentence(trained.view.metrics)
+    assert "(95 % interval" in told and ", gain " in told
+    assert told in runs_html([trained])
+    assert "best of 2, chosen on the same test examples" in runs_html([trained, trained])
 
 
 def test_a_run_that_is_not_there_is_one_clear_line(tmp_path):

@@ -14,8 +14,9 @@ from run_words import answer, short, shown_name
 from runs_table import COLUMNS, records, runs_table
 from try_it import draw_try_it
 
+from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
-from probe.jobs import RunView, view, views
+from probe.jobs import RunView, scored, view, views
 from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
 
 _STATES = ("running", "queued", "finished", "cancelled", "interrupted", "failed")
@@ -33,18 +34,8 @@ def summary(runs: Sequence[RunView]) -> str:
 
 
 def _best(runs: Sequence[RunView]) -> str:
-    """Which finished prompt gains most over its model alone."""
-    gains = []
-    for run in runs:
-        name = run.metrics.get("metric")
-        own, alone = run.metrics.get(name), run.metrics.get(f"zero_shot_{name}")
-        if isinstance(own, int | float) and isinstance(alone, int | float):
-            gains.append((own - alone, own, alone, str(name), run))
-    if not gains:
-        return ""
-    _, own, alone, name, run = max(gains, key=lambda one: one[0])
-    words = f"{name.replace('_', ' ')} {own:.3f}, the model alone {alone:.3f}"
-    return f"The largest gain is that of **{plain(shown_name(run))}**: {words}."
+    """Which finished prompt gains most over its model alone, and of how many."""
+    return best_sentence(scored(runs, lambda run: plain(shown_name(run))), strong="**")
 
 
 def draw_live() -> None:

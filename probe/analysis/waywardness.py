@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.analysis.solved import judge_baselines
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,6 +59,17 @@ class WaywardRun:
     """finished, or diverged: …"""
     prompt: str
     """The prompt's file."""
+    zero_shot_accuracy: float | None = None
+    """Of the model without a prompt, on the same test examples; None, as all below, in studies
+    that were made before it was kept."""
+    majority_accuracy: float | None = None
+    """Of always giving the most frequent label of the test examples."""
+    accuracy_low: float | None = None
+    """95 % interval of the test accuracy over the examples."""
+    accuracy_high: float | None = None
+    gain_low: float | None = None
+    """95 % interval over the examples of what is gained over the model without a prompt."""
+    gain_high: float | None = None
 
 
 class Group(NamedTuple):
@@ -131,6 +144,14 @@ class TableRow:
     delta: Estimate | None
     f1: Estimate
     f1_at_zero: Estimate
+    zero_shot_accuracy: float | None = None
+    """Of the model without a prompt; None where the study does not tell."""
+    majority_accuracy: float | None = None
+    """Of always giving the most frequent label."""
+    gain: Estimate | None = None
+    """The baselines' mean accuracy minus that without a prompt, with its interval over examples."""
+    solved: bool | None = None
+    """Whether the baselines solve the task, see `probe.analysis.solved`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +165,11 @@ class Waywardness:
     where there are several."""
     seed: int
     """Of the intervals."""
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any row has intervals: several seeds or targets give them."""
+        return any(row.baseline_accuracy.interval for row in self.table)
 
     def to_frame(self) -> pd.DataFrame:
         """The main table, an interval in two columns."""
@@ -171,6 +197,7 @@ class Waywardness:
 
 
 _MEASURES = ("baseline_accuracy", "wayward_accuracy", "delta", "f1", "f1_at_zero")
+_ESTIMATES = (*_MEASURES, "gain")
 
 
 def waywardness(runs: Sequence[WaywardRun], *, seed: int = 0) -> Waywardness:
@@ -205,6 +232,8 @@ class _Judged(NamedTuple):
     choice: Choice
     numbers: NDArray[np.float64]
     """[seeds, 4]."""
+    baselines: tuple[WaywardRun, ...]
+    """[seeds]."""
 
 
 def _by_target(
@@ -256,7 +285,7 @@ def _judge(group: Group, runs: Sequence[WaywardRun]) -> _Judged | None:
         decoded=first.decoded,
         prompt=first.prompt,
     )
-    return _Judged(choice, numbers)
+    return _Judged(choice, numbers, tuple(one for one, _ in pairs))
 
 
 def relative_drop(baseline: float, wayward: float) -> float | None:
@@ -291,6 +320,7 @@ def _row(group: Group, kind: str, some: Sequence[_Judged], rng: np.random.Genera
         name: Estimate(value, _percentiles(resampled[name]) if several else None)
         for name, value in means.items()
     }
+    told = judge_baselines([run for one in some for run in one.baselines])
     return TableRow(
         model=group.model,
         parameters=choices[0].parameters,
@@ -300,6 +330,10 @@ def _row(group: Group, kind: str, some: Sequence[_Judged], rng: np.random.Genera
         targets=len(choices),
         seeds=min(choice.seeds for choice in choices),
         saying_target=sum(choice.says_target for choice in choices),
+        zero_shot_accuracy=told.zero_shot_accuracy,
+        majority_accuracy=told.majority_accuracy,
+        gain=None if told.gain is None else Estimate(told.gain, told.gain_interval),
+        solved=told.solved,
         **{"delta": None, **estimates},  # type: ignore[arg-type]
     )
 
@@ -330,13 +364,13 @@ def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _estimates(row: TableRow) -> dict[str, Any]:
-    found = {name: getattr(row, name) for name in _MEASURES}
+    found = {name: getattr(row, name) for name in _ESTIMATES}
     return {name: one if one is None else one.to_json() for name, one in found.items()}
 
 
 def _flat(row: TableRow) -> dict[str, Any]:
-    flat = {name: value for name, value in asdict(row).items() if name not in _MEASURES}
-    for name in _MEASURES:
+    flat = {name: value for name, value in asdict(row).items() if name not in _ESTIMATES}
+    for name in _ESTIMATES:
         one: Estimate | None = getattr(row, name)
         flat[name] = None if one is None else one.value
         ends = (one and one.interval) or (None, None)

@@ -53,6 +53,7 @@ def gamma_curves(found: Waywardness) -> go.Figure:
                 line = _line(own, gammas, name, colour, _start(found, *key))
                 line.showlegend = (row, column) == (1, 1)
                 figure.add_trace(line, row=row, col=column)
+        _draw_references(figure, [run for run in found.runs if run.task == task], column)
     figure.update_xaxes(type="category", gridcolor=GRID)
     figure.update_yaxes(gridcolor=GRID)
     figure.update_xaxes(title="γ", row=2)
@@ -63,7 +64,7 @@ def gamma_curves(found: Waywardness) -> go.Figure:
 
 
 def length_points(found: Waywardness) -> go.Figure:
-    """Share of the baseline's accuracy that each target costs, by its number of tokens."""
+    """What each target does to the baseline's accuracy, in percent, by its number of tokens."""
     figure = new_figure(height=340)
     for key, colour in _coloured(found, lambda run: (run.model, run.init)):
         for said, symbol in ((True, "circle"), (False, "circle-open")):
@@ -78,24 +79,24 @@ def length_points(found: Waywardness) -> go.Figure:
                 figure.add_trace(_points(own, lambda one: one.tokens, colour, symbol, label))
     figure.add_hline(y=0, line={"color": NEUTRAL, "dash": "dot", "width": 1})
     figure.update_xaxes(title="tokens of the target and of the prompt, P", rangemode="tozero")
-    figure.update_yaxes(title="Δ, share of accuracy lost")
+    figure.update_yaxes(title="accuracy change, %")
     return _with_legend(figure)
 
 
 def size_points(found: Waywardness) -> go.Figure:
-    """Share of the baseline's accuracy lost, by the model's number of parameters."""
+    """Change of the baseline's accuracy in percent, by the model's number of parameters."""
     figure = new_figure(height=340)
     for init, colour in _coloured(found, lambda run: run.init):
         own = [choice for choice in found.choices if choice.init == init]
         figure.add_trace(_points(own, lambda one: one.parameters, colour, "circle", f"from {init}"))
         sizes = sorted({choice.parameters for choice in own})
-        drops = [_mean(c.delta for c in own if c.parameters == size) for size in sizes]
+        changes = [_mean(_change(c.delta) for c in own if c.parameters == size) for size in sizes]
         figure.add_scatter(
-            x=sizes, y=drops, mode="lines", line={"color": colour}, showlegend=False,
-            hovertemplate="mean %{y:.3f}<extra></extra>",
+            x=sizes, y=changes, mode="lines", line={"color": colour}, showlegend=False,
+            hovertemplate="mean %{y:+.1f} %<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title="parameters of the model", type="log")
-    figure.update_yaxes(title="Δ, share of accuracy lost")
+    figure.update_yaxes(title="accuracy change, %")
     return _with_legend(figure)
 
 
@@ -107,6 +108,11 @@ def definition_bars(found: Waywardness) -> go.Figure:
     labels = [
         [token_label(t) for t in tasks for _ in inits],
         [f"from {i}" for _ in tasks for i in inits],
+    ]
+    alone = [
+        _mean(run.zero_shot_accuracy for run in found.runs if run.task == task)
+        for task in tasks
+        for _ in inits
     ]
     series: Sequence[tuple[str, str, str, str]] = (
         ("γ = 0", "true", "baseline_accuracy", NEUTRAL),
@@ -127,9 +133,42 @@ def definition_bars(found: Waywardness) -> go.Figure:
             x=labels, y=values, name=name, marker={"color": colour, "line": {"width": 0}},
             hovertemplate="%{y:.3f}<extra>" + name + "</extra>",
         )  # fmt: skip
+    if any(value is not None for value in alone):
+        figure.add_scatter(
+            x=labels, y=alone, name="without a prompt", mode="markers",
+            marker={"symbol": "line-ew-open", "size": 40, "color": NEUTRAL, "line": {"width": 2}},
+            hovertemplate="%{y:.3f}<extra>without a prompt</extra>",
+        )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.3)
     figure.update_yaxes(title="test accuracy", range=[0, 1])
     return _with_legend(figure)
+
+
+def _draw_references(figure: go.Figure, runs: Sequence[WaywardRun], column: int) -> None:
+    """What accuracies must pass: the model alone, and the most frequent label."""
+    models = _in_order(run.model for run in runs)
+    for model in models:
+        own = [run for run in runs if run.model == model]
+        on = f", {model}" if len(models) > 1 else ""
+        alone = _mean(run.zero_shot_accuracy for run in own)
+        _draw_level(figure, alone, f"without a prompt{on}", "dash", column)
+    majority = _mean(run.majority_accuracy for run in runs)
+    _draw_level(figure, majority, "most frequent label", "dot", column)
+
+
+def _draw_level(figure: go.Figure, value: float | None, name: str, dash: str, column: int) -> None:
+    if value is None:
+        return
+    words = {"text": token_label(name), "xanchor": "left", "yanchor": "bottom", "x": 0}
+    figure.add_hline(
+        y=value, row=1, col=column, line={"color": NEUTRAL, "dash": dash, "width": 1.5},
+        annotation=words | {"font": {"size": 11}, "showarrow": False},
+    )  # fmt: skip
+
+
+def _change(delta: float | None) -> float | None:
+    """A share of the accuracy that is lost as its change in percent."""
+    return None if delta is None else -100 * delta
 
 
 def _line(
@@ -155,7 +194,7 @@ def _points(
 ) -> go.Scatter:
     return go.Scatter(
         x=[x(choice) for choice in own],
-        y=[choice.delta for choice in own],
+        y=[_change(choice.delta) for choice in own],
         mode="markers",
         name=name,
         marker={"color": colour, "symbol": symbol, "size": 9, "line": {"color": colour}},
@@ -163,8 +202,8 @@ def _points(
             [token_label(c.task), token_label(c.target, most=60), token_label(c.decoded, most=60)]
             for c in own
         ],
-        hovertemplate="%{customdata[0]}, Δ %{y:.3f}<br>target: %{customdata[1]}<br>"
-        "decoded: %{customdata[2]}<extra></extra>",
+        hovertemplate="%{customdata[0]}, accuracy change %{y:+.1f} %<br>"
+        "target: %{customdata[1]}<br>decoded: %{customdata[2]}<extra></extra>",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from probe.analysis.gains import score_sentence
 from probe.cli.output import console, rounded, visible
 
 
@@ -38,15 +39,11 @@ def _facts(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _score(metrics: Mapping[str, Any]) -> str:
     """What training noted; empty where it noted nothing."""
-    metric = metrics.get("metric")
-    if not isinstance(metric, str) or metric not in metrics:
+    told = score_sentence(metrics)
+    if not told:
         known = [f"{key} {rounded(value)}" for key, value in metrics.items() if _is_score(value)]
         return ", ".join(known)
-    alone = metrics.get(f"zero_shot_{metric}")
-    beside = "" if alone is None else f", the model alone {rounded(alone)}"
-    on = f" on {metrics['examples']} examples" if "examples" in metrics else ""
-    split = f"{metrics.get('split', '')} {metric}".strip().replace("_", " ")
-    return f"when trained: {split} {rounded(metrics[metric])}{beside}{on}"
+    return f"when trained: {told[0].lower()}{told[1:]}"
 
 
 def _is_score(value: object) -> bool:

@@ -114,7 +114,9 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
     if not runs:
         console().print("no runs: `probe train --task T` starts one")
         return
+    from probe.analysis.gains import best_sentence
     from probe.cli.watching import duration, score
+    from probe.jobs import scored
 
     right = ("step", "loss")
     columns = ("run", "state", "step", "loss", "validation", "left", "made")
@@ -131,6 +133,8 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
         )
         grid.add_row(*map(cell, cells))
     console().print(grid)
+    if best := best_sentence(scored(runs)):
+        console().print(cell(best), soft_wrap=True)
 
 
 def _made(prompts: Sequence[str]) -> str:
@@ -158,6 +162,7 @@ def _short(value: object) -> str:
 
 
 def _print_run(run: RunView) -> None:
+    from probe.analysis.gains import score_sentence
     from probe.cli.watching import duration, score
 
     rows = {
@@ -171,6 +176,7 @@ def _print_run(run: RunView) -> None:
         "validation": score(run.validation),
         "left": "–" if run.eta_s is None else duration(run.eta_s),
         "sign of life": "–" if run.silent_s is None else f"{duration(run.silent_s)} ago",
+        "score": score_sentence(run.metrics) or "–",
         "waits for": ", ".join(run.waits_for) or "–",
         "said": run.message or "–",
         "made": ", ".join(run.prompts) or "–",

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from probe.analysis.gains import score_sentence
 from probe.cli.folds import fold_lines
 from probe.cli.output import cell, complain, console, print_notes, visible
 from probe.errors import TrainingError
@@ -217,10 +218,8 @@ def _print_made(run: RunView) -> None:
         out.print(cell(f"made {prompt}"))
     for line in fold_lines(run.metrics, run.prompts):
         out.print(cell(line))
-    if metric := run.metrics.get("metric"):
-        own, alone = run.metrics[metric], run.metrics[f"zero_shot_{metric}"]
-        words = f"{run.metrics['split']} {metric.replace('_', ' ')}"
-        out.print(cell(f"{words} {own:.3f}, the model alone {alone:.3f}"))
+    if words := score_sentence(run.metrics):
+        out.print(cell(words), soft_wrap=True)
     # Keys and values have no nearest tokens to decode.
     reader = "inspect" if run.method == "prefix_tuning" else "decode"
     out.print(cell(f"run {run.run}: `probe {reader} {run.prompts[0]}` reads it"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from probe.analysis.gains import relative_change
 from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
@@ -12,28 +13,30 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 6
 _LONGEST = 105
-_MEASURES = {
-    "baseline_accuracy": "γ = 0",
-    "wayward_accuracy": "wayward",
-    "delta": "Δ",
-    "f1": "Prompt F1",
-    "f1_at_zero": "F1 at γ = 0",
-}
+_MEASURES = ("no prompt", "γ = 0", "wayward", "accuracy change", "Prompt F1", "F1 at γ = 0")
+_SPARE = ("F1 at γ = 0", "wayward", "said", "no prompt")
+"""Columns that a narrow terminal does without: the answer above has their numbers."""
 
 _LEGEND = """\
 said: targets that some γ brings to F1 > 0.98. wayward: test accuracy at the γ > 0 that is most
-accurate on validation data, of those with F1 > 0.98 if there are any. Δ: share of the baseline's
-accuracy that is lost. F1 at γ = 0: what is said of the target without being held near to it.
+accurate on validation data, of those with F1 > 0.98 if there are any. No prompt: accuracy of the
+model alone. Accuracy change: in percent of that at γ = 0. F1 at γ = 0: what is said of the target
+without being held near to it.
 """
 
 
 def print_waywardness(result: StudyResult[Waywardness]) -> None:
-    """Print the main table, examples, and where the rest is."""
+    """Print the answer, the main table, examples, and where the rest is."""
+    from probe.reports.waywardness import wayward_headline
+
     found, out = result.found, console()
+    for sentence in wayward_headline(found):
+        out.print(visible(sentence), soft_wrap=True)
     seeds = min((row.seeds for row in found.table), default=0)
+    intervals = " · 95 % intervals over targets and seeds" if found.has_intervals else ""
     out.print(
-        f"{len(found.runs)} runs · means over targets of {seeds} seed{'s' * (seeds != 1)} each · "
-        "95 % intervals over targets and seeds",
+        f"{len(found.runs)} runs · means over targets of {seeds} seed{'s' * (seeds != 1)} each"
+        f"{intervals}",
         soft_wrap=True,
     )
     out.print(_grid(found))
@@ -47,24 +50,31 @@ def _grid(found: Waywardness) -> object:
     models = len({row.model for row in found.table}) > 1
     kinds = len({row.kind for row in found.table}) > 1
     lead = ["model"] * models + ["task", "start"] + ["targets"] * kinds + ["said"]
-    grid = table(*lead, *_MEASURES.values(), right=("said", *_MEASURES.values()))
+    grid = table(*lead, *_MEASURES, right=("said", *_MEASURES), spare=_SPARE)
     for row in found.table:
         cells = [row.model] * models + [row.task, row.init] + [row.kind] * kinds
         cells += [f"{row.saying_target}/{row.targets}"]
-        estimates: list[Estimate | None] = [getattr(row, name) for name in _MEASURES]
-        grid.add_row(*map(cell, cells), *(cell(_value(one)) for one in estimates))
-        if any(one and one.interval for one in estimates):  # below, or the table gets too wide
-            blank = [""] * len(cells)
-            grid.add_row(*blank, *(cell(_interval(one), "dim") for one in estimates))
+        alone = row.zero_shot_accuracy
+        accuracies = (row.baseline_accuracy, row.wayward_accuracy)
+        change = ("–", "") if row.delta is None else _change(row.delta)
+        pairs = [("–" if alone is None else f"{alone:.3f}", ""), *map(_number, accuracies), change]
+        values, ends = zip(*pairs, _number(row.f1), _number(row.f1_at_zero), strict=True)
+        grid.add_row(*map(cell, (*cells, *values)))
+        if any(ends):  # below, or the table gets too wide
+            grid.add_row(*[""] * len(cells), *(cell(one, "dim") for one in ends))
     return grid
 
 
-def _value(one: Estimate | None) -> str:
-    return "–" if one is None else f"{one.value:.3f}"
+def _number(one: Estimate) -> tuple[str, str]:
+    """A mean and its interval, if it has one."""
+    ends = "[{:.2f}, {:.2f}]".format(*one.interval) if one.interval else ""
+    return f"{one.value:.3f}", ends
 
 
-def _interval(one: Estimate | None) -> str:
-    return "[{:.2f}, {:.2f}]".format(*one.interval) if one and one.interval else ""
+def _change(drop: Estimate) -> tuple[str, str]:
+    """A share of the accuracy that is lost as its change, and the interval of that."""
+    value, _, ends = relative_change(drop.value, drop.interval).partition(" [")
+    return value, f"[{ends}" if ends else ""
 
 
 def _examples(found: Waywardness) -> list[Choice]:

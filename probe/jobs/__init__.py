@@ -11,7 +11,7 @@ does and `probe.jobs.rehearsal` what `--dry-run` does; both import torch, this m
 """
 
 from probe.jobs.control import News, cancel, delete, follow, resume, start
-from probe.jobs.views import RunView, Seen, look, view, views
+from probe.jobs.views import RunView, Seen, look, scored, view, views
 
 __all__ = [
     "News",
@@ -23,6 +23,7 @@ __all__ = [
     "look",
     "resume",
     "start",
+    "scored",
     "view",
     "views",
 ]

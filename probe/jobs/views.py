@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from probe.analysis.gains import Scored, gain_of
 from probe.errors import WorkspaceError
 from probe.jobs.processes import is_alive
 from probe.jobs.turns import ahead
@@ -71,6 +72,19 @@ class RunView:
         """One entry of `probe runs --json`."""
         lists = {name: list(getattr(self, name)) for name in ("waits_for", "notes", "prompts")}
         return asdict(self) | lists
+
+
+def scored(
+    runs: Iterable[RunView], name: Callable[[RunView], str] = lambda run: run.label or run.run
+) -> list[Scored]:
+    """The scores of the runs that have finished.
+
+    Args:
+        runs: in any order.
+        name: how each is to be called.
+    """
+    found = [(run, gain_of(run.metrics)) for run in runs if run.state == "finished"]
+    return [Scored(name(run), run.task, gain) for run, gain in found if gain is not None]
 
 
 def view(workspace: Workspace, run: RunFolder) -> RunView:

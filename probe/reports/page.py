@@ -16,6 +16,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from probe.analysis.compare import MEASURES
+from probe.analysis.gains import score_sentence
 from probe.charts import map_caption
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import AnyPrompt, KVPrefix
@@ -46,6 +47,7 @@ def report_html(report: Report) -> str:
             digests=[_digest(script) for script in scripts],
             parts=[(part, provenance(part.prompt)) for part in report.prompts],
             headline=headline,
+            score_sentence=score_sentence,
             strips=strips,
             map_caption=map_caption,
             shell=shlex.join,

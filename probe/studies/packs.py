@@ -8,19 +8,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.evaluation import Bootstrap, Way, answer, measured
 from probe.formats import probe_file
-from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.studies.asked import Keyed, Pack
 from probe.studies.kept import prompt_name
+from probe.studies.scores import pack_scores
 from probe.studies.sources import model_of, task_of
-from probe.task import Task
 from probe.training import Step, Training, train
 
 
@@ -58,7 +56,7 @@ def work(pack: Pack, *, folder: Path | None = None, report: Report = lambda _: N
     training = train(model, tasks, configs, run_folder=folder, resume=folder is not None)
     last = _trained(training, report, pack.steps)
     prompts = training.prompts
-    scores = _scores(model, tasks, prompts, [config.objective for config in configs])
+    scores = pack_scores(model, tasks, prompts, [config.objective for config in configs])
     took_s = (time.perf_counter() - began) / len(prompts)
     made = {
         "metric": tasks[0].metric,
@@ -103,29 +101,4 @@ def _named(prompt: AnyPrompt, run: Keyed, metrics: dict[str, Any]) -> AnyPrompt:
         name=prompt_name(prompt.task, run.key),
         metrics={**prompt.metrics, **finite},
         config={**prompt.config, "run_key": run.key},
-    )
-
-
-def _scores(
-    model: FrozenModel, tasks: Sequence[Task], prompts: Sequence[AnyPrompt], objectives: Any
-) -> list[dict[str, Any]]:
-    """Validation and test scores of each prompt; prompts of one task are asked in one batch."""
-    found: list[dict[str, Any]] = [{} for _ in prompts]
-    for task in {id(task): task for task in tasks}.values():
-        mine = [number for number, own in enumerate(tasks) if own is task]
-        ways = [_way(prompts[number], task, objectives[number]) for number in mine]
-        for split, examples in (("validation", task.validation), ("test", task.test)):
-            if not examples:
-                continue
-            for number, answers in zip(mine, answer(model, ways, examples), strict=True):
-                numbers = measured(answers, examples, Bootstrap(len(examples), resamples=1))
-                found[number] |= {f"{split}_{name}": one.value for name, one in numbers.items()}
-                found[number][f"{split}_examples"] = len(examples)
-    return found
-
-
-def _way(prompt: AnyPrompt, task: Task, objective: Any) -> Way:
-    template = str(prompt.config.get("template", task.template))
-    return Way(
-        prompt.name, dataclasses.replace(task, template=template), prompt, objective=objective
     )

@@ -138,6 +138,10 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
     decoded = vocabulary.decode([int(i) for i in near])
     away = prompt.embeddings.astype(np.float64) - vocabulary.rows(list(point.ids))
     scores = prompt.metrics
+    split = "test" if "test_accuracy" in scores else "validation"
+    # Runs that were kept before these were noted have none.
+    accuracy_low, accuracy_high = scores.get(f"{split}_accuracy_interval") or (None, None)
+    gain_low, gain_high = scores.get(f"{split}_accuracy_gain_interval") or (None, None)
     return WaywardRun(
         model=point.asked.model,
         parameters=scores["parameters"],
@@ -149,7 +153,7 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
         seed=point.seed,
         init=point.init,
         validation_accuracy=scores["validation_accuracy"],
-        test_accuracy=scores.get("test_accuracy", scores["validation_accuracy"]),
+        test_accuracy=scores[f"{split}_accuracy"],
         f1=prompt_f1(decoded, point.target.text),
         token_match=token_match(near.tolist(), point.ids),
         decoded=decoded,
@@ -160,6 +164,12 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
         steps=scores["steps"],
         stopped=scores["stopped"],
         prompt=file,
+        zero_shot_accuracy=scores.get(f"{split}_zero_shot_accuracy"),
+        majority_accuracy=scores.get(f"{split}_majority_accuracy"),
+        accuracy_low=accuracy_low,
+        accuracy_high=accuracy_high,
+        gain_low=gain_low,
+        gain_high=gain_high,
     )
 
 

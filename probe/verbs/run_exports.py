@@ -9,9 +9,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from probe.analysis.gains import best_sentence, gain_of, score_sentence
 from probe.charts.curves import Series, curves
 from probe.charts.labels import visible
-from probe.jobs import RunView, view
+from probe.jobs import RunView, scored, view
 from probe.reports.spreadsheets import csv_of
 from probe.store import Record, RunConfig, Workspace, read_records
 
@@ -37,7 +38,8 @@ class RunRecord:
 
     def to_row(self) -> dict[str, Any]:
         """Settings and scores in one row; every setting is a column."""
-        one, score = self.view, self.score
+        one, score, gain = self.view, self.score, gain_of(self.view.metrics)
+        low, high = (gain and gain.gain_interval) or (None, None)
         return {
             "run": one.run,
             "label": one.label,
@@ -49,6 +51,8 @@ class RunRecord:
             "metric": score[0] if score else None,
             "score": score[1] if score else None,
             "zero_shot": score[2] if score else None,
+            "gain_low": low,
+            "gain_high": high,
             "split": one.metrics.get("split"),
             "examples": one.metrics.get("examples"),
             "loss_nats": one.loss_nats,
@@ -109,7 +113,10 @@ def runs_html(runs: Sequence[RunRecord]) -> str:
     )
     environment.filters["visible"] = visible
     shown = [(run, _differing(run.config.training), _polyline(run)) for run in runs]
-    return environment.get_template("runs.html").render(runs=shown)
+    several = scored(run.view for run in runs) if len(runs) > 1 else ()
+    return environment.get_template("runs.html").render(
+        runs=shown, best=best_sentence(several), score_sentence=score_sentence
+    )
 
 
 def _flat(record: Record) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from run_words import score_sentence
 from streamlit.testing.v1 import AppTest
 
-from probe.jobs import view
+from probe.analysis.gains import score_sentence
 from probe.store import RunFolder, Workspace
 from probe.verbs import sample_folders
 
@@ -54,7 +53,23 @@ def test_the_answer_counts_runs_and_names_the_largest_gain(open_page: Open, made
     at = open_page("runs")
     assert at.markdown[0].value.startswith("3 runs: 2 finished, 1 failed.")
     assert best.id.replace("-", "\\-").replace("_", "\\_") in at.markdown[0].value
-    assert "accuracy 0.900, the model alone 0.500" in at.markdown[0].value
+    assert at.markdown[0].value.endswith(
+        ": test accuracy **0.900** (95 % interval 0.800 to 1.000, 10 examples); the model alone "
+        "**0.500**, gain **+0.400** (+0.300 to +0.500): the prompt helps; best of 2, chosen on the "
+        "same test examples."
+    )
+
+
+def test_runs_and_train_say_the_same_of_a_gain_that_is_none(open_page: Open, made: Made) -> None:
+    run = _finished(made, 0.55)
+    _finished(made, 0.52)
+    words = score_sentence(run.status.metrics, strong="**")
+    assert words.endswith("gain **+0.050** (−0.050 to +0.150): no clear difference.")
+    told = open_page("runs").markdown[0].value
+    assert words[len("Test ") : -1] in told
+    assert "No gain is clear. The largest gain is that of" in told
+    assert "best of 2, chosen on the same test examples" in told
+    assert words in _texts(open_page("train", run=run.id))
 
 
 def test_the_table_holds_settings_scores_and_a_spark(open_page: Open, made: Made) -> None:
@@ -100,11 +115,10 @@ def test_no_clear_difference_is_called_that(open_page: Open, made: Made) -> None
     ],
 )
 def test_the_verdict_is_that_of_the_paired_difference(
-    made: Made, workspace: Workspace, gain: list[float] | None, verdict: str
+    gain: list[float] | None, verdict: str
 ) -> None:
     metrics = _metrics(0.8) | {"accuracy_gain_interval": gain}
-    run = made("finished", step=6, prompts=("mood@1",), metrics=metrics)
-    assert score_sentence(view(workspace, run)).endswith(verdict)
+    assert score_sentence(metrics, strong="**").endswith(verdict)
 
 
 def test_several_runs_are_drawn_over_each_other_and_their_differences_named(

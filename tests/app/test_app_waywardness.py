@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
@@ -93,10 +94,14 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     open_page: Open, study: StudyFolder
 ) -> None:
     at = open_page("waywardness", study=study.id)
-    assert at.subheader[0].value.startswith("On moods, started at sampled tokens, a prompt")
-    assert "2 texts, 2 seeds each" in at.subheader[0].value
-    assert "started at that very text" in at.markdown[0].value
+    assert at.subheader[0].value.startswith("On moods, started at sampled tokens, ")
+    assert "the task is not solved" in at.subheader[0].value  # after four steps
+    assert "without a prompt" in at.subheader[0].value
+    assert "started at that very text, the task is not solved" in at.markdown[0].value
+    assert "2 texts, 2 seeds each" in at.markdown[1].value
     table = at.dataframe[0].value
+    assert list(table["solved"]) == ["no", "no"] and all(table["no prompt"].astype(float) >= 0)
+    assert all(value.endswith("]") for value in table["accuracy change"])
     assert list(table["start"]) == ["vocab", "target"]
     assert all("[" in value for value in table["accuracy, γ = 0"])
     assert len(at.get("plotly_chart")) == 2
@@ -188,3 +193,23 @@ def test_start_makes_a_process_that_finishes(
     at.run()
     assert "On moods, started at sampled tokens" in at.subheader[0].value, study.log.read_text()
     assert " ".join(study.config.command) in _command(at).replace("'", "")
+
+
+def test_a_study_from_before_the_model_alone_was_kept_opens_and_says_so(
+    open_page: Open, study: StudyFolder
+) -> None:
+    new = ["zero_shot_accuracy", "majority_accuracy", "accuracy_low", "accuracy_high", "gain_low",
+           "gain_high"]  # fmt: skip
+    pd.read_parquet(study.results).drop(columns=new).to_parquet(study.results)
+    at = open_page("waywardness", study=study.id)
+    assert "held near a text" in at.subheader[0].value
+    assert "Whether the task is solved is not known" in _texts(at)
+    assert list(at.dataframe[0].value["solved"]) == ["not known", "not known"]
+
+
+def test_without_intervals_no_brackets_are_announced(open_page: Open, study: StudyFolder) -> None:
+    frame = pd.read_parquet(study.results)
+    one = frame[(frame["seed"] == 0) & (frame["target"] == "soup it")]
+    one.to_parquet(study.results)
+    at = open_page("waywardness", study=study.id)
+    assert not any("brackets hold" in caption.value for caption in at.caption)

@@ -154,3 +154,25 @@ def test_text_of_a_run_cannot_write_to_the_terminal(made, probe):
 def test_a_shell_is_offered_the_runs(made):
     run = made("finished")
     assert complete_run("mo") == [run.id] and complete_run("x") == []
+
+
+def _scores(accuracy):
+    gain = accuracy - 0.5
+    return {
+        "metric": "accuracy", "accuracy": accuracy, "zero_shot_accuracy": 0.5, "split": "test",
+        "examples": 40, "accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
+        "accuracy_gain_interval": [gain - 0.1, gain + 0.1],
+    }  # fmt: skip
+
+
+def test_the_list_and_one_run_say_the_same_of_a_gain_that_is_not_clear(made, probe):
+    for accuracy in (0.52, 0.55):
+        run = made("finished", step=200, prompts=("mood@1",), metrics=_scores(accuracy))
+    words = (
+        "est accuracy 0.550 (95 % interval 0.450 to 0.650, 40 examples); the model alone 0.500, "
+        "gain +0.050 (−0.050 to +0.150): no clear difference"
+    )
+    told = probe("runs").flat
+    assert "No gain is clear. The largest gain is that of" in told
+    assert f"t{words}; best of 2, chosen on the same test examples." in told
+    assert f"T{words}." in probe("runs", "show", run.id).flat

@@ -1,0 +1,111 @@
+"""A waywardness study in sentences: first whether the task is solved, then what texts cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probe.analysis.gains import relative_change
+from probe.analysis.waywardness import Estimate, TableRow, Waywardness
+
+AT_TARGET = "target"
+"""The start at the text's own embeddings."""
+
+_UNKNOWN = (
+    "Whether the task is solved is not known: these prompts were trained before the accuracy "
+    "without a prompt was kept."
+)
+
+
+def wayward_headline(found: Waywardness) -> list[str]:
+    """Which tasks are not solved, then what was found, a sentence for each start.
+
+    Starts away from the target come first.
+    """
+    whole = [row for row in found.table if row.kind == "all"]
+    starts = sorted({row.init for row in whole}, key=lambda init: (init == AT_TARGET, init))
+    by_start = [[row for row in whole if row.init == start] for start in starts]
+    unsolved = [words for rows in by_start if (words := _unsolved(rows))]
+    unknown = [_UNKNOWN] if any(row.solved is None for row in whole) else []
+    return [*unsolved, *map(_sentence, by_start), *unknown]
+
+
+def _unsolved(rows: Sequence[TableRow]) -> str:
+    """Which tasks prompts of one start do not solve; empty where they solve all."""
+    open_ = [row for row in rows if row.solved is False]
+    if not open_:
+        return ""
+    start = f"started at {_start(rows[0])}"
+    if len(rows) == 1:
+        return (
+            f"On {rows[0].task}, {start}, the task is not solved: {_beside(rows[0])}; train longer."
+        )
+    told = "; ".join(f"{_named(row, rows)} {_beside(row)}" for row in open_)
+    return f"Not solved, {start}: {told}. Train longer."
+
+
+def _named(row: TableRow, rows: Sequence[TableRow]) -> str:
+    several = len({one.model for one in rows}) > 1
+    return f"{row.task} on {row.model}" if several else row.task
+
+
+def _beside(row: TableRow) -> str:
+    """The baseline's accuracy beside what it has to pass."""
+    words = f"accuracy {row.baseline_accuracy.value:.2f}"
+    if row.zero_shot_accuracy is not None:
+        words += f" against {row.zero_shot_accuracy:.2f} without a prompt"
+    if row.majority_accuracy is not None:
+        words += f" and {row.majority_accuracy:.2f} for the most frequent label"
+    return words
+
+
+def _sentence(rows: Sequence[TableRow]) -> str:
+    """What rows of one start say together; one row is said with its intervals."""
+    if len(rows) > 1:
+        return _sentence_of_several(rows)
+    (row,) = rows
+    if row.delta is None:
+        return f"On {row.task}, started at {_start(row)}, the baseline was never right."
+    alone = row.zero_shot_accuracy
+    beside = "" if alone is None else f"; {alone:.3f} without a prompt"
+    return (
+        f"On {row.task}, started at {_start(row)}, a prompt held near a text has accuracy "
+        f"{row.wayward_accuracy.value:.3f} where a free one has {row.baseline_accuracy.value:.3f} "
+        f"(accuracy change {relative_change(row.delta.value, row.delta.interval)}{beside}), and "
+        f"its decoding matches the text with F1 {_number(row.f1)}; at γ = 0 F1 was "
+        f"{_number(row.f1_at_zero)} ({_counts(rows)})."
+    )
+
+
+def _sentence_of_several(rows: Sequence[TableRow]) -> str:
+    tasks, models = len({row.task for row in rows}), len({row.model for row in rows})
+    where = f"{tasks} task{'s' * (tasks > 1)}" + f" and {models} models" * (models > 1)
+    drops = [row.delta.value for row in rows if row.delta is not None]
+    ends = [relative_change(drop) for drop in (max(drops), min(drops))] if drops else []
+    change = f"by {' to '.join(dict.fromkeys(ends))}" if ends else "by an unknown share"
+    return (
+        f"Over {where}, started at {_start(rows[0])}, holding prompts near texts changes their "
+        f"accuracy {change}, and their decodings match the texts with F1 "
+        f"{_span([row.f1.value for row in rows])}; at γ = 0 F1 was "
+        f"{_span([row.f1_at_zero.value for row in rows])} ({_counts(rows)})."
+    )
+
+
+def _start(row: TableRow) -> str:
+    names = {"vocab": "sampled tokens", "labels": "the label words", "random": "noise"}
+    return "that very text" if row.init == AT_TARGET else names.get(row.init, row.init)
+
+
+def _counts(rows: Sequence[TableRow]) -> str:
+    targets, seeds = sum(row.targets for row in rows), min(row.seeds for row in rows)
+    per = " over all tasks" * (len(rows) > 1)
+    return f"{targets} text{'s' * (targets != 1)}{per}, {seeds} seed{'s' * (seeds != 1)} each"
+
+
+def _number(one: Estimate) -> str:
+    value = f"{one.value:.2f}"
+    return value if one.interval is None else "{} [{:.2f}, {:.2f}]".format(value, *one.interval)
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
