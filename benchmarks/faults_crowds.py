@@ -114,7 +114,7 @@ def _dashboard(home: Path) -> tuple[subprocess.Popen[bytes], int]:
         [sys.executable, "-P", "-m", "probe", "app", "--no-browser", "--port", str(port)],
         env=os.environ | {"PROBE_HOME": str(home)}, stderr=subprocess.PIPE,
     )  # fmt: skip
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not _answers(port, 0):
         assert time.monotonic() < until and process.poll() is None, "no dashboard"
         time.sleep(0.1)

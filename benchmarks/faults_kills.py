@@ -20,7 +20,7 @@ from probe import formats
 from probe.jobs import look, worker
 from probe.store import RunFolder, Workspace, read_records
 
-_OUTLIVE_S = 120.0
+_OUTLIVE_S = 900.0
 
 
 @dataclass(frozen=True)
