@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 import tempfile
 import time
@@ -43,6 +44,7 @@ def main() -> None:
     """Break what can be broken and print what came of it."""
     asked = _asked()
     logging.disable(logging.CRITICAL)  # what this process itself meets is in the table
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's `&` has ignored
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-", dir=asked.folder) as folder:
         rows = list(_rows(Room(Path(folder), asked.seed), asked.only, asked.tries))
