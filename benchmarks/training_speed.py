@@ -1,7 +1,7 @@
 """Training a prompt: `probe` against PEFT, in one run, as ratios.
 
-`gpt2`: examples per second on identical batches, float32, no dropout; the Trainer leads, and the
-others take the same batch between two of its steps. `builtin`, `minilm`: time to one validation
+`gpt2`, `smollm2`: examples per second on identical batches, float32, no dropout; the Trainer leads,
+and the others take the same batch between two of its steps. `builtin`, `minilm`: time to one validation
 loss on SST-2, each side at its best. `many`: K prompts in one pass. The physical limits
 beside the figures count token-steps, P + B·T against B·(P + T), and multiply-adds.
 """
@@ -20,7 +20,7 @@ from probe.datasets import load_task
 from probe.models import load_model
 from probe.training import TrainConfig, train
 
-_PARTS = ("gpt2", "builtin", "minilm", "many")
+_PARTS = ("gpt2", "smollm2", "builtin", "minilm", "many")
 
 
 def main() -> None:
@@ -33,8 +33,8 @@ def main() -> None:
     seconds = "processor seconds" if args.clock == "cpu" else "seconds of the wall clock"
     note = f"Times are {seconds}, {torch.get_num_threads()} thread(s), on {_device()}."
     for part in args.parts:
-        if part == "gpt2":
-            section = identical(args, clock)
+        if part in ("gpt2", "smollm2"):
+            section = identical(args, clock, part)
         elif part == "many":
             section = _many(args, clock)
         else:
@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
         help="holds sst2/train.jsonl and the like, for all parts but gpt2; else from the hub",
     )
     parser.add_argument("--lengths", type=int, nargs="+", default=[20, 100])
-    parser.add_argument("--steps", type=int, default=20, help="of gpt2")
+    parser.add_argument("--steps", type=int, default=20, help="of gpt2 and smollm2")
     parser.add_argument("--plain-steps", type=int, default=4, help="of gpt2, PEFT without Trainer")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=32, help="of a gpt2 row with its label")
