@@ -1,8 +1,8 @@
 """Training a prompt: `probe` against PEFT, in one run, as ratios.
 
 `gpt2`, `smollm2`: examples per second on identical batches, float32, no dropout; the Trainer leads,
-and the others take the same batch between two of its steps. `builtin`, `minilm`: time to one validation
-loss on SST-2, each side at its best. `many`: K prompts in one pass. The physical limits
+and the others take the same batch between two of its steps. `builtin`, `minilm`: time to one
+validation loss on SST-2, each side at its best. `many`: K prompts in one pass. The physical limits
 beside the figures count token-steps, P + B·T against B·(P + T), and multiply-adds.
 """
 
