@@ -79,6 +79,12 @@ class FrozenModel(ABC):
         return EmbeddingScale(norm / max(float(stored.norm(dim=1).median()), 1e-12), norm)
 
     @property
+    def input_factor(self) -> float:
+        """What prompts and texts are multiplied by behind the embedding layer; 1 mostly."""
+        found = (vars(part).get("input_factor") for part in self.model.modules())
+        return next((float(factor) for factor in found if factor is not None), 1.0)
+
+    @property
     def layers(self) -> int:
         """L."""
         return int(self.config.num_hidden_layers)

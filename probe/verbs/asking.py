@@ -171,6 +171,7 @@ def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
             if doubt := strength_note(half, opened.scale):
                 note(doubt)
         _note_parts(asker)
+        _note_factor(opened, asker)
         for line in asker.one.provenance.notes if asker.one.provenance else ():
             note(f"{asker.name}: {line}")
 
@@ -180,6 +181,18 @@ def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
         return False
     recorded = asker.one.config.get("model_sha256")
     return recorded is None or recorded != opened.fingerprint
+
+
+def _note_factor(opened: FrozenModel, asker: Asker) -> None:
+    """Say if PEFT, which trained the prompt, fed the model's texts to it otherwise."""
+    origin = asker.one.provenance
+    of_peft = origin is not None and origin.format == "peft"
+    if of_peft and opened.input_factor != 1 and "model_sha256" not in asker.one.config:
+        note(
+            f"{asker.name} comes from PEFT, which leaves out the factor {opened.input_factor:.4g} "
+            f"by which {asker.model} multiplies what it looks up: prompt and text are read with it "
+            "here, so the numbers are not those of PEFT"
+        )
 
 
 def _note_parts(asker: Asker) -> None:

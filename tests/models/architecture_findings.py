@@ -149,9 +149,8 @@ class _Running:
         return self.model.label_scores(self.model.injection_of(given), self.rows).double().numpy()
 
     def _as_peft(self) -> str:
-        factors = {vars(part).get("input_factor") for part in self.model.model.modules()} - {None}
-        if factors:
-            return f"PEFT leaves out the factor {factors.pop():.3f} of looked-up rows"
+        if (factor := self.model.input_factor) != 1:
+            return f"PEFT leaves out the factor {factor:.3f} of looked-up rows"
         kinds = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
         try:
             tuned = self._peft_model(kinds.get(self.model.family, "FEATURE_EXTRACTION"))

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -14,7 +15,9 @@ import transformers
 from probe.errors import ModelNotFoundError
 from probe.models import FrozenModel, Row, load_model
 from probe.models.frozen import position_limit
-from probe.prompt import SoftPrompt
+from probe.notes import collected
+from probe.prompt import Provenance, SoftPrompt
+from probe.verbs.asking import Asker, note_doubts
 from tests.models.conftest import SIZES, random_ids, word_tokenizer
 
 BART_LIKE = {
@@ -100,6 +103,19 @@ def test_the_factor_is_learned_in_half_precision_too(tmp_path: Path) -> None:
         for dtype in ("float32", "bfloat16")
     )
     torch.testing.assert_close(half, whole, atol=0.1, rtol=0.02)
+
+
+def test_a_prompt_of_peft_is_noted_where_peft_leaves_the_factor_out(tmp_path: Path) -> None:
+    saved(tmp_path, "PegasusForConditionalGeneration", BART_LIKE)
+    model = load_model(tmp_path, device="cpu")
+    assert model.input_factor == pytest.approx(32**0.5)
+    notes = []
+    for origin in ("peft", "npy"):
+        prompt = SoftPrompt(origin, np.ones((2, 32)), provenance=Provenance(origin, "", ""))
+        with collected(said=False) as found:
+            note_doubts(model, [Asker(origin, prompt, str(tmp_path), None)])
+        notes += found
+    assert len(notes) == 1 and "leaves out the factor 5.657" in notes[0]
 
 
 def test_a_model_that_fails_in_half_precision_is_refused_with_the_way_out(tmp_path: Path) -> None:
