@@ -1,15 +1,20 @@
-"""Who may ask the dashboard's server: this machine by its name, and the dashboard's own pages."""
+"""Who may ask the dashboard's server: its own pages, on this machine, opened with its token."""
 
 from __future__ import annotations
 
+import hmac
 import re
+from http.cookies import SimpleCookie
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HOST = re.compile(r"(localhost|127\.0\.0\.1)(:\d{1,5})?", re.IGNORECASE)
 _ELSEWHERE = ("cross-site", "same-site")
+_HEALTH = "/_stcore/health"
+"""Says that a server is there, which its open port says as well."""
 
 
 class OwnPagesOnly:
@@ -28,6 +33,65 @@ class OwnPagesOnly:
             await self._app(scope, receive, send)
         else:
             await PlainTextResponse(why, status_code=403)(scope, receive, send)
+
+
+class TokenOnly:
+    """Refuses whoever has neither the token in the address nor the cookie that came for it.
+
+    Without it every user of the machine could read the workspace and train. Cookies do not tell
+    ports apart, so this one is named after its own.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with 403 and a line that says what is missing."""
+        if scope["type"] not in ("http", "websocket") or scope["path"] == _HEALTH:
+            await self._app(scope, receive, send)
+            return
+        asked = HTTPConnection(scope)
+        name = f"probe-token-{scope['server'][1]}"
+        if self._is_right(asked.query_params.get("token")):
+            await self._let_in(asked, name, receive, send)
+        elif self._is_right(asked.cookies.get(name)):
+            await self._app(scope, receive, send)
+        else:
+            why = "This dashboard opens at the address that `probe app` printed, with its token."
+            await PlainTextResponse(why, status_code=403)(scope, receive, send)
+
+    def _is_right(self, given: str | None) -> bool:
+        return given is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+    async def _let_in(self, asked: HTTPConnection, name: str, receive: Receive, send: Send) -> None:
+        """Answer with the cookie; a browser is sent on to the address without the token."""
+        cookie = _cookie(name, self._token)
+
+        async def send_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"set-cookie", cookie)]
+            await send(message)
+
+        answer: ASGIApp = self._app
+        if asked.scope["type"] == "http" and asked.headers.get("sec-fetch-mode") == "navigate":
+            answer = _without_token(asked)
+        await answer(asked.scope, receive, send_cookie)
+
+
+def _without_token(asked: HTTPConnection) -> Response:
+    """Where the token stays in no history, and is copied with no address."""
+    kept = asked.url.remove_query_params("token")
+    place = kept.path + (f"?{kept.query}" if kept.query else "")
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return RedirectResponse("/" + place.lstrip("/\\"), status_code=303, headers=headers)
+
+
+def _cookie(name: str, token: str) -> bytes:
+    """A cookie for this visit that no script reads and no other site sends."""
+    made = SimpleCookie({name: token})
+    made[name].update({"path": "/", "httponly": True, "samesite": "Lax"})
+    return made.output(header="").strip().encode()
 
 
 def refusal(headers: Headers) -> str | None:

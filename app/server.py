@@ -1,12 +1,16 @@
 """What `probe app` serves: the pages of main.py behind a check of who asks."""
 
+import os
 from pathlib import Path
 
-from own_pages import OwnPagesOnly
+from own_pages import OwnPagesOnly, TokenOnly
 from starlette.middleware import Middleware
 from streamlit import App
 
 from probe.parent import end_with_parent
 
 end_with_parent()
-app = App(Path(__file__).resolve().with_name("main.py"), middleware=[Middleware(OwnPagesOnly)])
+checks = [Middleware(OwnPagesOnly)]
+if token := os.environ.pop("PROBE_DASHBOARD_TOKEN", ""):  # a training has no use for it
+    checks.append(Middleware(TokenOnly, token=token))
+app = App(Path(__file__).resolve().with_name("main.py"), middleware=checks)

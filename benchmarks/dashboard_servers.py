@@ -96,7 +96,7 @@ def write_library(home: Path, prompts: int, seed: int) -> list[str]:
 def dashboard(home: Path) -> Iterator[Server]:
     """`probe app` over a workspace."""
     port = _free_port()
-    probe = [sys.executable, "-m", "probe", "app", "--no-browser"]
+    probe = [sys.executable, "-m", "probe", "app", "--no-browser", "--no-token"]
     with _served([*probe, "--port", str(port), "--workspace", str(home)], port) as server:
         yield server
 
@@ -107,7 +107,7 @@ def empty_pages(folder: Path) -> Iterator[Server]:
     script = folder / "empty.py"
     script.write_text(_EMPTY)
     port = _free_port()
-    with _served(command(script, port, browser=False), port) as server:
+    with _served(command(script, port), port) as server:
         yield server
 
 

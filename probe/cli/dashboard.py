@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,15 +11,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from probe.cli.output import complain
 from probe.parent import WATCHED
 
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
+TOKEN = "PROBE_DASHBOARD_TOKEN"
+"""What the server's environment calls the token; its command line, others can read."""
 _PORTS_TRIED = 50
 _MAX_UPLOAD_MB = 200
 _POLITE_S = 5.0
@@ -39,11 +44,20 @@ def dashboard(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open a browser window.")
     ] = True,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token",
+            help="Let in whoever reaches the port: for use behind a login of your own.",
+        ),
+    ] = False,
 ) -> None:
-    """Open the dashboard. It answers this machine only; Ctrl-C ends it."""
+    """Open the dashboard, for this machine and whoever has its address alone; Ctrl-C ends it."""
     from importlib.util import find_spec
 
+    from probe.cli.announcing import announced, running_dashboards
     from probe.errors import MissingExtraError, ProbeError
+    from probe.store import Workspace
     from probe.verbs import shipped
 
     if find_spec("streamlit") is None:
@@ -52,20 +66,25 @@ def dashboard(
     if folder is None:
         raise ProbeError("the dashboard's pages are gone: reinstall soft-prompt-probe")
     port = _free_port() if port is None else _require_free(port)
-    environment = os.environ | WATCHED
-    if workspace is not None:
-        environment["PROBE_HOME"] = str(workspace.expanduser().absolute())
-    sys.stderr.write(f"probe: the dashboard is at http://{ADDRESS}:{port} (Ctrl-C ends it)\n")
+    root = Workspace(workspace).root
+    token = "" if no_token else secrets.token_urlsafe(32)
+    environment = os.environ | WATCHED | {"PROBE_HOME": str(root), TOKEN: token}
+    address = f"http://{ADDRESS}:{port}" + (f"/?token={token}" if token else "")
+    for other in running_dashboards(root):
+        complain(f"another dashboard of this workspace is at {other}")
+    complain(f"the dashboard is at {address} (Ctrl-C ends it)")
 
-    def start() -> subprocess.Popen[bytes]:
+    def start(shown: str) -> subprocess.Popen[bytes]:
         # From its own folder, no module or configuration lying where the user stands gets in.
         arguments = command(folder / "server.py", port)
         server = subprocess.Popen(arguments, env=environment, cwd=folder, stdin=subprocess.PIPE)
         if browser and _has_display():
-            threading.Thread(target=_open_window, args=(server, port), daemon=True).start()
+            threading.Thread(target=_open_window, args=(server, port, shown), daemon=True).start()
         return server
 
-    raise typer.Exit(_serve(start))
+    with announced(root, port, address) as shown:
+        code = _serve(partial(start, shown))
+    raise typer.Exit(code)
 
 
 def command(script: Path, port: int) -> list[str]:
@@ -138,19 +157,19 @@ def _has_display() -> bool:
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in shown)
 
 
-def _open_window(server: subprocess.Popen[bytes], port: int) -> None:
+def _open_window(server: subprocess.Popen[bytes], port: int, shown: str) -> None:
     """Open the user's browser as soon as the server answers."""
     import webbrowser
     from urllib.request import urlopen
 
-    address = f"http://localhost:{port}"
+    health = f"http://{ADDRESS}:{port}/_stcore/health"
     while server.poll() is None:
         try:
-            urlopen(f"{address}/_stcore/health", timeout=5).close()
+            urlopen(health, timeout=5).close()
         except OSError:
             time.sleep(0.1)
         else:
-            webbrowser.open(address)
+            webbrowser.open(shown)
             return
 
 

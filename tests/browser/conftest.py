@@ -8,7 +8,14 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashboard, settled
+from tests.browser.dashboard import (
+    WAIT_S,
+    find_chromium,
+    launch,
+    let_in,
+    running_dashboard,
+    settled,
+)
 from tests.hostile import prompt_rows, write_hostile_model
 
 Visit = Callable[[str], Page]
@@ -42,11 +49,12 @@ def address(chromium: Browser, home: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(chromium: Browser, address: str) -> Iterator[Visit]:
+def visit(chromium: Browser, address: str, home: Path) -> Iterator[Visit]:
     """Open a path of the dashboard; afterwards no error may stand in the console."""
     expect.set_options(timeout=1000 * WAIT_S)
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(1000 * WAIT_S)
+    let_in(context, home)
     errors: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:

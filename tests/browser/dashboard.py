@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+
+from probe.cli.announcing import running_dashboards
 
 CHROMIUM_FLAGS = [
     "--headless=new",
@@ -55,6 +57,12 @@ def running_dashboard(home: Path, port: int | None = None) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=WAIT_S)
+
+
+def let_in(context: BrowserContext, home: Path) -> None:
+    """Give a browser's context the cookie of the dashboards that run on a workspace."""
+    for address in running_dashboards(home):
+        assert context.request.get(address).ok
 
 
 def kill_dashboard(port: int) -> None:

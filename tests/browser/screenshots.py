@@ -12,7 +12,14 @@ from playwright.sync_api import Browser, sync_playwright
 
 from probe import verbs
 from probe.store import Workspace
-from tests.browser.dashboard import WAIT_S, find_chromium, launch, running_dashboard, settled
+from tests.browser.dashboard import (
+    WAIT_S,
+    find_chromium,
+    launch,
+    let_in,
+    running_dashboard,
+    settled,
+)
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _THREE = "p=sst2-text&p=agnews-text&p=subj-vocab"
@@ -52,7 +59,13 @@ def trained(workspace: Workspace) -> Mapping[str, str]:
 
 
 def shoot(
-    browser: Browser, address: str, pages: Mapping[str, str], folder: Path, *, whole: bool
+    browser: Browser,
+    home: Path,
+    address: str,
+    pages: Mapping[str, str],
+    folder: Path,
+    *,
+    whole: bool,
 ) -> Iterator[Path]:
     """One picture per page, theme and size."""
     for theme in THEMES:
@@ -61,6 +74,7 @@ def shoot(
                 viewport={"width": width, "height": height}, color_scheme=theme
             )
             context.set_default_timeout(1000 * WAIT_S)
+            let_in(context, home)
             for name, path in pages.items():
                 page = context.new_page()
                 page.goto(address + path)
@@ -94,7 +108,7 @@ def main() -> None:
         launch(playwright, executable) as browser,
     ):
         pages = PAGES | trained(Workspace(home))
-        for path in shoot(browser, address, pages, folder, whole=len(sys.argv) > 1):
+        for path in shoot(browser, Path(home), address, pages, folder, whole=len(sys.argv) > 1):
             sys.stdout.write(f"{path} {path.stat().st_size // 1000} kB\n")
 
 

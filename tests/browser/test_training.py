@@ -24,6 +24,7 @@ from tests.browser.dashboard import (
     choose_model,
     free_port,
     kill_dashboard,
+    let_in,
     running_dashboard,
     settled,
 )
@@ -137,11 +138,13 @@ def test_server_and_worker_may_be_killed_and_the_run_is_found_again(
     context.set_default_timeout(1000 * WAIT_S)
     page = context.new_page()
     with running_dashboard(own_home, port) as address:
+        let_in(context, own_home)
         page.goto(f"{address}/train")
         run = _start(settled(page), workspace)
         kill_dashboard(port)
     noted = read_records(run.metrics)[0]
     with _held(run), running_dashboard(own_home, port) as address:
+        let_in(context, own_home)
         page.goto(f"{address}/train")
         shown = page.get_by_role("heading", name=re.compile("Training: step"))
         expect(shown).to_be_visible()

@@ -11,11 +11,14 @@ import threading
 import time
 import urllib.request
 from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 import pytest
 
 from probe.cli import dashboard
+from probe.cli.announcing import announced
 from probe.cli.dashboard import ADDRESS, command
 from probe.verbs import shipped
 
@@ -28,9 +31,10 @@ def _free_port():
         return asked.getsockname()[1]
 
 
-def _websocket_status(port, host, origin=None):
+def _websocket_status(port, host, origin=None, cookie=None):
     """Status of a WebSocket handshake that claims to come for `host`."""
     origin_line = f"Origin: {origin}\r\n" if origin else ""
+    origin_line += f"Cookie: {cookie}\r\n" if cookie else ""
     with socket.create_connection((ADDRESS, port), timeout=20) as wire:
         wire.sendall(
             (
@@ -114,6 +118,16 @@ def _until(what, wait_s=60):
     return found
 
 
+def _cookie(tmp_path, port):
+    """What a browser keeps of the printed address."""
+    (said,) = re.findall(r"/\?token=([\w-]{40,})", (tmp_path / "server.log").read_text())
+    status, _, headers = _asked(port, f"/?token={said}")
+    assert status == 200
+    cookies = [one for one in headers.get_all("Set-Cookie") if one.startswith("probe-token-")]
+    assert [one.partition("; ")[2] for one in cookies] == ["HttpOnly; Path=/; SameSite=Lax"]
+    return cookies[0].partition(";")[0]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_folder(
     server, tmp_path
@@ -127,20 +141,24 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
     assert listening == {ADDRESS}
     opened = tmp_path / "opened.txt"
     _until(lambda: opened.exists() and opened.read_text().endswith("\n"))
-    assert opened.read_text() == f"http://localhost:{port}\n"
-    assert _websocket_status(port, f"localhost:{port}") == 101
-    assert _websocket_status(port, f"evil.example:{port}") == 403
-    assert _websocket_status(port, f"localhost:{port}", origin="http://evil.example") == 403
+    cookie = _cookie(tmp_path, port)
+    page = Path(unquote(opened.read_text().removeprefix("file://").strip()))
+    assert f'url=http://{ADDRESS}:{port}/?token={cookie.partition("=")[2]}"' in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert _websocket_status(port, f"localhost:{port}", cookie=cookie) == 101
+    assert _websocket_status(port, f"evil.example:{port}", cookie=cookie) == 403
+    evil = {"origin": "http://evil.example", "cookie": cookie}
+    assert _websocket_status(port, f"localhost:{port}", **evil) == 403
     assert f"http://{ADDRESS}:{port}" in (tmp_path / "server.log").read_text()
     os.killpg(started.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
     assert started.wait(timeout=30) == 0
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
-def test_no_page_of_elsewhere_reaches_anything_the_server_has(server):
+def test_no_page_of_elsewhere_reaches_anything_the_server_has(server, tmp_path):
     _, port = server
-    own = f"localhost:{port}"
-    status, page, _ = _asked(port, "/")
+    own, cookie = f"localhost:{port}", _cookie(tmp_path, port)
+    status, page, _ = _asked(port, "/", Cookie=cookie)
     assert status == 200
     script = re.search(r'src="\./(static/[^"]+\.js)"', page)[1]
     _, _, headers = _asked(port, "/_stcore/health")
@@ -162,25 +180,89 @@ def test_no_page_of_elsewhere_reaches_anything_the_server_has(server):
     }  # fmt: skip
     for who, asks in elsewhere.items():
         for path in paths:
-            status, text, headers = _asked(port, path, **asks)
+            status, text, headers = _asked(port, path, Cookie=cookie, **asks)
             assert (status, text.count("\n")) == (403, 0), (who, path)
             assert "Access-Control-Allow-Origin" not in headers
         put = {
             "method": "PUT",
             "body": b"x",
-            "Cookie": token,
+            "Cookie": f"{token}; {cookie}",
             "X_Xsrftoken": token.partition("=")[2],
         }
         assert _asked(port, upload, **asks, **put)[0] == 403, who
     for kind in ({"Origin": f"http://{own}"}, {"Sec_Fetch_Site": "none"}, {
         "Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"
     }):  # fmt: skip
-        assert _asked(port, "/decode", **kind)[0] == 200
-    assert _asked(port, upload, method="PUT", body=b"x", Origin=f"http://{own}")[0] == 403
-    assert _asked(port, f"/{script}", host=f"{ADDRESS}:{port}")[0] == 200
-    assert _websocket_status(port, own, origin=f"http://{own}") == 101
+        assert _asked(port, "/decode", Cookie=cookie, **kind)[0] == 200
+    put = {"method": "PUT", "body": b"x", "Origin": f"http://{own}", "Cookie": cookie}
+    assert _asked(port, upload, **put)[0] == 403
+    assert _asked(port, f"/{script}", host=f"{ADDRESS}:{port}", Cookie=cookie)[0] == 200
+    assert _websocket_status(port, own, origin=f"http://{own}", cookie=cookie) == 101
     for origin in ("http://localhost:1", "null", f"http://{ADDRESS}:{port}"):
-        assert _websocket_status(port, own, origin=origin) == 403
+        assert _websocket_status(port, own, origin=origin, cookie=cookie) == 403
+
+
+def test_another_user_of_the_machine_gets_one_line(server, tmp_path):
+    _, port = server
+    own, cookie = f"localhost:{port}", _cookie(tmp_path, port)
+    name, _, token = cookie.partition("=")
+    said = "This dashboard opens at the address that `probe app` printed, with its token."
+    wrong = {
+        "nothing": ("", None),
+        "another token": ("?token=wrong", None),
+        "letters of no alphabet": ("?token=%C3%A9%00", None),
+        "its beginning": (f"?token={token[:-1]}", f"{name}={token[:-1]}"),
+        "an empty one": ("?token=", f"{name}="),
+        "the cookie of another dashboard": ("", f"probe-token-1={token}"),
+    }
+    for who, (query, held) in wrong.items():
+        asks = {"Cookie": held} if held else {}
+        for path in ("/", "/decode", "/static/x.js", "/_stcore/host-config", "/media/none.csv"):
+            assert _asked(port, path + query, **asks)[:2] == (403, said), (who, path)
+        assert _websocket_status(port, own, origin=f"http://{own}", cookie=held) == 403, who
+    browser = {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    status, _, headers = _asked(port, f"/decode?p=a%26b&token={token}", **browser)
+    assert (status, headers["Location"]) == (303, "/decode?p=a%26b")  # it stays in no history
+    assert cookie in headers["Set-Cookie"]
+    _, _, headers = _asked(port, f"//evil.example/?token={token}", **browser)
+    assert headers["Location"] == "/evil.example/"
+
+
+def test_a_second_dashboard_says_where_the_first_one_is(server, home, tmp_path):
+    started, port = server
+    (kept,) = home.glob("dashboard-*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600 and kept.with_suffix(".html").exists()
+    (home / "dashboard-1.json").write_text('{"pid": 1, "started": "before", "address": "gone"}')
+    (home / "dashboard-2.json").write_text("damaged")
+    log = (tmp_path / "server.log").read_text()
+    printed = re.search(rf"http://{ADDRESS}:{port}/\?token=\S+", log)
+    command = [sys.executable, "-P", "-m", "probe", "app", "--no-browser", "--no-token"]
+    command += ["--port", str(_free_port())]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as second:
+        said = [second.stderr.readline(), second.stderr.readline()]
+        second.terminate()
+    assert said[0] == f"probe: another dashboard of this workspace is at {printed[0]}\n"
+    assert re.fullmatch(rf"probe: the dashboard is at http://{ADDRESS}:\d+ .*\n", said[1])
+    assert list(home.glob("dashboard-*.json")) == [kept]
+    started.terminate()
+    started.wait(timeout=10)
+    assert list(home.glob("dashboard-*")) == []
+
+
+def test_nobody_else_reads_the_token_off_a_command_line(server, tmp_path):
+    started, port = server
+    _until(lambda: (tmp_path / "opened.txt").exists())  # by the browser's own command line
+    token = _cookie(tmp_path, port).partition("=")[2]
+    assert token not in (tmp_path / "opened.txt").read_text()
+    for process in psutil.Process(started.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # what opens the window is soon gone
+            assert token not in " ".join(process.cmdline())
+
+
+def test_where_nothing_can_be_kept_the_window_opens_without_the_token(tmp_path):
+    (tmp_path / "file").touch()
+    with announced(tmp_path / "file" / "home", 1, "http://h:1/?token=secret") as shown:
+        assert shown == "http://h:1/"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
