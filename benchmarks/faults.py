@@ -44,7 +44,8 @@ def main() -> None:
     """Break what can be broken and print what came of it."""
     asked = _asked()
     logging.disable(logging.CRITICAL)  # what this process itself meets is in the table
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's `&` has ignored
+    for number in (signal.SIGINT, signal.SIGHUP):  # a shell's `&` and nohup have them ignored
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-", dir=asked.folder) as folder:
         rows = list(_rows(Room(Path(folder), asked.seed), asked.only, asked.tries))
