@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from probe.datasets.bare import bare_definition, is_data_file, renamed, require_
 from probe.datasets.definition import TASK_FILE, Definition, read_definition
 from probe.datasets.examples import Columns, to_examples
 from probe.datasets.hub import SPLITS, load_hub
+from probe.datasets.inside import require_inside
 from probe.datasets.paper import PAPER_TASKS
 from probe.datasets.rows import DataRow, read_rows
 from probe.datasets.splits import SHARE, split_validation
@@ -120,7 +122,11 @@ def _find(task: str | Path) -> tuple[Definition, Path | None]:
             f"task {task}: expected one of {', '.join(task_names())}, a folder with a {TASK_FILE}, "
             f"a task file or a data file{did_you_mean(str(task), task_names())}"
         )
+    if path.is_dir():
+        require_inside(path, file)
     definition = read_definition(file)
+    if definition.hub is not None and os.path.exists(definition.hub.id):
+        require_inside(file.parent, Path(definition.hub.id))
     return definition, file.parent if definition.hub is None else None
 
 
@@ -138,7 +144,7 @@ def _files(definition: Definition, folder: Path) -> Rows:
     rows = {}
     for split in SPLITS:
         if split in definition.files:
-            rows[split] = read_rows(folder / definition.files[split])
+            rows[split] = read_rows(require_inside(folder, folder / definition.files[split]))
             continue
         names = [stem + suffix for stem in _STEMS[split] for suffix in _SUFFIXES]
         found = [name for name in names if (folder / name).is_file()]
@@ -147,7 +153,7 @@ def _files(definition: Definition, folder: Path) -> Rows:
                 f"{folder}: expected one file of {split} examples, found {', '.join(found)}"
             )
         if found:
-            rows[split] = read_rows(folder / found[0])
+            rows[split] = read_rows(require_inside(folder, folder / found[0]))
     if not rows:
         raise DataError(
             f"task {definition.name}: expected train.jsonl, test.jsonl or the like in {folder}, "
