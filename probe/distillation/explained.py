@@ -70,8 +70,7 @@ def taught_rows(
 ) -> list[Row]:
     """The examples as rows, with what the model expects of their answers when it reads the text."""
     ids = text_ids(model, text)
-    room = max(len(ids), 64)
-    rows = prepare(model, task, examples, objective="distill", prompt_length=room)
+    rows = prepare(model, task, examples, objective="distill", prompt_length=len(ids))
     return taught(model, rows, ids)
 
 
