@@ -23,6 +23,11 @@ HOSTILE = (
     '"quoted", and comma',
     "{{ 7 * 7 }}",
     "%{x}",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1+1)",
+    "\x1b[31mred\x1b]0;title\x07",
+    "`code`",
+    "</script><!--",
 )
 WIDTH = 24
 ROWS = 64
@@ -49,6 +54,6 @@ def table() -> np.ndarray:
 
 
 def prompt_rows() -> np.ndarray:
-    """A prompt whose i-th position lies nearest to the i-th hostile token, [13, WIDTH]."""
+    """A prompt whose i-th position lies nearest to the i-th hostile token, [P, WIDTH]."""
     noise = np.random.default_rng(8).standard_normal((len(HOSTILE), WIDTH))
     return (table()[: len(HOSTILE)] + 0.1 * noise).astype(np.float32)

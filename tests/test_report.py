@@ -139,7 +139,7 @@ def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three prompts on a hostile vocabulary; names and configurations are hostile too."""
     home = tmp_path_factory.mktemp("home")
     model = str(write_hostile_model(home / "model"))
-    for number, length in enumerate((13, 13, 5)):
+    for number, length in enumerate((len(HOSTILE), len(HOSTILE), 5)):
         rows = prompt_rows()[:length] + np.float32(0.05 * number)
         config = {ATTACK: ATTACK, "\u202elist": [ATTACK, "$x$", "%{x}"], "run": "gone-1"}
         prompt = SoftPrompt(f"{ATTACK}{number}", rows, base_model=model, config=config)
@@ -193,7 +193,7 @@ def test_every_section_says_how_to_make_it_again_or_why_it_is_not_there(report: 
         "run gone-1, which trained it, is not in this workspace",
         "from probe import verbs; print(verbs.drift(",
         "Trustworthiness 0.",
-        f"among {64 + 31} sampled rows",
+        f"among {64 + 2 * len(HOSTILE) + 5} sampled rows",
     ):
         assert shown in text, shown
 

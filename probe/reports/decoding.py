@@ -19,7 +19,7 @@ from probe.analysis.decoding import Decoding
 from probe.charts.labels import METRIC_NAMES
 from probe.charts.palette import CHANCE, ISOTROPIC, PROMPT, VOCABULARY
 from probe.reports.environment import environment
-from probe.reports.spreadsheets import as_text
+from probe.reports.spreadsheets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +69,8 @@ def csv_with(frame: pd.DataFrame, made: Mapping[str, object]) -> str:
     """A table with how it was made, the same in every row, in columns of its own."""
     import pandas as pd
 
-    named = {key: as_text(value) for key, value in made.items()}  # tokens stay exact
-    how = pd.DataFrame([named] * len(frame), index=frame.index)
-    return str(pd.concat([frame, how], axis=1).to_csv(index=False))
+    how = pd.DataFrame([made] * len(frame), index=frame.index)
+    return csv_of(pd.concat([frame, how], axis=1))
 
 
 def decoding_html(decoding: Decoding) -> str:

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet takes for what it is: names, never formulas."""
+"""CSV that a spreadsheet takes for what it is: names and tokens, never formulas."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_of(frame: pd.DataFrame) -> str:
-    """A table of numbers and names; a name that begins like a formula gets `'` in front."""
-    return str(frame.map(as_text).to_csv(index=False))
+    """A table of numbers and texts; a text that begins like a formula gets `'` in front."""
+    return str(frame.rename(columns=_as_text).map(_as_text).to_csv(index=False))
 
 
-def as_text(value: object) -> object:
+def _as_text(value: object) -> object:
     """A cell that no spreadsheet computes."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probe.cli.output import visible
 from probe.prompt import KVPrefix
 from probe.verbs import load, sample_folders
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
@@ -166,7 +167,7 @@ def test_hostile_tokens_are_printed_as_text_in_any_width(width, probe, tmp_path,
     assert all(c.isprintable() or c == "\n" for c in plain)
     squeezed = "".join(plain.split())
     for token in HOSTILE:
-        shown = token.replace("\u202e", r"\u202e").replace(" ", "")
+        shown = visible(token).replace(" ", "")
         if "\n" not in token:
             assert shown in squeezed or shown.replace("␣", "") in squeezed, token
 
