@@ -23,6 +23,7 @@ _VERBS = {
         "load",
         "load_vocabulary",
         "decode",
+        "read",
         "find",
         "compare",
         "clusters",

@@ -176,7 +176,7 @@ def sample_reference(
     return Reference(
         metric,
         vocabulary=_nearest_other(rows, chosen, metric),
-        chance=_random_rows(rows, squares, _like_vocabulary(rows, n_random, rng), metric),
+        chance=_random_rows(rows, squares, like_vocabulary(rows, n_random, rng), metric),
         isotropic=_random_rows(
             rows, squares, rng.standard_normal((n_random, rows.shape[1])), metric
         ),
@@ -267,7 +267,7 @@ def _nearest_other(rows: NDArray[np.float32], chosen: NDArray[np.int64], metric:
     return np.where(first_is_itself, near.scores[:, 1], near.scores[:, 0])
 
 
-def _like_vocabulary(rows: NDArray[np.float32], n: int, rng: np.random.Generator) -> Wide:
+def like_vocabulary(rows: NDArray[np.float32], n: int, rng: np.random.Generator) -> Wide:
     """Gaussian rows with the mean and covariance of the table, [n, H]."""
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows - mean.astype(np.float32)

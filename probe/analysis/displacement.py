@@ -12,16 +12,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.analysis.controls import Arrays, Cached, are_numbers, like_vocabulary
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
 from probe.errors import NotDecodableError
+from probe.linalg import unit_rows
 from probe.prompt import SoftPrompt
-from probe.vocabulary import Rows, Vocabulary
+from probe.vocabulary import Rows, Vocabulary, to_float32
 
 Floats = NDArray[np.float32]
 StartSource = Literal["recorded", "inferred"]
 
-_FLIPS = 999
+_FLIPS = 199
 """Random sign patterns beside the observed one."""
+_ROWS_AT_ONCE = 8192
+_LEAD_ROWS = 300
+_LEAD_RANK = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +57,39 @@ class Displacement:
     """The tokens nearest to each row's own displacement by cosine, [n, k]."""
     sign_flip_p: float
     """Share of random sign patterns of the rows' displacements whose mean comes as near to a
-    token: small where the rows agree on a token's direction. 1 for a prompt of one row."""
+    token by cosine: small where the rows agree on a token's direction. 1 for a prompt of one row.
+    """
+
+
+def chance_lead(
+    vocabulary: Vocabulary, *, seed: int = 0, cached: Cached = lambda _, compute, __: compute()
+) -> float:
+    """The largest lead of the nearest token among rows drawn like the vocabulary.
+
+    The lead is the cosine of a row's nearest token less that of its tenth nearest. Best cosines
+    alone do not tell: in tables with a common direction rows at random come near to many tokens.
+
+    Args:
+        vocabulary: the base model's.
+        seed: of the rows.
+        cached: keeps what was found for a table between calls.
+    """
+
+    def compute() -> Arrays:
+        drawn = like_vocabulary(
+            vocabulary.rows(slice(None)), _LEAD_ROWS, np.random.default_rng(seed)
+        )
+        return {"leads": _leads(drawn.astype(np.float32), vocabulary)[0]}
+
+    key = f"start-leads-1-{vocabulary.fingerprint}-{seed}-{_LEAD_ROWS}"
+    found = cached(key, compute, lambda arrays: are_numbers(arrays, {"leads": (_LEAD_ROWS,)}))
+    return float(found["leads"].max())
+
+
+def _leads(rows: Floats, vocabulary: Vocabulary) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Lead and id of each row's nearest token, [n] both."""
+    near = nearest_tokens(rows, vocabulary, "cosine", k=_LEAD_RANK)
+    return near.scores[:, 0] - near.scores[:, -1], near.ids[:, 0]
 
 
 def infer_start(prompt: SoftPrompt, vocabulary: Vocabulary, chance: float) -> StartRows:
@@ -61,27 +98,28 @@ def infer_start(prompt: SoftPrompt, vocabulary: Vocabulary, chance: float) -> St
     Args:
         prompt: P rows.
         vocabulary: the base model's.
-        chance: best cosine that hardly any row drawn at random reaches; a row nearer to a token
-            than that is taken to have started there.
+        chance: from `chance_lead`; a row whose nearest token leads by more is taken to have
+            started there.
 
     Raises:
         NotDecodableError: the start is not recorded, and at most half of the rows are near to a
             token.
     """
-    if prompt.init_token_ids is not None:
+    if prompt.init_token_ids is not None and max(prompt.init_token_ids) < len(vocabulary):
         ids = np.array(prompt.init_token_ids)
         return StartRows(
             vocabulary.rows(ids), np.arange(len(ids)), tuple(map(int, ids)), "recorded"
         )
-    near = nearest_tokens(prompt.embeddings, vocabulary, "cosine", k=1)
-    stayed = np.flatnonzero(near.scores[:, 0] > chance)
+    leads, nearest = _leads(prompt.embeddings, vocabulary)
+    stayed = np.flatnonzero(leads > chance)
     if 2 * len(stayed) <= len(prompt):
         raise NotDecodableError(
             f"{prompt.name}: its file does not say what training began from, and only "
-            f"{len(stayed)} of {len(prompt)} rows are near enough to a token to have begun there: "
+            f"{len(stayed)} of {len(prompt)} rows point to one token so plainly that they may have "
+            "begun there: "
             "a displacement needs the start"
         )
-    ids = near.ids[stayed, 0]
+    ids = nearest[stayed]
     return StartRows(vocabulary.rows(ids), stayed, tuple(map(int, ids)), "inferred")
 
 
@@ -136,16 +174,29 @@ def _mean_row(vocabulary: Vocabulary) -> Floats:
 def _sign_flip_p(rows: Floats, table: Rows, allowed: NDArray[np.bool_] | None, seed: int) -> float:
     """Randomisation test: is the mean nearer to a token than means of rows with random signs?
 
-    The statistic is the length of the mean times its best cosine, the longest projection of the
-    mean on a token's direction; under the null hypothesis each row is as likely to have moved
-    the other way.
+    The statistic is the mean's best cosine; under the null hypothesis each row is as likely to
+    have moved the other way. The length of the mean is left out: rows trained on nothing share
+    directions too, so that their mean is longer than with random signs.
     """
     if len(rows) < 2:
         return 1.0
     rng = np.random.default_rng(seed)
     signs = rng.choice(np.array([-1.0, 1.0], np.float32), (_FLIPS, len(rows)))
     signs = np.concatenate([np.ones((1, len(rows)), np.float32), signs])
-    means: Floats = (signs @ rows) / np.float32(len(rows))
-    best = nearest_rows(means, table, "cosine", k=1, allowed=allowed).scores[:, 0]
-    projected = best * np.linalg.norm(means, axis=1)
-    return float((projected >= projected[0] * (1 - 1e-9)).mean())
+    best = best_cosines(signs @ rows, table, allowed)
+    return float((best >= best[0] - 1e-6).mean())
+
+
+def best_cosines(
+    queries: Floats, table: Rows, allowed: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """The cosine of each query [Q, H] with the token nearest to it, [Q]."""
+    units = unit_rows(queries).astype(np.float32)
+    best = np.full(len(units), -1, np.float32)
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        part = to_float32(table[start : start + _ROWS_AT_ONCE])
+        if allowed is not None:
+            part = part[allowed[start : start + _ROWS_AT_ONCE]]
+        if len(part):
+            np.maximum(best, (units @ unit_rows(part).astype(np.float32).T).max(1), out=best)
+    return best

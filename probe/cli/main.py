@@ -29,6 +29,7 @@ from probe.cli import (
     library,
     map,
     predict,
+    read,
     report,
     runs,
     sweep,
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 app.command("inspect")(inspection.inspect_prompts)
 app.command("decode")(decode.decode)
+app.command("read")(read.read)
 app.command("find")(find.find)
 app.command("compare")(compare.compare)
 app.command("clusters")(clusters.clusters)

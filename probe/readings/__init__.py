@@ -1,1 +1,79 @@
-"""Readings: what a soft prompt means, as ranked tokens or a text, each beside its controls."""
+"""Readings: what a soft prompt means, as ranked tokens or a text, each beside its controls.
+
+`READINGS` lists them; `docs/readings.md` says how often each is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from probe.errors import NotDecodableError, ProbeError
+from probe.readings.answer import answer_in_words
+from probe.readings.displaced import read_displacement
+from probe.readings.hit_rates import HitRate, hit_rate
+from probe.readings.nearest import read_nearest
+from probe.readings.reading import Read, Reading, Subject
+
+__all__ = [
+    "DEFAULT_READINGS",
+    "READINGS",
+    "HitRate",
+    "Reading",
+    "Subject",
+    "answer_in_words",
+    "hit_rate",
+    "needs_model",
+    "read_all",
+]
+
+
+def _read_promoted(subject: Subject) -> Reading:
+    from probe.readings.promoted import read_promoted  # torch comes with it
+
+    return read_promoted(subject)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to read."""
+
+    read: Read
+    needs_model: bool = False
+
+
+READINGS = {
+    "nearest": Kind(read_nearest),
+    "displacement": Kind(read_displacement),
+    "promoted": Kind(_read_promoted, needs_model=True),
+}
+DEFAULT_READINGS = tuple(name for name, kind in READINGS.items() if not kind.needs_model)
+
+
+def needs_model(names: Sequence[str]) -> bool:
+    """Whether one of these readings runs the model.
+
+    Raises:
+        ValueError: there is no such reading.
+    """
+    for name in names:
+        if name not in READINGS:
+            raise ValueError(f"expected one of the readings {', '.join(READINGS)}, found {name!r}")
+    return any(READINGS[name].needs_model for name in names)
+
+
+def read_all(subject: Subject, names: Sequence[str]) -> list[Reading]:
+    """Every reading asked for; one that this prompt does not have says why.
+
+    Raises:
+        ProbeError: the prompt has none of them.
+    """
+    found = []
+    for name in names:
+        try:
+            found.append(READINGS[name].read(subject))
+        except NotDecodableError as error:
+            found.append(Reading(name, refused=str(error)))
+    if all(one.refused for one in found):
+        raise ProbeError("; ".join(dict.fromkeys(str(one.refused) for one in found)))
+    return found

@@ -11,12 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from probe.distillation import default_contexts, frame_of
+from probe.distillation.answers import HELD_OUT
+from probe.errors import NotDecodableError
 from probe.models import FrozenModel, Injection, Row, prepare
 from probe.models.language import LanguageModel
 from probe.prompt import AnyPrompt
+from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
+from probe.readings.hit_rates import hit_rate
+from probe.readings.reading import LEVEL, TOKENS, Reading, Subject
 from probe.task import Example, Task
 
 _ROWS_AT_ONCE = 16
+_CONTEXTS, _ANSWER_TOKENS = 8, 24
+"""As the controls and the hit rate were measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +44,53 @@ class Promoted:
     def bottom(self, k: int) -> NDArray[np.int64]:
         """Ids of the tokens suppressed most, [k]."""
         return np.argsort(self.scores_nats, kind="stable")[:k]
+
+
+def held_out_contexts() -> list[str]:
+    """The shipped contexts that no prompt is distilled on."""
+    contexts = default_contexts()
+    return contexts[-round(HELD_OUT * len(contexts)) :]
+
+
+def frame_template(model: FrozenModel, length: int) -> str:
+    """The template that a prompt of P rows distilled on this model stands in."""
+    return frame_of(model).with_rows(length)
+
+
+def read_promoted(subject: Subject) -> Reading:
+    """The tokens through which a prompt changes the model's answers to shipped questions.
+
+    Raises:
+        NotDecodableError: the model writes no text, or is not here.
+    """
+    model, prompt = subject.model, subject.prompt
+    if model is None or model.family != "causal":
+        named = subject.vocabulary.name if model is None else f"{model.name} ({model.family})"
+        raise NotDecodableError(f"promoted tokens need a causal language model, found {named}")
+    own = frame_template(model, len(prompt))
+    template = subject.template or own
+    (found,) = promoted_tokens(
+        model,
+        [prompt],
+        template,
+        held_out_contexts()[:_CONTEXTS],
+        answer_tokens=_ANSWER_TOKENS,
+    )
+    ids = found.top(3 * TOKENS)
+    # Controls were measured in the frame of distilled prompts alone.
+    length = len(prompt) if template == own else 0
+    controls = control_statistics("promoted", subject.vocabulary, length)
+    p = None if controls is None else p_value(float(found.scores_nats[ids[0]]), controls)
+    return Reading(
+        "promoted",
+        tokens=subject.tokens(ids[:TOKENS], found.scores_nats[ids[:TOKENS]]),
+        text=", ".join(subject.words(ids)[:TOKENS]),
+        better_than_controls=None if p is None else p <= LEVEL,
+        p=p,
+        control=None if controls is None else TRAINED_ON_NOTHING.format(n=len(controls)),
+        control_95=None if controls is None else float(np.quantile(controls, 0.95)),
+        hit_rate=hit_rate("promoted", subject.vocabulary, len(prompt)),
+    )
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from probe.errors import TrainingError
-from probe.models import FrozenModel, Row
+from probe.models import FrozenModel, Injection, Row
 from probe.models.language import LanguageModel
 from probe.models.rows import Teacher, right_option
 
@@ -31,18 +31,43 @@ def taught(model: FrozenModel, rows: Sequence[Row], text_ids: Sequence[int]) -> 
     Raises:
         TrainingError: the model is none that can be distilled.
     """
+    language = _require_language(model)
+    return _with_teachers(language, rows, None, [with_text(row, text_ids) for row in rows])
+
+
+def taught_by_prompt(model: FrozenModel, rows: Sequence[Row], injection: Injection) -> list[Row]:
+    """Rows with what the model expects of their targets when it reads a prompt.
+
+    Args:
+        model: teacher and student.
+        rows: with a place for the prompt; each has one right option.
+        injection: of the one prompt.
+
+    Raises:
+        TrainingError: the model is none that can be distilled.
+    """
+    return _with_teachers(_require_language(model), rows, injection, rows)
+
+
+def _require_language(model: FrozenModel) -> LanguageModel:
     if not isinstance(model, LanguageModel):
         raise TrainingError(
             f"{model.name} is a {model.family} model: distil a causal language model"
         )
+    return model
+
+
+def _with_teachers(
+    model: LanguageModel, rows: Sequence[Row], injection: Injection | None, read: Sequence[Row]
+) -> list[Row]:
+    """Rows with what the model expects of their targets when it reads other rows instead."""
     found: list[Row] = []
     at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
     for start in range(0, len(rows), at_once):
-        batch = rows[start : start + at_once]
-        teachers = _teachers(model, [with_text(row, text_ids) for row in batch])
+        teachers = _teachers(model, injection, read[start : start + at_once])
         found += [
             dataclasses.replace(row, teacher=teacher)
-            for row, teacher in zip(batch, teachers, strict=True)
+            for row, teacher in zip(rows[start : start + at_once], teachers, strict=True)
         ]
     return found
 
@@ -55,8 +80,10 @@ def with_text(row: Row, text_ids: Sequence[int]) -> Row:
 
 
 @torch.no_grad()
-def _teachers(model: LanguageModel, rows: Sequence[Row]) -> list[Teacher]:
-    logits, _ = model.target_logits(None, rows)
+def _teachers(
+    model: LanguageModel, injection: Injection | None, rows: Sequence[Row]
+) -> list[Teacher]:
+    logits, _ = model.target_logits(injection, rows)
     logs = torch.log_softmax(logits, -1)
     counts = [len(row.options[right_option(row)]) for row in rows]
     # Both sums are taken over the same rounded numbers, so that an equal student has divergence 0.

@@ -21,6 +21,7 @@ from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import generate, predict
 from probe.verbs.predictions import Continuations, Predictions
+from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders, shipped
 from probe.verbs.studies import StudyAsked, StudyResult, study_plan, study_run
@@ -52,6 +53,7 @@ __all__ = [
     "LensReading",
     "Match",
     "Predictions",
+    "ReadPrompt",
     "Recorded",
     "StudyAsked",
     "StudyResult",
@@ -82,6 +84,7 @@ __all__ = [
     "map",
     "predict",
     "prompt_log",
+    "read",
     "rename_run",
     "resume_run",
     "run_config",

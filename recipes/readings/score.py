@@ -1,6 +1,7 @@
 """How often does a reading find the text that a prompt was distilled from? Retrieval among N texts.
 
     python -m recipes.readings.score --model smollm2 --out build/readings --write
+    python -m recipes.readings.score --model smollm2 --out build/readings --controls
 
 Reads what `known_texts` kept. Two scorers compare what a reading says with each of the texts:
 `overlap`, the share of a text's content words among the reading's 20 tokens (lower case, stems),
@@ -21,9 +22,11 @@ from nltk.stem.snowball import SnowballStemmer
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from probe.analysis.neighbours import nearest_rows
+from probe.analysis.displacement import StartRows, displacement
+from probe.analysis.neighbours import nearest_rows, token_filter
 from probe.models import load_model, prepare
 from probe.models.injection import no_prompt
+from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
 from probe.task import Example, Task
 from probe.vocabulary import Vocabulary
@@ -31,6 +34,7 @@ from recipes.readings.known_texts import CONDITIONS, TEXTS
 
 WORDS = 20
 RATES = Path(__file__).parents[2] / "probe" / "readings" / "hit_rates.json"
+CONTROLS = RATES.with_name("controls.json")
 _STEM: Callable[[str], str] = SnowballStemmer("english").stem
 Words = list[str]
 
@@ -125,7 +129,11 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--out", type=Path, required=True, help="what known_texts has kept")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--controls", action="store_true", help="write the controls instead")
     args = parser.parse_args()
+    if args.controls:
+        write_controls(args.model, args.out)
+        return
     texts = [json.loads(line) for line in TEXTS.read_text(encoding="utf-8").splitlines()]
     vocabulary = load_vocabulary(args.model)
     said: dict[tuple[str, str], list[Words]] = {
@@ -152,7 +160,37 @@ def main() -> None:
             print(f"| {condition} | {reading} | {scorer} | {' | '.join(cells)} |", flush=True)
         start += len(group)
     if args.write:
-        RATES.write_text(json.dumps({"model": args.model, "rates": rates}, indent=1) + "\n")
+        written = {"model": args.model, "table_sha256": vocabulary.fingerprint, "rates": rates}
+        RATES.write_text(json.dumps(written, indent=1) + "\n")
+
+
+def write_controls(model: str, folder: Path) -> None:
+    """Write what readings say of prompts trained on nothing, prompt by prompt, seed by seed."""
+    vocabulary = load_vocabulary(model)
+    allowed = token_filter(vocabulary, ("special", "byte", "unused"))
+    with safe_open(folder / "nothing.safetensors", "np") as file:
+        rows, starts = file.get_tensor("rows"), json.loads(file.metadata()["starts"])
+    found = []
+    for own, ids in zip(rows, starts, strict=True):
+        start = StartRows(
+            vocabulary.rows(np.array(ids)), np.arange(len(ids)), tuple(ids), "recorded"
+        )
+        found.append(
+            displacement(SoftPrompt("nothing", own), vocabulary, start, k=1, allowed=allowed)
+        )
+    prompts = json.loads((folder / "nothing.json").read_text(encoding="utf-8"))["prompts"]
+    statistics = {
+        "displacement": [round(float(one.near_mean.scores[0, 0]), 5) for one in found],
+        "promoted": [one["promoted_nats"][0] for one in prompts],
+    }
+    document = {
+        "model": model,
+        "table_sha256": vocabulary.fingerprint,
+        "length": int(rows.shape[1]),
+        "statistics": statistics,
+        "sign_flip_p": [one.sign_flip_p for one in found],
+    }
+    CONTROLS.write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
 def _random_words(vocabulary: Vocabulary, count: int) -> list[Words]:

@@ -1,0 +1,120 @@
+"""`probe read`: what a prompt means, in words, beside what its controls say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from probe.cli.asking_options import Device, Dtype
+from probe.cli.options import Json, Model, Prompt, usage_errors
+from probe.cli.output import cell, console, print_json, table, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from probe.readings import Reading
+    from probe.readings.plug_in import TextScore
+    from probe.verbs import ReadPrompt
+
+_WORDS = 10
+
+
+def read(
+    prompt: Prompt,
+    model: Model = None,
+    readings: Annotated[
+        str | None,
+        typer.Option(
+            "--readings",
+            help="Any of nearest, displacement and promoted, with commas between; promoted runs "
+            "the model. Default: nearest,displacement.",
+        ),
+    ] = None,
+    texts_to_score: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text-to-score",
+            help="A guess, repeatable: the share of the prompt's effect that this text has in its "
+            "place. Runs the model.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of controls, answers and intervals.")
+    ] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
+    json: Json = False,
+) -> None:
+    """Say what a prompt means, by readings whose hit rate is known."""
+    from probe import verbs
+
+    with usage_errors():
+        found = verbs.read(
+            prompt,
+            model=model,
+            readings=readings or (),
+            texts_to_score=texts_to_score or (),
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )
+    if json:
+        print_json(found.to_json())
+    else:
+        print_reading(found)
+
+
+def print_reading(found: ReadPrompt) -> None:
+    """The answer, then reading by reading what it rests on."""
+    out = console()
+    out.print(visible(found.answer), soft_wrap=True)
+    out.print(visible(f"{found.prompt} · {found.model}"), soft_wrap=True)
+    for one in found.readings:
+        _print_one(out, one)
+    if found.scored_texts:
+        _print_scores(out, found.scored_texts)
+
+
+def _print_one(out: Console, reading: Reading) -> None:
+    out.print("")
+    if reading.refused:
+        out.print(visible(f"{reading.name}: {reading.refused}"), soft_wrap=True)
+        return
+    words = ", ".join(reading.text.split(", ")[:_WORDS])
+    out.print(visible(f"{reading.name}: {words}"), soft_wrap=True)
+    out.print(visible("  " + "; ".join(_worth(reading))), soft_wrap=True)
+    if reading.hit_rate is not None:
+        out.print(f"  {reading.hit_rate.sentence}", soft_wrap=True)
+
+
+def _worth(reading: Reading) -> list[str]:
+    best = f"best score {max(one.score for one in reading.tokens):.3f}"
+    if reading.control_95 is not None:
+        best += f" (95 % of controls: below {reading.control_95:.3f})"
+    said = [best]
+    if reading.start is not None:
+        said.append(f"start {reading.start}")
+    if reading.p is None:
+        said.append("no control to judge it by")
+    else:
+        better = "better than" if reading.better_than_controls else "no better than"
+        said.append(f"{better} its control ({reading.control}), p = {reading.p:.3f}")
+    return said
+
+
+def _print_scores(out: Console, scores: tuple[TextScore, ...]) -> None:
+    out.print("")
+    grid = table("text in the prompt's place", "share of its effect", "95 % interval")
+    for one in scores:
+        share = one.explained
+        low, high = share.interval
+        grid.add_row(*map(cell, (one.text, f"{share.share:.2f}", f"{low:.2f} to {high:.2f}")))
+    out.print(grid)
+    first = scores[0].explained
+    out.print(
+        f"1 - KL(prompt ‖ text) / KL(prompt ‖ nothing) over the model's answers to "
+        f"{first.contexts} questions; the prompt's own effect is {first.kl0_nats:.3f} nats per "
+        "token.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,47 @@
+"""What readings say of prompts that were trained on nothing: how strong noise looks."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.vocabulary import Vocabulary
+
+_FILE = Path(__file__).parent / "controls.json"
+LENGTHS = range(4, 17)
+"""Rows of prompts that controls of 8 rows are compared with."""
+TRAINED_ON_NOTHING = "{n} prompts trained on nothing"
+
+
+@cache
+def measured() -> dict[str, Any]:
+    """Every control's statistic, with the model and the digest of its table."""
+    found: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def control_statistics(
+    reading: str, vocabulary: Vocabulary, length: int
+) -> NDArray[np.float64] | None:
+    """Best scores of a reading of prompts trained on nothing; None where there are none like it.
+
+    Args:
+        reading: its name.
+        vocabulary: of the base model; its table must be the one controls were trained on.
+        length: rows of the prompt, P.
+    """
+    counted = measured()
+    if length not in LENGTHS or vocabulary.fingerprint != counted["table_sha256"]:
+        return None
+    values = counted["statistics"].get(reading)
+    return None if values is None else np.array(values)
+
+
+def p_value(statistic: float, controls: NDArray[np.float64]) -> float:
+    """Chance that a control is as strong, the prompt counted as one of them."""
+    return float((1 + np.count_nonzero(controls >= statistic)) / (len(controls) + 1))

@@ -1,0 +1,65 @@
+"""Displacement: the tokens nearest to what training added to the rows a prompt started from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from probe.analysis.displacement import Displacement, displacement
+from probe.prompt import SoftPrompt
+from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
+from probe.readings.hit_rates import hit_rate
+from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
+
+_FLIPS = "the same rows, each moved forwards or backwards at random"
+_SEARCHED = 3 * TOKENS
+"""Tokens looked through for so many different words."""
+
+
+def read_displacement(subject: Subject) -> Reading:
+    """The tokens nearest to the mean of row minus start, and to each row's own.
+
+    Raises:
+        NotDecodableError: the start is not known, no row has moved, or the prompt has no nearest
+            tokens in this table.
+    """
+    start, prompt = subject.start, subject.prompt
+    assert isinstance(prompt, SoftPrompt)  # others have no start rows
+    found = displacement(
+        prompt,
+        subject.vocabulary,
+        start,
+        k=_SEARCHED,
+        allowed=subject.allowed,
+        seed=subject.seed,
+    )
+    ids, scores = found.near_mean.ids[0], found.near_mean.scores[0]
+    p, control, level = _judged(subject, found)
+    return Reading(
+        "displacement",
+        tokens=subject.tokens(ids[:TOKENS], scores[:TOKENS]),
+        text=", ".join(subject.words(ids)[:TOKENS]),
+        rows=tuple(
+            RowTokens(int(position), subject.tokens(near[:TOKENS], far[:TOKENS]))
+            for position, near, far in zip(
+                start.positions, found.near_rows.ids, found.near_rows.scores, strict=True
+            )
+        ),
+        better_than_controls=None if p is None else p <= LEVEL,
+        p=p,
+        control=control,
+        control_95=level,
+        start=start.source,
+        hit_rate=hit_rate("displacement", subject.vocabulary, len(prompt)),
+    )
+
+
+def _judged(subject: Subject, found: Displacement) -> tuple[float | None, str | None, float | None]:
+    """The p-value, what it was found against, and the 95th percentile of that."""
+    controls = control_statistics("displacement", subject.vocabulary, len(subject.prompt))
+    if controls is not None:
+        best = float(found.near_mean.scores[0, 0])
+        named = TRAINED_ON_NOTHING.format(n=len(controls))
+        return p_value(best, controls), named, float(np.quantile(controls, 0.95))
+    if len(found.rows) < 2:
+        return None, None, None
+    return found.sign_flip_p, _FLIPS, None

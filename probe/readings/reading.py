@@ -1,0 +1,163 @@
+"""What is read, and what a reading says: ranked tokens, their words, and what they are worth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.controls import Cached
+from probe.analysis.decoding import Decoding, decode, require_decodable
+from probe.analysis.displacement import StartRows, StartSource, chance_lead, infer_start
+from probe.analysis.neighbours import token_filter
+from probe.errors import NotDecodableError
+from probe.prompt import AnyPrompt
+from probe.readings.hit_rates import HitRate
+from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from probe.models import FrozenModel
+
+TOKENS = 20
+"""Tokens of a reading, as many as its hit rate was counted with."""
+LEVEL = 0.05
+"""Largest p-value that is called better than controls."""
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token that a reading names."""
+
+    id: int
+    token: str
+    """As shown to people."""
+    score: float
+
+
+@dataclass(frozen=True)
+class RowTokens:
+    """What a reading says of one position."""
+
+    position: int
+    tokens: tuple[ScoredToken, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a prompt means, as one reading has it."""
+
+    name: str
+    tokens: tuple[ScoredToken, ...] = ()
+    """The nearest or most changed first; none where the reading was refused."""
+    text: str = ""
+    """Different words among the tokens, joined."""
+    rows: tuple[RowTokens, ...] | None = None
+    """None where the reading is of the prompt as a whole."""
+    better_than_controls: bool | None = None
+    """None where nothing says what a control gives."""
+    p: float | None = None
+    """Chance that a control's reading is as strong."""
+    control: str | None = None
+    """What the reading was compared with, in words."""
+    control_95: float | None = None
+    """The 95th percentile of the controls' best scores."""
+    start: StartSource | None = None
+    hit_rate: HitRate | None = None
+    refused: str | None = None
+    """Why there is no such reading of this prompt."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as a part of the document of `probe read --json`."""
+        return {
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "tokens": [asdict(one) for one in self.tokens],
+            "rows": None if self.rows is None else [_row_json(row) for row in self.rows],
+            "hit_rate": None if self.hit_rate is None else self.hit_rate.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A prompt that is read, with everything that readings of it share."""
+
+    prompt: AnyPrompt
+    vocabulary: Vocabulary
+    model: FrozenModel | None = None
+    """Only where a reading was asked for that needs it."""
+    template: str | None = None
+    """What the model reads; its frame for distilled prompts when None."""
+    seed: int = 0
+    cached: Cached = lambda _, compute, __: compute()
+    """Keeps the reference samples of a table between calls."""
+
+    @cached_property
+    def decoding(self) -> Decoding:
+        """The nearest tokens of every row beside real tokens and chance.
+
+        Raises:
+            NotDecodableError: the prompt has no nearest tokens in this table.
+        """
+        return decode(
+            self.prompt, self.vocabulary, k=3, metric="cosine", seed=self.seed, cached=self.cached
+        )
+
+    @cached_property
+    def start(self) -> StartRows:
+        """Where training began: recorded, else the token that leads more than for chance rows.
+
+        Raises:
+            NotDecodableError: it is not known, or the prompt has no nearest tokens.
+        """
+        prompt = require_decodable(self.prompt, self.vocabulary)
+        recorded = prompt.init_token_ids
+        chance = np.inf
+        if recorded is None or max(recorded) >= len(self.vocabulary):
+            chance = chance_lead(self.vocabulary, seed=self.seed, cached=self.cached)
+        return infer_start(prompt, self.vocabulary, chance)
+
+    @cached_property
+    def stayed(self) -> tuple[int, int] | None:
+        """Of how many rows the nearest token is where they started, and of how many in all."""
+        try:
+            start = self.start
+            known = self.decoding.never_left_start
+        except NotDecodableError:
+            return None
+        inferred = (len(start.positions), len(self.prompt))
+        return known if start.source == "recorded" else inferred
+
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_]:
+        """Tokens that a reading may name, [V]: those that stand for text."""
+        return token_filter(self.vocabulary, ("special", "byte", "unused"))
+
+    def tokens(
+        self, ids: Sequence[int] | NDArray[np.int64], scores: Sequence[float] | NDArray[np.floating]
+    ) -> tuple[ScoredToken, ...]:
+        """Token ids with their scores as people read them."""
+        return tuple(
+            ScoredToken(int(i), self.vocabulary.tokens[i], float(score))
+            for i, score in zip(ids, scores, strict=True)
+        )
+
+    def words(self, ids: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Different words among tokens, in order: those with a letter, without blanks around."""
+        shown = (self._word(int(i)) for i in ids)
+        return list(dict.fromkeys(word for word in shown if any(c.isalpha() for c in word)))
+
+    def _word(self, token: int) -> str:
+        if self.vocabulary.codec is None:
+            return self.vocabulary.tokens[token].strip("␣ ")
+        return self.vocabulary.decode([token]).strip()
+
+
+Read = Callable[[Subject], Reading]
+
+
+def _row_json(row: RowTokens) -> dict[str, Any]:
+    return {"position": row.position, "tokens": [asdict(one) for one in row.tokens]}
