@@ -10,7 +10,15 @@ from compare_resources import shared_of, tokens_near
 from plain import plain
 from pool import Pool
 
-from probe.analysis.compare import SharedTokens, position_view
+from probe.analysis.compare import (
+    SharedTokens,
+    changes_since_start,
+    position_view,
+    positions_sentence,
+    recorded_starts,
+    shared_starts,
+    start_words,
+)
 from probe.analysis.compare.tokens import plain_string
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
@@ -40,13 +48,13 @@ def choose_pair(pool: Pool, nearest: Pair) -> Pair:
     return ids.index(str(chosen[0])), ids.index(str(chosen[1]))
 
 
-def draw_pair(pool: Pool, pair: Pair, metric: Metric, k: int) -> None:
-    """What two prompts have in common, in one of three views."""
+def draw_pair(pool: Pool, pair: Pair, metric: Metric, k: int, *, change: bool) -> None:
+    """What two prompts have in common, in one of three views, and whether they began alike."""
     if pair[0] == pair[1]:
         st.info("Choose two different prompts.", icon=":material/compare_arrows:")
         return
     shared = shared_of(pool, pair, metric, k)
-    st.markdown(_words(shared))
+    st.markdown(f"{_words(shared)} {_starts(pool, pair)}")
     view = st.segmented_control(
         "View", _VIEWS, default=_SIDES, required=True, key="pair", bind="query-params",
         persist_state="session", label_visibility="collapsed",
@@ -59,7 +67,7 @@ def draw_pair(pool: Pool, pair: Pair, metric: Metric, k: int) -> None:
     elif view == "joint":
         _draw_joint(shared)
     else:
-        _draw_positions(pool, pair)
+        _draw_positions(pool, pair, change=change)
     _draw_ways_on(pool, pair)
 
 
@@ -97,6 +105,14 @@ def _words(shared: SharedTokens) -> str:
     )
 
 
+def _starts(pool: Pool, pair: Pair) -> str:
+    """How many of their positions began from the same token, as a sentence."""
+    both = [pool.prompts[one] for one in pair]
+    shared = shared_starts(recorded_starts(both))
+    words = start_words(int(shared[0, 1]), min(map(len, both)))
+    return f"{words[0].upper()}{words[1:]}."
+
+
 def _draw_sides(decodings: list[Decoding], shared: Collection[str]) -> None:
     config = {
         "#": st.column_config.NumberColumn(width=40),
@@ -127,18 +143,17 @@ def _draw_joint(shared: SharedTokens) -> None:
     )  # fmt: skip
 
 
-def _draw_positions(pool: Pool, pair: Pair) -> None:
-    first, second = (pool.prompts[one] for one in pair)
-    view = position_view(first.embeddings, second.embeddings, names=(first.name, second.name))
+def _draw_positions(pool: Pool, pair: Pair, *, change: bool) -> None:
+    first, second = both = [pool.prompts[one] for one in pair]
+    rows = [changes_since_start(one, pool.vocabulary) if change else one.embeddings for one in both]
+    view = position_view(
+        *rows, names=(first.name, second.name), starts=recorded_starts(both), change=change
+    )
     st.plotly_chart(
         position_view_map(view), key="positions", config={"displaylogo": False},
         alt=f"Cosine of every position of {first.name} with every position of {second.name}",
     )  # fmt: skip
-    st.markdown(
-        f"Equal positions have a mean cosine of **{view.matched.mean():.3f}**, all pairs of "
-        f"positions **{view.cosines.mean():.3f}**. A blue diagonal would mean that a position "
-        "has one role in both."
-    )
+    st.markdown(positions_sentence(view, strong="**"))
 
 
 def _draw_ways_on(pool: Pool, pair: Pair) -> None:

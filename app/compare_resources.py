@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
 
 import streamlit as st
 from pool import Key, Pool
+from resources import Entry, prompt_of
 
 from probe.analysis.compare import (
     MEASURES,
@@ -15,14 +16,15 @@ from probe.analysis.compare import (
     SharedTokens,
     comparable,
     hierarchy,
-    separation,
     shared_tokens,
 )
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.errors import NotComparableError
+from probe.prompt import SoftPrompt
 from probe.verbs import compare, decode
 
+NO_START = "does not record which tokens training began from"
 ROW_MEASURES = tuple(name for name, facts in MEASURES.items() if facts.of_rows is not None)
 
 
@@ -44,6 +46,7 @@ def comparison_of(
     measure: Measure,
     *,
     centre: bool,
+    change: bool,
     metric: Metric,
     k: int,
     _pool: Pool,
@@ -57,7 +60,8 @@ def comparison_of(
         _pool.prompts,
         measure,
         centre=centre and MEASURES[measure].of_rows is not None,
-        model=_pool.vocabulary if measure == "jaccard" else model,
+        change=change and MEASURES[measure].of_rows is not None,
+        model=_pool.vocabulary if measure == "jaccard" or change else model,
         metric=metric,
         k=k,
     )
@@ -87,18 +91,15 @@ def shared_of(pool: Pool, pair: tuple[int, int], metric: Metric, k: int) -> Shar
     return shared_tokens(first, second)
 
 
-def same_task_closer(comparison: Comparison, pool: Pool) -> tuple[float, int, int] | None:
-    """How often pairs of one task are closer than pairs of two, and how many there are of each.
+def with_known_starts(pool: Pool) -> Pool:
+    """The prompts whose files say which tokens training began from; the others are left out."""
+    known = [entry for entry in pool.entries if _starts_from_tokens(entry)]
+    unknown = [entry for entry in pool.entries if entry not in known]
+    left = tuple((entry.id, NO_START) for entry in unknown)
+    added = sum(entry in pool.entries[len(pool.entries) - pool.added :] for entry in known)
+    return replace(pool, entries=tuple(known), left_out=pool.left_out + left, added=added)
 
-    None where tasks are unknown, or all pairs are of one kind.
-    """
-    tasks = [entry.card.task for entry in pool.entries]
-    known = [i for i, task in enumerate(tasks) if task is not None]
-    names = [cast(str, tasks[i]) for i in known]
-    pairs = [(a, b) for n, a in enumerate(names) for b in names[n + 1 :]]
-    same = sum(a == b for a, b in pairs)
-    if not 0 < same < len(pairs):
-        return None
-    matrix = comparison.matrix[known][:, known]
-    area = separation(matrix, names, higher_is_closer=comparison.higher_is_closer)
-    return area, same, len(pairs) - same
+
+def _starts_from_tokens(entry: Entry) -> bool:
+    prompt = prompt_of(entry)
+    return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None

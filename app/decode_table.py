@@ -66,9 +66,9 @@ def column_config(decoding: Decoding) -> dict[str, Any]:
             **share,
         ),
         "isotropic": st.column_config.ProgressColumn(
-            "beats random directions",
+            "beats random",
             help="Share of rows of random direction and the same norm whose best score is worse.",
-            width=165,
+            width=105,
             **share,
         ),
         "flags": st.column_config.ListColumn(width=290),

@@ -105,7 +105,19 @@ def draw_notes(pool: Pool) -> None:
         by_reason.setdefault(why, []).append(name)
     for why, names in by_reason.items():
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        st.caption(f"Left out: {plain(shown)}, which {plain(why.removeprefix('it '))}.")
+        st.caption(f"Left out: {plain(shown)}, which {plain(_of_many(why, len(names)))}.")
+
+
+_PLURAL = {"was": "were", "has": "have", "does": "do", "is": "are"}
+
+
+def _of_many(why: str, count: int) -> str:
+    """A reason as it is said of several prompts."""
+    if count == 1:
+        return why
+    verb, _, rest = why.partition(" ")
+    rest = rest.replace("a key/value prefix and has", "key/value prefixes and have")
+    return f"{_PLURAL.get(verb, verb)} {rest}"
 
 
 def _why_no_rows(entry: Entry) -> str | None:

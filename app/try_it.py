@@ -70,8 +70,8 @@ def _draw(tried: Tried) -> None:
             right.code(one.output_alone or "(nothing)", language=None, wrap_lines=True)
     for note in tried.notes:
         st.caption(plain(note))
-    templates = dict.fromkeys(one.template for one in tried.answers)
-    st.caption(f"Read as: {plain(' · '.join(templates))}. A probability among the label words is "
+    templates = dict.fromkeys(f"“{one.template}”" for one in tried.answers)
+    st.caption(f"Read as {plain(' and '.join(templates))}. A probability among the label words is "
                "not a calibrated confidence.")  # fmt: skip
 
 

@@ -135,8 +135,7 @@ def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
     st.caption(
         f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each"
         f"{_BRACKETS if found.has_intervals else ''}. Test data; γ chosen on validation data. "
-        "Gain: accuracy at γ = 0 over that without a prompt, with its 95 % interval over the "
-        "examples."
+        "Gain over no prompt: of the accuracy at γ = 0, with its 95 % interval over the examples."
     )
     for number, (title, figure) in enumerate(waywardness_figures(found).items()):
         st.subheader(title, anchor=False)
@@ -169,15 +168,15 @@ def _row(row: TableRow) -> dict[str, Any]:
         "start": row.init,
         "texts": f"{row.kind} ({row.targets})",
         "say their text": f"{row.saying_target} of {row.targets}",
+        "solved": {True: "yes", False: "no", None: "not known"}[row.solved],
         "no prompt": row.zero_shot_accuracy and f"{row.zero_shot_accuracy:.3f}",
-        "most frequent label": row.majority_accuracy and f"{row.majority_accuracy:.3f}",
         "accuracy, γ = 0": _cell(row.baseline_accuracy),
         "accuracy, wayward": _cell(row.wayward_accuracy),
-        "gain": _gain(row.gain),
-        "solved": {True: "yes", False: "no", None: "not known"}[row.solved],
         "accuracy change": row.delta and relative_change(row.delta.value, row.delta.interval),
         "Prompt F1": _cell(row.f1),
         "F1, γ = 0": _cell(row.f1_at_zero),
+        "gain over no prompt": _gain(row.gain),
+        "most frequent label": row.majority_accuracy and f"{row.majority_accuracy:.3f}",
         "model": short(row.model),
     }
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pandas as pd
 import streamlit as st
 from compare_pair import choose_pair, draw_pair
-from compare_resources import comparison_of, refusals, same_task_closer
+from compare_resources import comparison_of, refusals, with_known_starts
 from compare_transfer import draw_transfer
 from exports import draw_downloads
 from pace import paint_now
@@ -15,34 +15,53 @@ from plain import plain
 from pool import Key, Pool, chosen_entries, draw_notes, pool_of
 from sidebar import OWN, chosen_metric
 
-from probe.analysis.compare import MEASURES, Comparison, Hierarchy, Measure
+from probe.analysis.compare import (
+    MEASURES,
+    Comparison,
+    Hierarchy,
+    Measure,
+    pair_words,
+    separation_sentence,
+)
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
 from probe.reports import csv_with
 
+OF_ROWS = ("position", "change since start")
 MOST_BARS = 15
 MOST_PAIRS = 100
 STATIC = {"displaylogo": False}
 
 
-def draw_options() -> tuple[Measure, bool, int]:
-    """The measure, whether to centre, and how many tokens a position is known by."""
-    which, tokens, centred = st.columns([4, 3, 3], vertical_alignment="bottom", gap="medium")
+def draw_options() -> tuple[Measure, bool, bool, int]:
+    """The measure, whether to centre, what of the rows, and how many tokens stand for one."""
+    which, tokens, what, centred = st.columns(
+        [3, 2, 4, 2], vertical_alignment="bottom", gap="medium"
+    )
     measure = which.selectbox(
         "Measure", list(MEASURES), key="measure", bind="query-params", persist_state="session",
         help="\n".join(f"- **{name}**: {facts.meaning}" for name, facts in MEASURES.items()),
     )  # fmt: skip
     k = tokens.slider(
-        "Neighbours per position, k", 1, 20, 5, key="k", bind="query-params",
-        persist_state="session", help="Of jaccard and of the decodings below.",
+        "Neighbours, k", 1, 20, 5, key="k", bind="query-params",
+        persist_state="session", help="Tokens per position, of jaccard and of the decodings below.",
+    )  # fmt: skip
+    of_rows = MEASURES[measure].of_rows is not None
+    looked_at = what.segmented_control(
+        "Of each row", OF_ROWS, default=OF_ROWS[0], required=True, key="of", bind="query-params",
+        persist_state="session", disabled=not of_rows, width="stretch",
+        help="position: where the row lies. change since start: the row minus the embedding of the "
+        "token that training began from. That takes the start itself out; rows that began alike "
+        "may still be moved alike.",
     )  # fmt: skip
     centre = centred.toggle(
-        "Centre on the mean row", key="centre", bind="query-params", persist_state="session",
-        disabled=MEASURES[measure].of_rows is None,
+        "Centre", key="centre", bind="query-params", persist_state="session",
+        disabled=not of_rows,
         help="Subtract the mean row of all prompts first. Rows of one table share a direction that "
         "makes every two prompts look alike.",
     )  # fmt: skip
-    return cast(Measure, measure), bool(centre) and MEASURES[measure].of_rows is not None, k
+    change = of_rows and looked_at == OF_ROWS[1]
+    return cast(Measure, measure), of_rows and bool(centre), change, k
 
 
 def answer(found: Comparison, pool: Pool) -> tuple[str, str]:
@@ -50,22 +69,26 @@ def answer(found: Comparison, pool: Pool) -> tuple[str, str]:
     i, j, value = found.nearest[0]
     named = f"{plain(pool.ids[i])} and {plain(pool.ids[j])}"
     pairs = len(pool.entries) * (len(pool.entries) - 1) // 2
-    centred = ", centred" if found.centre else ""
+    centred = ", of changes since the start" if found.change else ""
+    centred += ", centred" if found.centre else ""
     closer = "higher" if found.higher_is_closer else "lower"
     measured = f"{MEASURES[found.measure].meaning}{centred}; {closer} is closer"
     if pairs == 1:
-        return f"{named}: {value:.3g}.", f"{measured.capitalize()}."
+        told = pair_words(found, i, j)
+        return f"{named}: {value:.3g}.", f"{_sentence(measured)} {_sentence(told)}"
     median = sorted(found.matrix[a, b] for a in range(len(pool.ids)) for b in range(a))[pairs // 2]
     first = f"{named} are the closest of {pairs:,} pairs: {value:.3g}."
-    worth = f"{measured.capitalize()}. The median pair has {median:.3g}."
-    if (told := same_task_closer(found, pool)) is not None:
-        area, same, other = told
-        worth += (
-            f" A pair of prompts for one task is closer than a pair for two in **{area:.0%}** of "
-            f"cases ({same:,} {'pair' if same == 1 else 'pairs'} against {other:,}; 50 % is "
-            "guessing)."
-        )
-    return first, worth
+    parts = (
+        _sentence(measured),
+        f"The median pair has {median:.3g}.",
+        f"Of the closest, {pair_words(found, i, j)}.",
+        separation_sentence(found, strong="**"),
+    )
+    return first, " ".join(part for part in parts if part)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
@@ -84,7 +107,7 @@ def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
 
 def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool, made: tuple[Any, ...]) -> None:
     """The reordered matrix with its tree, and the closest pairs as a list."""
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 4], gap="medium")
     with left:
         st.plotly_chart(
             _figure(pool.key, made, _found=found, _tree=tree),
@@ -98,17 +121,30 @@ def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool, made: tuple[Any,
         st.caption("Alike prompts stand together. Click a cell to see the two prompts below.")
     with right:
         st.caption("Closest pairs")
-        pairs = [(visible(pool.ids[i]), visible(pool.ids[j]), v) for i, j, v in found.nearest]
+        pairs = [
+            (visible(pool.ids[i]), visible(pool.ids[j]), v, _shared(found, i, j))
+            for i, j, v in found.nearest
+        ]
         st.dataframe(
-            pd.DataFrame(pairs[:MOST_PAIRS], columns=["first", "second", "value"]),
+            pd.DataFrame(pairs[:MOST_PAIRS], columns=["first", "second", "value", "starts"]),
             hide_index=True, height=38 + 35 * min(len(pairs), 12),
             column_config={
-                "first": st.column_config.TextColumn(width=105),
-                "second": st.column_config.TextColumn(width=105),
-                "value": st.column_config.NumberColumn(format="%.4g", width=80),
+                "first": st.column_config.TextColumn(width=100),
+                "second": st.column_config.TextColumn(width=100),
+                "value": st.column_config.NumberColumn(format="%.4g", width=62),
+                "starts": st.column_config.TextColumn(
+                    "same start", width=78,
+                    help="Positions that began from the same token in both: a likeness that was "
+                    "there before training. –: a file does not say.",
+                ),
             },
-            alt="The closest pairs, closest first",
+            alt="The closest pairs, closest first, and how many positions began alike",
         )  # fmt: skip
+
+
+def _shared(found: Comparison, i: int, j: int) -> str:
+    shared = int(found.shared_starts[i, j])
+    return "–" if shared < 0 else f"{shared} of {min(found.lengths[i], found.lengths[j])}"
 
 
 def draw_bars(pool: Pool, prompt: int, metric: Metric, k: int) -> None:
@@ -116,7 +152,7 @@ def draw_bars(pool: Pool, prompt: int, metric: Metric, k: int) -> None:
     if len(pool.entries) < 3:
         return
     found, _ = comparison_of(
-        pool.key, pool.model, "jaccard", centre=False, metric=metric, k=k, _pool=pool
+        pool.key, pool.model, "jaccard", centre=False, change=False, metric=metric, k=k, _pool=pool
     )
     st.subheader("Who shares its tokens?", anchor=False)
     most = f", the closest {MOST_BARS}" if len(pool.entries) > MOST_BARS + 1 else ""
@@ -142,7 +178,7 @@ def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str,
     how = " · ".join(f"{name.replace('_', ' ')}: {value}" for name, value in made.items())
     state = {
         name: st.session_state.get(name)
-        for name in ("m", "model", "model_id", "measure", "centre", "k", "a", "b", "pair")
+        for name in ("m", "model", "model_id", "measure", "centre", "of", "k", "a", "b", "pair")
     }
     draw_downloads(
         f"compare-{found.measure}",
@@ -204,15 +240,25 @@ def _figure(key: Key, made: tuple[Any, ...], *, _found: Comparison, _tree: Hiera
 def draw(pool: Pool) -> None:
     """The whole page for two prompts or more."""
     metric = chosen_metric()
-    measure, centre, k = draw_options()
+    measure, centre, change, k = draw_options()
+    if change and len((known := with_known_starts(pool)).entries) >= 2:
+        pool = known
+    elif change:
+        change = False
+        st.warning(
+            "Fewer than two of these files say which tokens training began from, so what changed "
+            "since is not known: positions are compared.",
+            icon=":material/block:",
+        )
     st.session_state["compared"] = pool.ids
     refused = refusals(pool)
     draw_refusals(refused, measure)
     nearest, shown = (0, 1), None
     if measure not in refused:
         shown = comparison_of(
-            pool.key, pool.model, measure, centre=centre, metric=metric, k=k, _pool=pool
-        )
+            pool.key, pool.model, measure, centre=centre, change=change, metric=metric, k=k,
+            _pool=pool,
+        )  # fmt: skip
         nearest = shown[0].nearest[0][:2]
         words, worth = answer(shown[0], pool)
         with head:
@@ -220,19 +266,19 @@ def draw(pool: Pool) -> None:
             st.markdown(worth)
     with head:
         draw_notes(pool)
-    paint_now(("compare", pool.ids, measure, centre))
+    paint_now(("compare", pool.ids, measure, centre, change))
     if shown and len(pool.entries) > 2:
         asked = (metric, k) if measure == "jaccard" else ()
-        draw_matrix(*shown, pool, (pool.model, measure, centre, *asked))
+        draw_matrix(*shown, pool, (pool.model, measure, centre, change, *asked))
     st.subheader("Two of them, side by side", anchor=False)
     pair = choose_pair(pool, nearest)
-    draw_pair(pool, pair, metric, k)
+    draw_pair(pool, pair, metric, k, change=change)
     draw_bars(pool, pair[0], metric, k)
     st.subheader("Do they work on other tasks?", anchor=False)
     draw_transfer(pool, own_model=st.session_state["model"] == OWN)
     if shown:
-        made = {"model": pool.model, "measure": measure, "centre": centre, "metric": metric,
-                "k": k, "prompts": len(pool.ids)}  # fmt: skip
+        made = {"model": pool.model, "measure": measure, "centre": centre, "change": change,
+                "metric": metric, "k": k, "prompts": len(pool.ids)}  # fmt: skip
         draw_exports(*shown, pool, made)
     draw_explanation()
 

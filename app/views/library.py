@@ -47,15 +47,16 @@ def draw_search(entries: list[Entry]) -> list[Entry]:
 
 def draw_table(entries: list[Entry]) -> list[Entry]:
     """The sortable table; returns the entries of the selected rows."""
+    # Rows are remembered by number, so another selection of rows is another table.
+    key = f"library_{hash(tuple(entry.id for entry in entries))}"
     event = st.dataframe(
         library_table(entries),
         column_config=COLUMNS,
         hide_index=True,
         height=38 + 35 * min(max(len(entries), 1), 12),
-        on_select="rerun",
+        on_select=lambda: _choose_selected(key, [entry.id for entry in entries]),
         selection_mode="multi-row",
-        # Rows are remembered by number, so another selection of rows is another table.
-        key=f"library_{hash(tuple(entry.id for entry in entries))}",
+        key=key,
         placeholder="–",
         alt="All prompts of the library",
     )
@@ -174,6 +175,13 @@ def _retag(entry: Entry) -> None:
         st.session_state["said"] = str(error)
 
 
+def _choose_selected(key: str, ids: Sequence[str]) -> None:
+    """The ticked prompts are those of the other pages; without any, the last ones stay."""
+    rows = st.session_state[key].selection.rows
+    if chosen := [ids[row] for row in rows if row < len(ids)]:
+        _choose(*chosen)
+
+
 def _choose(*entry_ids: str) -> None:
     st.session_state["p"] = list(entry_ids)
 
@@ -239,8 +247,8 @@ if entries := library():
             draw_several(picked)
         else:
             st.caption(
-                "Select a row to see where a prompt comes from, and to open it in Decode; select "
-                "two or more to compare them."
+                "Select a row to see where a prompt comes from; select two or more to compare "
+                "them. Selected prompts are chosen for the other pages, too."
             )
     else:
         st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")

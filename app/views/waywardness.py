@@ -116,7 +116,8 @@ def draw_estimate(wanted: WantedStudy) -> None:
     before = f", {plan['found']:,} more were trained before" if plan["found"] else ""
     st.success(
         f"About **{duration(plan['estimate_s'])}** for {left:,} trainings in {plan['packs']:,} "
-        f"packs{before}, as fast as this machine is now and without scoring.",
+        f"pack{'s' * (plan['packs'] != 1)}{before}, as fast as this machine is now and without "
+        "scoring.",
         icon=":material/timer:",
     )
 

@@ -17,6 +17,7 @@ from probe.charts.palette import (
     ON_CELL,
     PICKED,
     PROMPT,
+    add_legend,
     label_room,
     new_figure,
 )
@@ -99,7 +100,8 @@ def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = No
 def position_view_map(view: PositionView) -> go.Figure:
     """Cosine of every position of one prompt with every position of another.
 
-    Equal positions lie on the diagonal line. Each cell's invisible square carries both positions
+    Equal positions lie on the diagonal line; rings stand in the cells of positions that began from
+    the same token. Each cell's invisible square carries both positions
     as `customdata`.
     """
     rows, columns = view.cosines.shape
@@ -108,18 +110,24 @@ def position_view_map(view: PositionView) -> go.Figure:
     figure.add_heatmap(
         z=view.cosines, zmin=-limit, zmax=limit, hoverinfo="skip", xgap=1, ygap=1,
         colorscale=[[0, "#D55E00"], [0.5, "#C4C9CE"], [1, "#0072B2"]],
-        colorbar={"title": "cosine", "thickness": 10, "outlinewidth": 0},
+        colorbar={
+            "title": "cosine of changes" if view.change else "cosine", "thickness": 10,
+            "outlinewidth": 0,
+        },
     )  # fmt: skip
     i, j = (index.ravel() for index in np.indices(view.cosines.shape))
     figure.add_scatter(
         x=j, y=i, mode="markers", marker={"symbol": "square", "size": 12, "color": CLEAR},
+        showlegend=False,
         customdata=np.stack([i, j, view.cosines.ravel()], axis=1),
         hovertemplate="positions %{customdata[0]} and %{customdata[1]}<br>"
         "cosine %{customdata[2]:.3f}<extra></extra>",
     )  # fmt: skip
+    if view.shared is not None and view.shared.any():
+        _ring_shared(figure, view.shared)
     end = min(rows, columns) - 0.5
     figure.add_scatter(
-        x=[-0.5, end], y=[-0.5, end], mode="lines", hoverinfo="skip",
+        x=[-0.5, end], y=[-0.5, end], mode="lines", hoverinfo="skip", showlegend=False,
         line={"color": ON_CELL, "width": 1, "dash": "dot"},
     )  # fmt: skip
     titles = [f"position of {token_label(name, most=_NAME)}" for name in view.prompts]
@@ -128,6 +136,17 @@ def position_view_map(view: PositionView) -> go.Figure:
     figure.update_xaxes(title=titles[1], range=[-0.5, columns - 0.5], **plain)
     figure.update_layout(clickmode="event+select", hovermode="closest")
     return figure
+
+
+def _ring_shared(figure: go.Figure, shared: np.typing.NDArray[np.bool_]) -> None:
+    """A ring in each cell whose two rows began from the same token."""
+    at, other = np.nonzero(shared)
+    figure.add_scatter(
+        x=other, y=at, mode="markers", name="began from the same token", hoverinfo="skip",
+        showlegend=True,
+        marker={"symbol": "circle-open", "size": 8, "color": ON_CELL, "line": {"width": 1.5}},
+    )  # fmt: skip
+    add_legend(figure)
 
 
 def _tree_lines(tree: Hierarchy) -> go.Scatter:

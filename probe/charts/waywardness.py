@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
@@ -151,18 +151,22 @@ def _draw_references(figure: go.Figure, runs: Sequence[WaywardRun], column: int)
         own = [run for run in runs if run.model == model]
         on = f", {model}" if len(models) > 1 else ""
         alone = _mean(run.zero_shot_accuracy for run in own)
-        _draw_level(figure, alone, f"without a prompt{on}", "dash", column)
+        _draw_level(figure, alone, f"without a prompt{on}", "dash", column, left=True)
     majority = _mean(run.majority_accuracy for run in runs)
-    _draw_level(figure, majority, "most frequent label", "dot", column)
+    _draw_level(figure, majority, "most frequent label", "dot", column, left=False)
 
 
-def _draw_level(figure: go.Figure, value: float | None, name: str, dash: str, column: int) -> None:
+def _draw_level(
+    figure: go.Figure, value: float | None, name: str, dash: str, column: int, *, left: bool
+) -> None:
+    """A level line with its name at one end: two levels may be equal."""
     if value is None:
         return
-    words = {"text": token_label(name), "xanchor": "left", "yanchor": "bottom", "x": 0}
+    words: dict[str, Any] = {"text": token_label(name), "yanchor": "bottom", "font": {"size": 11}}
+    words |= {"x": 0, "xanchor": "left"} if left else {"x": 1, "xanchor": "right"}
     figure.add_hline(
         y=value, row=1, col=column, line={"color": NEUTRAL, "dash": dash, "width": 1.5},
-        annotation=words | {"font": {"size": 11}, "showarrow": False},
+        annotation=words | {"showarrow": False},
     )  # fmt: skip
 
 

@@ -41,6 +41,14 @@ def compare(
     centre: Annotated[
         bool, typer.Option("--centre", help="Subtract the mean row of all prompts first.")
     ] = False,
+    change: Annotated[
+        bool,
+        typer.Option(
+            "--change",
+            help="Compare what training changed: each row minus its initial token, where files "
+            "say what that was.",
+        ),
+    ] = False,
     model: Model = None,
     metric: Metric = "cosine",
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Tokens per position (jaccard).")] = 5,
@@ -63,6 +71,7 @@ def compare(
             prompts,
             measure,
             centre=centre,
+            change=change,
             model=model,
             metric=metric,
             k=k,
@@ -84,11 +93,12 @@ def _group(layers: str | None) -> slice:
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    from probe.analysis.compare import MEASURES
+    from probe.analysis.compare import MEASURES, pair_words, separation_sentence
 
     out = console()
     direction = "higher" if comparison.higher_is_closer else "lower"
-    centred = " · centred on the mean row" if comparison.centre else ""
+    centred = " · change since start" if comparison.change else ""
+    centred += " · centred on the mean row" if comparison.centre else ""
     out.print(
         f"{comparison.measure} ({direction} is closer): {MEASURES[comparison.measure].meaning}"
         f"{centred} · {len(comparison.prompts)} prompts",
@@ -96,10 +106,14 @@ def _print_comparison(comparison: Comparison) -> None:
     )
     if len(comparison.prompts) <= _COLUMNS:
         _print_matrix(comparison)
-    grid = table("closest pairs", "", "value", right=("value",))
+    names = comparison.prompts
+    grid = table("closest pairs", "", "value", "starts", right=("value",))
     for i, j, value in comparison.nearest[:_PAIRS]:
-        grid.add_row(cell(comparison.prompts[i]), cell(comparison.prompts[j]), cell(f"{value:.5g}"))
+        told = pair_words(comparison, i, j)
+        grid.add_row(cell(names[i]), cell(names[j]), cell(f"{value:.5g}"), cell(told, "dim"))
     out.print(grid)
+    if told := separation_sentence(comparison):
+        out.print(told, soft_wrap=True)
 
 
 def _print_matrix(comparison: Comparison) -> None:

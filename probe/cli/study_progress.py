@@ -124,8 +124,8 @@ def _print_facts(facts: Mapping[str, str], plan: Plan) -> None:
             "runs": f"{plan.runs:,}"
             + (f", {shared:,} of which are others over again" * bool(shared)),
             "trained before": f"{plan.found:,}",
-            "to train": f"{plan.trainings - plan.found:,} in {plan.packs:,} packs of up to "
-            f"{plan.at_once}",
+            "to train": f"{plan.trainings - plan.found:,} in {plan.packs:,} "
+            f"pack{'s' * (plan.packs != 1)} of up to {plan.at_once}",
             "a step": step,
             "all steps": f"about {duration(plan.estimate_s)}, without scores",
         }

@@ -54,6 +54,8 @@ class Similarity:
     asked: Asked[Comparison]
     model: str | None = None
     """The base model of these prompts, where the report's have several."""
+    change: bool = False
+    """Whether changes since the start were compared."""
 
     @property
     def ends(self) -> tuple[tuple[int, int, float], ...]:

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from probe.analysis.compare import MEASURES
+from probe.analysis.compare import MEASURES, pair_words, separation_sentence
 from probe.analysis.gains import score_sentence
 from probe.charts import map_caption
 from probe.charts.labels import METRIC_NAMES
@@ -48,6 +48,8 @@ def report_html(report: Report) -> str:
             parts=[(part, provenance(part.prompt)) for part in report.prompts],
             headline=headline,
             score_sentence=score_sentence,
+            separation_sentence=separation_sentence,
+            pair_words=pair_words,
             strips=strips,
             map_caption=map_caption,
             shell=shlex.join,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,20 @@ import numpy as np
 from probe.analysis.compare import (
     Comparison,
     Measure,
+    changes_since_start,
     comparable,
     compare_activations,
     compare_rows,
     compare_tokens,
+    recorded_starts,
     require_measure,
+    shared_starts,
 )
 from probe.analysis.compare.tokens import token_strings
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
 from probe.errors import ModelNotFoundError, NotComparableError
-from probe.prompt import AnyPrompt
+from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.task import Example
 from probe.verbs.decoding import vocabulary_of
@@ -33,6 +37,7 @@ def compare(
     measure: Measure = "mean_token_cosine",
     *,
     centre: bool = False,
+    change: bool = False,
     model: str | Path | Vocabulary | None = None,
     metric: Metric = DEFAULT_METRIC,
     k: int = 5,
@@ -45,6 +50,8 @@ def compare(
         prompts: two or more: prompts, or anything `load` takes; all trained prompts of a source.
         measure: one of `probe.analysis.compare.MEASURES`.
         centre: subtract the mean of all rows of all prompts first.
+        change: compare what training changed, each row minus its initial token, instead of where
+            rows lie.
         model: the base model of all prompts, where files do not say or say otherwise; for
             `jaccard` it may be a vocabulary.
         metric: of `jaccard`, what near means.
@@ -53,22 +60,47 @@ def compare(
         workspace: the default one when None.
 
     Raises:
-        NotComparableError: the measure is not defined for two of the prompts, or there is only one.
+        NotComparableError: the measure is not defined for two of the prompts, or there is only one;
+            or what changed is asked for, and a file does not say what training began from.
         ProbeError: a prompt or a model cannot be read.
         ValueError: a bad measure, metric, k or group of layers, or a measure that has no centre.
     """
     facts = require_measure(measure)
     if centre and facts.of_rows is None:
         raise ValueError(f"{measure} does not compare rows, so there is nothing to centre")
+    if change and facts.of_rows is None:
+        raise ValueError(f"{measure} does not compare rows, so none can be taken from their start")
     pool = gather(prompts, workspace)
     require_count(pool, 2, "a comparison")
     names = [prompt.name for prompt in pool]
     if measure == "jaccard":
-        return compare_tokens(_decoded(pool, model, metric, k), names=names)
-    if measure == "neuron_overlap":
-        return compare_activations(_activations(pool, model), names=names, layers=layers)
-    soft = comparable(pool, measure, centre=centre, same_model=model is not None)
-    return compare_rows([p.embeddings for p in soft], measure, names=names, centre=centre)
+        found = compare_tokens(_decoded(pool, model, metric, k), names=names)
+    elif measure == "neuron_overlap":
+        found = compare_activations(_activations(pool, model), names=names, layers=layers)
+    else:
+        soft = comparable(pool, measure, centre=centre, same_model=model is not None)
+        rows = _changes(soft, model) if change else [one.embeddings for one in soft]
+        found = compare_rows(rows, measure, names=names, centre=centre, change=change)
+    return replace(
+        found,
+        lengths=tuple(map(len, pool)),
+        tasks=tuple(prompt.task for prompt in pool),
+        starts=shared_starts(recorded_starts(pool)),
+    )
+
+
+def _changes(
+    prompts: Sequence[SoftPrompt], model: str | Path | Vocabulary | None
+) -> list[np.typing.NDArray[np.float32]]:
+    """What training changed in each prompt's rows; each table is read once."""
+    tables: dict[object, Vocabulary] = {}
+    found = []
+    for prompt in prompts:
+        key = (prompt.base_model, prompt.revision, prompt.submodule)
+        if key not in tables:
+            tables[key] = vocabulary_of(prompt, model)
+        found.append(changes_since_start(prompt, tables[key]))
+    return found
 
 
 def _decoded(

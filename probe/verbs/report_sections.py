@@ -159,7 +159,14 @@ def _similarities(
     asked = [_similarity(group, measure, settings) for measure in MEASURES]
     if len(group) > 2:  # two prompts of one length lie opposite to each other around their mean
         asked.insert(1, _similarity(group, _DRAWN, settings, centre=True))
+    if all(_began_from_tokens(one.prompt) for one in group):
+        place = len(asked) - len(MEASURES) + 1  # behind the other two that are drawn
+        asked.insert(place, _similarity(group, _DRAWN, settings, change=True))
     return [dataclasses.replace(one, model=model) for one in asked]
+
+
+def _began_from_tokens(prompt: AnyPrompt) -> bool:
+    return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None
 
 
 def maps_of(pool: Sequence[Named], settings: Settings) -> tuple[Asked[Map], ...]:
@@ -211,10 +218,16 @@ def _drift(prompt: AnyPrompt, settings: Settings) -> Asked[Drift] | None:
 
 
 def _similarity(
-    pool: Sequence[Named], measure: Measure, settings: Settings, *, centre: bool = False
+    pool: Sequence[Named],
+    measure: Measure,
+    settings: Settings,
+    *,
+    centre: bool = False,
+    change: bool = False,
 ) -> Similarity:
     command = ("probe", "compare", *_references(pool), "--measure", measure, *settings.on_model)
     command += ("--centre",) if centre else ()
+    command += ("--change",) if change else ()
     command += settings.near if measure == "jaccard" else ()
     if MEASURES[measure].needs == "model" and settings.task is None:
         why = "it runs the model, which a report does only with a task: name one with --task"
@@ -225,13 +238,14 @@ def _similarity(
             [one.prompt for one in pool],
             measure,
             centre=centre,
+            change=change,
             model=settings.model,
             metric=settings.metric,
             k=settings.k,
             workspace=settings.workspace,
         ),
     )
-    return Similarity(measure, centre, measure == _DRAWN, asked)
+    return Similarity(measure, centre, measure == _DRAWN, asked, change=change)
 
 
 def _map(group: Sequence[Named], settings: Settings) -> Asked[Map]:

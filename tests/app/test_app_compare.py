@@ -155,3 +155,30 @@ def test_hostile_tokens_reach_the_page_as_text(open_page: Open, three: list[str]
     at = open_page("compare", p=three, pair="positions")
     for chart in at.get("plotly_chart"):
         assert "<script" not in chart.proto.spec
+
+
+def test_pairs_name_their_shared_starts_and_the_switch_takes_them_out(open_page: Open) -> None:
+    names = ["sst2-vocab", "mood-vocab", "sst2-text", "mood-text", "sst2-ptuning"]
+    at = open_page("compare", p=names, a="sst2-vocab", b="mood-vocab", pair="positions")
+    starts = dict(zip(at.dataframe[0].value["first"] + "/" + at.dataframe[0].value["second"],
+                      at.dataframe[0].value["starts"], strict=True))  # fmt: skip
+    assert starts["sst2-vocab/mood-vocab"] == "20 of 20"
+    assert starts["mood-vocab/mood-text"] == "0 of 20"
+    assert starts["sst2-vocab/sst2-ptuning"] == "–"
+    assert "among pairs without a shared start" in at.markdown[0].value
+    words = " ".join(one.value for one in at.markdown)
+    assert "20 of 20 positions began from the same token." in words
+    assert "a diagonal there may come from the start" in words
+    at.segmented_control(key="of").set_value("change since start").run()
+    assert not at.exception
+    assert "of changes since the start" in at.markdown[0].value
+    assert any("sst2\\-ptuning, which does not record" in c.value for c in at.caption)
+    assert len(at.dataframe[0].value) == 6  # pairs of the four whose start is known
+
+
+def test_without_two_known_starts_positions_are_compared_and_it_is_said(
+    open_page: Open, three: list[str]
+) -> None:
+    at = open_page("compare", p=three, of="change since start")
+    assert "Fewer than two of these files say" in at.warning[0].value
+    assert at.get("plotly_chart")

@@ -215,6 +215,18 @@ def test_a_telephone_shows_every_part_without_scrolling_sideways(visit: Visit) -
         assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
 
 
+def test_a_ticked_row_is_the_prompt_that_the_other_pages_show(visit: Visit) -> None:
+    page = visit("/")
+    expect(_cell(page, 0, 1)).to_have_text("hostile@1")
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 18, box["y"] + 35 + 17)
+    expect(page.get_by_role("heading", name="hostile@1")).to_be_visible()
+    settled(page)
+    page.get_by_role("link", name="Decode").click()  # not by the button of the detail
+    expect(page.get_by_text("hostile@1 · base model")).to_be_visible()
+
+
 def test_a_row_opens_its_detail_takes_tags_and_leads_to_decode(visit: Visit, home: Path) -> None:
     page = visit("/")
     page.set_viewport_size({"width": 1800, "height": 1000})  # only columns in sight have cells

@@ -13,8 +13,15 @@ from probe.analysis.compare.hierarchy import Hierarchy, hierarchy
 from probe.analysis.compare.neurons import layer_groups
 from probe.analysis.compare.positions import PositionView, position_view
 from probe.analysis.compare.requirements import comparable
-from probe.analysis.compare.separation import separation
+from probe.analysis.compare.sentences import pair_words, positions_sentence, separation_sentence
+from probe.analysis.compare.separation import Separation, separation, task_separation
 from probe.analysis.compare.shared import SharedToken, SharedTokens, shared_tokens
+from probe.analysis.compare.starts import (
+    changes_since_start,
+    recorded_starts,
+    shared_starts,
+    start_words,
+)
 
 __all__ = [
     "MEASURES",
@@ -22,16 +29,25 @@ __all__ = [
     "Hierarchy",
     "Measure",
     "PositionView",
+    "Separation",
     "SharedToken",
     "SharedTokens",
+    "changes_since_start",
     "comparable",
     "compare_activations",
     "compare_rows",
     "compare_tokens",
     "hierarchy",
     "layer_groups",
+    "pair_words",
     "position_view",
+    "positions_sentence",
+    "recorded_starts",
     "require_measure",
     "separation",
+    "separation_sentence",
+    "shared_starts",
     "shared_tokens",
+    "start_words",
+    "task_separation",
 ]

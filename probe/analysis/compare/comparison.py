@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.analysis.compare import alignment, distances, neurons, similarities, tokens
+from probe.analysis.compare.separation import Separation, task_separation
 from probe.analysis.products import Floats
 
 if TYPE_CHECKING:
@@ -113,12 +114,25 @@ class Comparison:
     matrix: Wide
     """[N, N], symmetric; the diagonal is each prompt with itself."""
     lengths: tuple[int, ...] = field(default=())
-    """[N] positions of each prompt; empty where rows were not compared."""
+    """[N] positions of each prompt; empty where they are not known."""
+    change: bool = False
+    """Whether rows were compared by what changed since their start."""
+    tasks: tuple[str | None, ...] = ()
+    """[N] what each was trained for, where that is known."""
+    starts: NDArray[np.int64] | None = None
+    """[N, N] positions that began from the same token, −1 where unknown; None: nothing known."""
 
     @property
     def higher_is_closer(self) -> bool:
         """Whether a larger value means closer."""
         return MEASURES[self.measure].higher_is_closer
+
+    @property
+    def shared_starts(self) -> NDArray[np.int64]:
+        """[N, N] at how many positions two prompts began from the same token; −1 where unknown."""
+        if self.starts is not None:
+            return self.starts
+        return np.full(self.matrix.shape, -1, dtype=np.int64)
 
     @cached_property
     def nearest(self) -> tuple[tuple[int, int, float], ...]:
@@ -133,10 +147,16 @@ class Comparison:
         return {
             "measure": self.measure,
             "centre": self.centre,
+            "change": self.change,
             "higher_is_closer": self.higher_is_closer,
             "prompts": list(self.prompts),
             "matrix": self.matrix.tolist(),
             "nearest": [list(pair) for pair in self.nearest],
+            "separation": {
+                "all": _json(task_separation(self)),
+                "without_shared_start": _json(task_separation(self, without_shared_start=True)),
+            },
+            "shared_starts": [[None if n < 0 else n for n in row] for row in _ints(self)],
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -155,6 +175,7 @@ def compare_rows(
     *,
     names: Sequence[str],
     centre: bool = False,
+    change: bool = False,
 ) -> Comparison:
     """Compare prompts by their rows; see `MEASURES` for what each measure is.
 
@@ -163,6 +184,7 @@ def compare_rows(
         measure: any that compares rows.
         names: [N].
         centre: subtract the mean of all rows of all prompts first.
+        change: the rows given are what changed since the start, see `changes_since_start`.
 
     Raises:
         ValueError: the measure is unknown or does not compare rows, or fewer than two prompts.
@@ -177,7 +199,7 @@ def compare_rows(
     lengths = tuple(len(rows) for rows in prompts)
     matrix = facts.of_rows(prompts)
     matrix = (matrix + matrix.T) / 2  # products may round otherwise on the two sides
-    return Comparison(measure, centre, tuple(names), matrix, lengths)
+    return Comparison(measure, centre, tuple(names), matrix, lengths, change)
 
 
 def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comparison:
@@ -222,6 +244,15 @@ def require_measure(measure: str) -> MeasureFacts:
     if measure not in MEASURES:
         raise ValueError(f"measure must be one of {', '.join(MEASURES)}, found {measure!r}")
     return MEASURES[measure]
+
+
+def _json(found: Separation | None) -> dict[str, Any] | None:
+    return None if found is None else found.to_json()
+
+
+def _ints(comparison: Comparison) -> list[list[int]]:
+    found: list[list[int]] = comparison.shared_starts.tolist()
+    return found
 
 
 def _check_count(count: int, names: Sequence[str]) -> None:

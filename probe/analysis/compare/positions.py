@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ class PositionView:
     prompts: tuple[str, str]
     cosines: NDArray[np.float64]
     """[P, P′]"""
+    shared: NDArray[np.bool_] | None = None
+    """[P, P′] whether both rows began from the same token; None where that is not known."""
+    change: bool = False
+    """Whether these are cosines of what changed since the start."""
 
     @property
     def matched(self) -> NDArray[np.float64]:
@@ -29,8 +34,13 @@ class PositionView:
         return np.diag(self.cosines)
 
     def to_json(self) -> dict[str, Any]:
-        """Names and cosines as plain lists."""
-        return {"prompts": list(self.prompts), "cosines": self.cosines.tolist()}
+        """Names, cosines and shared starts as plain lists."""
+        return {
+            "prompts": list(self.prompts),
+            "cosines": self.cosines.tolist(),
+            "shared": None if self.shared is None else self.shared.tolist(),
+            "change": self.change,
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """[P, P′], positions on both sides."""
@@ -39,13 +49,22 @@ class PositionView:
         return pd.DataFrame(self.cosines)
 
 
-def position_view(first: Floats, second: Floats, *, names: tuple[str, str]) -> PositionView:
+def position_view(
+    first: Floats,
+    second: Floats,
+    *,
+    names: tuple[str, str],
+    starts: Sequence[NDArray[np.int64] | None] = (None, None),
+    change: bool = False,
+) -> PositionView:
     """Compare two prompts position by position.
 
     Args:
         first: [P, H].
         second: [P′, H].
         names: of both.
+        starts: the tokens that the rows of each began from, [P] and [P′], where known.
+        change: the rows given are what changed since the start.
 
     Raises:
         ValueError: the widths differ.
@@ -56,4 +75,7 @@ def position_view(first: Floats, second: Floats, *, names: tuple[str, str]) -> P
             "compare prompts of one base model"
         )
     left, right = (unit_rows(rows.astype(np.float64)) for rows in (first, second))
-    return PositionView(names, np.clip(left @ right.T, -1, 1).astype(np.float64))
+    before, other = starts
+    shared = None if before is None or other is None else before[:, None] == other[None]
+    cosines = np.clip(left @ right.T, -1, 1).astype(np.float64)
+    return PositionView(names, cosines, shared, change)
