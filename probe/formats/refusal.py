@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from probe.errors import PromptFormatError
 from probe.formats.content import Content
 from probe.formats.weights import OPTIMIZER, Weight, brief, what_is
@@ -24,6 +26,11 @@ def shown(value: object) -> str:
 def refusal(content: Content) -> PromptFormatError:
     """Why a file that no reader takes holds no prompt."""
     what = f"{content.path}: expected a soft prompt, found {_description(content)}"
+    if held := _nameless(content.value):
+        return PromptFormatError(
+            f"{what}, a list of {held} tensors without names, such as the keys and values of every "
+            "layer; save the prompt's own tensor"
+        )
     empty = content.container in ("pickle", "safetensors") and not _keys(content)
     if empty:
         return PromptFormatError(f"{what} without a tensor: {NOT_GATHERED}")
@@ -104,6 +111,13 @@ def _keys(content: Content) -> list[str]:
     """What names the file's contents: its tensors, else whatever it holds."""
     value = content.value if isinstance(content.value, Mapping) else {}
     return list(content.tensors) or [str(key) for key in value]
+
+
+def _nameless(value: object) -> int:
+    """Tensors in a list, and in lists within it."""
+    if isinstance(value, np.ndarray):
+        return 1
+    return sum(map(_nameless, value)) if isinstance(value, list | tuple) else 0
 
 
 def _main_kind(keys: Sequence[str]) -> Weight | None:

@@ -315,3 +315,13 @@ def test_a_long_value_is_never_echoed_whole(key: str, tmp_path: Path) -> None:
     with pytest.raises(PromptFormatError) as refused:
         load(folder)
     assert len(str(refused.value)) < 800
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_tensors_without_names_are_not_taken_for_weights_that_were_not_gathered(
+    kind: type, tmp_path: Path
+) -> None:
+    cache = kind((torch.randn(1, 2, 4, 8), torch.randn(1, 2, 4, 8)) for _ in range(3))
+    with pytest.raises(PromptFormatError, match="a list of 6 tensors without names") as refused:
+        load(torch_file(tmp_path / "past.pt", cache))
+    assert "ZeRO" not in str(refused.value)
