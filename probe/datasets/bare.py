@@ -10,6 +10,7 @@ from probe.datasets.definition import Definition
 from probe.datasets.rows import DATA_SUFFIXES, DataRow, shown
 from probe.errors import DataError
 from probe.notes import note
+from probe.suggestions import did_you_mean
 from probe.task import LabelWords, split_words
 
 _MOST_LABELS = 100
@@ -55,6 +56,7 @@ def renamed(
                 raise DataError(
                     f"{row.where}: expected a column named {name!r}, "
                     f"found {', '.join(map(repr, row.values)) or 'none'}"
+                    f"{did_you_mean(name, map(str, row.values))}"
                 )
         new = {key: row.values[name] for key, name in wanted.items() if name is not None}
         values = {**row.values, **new}

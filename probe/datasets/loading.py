@@ -34,6 +34,7 @@ def load_task(
     text_column: str | None = None,
     label_column: str | None = None,
     label_words: LabelWords = (),
+    template: str | None = None,
 ) -> Task:
     """A task with its training, validation and test examples.
 
@@ -54,6 +55,8 @@ def load_task(
         label_column: the column that is the label, likewise.
         label_words: one per label, or a list of several, in place of the task's own or of the
             labels themselves.
+        template: the one that will be filled, whose columns every row must have; the task's own
+            when None.
 
     Raises:
         DataError: there is no such task, or its rows cannot be read.
@@ -64,7 +67,7 @@ def load_task(
         bare = renamed(list(read_rows(path)), text_column=text_column, label_column=label_column)
         definition = reworded(bare_definition(path, bare), label_words, where=str(path))
         require_words(definition, where=str(path))
-        return _assemble(definition, {"train": bare}, definition.columns, holdout)
+        return _assemble(definition, {"train": bare}, definition.columns, holdout, template)
     definition, folder = _find(task)
     definition = reworded(definition, label_words, where=f"task {definition.name}")
     if data_dir is not None:
@@ -79,7 +82,7 @@ def load_task(
     columns = replace(
         columns, text=text_column or columns.text, label=label_column or columns.label
     )
-    return _assemble(definition, rows, columns, holdout)
+    return _assemble(definition, rows, columns, holdout, template)
 
 
 def load_wording(task: str | Path) -> Task:
@@ -162,7 +165,13 @@ def _files(definition: Definition, folder: Path) -> Rows:
     return rows
 
 
-def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: float) -> Task:
+def _assemble(
+    definition: Definition,
+    rows: Rows,
+    columns: Columns,
+    holdout: float,
+    template: str | None = None,
+) -> Task:
     _require_different(definition)
     examples: dict[str, list[Example]] = {}
     for split in rows:
@@ -171,7 +180,7 @@ def _assemble(definition: Definition, rows: Rows, columns: Columns, holdout: flo
             definition.kind,
             definition.labels,
             columns,
-            asked=columns_of(definition.template),
+            asked=columns_of(template or definition.template),
         )
         if not examples[split]:
             raise DataError(f"task {definition.name}: expected {split} examples, found no rows")

@@ -124,7 +124,7 @@ def _csv_rows(path: Path, reader: Any) -> Iterator[DataRow]:
             if not cells:
                 continue
             if header is None:
-                header = [cell.strip() for cell in cells]
+                header = _header(where, cells)
             elif len(cells) != len(header):
                 raise DataError(
                     f"{where}: expected {len(header)} cells ({', '.join(header)}), "
@@ -134,6 +134,22 @@ def _csv_rows(path: Path, reader: Any) -> Iterator[DataRow]:
                 yield DataRow(where, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         raise DataError(f"{path}, line {line}: expected a CSV row ({error})") from error
+
+
+def _header(where: str, cells: list[str]) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        DataError: two columns that are called by one name.
+    """
+    names = [cell.strip() for cell in cells]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"{where}: expected columns of different names, found {twice!r} "
+            f"{names.count(twice)} times: rename them"
+        )
+    return names
 
 
 def _read_tsv(path: Path) -> Iterator[DataRow]:

@@ -58,14 +58,15 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
 
 def task_of(config: RunConfig) -> Task:
     """The task of a run; where it has no validation split, holdout or folds make one."""
-    holdout = TrainConfig.from_dict(config.training).holdout if config.folds is None else 0.0
+    training = TrainConfig.from_dict(config.training)
     return load_task(
         config.task,
         config.data_dir,
-        holdout=holdout,
+        holdout=training.holdout if config.folds is None else 0.0,
         text_column=config.text_column,
         label_column=config.label_column,
         label_words=config.label_words,
+        template=training.template,
     )
 
 

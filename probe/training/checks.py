@@ -6,6 +6,8 @@ import dataclasses
 from collections import Counter
 
 from probe.errors import TrainingError
+from probe.prompt import AnyPrompt, KVPrefix
+from probe.suggestions import did_you_mean
 from probe.task import Task
 from probe.template import read_template, require_room
 from probe.training.config import TrainConfig
@@ -41,6 +43,19 @@ def check_training(
         require_room(length, positions)
 
 
+def check_start(prompt: AnyPrompt, config: TrainConfig) -> None:
+    """Refuse a prompt to start from that the training has no place for.
+
+    Raises:
+        TrainingError: it is a prefix where rows are trained, or of another length.
+    """
+    if isinstance(prompt, KVPrefix) and config.method != "prefix_tuning":
+        raise TrainingError(
+            f"{prompt.name} is a prefix of keys and values, expected rows: choose prefix_tuning"
+        )
+    require_one_length({"length": _asked_length(config), f"prompt {prompt.name}": len(prompt)})
+
+
 def check_examples(task: Task) -> None:
     """Refuse training examples that teach nothing.
 
@@ -63,7 +78,7 @@ def _check_columns(task: Task) -> None:
     if missing := [name for name in task.columns if name not in known]:
         raise TrainingError(
             f"task {task.name}: the template names {{{missing[0]}}}, the data has the columns "
-            f"{', '.join(known)}"
+            f"{', '.join(known)}{did_you_mean(missing[0], known)}"
         )
 
 

@@ -128,6 +128,7 @@ def evaluate(
                 text_column=text_column,
                 label_column=label_column,
                 label_words=label_words,
+                template=template,
             )
         )
         if label_words and not isinstance(task, Task) and is_data_file(task):

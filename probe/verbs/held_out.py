@@ -23,6 +23,7 @@ def task_as_trained(
     text_column: str | None = None,
     label_column: str | None = None,
     label_words: LabelWords = (),
+    template: str | None = None,
 ) -> Task:
     """A task whose training and validation examples are parted as when the prompts were trained.
 
@@ -35,6 +36,8 @@ def task_as_trained(
         label_column: the column that is the label; the task's own when None.
         label_words: of a data file, in the order of its sorted labels; those of the prompts that
             were trained on it, or the labels themselves, where there are none.
+        template: the one that is asked with; of a data file that of the prompts that were trained
+            on it, where there is one, else the task's own, when None.
 
     Raises:
         DataError: the task cannot be read, or the prompts set different examples aside.
@@ -50,6 +53,7 @@ def task_as_trained(
         text_column=text_column,
         label_column=label_column,
         label_words=label_words or _own_words(trained) if bare else (),
+        template=template or _own_template(trained) if bare else template,
     )
     if split != "test":
         _note_folds(trained)
@@ -76,6 +80,10 @@ def _all_to_test(task: Task, trained: Sequence[Asker]) -> Task:
             "about those that were set aside, --split validation"
         )
     return replace(task, train=(), validation=(), test=[*task.train, *task.validation])
+
+
+def _own_template(trained: Sequence[Asker]) -> str | None:
+    return next((asker.own_words[0] for asker in trained if asker.own_words[0]), None)
 
 
 def _own_words(trained: Sequence[Asker]) -> LabelWords:

@@ -18,9 +18,10 @@ from probe.store import RunConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.task import LabelWords, Task
 from probe.training import TrainConfig
-from probe.training.checks import check_training
+from probe.training.checks import check_start, check_training
 from probe.training.command_line import arguments, option_of, written
 from probe.verbs.checks import check_label_words, check_models
+from probe.verbs.loading import load_one
 from probe.verbs.naming import option_names
 from probe.verbs.shipped import sample_folders
 
@@ -66,6 +67,7 @@ def run_config(
 
     Raises:
         TrainingError: the configuration is not one.
+        PromptFormatError: the prompt to start from cannot be read.
         DataError: the task cannot be read; the message names the line.
     """
     asked = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or {})
@@ -77,6 +79,7 @@ def run_config(
             text_column=text_column,
             label_column=label_column,
             label_words=label_words,
+            template=asked.template,
         )
     if folds is not None and not 2 <= folds <= len(loaded.train):
         raise TrainingError(
@@ -84,7 +87,7 @@ def run_config(
             f"found {folds}"
         )
     _check(str(model), loaded, asked, device, workspace)
-    init = start_with_full_path(asked.init, workspace or Workspace())
+    init = start_with_full_path(asked.init, workspace or Workspace(), asked)
     return RunConfig(
         model=full_path(str(model), known=ALWAYS_NAMED),
         task=full_path(str(task), known=task_names()),
@@ -303,10 +306,20 @@ def full_path(source: str, *, known: Sequence[str]) -> str:
     return source if source in known or not path.exists() else os.path.abspath(path)
 
 
-def start_with_full_path(init: str, workspace: Workspace) -> str:
-    """`prompt:REF` with the path of what REF names; other starts stay as they are."""
+def start_with_full_path(init: str, workspace: Workspace, config: TrainConfig | None = None) -> str:
+    """`prompt:REF` with the path of what REF names; other starts stay as they are.
+
+    Raises:
+        PromptFormatError: there is no such prompt, or it cannot be read.
+        TrainingError: the training has no place for it.
+    """
     kind, colon, reference = init.partition(":")
-    return init if kind != "prompt" else f"prompt{colon}{_place(reference, workspace)}"
+    if kind != "prompt":
+        return init
+    prompt = load_one(reference, workspace=workspace)
+    if config is not None:
+        check_start(prompt, config)
+    return f"prompt{colon}{_place(reference, workspace)}"
 
 
 def _place(reference: str, workspace: Workspace) -> str:

@@ -313,3 +313,16 @@ def test_validation_examples_are_those_that_the_prompt_never_saw(here, tmp_path)
     folded = replace(prompt, config={**prompt.config, "folds": 3})
     notes = verbs.evaluate([folded], folder, split="validation").notes
     assert any("a cross-validation of 3 folds" in line for line in notes)
+
+
+def test_pairs_in_a_data_file_are_asked_in_a_template_of_their_columns(here, probe, tmp_path):
+    rows = tmp_path / "pairs.csv"
+    rows.write_text(
+        "premise,hypothesis,label\n"
+        "the film was sweet,the day was kind,bright\n"
+        "the film was dull,the day was sad,dull\n"
+    )
+    asked = ("--template", "{premise} and {hypothesis} it was", "--zero-shot", "--json")
+    found = probe("evaluate", ONE, "--task", rows, *asked)
+    assert found.code == 0, found.err
+    assert found.json["n"] == 2

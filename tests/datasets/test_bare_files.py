@@ -46,6 +46,29 @@ def test_a_data_file_is_a_task_whose_labels_are_what_its_rows_say(write):
         load_task(path, text_column="body", label_column="verdict")
 
 
+def test_a_data_file_of_pairs_needs_no_text_but_the_columns_of_its_template(write):
+    path = write("pairs.csv", "premise,hypothesis,label\nit rains,it is wet,yes\nsun,night,no\n")
+    task = load_task(path, holdout=0, template="{premise} so {hypothesis}{prompt:3} ?")
+    assert [one.text for one in task.train] == ["it rains | it is wet", "sun | night"]
+    assert task.train[1].values == {"premise": "sun", "hypothesis": "night"}
+    with pytest.raises(DataError, match="a column named 'premis', .*did you mean premise"):
+        load_task(path, template="{premis} {hypothesis}")
+
+
+def test_columns_of_one_name_are_refused(write):
+    path = write("twice.csv", "text,text,label\na,b,x\n")
+    with pytest.raises(
+        DataError, match="line 1: expected columns of different names, found 'text'"
+    ):
+        load_task(path)
+
+
+def test_a_mistyped_column_is_told_what_it_may_have_been(write):
+    path = write("reviews.csv", table(","))
+    with pytest.raises(DataError, match="'reviw', found 'review', 'verdict'; did you mean review?"):
+        load_task(path, text_column="reviw", label_column="verdict")
+
+
 def test_words_stand_for_labels_in_their_order_and_this_is_said(write):
     path = write("reviews.csv", table(","))
     columns = {"text_column": "review", "label_column": "verdict", "holdout": 0}
