@@ -107,8 +107,7 @@ def retrieval(scores: NDArray[np.float64], right: NDArray[np.int64]) -> dict[str
 
     A tie counts as its expected rank: a reading that says nothing finds nothing.
     """
-    own = scores[np.arange(len(right)), right][:, None]
-    better, ties = (scores > own).sum(1), (scores == own).sum(1)
+    better, ties = places(scores, right)
     top = [np.clip((k - better) / ties, 0, 1) for k in (1, 5)]
     reciprocal = np.array(
         [np.mean(1 / np.arange(b + 1, b + t + 1)) for b, t in zip(better, ties, strict=True)]
@@ -121,6 +120,23 @@ def retrieval(scores: NDArray[np.float64], right: NDArray[np.int64]) -> dict[str
         low, high = np.quantile(by_text[draws].mean(1), [0.025, 0.975])
         found[name] = {"value": float(values.mean()), "interval": [float(low), float(high)]}
     return found
+
+
+def places(
+    scores: NDArray[np.float64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many texts score above the right one, and how many as it does (itself included), [n]."""
+    own = scores[np.arange(len(right)), right][:, None]
+    return (scores > own).sum(1), (scores == own).sum(1)
+
+
+def by_kind(said: Sequence[Words], texts: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Top-1 by overlap of every kind of text."""
+    right = np.arange(len(said)) % len(texts)
+    better, ties = places(overlaps(said, texts), right)
+    first = np.clip((1 - better) / ties, 0, 1)
+    kinds = np.array([text["kind"] for text in texts])[right]
+    return {str(kind): float(first[kinds == kind].mean()) for kind in dict.fromkeys(kinds)}
 
 
 def main() -> None:
@@ -160,7 +176,17 @@ def main() -> None:
             print(f"| {condition} | {reading} | {scorer} | {' | '.join(cells)} |", flush=True)
         start += len(group)
     if args.write:
-        written = {"model": args.model, "table_sha256": vocabulary.fingerprint, "rates": rates}
+        kinds = {
+            name: by_kind(words, texts)
+            for (condition, name), words in said.items()
+            if condition == "base"
+        }
+        written = {
+            "model": args.model,
+            "table_sha256": vocabulary.fingerprint,
+            "kinds": kinds,
+            "rates": rates,
+        }
         RATES.write_text(json.dumps(written, indent=1) + "\n")
 
 

@@ -56,6 +56,7 @@ def test_the_promised_commands_are_there():
         "ablate",
         "lens",
         "report",
+        "read",
     }
 
 

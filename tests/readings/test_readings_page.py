@@ -1,0 +1,27 @@
+"""`docs/readings.md` tells the rates that travel with `probe`."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from probe.readings.controls import measured as controls
+from recipes.readings.tables import kinds_table, rates_table
+
+PAGE = (Path(__file__).parents[2] / "docs" / "readings.md").read_text(encoding="utf-8")
+
+
+def test_every_line_of_both_tables_stands_on_the_page_and_no_other():
+    lines = [line for line in PAGE.splitlines() if line.startswith("|")]
+    for table in (rates_table(), kinds_table()):
+        start = lines.index(table[0])
+        assert lines[start : start + len(table)] == table
+
+
+def test_the_controls_of_the_page_are_those_that_are_used():
+    values = np.array(controls()["statistics"]["displacement"])
+    flips = np.array(controls()["sign_flip_p"])
+    words = re.sub(r"\s+", " ", PAGE)
+    low, high = np.quantile(values, [0.5, 0.95])
+    assert f"median {low:.3f}, 95th percentile {high:.3f}" in words
+    assert f"p ≤ 0.05 for {100 * (flips <= 0.05).mean():.1f} %" in words
