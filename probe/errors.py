@@ -5,13 +5,15 @@ import re
 
 _LONGEST = 2000
 """Characters of a message; paths and lists of names fit."""
+_PASSWORD = re.compile(r"://[^/\s@]{1,300}@")
+"""Who asks, in an address such as that of HF_ENDPOINT; libraries repeat it in what they say."""
 
 
 class ProbeError(Exception):
     """Base of every error a user is meant to read. The message is always a single line."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(_shortened(" ".join(message.split())))
+        super().__init__(_shortened(_PASSWORD.sub("://", " ".join(message.split()))))
 
 
 def _shortened(line: str) -> str:

@@ -15,3 +15,8 @@ def test_a_value_of_any_length_leaves_its_beginning_and_its_end() -> None:
     assert len(said) < 2000
     assert said.startswith("expected x, found yyy") and said.endswith("yyy: choose another")
     assert "characters) …" in said
+
+
+def test_a_password_in_an_address_is_not_told():
+    error = ProbeError("m is no model at https://me:secret@hub.example/x: ask b@c.example")
+    assert str(error) == "m is no model at https://hub.example/x: ask b@c.example"

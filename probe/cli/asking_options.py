@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from probe.cli.completion import complete_prompt
+from probe.cli.completion import complete_prompt, offered
 from probe.cli.options import PROMPT_HELP
 
 TASK_HELP = "A task's name, its task.toml or the folder of one."
@@ -18,7 +18,7 @@ def complete_task(incomplete: str) -> list[str]:
     """Tasks that are known by name and begin as typed."""
     from probe.datasets import task_names
 
-    return [name for name in task_names() if name.startswith(incomplete)]
+    return offered(task_names(), incomplete)
 
 
 DataDir = Annotated[

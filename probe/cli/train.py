@@ -15,7 +15,7 @@ from probe.cli.asking_options import (
     complete_task,
     split_synonyms,
 )
-from probe.cli.completion import complete_model
+from probe.cli.completion import complete_model, offered
 from probe.cli.output import print_json, print_notes
 from probe.cli.train_options import with_training_options
 
@@ -32,7 +32,7 @@ def complete_run(incomplete: str) -> list[str]:
     """Runs that begin as typed."""
     from probe.store import Workspace
 
-    return [run for run in Workspace().runs.ids() if run.startswith(incomplete)]
+    return offered(Workspace().runs.ids(), incomplete)
 
 
 @with_training_options

@@ -1,6 +1,7 @@
 """After a tab the shell offers prompts, files and models, and nothing it would run."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from probe.cli.completion import complete_model, complete_prompt, complete_workspace_prompt
+from probe.cli.train import complete_run
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs import load_one, sample_folders
@@ -60,6 +62,20 @@ def test_names_that_could_run_something_in_a_shell_are_never_offered(tmp_path):
         (tmp_path / name).write_text("")
     (tmp_path / "xplain.npy").write_text("")
     assert complete_prompt("x") == ["xplain.npy"]
+
+
+@pytest.mark.parametrize("name", ["m$(id)", "m`id`", "m;id", "m'q", "m\x1b[31m", "--all", "m n"])
+def test_folders_of_the_workspace_with_such_names_are_not_offered_either(name, home, tmp_path):
+    Workspace().save(load_one("sst2-text").renamed("mine"))
+    for kind in ("prompts", "runs"):
+        (home / kind).mkdir(exist_ok=True)
+        shutil.copytree(home / "prompts" / "mine@1", home / kind / name, dirs_exist_ok=True)
+        shutil.copytree(home / "prompts" / "mine@1", home / kind / f"{name}@1", dirs_exist_ok=True)
+    (tmp_path / "-rf.npy").touch()
+    for complete in (complete_prompt, complete_workspace_prompt, complete_run, complete_model):
+        assert not [one for one in complete("") if one.startswith(("m$", "m`", "m;", "m'", "-"))]
+        assert not [one for one in complete("m") if "\x1b" in one or " " in one]
+        assert complete("$(touch pwned)") == []
 
 
 def test_everything_is_offered_for_nothing_typed():
