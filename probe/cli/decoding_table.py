@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from probe.analysis.controls import (
     CHANCE_BELOW,
+    NEVER_LEFT_ITS_START,
     NOT_BETTER_THAN_CHANCE,
     OFF_THE_MANIFOLD,
     PositionControls,
@@ -11,6 +12,8 @@ from probe.analysis.controls import (
 from probe.analysis.decoding import Decoding, Position
 from probe.cli.output import cell, console, table, visible
 
+_SHORT = {NEVER_LEFT_ITS_START: "initial token"}
+"""What fits a column; the sentences below the table say it in full."""
 _CONTROLS = ("real", "chance", "random", "norm", "agree")
 
 
@@ -70,6 +73,7 @@ def _how_to_read() -> list[str]:
         "  chance: rows drawn like the vocabulary at the position's norm; up to "
         f"{CHANCE_BELOW:g}, the tokens say no more than chance.",
         "  random: rows of random direction at that norm. norm: among the norms of real tokens.",
+        "  initial token: of all tokens, the one training began from has the highest cosine.",
         "  agree: overlap of the top k under cosine, l2 and dot, from 0 to 1.",
     ]
 
@@ -91,7 +95,7 @@ def _row(position: Position) -> list[object]:
 def _control_cells(controls: PositionControls) -> list[object]:
     percentiles = (controls.vocabulary, controls.chance, controls.isotropic)
     shown = [*(f"{p:.1f}" for p in percentiles), f"{controls.norm_percentile:.0f}"]
-    flags = cell(", ".join(controls.named_flags), "yellow")
+    flags = cell(", ".join(_SHORT.get(flag, flag) for flag in controls.flags), "yellow")
     return [*map(cell, shown), cell(f"{controls.metric_agreement:.2f}"), flags]
 
 

@@ -213,3 +213,15 @@ def test_no_export_overwrites_a_file(command, option, probe, tmp_path):
     message = f"probe: {path} is there already: choose another destination or remove it\n"
     assert (result.code, result.out, result.err) == (1, "", message)
     assert path.read_text() == "mine"
+
+
+def test_a_position_at_its_start_is_flagged_alike_under_every_metric(probe):
+    for metric in ("cosine", "l2", "dot"):
+        lines = probe("decode", "sst2-vocab", "--metric", metric).flat
+        assert "initial token: of all tokens" in lines
+    flags = [
+        [p["controls"]["flags"].count("never left its start")
+         for p in probe("decode", "sst2-vocab", "--metric", metric, "--json").json["positions"]]
+        for metric in ("cosine", "l2", "dot")
+    ]  # fmt: skip
+    assert flags[0] == flags[1] == flags[2] and sum(flags[0]) > 0
