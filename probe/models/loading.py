@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _CLASSES: dict[Family, type[FrozenModel]] = {
     "sentence_encoder": SentenceEncoder,
 }
 _NO_MEMORY = re.compile(r"annot allocate memory|can't allocate memory|out of memory", re.IGNORECASE)
+_TOKENIZER_FILE = re.compile(r"token|vocab|merges|\.(?:model|spm|tiktoken)$", re.IGNORECASE)
 _SPARE = 0.2
 """Share of a GPU's free memory kept for activations when models are placed."""
 
@@ -93,7 +94,8 @@ def load_model(
                 f"not enough memory to load {name} ({_memory_line(error)}): end other programs, "
                 "raise the limit (ulimit -v), or load it in --dtype bfloat16"
             ) from error
-        raise ModelNotFoundError(f"{name} cannot be loaded as a model: {_why(error)}") from error
+        why = _without_tokenizer(error, place) or _why(error)
+        raise ModelNotFoundError(f"{name} cannot be loaded as a model: {why}") from error
     frozen = _CLASSES[family](str(name), model, tokenizer)
     require_agreement(frozen)
     return frozen
@@ -102,6 +104,17 @@ def load_model(
 def _memory_line(error: Exception) -> str:
     lines = (line for line in str(error).splitlines() if _NO_MEMORY.search(line))
     return next(lines, "out of memory")[:200]
+
+
+def _without_tokenizer(error: Exception, place: Path) -> str:
+    """Why a folder has no tokenizer, where none of its files belongs to one; else empty."""
+    asked = "backend tokenizer" in str(error) and place.is_dir()
+    if not asked or any(_TOKENIZER_FILE.search(path.name) for path in place.iterdir()):
+        return ""
+    return (
+        "expected a tokenizer in the folder, found none of its files: copy tokenizer.json and "
+        "tokenizer_config.json of the model there"
+    )
 
 
 def _why(error: Exception) -> str:
@@ -156,11 +169,23 @@ def _read(
     )
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
+        if wrapper := _wrapper(missing, report["unexpected_keys"]):
+            raise ModelNotFoundError(
+                f"{path} holds the tensors of a {type(model).__name__} under names that begin with "
+                f"{wrapper!r}, as a wrapper saved them (DDP, torch.compile, PEFT): save the model "
+                "within it, or take that from the names"
+            )
         raise ModelNotFoundError(
             f"{path} lacks {len(missing)} tensors of a {type(model).__name__} ({missing[0]}, …): "
             "they would be random, so the model cannot be used"
         )
     return model if spread else model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _wrapper(missing: Sequence[str], found: Collection[str]) -> str:
+    """What stands before the name of every tensor that seems to be missing; empty if nothing."""
+    before = [key.removesuffix(missing[0]) for key in found if key.endswith(f".{missing[0]}")]
+    return next((one for one in before if all(one + key in found for key in missing)), "")
 
 
 def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:

@@ -123,6 +123,11 @@ def check_model_files(model: str | Path, revision: str | None = None) -> None:
 def _config(files: Files) -> dict[str, Any]:
     data = files.small("config.json")
     if data is None:
+        if files.size("adapter_config.json") is not None:
+            raise ModelNotFoundError(
+                f"{files.where} is an adapter, not a model: name the model that it was trained on, "
+                "which its adapter_config.json calls base_model_name_or_path"
+            )
         raise ModelNotFoundError(
             f"{files.where} has no config.json: expected a model saved by transformers"
         )

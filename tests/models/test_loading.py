@@ -96,6 +96,22 @@ def test_missing_weights_are_never_made_up(tmp_path: Path) -> None:
         load_model(folder, device="cpu")
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "base_model.model."])
+def test_weights_that_a_wrapper_saved_are_told_as_such(tmp_path: Path, wrapper: str) -> None:
+    file = save(tmp_path, raw_model("llama")) / "model.safetensors"
+    weights = {wrapper + key: tensor for key, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ModelNotFoundError, match=f"LlamaForCausalLM under names .*'{wrapper}'"):
+        load_model(tmp_path, device="cpu")
+
+
+def test_a_folder_without_a_tokenizer_is_told_as_such(tmp_path: Path) -> None:
+    raw_model("llama").save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFoundError, match="a tokenizer in the folder, found none") as told:
+        load_model(tmp_path, device="cpu")
+    assert "sentencepiece" not in str(told.value)
+
+
 def test_an_encoder_without_its_head_is_no_masked_model(tmp_path: Path) -> None:
     folder = save(tmp_path, raw_encoder("bert", head=False))
     change(folder / "config.json", architectures=["BertForMaskedLM"])

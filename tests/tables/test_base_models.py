@@ -311,3 +311,9 @@ def test_a_text_part_is_read_where_the_whole_is_not_built(
     write_json(tmp_path / "config.json", config)
     save_file({name: table} | talker, tmp_path / "model.safetensors", metadata={"format": "pt"})
     assert (load_vocabulary(tmp_path).table[7] == 1).all()
+
+
+def test_an_adapter_in_a_models_place_is_told_as_such(tmp_path: Path) -> None:
+    write_json(tmp_path / "adapter_config.json", {"base_model_name_or_path": "gpt2"})
+    with pytest.raises(ModelNotFoundError, match="is an adapter, not a model: name the model"):
+        load_vocabulary(tmp_path)
