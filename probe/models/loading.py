@@ -14,6 +14,7 @@ from transformers.utils import logging as library_logging
 
 from probe.errors import ModelNotFoundError, ProbeError, is_out_of_memory
 from probe.models.agreement import require_agreement
+from probe.models.borne_out import count_parameters, require_borne_out
 from probe.models.causal import CausalModel
 from probe.models.devices import check_device
 from probe.models.encoder_decoder import EncoderDecoderModel
@@ -157,6 +158,7 @@ def _read(
     device: str | None,
 ) -> Any:
     automatic = automatic_class(config, family)
+    require_borne_out(automatic, config, path)
     spread = device is None and _needs_several(automatic, config, dtype)
     model, report = automatic.from_pretrained(
         path,
@@ -192,9 +194,7 @@ def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:
     """Whether the first of several GPUs is too small for the model."""
     if torch.cuda.device_count() < 2:
         return False
-    with torch.device("meta"):
-        model = automatic.from_config(config, trust_remote_code=False)
-    size = model.num_parameters() * dtype.itemsize
+    size = count_parameters(automatic, config) * dtype.itemsize
     return bool(size > torch.cuda.mem_get_info(0)[0] * (1 - _SPARE))
 
 

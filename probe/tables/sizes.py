@@ -39,6 +39,11 @@ def check_layers(config: Mapping[str, Any], files: Files) -> None:
         ModelNotFoundError: the configuration cannot be that of these weights.
     """
     for key, count in _stated(config, _LAYERS):
+        if count < 0:
+            raise ModelNotFoundError(
+                f"{files.where}: config.json says {key} = {count}, expected a number of layers: "
+                "fetch config.json again"
+            )
         if count > _PLAUSIBLE and count > (tensors := len(open_checkpoint(files).shards)):
             raise ModelNotFoundError(
                 f"{files.where}: config.json says {key} = {count}, but the weights have {tensors} "
