@@ -19,6 +19,7 @@ from probe.tables import ALWAYS_NAMED
 from probe.verbs import decode, sample_folders
 from probe.verbs.decoding import vocabulary_of
 from probe.verbs.loading import with_facts
+from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.shipped import sample_facts
 from probe.vocabulary import Vocabulary
 
@@ -94,6 +95,16 @@ def decoding(
         filters=filters,
         one_to_one=one_to_one,
     )
+
+
+@st.cache_data(show_spinner="Reading what training added …", max_entries=64)
+def reading(entry: Entry, model: str) -> ReadPrompt:
+    """What an entry means by its nearest tokens and its displacement, read once.
+
+    Raises:
+        ProbeError: the prompt has neither in this model.
+    """
+    return read(prompt_of(entry).renamed(entry.id), model, readings=("nearest", "displacement"))
 
 
 @st.cache_data(show_spinner=False, max_entries=16)

@@ -3,6 +3,7 @@
 import streamlit as st
 from decode_table import column_config, decoding_table, search
 from exports import draw_exports
+from meaning import draw_meaning
 from models import usable_model
 from pace import paint_now
 from plain import plain
@@ -202,7 +203,7 @@ def draw(entry: Entry) -> Decoding | None:
     model = usable_model(entry)
     if model is None:
         return None
-    answer = st.container()
+    answer, meaning = st.container(), st.container()
     k, filters, once, words = draw_options()
     metric = chosen_metric()
     try:
@@ -213,6 +214,8 @@ def draw(entry: Entry) -> Decoding | None:
     with answer:
         draw_answer(found)
     paint_now(("decode", entry.id, model, metric, k, filters, once))
+    with meaning:
+        draw_meaning(entry, model)
     draw_table(found, words)
     draw_map(found, words)
     draw_violins(found)

@@ -210,3 +210,15 @@ def test_a_search_that_begins_with_a_space_names_what_it_searched(open_page: Ope
     at = open_page("decode", p="sst2-text", q=" a")
     assert any("**␣a**" in m.value for m in at.markdown)
     assert not any("** a**" in m.value for m in at.markdown)
+
+
+def test_what_training_added_is_told_where_the_start_is_known(open_page: Open) -> None:
+    at = open_page("decode", p="minilm-mood-text")
+    assert at.subheader[1].value == "What training added"
+    told = at.markdown[1].value
+    assert told.startswith("**Its rows stand where they started; what they learned points to")
+    caption = at.caption[2].value
+    assert "Tokens nearest to the mean of row minus start · start recorded · p 0." in caption
+    unknown = open_page("decode", p="minilm-mood-ptuning")
+    assert not unknown.exception
+    assert all(each.value != "What training added" for each in unknown.subheader)
