@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from probe.store import RunConfig
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.training import TrainConfig
 from probe.training.command_line import arguments, field_help, written
+from probe.training.recommended import with_recommended
 
 _STEPS = 400
 _METHODS = ("prompt_tuning", "p_tuning", "prefix_tuning", "pez")
@@ -50,7 +52,7 @@ class Wanted:
         pairs = {"--model": self.model, "--task": self.task, "--data-dir": self.data_dir,
                  "--name": self.name}  # fmt: skip
         given = [word for option, value in pairs.items() for word in written(option, value)]
-        return "probe", "train", *given, *arguments(self.config)
+        return "probe", "train", *given, *arguments(self.config, self.model)
 
 
 def draw_form() -> Wanted:
@@ -59,6 +61,8 @@ def draw_form() -> Wanted:
     Raises:
         TrainingError: the fields contradict each other.
     """
+    _remember("model", default_model())
+    usual = with_recommended(str(st.session_state["t_model"]), {"method": _method()})
     task, length, start, steps, model = st.columns(5, gap="small")
     with task:
         tasks = _tasks()
@@ -70,7 +74,7 @@ def draw_form() -> Wanted:
             "hub. Or type the path of a folder with a task.toml.",
         )  # fmt: skip
     with length:
-        positions = _number("length", "Length", minimum=1, placeholder="20")
+        positions = _number("length", "Length", minimum=1, placeholder=str(usual.get("length", 20)))
     with start:
         _remember("start", "vocab")
         kind = st.selectbox(
@@ -78,9 +82,8 @@ def draw_form() -> Wanted:
             format_func=_STARTS.__getitem__, help=_HELP["init"], on_change=_start_chosen,
         )  # fmt: skip
     with steps:
-        count = _number("steps", "Steps", minimum=1, value=_STEPS)
+        count = _number("steps", "Steps", minimum=1, value=usual.get("steps", _STEPS))
     with model:
-        _remember("model", default_model())
         base = st.selectbox(
             "Base model", _with_chosen([*ALWAYS_NAMED], "model"), key="t_model",
             persist_state="session", accept_new_options=True,
@@ -90,7 +93,7 @@ def draw_form() -> Wanted:
     _draw_wording(str(chosen))
     init = _init(kind)
     with st.expander("Advanced", icon=":material/tune:"):
-        more = _draw_drawer()
+        more = _draw_drawer(usual)
     name = more.pop("name") or f"{_task_name(chosen)}-{more['method']}"
     data_dir = more.pop("data_dir") or None
     if init == "text:":
@@ -148,8 +151,13 @@ def _draw_wording(task: str) -> None:
     st.caption(f"The model reads “{plain(wording.template)}” and is to go on with {goal}.")
 
 
-def _draw_drawer() -> dict[str, Any]:
-    """The other settings, by field."""
+def _method() -> str:
+    """The method that the drawer holds, which is drawn after what depends on it."""
+    return str(st.session_state.get("t_method", _DEFAULTS.method))
+
+
+def _draw_drawer(usual: Mapping[str, Any]) -> dict[str, Any]:
+    """The other settings, by field; `usual` are those recommended for the model and method."""
     found: dict[str, Any] = {}
     a, b, c, d = st.columns(4, gap="small")
     with a:
@@ -159,10 +167,13 @@ def _draw_drawer() -> dict[str, Any]:
         found["patience"] = _number("patience", "Patience", minimum=1, placeholder="never stop")
     with b:
         found["learning_rate"] = _number(
-            "learning_rate", "Learning rate", minimum=0.0, placeholder="automatic", digits="%g"
-        )
+            "learning_rate", "Learning rate", minimum=0.0, digits="%g",
+            placeholder=f"{usual.get('learning_rate', 'automatic')}",
+        )  # fmt: skip
         found["schedule"] = _choice("schedule", "Schedule", _SCHEDULES)
-        found["warmup_steps"] = _number("warmup_steps", "Warm-up steps", value=0)
+        found["warmup_steps"] = _number(
+            "warmup_steps", "Warm-up steps", value=usual.get("warmup_steps", 0)
+        )
         found["checkpoint_every"] = _number(
             "checkpoint_every", "Steps between checkpoints", minimum=1, value=50
         )
@@ -176,17 +187,18 @@ def _draw_drawer() -> dict[str, Any]:
         found["dropout"] = _number("dropout", "Dropout", 0.0, 0.0, digits="%g")
         found["clip_norm"] = _number("clip_norm", "Clip gradients at", 0.0, 1.0, digits="%g")
         found["holdout"] = _number("holdout", "Held out", 0.0, 0.1, digits="%g")
-    found |= _draw_method(found["method"])
+    found |= _draw_method(found["method"], usual)
     return found | _draw_texts(prefix=found["method"] == "prefix_tuning")
 
 
-def _draw_method(method: str) -> dict[str, Any]:
+def _draw_method(method: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of one method alone."""
     if method not in ("p_tuning", "prefix_tuning"):
         return {}
     found: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if method == "p_tuning":
+            _remember("encoder", usual.get("encoder", _DEFAULTS.encoder))
             found["encoder"] = _choice("encoder", "Encoder", ("lstm", "mlp"))
         else:
             for field, label in (("projection", "Train through an MLP"),

@@ -125,9 +125,7 @@ def train(
     workspace = Workspace()
     if resume is not None:
         _require_alone(context)
-        given = context.get_parameter_source("steps")
-        steps = config["steps"] if given is not None and given.name == "COMMANDLINE" else None
-        go_on(workspace, resume, steps=steps, detach=detach, json=json)
+        go_on(workspace, resume, steps=config.get("steps"), detach=detach, json=json)
         return
     if task is None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")

@@ -18,13 +18,14 @@ def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the fields of `TrainConfig` as options in place of `config`.
 
     Args:
-        command: takes the fields' values as the dictionary `config`.
+        command: takes its `context`, and the fields that the user gave as the dictionary `config`.
     """
     options = _options()
     own = inspect.signature(command, eval_str=True).parameters
 
     def run(**given: Any) -> None:
-        config = {name: given.pop(name) for name in options}
+        values = {name: given.pop(name) for name in options}
+        config = {name: values[name] for name in values if _is_given(given["context"], name)}
         command(**given, config=config)
 
     kept = [parameter for name, parameter in own.items() if name != "config"]
@@ -58,3 +59,9 @@ def _option(field: dataclasses.Field[Any], kinds: dict[str, Any], words: str) ->
 
 def _number_or_none(text: str | float) -> float | None:
     return None if text in ("none", "None") else float(text)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether the user gave an option: what nobody gave may depend on the model."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"

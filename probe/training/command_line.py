@@ -8,6 +8,7 @@ import inspect
 from pathlib import Path
 
 from probe.training.config import TrainConfig
+from probe.training.recommended import with_recommended
 
 _SHORT = {"learning_rate": "lr"}
 
@@ -22,12 +23,13 @@ def option_of(field: str) -> str:
     return _SHORT.get(field, field)
 
 
-def arguments(config: TrainConfig) -> list[str]:
-    """Options and values of every field that is not at its default."""
+def arguments(config: TrainConfig, model: str) -> list[str]:
+    """Options and values of every field that is not at its default, in general or for the model."""
     found: list[str] = []
+    usual = with_recommended(model, {"method": config.method})
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if value == field.default:
+        if value == field.default and (value is None or value == usual.get(field.name, value)):
             continue
         option = flag(field.name)
         if isinstance(value, bool):

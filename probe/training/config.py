@@ -26,8 +26,8 @@ class TrainConfig:
     """prompt_tuning (Lester 2021), p_tuning (Liu 2021), prefix_tuning (Li & Liang 2021) or pez
     (Wen 2023: every row is a real token's embedding)."""
     length: int | None = None
-    """Virtual tokens, P. None: as many as the target, the start text or the start prompt has,
-    else 20."""
+    """Virtual tokens, P. None: as many as the target, the start text or the start prompt has, else
+    what is recommended for the model, else 20."""
     init: str = "vocab"
     """Where rows start: text:WORDS, labels, vocab, vocab:N (the first N tokens), random or
     prompt:PATH."""
@@ -38,9 +38,9 @@ class TrainConfig:
     batch_size: int = 16
     """Examples per update."""
     learning_rate: float | None = None
-    """Highest rate. None: for rows that are trained themselves the spread of the embedding table,
-    which differs a hundredfold between models; 0.1 for keys and values; 0.003 through an encoder
-    or MLP."""
+    """Highest rate. None: what is recommended for the model; else for rows that are trained
+    themselves the spread of the embedding table, which differs a hundredfold between models; 0.1
+    for keys and values; 0.003 through an encoder or MLP."""
     schedule: Schedule = "linear"
     """How the rate falls after warm-up: constant, linear or cosine, to zero at the last step."""
     warmup_steps: int = 0

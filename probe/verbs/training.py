@@ -20,6 +20,7 @@ from probe.task import LabelWords, Task
 from probe.training import TrainConfig
 from probe.training.checks import check_start, check_training
 from probe.training.command_line import arguments, option_of, written
+from probe.training.recommended import with_recommended
 from probe.verbs.checks import check_label_words, check_models
 from probe.verbs.loading import load_one
 from probe.verbs.naming import option_names
@@ -50,7 +51,8 @@ def run_config(
     Args:
         model: `builtin`, `minilm`, a folder or a hub id.
         task: a task's name, file or folder.
-        config: how to train; the defaults when None.
+        config: how to train; what it leaves open, or all of it when None, is as recommended for
+            the model, else at the defaults of `TrainConfig`.
         data_dir: a folder of data sets, by task.
         text_column: the column that is the text; the task's own, or `text`, when None.
         label_column: the column that is the label; the task's own, or `label`, when None.
@@ -70,7 +72,8 @@ def run_config(
         PromptFormatError: the prompt to start from cannot be read.
         DataError: the task cannot be read; the message names the line.
     """
-    asked = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or {})
+    given = config.to_dict() if isinstance(config, TrainConfig) else dict(config or {})
+    asked = TrainConfig.from_dict(with_recommended(str(model), given))
     with collected(said=False):  # the worker reads it too, and will say them
         loaded = load_task(
             task,
@@ -137,7 +140,8 @@ def train_command(config: RunConfig) -> tuple[str, ...]:
     given = [word for option, value in pairs.items() for word in written(option, value)]
     for words in config.label_words:
         given += written("--label-word", words if isinstance(words, str) else "|".join(words))
-    return "probe", "train", *given, *arguments(TrainConfig.from_dict(config.training))
+    training = TrainConfig.from_dict(config.training)
+    return "probe", "train", *given, *arguments(training, config.model)
 
 
 @option_names(label_word="label_words")
@@ -167,7 +171,7 @@ def train(
         model: `builtin`, `minilm`, `smollm2`, a folder, a GGUF file or a hub id; the model that the
             command takes where none is named when None.
         task: a task's name, file or folder.
-        config: how to train; the defaults when None.
+        config: as in `run_config`.
         data_dir: a folder of data sets, by task.
         text_column: as in `run_config`.
         label_column: as in `run_config`.

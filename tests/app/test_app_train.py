@@ -19,6 +19,7 @@ from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.store import RunFolder, Workspace
 from probe.tables import default_model
+from probe.training.recommended import with_recommended
 from tests.trainable import write_task
 
 Open = Callable[..., AppTest]
@@ -56,8 +57,10 @@ def _command(at: AppTest) -> str:
 def test_a_first_visit_offers_a_form_that_works_as_it_is(open_page: Open) -> None:
     at = open_page("train")
     assert "Nothing is training" in at.markdown[0].value
-    assert at.number_input(key="t_steps").value == 400
     model = default_model()
+    usual = with_recommended(model, {})
+    assert at.number_input(key="t_steps").value == usual.get("steps", 400)
+    assert at.number_input(key="t_length").placeholder == str(usual.get("length", 20))
     assert at.selectbox(key="t_model").value == model
     assert _command(at).startswith(f"probe train --model {model} --task mood --name mood-prompt_t")
 

@@ -32,13 +32,13 @@ def _read(words: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_what_is_written_is_read_as_the_same_configuration(config: TrainConfig) -> None:
-    read = _read(["--task", "mood", *shlex.split(shlex.join(arguments(config)))])
+    read = _read(["--task", "mood", *shlex.split(shlex.join(arguments(config, "builtin")))])
     assert {name: read[name] for name in config.to_dict()} == config.to_dict()
 
 
 def test_defaults_are_left_out() -> None:
-    assert arguments(TrainConfig()) == []
-    assert arguments(TrainConfig(batch_size=8)) == ["--batch-size", "8"]
+    assert arguments(TrainConfig(), "builtin") == []
+    assert arguments(TrainConfig(batch_size=8), "builtin") == ["--batch-size", "8"]
 
 
 def test_every_field_has_words_of_help() -> None:
