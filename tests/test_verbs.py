@@ -138,7 +138,8 @@ def test_what_is_shipped_lies_beside_the_package_or_in_it():
     for name in ("app", "sample_prompts"):
         assert shipped(name) in (root / name, root.parent / name)
     for name, folder in sample_folders().items():
-        file = "prompt.safetensors" if name.startswith("minilm-") else "adapter_config.json"
+        bare = name.startswith(("minilm-", "smollm2-distilled-"))
+        file = "prompt.safetensors" if bare else "adapter_config.json"
         assert (folder / file).is_file(), name
 
 

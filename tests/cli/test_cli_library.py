@@ -28,7 +28,8 @@ def stored(probe, tmp_path):
 # library
 
 
-def test_the_list_shows_the_workspace_then_the_samples(stored, probe, check_schema):
+def test_the_list_shows_the_workspace_then_the_samples(stored, probe, check_schema, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     result = probe("library", "--json")
     check_schema("library", result.json)
     ids = [(row["id"], row["where"]) for row in result.json["prompts"]]
@@ -77,7 +78,7 @@ def test_tags_notes_and_search(stored, probe, check_schema):
         (("search", "NEWEST"), ["mood@2"]),
         (("search", "film", "old"), ["mood@1"]),
         (("search", "nobody has this"), []),
-        (("search", "agnews-text"), ["agnews-text", "minilm-agnews-text"]),
+        (("search", "agnews-text"), ["agnews-text", "minilm-agnews-text", "smollm2-agnews-text"]),
     ]:
         result = probe("library", *command, "--json")
         check_schema("library", result.json)
