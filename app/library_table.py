@@ -10,7 +10,7 @@ import streamlit as st
 from closeness import median_best_cosines
 from resources import Entry
 
-_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
+_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
 """Metrics that say how well a prompt works, the most telling first."""
 _MOST_COMPARED = 200
 """In a larger library comparing every prompt with its vocabulary would keep the page waiting."""
@@ -56,7 +56,12 @@ COLUMNS: dict[str, Any] = {
     "width": st.column_config.NumberColumn("H", help="Width of each position", width=45),
     "model": st.column_config.TextColumn("base model", width=95),
     "score": st.column_config.ProgressColumn(
-        min_value=0, max_value=1, format="%.3f", width=95, help="Accuracy where it is known"
+        min_value=0,
+        max_value=1,
+        format="%.3f",
+        width=95,
+        help="Accuracy where it is known; of a distilled prompt the share of its text's effect "
+        "that it has",
     ),
     "zero_shot": st.column_config.NumberColumn(
         "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"

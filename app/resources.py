@@ -15,7 +15,7 @@ from probe.errors import ProbeError
 from probe.formats import load
 from probe.prompt import AnyPrompt, Submodule
 from probe.store import Card, Workspace, card_of
-from probe.tables import ALWAYS_NAMED
+from probe.tables import ALWAYS_NAMED, default_model
 from probe.verbs import decode, sample_folders
 from probe.verbs.decoding import vocabulary_of
 from probe.verbs.loading import with_facts
@@ -40,7 +40,7 @@ def workspace() -> Workspace:
 
 
 def library() -> list[Entry]:
-    """Every prompt there is: the user's, newest first, then the samples."""
+    """The user's prompts, newest first, then the samples, those on the default model first."""
     return list(_entries().values())
 
 
@@ -139,6 +139,8 @@ def _listed(root: str, stamp: tuple[int, ...]) -> dict[str, Entry]:  # noqa: ARG
     """
     cards = sorted(Workspace(root).list(), key=lambda card: card.created, reverse=True)
     samples = [Entry(name, card, "sample") for name, (card, _) in _samples().items()]
+    first = default_model()
+    samples.sort(key=lambda entry: entry.card.base_model != first)  # and by name, as they were
     return {entry.id: entry for entry in [Entry(c.id, c, "yours") for c in cards] + samples}
 
 

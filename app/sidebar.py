@@ -8,10 +8,11 @@ import streamlit as st
 from resources import Entry, library
 
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
-from probe.tables import ALWAYS_NAMED
+from probe.tables import ALWAYS_NAMED, default_model
 
-DEMO = "sst2-text"
-"""The prompt a first visit shows: it started from words, so its story is the easiest to read."""
+_DEMO = {"smollm2": "smollm2-distilled-french", "builtin": "sst2-text"}
+"""The prompt a first visit shows, by the model that is meant where none is named: one that answers
+in French, else one that started from words, as their stories are the easiest to read."""
 
 # Bound widgets write their options into the address as they are shown, so these are kept short.
 OWN = "the prompt's own"
@@ -22,7 +23,8 @@ METRICS: tuple[Metric, ...] = ("cosine", "l2", "dot")
 def draw_sidebar() -> None:
     """Draw the shared choices; every one of them is part of the page's address."""
     ids = [entry.id for entry in library()]
-    first = [DEMO] if DEMO in ids else ids[:1]
+    demo = _DEMO[default_model()]
+    first = [demo] if demo in ids else ids[:1]
     with st.sidebar:
         st.multiselect(
             "Prompts",

@@ -215,7 +215,9 @@ def draw_explanation() -> None:
             "model's embeddings.\n"
             "- **score**: accuracy on test examples, or what else the task is scored by, from 0 "
             "to 1, as the file tells. **zero-shot**: that of the same model and template without "
-            "the prompt. Only the difference is the prompt's merit.\n"
+            "the prompt. Only the difference is the prompt's merit. Of a *distilled* prompt, "
+            "trained to do what a text does, the score is the share of the text's effect that it "
+            "has on questions it was not trained on.\n"
             "- **median cosine**: how near the prompt's positions lie to their nearest tokens; 1 "
             "is the same direction. High or low means little by itself: *Decode* says what chance "
             "reaches.\n"
@@ -223,7 +225,8 @@ def draw_explanation() -> None:
             "that makes them, prefix tuning keys and values inside every layer, which have no "
             "nearest tokens.\n\n"
             "The names of samples say their task and where training started: at a *text*, at the "
-            "*labels*' words or at sampled tokens (*vocab*)."
+            "*labels*' words or at sampled tokens (*vocab*). Those of *distilled* ones say what "
+            "their text asks for."
         )
 
 

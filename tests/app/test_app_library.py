@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
+from probe.tables import default_model
 from probe.verbs import decode, sample_folders
 from probe.verbs.shipped import sample_facts
 
@@ -46,7 +47,10 @@ def _prompt(name: str, positions: int = 3) -> SoftPrompt:
 
 def test_a_first_visit_lists_every_sample_and_says_so(open_page: Open) -> None:
     at = open_page()
-    assert list(at.dataframe[0].value["name"]) == list(sample_folders())
+    listed = list(at.dataframe[0].value["name"])
+    assert sorted(listed) == list(sample_folders())
+    on_default = [sample_facts()[name]["base_model"] == default_model() for name in listed]
+    assert on_default == sorted(on_default, reverse=True)
     tasks = {facts["task"] for facts in sample_facts().values()}
     said = f"{len(sample_folders())} sample prompts for {len(tasks)} tasks"
     assert at.markdown[0].value.startswith(said)
@@ -62,6 +66,8 @@ def test_samples_carry_their_scores_and_how_near_they_lie(open_page: Open) -> No
         best = [position.neighbours[0].score for position in alone.positions]
         assert table.loc[name, "closeness"] == pytest.approx(np.median(best), abs=1e-6)
     assert np.isnan(table.loc["subj-prefix", "closeness"])
+    distilled = sample_facts()["smollm2-distilled-french"]["metrics"]
+    assert table.loc["smollm2-distilled-french", "score"] == distilled["share_explained"]
 
 
 def test_own_prompts_come_first_and_are_counted(open_page: Open, workspace: Workspace) -> None:
@@ -78,8 +84,8 @@ def test_search_looks_into_names_tasks_and_methods(open_page: Open) -> None:
     at = open_page()
     at.text_input(key="find").set_value("SST2 p_tuning").run()
     assert f"{len(at.dataframe[0].value)} shown." in [caption.value for caption in at.caption]
-    found = list(at.dataframe[0].value["name"])
-    assert found == ["minilm-sst2-ptuning", "sst2-ptuning"]
+    found = set(at.dataframe[0].value["name"])
+    assert found == {"minilm-sst2-ptuning", "smollm2-sst2-ptuning", "sst2-ptuning"}
 
 
 def test_a_search_without_a_hit_says_what_to_do(open_page: Open) -> None:
