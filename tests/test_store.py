@@ -140,6 +140,12 @@ def test_the_root_is_probe_home_or_the_platforms_own_folder(monkeypatch, tmp_pat
 # Tags, notes, search, removal
 
 
+def test_a_mistyped_prompt_is_told_what_it_may_have_been(workspace):
+    workspace.save(prompt("moods"))
+    with pytest.raises(WorkspaceError, match="no prompt mods@1: .*did you mean moods?"):
+        workspace.tag("mods@1", "film")
+
+
 def test_tags_and_notes_can_be_changed_and_searched(workspace):
     workspace.save(prompt("a", task="sst2"))
     workspace.save(prompt("b", task="agnews", base_model="gpt2"))

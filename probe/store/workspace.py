@@ -23,6 +23,7 @@ from probe.store.indexed import IndexedFolders
 from probe.store.runs import RunFolders
 from probe.store.studies import StudyFolders
 from probe.store.tasks import TaskFolders
+from probe.suggestions import did_you_mean
 
 
 def default_root() -> Path:
@@ -230,10 +231,12 @@ class Workspace:
             return self._indexed.alone(id_, rewritten)
 
     def _versions(self, reference: str) -> Sequence[str]:
-        versions = self.prompts.versions(reference.partition("@")[0])
+        name = reference.partition("@")[0]
+        versions = self.prompts.versions(name)
         if not versions:
             raise WorkspaceError(
                 f"the workspace {self.root} has no prompt {reference}: see `probe library`"
+                f"{did_you_mean(name, self.prompts.names())}"
             )
         return versions
 

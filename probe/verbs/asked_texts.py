@@ -11,6 +11,7 @@ from probe.prompt import AnyPrompt, PromptPair
 from probe.store import Workspace
 from probe.task import Example
 from probe.verbs.asking import Asker, askers
+from probe.verbs.naming import several
 
 PROMPT_COLUMN = "prompt"
 """Chooses the prompt of its row."""
@@ -59,7 +60,7 @@ def asked_texts(
             f"row {missing} names no prompt in the column {PROMPT_COLUMN!r}, others do: name one "
             "in every row, or in none"
         )
-    sources = list(prompts) or list(dict.fromkeys(name for name in names if name))
+    sources = list(several(prompts)) or list(dict.fromkeys(name for name in names if name))
     if not sources or not texts:
         raise ProbeError(
             f"one or more prompts and texts are needed, found {len(sources)} and {len(texts)}"

@@ -18,7 +18,7 @@ from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 from probe.verbs.baselines import Baselines, baseline_ways, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
-from probe.verbs.naming import option_names
+from probe.verbs.naming import option_names, several
 from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def evaluate(
     if task is None:
         raise DataError("name the task, such as task='mood'")
     stored = stored_on(task, workspace=workspace) if every else []
-    found = askers([*prompts, *stored], model=model, workspace=workspace)
+    found = askers([*several(prompts), *stored], model=model, workspace=workspace)
     known = check_models(by_model(found) or _named(model), device=device, workspace=workspace)
     if record:
         require_stored([asker.name for asker in found], workspace)
@@ -142,7 +142,7 @@ def evaluate(
             named=None if model is None else str(model),
             template=template,
             label_words=label_words,
-            baselines=Baselines(zero_shot, tuple(hard), discretised, fine_tuned),
+            baselines=Baselines(zero_shot, tuple(several(hard)), discretised, fine_tuned),
             ensemble=ensemble,
             seed=seed,
         )

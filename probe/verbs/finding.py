@@ -22,7 +22,7 @@ from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.verbs.loading import load
-from probe.verbs.naming import option_names
+from probe.verbs.naming import option_names, several
 from probe.verbs.shipped import sample_folders
 from probe.vocabulary import Vocabulary
 
@@ -178,7 +178,7 @@ def _given(
     sources: Sequence[AnyPrompt | str | Path], workspace: Workspace, vocabulary: Vocabulary
 ) -> list[SoftPrompt]:
     prompts: list[SoftPrompt] = []
-    for source in sources:
+    for source in several(sources):
         every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
         prompts += [require_decodable(p, vocabulary) for p in every if p.trained]
     if not prompts:

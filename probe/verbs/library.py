@@ -14,6 +14,7 @@ from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.store import Card, Workspace, card_of
 from probe.verbs.loading import load
+from probe.verbs.naming import several
 from probe.verbs.shipped import sample_facts, sample_folders
 
 _LOG = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def add_to_library(
     """
     workspace = workspace or Workspace()
     prompts: list[AnyPrompt] = []
-    for source in sources:
+    for source in several(sources):
         every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
         trained = [prompt for prompt in every if prompt.trained]
         if not trained:

@@ -13,7 +13,7 @@ from probe.task import Example, LabelWords, Task
 from probe.verbs.asked_texts import Asked, Prompts, Text, asked_texts, texts_of
 from probe.verbs.asking import Asker, by_model, note_doubts
 from probe.verbs.checks import check_models, require_writers
-from probe.verbs.naming import option_names
+from probe.verbs.naming import option_names, several
 from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def predict(
     with collected() as notes:
         asked = asked_texts(
             prompts,
-            [*texts, *texts_of(file, text_column)],
+            [*several(texts), *texts_of(file, text_column)],
             model=model,
             workspace=workspace or Workspace(),
         )
@@ -124,7 +124,7 @@ def generate(
     with collected() as notes:
         asked = asked_texts(
             prompts,
-            [*texts, *texts_of(file, text_column)],
+            [*several(texts), *texts_of(file, text_column)],
             model=model,
             workspace=workspace or Workspace(),
         )

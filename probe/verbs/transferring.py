@@ -26,7 +26,7 @@ from probe.verbs.asking import Asker, askers, by_model, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import Split, some_examples
-from probe.verbs.naming import option_names
+from probe.verbs.naming import option_names, several
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -84,7 +84,7 @@ def transfer(
             f"{did_you_mean(wrong, MEASURES)}"
         )
     workspace = workspace or Workspace()
-    found = askers(prompts, model=model, workspace=workspace)
+    found = askers(several(prompts), model=model, workspace=workspace)
     check_models(by_model(found), device=device, workspace=workspace)
     asked = _asked(tasks, data_dir, split, limit)
     from probe.models import load_model

@@ -326,3 +326,11 @@ def test_pairs_in_a_data_file_are_asked_in_a_template_of_their_columns(here, pro
     found = probe("evaluate", ONE, "--task", rows, *asked)
     assert found.code == 0, found.err
     assert found.json["n"] == 2
+
+
+def test_what_is_given_alone_in_python_is_one_and_not_its_letters(here):
+    one = verbs.predict(ONE, "the film was sweet")
+    assert [used.name for used in one.prompts] == ["one"]
+    assert len(one.to_json()["predictions"]) == 1
+    assert verbs.evaluate(ONE, here / "moods", hard="a good one").to_frame().shape[0] == 2
+    assert verbs.find("bright", ONE, model=here / "model").prompts == 1
