@@ -98,7 +98,7 @@ def rng_rows():
 def test_the_pairs_say_how_many_positions_began_alike_and_change_takes_the_start_out(
     probe, check_schema
 ):
-    names = ("sst2-vocab", "mood-vocab", "sst2-text", "mood-text")
+    names = ("sst2-vocab", "agnews-vocab", "sst2-text", "agnews-text")
     shown = probe("compare", *names).flat
     assert "20 of 20 positions began from the same token" in shown
     assert "none of 20 positions began from the same token" in shown
@@ -112,14 +112,14 @@ def test_the_pairs_say_how_many_positions_began_alike_and_change_takes_the_start
 
 
 def test_the_samples_are_told_apart_by_task_also_without_shared_starts():
-    """Their likeness is of the task: without a shared start the area rises from 0.976 to 0.997."""
+    """Their likeness is of the task: without a shared start the area rises from 0.881 to 0.946."""
     from probe.verbs import sample_folders
 
     loaded = [prompt for name in sample_folders() for prompt in package.load(name)]
-    soft = [p for p in loaded if isinstance(p, SoftPrompt) and p.base_model == "builtin"]
+    soft = [p for p in loaded if isinstance(p, SoftPrompt) and p.base_model == "minilm"]
     told = package.compare(soft).to_json()["separation"]
-    assert told["all"]["area"] == pytest.approx(0.976, abs=5e-4)
-    assert told["without_shared_start"]["area"] == pytest.approx(0.997, abs=5e-4)
+    assert told["all"]["area"] == pytest.approx(0.881, abs=5e-4)
+    assert told["without_shared_start"]["area"] == pytest.approx(0.946, abs=5e-4)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ MISTAKES = {
     ("train", *_MOOD, "--init", "labls"): "did you mean labels?",
     ("train", *_MOOD, "--init", "prompt:sst2-txt"): "did you mean sst2-text",
     ("train", *_MOOD, "--init", "prompt:sst2-text", "--length", "3"): "length 3, prompt sst2-text",
-    ("train", *_MOOD, "--init", "prompt:agnews-prefix"): "choose prefix_tuning",
+    ("train", *_MOOD, "--init", "prompt:subj-prefix"): "choose prefix_tuning",
     ("wayward", *_MOOD, "--init", "prompt:sst2-txt"): "did you mean sst2-text",
     ("train", *_MOOD, "--template", "{prompt:2}{txt}"): "did you mean text?",
     ("train", "--task", "shorten", "--model", "minilm"): "an encoder cannot write",
