@@ -36,6 +36,7 @@ _VERBS = {
         "lens",
         "wayward",
         "train",
+        "distill",
         "evaluate",
         "sweep",
         "runs",

@@ -20,6 +20,7 @@ from probe.cli import (
     convert,
     dashboard,
     decode,
+    distill,
     doctor,
     evaluate,
     find,
@@ -60,6 +61,7 @@ app.command("clusters")(clusters.clusters)
 app.command("map")(map.map_prompts)
 app.command("convert")(convert.convert)
 app.command("train")(train.train)
+app.command("distill")(distill.distill)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("generate")(generate.generate)

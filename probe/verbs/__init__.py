@@ -10,6 +10,7 @@ from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
 from probe.verbs.converting import convert
 from probe.verbs.decoding import decode
+from probe.verbs.distilling import Distilled, distill
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
@@ -47,6 +48,7 @@ __all__ = [
     "Ablated",
     "Check",
     "Continuations",
+    "Distilled",
     "Evaluated",
     "Found",
     "Health",
@@ -69,6 +71,7 @@ __all__ = [
     "decode",
     "delete_run",
     "describe",
+    "distill",
     "doctor",
     "drift",
     "evaluate",

@@ -57,6 +57,7 @@ def test_the_promised_commands_are_there():
         "lens",
         "report",
         "read",
+        "distill",
     }
 
 
