@@ -56,7 +56,7 @@ def read_displacement(subject: Subject) -> Reading:
 def _judged(subject: Subject, found: Displacement) -> tuple[float | None, str | None, float | None]:
     """The p-value, what it was found against, and the 95th percentile of that."""
     controls = control_statistics("displacement", subject.vocabulary, len(subject.prompt))
-    if controls is not None:
+    if controls is not None and not subject.has_labels:
         best = float(found.near_mean.scores[0, 0])
         named = TRAINED_ON_NOTHING.format(n=len(controls))
         return p_value(best, controls), named, float(np.quantile(controls, 0.95))

@@ -43,7 +43,8 @@ class HitRate:
     def sentence(self) -> str:
         """The rate in words."""
         return (
-            f"This reading named {self.named} of {self.texts} known texts on this model (chance 1)."
+            f"This reading named {self.named} of {self.texts} known texts that were distilled on "
+            "this model (chance 1)."
         )
 
     def to_json(self) -> dict[str, Any]:

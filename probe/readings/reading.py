@@ -95,6 +95,15 @@ class Subject:
     cached: Cached = lambda _, compute, __: compute()
     """Keeps the reference samples of a table between calls."""
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the prompt is known to have been trained on a task's labels or targets.
+
+        Controls that were distilled from nothing say little of those: rates and updates differ.
+        """
+        training = self.prompt.config.get("training", {})
+        return isinstance(training, dict) and training.get("objective", "distill") != "distill"
+
     @cached_property
     def decoding(self) -> Decoding:
         """The nearest tokens of every row beside real tokens and chance.
