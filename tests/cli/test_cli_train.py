@@ -394,7 +394,7 @@ def test_a_bare_csv_is_trained_on_and_asked_about(model, tmp_path, probe, check_
     assert aside.json["n"] == 4
     missing = probe("train", *asked, "--template", "{prompt:2}{body} it was", "--dry-run")
     assert missing.code == 1 and missing.err.count("\n") == 1
-    assert "the template names {body}, the data has the columns" in missing.err
+    assert "expected a column named 'body', found 'review', 'verdict'" in missing.err
 
 
 def test_a_label_word_that_begins_another_is_refused_before_there_is_a_run(tmp_path, probe, home):
