@@ -65,7 +65,7 @@ def distill(
         typer.Option(
             "--dtype",
             help="Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs "
-            "that have it, else float32.",
+            "and CPUs that have it, else float32.",
         ),
     ] = None,
     json: Json = False,

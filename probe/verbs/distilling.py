@@ -93,8 +93,8 @@ def distill(
         name: of the prompt; from the text when None.
         seed: of answers, start, order and intervals.
         device: as torch names it; a GPU if there is one when None.
-        dtype: precision of the frozen model; bfloat16 on GPUs that have it, else float32, when
-            None.
+        dtype: precision of the frozen model; bfloat16 on GPUs and CPUs that have it, else float32,
+            when None.
         on_step: called after every update.
         workspace: keeps the prompt; the default one when None.
 
@@ -113,7 +113,7 @@ def distill(
     from probe.training import train
 
     config = distillation_config(text, length, steps=steps, seed=seed)
-    opened = loaded(named, device=device, dtype=dtype)
+    opened = loaded(named, device=device, dtype=dtype or _fast_dtype(device))
     began = time.perf_counter()
     chosen = frame_of(opened, frame)
     task = distillation_task(
@@ -147,6 +147,17 @@ def distill(
         seconds=seconds,
         reading=read(kept, named, seed=seed, workspace=workspace),
     )
+
+
+def _fast_dtype(device: str | None) -> str | None:
+    """The precision for a CPU that multiplies bfloat16 itself; None leaves the choice to others.
+
+    It takes less than half of the time; shares explained differ by a hundredth.
+    """
+    import torch
+
+    on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
+    return "bfloat16" if on_cpu and torch.cpu._is_avx512_bf16_supported() else None
 
 
 def _contexts(contexts: str | Path | Sequence[str] | None) -> list[str]:
