@@ -60,7 +60,7 @@ def test_a_model_that_writes_no_text_is_one_line(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"num_hidden_layers": 10**7}, "num_hidden_layers = 10000000, but the weights have"),
-        ({"vocab_size": 10**9}, "weights of the sizes that config.json states, found others"),
+        ({"vocab_size": 10**9}, "describes a model of 3.2e\\+10 parameters, but its weights have"),
         ({"intermediate_size": 10**7}, "intermediate_size = 10000000, but no tensor of the weig"),
         (
             {"hidden_size": 10**7},
