@@ -265,15 +265,20 @@ def test_where_nothing_can_be_kept_the_window_opens_without_the_token(tmp_path):
         assert shown == "http://h:1/"
 
 
+def _server_of(command):
+    """The dashboard's server among a command's children: what opened the window soon ends."""
+    for child in psutil.Process(command.pid).children():
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "streamlit" in child.cmdline():
+                return child
+    return None
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(number, server):
     started, _ = server
-    (child,) = [
-        one
-        for one in psutil.Process(started.pid).children()
-        if one.status() != psutil.STATUS_ZOMBIE and "streamlit" in one.cmdline()
-    ]  # what opened the window may just have ended
+    child = _until(lambda: _server_of(started))
     started.send_signal(number)
     assert started.wait(timeout=10) == (0 if number == signal.SIGTERM else -number)
     _, living = psutil.wait_procs([child], timeout=10)
