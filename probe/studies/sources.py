@@ -20,6 +20,9 @@ from probe.training import folds
 
 VERSION = 1
 """Raised whenever the same request starts to give another result."""
+_ADDED = ("teacher",)
+"""Fields of `TrainConfig` younger than results that are kept: no part of a key where they are None,
+so that these are found again."""
 
 
 @lru_cache(maxsize=1)
@@ -116,6 +119,7 @@ def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
 def _key(run: Asked, weights: str, data: str) -> str:
     config = run.config.to_dict()
     del config["checkpoint_every"]  # how a run is made safe does not change what it makes
+    config = {key: value for key, value in config.items() if value is not None or key not in _ADDED}
     kind, _, source = run.config.init.partition(":")
     if kind == "prompt":
         prompts = formats.load(source)
