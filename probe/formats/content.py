@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.archives import read_tar, read_zip
-from probe.formats.documents import read_json, read_yaml
-from probe.formats.pickles import read_pickle
-from probe.formats.source import Budget, read_file
-from probe.formats.tensors import read_npy, read_safetensors
+from probe.formats.containers.json_yaml import read_json, read_yaml
+from probe.formats.containers.limits import Budget, read_file
+from probe.formats.containers.safetensors_npy import read_npy, read_safetensors
+from probe.formats.containers.zip import read_tar, read_zip
+from probe.formats.pickle.reader import read_pickle
 from probe.prompt import Provenance, default_name
 
 Container = Literal["npy", "zip", "tar", "safetensors", "json", "pickle"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from probe.errors import PromptFormatError
-from probe.formats import adapterhub, bare, nemo, peft, probe_file
+from probe.formats.layouts import adapterhub, bare, nemo, peft, probe_file
 from probe.formats.weights import shortened
 from probe.prompt import LeftOut
 

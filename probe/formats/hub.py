@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from probe.errors import PromptFormatError
+from probe.formats.containers.limits import MAX_FILE_BYTES
 from probe.formats.folders import Rest, beside, holds_adapter, known_files
 from probe.formats.reading import beside_others, read_path
-from probe.formats.source import MAX_FILE_BYTES
 from probe.prompt import AnyPrompt
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")

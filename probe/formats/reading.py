@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from probe.errors import PromptFormatError
-from probe.formats import (
+from probe.formats.build import distinct
+from probe.formats.content import Content, open_content
+from probe.formats.folders import beside, entries, holds_adapter, known_files
+from probe.formats.layouts import (
     adapterhub,
     bare,
     contextualised,
@@ -26,9 +29,6 @@ from probe.formats import (
     textual_inversion,
     trainable_tokens,
 )
-from probe.formats.build import distinct
-from probe.formats.content import Content, open_content
-from probe.formats.folders import beside, entries, holds_adapter, known_files
 from probe.formats.refusal import refusal, require_gathered
 from probe.prompt import AnyPrompt, LeftOut
 

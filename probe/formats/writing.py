@@ -11,7 +11,7 @@ import numpy as np
 
 from probe.atomic import folder_aside, is_full, settle, sync_folder
 from probe.errors import PromptFormatError
-from probe.formats import koboldai, peft_writer, probe_file
+from probe.formats.layouts import koboldai, peft_writer, probe_file
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.suggestions import did_you_mean
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from probe.errors import WorkspaceError
-from probe.formats.documents import as_json
-from probe.formats.probe_file import CARD_FILE as CARD_FILE
+from probe.formats.containers.json_yaml import as_json
+from probe.formats.layouts.probe_file import CARD_FILE as CARD_FILE
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, trained_method
 

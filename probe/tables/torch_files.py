@@ -16,13 +16,13 @@ from math import prod
 from typing import Any, Protocol
 
 from probe.errors import ModelNotFoundError, PromptFormatError
-from probe.formats.dtypes import itemsize
-from probe.formats.instructions import run
-from probe.formats.machine import Allowance, Machine
-from probe.formats.pickles import LEGACY_MAGIC
-from probe.formats.rebuilding import NAMES, STORAGE_DTYPES
-from probe.formats.source import Budget
-from probe.formats.symbols import Storage, Symbol, Tensor
+from probe.formats.containers.dtypes import itemsize
+from probe.formats.containers.limits import Budget
+from probe.formats.pickle.allowed import NAMES, STORAGE_DTYPES
+from probe.formats.pickle.machine import Allowance, Machine
+from probe.formats.pickle.opcodes import run
+from probe.formats.pickle.reader import LEGACY_MAGIC
+from probe.formats.pickle.values import Storage, Symbol, Tensor
 from probe.tables.files import Files
 from probe.tables.quantised import STORED_OTHERWISE, quantised
 from probe.tables.span import STORED_AS, Span, damaged

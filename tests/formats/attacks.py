@@ -14,7 +14,7 @@ import torch
 from gadgets import endless, gadgets, in_legacy, in_zip, nested, saved
 from safetensors.numpy import save as safetensors
 
-from probe.formats.source import MAX_FILE_BYTES
+from probe.formats.containers.limits import MAX_FILE_BYTES
 
 
 def write_attacks(folder: Path, canary: Path) -> Iterator[tuple[str, Path]]:

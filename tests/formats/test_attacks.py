@@ -116,7 +116,7 @@ def test_reading_a_torch_file_imports_neither_torch_nor_pickle(tmp_path: Path) -
     path = tmp_path / "prompt.pt"
     torch.save(torch.ones(3, 4), path)
     script = (
-        "import sys; from probe.formats.pickles import read_pickle;"
+        "import sys; from probe.formats.pickle.reader import read_pickle;"
         f"assert read_pickle(open({str(path)!r}, 'rb').read()).shape == (3, 4);"
         "assert 'torch' not in sys.modules; assert 'transformers' not in sys.modules"
     )

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.errors import PromptFormatError
-from probe.formats.documents import read_json, read_yaml
-from probe.formats.source import MAX_DOCUMENT_BYTES, MAX_NESTING, MAX_YAML_BYTES
+from probe.formats.containers.json_yaml import read_json, read_yaml
+from probe.formats.containers.limits import MAX_DOCUMENT_BYTES, MAX_NESTING, MAX_YAML_BYTES
 
 LEAVES = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False)
 LEAVES |= st.text(st.characters(exclude_categories=["Cs"]))

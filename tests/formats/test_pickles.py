@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from probe.errors import PromptFormatError
-from probe.formats.dtypes import RAW
-from probe.formats.pickles import read_pickle
+from probe.formats.containers.dtypes import RAW
+from probe.formats.pickle.reader import read_pickle
 
 SHARED = Path(__file__).parents[3] / "shared" / "prompts"
 TYPES = sorted(RAW)

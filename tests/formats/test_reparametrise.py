@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from probe.errors import PromptFormatError
-from probe.formats.reparametrise import bidirectional_lstm, mlp
-from probe.formats.source import Budget
+from probe.formats.containers.limits import Budget
+from probe.formats.layouts.reparametrise import bidirectional_lstm, mlp
 from tests.formats.made_files import randomise
 
 

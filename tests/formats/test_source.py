@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from probe.errors import PromptFormatError
-from probe.formats.source import MAX_COPIED_BYTES, MAX_FILE_BYTES, Budget, read_file
+from probe.formats.containers.limits import MAX_COPIED_BYTES, MAX_FILE_BYTES, Budget, read_file
 
 
 def test_reads_every_byte(tmp_path: Path) -> None:

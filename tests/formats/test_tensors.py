@@ -14,9 +14,9 @@ from hypothesis.extra import numpy as hnp
 from safetensors.torch import save as save_torch
 
 from probe.errors import PromptFormatError
-from probe.formats.dtypes import RAW, Layout, read_array
-from probe.formats.source import Budget
-from probe.formats.tensors import read_npy, read_safetensors
+from probe.formats.containers.dtypes import RAW, Layout, read_array
+from probe.formats.containers.limits import Budget
+from probe.formats.containers.safetensors_npy import read_npy, read_safetensors
 
 NUMBERS = hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?") | hnp.integer_dtypes(
     endianness="?"

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from probe.errors import PromptFormatError
-from probe.formats.archives import Member, open_zip
-from probe.formats.dtypes import itemsize
-from probe.formats.instructions import run
-from probe.formats.machine import Allowance, Machine
-from probe.formats.rebuilding import NAMES, STORAGE_DTYPES
-from probe.formats.results import plain
-from probe.formats.source import Budget
-from probe.formats.symbols import Storage, Symbol
+from probe.formats.containers.dtypes import itemsize
+from probe.formats.containers.limits import Budget
+from probe.formats.containers.zip import Member, open_zip
+from probe.formats.pickle.allowed import NAMES, STORAGE_DTYPES
+from probe.formats.pickle.machine import Allowance, Machine
+from probe.formats.pickle.opcodes import run
+from probe.formats.pickle.results import plain
+from probe.formats.pickle.values import Storage, Symbol
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001

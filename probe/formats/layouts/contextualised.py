@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from probe.formats.build import Card, soft_prompt, without_batch
+from probe.formats.containers.json_yaml import as_json
 from probe.formats.content import Content
-from probe.formats.documents import as_json
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt
 

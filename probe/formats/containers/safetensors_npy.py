@@ -9,9 +9,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.documents import read_json
-from probe.formats.dtypes import NUMPY_NAMES, Layout, column_strides, read_array
-from probe.formats.source import MAX_DOCUMENT_BYTES, Budget
+from probe.formats.containers.dtypes import NUMPY_NAMES, Layout, column_strides, read_array
+from probe.formats.containers.json_yaml import read_json
+from probe.formats.containers.limits import MAX_DOCUMENT_BYTES, Budget
 
 _SAFETENSORS_DTYPES = {
     "F64": "float64",

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.formats.build import MAX_PROMPTS, Card, require_few, soft_prompt, without_batch
+from probe.formats.containers.safetensors_npy import read_npy
 from probe.formats.content import Content, opened
 from probe.formats.keys import keys_of
 from probe.formats.refusal import refused
-from probe.formats.tensors import read_npy
 from probe.formats.weights import (
     LAYER,
     OPTIMIZER,

@@ -14,7 +14,7 @@ from typing import Any
 
 from probe.formats.build import Card, text
 from probe.formats.content import Content
-from probe.formats.probe_file import with_card
+from probe.formats.layouts.probe_file import with_card
 from probe.formats.refusal import shown
 from probe.prompt import Method
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from probe.errors import PromptFormatError
-from probe.formats.source import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Budget
-from probe.formats.tar import read_members, require_safe_name, require_small
+from probe.formats.containers.limits import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Budget
+from probe.formats.containers.tar import read_members, require_safe_name, require_small
 
 _DIRECTORY_BYTES = 300 * MAX_MEMBERS
 _LOCAL_HEADER = struct.Struct("<4s22xHH")

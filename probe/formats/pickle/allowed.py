@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from probe.errors import PromptFormatError
-from probe.formats.dtypes import RAW, Layout
-from probe.formats.machine import Allowance, Call, checked_key
-from probe.formats.symbols import (
+from probe.formats.containers.dtypes import RAW, Layout
+from probe.formats.pickle.machine import Allowance, Call, checked_key
+from probe.formats.pickle.values import (
     Attributes,
     NumpyArray,
     NumpyType,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from probe.errors import PromptFormatError
-from probe.formats.source import Budget
-from probe.formats.symbols import Symbol
+from probe.formats.containers.limits import Budget
+from probe.formats.pickle.values import Symbol
 
 MAX_STEPS = 400_000
 """Opcodes of all pickles in one file; a checkpoint with optimiser state has some 100,000."""

@@ -12,8 +12,8 @@ from safetensors.numpy import save as to_safetensors
 
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, kv_prefix, soft_prompt
+from probe.formats.containers.json_yaml import as_json, read_json
 from probe.formats.content import Content, opened
-from probe.formats.documents import as_json, read_json
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut
 
 FILE = "prompt.safetensors"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from probe.errors import PromptFormatError
-from probe.formats.source import (
+from probe.formats.containers.limits import (
     MAX_DOCUMENT_BYTES,
     MAX_DOCUMENT_PARTS,
     MAX_NESTING,

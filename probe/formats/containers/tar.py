@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from probe.errors import PromptFormatError
-from probe.formats.source import MAX_ARCHIVE_BYTES, MAX_MEMBERS
+from probe.formats.containers.limits import MAX_ARCHIVE_BYTES, MAX_MEMBERS
 
 _BLOCK = 512
 _NAME_BYTES = 65_536

@@ -19,8 +19,8 @@ from probe.errors import PromptFormatError
 from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joined, text
 from probe.formats.content import Content, document_beside
 from probe.formats.keys import below
-from probe.formats.openprompt import JOINED_HEADS
-from probe.formats.reparametrise import Activation, mlp
+from probe.formats.layouts.openprompt import JOINED_HEADS
+from probe.formats.layouts.reparametrise import Activation, mlp
 from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, KVPrefix, Submodule
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.source import Budget
+from probe.formats.containers.limits import Budget
 
 MAX_DIMENSIONS = 32
 """The most dimensions that every numpy release can hold."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from probe.errors import PromptFormatError
-from probe.formats.machine import MAX_INTEGER_BYTES, Machine, checked_key, cost
-from probe.formats.symbols import Attributes, NumpyArray, NumpyType, Storage, Tensor
+from probe.formats.pickle.machine import MAX_INTEGER_BYTES, Machine, checked_key, cost
+from probe.formats.pickle.values import Attributes, NumpyArray, NumpyType, Storage, Tensor
 
 
 def run(machine: Machine) -> object:

@@ -8,8 +8,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.dtypes import NUMPY_NAMES, Layout, column_strides, itemsize, read_array
-from probe.formats.source import Budget
+from probe.formats.containers.dtypes import (
+    NUMPY_NAMES,
+    Layout,
+    column_strides,
+    itemsize,
+    read_array,
+)
+from probe.formats.containers.limits import Budget
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, soft_prompt, text, without_batch
 from probe.formats.content import Content, opened
-from probe.formats.pickles import read_pickle
+from probe.formats.pickle.reader import read_pickle
 from probe.prompt import AnyPrompt
 
 _MEASURED = ("epoch", "step", "loss")

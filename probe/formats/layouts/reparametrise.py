@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.formats.source import Budget
+from probe.formats.containers.limits import Budget
 
 Floats = NDArray[np.floating[Any]]
 Activation = Literal["relu", "tanh"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from probe.formats.build import fitting
 from probe.formats.content import Content, Tensors
 from probe.formats.keys import below
-from probe.formats.reparametrise import bidirectional_lstm, mlp
+from probe.formats.layouts.reparametrise import bidirectional_lstm, mlp
 from probe.formats.weights import OPTIMIZER, what_is
 
 Kind = Literal["P_TUNING", "PREFIX_TUNING", "CARTRIDGE", "MULTITASK_PROMPT_TUNING", "CPT"]

@@ -28,9 +28,9 @@ from probe.formats.build import (
     without_batch,
 )
 from probe.formats.content import Content, document_beside
-from probe.formats.peft_card import CONFIG_FILE as CONFIG_FILE
-from probe.formats.peft_card import NO_CONFIG, carded, model_card_notes
-from probe.formats.peft_state import (
+from probe.formats.layouts.peft_card import CONFIG_FILE as CONFIG_FILE
+from probe.formats.layouts.peft_card import NO_CONFIG, carded, model_card_notes
+from probe.formats.layouts.peft_state import (
     PeftWeights,
     find_weights,
     has_weights,

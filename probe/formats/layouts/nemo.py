@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, require_few, soft_prompt, take, text
+from probe.formats.containers.json_yaml import read_yaml
 from probe.formats.content import Content, document_beside, open_content, opened
-from probe.formats.documents import read_yaml
-from probe.formats.pickles import read_pickle
+from probe.formats.pickle.reader import read_pickle
 from probe.formats.refusal import shown
 from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, Method

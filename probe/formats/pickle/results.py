@@ -7,9 +7,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
-from probe.formats.dtypes import Layout
-from probe.formats.source import MAX_NESTING, Budget
-from probe.formats.symbols import NumpyArray, NumpyType, Storage, Symbol, Tensor
+from probe.formats.containers.dtypes import Layout
+from probe.formats.containers.limits import MAX_NESTING, Budget
+from probe.formats.pickle.values import NumpyArray, NumpyType, Storage, Symbol, Tensor
 
 MAX_PARTS = 1_000_000
 """Values in a pickle when what is referred to twice counts twice, as whoever walks it will see."""

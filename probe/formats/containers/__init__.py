@@ -1,0 +1,1 @@
+"""Files that hold tensors or documents, read in memory within fixed limits."""

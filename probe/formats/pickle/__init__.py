@@ -1,0 +1,1 @@
+"""Pickles read without unpickling: opcodes walked, allowed names rebuilt, nothing executed."""
