@@ -12,7 +12,7 @@ from probe import formats
 from probe.atomic import folder_aside, make_private, remove_folder, settle, sync_folder
 from probe.digests import changed_files, write_digests
 from probe.errors import PromptFormatError, WorkspaceError
-from probe.formats import probe_file
+from probe.formats.layouts import probe_file
 from probe.prompt import AnyPrompt
 from probe.store.card import CARD_FILE, Card, parse_card
 from probe.store.files import file_stamp, keep_file

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.formats import probe_file
+from probe.formats.layouts import probe_file
 from probe.prompt import AnyPrompt
 from probe.studies.asked import Keyed, Pack
 from probe.studies.kept import prompt_name
