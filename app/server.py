@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from own_pages import OwnPagesOnly, TokenOnly
 from starlette.middleware import Middleware
 from streamlit import App
 
+from dashboard.shared.host_check import OwnPagesOnly, TokenOnly
 from probe.parent import end_with_parent
 
 end_with_parent()

@@ -80,7 +80,7 @@ def _imported(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return {name.split(".")[1] for name in names if name.startswith("probe.")} | {
-        "app" for name in names if name.split(".")[0] == "app"
+        "app" for name in names if name.split(".")[0] in ("app", "dashboard")
     }
 
 

@@ -17,8 +17,6 @@ from probe.store import RunFolder, Status, Workspace
 from tests.trainable import LIGHT, write_model, write_task
 
 APP = Path(__file__).parents[2] / "app"
-if str(APP) not in sys.path:
-    sys.path.insert(0, str(APP))  # as Streamlit does for the script it runs
 
 Open = Callable[..., AppTest]
 Made = Callable[..., RunFolder]
@@ -55,7 +53,7 @@ def open_page(workspace: Workspace) -> Open:
             at.query_params[name] = value
         at.run()
         if page != "library":
-            at.switch_page(f"views/{page}.py").run()
+            at.switch_page(f"dashboard/{page}/page.py").run()
         assert not at.exception
         return at
 

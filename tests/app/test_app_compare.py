@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_pair import SHARED
-from side_jobs import answer_path
 from streamlit.testing.v1 import AppTest
 
+from dashboard.compare.pair import SHARED
+from dashboard.shared.side_jobs import answer_path
 from probe.analysis.transfer import Transfer, TransferCell, TransferTask
 from probe.prompt import SoftPrompt
 from probe.store import Workspace

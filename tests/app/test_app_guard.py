@@ -4,25 +4,24 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from guard import one_line_errors
-from plain import plain
 from streamlit.testing.v1 import AppTest
 
+from dashboard.shared.errors import one_line_errors
+from dashboard.shared.markdown import plain
 from probe.store import Workspace
 
 CONFIG = Path(__file__).parents[2] / "app" / ".streamlit" / "config.toml"
 
 
 def _broken_page() -> None:
-    from guard import one_line_errors
+    from dashboard.shared.errors import one_line_errors
 
     with one_line_errors():
         raise RuntimeError("secret detail 4711")
 
 
 def _refusing_page() -> None:
-    from guard import one_line_errors
-
+    from dashboard.shared.errors import one_line_errors
     from probe.errors import PromptFormatError
 
     with one_line_errors():
@@ -42,7 +41,7 @@ def test_an_unexpected_error_is_a_polite_line_and_goes_to_the_log(workspace: Wor
 def _page_on_a_full_disk() -> None:
     import errno
 
-    from guard import one_line_errors
+    from dashboard.shared.errors import one_line_errors
 
     with one_line_errors():
         raise OSError(errno.ENOSPC, "No space left on device", "/home/me/x")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import streamlit as st
-from library_table import library_table
-from resources import Entry
 from streamlit.testing.v1 import AppTest
 
+from dashboard.library.table import library_table
+from dashboard.shared.resources import Entry
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.tables import default_model

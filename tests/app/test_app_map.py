@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import side_jobs
-from map_points import point_of, selection_table, tokens_with
-from side_jobs import SideJob, draw_job, job_of, start_job
 from streamlit.testing.v1 import AppTest
 
+from dashboard.map.points import point_of, selection_table, tokens_with
+from dashboard.shared.side_jobs import SideJob, draw_job, job_of, start_job
 from probe.analysis.maps import Map
 from probe.jobs.processes import birth, is_alive
 from probe.prompt import KVPrefix, SoftPrompt
@@ -163,19 +162,19 @@ def test_two_tabs_may_watch_one_job(workspace: Workspace, monkeypatch: pytest.Mo
     with tempfile.TemporaryFile() as complaints:
         job = SideJob(subprocess.Popen(["true"]), complaints, None)
         job.process.wait()
-        monkeypatch.setattr("side_jobs.job_of", lambda _: job)
+        monkeypatch.setattr("dashboard.shared.side_jobs.job_of", lambda _: job)
         assert [draw_job(("map",), "PCA", 1.0) for _ in range(2)] == [False, False]
 
 
 ENDING = """
-from side_jobs import job_of, start_job
+from dashboard.shared.side_jobs import job_of, start_job
 start_job(("map", "--method", "umap", "sst2-text"))
 print(job_of(("map", "--method", "umap", "sst2-text")).process.pid)
 """
 
 
 def test_jobs_end_with_the_server(workspace: Workspace) -> None:
-    path = os.pathsep.join([str(Path(side_jobs.__file__).parent), str(Path.cwd())])
+    path = os.pathsep.join([str(Path.cwd() / "app"), str(Path.cwd())])
     done = subprocess.run(
         [sys.executable, "-c", ENDING], env=os.environ | {"PYTHONPATH": path},
         check=True, capture_output=True, text=True, timeout=120,

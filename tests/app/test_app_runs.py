@@ -169,7 +169,7 @@ def test_reproduce_fills_the_form_of_the_train_page(open_page: Open, made: Made)
     run = _finished(made, seed=5, init="text:it was", learning_rate=0.25, patience=2)
     at = open_page("runs", run=run.id)
     at.button(key=f"again_{run.id}").click().run()
-    at.switch_page("views/train.py").run()
+    at.switch_page("dashboard/train/page.py").run()
     assert at.number_input(key="t_seed").value == 5
     assert at.text_input(key="t_words").value == "it was"
     command = next(one.value for one in at.code if one.value.startswith("probe train"))
@@ -185,7 +185,7 @@ def test_reproduce_names_what_the_form_has_no_field_for(open_page: Open, made: M
     at = open_page("runs", run=run.id)
     at.button(key=f"again_{run.id}").click().run()
     assert "no field for its **device cpu, folds 3, test examples 7**" in at.info[0].value
-    at.switch_page("views/train.py").run()
+    at.switch_page("dashboard/train/page.py").run()
     commands = []
     for start in ("random", "vocab"):
         commands += [one.value for one in at.code if one.value.startswith("probe train")]

@@ -124,7 +124,7 @@ def test_a_prompt_of_any_gamma_opens_in_decode_and_is_kept_once(
     (card,) = workspace.list("wayward")
     assert at.session_state["p"] == [card.id]
     assert at.session_state["m"] == "l2"
-    at.switch_page("views/waywardness.py").run()
+    at.switch_page("dashboard/waywardness/page.py").run()
     at.button(key="w_open").click().run()
     assert [one.id for one in workspace.list("wayward")] == [card.id]
 

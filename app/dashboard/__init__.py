@@ -1,0 +1,1 @@
+"""The dashboard: one package for each page, and what they share."""

@@ -1,0 +1,297 @@
+"""Compare: how do prompts differ?"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.compare.pair import choose_pair, draw_pair
+from dashboard.compare.resources import comparison_of, refusals, with_known_starts
+from dashboard.compare.transfer import draw_transfer
+from dashboard.shared.exports import draw_downloads
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.prompt_pool import Key, Pool, chosen_entries, draw_notes, pool_of
+from dashboard.shared.sidebar import OWN, chosen_metric
+from probe.analysis.compare import (
+    MEASURES,
+    Comparison,
+    Hierarchy,
+    Measure,
+    pair_words,
+    separation_sentence,
+)
+from probe.analysis.neighbours import Metric
+from probe.charts import closeness_bars, figures_html, similarity_map, visible
+from probe.reports import csv_with
+
+OF_ROWS = ("position", "change since start")
+MOST_BARS = 15
+MOST_PAIRS = 100
+STATIC = {"displaylogo": False}
+
+
+def draw_options() -> tuple[Measure, bool, bool, int]:
+    """The measure, whether to centre, what of the rows, and how many tokens stand for one."""
+    which, tokens, what, centred = st.columns(
+        [3, 2, 4, 2], vertical_alignment="bottom", gap="medium"
+    )
+    measure = which.selectbox(
+        "Measure", list(MEASURES), key="measure", bind="query-params", persist_state="session",
+        help="\n".join(f"- **{name}**: {facts.meaning}" for name, facts in MEASURES.items()),
+    )  # fmt: skip
+    k = tokens.slider(
+        "Neighbours, k", 1, 20, 5, key="k", bind="query-params",
+        persist_state="session", help="Tokens per position, of jaccard and of the decodings below.",
+    )  # fmt: skip
+    of_rows = MEASURES[measure].of_rows is not None
+    looked_at = what.segmented_control(
+        "Of each row", OF_ROWS, default=OF_ROWS[0], required=True, key="of", bind="query-params",
+        persist_state="session", disabled=not of_rows, width="stretch",
+        help="position: where the row lies. change since start: the row minus the embedding of the "
+        "token that training began from. That takes the start itself out; rows that began alike "
+        "may still be moved alike.",
+    )  # fmt: skip
+    centre = centred.toggle(
+        "Centre", key="centre", bind="query-params", persist_state="session",
+        disabled=not of_rows,
+        help="Subtract the mean row of all prompts first. Rows of one table share a direction that "
+        "makes every two prompts look alike.",
+    )  # fmt: skip
+    change = of_rows and looked_at == OF_ROWS[1]
+    return cast(Measure, measure), of_rows and bool(centre), change, k
+
+
+def answer(found: Comparison, pool: Pool) -> tuple[str, str]:
+    """The nearest pair, in a sentence, and what it is worth."""
+    i, j, value = found.nearest[0]
+    named = f"{plain(pool.ids[i])} and {plain(pool.ids[j])}"
+    pairs = len(pool.entries) * (len(pool.entries) - 1) // 2
+    centred = ", of changes since the start" if found.change else ""
+    centred += ", centred" if found.centre else ""
+    closer = "higher" if found.higher_is_closer else "lower"
+    measured = f"{MEASURES[found.measure].meaning}{centred}; {closer} is closer"
+    if pairs == 1:
+        told = pair_words(found, i, j)
+        return f"{named}: {value:.3g}.", f"{_sentence(measured)} {_sentence(told)}"
+    median = sorted(found.matrix[a, b] for a in range(len(pool.ids)) for b in range(a))[pairs // 2]
+    first = f"{named} are the closest of {pairs:,} pairs: {value:.3g}."
+    parts = (
+        _sentence(measured),
+        f"The median pair has {median:.3g}.",
+        f"Of the closest, {pair_words(found, i, j)}.",
+        separation_sentence(found, strong="**"),
+    )
+    return first, " ".join(part for part in parts if part)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
+    """Which measures are not defined for these prompts, a line per reason."""
+    if chosen in refused:
+        st.warning(
+            f"{plain(refused[chosen])}. The rest of the page goes on without it.",
+            icon=":material/block:",
+        )
+    reasons: dict[str, list[str]] = {}
+    for measure, why in refused.items():
+        reasons.setdefault(why.removeprefix(measure).strip(), []).append(measure)
+    for why, measures in reasons.items():
+        st.caption(f"Not for these prompts: {plain(', '.join(measures))} {plain(why)}.")
+
+
+def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool, made: tuple[Any, ...]) -> None:
+    """The reordered matrix with its tree, and the closest pairs as a list."""
+    left, right = st.columns([5, 4], gap="medium")
+    with left:
+        st.plotly_chart(
+            _figure(pool.key, made, _found=found, _tree=tree),
+            key="matrix",
+            on_select=_picked,
+            selection_mode="points",
+            config={"displaylogo": False, "toImageButtonOptions": {"filename": found.measure}},
+            alt=f"{found.measure} between every two of {len(pool.ids)} prompts, alike ones beside "
+            "each other; the pairs are also listed beside it",
+        )
+        st.caption("Alike prompts stand together. Click a cell to see the two prompts below.")
+    with right:
+        st.caption("Closest pairs")
+        pairs = [
+            (visible(pool.ids[i]), visible(pool.ids[j]), v, _shared(found, i, j))
+            for i, j, v in found.nearest
+        ]
+        st.dataframe(
+            pd.DataFrame(pairs[:MOST_PAIRS], columns=["first", "second", "value", "starts"]),
+            hide_index=True, height=38 + 35 * min(len(pairs), 12),
+            column_config={
+                "first": st.column_config.TextColumn(width=100),
+                "second": st.column_config.TextColumn(width=100),
+                "value": st.column_config.NumberColumn(format="%.4g", width=62),
+                "starts": st.column_config.TextColumn(
+                    "same start", width=78,
+                    help="Positions that began from the same token in both: a likeness that was "
+                    "there before training. –: a file does not say.",
+                ),
+            },
+            alt="The closest pairs, closest first, and how many positions began alike",
+        )  # fmt: skip
+
+
+def _shared(found: Comparison, i: int, j: int) -> str:
+    shared = int(found.shared_starts[i, j])
+    return "–" if shared < 0 else f"{shared} of {min(found.lengths[i], found.lengths[j])}"
+
+
+def draw_bars(pool: Pool, prompt: int, metric: Metric, k: int) -> None:
+    """The prompts whose decodings share most with that of one."""
+    if len(pool.entries) < 3:
+        return
+    found, _ = comparison_of(
+        pool.key, pool.model, "jaccard", centre=False, change=False, metric=metric, k=k, _pool=pool
+    )
+    st.subheader("Who shares its tokens?", anchor=False)
+    most = f", the closest {MOST_BARS}" if len(pool.entries) > MOST_BARS + 1 else ""
+    st.caption(
+        f"Shared part of the decoded token strings (Jaccard, k {k}): {plain(pool.ids[prompt])} "
+        f"against the others{most}"
+    )
+    st.plotly_chart(
+        closeness_bars(found, prompt, most=MOST_BARS), key="jaccard", config=STATIC,
+        alt=f"Jaccard overlap of the tokens of {pool.ids[prompt]} with those of other prompts",
+    )  # fmt: skip
+
+
+def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str, object]) -> None:
+    """The comparison to take along."""
+    st.subheader("Take it along", anchor=False)
+    rows = [
+        (pool.ids[i], pool.ids[j], float(found.matrix[i, j]))
+        for i in range(len(pool.ids))
+        for j in range(i, len(pool.ids))
+    ]
+    table = pd.DataFrame(rows, columns=["first", "second", "value"])
+    how = " · ".join(f"{name.replace('_', ' ')}: {value}" for name, value in made.items())
+    state = {
+        name: st.session_state.get(name)
+        for name in ("m", "model", "model_id", "measure", "centre", "of", "k", "a", "b", "pair")
+    }
+    draw_downloads(
+        f"compare-{found.measure}",
+        {
+            "csv": lambda: csv_with(table, made),
+            "json": lambda: json.dumps(
+                found.to_json() | {"made_with": made, "order": list(tree.order)},
+                ensure_ascii=False, indent=1,
+            ),
+            "html": lambda: figures_html(
+                f"{len(pool.ids)} prompts compared",
+                {found.measure.replace("_", " "): similarity_map(found, tree)},
+                made=how,
+            ),
+        },
+        {"p": pool.ids} | state,
+    )  # fmt: skip
+    st.caption("The camera above a figure saves it as a PNG.")
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        lines = (
+            f"- **{name.replace('_', ' ')}** ({'higher' if f.higher_is_closer else 'lower'} is "
+            f"closer; needs the same {f.needs}): {f.meaning}."
+            for name, f in MEASURES.items()
+        )
+        st.markdown(
+            "No measure is right for everything; a finding that holds under several is worth "
+            "more. Rows of one embedding table share a common direction, so plain cosines are "
+            "high between any two prompts: *centre* removes the mean row. With two prompts of one "
+            "length, what is left of their means points in opposite ways, so centre only among "
+            "several.\n\n" + "\n".join(lines) + "\n\n"
+            "The tree joins the closest prompts first (average linkage). The share of pairs of one "
+            "task that are closer is the area under the ROC curve; pairs share prompts, so they "
+            "are not independent. *Transfer* asks the same examples of every prompt, in its own "
+            "words for the task it was trained on, in the task's words elsewhere; gains are over "
+            "the model alone in the same words."
+        )
+
+
+def _picked() -> None:
+    """Look at the two prompts of the clicked cell; the diagonal has only one."""
+    points = st.session_state["matrix"].selection.points
+    if points and points[0]["customdata"][0] != points[0]["customdata"][1]:
+        ids = st.session_state["compared"]
+        st.session_state["a"], st.session_state["b"] = (
+            ids[int(i)] for i in points[0]["customdata"][:2]
+        )
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _figure(key: Key, made: tuple[Any, ...], *, _found: Comparison, _tree: Hierarchy) -> Any:  # noqa: ARG001
+    """The matrix's figure; nobody may change what this returns."""
+    return similarity_map(_found, _tree)
+
+
+def draw(pool: Pool) -> None:
+    """The whole page for two prompts or more."""
+    metric = chosen_metric()
+    measure, centre, change, k = draw_options()
+    if change and len((known := with_known_starts(pool)).entries) >= 2:
+        pool = known
+    elif change:
+        change = False
+        st.warning(
+            "Fewer than two of these files say which tokens training began from, so what changed "
+            "since is not known: positions are compared.",
+            icon=":material/block:",
+        )
+    st.session_state["compared"] = pool.ids
+    refused = refusals(pool)
+    draw_refusals(refused, measure)
+    nearest, shown = (0, 1), None
+    if measure not in refused:
+        shown = comparison_of(
+            pool.key, pool.model, measure, centre=centre, change=change, metric=metric, k=k,
+            _pool=pool,
+        )  # fmt: skip
+        nearest = shown[0].nearest[0][:2]
+        words, worth = answer(shown[0], pool)
+        with head:
+            st.subheader(words, anchor=False)
+            st.markdown(worth)
+    with head:
+        draw_notes(pool)
+    paint_now(("compare", pool.ids, measure, centre, change))
+    if shown and len(pool.entries) > 2:
+        asked = (metric, k) if measure == "jaccard" else ()
+        draw_matrix(*shown, pool, (pool.model, measure, centre, change, *asked))
+    st.subheader("Two of them, side by side", anchor=False)
+    pair = choose_pair(pool, nearest)
+    draw_pair(pool, pair, metric, k, change=change)
+    draw_bars(pool, pair[0], metric, k)
+    st.subheader("Do they work on other tasks?", anchor=False)
+    draw_transfer(pool, own_model=st.session_state["model"] == OWN)
+    if shown:
+        made = {"model": pool.model, "measure": measure, "centre": centre, "change": change,
+                "metric": metric, "k": k, "prompts": len(pool.ids)}  # fmt: skip
+        draw_exports(*shown, pool, made)
+    draw_explanation()
+
+
+st.title("Compare", anchor=False)
+st.caption("How do prompts differ, and do they resemble each other where their tasks do?")
+head = st.container()
+if (chosen := chosen_entries()) and (found := pool_of(chosen, least=2)):
+    if len(found.entries) < 2:
+        st.info(
+            "A comparison needs two prompts of one base model. Choose another in the sidebar, or "
+            "add a file in the Library.",
+            icon=":material/compare_arrows:",
+        )
+    else:
+        draw(found)

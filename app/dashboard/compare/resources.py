@@ -1,0 +1,105 @@
+"""Comparisons of a pool of prompts, each computed once, and why some cannot be made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from dashboard.shared.prompt_pool import Key, Pool
+from dashboard.shared.resources import Entry, prompt_of
+from probe.analysis.compare import (
+    MEASURES,
+    Comparison,
+    Hierarchy,
+    Measure,
+    SharedTokens,
+    comparable,
+    hierarchy,
+    shared_tokens,
+)
+from probe.analysis.decoding import Decoding
+from probe.analysis.neighbours import Metric
+from probe.errors import NotComparableError
+from probe.prompt import SoftPrompt
+from probe.verbs import compare, decode
+
+NO_START = "does not record which tokens training began from"
+ROW_MEASURES = tuple(name for name, facts in MEASURES.items() if facts.of_rows is not None)
+
+
+def refusals(pool: Pool) -> dict[Measure, str]:
+    """The measures that are not defined for these prompts, and why; nothing is computed."""
+    prompts, found = pool.prompts, {}
+    for measure in ROW_MEASURES:
+        try:
+            comparable(prompts, measure, same_model=True)
+        except NotComparableError as error:
+            found[measure] = str(error)
+    return found
+
+
+@st.cache_data(show_spinner="Comparing every prompt with every other …", max_entries=64)
+def comparison_of(
+    key: Key,  # noqa: ARG001  part of the cache's key, as the model
+    model: str,
+    measure: Measure,
+    *,
+    centre: bool,
+    change: bool,
+    metric: Metric,
+    k: int,
+    _pool: Pool,
+) -> tuple[Comparison, Hierarchy]:
+    """A measure between every two prompts, and the order in which alike ones stand together.
+
+    Raises:
+        ProbeError: the measure is not defined for these prompts, or the model cannot be read.
+    """
+    found = compare(
+        _pool.prompts,
+        measure,
+        centre=centre and MEASURES[measure].of_rows is not None,
+        change=change and MEASURES[measure].of_rows is not None,
+        model=_pool.vocabulary if measure == "jaccard" or change else model,
+        metric=metric,
+        k=k,
+    )
+    return found, hierarchy(found)
+
+
+@st.cache_data(show_spinner="Comparing every row with every token …", max_entries=256)
+def tokens_near(
+    key: Key,  # noqa: ARG001  part of the cache's key, as the model
+    model: str,  # noqa: ARG001
+    prompt: int,
+    *,
+    metric: Metric,
+    k: int,
+    _pool: Pool,
+) -> Decoding:
+    """The decoding of one prompt of the pool, without controls: Decode shows those."""
+    one = _pool.prompts[prompt]
+    return decode(one, _pool.vocabulary, metric=metric, k=k, controls=False)
+
+
+def shared_of(pool: Pool, pair: tuple[int, int], metric: Metric, k: int) -> SharedTokens:
+    """What the decodings of two prompts of the pool have in common."""
+    first, second = (
+        tokens_near(pool.key, pool.model, one, metric=metric, k=k, _pool=pool) for one in pair
+    )
+    return shared_tokens(first, second)
+
+
+def with_known_starts(pool: Pool) -> Pool:
+    """The prompts whose files say which tokens training began from; the others are left out."""
+    known = [entry for entry in pool.entries if _starts_from_tokens(entry)]
+    unknown = [entry for entry in pool.entries if entry not in known]
+    left = tuple((entry.id, NO_START) for entry in unknown)
+    added = sum(entry in pool.entries[len(pool.entries) - pool.added :] for entry in known)
+    return replace(pool, entries=tuple(known), left_out=pool.left_out + left, added=added)
+
+
+def _starts_from_tokens(entry: Entry) -> bool:
+    prompt = prompt_of(entry)
+    return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None

@@ -1,0 +1,113 @@
+"""Prompts on tasks they were not trained for: what is on record, and a table made on demand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.prompt_pool import Pool
+from dashboard.shared.resources import workspace
+from dashboard.shared.side_jobs import answer_path, draw_job, start_job, too_busy
+from probe.analysis.transfer import Transfer
+from probe.charts import correlation_bars, transfer_map
+from probe.datasets import task_names
+from probe.datasets.paper import PAPER_TASKS
+from probe.reports import csv_with
+
+_SECONDS_PER_ANSWER = 0.006
+_START_S = 8.0
+
+
+def draw_transfer(pool: Pool, *, own_model: bool) -> None:
+    """Score every prompt of the pool on tasks, or show what was scored before."""
+    _draw_history(pool)
+    tasks = _tasks()
+    chosen, number = st.columns([3, 1], vertical_alignment="bottom", gap="medium")
+    wanted = chosen.multiselect(
+        "Tasks", list(tasks), key="tasks", persist_state="session", format_func=tasks.__getitem__,
+        placeholder="Choose tasks to try every prompt on",
+    )  # fmt: skip
+    limit = number.number_input(
+        "Examples of each", 10, 2000, 50, step=10, key="tasks_n", persist_state="session"
+    )
+    if not wanted:
+        st.caption("Tasks that come with probe, your own, and the paper's, fetched from the hub.")
+        return
+    arguments = (
+        "transfer", *(word for task in wanted for word in ("--task", task)),
+        "--limit", str(int(limit)), "--json", *(() if own_model else ("--model", pool.model)),
+        "--", *pool.ids,
+    )  # fmt: skip
+    answer = answer_path(arguments, pool.key)
+    expected = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
+    if not draw_job(arguments, "Scoring", expected) and not answer.exists():
+        _draw_start(
+            arguments,
+            answer,
+            f"{len(pool.entries)} prompts on {plain(', '.join(tasks[one] for one in wanted))}",
+        )
+    if answer.exists():
+        _draw_result(Transfer.from_json(json.loads(answer.read_text(encoding="utf-8"))))
+
+
+def _draw_start(arguments: tuple[str, ...], answer: Path, what: str) -> None:
+    if st.button(
+        f"Score {what}", type="primary", icon=":material/play_arrow:", disabled=too_busy(),
+        help="Two at a time." if too_busy() else None,
+    ):  # fmt: skip
+        start_job(arguments, answer)
+        st.rerun()
+
+
+def _draw_result(found: Transfer) -> None:
+    clear = sum(one.gain_interval[0] > 0 for one in found.cells)
+    sizes = ", ".join(f"{plain(task.name)} {task.n}" for task in found.tasks)
+    st.markdown(
+        f"**{clear} of {len(found.cells)}** scores are clearly above the model alone (95 % "
+        f"interval of the paired gain). {found.split.capitalize()} examples: {sizes}; seed "
+        f"{found.seed}."
+    )
+    st.plotly_chart(
+        transfer_map(found), key="transfer", config={"displaylogo": False},
+        alt="Score of every prompt on every task, coloured by the gain over the model alone",
+    )  # fmt: skip
+    if any(one.spearman is not None for one in found.correlations):
+        st.markdown("Do prompts that are closer to a task's own prompt score higher on that task?")
+        st.plotly_chart(
+            correlation_bars(found), key="correlations", config={"displaylogo": False},
+            alt="Rank correlation of every measure with transfer",
+        )  # fmt: skip
+    made = {"split": found.split, "seed": found.seed, "n": max(task.n for task in found.tasks)}
+    st.download_button(
+        "Transfer as CSV", data=lambda: csv_with(found.to_frame(), made).encode("utf-8", "replace"),
+        file_name="transfer.csv", mime="text/csv", on_click="ignore",
+        icon=":material/download:", key="export_transfer",
+    )  # fmt: skip
+
+
+def _draw_history(pool: Pool) -> None:
+    """The last recorded score of each prompt on each task."""
+    ids = set(pool.ids)
+    last = {
+        (id_, one.task): one.value for id_, one in workspace().evaluations() if id_ in ids
+    }  # oldest first, so the newest stays
+    if not last:
+        return
+    table = pd.Series(last).unstack()
+    st.caption("On record: the last evaluation of each prompt on each task")
+    st.dataframe(
+        table.rename_axis("prompt").reset_index(), hide_index=True, placeholder="–",
+        alt="Recorded scores of prompts on tasks",
+    )  # fmt: skip
+
+
+def _tasks() -> dict[str, str]:
+    """Every task by what `probe transfer --task` takes, with how it is called here."""
+    own = workspace().tasks
+    mine = {str(own.path(name)): f"{name} (yours)" for name in own.names()}
+    shipped = {name: name for name in task_names() if name not in PAPER_TASKS}
+    return mine | shipped | {name: f"{name} (from the hub)" for name in PAPER_TASKS}

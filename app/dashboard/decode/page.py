@@ -1,0 +1,241 @@
+"""Decode: which tokens is this prompt closest to, and does that mean anything?"""
+
+import streamlit as st
+
+from dashboard.decode.meaning import draw_meaning
+from dashboard.decode.table import column_config, decoding_table, search
+from dashboard.decode.try_it import draw_try_it
+from dashboard.shared.base_model import usable_model
+from dashboard.shared.exports import draw_exports
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.resources import Entry, decoding, find, prompt_of
+from dashboard.shared.sidebar import chosen_metric, chosen_prompts
+from probe.analysis.decoding import Decoding
+from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
+from probe.charts.labels import METRIC_NAMES
+from probe.prompt import KVPrefix
+from probe.reports import FLAG_MEANINGS, headline
+
+FILTERS = ("special", "byte", "unused", "words")
+STATIC = {"displayModeBar": False}
+
+
+def pick_entry() -> Entry | None:
+    """The prompt to show: the only one chosen, or one of several."""
+    chosen = [entry for id_ in chosen_prompts() if (entry := find(id_))]
+    if not chosen:
+        st.info(
+            "No prompt is chosen. Choose one in the sidebar, or add a file in the Library.",
+            icon=":material/arrow_back:",
+        )
+        st.page_link(
+            "dashboard/library/page.py", label="Go to the Library", icon=":material/inventory_2:"
+        )
+        return None
+    if len(chosen) == 1:
+        return chosen[0]
+    names = {entry.id: entry for entry in chosen}
+    return names[st.selectbox("Show", list(names), key="show", persist_state="session")]
+
+
+def draw_options() -> tuple[int, tuple[str, ...], bool, str]:
+    """The page's own choices: k, filters, one-to-one and the searched token."""
+    search_box, slider, more = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
+    words = search_box.text_input(
+        "Find a token", key="q", bind="query-params", placeholder="great", persist_state="session"
+    )
+    k = slider.slider(
+        "Neighbours per position, k", 1, 20, 5, key="k", bind="query-params",
+        persist_state="session",
+    )  # fmt: skip
+    with more.popover("Filters", icon=":material/filter_alt:", width="stretch"):
+        kinds = st.multiselect(
+            "Kinds of tokens", FILTERS, key="f", bind="query-params", persist_state="session",
+            help="special, byte, unused: leave these out. words: only tokens that begin a word.",
+        )  # fmt: skip
+        pattern = st.text_input(
+            "Only tokens that match", key="re", bind="query-params", persist_state="session",
+            placeholder="regular expression, such as ^␣[a-z]+$",
+        )  # fmt: skip
+        once = st.toggle(
+            "Use each token once", key="one", bind="query-params", persist_state="session",
+            help="Gives every position a token of its own, with the best total score.",
+        )  # fmt: skip
+    return k, (*kinds, *([f"regex:{pattern}"] if pattern else [])), once, words
+
+
+def draw_answer(found: Decoding) -> None:
+    """The honest answer first, then what else is known of the whole prompt."""
+    first, *others = headline(found)
+    st.subheader(first, anchor=False)
+    if others:
+        st.markdown(" ".join(others))
+    st.caption(_made_with(found))
+
+
+def draw_table(found: Decoding, words: str) -> None:
+    """Tokens per position beside the controls."""
+    cells = search(found, words)
+    if words:
+        hits = len({position for position, _ in cells})
+        who = f"{hits} positions have" if hits > 1 else f"{hits or 'No'} position has"
+        shown = plain(words.replace(" ", "␣"))  # as tokens show theirs
+        st.markdown(f"{who} **{shown}** among the nearest {found.k}.")
+    st.dataframe(
+        decoding_table(found, cells),
+        column_config=column_config(found),
+        hide_index=True,
+        height=38 + 35 * min(len(found.positions), 12),
+        alt="Nearest tokens of every position with their scores and controls",
+    )
+
+
+def draw_map(found: Decoding, words: str) -> None:
+    """The position × rank map, and beside it the neighbours of the position picked there."""
+    st.subheader("Position by position", anchor=False)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.plotly_chart(
+            position_rank_map(found, found=search(found, words)),
+            key="map",
+            on_select=_picked,
+            selection_mode="points",
+            config=STATIC,
+            alt="Map of positions and ranks, coloured by score; click a cell to see its position",
+        )
+        st.caption(f"{colour_meaning(found)} Click a cell to see its position.")
+    with right:
+        position = st.selectbox(
+            "Position", range(len(found.positions)), key="sel", bind="query-params",
+            persist_state="session", help="Or click a cell of the map.",
+        )  # fmt: skip
+        st.plotly_chart(
+            neighbour_bars(found, position),
+            key="bars",
+            config=STATIC,
+            alt=f"Scores of the tokens nearest to position {position}",
+        )
+        draw_controls_of(found, position)
+
+
+def draw_controls_of(found: Decoding, position: int) -> None:
+    """What one position's best score is worth, in words."""
+    row = found.positions[position]
+    if row.controls is None:
+        return
+    c = row.controls
+    st.markdown(
+        f"Its best score beats **{c.chance:.1f} %** of chance rows, **{c.isotropic:.1f} %** of "
+        f"random directions and **{c.vocabulary:.1f} %** of real tokens. Its norm, {row.norm:.3g}, "
+        f"is above that of **{c.norm_percentile:.1f} %** of the vocabulary. The three metrics "
+        f"agree to **{c.metric_agreement:.2f}** of 1."
+    )
+    if c.flags:
+        st.markdown(" ".join(f":orange-badge[{flag}]" for flag in c.named_flags))
+
+
+def draw_violins(found: Decoding) -> None:
+    """Best scores of the prompt beside the three reference samples, with their legend."""
+    st.subheader("Is it closer than chance?", anchor=False)
+    left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
+    left.plotly_chart(
+        score_violins(found),
+        key="violins",
+        config=STATIC,
+        alt="Best scores of this prompt, of real tokens, of chance rows and of random directions",
+    )
+    right.markdown(
+        f"**This prompt**: the best score of each of its {len(found.positions)} positions.\n\n"
+        "**Real tokens**: sampled tokens of the vocabulary, each against its nearest *other* "
+        "token. A position as close as these lies where tokens lie.\n\n"
+        f"**Chance rows**: {found.sample_size:,} rows drawn from the vocabulary's mean and "
+        "covariance, at the norms of the positions. A token list means something only where it "
+        "beats these.\n\n"
+        f"**Random directions**: {found.sample_size:,} rows that point anywhere, at those norms. "
+        "Tokens share directions that these lack, so beating them says little alone; a position "
+        "that does not is unlike the vocabulary altogether."
+    )
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "A soft prompt is a row of vectors that training moved freely; every one of them has "
+            "*some* nearest token. The list alone says nothing, so each best score stands beside "
+            "what unrelated vectors reach.\n\n"
+            + "\n".join(f"- **{flag}**: {meaning}." for flag, meaning in FLAG_MEANINGS.items())
+            + "\n- **agreement**: mean overlap (Jaccard) of the three metrics' lists.\n\n"
+            "A space inside a token is written ␣, a line break ⏎, raw bytes and invisible "
+            "characters by their numbers."
+        )
+
+
+def _picked() -> None:
+    """Show the position of the clicked cell; a click that deselects leaves it shown."""
+    points = st.session_state["map"].selection.points
+    if points:
+        st.session_state["sel"] = points[0]["customdata"][0]
+
+
+def _made_with(found: Decoding) -> str:
+    parts = [
+        plain(found.prompt),
+        f"base model {plain(found.model)}",
+        METRIC_NAMES[found.metric],
+        f"k {found.k}",
+        f"seed {found.seed}",
+        f"random samples of {found.sample_size:,}",
+        *(plain(f) for f in found.filters),
+    ]
+    return " · ".join(parts)
+
+
+def draw(entry: Entry) -> Decoding | None:
+    """The decoding of one prompt with its evidence; None after saying why there is none."""
+    if isinstance(prompt_of(entry), KVPrefix):
+        st.subheader("A key/value prefix has no nearest tokens.", anchor=False)
+        st.markdown(
+            f"**{plain(entry.id)}** is a prefix: its vectors are keys and values inside every "
+            "layer, not input embeddings. They share no space with the vocabulary's rows, so any "
+            "nearest token would be an accident of numbers. Choose another prompt in the sidebar."
+        )
+        return None
+    model = usable_model(entry)
+    if model is None:
+        return None
+    answer, meaning = st.container(), st.container()
+    k, filters, once, words = draw_options()
+    metric = chosen_metric()
+    try:
+        found = decoding(entry, model, metric=metric, k=k, filters=filters, one_to_one=once)
+    except ValueError as error:
+        st.error(plain(str(error)), icon=":material/filter_alt_off:")
+        return None
+    with answer:
+        draw_answer(found)
+    paint_now(("decode", entry.id, model, metric, k, filters, once))
+    with meaning:
+        draw_meaning(entry, model)
+    draw_table(found, words)
+    draw_map(found, words)
+    draw_violins(found)
+    return found
+
+
+def draw_take_along(entry: Entry, found: Decoding) -> None:
+    """The decoding as files, and the link to this very view."""
+    st.subheader("Take it along", anchor=False)
+    view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel", "try")
+    draw_exports(found, {"p": entry.id} | {name: st.session_state.get(name) for name in view})
+
+
+st.title("Decode", anchor=False)
+st.caption("Which tokens is this prompt closest to, and does that mean anything?")
+if picked := pick_entry():
+    decoded = draw(picked)
+    draw_try_it([entry for id_ in chosen_prompts() if (entry := find(id_))])
+    if decoded:
+        draw_take_along(picked, decoded)
+    draw_explanation()

@@ -1,0 +1,156 @@
+"""Try it: one sentence under each chosen prompt, beside the model without a prompt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import Entry, is_local, prompt_of
+from dashboard.shared.sidebar import chosen_model
+from probe.charts import probability_bars
+from probe.errors import ProbeError
+from probe.verbs.trying import Answer, Tried, try_on
+
+if TYPE_CHECKING:
+    from probe.models import FrozenModel
+
+_MOST = 12
+"""More prompts at once would keep the others waiting."""
+
+
+def draw_try_it(entries: Sequence[Entry]) -> None:
+    """The sentence, and what each prompt makes of it."""
+    st.subheader("Try it", anchor=False)
+    usable = [entry for entry in entries if chosen_model(entry)][:_MOST]
+    if not usable:
+        st.caption("Choose the base model in the sidebar: these prompts do not tell theirs.")
+        return
+    text = st.text_input(
+        "A sentence", key="try", bind="query-params", persist_state="session", max_chars=2000,
+        placeholder="a moving film that never hurries",
+        help="Put into the template each prompt was trained with, and answered by its model with "
+        "and without the prompt.",
+    )  # fmt: skip
+    with st.popover("Other words", icon=":material/translate:"):
+        template = st.text_input(
+            "Template", key="try_template", persist_state="session",
+            placeholder="the prompt's own, such as {text} It was",
+        )  # fmt: skip
+        words = st.text_input(
+            "Label words, with commas between", key="try_words", persist_state="session",
+            placeholder="the prompt's own",
+        )  # fmt: skip
+    if not text.strip() or not _all_here(usable):
+        return
+    labels = tuple(word.strip() for word in words.split(",") if word.strip())
+    try:
+        tried = _tried(usable, tuple(map(chosen_model, usable)), text, template.strip(), labels)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    _draw(tried)
+
+
+def _draw(tried: Tried) -> None:
+    labelled = [one for one in tried.answers if one.label_words]
+    for one in labelled[:3]:
+        st.markdown(_sentence(one))
+    for words in dict.fromkeys(one.label_words for one in labelled):
+        _draw_bars([one for one in labelled if one.label_words == words])
+    for one in tried.answers:
+        if not one.label_words:
+            st.markdown(f"**{plain(one.prompt)}** writes on, the model alone beside it:")
+            left, right = st.columns(2, gap="small")
+            left.code(one.output or "(nothing)", language=None, wrap_lines=True)
+            right.code(one.output_alone or "(nothing)", language=None, wrap_lines=True)
+    for note in tried.notes:
+        st.caption(plain(note))
+    templates = dict.fromkeys(f"“{one.template}”" for one in tried.answers)
+    st.caption(f"Read as {plain(' and '.join(templates))}. A probability among the label words is "
+               "not a calibrated confidence.")  # fmt: skip
+
+
+def _sentence(one: Answer) -> str:
+    assert one.label is not None and one.label_alone is not None
+    own, alone = one.probabilities[one.label], one.alone[one.label_alone]
+    return (
+        f"**{plain(one.prompt)}** says **{plain(one.label)}** ({own:.2f}); the model alone says "
+        f"**{plain(one.label_alone)}** ({alone:.2f})."
+    )
+
+
+def _draw_bars(answers: Sequence[Answer]) -> None:
+    """The bars of prompts with the same label words, each model alone once per template."""
+    rows: dict[str, dict[str, float]] = {one.prompt: one.probabilities for one in answers}
+    alone = {(one.model, one.template): one.alone for one in answers}
+    names = ["the model alone"] if len(alone) == 1 else [
+        f"{model} alone: {template}" for model, template in alone
+    ]  # fmt: skip
+    rows |= dict(zip(names, alone.values(), strict=True))
+    st.plotly_chart(
+        probability_bars(list(rows), list(rows.values())),
+        key=f"try_{'_'.join(answers[0].label_words)}",
+        config={"displayModeBar": False},
+        alt="Probability of each label word under each prompt and under the model alone",
+    )
+
+
+def _all_here(entries: Sequence[Entry]) -> bool:
+    """Whether every model may be opened; one that is elsewhere is fetched only when asked."""
+    agreed: set[str] = st.session_state.setdefault("agreed_whole_models", set())
+    missing = {
+        model
+        for entry in entries
+        if (model := chosen_model(entry)) and not is_local(model) and model not in agreed
+    }
+    if not missing:
+        return True
+    st.info(
+        f"Trying needs the whole model, and {plain(', '.join(sorted(missing)))} is not on this "
+        "machine.",
+        icon=":material/cloud_download:",
+    )
+    if st.button("Fetch it and try"):
+        agreed |= missing
+        st.rerun()
+    return False
+
+
+@st.cache_data(show_spinner="Asking the model …", max_entries=128)
+def _tried(
+    entries: Sequence[Entry],
+    models: tuple[str | None, ...],
+    text: str,
+    template: str,
+    label_words: tuple[str, ...],
+) -> Tried:
+    """What every prompt answers, one computation of the server at a time.
+
+    Raises:
+        ProbeError: a prompt does not fit its model, or its words cannot be used.
+    """
+    prompts = [
+        replace(prompt_of(entry), name=entry.id, base_model=model)
+        for entry, model in zip(entries, models, strict=True)
+    ]
+    with _turn():
+        return try_on(
+            text, prompts, template=template or None, label_words=label_words, open_model=_opened
+        )
+
+
+@st.cache_resource(show_spinner="Opening the model …", max_entries=2)
+def _opened(name: str, revision: str | None) -> FrozenModel:
+    from probe.models import load_model  # imports torch, which a first visit need not wait for
+
+    return load_model(name, revision=revision)
+
+
+@st.cache_resource(show_spinner=False)
+def _turn() -> threading.Lock:
+    return threading.Lock()

@@ -1,0 +1,260 @@
+"""Library: what prompts do I have?"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.library.table import COLUMNS, library_table, size_of
+from dashboard.library.upload import draw_upload
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.resources import Entry, is_local, library, norm_range, prompt_of, workspace
+from probe.charts import norm_bars
+from probe.errors import ProbeError
+
+
+def answer(entries: Sequence[Entry]) -> str:
+    """What there is, in one sentence."""
+    own = sum(entry.source == "yours" for entry in entries)
+    samples = len(entries) - own
+    tasks = len({entry.card.task for entry in entries} - {None})
+    about = f" for {_count(tasks, 'task')}" if tasks else ""
+    if not own:
+        return f"{_count(samples, 'sample prompt')}{about}; add your own to see them here."
+    parts = f": {own:,} of your own and {_count(samples, 'sample')}" if samples else " of your own"
+    return f"{_count(len(entries), 'prompt')}{about}{parts}."
+
+
+def draw_search(entries: list[Entry]) -> list[Entry]:
+    """The search box, the tag filter and the button that adds prompts."""
+    box, tags, add = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
+    words = box.text_input(
+        "Search", key="find", bind="query-params", placeholder="name, task, model, method …",
+        persist_state="session",
+    )  # fmt: skip
+    every = sorted({tag for entry in entries for tag in entry.card.tags})
+    wanted = tags.multiselect(
+        "Tags", every, key="tag", bind="query-params", persist_state="session", placeholder="any"
+    )
+    with add.popover("Add a prompt", icon=":material/upload:", type="primary", width="stretch"):
+        draw_upload()
+    return [
+        entry
+        for entry in entries
+        if entry.card.matches(words) and set(wanted) <= set(entry.card.tags)
+    ]
+
+
+def draw_table(entries: list[Entry]) -> list[Entry]:
+    """The sortable table; returns the entries of the selected rows."""
+    # Rows are remembered by number, so another selection of rows is another table.
+    key = f"library_{hash(tuple(entry.id for entry in entries))}"
+    event = st.dataframe(
+        library_table(entries),
+        column_config=COLUMNS,
+        hide_index=True,
+        height=38 + 35 * min(max(len(entries), 1), 12),
+        on_select=lambda: _choose_selected(key, [entry.id for entry in entries]),
+        selection_mode="multi-row",
+        key=key,
+        placeholder="–",
+        alt="All prompts of the library",
+    )
+    return [entries[row] for row in event.selection.rows if row < len(entries)]
+
+
+def draw_several(picked: list[Entry]) -> None:
+    """The ways on for several prompts together."""
+    title, compare, on_map = st.columns([3, 1, 1], vertical_alignment="center")
+    title.subheader(f"{len(picked)} prompts selected", anchor=False)
+    for column, label, icon, page in (
+        (compare, "Compare them", ":material/compare_arrows:", "compare"),
+        (on_map, "Show on the map", ":material/scatter_plot:", "map"),
+    ):
+        if column.button(
+            label, icon=icon, width="stretch", type="primary" if page == "compare" else "secondary",
+            on_click=_choose, args=tuple(entry.id for entry in picked),
+        ):  # fmt: skip
+            st.switch_page(f"dashboard/{page}/page.py", query_params={})
+    st.caption(plain(", ".join(entry.id for entry in picked)))
+
+
+def draw_detail(entry: Entry) -> None:
+    """Where a prompt comes from, what it is made of, and the way on."""
+    title, button = st.columns([4, 1], vertical_alignment="center")
+    title.subheader(plain(entry.id), anchor=False)
+    if button.button(
+        "Open in Decode", icon=":material/translate:", type="primary", width="stretch",
+        on_click=_choose, args=(entry.id,),
+    ):  # fmt: skip
+        st.switch_page("dashboard/decode/page.py", query_params={})
+    if entry.card.note:
+        st.markdown(plain(entry.card.note))
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _draw_facts(entry)
+    with right:
+        _draw_norms(entry)
+    _draw_tags(entry)
+    _draw_config(entry)
+
+
+def _draw_facts(entry: Entry) -> None:
+    card = entry.card
+    facts = {
+        "Size": size_of(entry),
+        "Method": card.method.replace("_", " "),
+        "Task": card.task,
+        "Base model": card.base_model,
+        "Half": card.submodule,
+        "Trained": None if card.trained else "no: training never reached these rows",
+        "Read from": card.origin,
+        "Format": card.format,
+        "Added": card.created.replace("T", " ").removesuffix("+00:00") + " UTC"
+        if card.created
+        else None,
+    } | {name.replace("_", " "): _number(value) for name, value in card.metrics.items()}
+    with st.container(gap="xxsmall"):
+        for name, value in facts.items():
+            if value:
+                label, text = st.columns([1, 2], gap="small")
+                label.caption(plain(name))
+                text.text(str(value))
+    if card.sha256:
+        st.caption("sha256 of the file")
+        st.code(card.sha256, language=None, wrap_lines=True)
+
+
+def _draw_norms(entry: Entry) -> None:
+    prompt = prompt_of(entry)
+    model = entry.card.base_model
+    comparable = entry.card.kind == "soft_prompt" and model is not None and is_local(model)
+    st.plotly_chart(
+        norm_bars(
+            [float(norm) for norm in prompt.norms],
+            vocabulary_range=norm_range(entry, model) if comparable and model else None,
+        ),
+        key="norms",
+        config={"displayModeBar": False},
+        alt=f"Norm of each of the {len(prompt)} positions of {entry.id}",
+    )
+
+
+def _draw_tags(entry: Entry) -> None:
+    if entry.source == "sample":
+        return
+    known = sorted({tag for other in library() for tag in other.card.tags})
+    st.multiselect(
+        "Tags of this prompt",
+        sorted({*known, *entry.card.tags}),
+        default=entry.card.tags,
+        accept_new_options=True,
+        key=f"tags_{entry.id}",
+        on_change=_retag,
+        args=(entry,),
+        placeholder="Type a tag and press Enter",
+    )
+
+
+def _draw_config(entry: Entry) -> None:
+    config = prompt_of(entry).config
+    if config:
+        with st.expander("Configuration stored with the prompt"):
+            st.json(dict(config))
+
+
+def _retag(entry: Entry) -> None:
+    wanted = set(st.session_state[f"tags_{entry.id}"])
+    before = set(entry.card.tags)
+    try:
+        if added := wanted - before:
+            workspace().tag(entry.id, *sorted(added))
+        if dropped := before - wanted:
+            workspace().untag(entry.id, *sorted(dropped))
+    except ProbeError as error:  # a callback runs before the page and its guard
+        st.session_state["said"] = str(error)
+
+
+def _choose_selected(key: str, ids: Sequence[str]) -> None:
+    """The ticked prompts are those of the other pages; without any, the last ones stay."""
+    rows = st.session_state[key].selection.rows
+    if chosen := [ids[row] for row in rows if row < len(ids)]:
+        _choose(*chosen)
+
+
+def _choose(*entry_ids: str) -> None:
+    st.session_state["p"] = list(entry_ids)
+
+
+def _count(n: int, unit: str) -> str:
+    return f"{n:,} {unit}" if n == 1 else f"{n:,} {unit}s"
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def draw_empty() -> None:
+    """What to do when there is nothing at all."""
+    with st.container(border=True):
+        st.subheader("No prompts yet", anchor=False)
+        st.markdown(
+            "Add a trained soft prompt: a PEFT adapter, a `.npy`, `.pt` or `.safetensors` file, or "
+            "any of the formats the readers know."
+        )
+        draw_upload()
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "A soft prompt is a row of vectors put before the text that a frozen language model "
+            "reads. They are trained until the model solves a task, and need not be words.\n\n"
+            "- **P**: how many vectors, or positions. **H**: numbers in each, the width of the "
+            "model's embeddings.\n"
+            "- **score**: accuracy on test examples, or what else the task is scored by, from 0 "
+            "to 1, as the file tells. **zero-shot**: that of the same model and template without "
+            "the prompt. Only the difference is the prompt's merit. Of a *distilled* prompt, "
+            "trained to do what a text does, the score is the share of the text's effect that it "
+            "has on questions it was not trained on.\n"
+            "- **median cosine**: how near the prompt's positions lie to their nearest tokens; 1 "
+            "is the same direction. High or low means little by itself: *Decode* says what chance "
+            "reaches.\n"
+            "- **method**: prompt tuning trains the vectors themselves, P-tuning a small network "
+            "that makes them, prefix tuning keys and values inside every layer, which have no "
+            "nearest tokens.\n\n"
+            "The names of samples say their task and where training started: at a *text*, at the "
+            "*labels*' words or at sampled tokens (*vocab*). Those of *distilled* ones say what "
+            "their text asks for."
+        )
+
+
+st.title("Library", anchor=False)
+st.caption("What prompts do I have?")
+if entries := library():
+    st.markdown(answer(entries))
+    paint_now(("library", len(entries)))
+    if added := st.session_state.pop("added", None):
+        st.success(f"Added {plain(', '.join(added))}.", icon=":material/check:")
+    if said := st.session_state.pop("said", None):
+        st.error(plain(said), icon=":material/error:")
+    shown = draw_search(entries)
+    if len(shown) < len(entries):
+        st.caption(f"{len(shown):,} shown.")
+    if shown:
+        picked = draw_table(shown)
+        if len(picked) == 1:
+            draw_detail(picked[0])
+        elif picked:
+            draw_several(picked)
+        else:
+            st.caption(
+                "Select a row to see where a prompt comes from; select two or more to compare "
+                "them. Selected prompts are chosen for the other pages, too."
+            )
+    else:
+        st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")
+    draw_explanation()
+else:
+    draw_empty()

@@ -1,0 +1,97 @@
+"""The library as a table: one row per prompt, quick with a thousand of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.library.closeness import median_best_cosines
+from dashboard.shared.resources import Entry
+
+_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
+"""Metrics that say how well a prompt works, the most telling first."""
+_MOST_COMPARED = 200
+"""In a larger library comparing every prompt with its vocabulary would keep the page waiting."""
+
+
+def library_table(entries: Sequence[Entry]) -> pd.DataFrame:
+    """One row per prompt, in the order given."""
+    rows = [_row(entry) for entry in entries]
+    if len(entries) <= _MOST_COMPARED:
+        for row, closeness in zip(rows, median_best_cosines(entries), strict=True):
+            row["closeness"] = closeness
+    return pd.DataFrame(rows)
+
+
+def score_of(entry: Entry) -> tuple[str, float] | None:
+    """The prompt's main score and its name, where the file or the manifest tells one."""
+    for name in _SCORES:
+        value = entry.card.metrics.get(name)
+        if isinstance(value, int | float):
+            return name, float(value)
+    return None
+
+
+def size_of(entry: Entry) -> str:
+    """P × H, or the layout of a prefix."""
+    shape = entry.card.shape
+    if entry.card.kind == "kv_prefix":
+        layers, heads, positions, width = shape
+        return f"{positions} × {layers} layers × {heads} heads × {width}"
+    return " × ".join(str(n) for n in shape)
+
+
+def positions_of(entry: Entry) -> int:
+    """Number of virtual tokens, P."""
+    return entry.card.shape[2 if entry.card.kind == "kv_prefix" else 0]
+
+
+COLUMNS: dict[str, Any] = {
+    "name": st.column_config.TextColumn(width=160),
+    "task": st.column_config.TextColumn(width=70),
+    "method": st.column_config.TextColumn(width=110),
+    "positions": st.column_config.NumberColumn("P", help="Positions (virtual tokens)", width=42),
+    "width": st.column_config.NumberColumn("H", help="Width of each position", width=45),
+    "model": st.column_config.TextColumn("base model", width=95),
+    "score": st.column_config.ProgressColumn(
+        min_value=0,
+        max_value=1,
+        format="%.3f",
+        width=95,
+        help="Accuracy where it is known; of a distilled prompt the share of its text's effect "
+        "that it has",
+    ),
+    "zero_shot": st.column_config.NumberColumn(
+        "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"
+    ),
+    "closeness": st.column_config.NumberColumn(
+        "median cosine",
+        format="%.3f",
+        width=110,
+        help="Median over positions of the cosine with the nearest token. "
+        "Decode says what chance rows reach. Left out where more than 200 prompts are listed.",
+    ),
+    "tags": st.column_config.ListColumn(width=140),
+    "source": st.column_config.TextColumn(width=75),
+}
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    card = entry.card
+    score = score_of(entry)
+    return {
+        "name": entry.id,
+        "task": card.task,
+        "method": card.method.replace("_", " "),
+        "positions": positions_of(entry),
+        "width": card.shape[-1] if card.kind == "soft_prompt" else None,
+        "model": card.base_model,
+        "score": score[1] if score else None,
+        "zero_shot": card.metrics.get("zero_shot_accuracy"),
+        "closeness": None,
+        "tags": list(card.tags),
+        "source": entry.source,
+    }

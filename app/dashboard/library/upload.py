@@ -1,0 +1,132 @@
+"""Adding a prompt: bytes to a temporary folder, read by the library's own readers, then kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import workspace
+from probe.errors import ProbeError
+from probe.formats import load
+from probe.prompt import AnyPrompt, KVPrefix
+
+MAX_FILE_MB = 200
+MOST_NAME = 60
+"""Characters of a file's name that are kept: no more than 255 bytes, which file systems take."""
+
+
+def draw_upload() -> None:
+    """The form: choose files, see what was read, keep it."""
+    files = st.file_uploader(
+        "Prompt file, or all files of an adapter folder together",
+        accept_multiple_files=True,
+        max_upload_size=MAX_FILE_MB,
+        key=f"upload_{st.session_state.get('uploads', 0)}",
+        help="PEFT, google-research, TGIS, OpenPrompt, mkultra, KoboldAI, NeMo, textual inversion, "
+        "AdapterHub, plain .npy, .npz, .pt, .safetensors. Nothing in a file is ever executed.",
+    )
+    if not files:
+        st.caption("Nothing leaves this machine, and nothing in a file is ever executed.")
+        return
+    try:
+        prompts = read_uploads([(file.name, file.getvalue()) for file in files])
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    st.dataframe(_summary(prompts), hide_index=True, alt="What was read from the upload")
+    read, prompts = len(prompts), [prompt for prompt in prompts if prompt.trained]
+    if left_out := read - len(prompts):
+        st.caption(f"{left_out} of {read} will be left out: training never reached their rows.")
+    if not prompts:
+        return
+    if any(prompt.base_model is None for prompt in prompts):
+        st.text_input(
+            "Base model", key="upload_model",
+            placeholder="smollm2, a folder, a GGUF file or a hub id",
+            help="The file does not say which model the prompt was trained on.",
+        )  # fmt: skip
+    unit = "prompt" if len(prompts) == 1 else "prompts"
+    st.button(
+        f"Add {len(prompts)} {unit} to the library",
+        type="primary",
+        icon=":material/add:",
+        on_click=_keep,
+        args=(prompts,),
+    )
+
+
+def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
+    """The prompts in uploaded files; several files are read as one folder.
+
+    Args:
+        files: name and content of each.
+
+    Raises:
+        ProbeError: no reader understands them.
+    """
+    with tempfile.TemporaryDirectory(prefix="probe-upload-") as folder:
+        for name, content in files:
+            (Path(folder) / file_name(name)).write_bytes(content)
+        where = Path(folder) if len(files) > 1 else Path(folder) / file_name(files[0][0])
+        try:
+            prompts = load(where)
+        except ProbeError as error:
+            raise type(error)(
+                str(error).replace(f"{folder}/", "").replace(folder, "upload")
+            ) from None
+    return [_placed(prompt, folder) for prompt in prompts]
+
+
+def file_name(name: str) -> str:
+    """The last part of an uploaded name, whichever system wrote the path; its end if too long."""
+    return name.replace("\\", "/").rpartition("/")[2][-MOST_NAME:].lstrip(".") or "upload"
+
+
+def _placed(prompt: AnyPrompt, folder: str) -> AnyPrompt:
+    """The prompt without traces of the temporary folder it was read from."""
+    name = "upload" if prompt.name == Path(folder).name else prompt.name
+    source = prompt.provenance
+    if source is not None:
+        source = replace(source, path=f"upload of {Path(source.path).name}")
+    return replace(prompt, name=name, provenance=source)
+
+
+def _summary(prompts: Sequence[AnyPrompt]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "name": prompt.name,
+                "format": prompt.provenance.format if prompt.provenance else None,
+                "method": prompt.method.replace("_", " "),
+                "shape": _shape(prompt),
+                "base model": prompt.base_model,
+                "trained": prompt.trained,
+            }
+            for prompt in prompts
+        ]
+    )
+
+
+def _shape(prompt: AnyPrompt) -> str:
+    shape = prompt.keys.shape if isinstance(prompt, KVPrefix) else prompt.embeddings.shape
+    return " × ".join(str(n) for n in shape)
+
+
+def _keep(prompts: Sequence[AnyPrompt]) -> None:
+    """Save the prompts, choose them in the sidebar and empty the form."""
+    # Read here: an argument would hold the model's name as it was when the button was drawn.
+    model = st.session_state.get("upload_model", "").strip() or None
+    try:
+        cards = [workspace().save(replace(p, base_model=p.base_model or model)) for p in prompts]
+    except ProbeError as error:
+        st.session_state["said"] = str(error)
+        return
+    st.session_state["p"] = [card.id for card in cards]
+    st.session_state["added"] = [card.id for card in cards]
+    st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1

@@ -1,0 +1,217 @@
+"""Map: where do prompts sit relative to the vocabulary?"""
+
+import json
+from typing import cast
+
+import streamlit as st
+
+from dashboard.map.panel import draw_map, made_with
+from dashboard.map.resources import cluster_name, clusters_of, map_of, surroundings_of
+from dashboard.shared.exports import draw_downloads
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.prompt_pool import Pool, chosen_entries, draw_notes, pool_of
+from dashboard.shared.side_jobs import draw_job, start_job, too_busy
+from dashboard.shared.sidebar import OWN, chosen_metric
+from probe.analysis.clusters import Clusters
+from probe.analysis.maps import METHODS, Map, MapMetric, Method
+from probe.analysis.surroundings import Surroundings
+from probe.charts import figures_html, map_caption, map_figure, variance_bars
+from probe.reports import csv_with
+
+NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
+# Seconds on one idle core: UMAP by vocabulary rows, t-SNE of the 4,000 rows it draws.
+UMAP_S, TSNE_S = (20.0, 0.0025), 60.0
+
+
+def draw_options() -> tuple[Method, MapMetric, int, bool]:
+    """Projection, metric, seed and what colours mean."""
+    how, number, colour = st.columns([3, 2, 3], vertical_alignment="bottom", gap="medium")
+    method = how.segmented_control(
+        "Projection", METHODS, default="pca", required=True, key="proj", bind="query-params",
+        persist_state="session", width="stretch",
+        help="PCA is there at once. UMAP and t-SNE are computed when asked for, and kept.",
+    )  # fmt: skip
+    seed = number.number_input(
+        "Seed", 0, 9999, 0, key="seed", bind="query-params", persist_state="session",
+        help="Of the layout, of the tokens drawn and of the trustworthiness sample.",
+    )  # fmt: skip
+    by = colour.segmented_control(
+        "Colour by", ("prompt", "cluster"), default="prompt", required=True, key="colour",
+        bind="query-params", persist_state="session", width="stretch",
+        help="Clusters are k-means over prompt rows in the original space, never over the map.",
+    )  # fmt: skip
+    metric: MapMetric = "l2" if chosen_metric() == "l2" else "cosine"
+    if chosen_metric() == "dot":
+        st.caption("There is no map by dot product: this one is by cosine.")
+    return cast(Method, method), metric, int(seed), by == "cluster"
+
+
+def answer(found: Surroundings) -> tuple[str, str]:
+    """Where the rows lie, in a sentence, and what that is worth."""
+    near, rows = found.near_rows, found.rows
+    if rows == 1:
+        first = "A single row lies among tokens only: choose more prompts to compare."
+    elif near:
+        verb = "lies nearer" if near == 1 else "lie nearer"
+        first = f"{near} of {rows} prompt rows {verb} to another prompt row than to any token."
+    else:
+        first = f"Prompt rows lie among tokens: none of the {rows} is nearer to another prompt row."
+    return first, (
+        f"Drawn at random, {found.expected:.2g} of {rows} would have a prompt row nearest, since "
+        f"there are {found.tokens:,} tokens. The median norm of the rows is {found.norm:.3g}, of "
+        f"tokens {found.token_norm:.3g}. Counted in the original space by {found.metric}, not on "
+        "the map."
+    )
+
+
+def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int) -> None:
+    """Offer to compute a layout that takes long, or show how far it is."""
+    own = st.session_state["model"] == OWN
+    arguments = (
+        "map", "--method", method, "--metric", metric, "--seed", str(seed), "--json",
+        *(() if own else ("--model", pool.model)), "--", *pool.ids,
+    )  # fmt: skip
+    expected = TSNE_S if method == "tsne" else UMAP_S[0] + UMAP_S[1] * len(pool.vocabulary)
+    with st.container(border=True):
+        if draw_job(arguments, NAMES[method], expected):
+            return
+        st.markdown(
+            f"**{NAMES[method]}** of {sum(map(len, pool.prompts)):,} prompt rows among "
+            f"{'4,000 drawn' if method == 'tsne' else format(len(pool.vocabulary), ',')} tokens "
+            f"takes about {expected:.0f} s. It is computed once and kept; PCA is there meanwhile."
+        )
+        if st.button(
+            f"Compute {NAMES[method]}", type="primary", icon=":material/play_arrow:",
+            disabled=too_busy(), help="Two at a time." if too_busy() else None,
+        ):  # fmt: skip
+            start_job(arguments)
+            st.rerun()
+
+
+def draw_clusters(found: Clusters) -> None:
+    """The clusters by the tokens nearest to their centres."""
+    fit = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f} (1 is best)"
+    tight = found.tightness
+    st.markdown(
+        f"**{len(found.clusters)} clusters** by k-means of {len(found.labels):,} rows{fit}, seed "
+        f"{found.seed}. A row's five nearest tokens have a mean cosine of {tight.rows.mean():.2f} "
+        f"with each other; around real tokens it is {tight.tokens.mean():.2f}, among random tokens "
+        f"{tight.random.mean():.2f} ({len(tight.random):,} each)."
+    )
+    st.dataframe(
+        [
+            {
+                "cluster": cluster_name(one),
+                "rows": one.size,
+                "nearest tokens": "  ".join(one.tokens),
+                "prompts": sum(count > 0 for count in one.members),
+            }
+            for one in found.clusters
+        ],
+        hide_index=True,
+        alt="Clusters of prompt rows with the tokens nearest to their centres",
+        column_config={
+            "rows": st.column_config.NumberColumn(width=60),
+            "prompts": st.column_config.NumberColumn(
+                width=75, help="Prompts with a row in the cluster"
+            ),
+        },
+    )
+
+
+def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
+    """The map to take along."""
+    st.subheader("Take it along", anchor=False)
+    caption = map_caption(mapped)
+
+    def page() -> str:
+        figures = {"Map": map_figure(mapped)}
+        if mapped.spectrum:
+            figures["Shares of variance"] = variance_bars(mapped)
+        return figures_html(f"Map of {', '.join(mapped.prompts[:6])}", figures, made=caption)
+
+    def document() -> str:
+        whole = mapped.to_json()
+        if clusters is not None:
+            whole["clusters"] = clusters.to_json()
+        return json.dumps(whole, ensure_ascii=False, indent=1)
+
+    draw_downloads(
+        f"map-{mapped.method}-{mapped.metric}-seed{mapped.seed}",
+        {
+            "csv": lambda: csv_with(mapped.to_frame(), made_with(mapped)),
+            "json": document,
+            "html": page,
+        },
+        {"p": pool.ids, "at": st.query_params.get("at")}
+        | {name: st.session_state.get(name) for name in
+           ("m", "model", "model_id", "proj", "seed", "colour", "q", "nm")},
+    )  # fmt: skip
+    st.caption("The camera above the map saves it as a PNG.")
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "**2-D distances are not meaningful.** The rows live in hundreds of dimensions; no "
+            "flat picture can keep who is near to whom. *Trustworthiness* says how many of the "
+            "neighbours on the map are neighbours in the original space: 1 all of them, about 0.5 "
+            "what chance gives. So neighbours are never read off the map here: the panel beside it "
+            "finds them in the original space.\n\n"
+            "- **PCA** keeps the directions of largest variance. The bars say how little that may "
+            "be. Far apart on the map is far apart in the model; close together may be anything.\n"
+            "- **UMAP** and **t-SNE** keep small neighbourhoods, as far as they can. Sizes of "
+            "clusters, gaps between them and their places mean nothing, and another seed gives "
+            "another map.\n"
+            "- **cosine** compares directions, **L2** places, so that norms count. Soft prompts "
+            "are often much longer than tokens: compare both.\n"
+            "- The grey haze is the density of all tokens; up to 10,000 of them can be picked. "
+            "Stars are rows of prompts.\n"
+            "- Clusters are found in the original space and named by the tokens nearest to their "
+            "centre. k-means always finds some: the silhouette says what they are worth."
+        )
+
+
+def draw(pool: Pool) -> None:
+    """The whole page for some prompts."""
+    method, metric, seed, clustered = draw_options()
+    words, worth = answer(surroundings_of(pool.key, pool.model, metric, _pool=pool))
+    with head:
+        st.subheader(words, anchor=False)
+        st.markdown(worth)
+        draw_notes(pool)
+    paint_now(("map", words))
+    mapped = map_of(pool, method, metric, seed)
+    if mapped is None:
+        draw_missing(pool, method, metric, seed)
+        mapped = map_of(pool, "pca", metric, seed)
+        assert mapped is not None  # it never has to wait
+    clusters = None
+    if clustered:
+        try:
+            clusters = clusters_of(pool.key, pool.model, metric, seed, _pool=pool)
+        except ValueError as error:
+            st.warning(plain(str(error)), icon=":material/scatter_plot:")
+    draw_map(mapped, (pool.key, pool.model, mapped.method, metric, seed), clusters)
+    if clusters is not None:
+        draw_clusters(clusters)
+    if mapped.spectrum:
+        with st.expander(
+            f"The two axes hold {sum(mapped.spectrum[:2]):.1%} of the variance",
+            icon=":material/bar_chart:", expanded=True,
+        ):  # fmt: skip
+            st.plotly_chart(
+                variance_bars(mapped), key="variance", config={"displayModeBar": False},
+                alt="Shares of the variance of the first principal axes",
+            )  # fmt: skip
+    draw_exports(mapped, clusters, pool)
+    draw_explanation()
+
+
+st.title("Map", anchor=False)
+st.caption("Where do prompts sit relative to the vocabulary?")
+head = st.container()
+if (chosen := chosen_entries()) and (found := pool_of(chosen)):
+    draw(found)

@@ -1,0 +1,255 @@
+"""Runs: what happened before?"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.decode.try_it import draw_try_it
+from dashboard.runs.table import COLUMNS, records, runs_table
+from dashboard.shared.errors import one_line_errors
+from dashboard.shared.exports import draw_downloads
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import find, workspace
+from dashboard.shared.run_actions import draw_delete, draw_said
+from dashboard.shared.run_panel import POLL_S, active_runs, draw_run
+from dashboard.shared.run_words import answer, short, shown_name
+from probe.analysis.gains import best_sentence
+from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
+from probe.jobs import RunView, scored, view, views
+from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
+
+_STATES = ("running", "queued", "finished", "cancelled", "interrupted", "failed")
+_MANY = 8  # from so many runs on, parallel coordinates say more than curves over each other
+_STATIC = {"displayModeBar": False}
+
+
+def summary(runs: Sequence[RunView]) -> str:
+    """What there is, in one sentence."""
+    counts = Counter(run.state for run in runs)
+    parts = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
+    best = _best(runs)
+    scored = f" {best}" if best else ""
+    return f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}: {', '.join(parts)}.{scored}"
+
+
+def _best(runs: Sequence[RunView]) -> str:
+    """Which finished prompt gains most over its model alone, and of how many."""
+    return best_sentence(scored(runs, lambda run: plain(shown_name(run))), strong="**")
+
+
+def draw_live() -> None:
+    """The runs at work; once one starts or ends, the whole page is drawn anew."""
+    states = active_runs()
+    if states:
+        st.fragment(_draw_live, run_every=POLL_S)(states)
+
+
+def _draw_live(states: Sequence[tuple[str, str]]) -> None:
+    with one_line_errors():
+        if active_runs() != states:
+            st.rerun()
+        for run_id, _ in states:
+            run = view(workspace(), workspace().runs.get(run_id))
+            st.progress(
+                min(1.0, run.step / run.steps), text=f"**{plain(shown_name(run))}** {answer(run)}"
+            )
+
+
+def draw_filters(runs: Sequence[RunView]) -> list[RunView]:
+    """Filters by state, task and model; returns what passes."""
+    parts = st.columns(3, gap="small")
+    known = {
+        "rs": ("State", [state for state in _STATES if any(run.state == state for run in runs)]),
+        "rt": ("Task", sorted({short(run.task) for run in runs})),
+        "rm": ("Model", sorted({short(run.model) for run in runs})),
+    }
+    wanted = [
+        set(part.multiselect(label, options, key=key, bind="query-params", placeholder="any",
+                             persist_state="session"))
+        for part, (key, (label, options)) in zip(parts, known.items(), strict=True)
+    ]  # fmt: skip
+    return [
+        run
+        for run in runs
+        if all(
+            not some or value in some
+            for some, value in zip(
+                wanted, (run.state, short(run.task), short(run.model)), strict=True
+            )
+        )
+    ]
+
+
+def draw_table(found: Sequence[RunRecord]) -> list[RunRecord]:
+    """The history; returns the selected rows."""
+    key = f"runs_{hash(tuple(one.view.run for one in found))}"
+    default = _selected_before(key, found)
+    event = st.dataframe(
+        runs_table(found),
+        column_config=COLUMNS,
+        hide_index=True,
+        height=38 + 35 * min(max(len(found), 1), 10),
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": default}},
+        key=key,
+        placeholder="–",
+        alt="All training runs",
+    )
+    rows = [row for row in event.selection.rows if row < len(found)]
+    st.query_params["run"] = [found[row].view.run for row in rows]
+    return [found[row] for row in rows]
+
+
+def _selected_before(key: str, found: Sequence[RunRecord]) -> list[int]:
+    """Rows that the address selects, the same ones for as long as the table is the same."""
+    kept = f"{key}_default"
+    if kept not in st.session_state:
+        wanted = set(st.query_params.get_all("run"))
+        st.session_state[kept] = [i for i, one in enumerate(found) if one.view.run in wanted]
+    rows: list[int] = st.session_state[kept]
+    return rows
+
+
+def draw_comparison(chosen: Sequence[RunRecord]) -> None:
+    """Several runs side by side: curves, and what was asked of them differently."""
+    st.subheader(f"{len(chosen)} runs side by side", anchor=False)
+    different = differing(chosen)
+    words = ", ".join(name.replace("_", " ") for name in different)
+    st.markdown(f"They differ in **{plain(words)}**." if words else "Their settings are the same.")
+    drawn = [curves(shown_name(one.view), one.records) for one in chosen]
+    left, right = st.columns(2, gap="large")
+    left.plotly_chart(
+        loss_curves(drawn), key="many_loss", config=_STATIC,
+        alt="Training and validation loss of the selected runs",
+    )  # fmt: skip
+    right.plotly_chart(
+        score_curves(drawn), key="many_score", config=_STATIC,
+        alt="Validation score of the selected runs",
+    )  # fmt: skip
+    with st.expander("Norm of the rows"):
+        st.plotly_chart(
+            norm_curves(drawn), key="many_norm", config=_STATIC,
+            alt="Mean norm of the rows of the selected runs",
+        )  # fmt: skip
+
+
+def differing(chosen: Sequence[RunRecord]) -> dict[str, list[object]]:
+    """The settings in which runs differ, with their values run by run."""
+    rows = [
+        {"task": short(one.view.task), "model": short(one.view.model)} | dict(one.config.training)
+        for one in chosen
+    ]
+    every = {name: [row.get(name) for row in rows] for name in rows[0]}
+    return {name: values for name, values in every.items() if len(set(map(str, values))) > 1}
+
+
+_OF_NO_EFFECT = ("eval_every", "eval_examples", "checkpoint_every")
+
+
+def draw_coordinates(found: Sequence[RunRecord]) -> None:
+    """Settings against scores, from eight scored runs on."""
+    scored = [one for one in found if one.score]
+    settings = {
+        key: values
+        for key, values in (differing(scored) if scored else {}).items()
+        if key not in _OF_NO_EFFECT
+    }
+    if len(scored) < _MANY or not settings:
+        return
+    st.subheader("Which settings go with which scores?", anchor=False)
+    name = scored[0].score[0].replace("_", " ")
+    automatic = {key: ["automatic" if one is None else one for one in values]
+                 for key, values in settings.items()}  # fmt: skip
+    automatic = {key.replace("_", " "): values for key, values in automatic.items()}
+    st.plotly_chart(
+        run_coordinates(automatic, [one.score[1] for one in scored], score=name),
+        key="coordinates",
+        config=_STATIC,
+        alt=f"Parallel coordinates of {len(scored)} runs: the settings that differ, and {name}",
+    )
+    st.caption(
+        f"One line per finished run ({len(scored)}), from orange for the lowest score to blue "
+        "for the highest. Drag along an axis to pick out runs, drag its "
+        "name to move it. With few runs per setting this shows patterns to test, not effects."
+    )
+
+
+def draw_selected(chosen: Sequence[RunRecord]) -> None:
+    """What the selected rows are, and what can be done with them."""
+    if len(chosen) == 1:
+        draw_run(chosen[0].view.run, exports=False)
+    else:
+        draw_comparison(chosen)
+    draw_delete([one.view for one in chosen])
+    made = [entry for one in chosen for id_ in one.view.prompts if (entry := find(id_))]
+    if made:
+        draw_try_it(made)
+
+
+def draw_exports(chosen: Sequence[RunRecord]) -> None:
+    """The selected runs, or all that are listed, as files."""
+    kept = list(chosen)
+    draw_downloads(
+        "runs" if len(kept) != 1 else kept[0].view.run,
+        {
+            "csv": lambda: runs_csv(kept),
+            "json": lambda: runs_json(kept),
+            "html": lambda: runs_html(kept),
+        },
+        {name: st.session_state.get(name) for name in ("rs", "rt", "rm")}
+        | {"run": st.query_params.get_all("run")},
+    )
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "- **score**: what the finished prompt scores on held-out examples, beside "
+            "**zero-shot**, the same model and template without it.\n"
+            "- **loss**: mean cross-entropy in nats per label token. Losses of different tasks, "
+            "label words or objectives do not compare.\n"
+            "- **interrupted**: the process died without a word; it goes on from its last "
+            "checkpoint.\n\n"
+            "Two runs that differ in their seed alone show how much of a difference is luck. "
+            "Deleting a run leaves the prompts it made in the library."
+        )
+
+
+def draw_empty() -> None:
+    """What to do before there are runs."""
+    with st.container(border=True):
+        st.subheader("No runs yet", anchor=False)
+        st.markdown("Every training of this workspace is kept here, from whatever started it.")
+        st.page_link(
+            "dashboard/train/page.py", label="Train a prompt", icon=":material/model_training:"
+        )
+
+
+def draw(runs: Sequence[RunView]) -> None:
+    """The whole page where there are runs."""
+    st.markdown(summary(runs))
+    draw_live()
+    shown = records(draw_filters(runs))
+    if not shown:
+        st.info("No run passes the filters: drop one.", icon=":material/filter_alt_off:")
+        return
+    if chosen := draw_table(shown):
+        draw_selected(chosen)
+    else:
+        st.caption("Select a row to see a run, or several to compare them.")
+    draw_coordinates(chosen if len(chosen) >= _MANY else shown)
+    st.subheader("Take it along", anchor=False)
+    draw_exports(chosen or shown)
+    draw_explanation()
+
+
+st.title("Runs", anchor=False)
+st.caption("What happened before?")
+draw_said()
+if history := views(workspace()):
+    draw(history)
+else:
+    draw_empty()

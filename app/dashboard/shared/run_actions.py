@@ -1,0 +1,113 @@
+"""What one can do with a run, for the Train and the Runs page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import workspace
+from dashboard.shared.run_words import shown_name
+from dashboard.train.form import fill_form
+from probe.errors import ProbeError
+from probe.jobs import RunView
+from probe.verbs import cancel_run, delete_run, rename_run, resume_run
+
+
+def draw_said() -> None:
+    """What an action of the last rerun has to say."""
+    if said := st.session_state.pop("said", None):
+        st.error(plain(said), icon=":material/error:")
+    if done := st.session_state.pop("done", None):
+        st.toast(plain(done))
+
+
+def draw_actions(run: RunView) -> None:
+    """Buttons for one run, those that make sense in its state."""
+    with st.container(horizontal=True, key=f"actions_{run.run}"):
+        if run.active and st.button("Cancel", icon=":material/stop:", key=f"cancel_{run.run}"):
+            with st.spinner("Saving a checkpoint …"):
+                attempt(lambda: cancel_run(run.run, workspace=workspace()))
+            st.rerun()
+        if run.resumable and st.button(
+            "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
+        ):
+            with st.spinner("Starting a worker …"):
+                attempt(lambda: resume_run(run.run, workspace=workspace()))
+            st.rerun()
+        if run.prompts and st.button(
+            "Open in Decode", icon=":material/translate:", type="primary",
+            key=f"decode_{run.run}", on_click=_choose, args=(run.prompts,),
+        ):  # fmt: skip
+            st.switch_page("dashboard/decode/page.py", query_params={})
+        if st.button(
+            "Reproduce", icon=":material/replay:", key=f"again_{run.run}",
+            help="Fill the form of the Train page with the settings of this run.",
+            on_click=_fill, args=(run.run,),
+        ):  # fmt: skip
+            st.switch_page("dashboard/train/page.py", query_params={})
+        with st.popover("Rename", icon=":material/edit:", key=f"name_{run.run}"):
+            st.text_input(
+                "Label of this run", value=run.label, key=f"label_{run.run}", max_chars=100,
+                placeholder=run.run, on_change=_rename, args=(run.run,),
+                help="Shown in place of its name; the prompts it made keep theirs.",
+            )  # fmt: skip
+
+
+def draw_delete(runs: Sequence[RunView]) -> None:
+    """The button that deletes runs once it has been confirmed."""
+    idle = [run for run in runs if not run.active]
+    label = "Delete" if len(runs) == 1 else f"Delete {len(idle)} runs"
+    if idle and st.button(label, icon=":material/delete:", key="delete"):
+        _confirm([run.run for run in idle], [shown_name(run) for run in idle])
+
+
+def attempt(action: Callable[[], object]) -> bool:
+    """Whether an action went through; what kept it from doing so is said on the next rerun."""
+    try:
+        action()
+    except ProbeError as error:
+        st.session_state["said"] = str(error)
+        return False
+    return True
+
+
+@st.dialog("Delete for good?", icon=":material/delete:")
+def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
+    many = len(ids) > 1
+    st.markdown(
+        f"{'These runs' if many else 'This run'} with settings, curves and checkpoints will be "
+        "gone. The prompts made stay in the library."
+    )
+    for name in names[:10]:
+        st.text(name)
+    if len(names) > 10:
+        st.caption(f"and {len(names) - 10} more")
+    with st.container(horizontal=True):
+        if st.button(
+            "Delete", type="primary", icon=":material/delete:", key="delete_for_good",
+            on_click=_delete, args=(ids,),
+        ):  # fmt: skip
+            st.rerun()
+        if st.button("Keep", key="keep_runs"):
+            st.rerun()
+
+
+def _delete(ids: Sequence[str]) -> None:
+    gone = sum(attempt(lambda id_=id_: delete_run(id_, workspace=workspace())) for id_ in ids)
+    st.session_state["done"] = f"Deleted {gone} run{'s' if gone != 1 else ''}."
+    st.query_params.pop("run", None)
+
+
+def _choose(prompts: Sequence[str]) -> None:
+    st.session_state["p"] = list(prompts)
+
+
+def _fill(run_id: str) -> None:
+    attempt(lambda: fill_form(workspace().runs.get(run_id).config))
+
+
+def _rename(run_id: str) -> None:
+    label = st.session_state[f"label_{run_id}"]
+    attempt(lambda: rename_run(run_id, label, workspace=workspace()))

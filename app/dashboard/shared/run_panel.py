@@ -1,0 +1,171 @@
+"""One run on the page: the answer, its curves, its log; redrawn while it lives."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.runs.records import log_tail, records_of
+from dashboard.shared.errors import one_line_errors
+from dashboard.shared.exports import draw_downloads
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import workspace
+from dashboard.shared.run_actions import draw_actions
+from dashboard.shared.run_words import BADGES, answer, hint, killed, short, shown_name
+from probe.analysis.gains import score_sentence
+from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
+from probe.errors import TrainingError, WorkspaceError
+from probe.jobs import RunView, look, view
+from probe.jobs.pace import duration
+from probe.store import ACTIVE, Record, RunConfig
+from probe.verbs import train_command
+from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
+
+POLL_S = 1.0
+REDRAW_S = 1.9
+"""Just under two polls."""
+_STATIC = {"displayModeBar": False}
+
+
+def draw_run(run_id: str, *, exports: bool = True) -> None:
+    """A run with everything there is to see of it; it draws itself anew while it is at work.
+
+    Raises:
+        WorkspaceError: there is no such run, or its folder is damaged.
+    """
+    folder = workspace().runs.get(run_id)
+    found = view(workspace(), folder)
+    st.subheader(plain(shown_name(found)), anchor=False)
+    st.markdown(
+        f"{BADGES[found.state]} task **{plain(short(found.task))}** on "
+        f"**{plain(short(found.model))}**, {plain(found.method.replace('_', ' '))}"
+    )
+    draw_actions(found)
+    every = POLL_S if found.active else None
+    st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
+    with st.expander("Settings and the command that asks for the same run"):
+        if command := _command(folder.config):
+            st.code(command, language="bash", wrap_lines=True)
+        st.json(dict(folder.config.training), expanded=True)
+    if exports:
+        _draw_exports(folder.id)
+
+
+def _command(config: RunConfig) -> str:
+    """The command that asks for the same run; empty where its settings are no longer valid."""
+    try:
+        return shlex.join(config.command or train_command(config))
+    except TrainingError:
+        return ""
+
+
+def _draw_progress(run_id: str, states: Sequence[tuple[str, str]]) -> None:
+    """The part that changes; once any run starts or ends, the whole page is drawn anew."""
+    with one_line_errors():
+        if active_runs() != states:
+            st.rerun()
+        folder = workspace().runs.get(run_id)
+        found = view(workspace(), folder)
+        _draw_answer(found)
+        records = records_of(folder)
+        _draw_numbers(found, records[-1] if records else {})
+        if records:
+            _draw_curves(found, _kept_curves(found, records), folder.config)
+        if text := log_tail(folder):
+            with st.expander("Log"):
+                st.code(text, language=None, wrap_lines=True)
+
+
+def _draw_answer(run: RunView) -> None:
+    st.markdown(f"#### {answer(run)}")
+    if run.state == "finished" and (score := score_sentence(run.metrics, strong="**")):
+        st.markdown(score)
+    if run.message and (run.state in ("running", "finished") or killed(run)):
+        st.warning(plain(run.message), icon=":material/warning:")
+    if advice := hint(run):
+        st.markdown(advice)
+    st.progress(min(1.0, run.step / run.steps), text=f"{run.step:,} of {run.steps:,} steps")
+
+
+def _draw_numbers(run: RunView, last: dict[str, object]) -> None:
+    numbers = {"Loss": _number(run.loss_nats, "{:.3f} nats")}
+    if run.validation and run.validation["metric"] != "loss_nats":
+        name = f"Validation {run.validation['metric'].replace('_', ' ')}"
+        numbers[name] = _number(run.validation["value"], "{:.3f}")
+    numbers["Mean norm"] = _number(last.get("norm"), "{:.3g}")
+    numbers["Speed"] = _number(run.tokens_per_s, "{:,.0f} tokens/s")
+    if run.active:
+        numbers["Time left"] = "–" if run.eta_s is None else duration(run.eta_s)
+    with st.container(horizontal=True, gap="medium"):
+        for name, value in numbers.items():
+            st.metric(name, value, width="content")
+
+
+def _kept_curves(run: RunView, records: Sequence[Record]) -> Curves:
+    """The curves as they were drawn last, unless that was a while ago.
+
+    A chart whose data changes is made anew by the browser, so a living one changes now and then.
+    """
+    now, kept = time.monotonic(), st.session_state.get("drawn_curves")
+    if kept and kept[:2] == (run.run, run.state) and now - kept[2] < REDRAW_S:
+        return kept[3]  # type: ignore[no-any-return]
+    found = curves(shown_name(run), records)
+    st.session_state["drawn_curves"] = (run.run, run.state, now, found)
+    return found
+
+
+def _draw_curves(run: RunView, found: Curves, config: RunConfig) -> None:
+    alone = run.metrics.get(f"zero_shot_{found.metric}")
+    scored = config.training["eval_every"] > 0 and found.metric != "loss_nats"
+    figures = {
+        "loss": (loss_curves([found], steps=run.steps), "Loss of training and validation"),
+        "score": (score_curves([found], steps=run.steps, alone=alone), "Validation score"),
+        "norm": (norm_curves([found], steps=run.steps), "Mean norm of the prompt's rows"),
+        "moved": (moved_curves([found], steps=run.steps), "Positions whose token has changed"),
+    }
+    noted = {"score": scored, "norm": len(found.norm.steps), "moved": len(found.moved.steps)}
+    shown = [key for key in figures if noted.get(key, True)]
+    for row in (shown[:2], shown[2:]):
+        for place, key in zip(st.columns(2, gap="large"), row, strict=False):
+            figure, words = figures[key]
+            figure.update_layout(showlegend=key == "loss")
+            place.plotly_chart(
+                figure, key=f"{key}_{run.run}", config=_STATIC, alt=f"{words} over the steps"
+            )
+
+
+def _draw_exports(run_id: str) -> None:
+    def record() -> RunRecord:
+        folder = space.runs.get(run_id)
+        return RunRecord(view(space, folder), folder.config, records_of(folder))
+
+    space = workspace()
+    draw_downloads(
+        run_id,
+        {
+            "csv": lambda: steps_csv([record()]),
+            "json": lambda: runs_json([record()]),
+            "html": lambda: runs_html([record()]),
+        },
+        {"run": run_id},
+    )
+
+
+def active_runs() -> list[tuple[str, str]]:
+    """Which runs are at work, and how."""
+    found = []
+    for run in workspace().runs:
+        try:
+            _, state = look(run)
+        except WorkspaceError:
+            continue  # damaged, or deleted just now
+        if state in ACTIVE:
+            found.append((run.id, state))
+    return found
+
+
+def _number(value: object, pattern: str) -> str:
+    return pattern.format(value) if isinstance(value, int | float) else "–"

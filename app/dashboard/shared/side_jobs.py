@@ -1,0 +1,149 @@
+"""Long computations in processes of their own: the page stays awake, and a reload finds them."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import workspace
+from probe.atomic import make_private, privately
+from probe.parent import WATCHED
+
+_AT_ONCE = 2
+"""Computations that may be at work: they share this machine with the dashboard."""
+
+
+@dataclass
+class SideJob:
+    """One command at work, or ended."""
+
+    process: subprocess.Popen[bytes]
+    complaints: IO[bytes]
+    answer: Path | None
+    """Where its standard output goes once it has succeeded."""
+    began: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still at work."""
+        return self.process.poll() is None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
+    def keep_answer(self) -> None:
+        """Put what it said in its place once it has succeeded."""
+        if self.answer and self.process.returncode == 0 and _part(self.answer).exists():
+            _part(self.answer).replace(self.answer)
+
+    def last_words(self) -> str:
+        """Why it failed, in one line."""
+        self.complaints.seek(0)
+        lines = self.complaints.read().decode("utf-8", "replace").strip().splitlines()
+        fallback = f"it ended with {self.process.returncode}: out of memory?"
+        return (lines or [fallback])[-1].removeprefix("probe: ")
+
+
+def answer_path(arguments: Sequence[str], key: object) -> Path:
+    """Where the answer of a command is kept, by its words and by what they stand for."""
+    name = hashlib.sha256(repr((tuple(arguments), key)).encode()).hexdigest()
+    return workspace().root / "cache" / f"{name}.json"
+
+
+def job_of(arguments: Sequence[str]) -> SideJob | None:
+    """The job of these arguments, at work or just ended."""
+    job: SideJob | None = _jobs().get((str(workspace().root), *arguments))
+    if job and not job.running:
+        job.keep_answer()
+    return job
+
+
+def start_job(arguments: Sequence[str], answer: Path | None = None) -> None:
+    """Run `probe` with these arguments, unless that is being done already."""
+    known = job_of(arguments)
+    if known and known.running:
+        return
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the job
+    if answer is not None:
+        make_private(answer.parent)
+    said = open(_part(answer), "wb", opener=privately) if answer else subprocess.DEVNULL  # noqa: SIM115
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "probe", *arguments],
+        stdin=subprocess.PIPE, stdout=said, stderr=complaints, start_new_session=True,
+        env=os.environ | WATCHED,
+    )  # fmt: skip
+    if not isinstance(said, int):
+        said.close()
+    _jobs()[str(workspace().root), *arguments] = SideJob(process, complaints, answer)
+
+
+def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
+    """Show a job at work, or why it failed; whether there was anything to show.
+
+    Once it has succeeded the page runs again, to show what came of it.
+    """
+    job = job_of(arguments)
+    if job is None:
+        return False
+    if job.running:
+        _draw_running(tuple(arguments), what, expected_s)
+        return True
+    if job.process.returncode and not job.cancelled:
+        st.error(plain(f"{what} failed: {job.last_words()}"), icon=":material/error:")
+    _jobs().pop((str(workspace().root), *arguments), None)  # another tab may have done so
+    return False
+
+
+def too_busy() -> bool:
+    """Whether enough is at work already."""
+    return sum(job.running for job in _jobs().values()) >= _AT_ONCE
+
+
+@st.fragment(run_every=1.0)
+def _draw_running(arguments: tuple[str, ...], what: str, expected_s: float) -> None:
+    job = job_of(arguments)
+    if job is None or not job.running:
+        st.rerun()
+    bar, stop = st.columns([5, 1], vertical_alignment="center")
+    bar.progress(
+        min(0.95, job.elapsed_s / expected_s),
+        f"{what}: {job.elapsed_s:.0f} s so far, about {expected_s:.0f} s where nothing else runs. "
+        "You may leave this page; the result is kept.",
+    )
+    if stop.button("Cancel", icon=":material/close:", width="stretch"):
+        job.cancelled = True
+        job.process.terminate()
+        st.rerun()
+
+
+def _part(answer: Path) -> Path:
+    return answer.with_suffix(".part")
+
+
+@st.cache_resource(show_spinner=False)
+def _jobs() -> dict[tuple[str, ...], Any]:
+    jobs: dict[tuple[str, ...], Any] = {}
+    atexit.register(_end, jobs)
+    return jobs
+
+
+def _end(jobs: dict[tuple[str, ...], Any]) -> None:
+    """End what is at work: nobody would find it once the server is gone."""
+    for job in jobs.values():
+        if job.running:
+            job.process.terminate()

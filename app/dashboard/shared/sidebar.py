@@ -1,0 +1,86 @@
+"""The sidebar every page shares: which prompts, on which model, near by which metric."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import streamlit as st
+
+from dashboard.shared.resources import Entry, library
+from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.tables import ALWAYS_NAMED, default_model
+
+_DEMO = {"smollm2": "smollm2-distilled-french", "builtin": "sst2-text"}
+"""The prompt a first visit shows, by the model that is meant where none is named: one that answers
+in French, else one that started from words, as their stories are the easiest to read."""
+
+# Bound widgets write their options into the address as they are shown, so these are kept short.
+OWN = "the prompt's own"
+OTHER = "another"
+METRICS: tuple[Metric, ...] = ("cosine", "l2", "dot")
+
+
+def draw_sidebar() -> None:
+    """Draw the shared choices; every one of them is part of the page's address."""
+    ids = [entry.id for entry in library()]
+    demo = _DEMO[default_model()]
+    first = [demo] if demo in ids else ids[:1]
+    with st.sidebar:
+        st.multiselect(
+            "Prompts",
+            ids,
+            default=first,
+            key="p",
+            bind="query-params",
+            persist_state="session",
+            placeholder="Choose prompts",
+            help="Decode shows one at a time; Map and Compare take all of them together.",
+        )
+        st.segmented_control(
+            "Metric",
+            METRICS,
+            default=DEFAULT_METRIC,
+            required=True,
+            key="m",
+            bind="query-params",
+            persist_state="session",
+            width="stretch",
+            help="What near means. Cosine ignores length, L2 is the distance, dot favours long "
+            "tokens.",
+        )
+        st.selectbox(
+            "Base model",
+            [OWN, *ALWAYS_NAMED, OTHER],
+            key="model",
+            bind="query-params",
+            persist_state="session",
+            help="Whose vocabulary the rows are compared with.",
+        )
+        if st.session_state["model"] == OTHER:
+            st.text_input(
+                "Model folder, GGUF file or hub id",
+                key="model_id",
+                bind="query-params",
+                persist_state="session",
+                placeholder="openai-community/gpt2",
+            )
+
+
+def chosen_prompts() -> list[str]:
+    """Ids of the chosen prompts."""
+    return list(st.session_state["p"])
+
+
+def chosen_metric() -> Metric:
+    """The chosen metric."""
+    return cast(Metric, st.session_state["m"])
+
+
+def chosen_model(entry: Entry) -> str | None:
+    """The model to decode an entry on; None where neither file nor user names one."""
+    choice = st.session_state["model"]
+    if choice == OWN:
+        return entry.card.base_model
+    if choice == OTHER:
+        return str(st.session_state.get("model_id", "")).strip() or None
+    return str(choice)

@@ -1,0 +1,177 @@
+"""Train: can I make one now?"""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.shared.estimate import plan_of
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.resources import workspace
+from dashboard.shared.run_actions import attempt, draw_said
+from dashboard.shared.run_panel import draw_run
+from dashboard.shared.run_words import answer, shown_name
+from dashboard.train.form import Wanted, draw_form
+from dashboard.train.task_upload import draw_task_upload
+from probe import jobs
+from probe.errors import ProbeError
+from probe.jobs import RunView, views
+from probe.jobs.pace import duration
+from probe.verbs import cancel_run, run_config, train_command
+
+
+def featured(runs: Sequence[RunView]) -> str | None:
+    """The run to show: that of the address, else the one at work, else one that died just now."""
+    if wanted := st.query_params.get("run"):
+        return wanted
+    at_work = [run.run for run in runs if run.state == "running"]
+    waiting = [run.run for run in reversed(runs) if run.state == "queued"]
+    if at_work or waiting:
+        return (at_work or waiting)[0]
+    return runs[0].run if runs and runs[0].state == "interrupted" else None
+
+
+def draw_featured(runs: Sequence[RunView]) -> str | None:
+    """Show the featured run; which it was, None where there is none or it cannot be shown."""
+    run = featured(runs)
+    if run is None:
+        return None
+    # In the address it stays in sight when it ends, and whoever gets the address finds it.
+    st.query_params["run"] = run
+    try:
+        draw_run(run)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        st.query_params.pop("run", None)
+        return None
+    return run
+
+
+def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
+    """The other runs that train or wait."""
+    others = [run for run in reversed(runs) if run.active and run.run != shown]
+    if not others:
+        return
+    st.subheader("Also at work", anchor=False)
+    for run in others:
+        words, show, stop = st.columns([4, 1, 1], vertical_alignment="center")
+        words.markdown(f"**{plain(shown_name(run))}**: {answer(run)}")
+        if show.button("Show", key=f"show_{run.run}", width="stretch"):
+            st.query_params["run"] = run.run
+            st.rerun()
+        if stop.button("Cancel", key=f"cancel_{run.run}", width="stretch"):
+            with st.spinner("Ending it …"):
+                attempt(lambda run=run: cancel_run(run.run, workspace=workspace()))
+            st.rerun()
+
+
+def draw_new(*, queues: bool) -> None:
+    """The form of a new run with its command, its estimate and its start."""
+    if filled := st.session_state.pop("filled", None):
+        name, missing = filled
+        but = f", but has no field for its **{plain(', '.join(missing))}**" if missing else ""
+        st.info(f"The form holds the settings of **{plain(name)}**{but}.",
+                icon=":material/replay:")  # fmt: skip
+    try:
+        wanted = draw_form()
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/edit:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        begin = st.button(
+            "Start, behind the run at work" if queues else "Start training",
+            type="primary", icon=":material/play_arrow:", key="begin",
+        )  # fmt: skip
+        guess = st.button("Estimate the time", icon=":material/timer:", key="guess")
+    if begin:
+        start(wanted)
+    if guess:
+        draw_estimate(wanted)
+    st.caption("The same run from a terminal:")
+    st.code(shlex.join(wanted.command), language="bash", wrap_lines=True)
+
+
+def start(wanted: Wanted) -> None:
+    """Start a worker of its own and show its run; what keeps it from starting is one line."""
+    try:
+        with st.spinner("Reading the data and starting a worker …"):
+            space = workspace()
+            asked = run_config(
+                wanted.model, wanted.task, wanted.config, data_dir=wanted.data_dir,
+                name=wanted.name, workspace=space,
+            )  # fmt: skip
+            asked = dataclasses.replace(asked, command=train_command(asked))
+            run = jobs.start(space, asked)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    st.session_state["t_open"] = False
+    st.query_params["run"] = run.id
+    st.rerun()
+
+
+def draw_estimate(wanted: Wanted) -> None:
+    """What the run would train on, and for how long."""
+    try:
+        plan = plan_of(wanted.command)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    st.success(
+        f"About **{duration(plan['estimate_s'])}**, without validations: "
+        f"{1000 * plan['step_s']:,.0f} ms a step on {plain(plan['device'])}. "
+        f"{plan['length']} rows, {plan['trained_parameters']:,} trained numbers, "
+        f"{plan['train_examples']:,} training examples seen {plan['epochs']:.1f} times, "
+        f"rate {plan['learning_rate']:.3g}.",
+        icon=":material/timer:",
+    )
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "Only the prompt's rows are trained; the model stays frozen.\n\n"
+            "- **Loss**: mean cross-entropy in nats per label token. Single batches are noisy, the "
+            "bold line is their running mean. Validation is on examples it is not trained on.\n"
+            "- **Validation score**: the task's metric, and after the end the score of the model "
+            "alone, without a prompt, on the test examples.\n"
+            "- **Mean norm**: how long the rows are. Rows that grow far beyond the vocabulary's "
+            "norms leave the region where tokens lie.\n"
+            "- **Nearest token changed**: share of positions whose nearest token, by cosine, is "
+            "another than at the start. A prompt that never leaves its start says more about the "
+            "start than about the task.\n\n"
+            "A run is a process of its own and a folder of the workspace: closing this page, or "
+            "stopping the dashboard, does not touch it. One run trains at a time, others wait. "
+            "**Cancel** saves first, and **Resume** goes on bit by bit the same on a CPU."
+        )
+
+
+def draw() -> None:
+    """The run that matters now, then the form."""
+    runs = views(workspace())
+    shown = draw_featured(runs)
+    busy = any(run.active for run in runs)
+    if shown is None and not busy:
+        last = f" The last run: **{plain(shown_name(runs[0]))}**." if runs else ""
+        st.markdown(f"Nothing is training. The settings below work as they are.{last}")
+    draw_queue(runs, shown)
+    paint_now(("train", shown))
+    if shown is None:
+        st.subheader("A new prompt", anchor=False)
+        draw_new(queues=busy)
+    else:
+        unfolded = st.session_state.get("t_open", False)
+        with st.expander("Train another prompt", icon=":material/add:", expanded=unfolded):
+            draw_new(queues=busy)
+    with st.expander("Train on data of your own", icon=":material/upload:"):
+        draw_task_upload()
+    draw_explanation()
+
+
+st.title("Train", anchor=False)
+st.caption("Can I make one now?")
+draw_said()
+draw()

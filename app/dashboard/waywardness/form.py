@@ -1,0 +1,152 @@
+"""The form of a small waywardness study, and the command line that asks for the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import is_local, workspace
+from probe.datasets import load_wording, task_names
+from probe.datasets.paper import PAPER_TASKS
+from probe.errors import TrainingError
+from probe.store import StudyConfig
+from probe.tables import ALWAYS_NAMED, default_model
+from probe.training.command_line import written
+from probe.verbs import wayward_config
+
+_SETS = ("instructions", "web", "definitions")
+_STARTS = {
+    "vocab": "sampled tokens",
+    "target": "the target itself",
+    "random": "noise",
+    "labels": "label words",
+}
+_GAMMAS = "0.1, 1, 10"
+_STEPS = 100
+
+
+@dataclass(frozen=True)
+class WantedStudy:
+    """What the form asks for."""
+
+    config: StudyConfig
+    runs: int | None
+    """None where counting would fetch a model."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that asks for the same study."""
+        return self.config.command
+
+
+def draw_form() -> WantedStudy:
+    """The fields, and what they ask for.
+
+    Raises:
+        ProbeError: the fields contradict each other, or name what cannot be read.
+    """
+    tasks, model = st.columns([3, 2], gap="small")
+    names = _tasks()
+    chosen = tasks.multiselect(
+        "Tasks", list(names), default=next(iter(names)), key="w_tasks", persist_state="session",
+        format_func=lambda one: names.get(one, one), placeholder="Choose tasks",
+        help="Tasks with labels: those that come with probe, and your own.",
+    )  # fmt: skip
+    st.session_state.setdefault("w_model", default_model())
+    known = dict.fromkeys([*ALWAYS_NAMED, st.session_state["w_model"]])
+    base = model.selectbox(
+        "Base model", list(known), key="w_model", persist_state="session",
+        accept_new_options=True,
+        help="The frozen model; or type a folder, a GGUF file or a hub id.",
+    )  # fmt: skip
+    sets, count = st.columns([3, 2], gap="small")
+    texts: list[str] = list(
+        sets.multiselect(
+            "Texts to hold prompts near to", _SETS, default=["instructions"], key="w_sets",
+            persist_state="session", placeholder="Choose sets, or write your own below",
+            help="instructions and web: texts of 4 to 56 tokens that have nothing to do with the "
+            "tasks. definitions: what each task asks, said truly and wrongly.",
+        )
+    )  # fmt: skip
+    most = count.number_input(
+        "Texts of each set, from short to long", 1, 60, 2, key="w_count", persist_state="session"
+    )
+    own = st.text_area(
+        "Texts of your own, one a line", key="w_own", persist_state="session", height=80,
+        placeholder="The bridge was closed for repairs again.",
+    )  # fmt: skip
+    texts += [f"text:{line.strip()}" for line in own.split("\n") if line.strip()]
+    return _wanted(list(chosen), str(base), texts, int(most), _draw_numbers())
+
+
+def _draw_numbers() -> dict[str, Any]:
+    gamma, start, seeds, steps = st.columns([3, 4, 2, 2], gap="small")
+    words = gamma.text_input(
+        "γ, with commas between", _GAMMAS, key="w_gamma", persist_state="session",
+        help="Weights of the distance to the text. 0, the baseline, is always added.",
+    )  # fmt: skip
+    inits = start.multiselect(
+        "Start from", list(_STARTS), default=["vocab", "target"], key="w_inits",
+        format_func=_STARTS.__getitem__, persist_state="session", placeholder="Choose a start",
+        help="A prompt that starts at the text may simply stay there, so start elsewhere too.",
+    )  # fmt: skip
+    number = seeds.number_input("Seeds", 1, 20, 1, key="w_seeds", persist_state="session")
+    count = steps.number_input("Steps", 1, None, _STEPS, key="w_steps", persist_state="session")
+    return {"gammas": _numbers(words), "inits": inits, "seeds": int(number), "steps": int(count)}
+
+
+def _wanted(
+    tasks: list[str], model: str, texts: list[str], most: int, numbers: dict[str, Any]
+) -> WantedStudy:
+    from probe.studies import points, study_of
+
+    for what, given in (("task", tasks), ("text or set", texts), ("start", numbers["inits"])):
+        if not given:
+            raise TrainingError(f"a study needs at least one {what}: choose one")
+    steps = numbers.pop("steps")
+    config = wayward_config(
+        [model], tasks, texts, target_count=most, training={"steps": steps},
+        command=_command(tasks, model, texts, most, numbers, steps), **numbers,
+    )  # fmt: skip
+    runs = len(points(study_of(config.settings)[0])) if is_local(model) else None
+    return WantedStudy(config, runs)
+
+
+def _command(
+    tasks: list[str], model: str, texts: list[str], most: int, numbers: dict[str, Any], steps: int
+) -> tuple[str, ...]:
+    pairs = [
+        ("--model", model),
+        *(("--task", task) for task in tasks),
+        *(("--targets", text) for text in texts),
+        ("--target-count", most),
+        ("--gamma", ",".join(f"{gamma:g}" for gamma in numbers["gammas"])),
+        ("--seeds", numbers["seeds"]),
+        *(("--init", init) for init in numbers["inits"]),
+        ("--steps", steps),
+    ]
+    return "probe", "wayward", *(word for pair in pairs for word in written(*pair))
+
+
+def _numbers(words: str) -> list[float]:
+    try:
+        return [float(part) for part in words.split(",") if part.strip()]
+    except ValueError:
+        raise TrainingError(f"γ must be numbers with commas between, found {words}") from None
+
+
+def _tasks() -> dict[str, str]:
+    """Tasks with labels whose rows are here, by what `load_task` takes; one's own come first."""
+    own = workspace().tasks
+    mine = {str(own.path(name)): f"{plain(name)} (yours)" for name in own.names()}
+    shipped = {name: name for name in task_names() if name not in PAPER_TASKS}
+    found = mine | shipped
+    return {one: label for one, label in found.items() if _has_labels(one)}
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _has_labels(task: str) -> bool:
+    return load_wording(task).kind == "classification"

@@ -1,0 +1,179 @@
+"""Waywardness: how far can the text be bent while the task is solved?"""
+
+import shlex
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.shared.estimate import plan_of
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.resources import workspace
+from dashboard.shared.run_actions import attempt, draw_said
+from dashboard.shared.run_panel import active_runs
+from dashboard.waywardness.form import WantedStudy, draw_form
+from dashboard.waywardness.panel import draw_study
+from probe.errors import ProbeError
+from probe.jobs.pace import duration
+from probe.studies import StudyView, cancel_study, start_study, study_views
+
+WORKER = "probe.verbs.study_worker"
+
+
+def featured(studies: Sequence[StudyView]) -> StudyView:
+    """The study to show: that of the address, else the one at work, else the newest."""
+    wanted = st.query_params.get("study")
+    named = [one for one in studies if one.study == wanted]
+    live = [one for one in studies if one.active]
+    if wanted and not named:
+        st.error(plain(f"The workspace has no study {wanted}."), icon=":material/error:")
+    return (named or live or list(studies))[0]
+
+
+def draw_choice(studies: Sequence[StudyView], shown: StudyView) -> StudyView:
+    """Which study to show where there are several, and what can be done with it."""
+    names = {one.study: one for one in studies}
+    pick, act = st.columns([4, 1], gap="small", vertical_alignment="bottom")
+    with pick:
+        chosen = st.selectbox(
+            "Study", list(names), index=list(names).index(shown.study),
+            format_func=lambda one: " · ".join(
+                (names[one].name, names[one].created[:16].replace("T", " "), one[-8:])
+            ),
+        )  # fmt: skip
+    if chosen != shown.study:
+        st.query_params.pop("see", None)
+    st.query_params["study"] = chosen
+    with act:
+        draw_actions(names[chosen])
+    return names[chosen]
+
+
+def draw_actions(seen: StudyView) -> None:
+    """Cancel or resume, whichever makes sense."""
+    if seen.active and st.button(
+        "Cancel", icon=":material/stop:", key="w_cancel", width="stretch",
+        help="Finished packs are kept.",
+    ):  # fmt: skip
+        with st.spinner("Ending it …"):
+            attempt(lambda: cancel_study(workspace(), seen.study))
+        st.rerun()
+    if seen.resumable and st.button(
+        "Resume", icon=":material/play_arrow:", type="primary", key="w_resume", width="stretch"
+    ):
+        with st.spinner("Starting a worker …"):
+            config = workspace().studies.get(seen.study).config
+            attempt(lambda: start_study(workspace(), config, WORKER))
+        st.rerun()
+
+
+def draw_new(*, busy: bool) -> None:
+    """The form of a new study with its command, its estimate and its start."""
+    try:
+        wanted = draw_form()
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/edit:")
+        return
+    if wanted.runs is not None:
+        st.caption(f"{wanted.runs:,} prompts to train, 8 at once.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        begin = st.button(
+            "Start the study", type="primary", icon=":material/play_arrow:", key="w_begin",
+            disabled=busy, help="A study is at work: cancel it or wait." if busy else None,
+        )  # fmt: skip
+        guess = st.button("Estimate the time", icon=":material/timer:", key="w_guess")
+    if active_runs():
+        st.caption("A training run is at work too: both share this machine.")
+    if begin:
+        start(wanted)
+    if guess:
+        draw_estimate(wanted)
+    st.caption("The same study from a terminal:")
+    st.code(shlex.join(wanted.command), language="bash", wrap_lines=True)
+
+
+def start(wanted: WantedStudy) -> None:
+    """Start a worker of its own and show its study; what keeps it from starting is one line."""
+    try:
+        with st.spinner("Starting a worker …"):
+            study = start_study(workspace(), wanted.config, WORKER)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    st.query_params.pop("see", None)
+    st.query_params["study"] = study.id
+    st.rerun()
+
+
+def draw_estimate(wanted: WantedStudy) -> None:
+    """How many trainings, and for how long."""
+    try:
+        plan = plan_of(wanted.command)
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    left = plan["trainings"] - plan["found"]
+    before = f", {plan['found']:,} more were trained before" if plan["found"] else ""
+    st.success(
+        f"About **{duration(plan['estimate_s'])}** for {left:,} trainings in {plan['packs']:,} "
+        f"pack{'s' * (plan['packs'] != 1)}{before}, as fast as this machine is now and without "
+        "scoring.",
+        icon=":material/timer:",
+    )
+
+
+def draw_empty() -> None:
+    """What to do before there are studies."""
+    with st.container(border=True):
+        st.subheader("No study yet", anchor=False)
+        st.markdown(
+            "If a prompt can be held near to *any* text and still solve its task, then its nearest "
+            "tokens say little about what it does (Khashabi et al. 2021). The settings below make "
+            "a small study of that on a shipped task; start it, and watch the table fill."
+        )
+
+
+def draw_explanation() -> None:
+    """How to read this page."""
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(
+            "Each run trains one prompt, with as many rows as its text has tokens, on the task's "
+            "loss plus γ times the mean squared distance of its rows from the text's token "
+            "embeddings.\n\n"
+            "- **Prompt F1**: word F1 of the decoded prompt (nearest tokens by L2) against the "
+            "text. A prompt with F1 above 0.98 *says its text*.\n"
+            "- **wayward**: for each text, the γ > 0 that is most accurate on validation data "
+            "among those that say the text, or among all where none does.\n"
+            "- **no prompt**: accuracy of the model alone on the same test examples. A task is "
+            "**solved** where the 95 % interval of the gain over it lies above 0, and the accuracy "
+            "above the share of the most frequent label. Elsewhere there is nothing to lose, and "
+            "the accuracy change says nothing.\n"
+            "- **accuracy change**: what being held near the text does to the accuracy, in percent "
+            "of that at γ = 0 with the same length, seeds and steps.\n"
+            "- **F1, γ = 0**: what the prompt says of the text without being held near it.\n\n"
+            "**Where prompts start is part of the claim.** The paper's published code starts at "
+            "the text itself, and prompts often stay near their start: there, a high F1 at γ = 0 "
+            "shows nothing but that. Read the rows that start elsewhere first.\n\n"
+            "Few texts or one seed make wide intervals or none. A study is a process of its own "
+            "and a folder of the workspace: closing this page, or stopping the dashboard, does "
+            "not touch it."
+        )
+
+
+def draw() -> None:
+    """The study that matters now, then the form."""
+    studies = study_views(workspace(), "wayward")
+    if studies:
+        draw_study(draw_choice(studies, featured(studies)))
+    else:
+        draw_empty()
+    paint_now("waywardness")
+    with st.expander("Start a study", icon=":material/add:", expanded=not studies):
+        draw_new(busy=any(one.active for one in studies))
+    draw_explanation()
+
+
+st.title("Waywardness", anchor=False)
+st.caption("How far can the text be bent while the task is solved?")
+draw_said()
+draw()

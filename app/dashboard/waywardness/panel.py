@@ -1,0 +1,235 @@
+"""One waywardness study on the page: how it stands, what it found, and its figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard.shared.errors import one_line_errors
+from dashboard.shared.exports import draw_downloads
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import workspace
+from dashboard.shared.run_words import BADGES, short
+from dashboard.waywardness.prompts import draw_prompts
+from probe.analysis.gains import relative_change, signed
+from probe.analysis.waywardness import LEVEL, RESAMPLES, Waywardness
+from probe.charts import waywardness_figures
+from probe.jobs.pace import duration
+from probe.reports.spreadsheets import csv_of
+from probe.reports.waywardness import wayward_headline
+from probe.store import StudyFolder
+from probe.verbs.wayward_report import wayward_found, wayward_html
+
+if TYPE_CHECKING:
+    from probe.analysis.waywardness import Estimate, TableRow
+    from probe.studies import StudyView
+
+POLL_S = 2.0
+_STATIC = {"displayModeBar": False}
+_ACTIVITIES = {"": "Starting …", "loading": "Loading the model and the data …"}
+
+
+def draw_study(seen: StudyView) -> None:
+    """A study with everything there is to see of it.
+
+    Raises:
+        WorkspaceError: its folder is damaged or gone.
+    """
+    study = workspace().studies.get(seen.study)
+    found = found_of(study)
+    first, *others = wayward_headline(found) or [_nothing_yet(seen)]
+    st.subheader(plain(first), anchor=False)
+    for sentence in others:
+        st.markdown(plain(sentence))
+    every = POLL_S if seen.active else None
+    st.fragment(_draw_progress, run_every=every)(seen.study, seen.state, results_stamp(study))
+    if found.table:
+        _draw_evidence(study, found)
+    with st.expander("Settings and the command that asks for the same study"):
+        _draw_settings(study)
+    if found.runs:
+        _draw_exports(study, found)
+
+
+def results_stamp(study: StudyFolder) -> int:
+    """Another number whenever the results are."""
+    try:
+        return study.results.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def found_of(study: StudyFolder) -> Waywardness:
+    """What the finished runs of a study come to, computed once for each state of its results.
+
+    Raises:
+        WorkspaceError: its results cannot be read.
+    """
+    return _found(str(study.path), results_stamp(study))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _found(path: str, stamp: int) -> Waywardness:  # noqa: ARG001  part of the key
+    from pathlib import Path
+
+    return wayward_found(StudyFolder(Path(path)))
+
+
+def _nothing_yet(seen: StudyView) -> str:
+    if seen.active:
+        return "No text has both its baseline and a wayward prompt yet."
+    return "The study stopped before a text had both its baseline and a wayward prompt."
+
+
+def _draw_progress(study_id: str, state: str, stamp: int) -> None:
+    """The part that changes; new results draw the whole page anew."""
+    from probe.studies import study_view
+
+    with one_line_errors():
+        study = workspace().studies.get(study_id)
+        seen = study_view(study)
+        if seen.state != state or results_stamp(study) != stamp:
+            st.rerun()
+        words = f"{BADGES[seen.state]} {_standing(seen)}"
+        st.markdown(words)
+        if seen.state != "finished":
+            share = seen.done / seen.runs if seen.runs else 0.0
+            st.progress(min(1.0, share), text=_counted(seen))
+
+
+def _standing(seen: StudyView) -> str:
+    if seen.active and seen.activity != "training":
+        return _ACTIVITIES.get(seen.activity, seen.activity)
+    if seen.active:
+        left = "" if seen.eta_s is None else f", about {duration(seen.eta_s)} left"
+        loss = "" if seen.loss_nats is None else f", loss {seen.loss_nats:.3f} nats"
+        pack = (
+            f"step {seen.step:,} of {seen.steps:,} of this pack{loss}" if seen.step else "Working"
+        )
+        return f"{pack[0].upper()}{pack[1:]}{left}."
+    found = f", {seen.found:,} of them trained before" if seen.found else ""
+    return {
+        "finished": f"{seen.done:,} trainings{found}.",
+        "cancelled": "Cancelled. Finished packs are kept, and **Resume** goes on from there.",
+        "interrupted": "The process died without a word. Finished packs are kept, and **Resume** "
+        "goes on from there.",
+    }.get(seen.state, f"{plain(seen.message)}")
+
+
+def _counted(seen: StudyView) -> str:
+    return f"{seen.done:,} of {seen.runs:,} prompts" if seen.runs else "counting the prompts"
+
+
+def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
+    seeds = sorted({row.seeds for row in found.table})
+    # Whole rows before their parts, and starts elsewhere before those at the target.
+    rows = sorted(found.table, key=lambda row: (row.kind != "all", row.init == "target", row.task))
+    st.dataframe(
+        [_row(row) for row in rows], hide_index=True, placeholder="–",
+        height=38 + 35 * min(len(found.table), 12),
+        alt="Main table: accuracy at γ = 0 and held near the text, and what the prompt says",
+    )  # fmt: skip
+    st.caption(
+        f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each"
+        f"{_BRACKETS if found.has_intervals else ''}. Test data; γ chosen on validation data. "
+        "Gain over no prompt: of the accuracy at γ = 0, with its 95 % interval over the examples."
+    )
+    for number, (title, figure) in enumerate(waywardness_figures(found).items()):
+        st.subheader(title, anchor=False)
+        st.plotly_chart(
+            figure, key=f"figure_{number}_{study.id}", config=_STATIC, alt=f"{title} of this study"
+        )
+        st.caption(_CAPTIONS[title])
+    draw_prompts(study, found)
+
+
+_BRACKETS = (
+    f"; brackets hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of texts and of seeds within "
+    "them"
+)
+_CAPTIONS = {
+    "What γ does to accuracy and Prompt F1": "Mean over texts and seeds at each γ, with twice the "
+    "standard error of the runs. Dashed: the accuracy without a prompt; dotted: that of the most "
+    "frequent label, and F1 0.98, above which a prompt says its text.",
+    "Prompt length": "One point per text: what being held near it does to the accuracy, in percent "
+    "of that at γ = 0.",
+    "True against contradictory definitions": "If what a prompt says mattered, a true definition "
+    "would cost less than one that contradicts the task.",
+    "Model size": "One point per text, and the mean of each model.",
+}
+
+
+def _row(row: TableRow) -> dict[str, Any]:
+    return {
+        "task": short(row.task),
+        "start": row.init,
+        "texts": f"{row.kind} ({row.targets})",
+        "say their text": f"{row.saying_target} of {row.targets}",
+        "solved": {True: "yes", False: "no", None: "not known"}[row.solved],
+        "no prompt": row.zero_shot_accuracy and f"{row.zero_shot_accuracy:.3f}",
+        "accuracy, γ = 0": _cell(row.baseline_accuracy),
+        "accuracy, wayward": _cell(row.wayward_accuracy),
+        "accuracy change": row.delta and relative_change(row.delta.value, row.delta.interval),
+        "Prompt F1": _cell(row.f1),
+        "F1, γ = 0": _cell(row.f1_at_zero),
+        "gain over no prompt": _gain(row.gain),
+        "most frequent label": row.majority_accuracy and f"{row.majority_accuracy:.3f}",
+        "model": short(row.model),
+    }
+
+
+def _cell(one: Estimate) -> str:
+    if one.interval is None:
+        return f"{one.value:.3f}"
+    low, high = one.interval
+    return f"{one.value:.3f} [{low:.2f}, {high:.2f}]"
+
+
+def _gain(one: Estimate | None) -> str | None:
+    if one is None:
+        return None
+    ends = "" if one.interval is None else " [{}, {}]".format(*(signed(x, 2) for x in one.interval))
+    return f"{signed(one.value)}{ends}"
+
+
+def _draw_settings(study: StudyFolder) -> None:
+    import shlex
+
+    if command := study.config.command:
+        st.code(shlex.join(command), "bash", wrap_lines=True)
+    st.json(dict(study.config.settings), expanded=1)
+    st.caption(f"Folder of the study: {plain(str(study.path))}")
+
+
+def _draw_exports(study: StudyFolder, found: Waywardness) -> None:
+    def table() -> str:
+        frame = found.to_frame().assign(resamples=RESAMPLES, seed=found.seed)
+        return csv_of(frame)
+
+    def document() -> str:
+        runs = [dataclasses.asdict(run) for run in found.runs]
+        return json.dumps(
+            {"study": name, "settings": settings, **found.to_json(), "every_run": _finite(runs)},
+            ensure_ascii=False, indent=1,
+        )  # fmt: skip
+
+    name, settings, title = study.id, dict(study.config.settings), study.config.name
+    st.subheader("Take it along", anchor=False)
+    draw_downloads(
+        name,
+        {
+            "csv": table,
+            "json": document,
+            "parquet": lambda: found.runs_frame().to_parquet(index=False),
+            "html": lambda: wayward_html(found, name=title),
+        },
+        {"study": name, "see": st.query_params.get("see")},
+    )
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows in which what is not a number is null, as JSON wants it."""
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]

@@ -1,0 +1,127 @@
+"""What the prompts of a waywardness study say, and the way from each to its decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard.shared.resources import workspace
+from dashboard.shared.run_actions import attempt
+from dashboard.shared.run_words import short
+from probe.analysis.gains import relative_change
+from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
+from probe.store import StudyFolder
+from probe.verbs.wayward_report import keep_wayward
+
+Place = tuple[str, str, str, str, str]
+"""What a text is held near to: model, task, start, kind and the text itself."""
+
+
+def draw_prompts(study: StudyFolder, found: Waywardness) -> None:
+    """A row per text; the selected one with all its prompts."""
+    st.subheader("What the prompts say", anchor=False)
+    choices = {_place(choice): choice for choice in found.choices}
+    key, slot = f"choices_{study.id}_{len(choices)}", f"w_text_{study.id}"
+    st.dataframe(
+        [_row(choice) for choice in choices.values()], hide_index=True, placeholder="–",
+        height=38 + 35 * min(len(choices), 8), on_select=_picked(key, slot, list(choices)),
+        selection_mode="single-row", key=key,
+        alt="One row per text: the prompt of the chosen γ, and what it decodes to",
+    )  # fmt: skip
+    if st.session_state.get(slot) not in choices:
+        st.session_state[slot] = _first(choices, found.runs)
+    picked = st.selectbox(
+        "Text", list(choices), key=slot, format_func=lambda place: _label(choices[place]),
+        help="Or select a row of the table.",
+    )  # fmt: skip
+    choice = choices[picked]
+    st.query_params["see"] = Path(choice.prompt).stem
+    _draw_runs(study, _runs_of(picked, found.runs), choice)
+
+
+def _place(one: Choice | WaywardRun) -> Place:
+    return one.model, one.task, one.init, one.kind, one.target
+
+
+def _picked(key: str, slot: str, places: Sequence[Place]) -> Callable[[], None]:
+    def pick() -> None:
+        if rows := st.session_state[key].selection.rows:
+            st.session_state[slot] = places[rows[0]]
+
+    return pick
+
+
+def _first(choices: Mapping[Place, Choice], runs: Sequence[WaywardRun]) -> Place:
+    """The text that the address names; else one whose prompt started elsewhere, if there is any."""
+    wanted = st.query_params.get("see")
+    for run in runs:
+        # A baseline may be that of several texts.
+        if run.gamma and Path(run.prompt).stem == wanted and _place(run) in choices:
+            return _place(run)
+    elsewhere = (place for place, choice in choices.items() if choice.init != "target")
+    return next(elsewhere, next(iter(choices)))
+
+
+def _runs_of(place: Place, runs: Sequence[WaywardRun]) -> list[WaywardRun]:
+    return [run for run in runs if _place(run) == place]
+
+
+def _draw_runs(study: StudyFolder, runs: Sequence[WaywardRun], choice: Choice) -> None:
+    gammas = sorted({run.gamma for run in runs})
+    left, right = st.columns([3, 1], gap="small", vertical_alignment="bottom")
+    gamma = left.segmented_control(
+        "γ", gammas, default=choice.gamma, required=True, format_func="{:g}".format,
+        key=f"w_gamma_{Path(choice.prompt).stem}",
+    )  # fmt: skip
+    seeds = sorted({run.seed for run in runs if run.gamma == gamma})
+    seed = right.selectbox("Seed", seeds, key=f"w_seed_{Path(choice.prompt).stem}")
+    run = next(run for run in runs if (run.gamma, run.seed) == (gamma, seed))
+    texts = st.columns(2, gap="medium")
+    for place, label, text in zip(
+        texts, ("Held near to", "Decodes to"), (run.target, run.decoded), strict=True
+    ):
+        place.caption(label)
+        place.code(text or "(nothing)", language=None, wrap_lines=True)
+    st.markdown(
+        f"Prompt F1 **{run.f1:.2f}**, tokens at their place **{100 * run.token_match:.0f} %** of "
+        f"{run.tokens}, test accuracy **{run.test_accuracy:.3f}**, mean squared distance to the "
+        f"text **{run.distance:.3g}**."
+    )
+    if st.button(
+        "Open in Decode", icon=":material/translate:", type="primary", key="w_open",
+        on_click=_open, args=(study, run),
+        help="Keeps this prompt in the library, once, and shows its decoding with controls.",
+    ) and st.session_state.pop("w_kept", False):  # fmt: skip
+        st.switch_page("dashboard/decode/page.py", query_params={})
+
+
+def _open(study: StudyFolder, run: WaywardRun) -> None:
+    def keep() -> None:
+        st.session_state["p"] = [keep_wayward(study, run, workspace=workspace())]
+        st.session_state["m"] = "l2"  # the distance the study decodes by
+
+    st.session_state["w_kept"] = attempt(keep)
+
+
+def _row(choice: Choice) -> dict[str, Any]:
+    return {
+        "task": short(choice.task),
+        "start": choice.init,
+        "kind": choice.kind,
+        "text": choice.target,
+        "decoded": choice.decoded,
+        "γ": choice.gamma,
+        "F1": round(choice.f1, 3),
+        "F1, γ = 0": round(choice.f1_at_zero, 3),
+        "accuracy": round(choice.wayward_accuracy, 3),
+        "γ = 0": round(choice.baseline_accuracy, 3),
+        "accuracy change": None if choice.delta is None else relative_change(choice.delta),
+    }
+
+
+def _label(choice: Choice) -> str:
+    text = choice.target if len(choice.target) <= 60 else f"{choice.target[:59]}…"
+    return f"{short(choice.task)}, from {choice.init}: {text}"
