@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from probe.errors import ModelNotFoundError
-from probe.models.encoder_layers import first_position
 from probe.models.frozen import FrozenModel, position_limit
 from probe.models.injection import Injection, InjectionError
 from probe.models.inputs import equal_lengths, padded
@@ -101,8 +100,10 @@ def encoder_positions(model: FrozenModel) -> int | None:
     """
     limit = position_limit(model.config)
     embeddings = getattr(model.model.base_model, "embeddings", None)
-    table = getattr(embeddings, "position_embeddings", None)
-    return None if limit is None else limit - first_position(table)
+    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    if limit is None or padding is None:
+        return limit
+    return limit - int(padding) - 1
 
 
 def check_room(model: FrozenModel, items: Sequence[Sequence[int]]) -> None:

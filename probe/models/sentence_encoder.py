@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, pad
 
 from probe.models.by_label import by_label
-from probe.models.encoder_layers import ARCHITECTURES, layout, pooled_states
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import equal_lengths, number_table, padded
@@ -25,8 +24,6 @@ SCALE = 20.0
 class SentenceEncoder(FrozenModel):
     """A sentence encoder; the prompt stands behind the first special token.
 
-    `plain` makes it run every row as transformers itself would.
-
     A text's embedding is the mean over its own positions, special tokens included and prompt rows
     not, so without a prompt it is the published model's. Its label scores are log-probabilities of
     a softmax over scaled cosines to the embeddings of the label texts, read without a prompt; every
@@ -35,10 +32,8 @@ class SentenceEncoder(FrozenModel):
 
     family: Family = "sentence_encoder"
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, *, plain: bool = False) -> None:
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         super().__init__(name, model, tokenizer)
-        known = self.config.model_type in ARCHITECTURES and self.layers > 1
-        self.plain = plain or not known or hasattr(self.model, "hf_device_map")
         self._labels: dict[tuple[tuple[int, ...], ...], Tensor] = {}
 
     @property
@@ -89,10 +84,6 @@ class SentenceEncoder(FrozenModel):
         self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]
     ) -> Tensor:
         check_room(self, items)
-        if not self.plain:
-            batch = layout(choice, items, injection.longest, self.device)
-            with self.precision():
-                return normalize(pooled_states(self.model, injection.embeddings, batch), dim=-1)
         if not self.pads and len(groups := equal_lengths(items)) > 1:
             parts = [
                 self._embed_items(injection, [choice[i] for i in group], [items[i] for i in group])

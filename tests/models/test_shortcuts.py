@@ -14,7 +14,6 @@ from probe.models import FrozenModel, Injection, Row, Slot
 from probe.models.causal import CausalModel
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.masked import MaskedModel
-from probe.models.sentence_encoder import SentenceEncoder
 from probe.models.shortcuts import layer_list, only_at
 from tests.models.conftest import raw_bart, raw_encoder, raw_t5, word_tokenizer
 from tests.models.exactness import LENGTHS, prompts, rows
@@ -98,16 +97,6 @@ def test_a_masked_head_sees_only_masks(name: str) -> None:
         injection = Injection(prompts(model, 1, P), [P])
         model.losses(injection, rows(*LENGTHS, label_length=2, slots=(Slot(1),)))
     assert counts == [[SCORED]]
-
-
-@pytest.mark.parametrize("name", ["bert", "roberta"])
-def test_the_last_block_of_a_sentence_encoder_sees_only_what_is_pooled(name: str) -> None:
-    tokenizer = word_tokenizer("<bos>", "<eos>")
-    model = SentenceEncoder(name, raw_encoder(name, head=False), tokenizer)
-    blocks = [model.model.encoder.layer[number].intermediate for number in (-1, 0)]
-    with rows_through(*blocks) as counts:
-        model.embeddings(Injection(prompts(model, 1, P), [P]), rows(*LENGTHS, slots=(Slot(1),)))
-    assert counts == [[TEXT], [TEXT + P * len(LENGTHS)]]
 
 
 def test_every_step_of_a_continuation_asks_the_head_once_per_row(causal: Maker) -> None:
