@@ -65,6 +65,8 @@ class Clusters:
     """Largest first."""
     tightness: Tightness
     """Lester's observation on the rows of all prompts."""
+    notes: tuple[str, ...] = ()
+    """What makes the clusters doubtful, such as rows of another model."""
 
     def to_json(self) -> dict[str, Any]:
         """The document `probe clusters --json` prints."""
@@ -97,6 +99,7 @@ class Clusters:
                 )
             ],
             "tightness": self.tightness.to_json(),
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:

@@ -77,6 +77,8 @@ class Map:
     rows: Floats = field(repr=False)
     """[n, H] the prompt rows themselves."""
     vocabulary: Vocabulary = field(repr=False)
+    notes: tuple[str, ...] = ()
+    """What makes the map doubtful, such as rows of another model."""
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -100,6 +102,7 @@ class Map:
             "trustworthiness": self.trustworthiness,
             "trustworthiness_sample": self.trust_sample,
             "points": [self._point(row) for row in range(len(self.points))],
+            "notes": list(self.notes),
         }
 
     def _point(self, row: int) -> dict[str, Any]:

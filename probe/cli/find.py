@@ -32,13 +32,15 @@ def find(
         ),
     ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--model",
-            help="Base model whose token is meant; the library's prompts on it are searched.",
+            help="Base model whose token is meant; the library's prompts on it are searched. "
+            "Default: that of the named prompts; without any, smollm2 where it is installed, else "
+            "builtin.",
             autocompletion=complete_model,
         ),
-    ] = "builtin",
+    ] = None,
     metric: Metric = "cosine",
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Positions to list.")] = 10,
     json: Json = False,

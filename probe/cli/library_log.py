@@ -15,7 +15,7 @@ def print_log(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         shape = " × ".join(map(str, row["shape"]))
         method = str(row["method"]).replace("_", " ")
-        out.print(visible(f"{row['id']} · {method}, {shape} · added {_time(row['created'])}"))
+        out.print(visible(f"{row['id']} · {method}, {shape} · {_added(row['created'])}"))
         for line in _facts(row):
             out.print(visible(f"  {line}"), soft_wrap=True)
 
@@ -57,6 +57,10 @@ def _evaluation(one: Mapping[str, Any]) -> str:
         f"evaluated {_time(one['recorded'])}: {one['task']} {one['split']} {metric} "
         f"{one['value']:.3f} [{low:.3f}, {high:.3f}] on {one['n']} examples, {one['model']}"
     )
+
+
+def _added(created: str | None) -> str:
+    return "a sample, which has no history" if created is None else f"added {_time(created)}"
 
 
 def _time(iso: str) -> str:

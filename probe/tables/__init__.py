@@ -13,7 +13,7 @@ from probe.tables.facts import ModelFacts, read_facts
 from probe.tables.files import Files, parse_config
 from probe.tables.gguf_files import find_gguf
 from probe.tables.lookup import load_table
-from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of
+from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of, same_model
 from probe.tables.pipelines import TextEncoderFiles, folder_files, with_text_encoder
 from probe.tables.sizes import check_dimensions, check_layers
 from probe.tables.tokenizers_on_disk import read_tokenizer
@@ -31,6 +31,7 @@ __all__ = [
     "named_path",
     "place_of",
     "place_on_disk",
+    "same_model",
 ]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)

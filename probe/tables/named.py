@@ -42,6 +42,16 @@ def place_of(model: str | Path) -> Path:
     return named_path(str(model)) or Path(model).expanduser()
 
 
+def same_model(first: str, second: str) -> bool:
+    """Whether two names or paths mean one model: without a network, and copies do not count."""
+    if first == second:
+        return True
+    try:
+        return place_of(first).samefile(place_of(second))
+    except (OSError, RuntimeError, ValueError, MissingExtraError, ModelNotFoundError):
+        return False  # one of them is not on this machine
+
+
 def default_model() -> str:
     """The model that is meant where none is named: `smollm2` where it is installed."""
     return "builtin" if smollm2_file() is None else "smollm2"

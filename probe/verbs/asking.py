@@ -15,6 +15,7 @@ from probe.errors import ModelNotFoundError, ProbeError
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
 from probe.store import Workspace
+from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.verbs.loading import load, load_one
 from probe.verbs.parts import missing_parts
@@ -177,7 +178,8 @@ def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
 
 
 def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
-    if asker.one.base_model in (None, asker.model):
+    own = asker.one.base_model
+    if own is None or same_model(own, asker.model):
         return False
     recorded = asker.one.config.get("model_sha256")
     return recorded is None or recorded != opened.fingerprint

@@ -27,7 +27,7 @@ from probe.errors import ModelNotFoundError, NotComparableError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.task import Example
-from probe.verbs.decoding import vocabulary_of
+from probe.verbs.decoding import taken_for, vocabulary_of
 from probe.verbs.gathering import Source, gather, require_count
 from probe.vocabulary import Vocabulary
 
@@ -86,7 +86,12 @@ def compare(
         lengths=tuple(map(len, pool)),
         tasks=tuple(prompt.task for prompt in pool),
         starts=shared_starts(recorded_starts(pool)),
+        notes=() if model is None else taken_for(pool, _name_of(model)),
     )
+
+
+def _name_of(model: str | Path | Vocabulary) -> str:
+    return model.name if isinstance(model, Vocabulary) else str(model)
 
 
 def _changes(
@@ -128,8 +133,8 @@ def _activations(
     """[N, L, F] at the first position after each prompt, with an empty input."""
     from probe.models import InjectionError, load_model, tracer
 
-    name = model.name if isinstance(model, Vocabulary) else model or _shared_model(prompts)
-    trace = tracer(load_model(str(name), revision=None if model else prompts[0].revision))
+    name = _shared_model(prompts) if model is None else _name_of(model)
+    trace = tracer(load_model(name, revision=None if model else prompts[0].revision))
     found = []
     for prompt in prompts:
         try:

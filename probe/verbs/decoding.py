@@ -14,7 +14,7 @@ from probe.errors import ModelNotFoundError
 from probe.notes import note
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
-from probe.tables import load_vocabulary
+from probe.tables import load_vocabulary, same_model
 from probe.verbs.loading import load_one
 from probe.verbs.naming import option_names
 from probe.vocabulary import Vocabulary
@@ -69,7 +69,29 @@ def decode(
     )
     for line in found.notes:
         note(line)
-    return found
+    return dataclasses.replace(found, notes=(*taken_for([prompt], vocabulary.name), *found.notes))
+
+
+def taken_for(prompts: Sequence[AnyPrompt], model: str) -> tuple[str, ...]:
+    """Say of prompts that they were trained on another model than this one, a line per model."""
+    names: dict[str, list[str]] = {}
+    for prompt in prompts:
+        if prompt.base_model is not None and not same_model(prompt.base_model, model):
+            names.setdefault(prompt.base_model, []).append(prompt.name)
+    lines = tuple(_other_model(own, trained_on, model) for trained_on, own in names.items())
+    for line in lines:
+        note(line)
+    return lines
+
+
+def _other_model(names: Sequence[str], trained_on: str, model: str) -> str:
+    who, taken = f"{names[0]} was", "is taken for a prompt"
+    if len(names) > 1:
+        who, taken = f"{names[0]} and {len(names) - 1:,} more were", "are taken for prompts"
+    return (
+        f"{who} trained on {trained_on} and {taken} of {model}: unless that is a copy, what is "
+        "found says nothing about them"
+    )
 
 
 def vocabulary_of(prompt: AnyPrompt, model: str | Path | Vocabulary | None = None) -> Vocabulary:

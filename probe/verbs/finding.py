@@ -20,8 +20,9 @@ from probe.analysis.neighbours import (
 from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
-from probe.tables import load_vocabulary
-from probe.verbs.loading import load
+from probe.tables import default_model, load_vocabulary
+from probe.verbs.decoding import taken_for
+from probe.verbs.gathering import gather, one_vocabulary
 from probe.verbs.naming import option_names, several
 from probe.verbs.shipped import sample_folders
 from probe.vocabulary import Vocabulary
@@ -53,6 +54,7 @@ class Found:
     positions: int
     """Number of positions searched."""
     matches: tuple[Match, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def higher_is_better(self) -> bool:
@@ -70,6 +72,7 @@ class Found:
             "prompts": self.prompts,
             "positions": self.positions,
             "matches": [asdict(match) for match in self.matches],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -86,7 +89,7 @@ def find(
     token: str | int,
     sources: Sequence[AnyPrompt | str | Path] | None = None,
     *,
-    model: str | Path | Vocabulary = "builtin",
+    model: str | Path | Vocabulary | None = None,
     metric: Metric = DEFAULT_METRIC,
     k: int = 10,
     workspace: Workspace | None = None,
@@ -97,7 +100,8 @@ def find(
         token: a row id, `#id`, a token as it is shown (`␣great`), or text that is one token.
         sources: prompts, or anything `load` takes; the workspace's and the sample prompts of this
             base model when None.
-        model: the base model whose table holds the token, or its vocabulary.
+        model: the base model whose table holds the token, or its vocabulary; when None that of the
+            given prompts, without any the model that commands take where none is named.
         metric: what near means.
         k: number of positions.
         workspace: the default one when None.
@@ -107,12 +111,16 @@ def find(
         ValueError: a bad metric or k.
     """
     workspace = workspace or Workspace()
-    vocabulary = model if isinstance(model, Vocabulary) else load_vocabulary(model)
-    row = token_id(token, vocabulary)
     if sources is None:
+        vocabulary = _named_vocabulary(model or default_model())
+        row = token_id(token, vocabulary)
         prompts = _library(workspace, vocabulary)
     else:
-        prompts = _given(sources, workspace, vocabulary)
+        given = _given(sources, workspace)
+        vocabulary = one_vocabulary(given, model)
+        row = token_id(token, vocabulary)
+        prompts = [require_decodable(prompt, vocabulary) for prompt in given]
+    notes = taken_for(prompts, vocabulary.name)
     owners = [(prompt.name, position) for prompt in prompts for position in range(len(prompt))]
     matches: tuple[Match, ...] = ()
     if owners:
@@ -130,6 +138,7 @@ def find(
         prompts=len(prompts),
         positions=len(owners),
         matches=matches,
+        notes=notes,
     )
 
 
@@ -174,13 +183,12 @@ def _library(workspace: Workspace, vocabulary: Vocabulary) -> list[SoftPrompt]:
     ]
 
 
-def _given(
-    sources: Sequence[AnyPrompt | str | Path], workspace: Workspace, vocabulary: Vocabulary
-) -> list[SoftPrompt]:
-    prompts: list[SoftPrompt] = []
-    for source in several(sources):
-        every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
-        prompts += [require_decodable(p, vocabulary) for p in every if p.trained]
+def _named_vocabulary(model: str | Path | Vocabulary) -> Vocabulary:
+    return model if isinstance(model, Vocabulary) else load_vocabulary(model)
+
+
+def _given(sources: Sequence[AnyPrompt | str | Path], workspace: Workspace) -> list[AnyPrompt]:
+    prompts = gather(several(sources), workspace)
     if not prompts:
         raise NotDecodableError("none of the given prompts was trained: name others")
     return prompts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[st
     """Every version of a prompt, oldest first: where it came from and what it has scored since.
 
     Args:
-        name: a workspace prompt, with or without a version.
+        name: a workspace prompt, with or without a version, or a sample, which has no history.
         workspace: the default one when None.
 
     Returns:
@@ -95,6 +95,9 @@ def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[st
         WorkspaceError: there is no such prompt, or a card or a history is damaged.
     """
     workspace = workspace or Workspace()
+    if name.partition("@")[0] not in workspace.prompts.names() and name in sample_folders():
+        unknown: dict[str, Any] = {"run": None, "stored_sha256": None, "evaluations": []}
+        return [library_row(card, where="sample") | unknown for card in _sample_cards([name])]
     return [
         library_row(card)
         | {
@@ -136,12 +139,12 @@ def _on_model(prompt: AnyPrompt, model: str | None) -> AnyPrompt:
     return dataclasses.replace(prompt, base_model=prompt.base_model or model)
 
 
-def _sample_cards() -> list[Card]:
-    facts = sample_facts()
+def _sample_cards(names: Iterable[str] | None = None) -> list[Card]:
+    facts, folders = sample_facts(), sample_folders()
     cards = []
-    for name, folder in sample_folders().items():
+    for name in folders if names is None else names:
         fact = facts.get(name, {})
-        for prompt in formats.load(folder):
+        for prompt in formats.load(folders[name]):
             card = card_of(prompt, name=name, version=1, created="")
             cards.append(
                 dataclasses.replace(

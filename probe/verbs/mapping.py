@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from probe.analysis.decoding import require_decodable
 from probe.analysis.maps import Map, MapMetric, Method
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
+from probe.verbs.decoding import taken_for
 from probe.verbs.gathering import Source, gather, one_vocabulary, require_count
 from probe.vocabulary import Vocabulary
 
@@ -45,7 +47,7 @@ def clusters(
         ValueError: a bad method, metric or count, or too few items.
     """
     pool, vocabulary = _pool(prompts, model, workspace, "a clustering")
-    return grouping.cluster(
+    found = grouping.cluster(
         [prompt.embeddings for prompt in pool],
         vocabulary,
         method,
@@ -55,6 +57,7 @@ def clusters(
         count=count,
         seed=seed,
     )
+    return dataclasses.replace(found, notes=taken_for(pool, vocabulary.name))
 
 
 def map(
@@ -88,7 +91,7 @@ def map(
     """
     workspace = workspace or Workspace()
     pool, vocabulary = _pool(prompts, model, workspace, "a map")
-    return maps.map_rows(
+    mapped = maps.map_rows(
         [prompt.embeddings for prompt in pool],
         vocabulary,
         method,
@@ -99,6 +102,7 @@ def map(
         near=near,
         cached=workspace.cached_arrays,
     )
+    return dataclasses.replace(mapped, notes=taken_for(pool, vocabulary.name))
 
 
 class _NotKeptError(Exception):

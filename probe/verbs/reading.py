@@ -16,7 +16,7 @@ from probe.store import Workspace
 from probe.task import TEXT_SLOT
 from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
-from probe.verbs.decoding import vocabulary_of, with_start
+from probe.verbs.decoding import taken_for, vocabulary_of, with_start
 from probe.verbs.naming import option_names
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def read(
         one = _single(asker)
         vocabulary = vocabulary_of(one, None if model is None else str(model))
         opened = _opened(asker, device, dtype, workspace) if needed else None
+        if opened is None:
+            taken_for([one], asker.model)
         template = _own_template(asker)
         subject = Subject(
             with_start(one, vocabulary),

@@ -274,6 +274,24 @@ def test_another_model_of_the_same_width_is_noted(here, probe):
     assert any("is asked on" in line for line in scored.notes)
 
 
+@pytest.mark.parametrize("command", ["decode", "find", "map", "clusters", "read", "compare"])
+def test_reading_in_the_table_of_another_model_of_the_same_width_is_noted(
+    command, here, probe, check_schema
+):
+    several = command in ("compare", "clusters")
+    more = {"find": ("#7", ONE), "read": (ONE, "--readings", "nearest")}.get(command, (ONE,))
+    arguments = (command, *((ONE, TWO) if several else more), "--json", "--model")
+    found = probe(*arguments, "./other")
+    check_schema(command, found.json)
+    (note,) = [line for line in found.json["notes"] if "trained on" in line]
+    assert f"trained on {here / 'model'} and " in note and " of ./other: unless " in note
+    assert note.startswith("one and 1 more were" if several else "one was")
+    assert found.err.count(f"probe: {note}\n") == 1
+    own = probe(*arguments, "./model")  # the same place, named otherwise
+    assert not any("trained on" in line for line in own.json["notes"]) and own.code == 0
+    assert "trained on" not in own.err
+
+
 def test_the_same_weights_under_another_name_are_the_same_model(here):
     from probe.models import load_model
 

@@ -10,7 +10,7 @@ import pytest
 from probe.formats import load
 from probe.prompt import SoftPrompt
 from probe.store import EvaluationRecord, Workspace
-from probe.tables import named_path
+from probe.tables import default_model, named_path
 from probe.verbs import load_vocabulary, sample_folders
 
 
@@ -96,6 +96,16 @@ def test_the_log_tells_every_version_and_its_source(stored, probe, check_schema)
     assert "mood@2 · unknown, 3 × 320" in shown and "read from mood.npy (npy)" in shown
 
 
+def test_the_log_of_a_sample_says_that_it_has_no_history(probe, check_schema):
+    row = probe("library", "log", "mood-text", "--json").json
+    check_schema("library", row)
+    (told,) = row["prompts"]
+    assert (told["where"], told["evaluations"]) == ("sample", [])
+    shown = probe("library", "log", "mood-text").flat
+    assert "mood-text · prompt tuning" in shown and "a sample, which has no history" in shown
+    assert probe("library", "log", "mood-text@2").code == 1
+
+
 def test_the_log_of_a_trained_prompt_names_its_run_its_digest_and_what_was_recorded(
     probe, check_schema, home
 ):
@@ -154,14 +164,14 @@ def _samples_on(model):
 
 
 def test_a_token_is_found_where_a_prompt_holds_it(stored, probe, check_schema):
-    result = probe("find", "␣great", "--json", "-k", "3")
+    result = probe("find", "␣great", "--model", "builtin", "--json", "-k", "3")
     check_schema("find", result.json)
     assert (result.json["token"], result.json["id"]) == ("␣great", 778)
     first, second = result.json["matches"][:2]
     assert {(m["prompt"], m["position"]) for m in (first, second)} == {("mood@1", 0), ("mood@2", 0)}
     assert first["score"] == pytest.approx(1) and result.json["higher_is_better"]
     assert result.json["prompts"] == len(_samples_on("builtin")) + 2
-    assert "mood@1" in probe("find", "␣great").flat
+    assert "mood@1" in probe("find", "␣great", "--model", "builtin").flat
 
 
 def test_the_closest_positions_are_those_of_a_brute_force_search(probe):
@@ -173,13 +183,13 @@ def test_the_closest_positions_are_those_of_a_brute_force_search(probe):
         for position, rows in enumerate(prompt.embeddings)
     }
     best = sorted(distances, key=distances.__getitem__)[:7]
-    found = probe("find", "#778", "--metric", "l2", "-k", "7", "--json").json
+    found = probe("find", "#778", "--model", "builtin", "--metric", "l2", "-k", "7", "--json").json
     assert [(m["prompt"], m["position"]) for m in found["matches"]] == best
     assert not found["higher_is_better"]
 
 
 def test_a_real_space_will_do_and_prompts_can_be_named(stored, probe):
-    found = probe("find", " great", "mood.npy", "--json").json
+    found = probe("find", " great", "mood.npy", "--model", "builtin", "--json").json
     assert (found["token"], found["prompts"], found["positions"]) == ("␣great", 1, 3)
 
 
@@ -192,7 +202,7 @@ def test_a_real_space_will_do_and_prompts_can_be_named(stored, probe):
     ],
 )
 def test_what_is_not_one_token_is_refused(token, message, probe):
-    result = probe("find", token)
+    result = probe("find", token, "--model", "builtin")
     assert result.code == 1 and message in result.err and result.err.count("\n") == 1
 
 
@@ -200,7 +210,7 @@ def test_several_pieces_are_listed_so_that_one_can_be_named(probe):
     vocabulary = load_vocabulary("builtin")
     pieces = vocabulary.encode(" great terrible")
     assert len(pieces) == 2
-    err = probe("find", "␣great␣terrible").err
+    err = probe("find", "␣great␣terrible", "--model", "builtin").err
     for piece in pieces:
         assert f"{vocabulary.tokens[piece]} (#{piece})" in err
 
@@ -208,6 +218,13 @@ def test_several_pieces_are_listed_so_that_one_can_be_named(probe):
 def test_a_prefix_cannot_be_searched_for_tokens(probe):
     result = probe("find", "␣great", "subj-prefix")
     assert result.code == 1 and "key/value prefix" in result.err
+
+
+def test_without_a_model_the_one_that_commands_take_is_searched_or_that_of_the_prompts(probe):
+    assert probe("find", "#778", "--json").json["model"] == default_model()
+    assert probe("find", "␣great", "mood-text", "--json").json["model"] == "builtin"
+    refused = probe("find", "#778", "mood-text", "smollm2-distilled-french")
+    assert refused.code == 1 and "mood-text was trained on builtin, " in refused.err
 
 
 def test_a_model_without_prompts_in_the_library_finds_nothing(probe, check_schema, tmp_path):

@@ -121,6 +121,8 @@ class Comparison:
     """[N] what each was trained for, where that is known."""
     starts: NDArray[np.int64] | None = None
     """[N, N] positions that began from the same token, −1 where unknown; None: nothing known."""
+    notes: tuple[str, ...] = ()
+    """What makes the comparison doubtful, such as prompts of another model than was named."""
 
     @property
     def higher_is_closer(self) -> bool:
@@ -157,6 +159,7 @@ class Comparison:
                 "without_shared_start": _json(task_separation(self, without_shared_start=True)),
             },
             "shared_starts": [[None if n < 0 else n for n in row] for row in _ints(self)],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
