@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.task import Example
-from tests.train import tiny
+from tests import tiny
 
 LIGHT = {"steps": 6, "length": 3, "batch_size": 4, "eval_every": 3, "checkpoint_every": 2}
 """A training that is over at once."""

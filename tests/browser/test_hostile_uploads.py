@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from probe.store import Workspace
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import running_dashboard, settled
+from tests.formats.attacks import write_attacks
 
 pytestmark = pytest.mark.browser
 
-FORMATS = Path(__file__).parents[1] / "formats"
 # At least one of every family of the attack set; all of them are tried without a page there.
 ATTACKS = (
     "builtins.eval",
@@ -75,11 +75,8 @@ def _push(page: Page, field: Locator, path: Path) -> str:
 
 
 def test_every_family_of_attacks_ends_in_a_line_and_the_page_lives_on(
-    visit: Visit, home: Path, aside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visit: Visit, home: Path, aside: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.syspath_prepend(FORMATS)
-    from attacks import write_attacks
-
     (tmp_path / "files").mkdir()
     canary = tmp_path / "canary"
     attacks = dict(write_attacks(tmp_path / "files", canary))

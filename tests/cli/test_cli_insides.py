@@ -7,7 +7,7 @@ from probe import formats
 from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.verbs import ablate, evaluate, lens, load_one, transfer
-from tests.train import tiny
+from tests import tiny
 from tests.trainable import write_model, write_task
 
 PREFIX, SLOTS = "prefix.safetensors", "slots.safetensors"

@@ -18,7 +18,7 @@ from probe.notes import collected
 from probe.studies import sources
 from probe.training import TrainConfig, train
 from probe.training.initialise import start_of
-from tests.train import tiny
+from tests import tiny
 from tests.trainable import write_task
 
 TEXT = "Is this text good or bad?"

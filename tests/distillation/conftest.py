@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe.models import FrozenModel, load_model
-from tests.train import tiny
+from tests import tiny
 
 CHAT = (
     "{% for message in messages %}{{ message['role'] }} {{ message['content'] }} it "

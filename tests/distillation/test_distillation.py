@@ -160,7 +160,7 @@ def test_objective_and_teacher_belong_together() -> None:
 
 def test_a_family_that_writes_no_text_cannot_be_distilled(tmp_path: Path) -> None:
     from probe.models import load_model
-    from tests.train import tiny
+    from tests import tiny
 
     encoder = load_model(tiny.save_sentence_encoder(tmp_path), device="cpu")
     with pytest.raises(Exception, match="writes no text: generate with a causal"):

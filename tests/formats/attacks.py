@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import bombs
 import numpy as np
 import torch
-from gadgets import endless, gadgets, in_legacy, in_zip, nested, saved
 from safetensors.numpy import save as safetensors
 
 from probe.formats.containers.limits import MAX_FILE_BYTES
+from tests.formats import bombs
+from tests.formats.gadgets import endless, gadgets, in_legacy, in_zip, nested, saved
 
 
 def write_attacks(folder: Path, canary: Path) -> Iterator[tuple[str, Path]]:

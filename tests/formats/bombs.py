@@ -17,8 +17,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from gadgets import in_legacy, in_zip, inner, name_of, saved
 from safetensors.numpy import save as safetensors
+
+from tests.formats.gadgets import in_legacy, in_zip, inner, name_of, saved
 
 HUGE = 2**60
 ROWS = np.ones((4, 8), np.float32)

@@ -10,11 +10,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from bombs import tar_of, zip_of
 
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import MAX_MEMBERS, Budget
 from probe.formats.containers.zip import open_zip, read_tar, read_zip
+from tests.formats.bombs import tar_of, zip_of
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 NOISE = np.random.default_rng(0).bytes(10_000)

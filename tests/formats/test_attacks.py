@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from attacks import write_attacks
-from bombs import ROWS, koboldai, npy, tar_of
-from gadgets import gadgets, live, saved
 from safetensors.numpy import save as safetensors
 
 from probe.errors import PromptFormatError
 from probe.formats import load
+from tests.formats.attacks import write_attacks
+from tests.formats.bombs import ROWS, koboldai, npy, tar_of
+from tests.formats.gadgets import gadgets, live, saved
 
 MOST_SECONDS = 2.0
 MOST_BYTES = 300_000_000

@@ -19,7 +19,6 @@ import dill
 import numpy as np
 import pytest
 import torch
-from gadgets import in_legacy, in_zip, inner, name_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -27,6 +26,7 @@ from hypothesis.extra import numpy as hnp
 from probe.errors import PromptFormatError
 from probe.formats.containers.dtypes import RAW
 from probe.formats.pickle.reader import read_pickle
+from tests.formats.gadgets import in_legacy, in_zip, inner, name_of
 
 SHARED = Path(__file__).parents[3] / "shared" / "prompts"
 TYPES = sorted(RAW)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from probe.models import FrozenModel, Injection, Objective, load_model, prepare
 from probe.task import Example, Task
-from tests.train import tiny
+from tests import tiny
 
 MAKERS = {
     "causal": tiny.save_causal,

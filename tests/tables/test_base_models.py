@@ -12,11 +12,11 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_models import V, assert_same, write_json
-from wrapped_models import WRAPPERS, build_wrapped, save_as_published
 
 from probe.errors import ModelNotFoundError
 from probe.tables import Which, load_vocabulary
+from tests.tables.tiny_models import V, assert_same, write_json
+from tests.tables.wrapped_models import WRAPPERS, build_wrapped, save_as_published
 
 
 @pytest.mark.parametrize("published", [False, True], ids=["as saved", "as published"])

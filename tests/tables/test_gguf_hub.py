@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from gguf import dequantize
-from hub_server import serve
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 from numpy.testing import assert_array_equal
@@ -20,6 +19,7 @@ from tests.tables.gguf_made import (
     train_byte_level,
     write_gguf,
 )
+from tests.tables.hub_server import serve
 
 REPO, FILE = "org/tiny-gguf", "quants/tiny-Q8_0.gguf"
 ROWS = 420

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import V, build, save, write_json
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
-from wrapped_models import WRAPPERS, build_wrapped, save_as_published
 
 from probe.errors import ModelNotFoundError
 from probe.models import Row, load_model
+from tests.tables.tiny_models import V, build, save, write_json
+from tests.tables.wrapped_models import WRAPPERS, build_wrapped, save_as_published
 
 
 def _add_tokenizer(folder: Path) -> Path:

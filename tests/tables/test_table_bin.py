@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hub_server import serve
-from tiny_models import assert_same, build, save
 
 from probe.errors import ModelNotFoundError
 from probe.tables import load_vocabulary
 from probe.tables.files import LocalFiles
 from probe.tables.torch_files import TorchFile
+from tests.tables.hub_server import serve
+from tests.tables.tiny_models import assert_same, build, save
 
 NAME = "wte.weight"
 TABLE = torch.arange(12, dtype=torch.float32).reshape(4, 3)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_models import FAMILIES, V, assert_same, build, save, write_json
 from transformers import CONFIG_MAPPING, AutoModel
 
 from probe.errors import ModelNotFoundError
 from probe.tables import architectures, load_vocabulary
+from tests.tables.tiny_models import FAMILIES, V, assert_same, build, save, write_json
 
 CLASSES = pytest.mark.parametrize("head", [False, True], ids=["base", "head"])
 

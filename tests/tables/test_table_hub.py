@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import COMMIT, TOKEN, Hub, serve
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.utils import close_session
 from safetensors.numpy import save_file
@@ -19,6 +18,7 @@ from probe.errors import ModelNotFoundError
 from probe.tables import hub as hub_module
 from probe.tables import load_vocabulary
 from probe.tables.cache import cache_folder
+from tests.tables.hub_server import COMMIT, TOKEN, Hub, serve
 
 TABLE = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float16)
 NAME = "model.embed_tokens.weight"

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tiny_models import write_json
 from tokenizers import pre_tokenizers, trainers
 from transformers import CLIPTokenizer, CTRLTokenizer, OpenAIGPTTokenizer
 
 from probe.analysis.compare.tokens import plain_string
 from probe.analysis.neighbours import token_filter
 from probe.tables import load_vocabulary
+from tests.tables.tiny_models import write_json
 
 TEXTS = ["a photo of a dog", "A photo: the film wasn't good, été!", "photography and 3 cats"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_models import V
+
+from tests.tables.tiny_models import V
 
 TEXT = {
     "vocab_size": V,

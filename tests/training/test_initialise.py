@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
 from probe.analysis.decoding import decode
@@ -21,6 +20,7 @@ from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, resolved_length, start_of, text_ids
 from probe.training.methods import injection_of_made
 from probe.training.slots import slot_sizes
+from tests import tiny
 
 
 def _ids(model: FrozenModel, task: Task, **fields: object) -> tuple[int, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
 
 from probe.models import FrozenModel
 from probe.prompt import KVPrefix
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, text_ids
+from tests import tiny
 
 COMMON = {"steps": 25, "eval_every": 10, "eval_examples": 16, "learning_rate": 0.05}
 ROWS = [

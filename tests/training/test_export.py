@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -20,6 +19,7 @@ from probe.models import FrozenModel, Injection, Row, load_model, prepare
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.training import TrainConfig, train
+from tests import tiny
 
 METHODS = [
     {"method": "prompt_tuning"},

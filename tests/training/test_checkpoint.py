@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 
 from probe.errors import TrainingError
@@ -22,6 +21,7 @@ from probe.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from tests import tiny
 
 KILLS = 50
 _KILLS_S = 880  # half a minute alone on a core
@@ -32,9 +32,17 @@ _KILLS_S = 880  # half a minute alone on a core
 def test_killed_at_fifty_random_moments_every_method_ends_byte_for_byte_the_same(
     causal_folder: Path, tmp_path: Path
 ) -> None:
-    script = Path(__file__).with_name("killed_run.py")
     done = subprocess.run(
-        [sys.executable, script, causal_folder, tmp_path, str(KILLS), "7"],
+        [
+            sys.executable,
+            "-m",
+            "tests.training.killed_run",
+            causal_folder,
+            tmp_path,
+            str(KILLS),
+            "7",
+        ],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 
 from probe.models import FrozenModel, load_model
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Example, Task
 from probe.training import TrainConfig, train
+from tests import tiny
 
 SAVERS: dict[str, Callable[[Path], Path]] = {
     "causal": tiny.save_gpt2,

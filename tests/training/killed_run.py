@@ -1,4 +1,4 @@
-"""A run that is killed again and again: `python killed_run.py MODEL OUT KILLS SEED`.
+"""A run that is killed again and again: `python -m tests.training.killed_run MODEL OUT KILLS SEED`.
 
 This process only imports and loads; every attempt is a fork of it, because starting Python and
 torch a hundred times would take minutes. For each kind of run it leaves OUT/KIND/whole (never
@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import psutil
-import tiny
 import torch
 
 from probe.formats import save
@@ -25,6 +24,7 @@ from probe.models import FrozenModel, load_model
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.checkpoint import checkpoint_folders
+from tests import tiny
 
 STEPS = 120
 COMMON = {"steps": STEPS, "checkpoint_every": 2, "eval_every": 30, "eval_examples": 8, "length": 4}

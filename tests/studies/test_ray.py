@@ -9,7 +9,7 @@ import pytest
 
 from probe.errors import TrainingError
 from probe.studies import Kept, Where, keyed, sweep
-from tests.sweep.conftest import SHARED
+from tests.studies.conftest import SHARED
 
 pytestmark = [
     # Ray 2.60's own: sockets and files of its background processes, and names it deprecates itself.

@@ -22,8 +22,8 @@ from probe.store import Status, Workspace
 from probe.store.index import MIGRATIONS, Index
 from probe.tables.cache import write_aside
 from tests.disks import fill, read_only, small_disk
-from tests.test_runs_store import CONFIG
-from tests.test_store_history import RECORD
+from tests.store.test_runs_store import CONFIG
+from tests.store.test_store_history import RECORD
 
 RNG = np.random.default_rng(6)
 

@@ -109,6 +109,6 @@ def test_every_distilled_prompt_says_what_it_means_and_how_much_of_it_it_has():
 
 
 def test_the_shipped_prompts_take_little_room():
-    samples = Path(__file__).parents[1] / "sample_prompts"
+    samples = Path(__file__).parents[2] / "sample_prompts"
     files = [path for path in samples.rglob("*") if path.is_file() and "tasks" not in path.parts]
     assert sum(path.stat().st_size for path in files) <= 8e6

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -25,6 +24,7 @@ from probe.training import TrainConfig, folds, learning_rate, train
 from probe.training.checkpoint import read_checkpoint
 from probe.training.initialise import embedded
 from probe.training.validation import Validation
+from tests import tiny
 
 
 def test_a_step_is_adamw_on_the_mean_loss_with_the_gradient_clipped(

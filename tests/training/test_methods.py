@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from torch import nn
 
@@ -18,6 +17,7 @@ from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, start_of, text_ids
 from probe.training.methods import PTuning, injection_of_made, method_of
+from tests import tiny
 
 EVERY = [
     TrainConfig(length=4),

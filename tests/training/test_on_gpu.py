@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
 from probe.models import FrozenModel, load_model
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.training import TrainConfig, train
+from tests import tiny
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,7 +17,7 @@ from probe.models import load_model
 from probe.studies import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
 from probe.studies.sources import task_of
 from probe.training import TrainConfig, train
-from tests.sweep.conftest import SHARED
+from tests.studies.conftest import SHARED
 from tests.trainable import write_rows, write_task
 
 ROOT = Path(__file__).parents[2]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 
 from probe.errors import TrainingError
 from probe.models import FrozenModel
 from probe.training import TrainConfig, train
+from tests import tiny
 
 
 def test_holdout_decides_how_much_validates_and_none_may(causal: FrozenModel) -> None:

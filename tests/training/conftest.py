@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 
 from probe.models import FrozenModel, load_model
 from probe.task import Task
+from tests import tiny
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from probe.models import load_model
-from tests.train import tiny
+from tests import tiny
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from probe.evaluation import FineTuning, Way, answer, fine_tuned
 from probe.evaluation import fine_tuning as module
 from probe.models import load_model, prepare
 from probe.models.sentence_encoder import SentenceEncoder
-from tests.train import tiny
+from tests import tiny
 
 SETTINGS = FineTuning(steps=60, learning_rate=0.02, batch_size=8)
 
