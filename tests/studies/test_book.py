@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probe.formats import probe_file
+from probe.formats.layouts import probe_file
 from probe.prompt import SoftPrompt
 from probe.store import Status, StudyConfig, Workspace
 from probe.studies import Asked, Book, Kept, Keyed
