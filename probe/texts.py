@@ -1,8 +1,20 @@
-r"""Texts that UTF-8 can hold: JSON can spell half of a character, `"\ud800"`, a shell any byte."""
+r"""Texts and documents that can be stored and shown: half characters, control characters, NaN.
+
+JSON can spell half of a character, `"\ud800"`, a shell any byte, and a name what no reader sees.
+"""
 
 from __future__ import annotations
 
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
 from probe.errors import ProbeError
+
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_UNSEEN = _BREAKING | {"Cf", "Co"}
+"""Unicode categories that leave no mark, move the cursor or reorder what stands around them."""
 
 
 def is_unicode(text: str) -> bool:
@@ -25,3 +37,44 @@ def require_unicode(text: str) -> str:
             f"expected text that UTF-8 can hold, found half of a character in {text!r}"
         )
     return text
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text has no control characters, no line ends and no halves of characters."""
+    return not any(unicodedata.category(character) in _BREAKING for character in text)
+
+
+def visible(text: str) -> str:
+    r"""Text with every control, reordering or unseen character escaped, as `\x1b` or `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(_spelled(c) if unicodedata.category(c) in _UNSEEN else c for c in text)
+
+
+def code_point(character: str) -> str:
+    r"""A character by its number, `\u202e` or `\U000e0001`."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def as_json(value: object) -> Any:
+    """A value that JSON can hold and a reader gives back as it is.
+
+    Numbers of numpy become numbers, NaN and infinity None, half of a character `?`, and whatever
+    else JSON lacks its text.
+    """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {as_json(str(key)): as_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, int):
+        return value
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _spelled(character: str) -> str:
+    return f"\\x{ord(character):02x}" if ord(character) < 0x100 else code_point(character)

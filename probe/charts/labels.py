@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-import unicodedata
 
 from probe.analysis.neighbours import Metric
+from probe.texts import visible as escaped
 
 METRIC_NAMES: dict[Metric, str] = {
     "cosine": "cosine similarity",
@@ -13,9 +13,7 @@ METRIC_NAMES: dict[Metric, str] = {
     "dot": "dot product",
 }
 
-_SHOWN_AS = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories that leave no mark on the page or reorder what stands around them."""
+_MARKS = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥"})
 
 
 def visible(text: str) -> str:
@@ -23,9 +21,7 @@ def visible(text: str) -> str:
 
     Tokens of a vocabulary come spelled out already; names and joined texts do not.
     """
-    if text.isprintable():
-        return text
-    return "".join(_visible(character) for character in text)
+    return escaped(text.translate(_MARKS))
 
 
 def token_label(token: str, *, most: int | None = None) -> str:
@@ -49,13 +45,3 @@ def score_text(score: float, metric: Metric) -> str:
 def axis_title(metric: Metric, *, higher_is_better: bool) -> str:
     """Name of a score axis, saying which way is closer."""
     return f"{METRIC_NAMES[metric]} ({'higher' if higher_is_better else 'lower'} = closer)"
-
-
-def _visible(character: str) -> str:
-    if character in _SHOWN_AS:
-        return _SHOWN_AS[character]
-    if unicodedata.category(character) in _HIDDEN:
-        return (
-            f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
-        )
-    return character

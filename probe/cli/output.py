@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from probe.texts import visible as visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _PIPE_WIDTH = 120
-
-
-def visible(text: str) -> str:
-    r"""Text with every control, reordering or unseen character escaped, as `\x1b` or `\u202e`."""
-    return "".join(_visible(character) for character in text)
 
 
 def print_json(document: object) -> None:
@@ -72,12 +67,3 @@ def cell(text: object, style: str = "") -> RenderableType:
     from rich.text import Text
 
     return Text(visible(str(text)), style=style)
-
-
-def _visible(character: str) -> str:
-    if unicodedata.category(character) not in _UNSEEN:
-        return character
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,9 @@ from probe.datasets.rows import read_text
 from probe.errors import DataError
 from probe.suggestions import did_you_mean
 from probe.task import LabelWords, TaskKind, TaskMetric, split_words
+from probe.texts import is_one_line
 
 TASK_FILE = "task.toml"
-_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
-"""Control characters, halves of characters, and what ends a line or a paragraph."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def read_definition(path: Path) -> Definition:
     parts = _parts(values, _KEYS, f"{path}")
     parts["label_words"], parts["synonyms"] = split_words(parts.get("label_words", ()))
     definition = Definition(**{"name": path.resolve().parent.name} | parts)
-    if any(one in "/\\" or unicodedata.category(one) in _UNSEEN for one in definition.name):
+    if set("/\\") & set(definition.name) or not is_one_line(definition.name):
         raise DataError(
             f"{path}, name: expected one without slashes, line ends and control characters, found "
             f"{definition.name!r}"

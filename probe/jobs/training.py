@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import math
 import time
 from dataclasses import asdict, replace
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,6 +23,7 @@ from probe.models import FrozenModel, load_model
 from probe.notes import collected
 from probe.store import Record, RunConfig, RunFolder, Workspace, cut_records
 from probe.task import Task
+from probe.texts import as_json
 from probe.training import Step, TrainConfig, Training, folds, train
 
 _LOG = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopReq
         prompts = scored(model, task, training, config)
     reporter.note(notes)
     kept = tuple(keep(workspace, prompt, run) for prompt in prompts)
-    metrics = finite(means([dict(prompt.metrics) for prompt in prompts]))
+    metrics = as_json(means([dict(prompt.metrics) for prompt in prompts]))
     reporter.end("finished", _ends(training), prompts=kept, metrics=metrics)
 
 
@@ -89,15 +88,6 @@ def begun(
     return train(model, tasks, asked, run_folder=run.path, resume=True)
 
 
-def finite(document: Any) -> Any:
-    """The same document with null for every number that JSON lacks."""
-    if isinstance(document, dict):
-        return {key: finite(value) for key, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [finite(value) for value in document]
-    return None if isinstance(document, float) and not math.isfinite(document) else document
-
-
 def _train(training: Training, run: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
     """Log every record, and save and leave between two steps if somebody asked for it."""
     pace = Pace(time.monotonic())
@@ -131,7 +121,7 @@ def _append(log: FileIO, record: Record) -> None:
 
 
 def _record(step: Step, config: RunConfig, eta_s: float | None) -> Record:
-    record: Record = finite(step.to_json())
+    record: Record = as_json(step.to_json())
     number = record.pop("prompt")
     fold = None if config.folds is None else number + 1
     return record | {"fold": fold, "eta_s": eta_s, "time_s": time.time()}
@@ -145,7 +135,7 @@ def _report(step: Step, record: Record, reporter: Reporter) -> None:
         tokens_per_s=record["tokens_per_s"],
     )
     if step.validation is not None:
-        status = replace(status, validation=finite(asdict(step.validation)))
+        status = replace(status, validation=as_json(asdict(step.validation)))
     if step.warning is not None:
         _LOG.warning("step %d: %s", step.step, step.warning)  # to log.txt
         status = replace(status, message=step.warning)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from probe.errors import WorkspaceError
-from probe.formats.containers.json_yaml import as_json
 from probe.formats.layouts.probe_file import CARD_FILE as CARD_FILE
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, trained_method
+from probe.texts import as_json
 
 Kind = Literal["soft_prompt", "kv_prefix"]
 

@@ -19,6 +19,7 @@ from probe.studies.asked import Keyed, Pack
 from probe.studies.kept import prompt_name
 from probe.studies.scores import pack_scores
 from probe.studies.sources import model_of, task_of
+from probe.texts import as_json
 from probe.training import Step, Training, train
 
 
@@ -92,13 +93,9 @@ def _facts(training: Training, number: int, last: dict[int, Step]) -> dict[str, 
 
 def _named(prompt: AnyPrompt, run: Keyed, metrics: dict[str, Any]) -> AnyPrompt:
     """The prompt under a name of its own, with scores that JSON can hold."""
-    finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in metrics.items()
-    }
     return dataclasses.replace(
         prompt,
         name=prompt_name(prompt.task, run.key),
-        metrics={**prompt.metrics, **finite},
+        metrics={**prompt.metrics, **as_json(metrics)},
         config={**prompt.config, "run_key": run.key},
     )

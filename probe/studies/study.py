@@ -20,6 +20,7 @@ from probe.jobs.views import Seen, look
 from probe.store import State, Status, StudyConfig, StudyFolder, Workspace, keep_file
 from probe.store.files import unwritable
 from probe.studies.engine import Progress, Watch
+from probe.texts import as_json
 
 _LOCK = ".worker"
 _LAST_BREATH_S = 2.0
@@ -40,7 +41,7 @@ class Reporter:
             self.status,
             activity="training",
             step=progress.done,
-            loss_nats=None if progress.pack is None else _finite(progress.pack.loss_nats),
+            loss_nats=None if progress.pack is None else as_json(progress.pack.loss_nats),
             eta_s=progress.eta_s,
             metrics=_counts(progress),
         )
@@ -153,7 +154,3 @@ def _counts(progress: Progress) -> dict[str, object]:
     if progress.pack is not None:
         counts |= {"pack_step": progress.pack.step, "pack_steps": progress.pack.steps}
     return counts
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None

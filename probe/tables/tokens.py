@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.texts import code_point
 from probe.vocabulary import TokenMasks
 
 Spelling = Literal["bytes", "spaces", "wordpiece", "whole"]
@@ -44,9 +45,7 @@ _INVISIBLE = (
 _SPACE = {"bytes": "Ġ", "spaces": "▁"}
 _MARKS = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 _SHOWN = str.maketrans(
-    _MARKS
-    | {mark: f"\\u{ord(mark):04x}" for mark in _MARKS.values()}
-    | {chr(c): f"\\u{c:04x}" if c < 0x10000 else f"\\U{c:08x}" for c in _INVISIBLE}
+    _MARKS | {mark: code_point(mark) for mark in (*_MARKS.values(), *map(chr, _INVISIBLE))}
 )
 _FORGED_ESCAPE = re.compile(r"\\(?=[xuU])")
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
@@ -241,7 +240,7 @@ def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return code_point(character)
 
 
 def _begins_word(text: str, pieces: Pieces) -> bool:

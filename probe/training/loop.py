@@ -16,6 +16,7 @@ from torch import Tensor
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row
 from probe.prompt import AnyPrompt
+from probe.texts import as_json
 from probe.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from probe.training.export import exported
 from probe.training.methods import injection_of_made
@@ -53,7 +54,8 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """One line of a log; JSON has no NaN, so a diverged number is null."""
-        return _without_nan(asdict(self))
+        document: dict[str, Any] = as_json(asdict(self))
+        return document
 
 
 class Training:
@@ -225,11 +227,3 @@ def _require_same(runs: Sequence[PromptRun], weights: str, checkpoint: Checkpoin
             raise TrainingError(
                 f"the run was made on other examples than those of task {run.task.name}"
             )
-
-
-def _without_nan(document: dict[str, Any]) -> dict[str, Any]:
-    clean: dict[str, Any] = {}
-    for key, value in document.items():
-        lost = isinstance(value, float) and not math.isfinite(value)
-        clean[key] = None if lost else _without_nan(value) if isinstance(value, dict) else value
-    return clean

@@ -180,7 +180,7 @@ def test_a_label_is_the_token_once_plotly_has_read_it(token: str) -> None:
 
 
 def test_hidden_characters_are_spelled_out() -> None:
-    assert visible("a\u202eb\u200b\x00\n\t\U000e0001") == "a\\u202eb\\u200b\\u0000⏎⇥\\U000e0001"
+    assert visible("a\u202eb\u200b\x00\n\t\U000e0001") == "a\\u202eb\\u200b\\x00⏎⇥\\U000e0001"
 
 
 def test_a_long_label_ends_in_an_ellipsis_and_never_inside_an_escape() -> None:

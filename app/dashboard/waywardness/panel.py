@@ -21,6 +21,7 @@ from probe.jobs.pace import duration
 from probe.reports.spreadsheets import csv_of
 from probe.reports.waywardness import wayward_headline
 from probe.store import StudyFolder
+from probe.texts import as_json
 from probe.verbs.wayward_report import wayward_found, wayward_html
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _draw_exports(study: StudyFolder, found: Waywardness) -> None:
     def document() -> str:
         runs = [dataclasses.asdict(run) for run in found.runs]
         return json.dumps(
-            {"study": name, "settings": settings, **found.to_json(), "every_run": _finite(runs)},
+            {"study": name, "settings": settings, **found.to_json(), "every_run": as_json(runs)},
             ensure_ascii=False, indent=1,
         )  # fmt: skip
 
@@ -228,8 +229,3 @@ def _draw_exports(study: StudyFolder, found: Waywardness) -> None:
         },
         {"study": name, "see": st.query_params.get("see")},
     )
-
-
-def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows in which what is not a number is null, as JSON wants it."""
-    return [{key: None if value != value else value for key, value in row.items()} for row in rows]

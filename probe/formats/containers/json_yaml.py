@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import (
@@ -54,25 +52,6 @@ def read_json(data: bytes) -> object:
     except (ValueError, RecursionError) as error:
         raise PromptFormatError(f"JSON: damaged or cut short ({error})") from error
     return value
-
-
-def as_json(value: object) -> Any:
-    """A value that JSON can hold and `read_json` gives back as it is.
-
-    Numbers of numpy become numbers, NaN and infinity None, half of a character `?`, and whatever
-    else JSON lacks its text.
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {as_json(str(key)): as_json(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, int):
-        return value
-    return str(value).encode("utf-8", "replace").decode()
 
 
 def _require_shallow(data: bytes) -> None:

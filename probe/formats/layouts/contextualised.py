@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from probe.formats.build import Card, soft_prompt, without_batch
-from probe.formats.containers.json_yaml import as_json
 from probe.formats.content import Content
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt
+from probe.texts import as_json
 
 _ROWS = ("embedding", "embeddings", "soft_prompt", "prompt")
 _TELLING = {"persona", "polarity", "frame_pool", "final_kl", "kl_curve", "fraction_explained"}

@@ -16,11 +16,12 @@ import numpy as np
 
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, soft_prompt, text
-from probe.formats.containers.json_yaml import as_json, read_json
+from probe.formats.containers.json_yaml import read_json
 from probe.formats.containers.safetensors_npy import read_npy
 from probe.formats.content import Content, opened
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt, SoftPrompt
+from probe.texts import as_json
 
 _READER = "koboldai"
 _MOST_ROWS = 2047

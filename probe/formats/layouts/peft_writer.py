@@ -12,10 +12,10 @@ from safetensors.numpy import save as to_safetensors
 
 from probe.errors import PromptFormatError
 from probe.formats.build import joined_prefix, text
-from probe.formats.containers.json_yaml import as_json
 from probe.formats.layouts.peft import CONFIG_FILE, ENCODER_DECODER, WEIGHT_FILES
 from probe.formats.layouts.probe_file import card_metadata
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.texts import as_json
 
 _INIT_FIELDS = ("prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path")
 

@@ -12,9 +12,10 @@ from safetensors.numpy import save as to_safetensors
 
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, kv_prefix, soft_prompt
-from probe.formats.containers.json_yaml import as_json, read_json
+from probe.formats.containers.json_yaml import read_json
 from probe.formats.content import Content, opened
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut
+from probe.texts import as_json
 
 FILE = "prompt.safetensors"
 CARD_FILE = "card.json"
