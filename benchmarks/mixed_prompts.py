@@ -1,6 +1,6 @@
 """Mixed-task inference: K prompts on the same few texts in one batch, against one call per prompt.
 
-The sample prompts of the built-in model's classification tasks, one per task and way of starting:
+The sample prompts of the built-in model's classification tasks, one per task and start:
 label scores and 16 new tokens each, answers compared.
 Processor time of one thread, so that whatever else the machine does counts less; calls interleaved.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from report import publish, table
 
-from probe.evaluation import Way, generate, label_scores
+from probe.evaluation import Condition, generate, label_scores
 from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
 from probe.task import Task
@@ -34,14 +34,14 @@ NEW_TOKENS = 16
 
 
 def main() -> None:
-    """Time both ways for several numbers of texts."""
+    """Time both for several numbers of texts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, ways = load_model("builtin", device="cpu"), _ways()
-    rows = [_row(model, ways, texts, args.rounds) for texts in (1, 2, 4)]
+    model, conditions = load_model("builtin", device="cpu"), _conditions()
+    rows = [_row(model, conditions, texts, args.rounds) for texts in (1, 2, 4)]
     header = ("texts", "prompts", "predict: separate s", "together s", "ratio")
     header += ("generate: separate s", "together s", "ratio")
     note = (
@@ -52,40 +52,40 @@ def main() -> None:
     publish("mixed_prompts", "Several prompts in one batch", text, "torch", write=args.write)
 
 
-def _ways() -> list[Way]:
-    ways = []
+def _conditions() -> list[Condition]:
+    conditions = []
     for name in sample_folders():
         (prompt,) = load(name)
         words = tuple(prompt.config["label_words"])
         # Key/value prefixes have batches of their own, and generation tasks no label words.
         if isinstance(prompt, SoftPrompt) and prompt.base_model == "builtin" and words:
             task = Task(name, "classification", prompt.config["template"], words)
-            ways.append(Way(name, task, prompt))
-    return ways
+            conditions.append(Condition(name, task, prompt))
+    return conditions
 
 
-def _row(model: FrozenModel, ways: list[Way], count: int, rounds: int) -> list[str]:
+def _row(model: FrozenModel, conditions: list[Condition], count: int, rounds: int) -> list[str]:
     texts = TEXTS[:count]
-    cells = [str(count), str(len(ways))]
+    cells = [str(count), str(len(conditions))]
     for ask in (
         lambda some: label_scores(model, some, texts),
         lambda some: generate(model, some, texts, max_new_tokens=NEW_TOKENS),
     ):
-        separate, together = _race(ask, ways, rounds)
+        separate, together = _race(ask, conditions, rounds)
         cells += [f"{separate:.3f}", f"{together:.3f}", f"{separate / together:.2f}"]
     return cells
 
 
 def _race(
-    ask: Callable[[list[Way]], list[Any]], ways: list[Way], rounds: int
+    ask: Callable[[list[Condition]], list[Any]], conditions: list[Condition], rounds: int
 ) -> tuple[float, float]:
     """Median seconds of one call per prompt, and of one call for all."""
     times: dict[str, list[float]] = {"separate": [], "together": []}
     for _ in range(rounds):
         start = time.process_time()
-        alone = [ask([dataclasses.replace(way)])[0] for way in ways]
+        alone = [ask([dataclasses.replace(condition)])[0] for condition in conditions]
         middle = time.process_time()
-        mixed = ask(ways)
+        mixed = ask(conditions)
         times["separate"].append(middle - start)
         times["together"].append(time.process_time() - middle)
         for one, other in zip(alone, mixed, strict=True):

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from report import publish, table
 
-from probe.evaluation import Way, answer
+from probe.evaluation import Condition, answer
 from probe.studies import Asked, Kept, Keyed, Shared, Where, keyed, packs_of, sweep
 from probe.studies.sources import model_of, task_of
 from probe.training import TrainConfig, train
@@ -68,10 +68,10 @@ def _overhead(runs: Sequence[Keyed], at_once: int) -> list[tuple[str, str, str]]
         for _ in training:
             pass
         steps += time.process_time() - began
-        ways = [Way(str(n), task, prompt) for n, prompt in enumerate(training.prompts)]
+        conditions = [Condition(str(n), task, prompt) for n, prompt in enumerate(training.prompts)]
         began = time.process_time()
         for examples in (task.validation, task.test):
-            answer(model, ways, examples)
+            answer(model, conditions, examples)
         scores += time.process_time() - began
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()

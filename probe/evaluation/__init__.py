@@ -1,9 +1,9 @@
 """Scores of prompts beside what they must be compared with, and predictions.
 
-    mine = Way("mine", task, prompt)
-    ways = [mine, zero_shot(mine), hard_prompt(mine, "Is it good?")]
-    ways += discretised(model, mine, vocabulary)
-    answers = answer(model, ways, task.test)            # all in the same batches
+    mine = Condition("mine", task, prompt)
+    conditions = [mine, zero_shot(mine), hard_prompt(mine, "Is it good?")]
+    conditions += discretised(model, mine, vocabulary)
+    answers = answer(model, conditions, task.test)            # all in the same batches
     evaluations, faith = compare(answers, task.test, model=model.name, metric=task.metric)
 
 `readability` says what prompts of real tokens cost, `ensemble(answers)` makes one of several,
@@ -23,13 +23,13 @@ from probe.evaluation.answering import (
     probabilities,
 )
 from probe.evaluation.comparison import METRICS, Comparison, Evaluation, compare
+from probe.evaluation.conditions import Condition, Kind, discretised, hard_prompt, zero_shot
 from probe.evaluation.faithfulness import Faithfulness, Share, faithfulness
 from probe.evaluation.fine_tuning import FineTuning, fine_tuned
 from probe.evaluation.measuring import measured
 from probe.evaluation.readability import Readability, readability
 from probe.evaluation.resampling import Bootstrap, Measure, Sampled
 from probe.evaluation.voting import ensemble
-from probe.evaluation.ways import Kind, Way, discretised, hard_prompt, zero_shot
 
 __all__ = [
     "METRICS",
@@ -44,7 +44,7 @@ __all__ = [
     "Readability",
     "Sampled",
     "Share",
-    "Way",
+    "Condition",
     "answer",
     "compare",
     "discretised",

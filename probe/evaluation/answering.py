@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.errors import DataError
-from probe.evaluation.ways import Way
+from probe.evaluation.conditions import Condition
 from probe.models import FrozenModel, Injection, Row, label_tokens, prepare
 from probe.prompt import KVPrefix
 from probe.task import Example
@@ -26,9 +26,9 @@ Ask = Callable[[Injection, Sequence[Row], Tensor], Tensor | list[str]]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What one way of asking brought, example by example."""
+    """What one condition brought, example by example."""
 
-    way: Way
+    condition: Condition
     losses_nats: NDArray[np.float64]
     """[n], per token of the right label or target."""
     scores: NDArray[np.float64] | None = None
@@ -41,17 +41,17 @@ class Answers:
 
 def answer(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     examples: Sequence[Example],
     *,
     batch_size: int | None = None,
     max_new_tokens: int | None = None,
 ) -> list[Answers]:
-    """Put every example to the model in every way; batches mix the ways.
+    """Put every example to the model under every condition; batches mix the conditions.
 
     Args:
         model: the frozen model.
-        ways: of one kind of task.
+        conditions: of one kind of task.
         examples: with labels or targets.
         batch_size: rows at once; as the device likes it when None.
         max_new_tokens: how far a generation task is answered; as far as the longest target when
@@ -64,102 +64,105 @@ def answer(
     """
     if not examples:
         raise DataError("there are no examples to answer: choose another split")
-    rows = [_rows(model, way, examples) for way in ways]
-    if all(way.task.kind == "classification" for way in ways):
-        every = _scores(model, ways, rows, batch_size)
+    rows = [_rows(model, condition, examples) for condition in conditions]
+    if all(condition.task.kind == "classification" for condition in conditions):
+        every = _scores(model, conditions, rows, batch_size)
         return [
-            _classified(model, way, own, scores)
-            for way, own, scores in zip(ways, rows, every, strict=True)
+            _classified(model, condition, own, scores)
+            for condition, own, scores in zip(conditions, rows, every, strict=True)
         ]
-    losses = _batched(model, ways, rows, model.losses, batch_size)
+    losses = _batched(model, conditions, rows, model.losses, batch_size)
     longest = max(len(row.options[0]) for own in rows for row in own)
     texts = generate(
         model,
-        ways,
+        conditions,
         examples,
         max_new_tokens=max_new_tokens or longest,
         batch_size=batch_size,
     )
     return [
-        Answers(way, np.array(own), texts=tuple(written))
-        for way, own, written in zip(ways, losses, texts, strict=True)
+        Answers(condition, np.array(own), texts=tuple(written))
+        for condition, own, written in zip(conditions, losses, texts, strict=True)
     ]
 
 
 def label_scores(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     texts: Sequence[str | Example],
     *,
     batch_size: int | None = None,
 ) -> list[NDArray[np.float64]]:
-    """Log-likelihood in nats of every label, one [n, labels] per way.
+    """Log-likelihood in nats of every label, one [n, labels] per condition.
 
     Raises:
         InjectionError: a prompt does not fit the model.
         RowError: a template or label does not.
     """
-    return label_scores_apart(model, ways, [texts] * len(ways), batch_size=batch_size)
+    return label_scores_apart(model, conditions, [texts] * len(conditions), batch_size=batch_size)
 
 
 def label_scores_apart(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     texts: Sequence[Sequence[str | Example]],
     *,
     batch_size: int | None = None,
 ) -> list[NDArray[np.float64]]:
-    """The same where each way has one or more texts of its own; they still share batches.
+    """The same where each condition has one or more texts of its own; they still share batches.
 
     Raises:
         InjectionError: a prompt does not fit the model.
         RowError: a template or label does not.
     """
     rows = [
-        _rows(model, way, [_example(text) for text in own])
-        for way, own in zip(ways, texts, strict=True)
+        _rows(model, condition, [_example(text) for text in own])
+        for condition, own in zip(conditions, texts, strict=True)
     ]
-    return _scores(model, ways, rows, batch_size)
+    return _scores(model, conditions, rows, batch_size)
 
 
 def generate(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     texts: Sequence[str | Example],
     *,
     max_new_tokens: int = 32,
     batch_size: int | None = None,
 ) -> list[list[str]]:
-    """What the model writes after each text, one list per way.
+    """What the model writes after each text, one list per condition.
 
     Raises:
         InjectionError: a prompt does not fit the model, or cannot be read while it writes.
     """
-    every = [texts] * len(ways)
-    return generate_apart(model, ways, every, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    every = [texts] * len(conditions)
+    return generate_apart(
+        model, conditions, every, max_new_tokens=max_new_tokens, batch_size=batch_size
+    )
 
 
 def generate_apart(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     texts: Sequence[Sequence[str | Example]],
     *,
     max_new_tokens: int = 32,
     batch_size: int | None = None,
 ) -> list[list[str]]:
-    """The same where each way has one or more texts of its own; they still share batches.
+    """The same where each condition has one or more texts of its own; they still share batches.
 
     Raises:
         InjectionError: a prompt does not fit the model, or cannot be read while it writes.
     """
     rows = [
-        _writing_rows(model, way, own, max_new_tokens) for way, own in zip(ways, texts, strict=True)
+        _writing_rows(model, condition, own, max_new_tokens)
+        for condition, own in zip(conditions, texts, strict=True)
     ]
 
     def ask(injection: Injection, batch: Sequence[Row], which: Tensor) -> list[str]:
         return model.generate_rows(injection, batch, which, max_new_tokens)
 
-    written: list[list[str]] = _batched(model, ways, rows, ask, batch_size)
+    written: list[list[str]] = _batched(model, conditions, rows, ask, batch_size)
     return written
 
 
@@ -174,55 +177,61 @@ def _example(text: str | Example) -> Example:
     return Example(text) if isinstance(text, str) else text
 
 
-def _rows(model: FrozenModel, way: Way, examples: Sequence[Example]) -> list[Row]:
-    return prepare(model, way.task, examples, objective=way.objective, prompt_length=way.length)
+def _rows(model: FrozenModel, condition: Condition, examples: Sequence[Example]) -> list[Row]:
+    return prepare(
+        model,
+        condition.task,
+        examples,
+        objective=condition.objective,
+        prompt_length=condition.length,
+    )
 
 
 def _writing_rows(
-    model: FrozenModel, way: Way, texts: Sequence[str | Example], max_new_tokens: int
+    model: FrozenModel, condition: Condition, texts: Sequence[str | Example], max_new_tokens: int
 ) -> list[Row]:
     """The template up to where the label would stand."""
-    task = replace(way.task, kind="generation", train=(), validation=(), test=())
+    task = replace(condition.task, kind="generation", train=(), validation=(), test=())
     examples = [replace(_example(text), label=None, target=None) for text in texts]
-    return prepare(model, task, examples, prompt_length=way.length + max_new_tokens)
+    return prepare(model, task, examples, prompt_length=condition.length + max_new_tokens)
 
 
 def _scores(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     rows: Sequence[Sequence[Row]],
     batch_size: int | None,
 ) -> list[NDArray[np.float64]]:
-    """[n, labels] per way; a batch of tasks with more labels pads the others, which is cut off."""
-    every = _batched(model, ways, rows, model.label_scores, batch_size)
+    """[n, labels] per condition; what a batch with more labels pads is cut off."""
+    every = _batched(model, conditions, rows, model.label_scores, batch_size)
     return [
-        np.stack(scores)[:, : len(way.task.label_words)]
-        for way, scores in zip(ways, every, strict=True)
+        np.stack(scores)[:, : len(condition.task.label_words)]
+        for condition, scores in zip(conditions, every, strict=True)
     ]
 
 
 def _classified(
-    model: FrozenModel, way: Way, rows: Sequence[Row], scores: NDArray[np.float64]
+    model: FrozenModel, condition: Condition, rows: Sequence[Row], scores: NDArray[np.float64]
 ) -> Answers:
     right = np.array([row.label for row in rows])
     tokens = [label_tokens(row, model.family) for row in rows]
     losses = -scores[np.arange(len(rows)), right] / tokens
-    return Answers(way, losses, scores, scores.argmax(axis=1))
+    return Answers(condition, losses, scores, scores.argmax(axis=1))
 
 
 @torch.no_grad()
 def _batched(
     model: FrozenModel,
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     rows: Sequence[Sequence[Row]],
     ask: Ask,
     batch_size: int | None,
 ) -> list[list[Any]]:
-    """Answers to every way's rows, asked in batches of like length whatever the way."""
+    """Answers to every condition's rows, asked in batches of like length whatever the condition."""
     found: list[list[Any]] = [[None] * len(own) for own in rows]
     size = batch_size or _BATCH.get(model.device.type, _BATCH_ELSEWHERE)
-    for group in _groups(ways):
-        injection = model.injection_of([ways[k].prompt for k in group])
+    for group in _groups(conditions):
+        injection = model.injection_of([conditions[k].prompt for k in group])
         places = [(slot, i) for slot, k in enumerate(group) for i in range(len(rows[k]))]
         places.sort(key=lambda place: len(rows[group[place[0]]][place[1]]))
         for start in range(0, len(places), size):
@@ -235,8 +244,10 @@ def _batched(
     return found
 
 
-def _groups(ways: Sequence[Way]) -> list[list[int]]:
+def _groups(conditions: Sequence[Condition]) -> list[list[int]]:
     """Ways that a batch can mix: key/value prefixes and rows of embeddings do not."""
-    prefixes = [k for k, way in enumerate(ways) if isinstance(way.prompt, KVPrefix)]
-    others = [k for k in range(len(ways)) if k not in prefixes]
+    prefixes = [
+        k for k, condition in enumerate(conditions) if isinstance(condition.prompt, KVPrefix)
+    ]
+    others = [k for k in range(len(conditions)) if k not in prefixes]
     return [group for group in (others, prefixes) if group]

@@ -1,4 +1,4 @@
-"""Ways of asking compared on the same examples, with paired intervals."""
+"""Conditions compared on the same examples, with paired intervals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.evaluation.answering import Answers
+from probe.evaluation.conditions import Kind, Wording
 from probe.evaluation.faithfulness import Faithfulness, faithfulness
 from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Readability
 from probe.evaluation.resampling import Bootstrap, Measure
-from probe.evaluation.ways import Kind, Wording
 from probe.task import Example
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ METRICS = ("accuracy", "macro_f1", "exact_match", "rouge_l", "loss_nats")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well one way of asking did."""
+    """How well one condition did."""
 
     name: str
     kind: Kind
@@ -78,7 +78,7 @@ class Comparison:
     readability: tuple[Readability, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per way of asking."""
+        """One row per condition."""
         import pandas as pd
 
         rows = []
@@ -92,7 +92,7 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """The document `probe evaluate --json` prints; its own numbers are the first way's."""
+        """The document `probe evaluate --json` prints; its own numbers are the first one's."""
         first = self.evaluations[0].to_json()
         return {
             "task": self.task,
@@ -119,7 +119,7 @@ def compare(
     """Numbers with intervals, differences to zero-shot, and faithfulness where it was asked for.
 
     Args:
-        answers: of every way, to the same examples. The draws of the two controls of a
+        answers: of every condition, to the same examples. The draws of the two controls of a
             discretised prompt carry its name; they count for its faithfulness alone.
         examples: with labels or targets.
         model: its name.
@@ -130,17 +130,17 @@ def compare(
     bootstrap = Bootstrap(len(examples), resamples, seed)
     numbers = [measured(one, examples, bootstrap) for one in answers]
     alone = {
-        one.way.wording: found
+        one.condition.wording: found
         for one, found in zip(answers, numbers, strict=True)
-        if one.way.kind == "zero_shot"
+        if one.condition.kind == "zero_shot"
     }
     evaluations = tuple(
         dataclasses.replace(
-            _evaluation(one, found, alone.get(one.way.wording), model),
+            _evaluation(one, found, alone.get(one.condition.wording), model),
             example_scores=example_scores(one, examples, metric),
         )
         for one, found in zip(answers, numbers, strict=True)
-        if one.way.kind not in _DRAWN
+        if one.condition.kind not in _DRAWN
     )
     return evaluations, _faithfulness(answers, numbers, alone, metric)
 
@@ -148,19 +148,19 @@ def compare(
 def _evaluation(
     answers: Answers, numbers: Numbers, alone: Numbers | None, model: str
 ) -> Evaluation:
-    way = answers.way
+    condition = answers.condition
     against = None
-    if alone is not None and way.kind != "zero_shot":
+    if alone is not None and condition.kind != "zero_shot":
         against = {name: (one - alone[name]).measure() for name, one in numbers.items()}
     return Evaluation(
-        name=way.name,
-        kind=way.kind,
+        name=condition.name,
+        kind=condition.kind,
         model=model,
-        template=way.task.template,
-        label_words=way.task.spelled_words,
+        template=condition.task.template,
+        label_words=condition.task.spelled_words,
         measures={name: one.measure() for name, one in numbers.items()},
         against_zero_shot=against,
-        method=way.method,
+        method=condition.method,
     )
 
 
@@ -173,16 +173,16 @@ def _faithfulness(
     found = []
     scores: dict[tuple[str, Kind], list[Any]] = {}
     for one, own in zip(answers, numbers, strict=True):
-        scores.setdefault((one.way.name, one.way.kind), []).append(own[metric])
+        scores.setdefault((one.condition.name, one.condition.kind), []).append(own[metric])
     for one in answers:
-        if one.way.kind == "prompt" and (one.way.name, "discretised") in scores:
-            name = one.way.name
+        if one.condition.kind == "prompt" and (one.condition.name, "discretised") in scores:
+            name = one.condition.name
             found.append(
                 faithfulness(
                     name,
                     metric,
                     soft=scores[name, "prompt"][0],
-                    zero_shot=alone[one.way.wording][metric],
+                    zero_shot=alone[one.condition.wording][metric],
                     discretised=scores[name, "discretised"][0],
                     shuffled=scores[name, "shuffled"],
                     random_tokens=scores[name, "random_tokens"],

@@ -19,7 +19,7 @@ Numbers = Mapping[str, Sampled]
 
 
 def measured(answers: Answers, examples: Sequence[Example], bootstrap: Bootstrap) -> Numbers:
-    """Every number of one way of asking, on the same resamples for every way."""
+    """Every number of one condition, on the same resamples for every condition."""
     if answers.predicted is None:
         targets = [example.target or "" for example in examples]
         columns = {

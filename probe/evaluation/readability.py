@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from probe.evaluation.answering import Answers
+from probe.evaluation.conditions import Condition, Wording
 from probe.evaluation.faithfulness import Share, share_of_gain
 from probe.evaluation.measuring import measured
 from probe.evaluation.resampling import Bootstrap, Measure, Sampled
-from probe.evaluation.ways import Way, Wording
 from probe.prompt import SoftPrompt
 from probe.task import Example
 
@@ -42,9 +42,9 @@ class Readability:
         return asdict(self)
 
 
-def is_readable(way: Way) -> bool:
+def is_readable(condition: Condition) -> bool:
     """Whether a prompt's rows are tokens' embeddings and were so in training (Wen et al. 2023)."""
-    prompt = way.prompt
+    prompt = condition.prompt
     return isinstance(prompt, SoftPrompt) and bool(prompt.config.get("token_ids"))
 
 
@@ -59,55 +59,63 @@ def readability(
     """Every soft prompt against its nearest tokens and every prompt of tokens beside it.
 
     Args:
-        answers: of all ways, to the same examples, by one model.
+        answers: of all conditions, to the same examples, by one model.
         examples: with labels or targets.
         metric: the task's, higher is better.
         seed: of the resamples.
         resamples: of the bootstrap.
     """
     bootstrap = Bootstrap(len(examples), resamples, seed)
-    own = [one.way for one in answers if one.way.kind == "prompt"]
-    soft = [way for way in own if not is_readable(way)]
+    own = [one.condition for one in answers if one.condition.kind == "prompt"]
+    soft = [condition for condition in own if not is_readable(condition)]
     if not soft:
         return ()
-    wanted = {id(way) for way in own}
-    wanted |= {id(one.way) for one in answers if one.way.kind in ("discretised", "zero_shot")}
-    scores = {
-        id(one.way): measured(one, examples, bootstrap)[metric]
-        for one in answers
-        if id(one.way) in wanted
+    wanted = {id(condition) for condition in own}
+    wanted |= {
+        id(one.condition) for one in answers if one.condition.kind in ("discretised", "zero_shot")
     }
-    alone = {one.way.wording: scores[id(one.way)] for one in answers if one.way.kind == "zero_shot"}
+    scores = {
+        id(one.condition): measured(one, examples, bootstrap)[metric]
+        for one in answers
+        if id(one.condition) in wanted
+    }
+    alone = {
+        one.condition.wording: scores[id(one.condition)]
+        for one in answers
+        if one.condition.kind == "zero_shot"
+    }
     return tuple(
-        _compared(way, other, how, scores, alone, metric)
-        for way in soft
-        for other, how in _stand_ins(way, answers)
+        _compared(condition, other, how, scores, alone, metric)
+        for condition in soft
+        for other, how in _stand_ins(condition, answers)
     )
 
 
-def _stand_ins(way: Way, answers: Sequence[Answers]) -> list[tuple[Way, How]]:
-    nearest: list[tuple[Way, How]] = [
-        (one.way, "discretised")
+def _stand_ins(condition: Condition, answers: Sequence[Answers]) -> list[tuple[Condition, How]]:
+    nearest: list[tuple[Condition, How]] = [
+        (one.condition, "discretised")
         for one in answers
-        if one.way.kind == "discretised" and one.way.name == way.name
+        if one.condition.kind == "discretised" and one.condition.name == condition.name
     ]
     return nearest + [
-        (one.way, "tokens") for one in answers if one.way.kind == "prompt" and is_readable(one.way)
+        (one.condition, "tokens")
+        for one in answers
+        if one.condition.kind == "prompt" and is_readable(one.condition)
     ]
 
 
 def _compared(
-    way: Way,
-    other: Way,
+    condition: Condition,
+    other: Condition,
     how: How,
     scores: dict[int, Sampled],
     alone: dict[Wording, Sampled],
     metric: str,
 ) -> Readability:
-    soft, score = scores[id(way)], scores[id(other)]
-    zero_shot = alone.get(way.wording)
+    soft, score = scores[id(condition)], scores[id(other)]
+    zero_shot = alone.get(condition.wording)
     return Readability(
-        prompt=way.name,
+        prompt=condition.name,
         readable=other.name,
         how=how,
         metric=metric,

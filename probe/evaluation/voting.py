@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from probe.errors import ProbeError
 from probe.evaluation.answering import Answers, probabilities
-from probe.evaluation.ways import Way
+from probe.evaluation.conditions import Condition
 
 
 def ensemble(members: Sequence[Answers]) -> Answers:
@@ -19,7 +19,7 @@ def ensemble(members: Sequence[Answers]) -> Answers:
     mean likelihood per label token, so it is never above their mean loss.
 
     Args:
-        members: answers of two or more ways to the same examples.
+        members: answers of two or more conditions to the same examples.
 
     Raises:
         ProbeError: there are fewer than two, or nothing to vote on.
@@ -31,10 +31,10 @@ def ensemble(members: Sequence[Answers]) -> Answers:
             f"found {len(members)} prompts and {len(scores)} with labels"
         )
     stacked = np.stack(scores)  # [K, n, labels]
-    names = ", ".join(member.way.name for member in members)
-    way = Way(f"ensemble of {names}", members[0].way.task, kind="ensemble")
+    names = ", ".join(member.condition.name for member in members)
+    condition = Condition(f"ensemble of {names}", members[0].condition.task, kind="ensemble")
     losses = -_log_mean(np.stack([-member.losses_nats for member in members]))
-    return Answers(way, losses, _log_mean(stacked), _votes(stacked))
+    return Answers(condition, losses, _log_mean(stacked), _votes(stacked))
 
 
 def _votes(scores: NDArray[np.float64]) -> NDArray[np.int64]:

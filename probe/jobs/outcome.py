@@ -8,7 +8,7 @@ from typing import Any
 
 from probe.datasets import sample
 from probe.errors import TrainingError
-from probe.evaluation import Evaluation, Way, answer, compare, zero_shot
+from probe.evaluation import Condition, Evaluation, answer, compare, zero_shot
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.store import RunConfig, RunFolder, Workspace
@@ -102,8 +102,8 @@ def _beside_the_model(
     if not examples:
         return prompts
     placed = dataclasses.replace(task, template=asked.template or task.template)
-    ways = [Way(one.name, placed, one, objective=asked.objective) for one in prompts]
-    answers = answer(model, [*ways, zero_shot(ways[0])], examples)
+    conditions = [Condition(one.name, placed, one, objective=asked.objective) for one in prompts]
+    answers = answer(model, [*conditions, zero_shot(conditions[0])], examples)
     (*own, alone), _ = compare(answers, examples, model=model.name, metric=task.metric)
     counted = {"metric": task.metric, "split": split, "examples": len(examples)}
     return [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.evaluation import Answers, Bootstrap, Way, answer, measured, zero_shot
+from probe.evaluation import Answers, Bootstrap, Condition, answer, measured, zero_shot
 from probe.evaluation.measuring import example_scores
 from probe.evaluation.resampling import percentiles
 from probe.models import FrozenModel, Objective
@@ -30,12 +30,14 @@ def pack_scores(
     found: list[dict[str, Any]] = [{} for _ in prompts]
     for task in {id(task): task for task in tasks}.values():
         mine = [number for number, own in enumerate(tasks) if own is task]
-        ways = [_way(prompts[number], task, objectives[number]) for number in mine]
+        conditions = [_condition(prompts[number], task, objectives[number]) for number in mine]
         for split, examples in (("validation", task.validation), ("test", task.test)):
             if not examples:
                 continue
             judged = split == "test" or not task.test
-            told = _answers(model, ways, examples, beside=judged and task.kind == "classification")
+            told = _answers(
+                model, conditions, examples, beside=judged and task.kind == "classification"
+            )
             for number, (own, alone) in zip(mine, told, strict=True):
                 numbers = measured(own, examples, Bootstrap(len(examples), resamples=1))
                 found[number] |= {f"{split}_{name}": one.value for name, one in numbers.items()}
@@ -46,22 +48,27 @@ def pack_scores(
     return found
 
 
-def _way(prompt: AnyPrompt, task: Task, objective: Objective) -> Way:
+def _condition(prompt: AnyPrompt, task: Task, objective: Objective) -> Condition:
     template = str(prompt.config.get("template", task.template))
-    return Way(
+    return Condition(
         prompt.name, dataclasses.replace(task, template=template), prompt, objective=objective
     )
 
 
 def _answers(
-    model: FrozenModel, ways: Sequence[Way], examples: Sequence[Example], *, beside: bool
+    model: FrozenModel,
+    conditions: Sequence[Condition],
+    examples: Sequence[Example],
+    *,
+    beside: bool,
 ) -> list[tuple[Answers, Answers | None]]:
-    """The answers of every way, each with those of the model alone in the same words if wanted."""
-    alone = {way.wording: zero_shot(way) for way in ways} if beside else {}
-    told = answer(model, [*ways, *alone.values()], examples)
-    references = dict(zip(alone, told[len(ways) :], strict=True))
+    """Answers under every condition, with those of the model alone in the same words if wanted."""
+    alone = {condition.wording: zero_shot(condition) for condition in conditions} if beside else {}
+    told = answer(model, [*conditions, *alone.values()], examples)
+    references = dict(zip(alone, told[len(conditions) :], strict=True))
     return [
-        (own, references.get(way.wording)) for way, own in zip(ways, told[: len(ways)], strict=True)
+        (own, references.get(condition.wording))
+        for condition, own in zip(conditions, told[: len(conditions)], strict=True)
     ]
 
 

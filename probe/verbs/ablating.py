@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from probe.evaluation import Way
+    from probe.evaluation import Condition
     from probe.models import FrozenModel
 
 
@@ -116,19 +116,21 @@ def ablate(
     worded = asker.worded(whole, template, label_words)
     from probe.models import load_model, tracer
 
-    way = asker.way(worded)
+    condition = asker.condition(worded)
     opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
-    kinds = [kind for kind in KINDS if kind != "removed" or "{prompt:" not in way.task.template]
+    kinds = [
+        kind for kind in KINDS if kind != "removed" or "{prompt:" not in condition.task.template
+    ]
     with collected() as notes:
         note_doubts(opened, [asker])
-        found = ablation_of(one, _score(opened, way), examples, kinds=kinds, seed=seed)
-        attention = attention_mass(one, tracer(opened, way.task), examples)
+        found = ablation_of(one, _score(opened, condition), examples, kinds=kinds, seed=seed)
+        attention = attention_mass(one, tracer(opened, condition.task), examples)
     return Ablated(
         model=asker.model,
         task=whole.name,
         split=split,
-        template=way.task.template,
-        label_words=way.task.spelled_words,
+        template=condition.task.template,
+        label_words=condition.task.spelled_words,
         ablation=found,
         attention=attention,
         notes=tuple(notes),
@@ -143,13 +145,13 @@ def _single(asker: Asker) -> SoftPrompt | KVPrefix:
     return asker.prompt
 
 
-def _score(model: FrozenModel, way: Way) -> Score:
-    """Scores in a way's words; without a prompt its template has no empty places either."""
+def _score(model: FrozenModel, condition: Condition) -> Score:
+    """Scores in a condition's words; without a prompt its template has no empty places either."""
     from probe.evaluation import zero_shot
     from probe.models import scorer
 
-    with_prompt = scorer(model, way.task, objective=way.objective)
-    alone = scorer(model, zero_shot(way).task, objective=way.objective)
+    with_prompt = scorer(model, condition.task, objective=condition.objective)
+    alone = scorer(model, zero_shot(condition).task, objective=condition.objective)
 
     def score(prompt: ModelPrompt, examples: Sequence[Example]) -> NDArray[Any]:
         return (alone if prompt is None else with_prompt)(prompt, examples)

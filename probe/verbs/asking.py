@@ -1,4 +1,4 @@
-"""From prompts as a user names them to ways of asking their models."""
+"""From prompts as a user names them to conditions under which their models are asked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from probe.verbs.loading import load, load_one
 from probe.verbs.parts import missing_parts
 
 if TYPE_CHECKING:
-    from probe.evaluation import Way
+    from probe.evaluation import Condition
     from probe.models import FrozenModel
 
 
@@ -92,14 +92,14 @@ class Asker:
         with _explained():
             return Task("text", "generation", template or self.own_words[0] or TEXT_SLOT)
 
-    def way(self, task: Task) -> Way:
+    def condition(self, task: Task) -> Condition:
         """The prompt put to the task."""
-        from probe.evaluation import Way
+        from probe.evaluation import Condition
 
         training = self.one.config.get("training")
         paper = isinstance(training, dict) and training.get("objective") == "paper"
         objective: Any = "paper" if paper else "full"
-        return Way(self.name, task, self.prompt, objective=objective)
+        return Condition(self.name, task, self.prompt, objective=objective)
 
 
 def askers(

@@ -12,7 +12,7 @@ from probe.verbs.asking import Asker
 from probe.verbs.decoding import vocabulary_of
 
 if TYPE_CHECKING:
-    from probe.evaluation import Answers, Way
+    from probe.evaluation import Answers, Condition
     from probe.models import FrozenModel
 
 
@@ -26,21 +26,21 @@ class Baselines:
     fine_tuned: int | None = None
 
 
-def baseline_ways(
+def baseline_conditions(
     model: FrozenModel,
     askers: Sequence[Asker],
-    ways: Sequence[Way],
+    conditions: Sequence[Condition],
     wanted: Baselines,
     *,
     named: str | None,
     seed: int,
-) -> list[Way]:
-    """The ways that read the frozen model, each wording once.
+) -> list[Condition]:
+    """The conditions that read the frozen model, each wording once.
 
     Args:
         model: which they read.
         askers: of the prompts; none where only baselines are wanted.
-        ways: one per asker, or one whose words are used.
+        conditions: one per asker, or one whose words are used.
         wanted: which.
         named: the model as the user named it, None for the prompts' own.
         seed: of the controls.
@@ -50,27 +50,33 @@ def baseline_ways(
     """
     from probe import evaluation
 
-    words = list({way.wording: way for way in ways}.values())
+    words = list({condition.wording: condition for condition in conditions}.values())
     made = []
     if wanted.zero_shot or wanted.discretised:
-        made += [evaluation.zero_shot(way) for way in words]
-    made += [evaluation.hard_prompt(way, text) for way in words for text in wanted.hard]
+        made += [evaluation.zero_shot(condition) for condition in words]
+    made += [evaluation.hard_prompt(condition, text) for condition in words for text in wanted.hard]
     if wanted.discretised:
-        for asker, way in zip(askers, ways, strict=True):
+        for asker, condition in zip(askers, conditions, strict=True):
             vocabulary = vocabulary_of(asker.one, named)
-            made += evaluation.discretised(model, way, vocabulary, seed=seed)
+            made += evaluation.discretised(model, condition, vocabulary, seed=seed)
     return made
 
 
 def fine_tuned_answers(
-    model: FrozenModel, task: Task, way: Way, examples: Sequence[Example], *, steps: int, seed: int
+    model: FrozenModel,
+    task: Task,
+    condition: Condition,
+    examples: Sequence[Example],
+    *,
+    steps: int,
+    seed: int,
 ) -> Answers:
     """What a copy of the model answers after all its weights were trained on the task.
 
     Args:
         model: which stays as it is.
         task: with training examples.
-        way: whose words are used.
+        condition: whose words are used.
         examples: to answer.
         steps: of training.
         seed: of the order of the training examples.
@@ -80,7 +86,7 @@ def fine_tuned_answers(
     """
     from probe import evaluation
 
-    alone = evaluation.zero_shot(way)
+    alone = evaluation.zero_shot(condition)
     taught = dataclasses.replace(alone.task, train=task.train)
     tuned = evaluation.fine_tuned(model, taught, evaluation.FineTuning(steps=steps, seed=seed))
     named = dataclasses.replace(alone, name=f"fine-tuned, {steps} steps", kind="fine_tuned")

@@ -15,7 +15,7 @@ from probe.prompt import AnyPrompt, PromptPair
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
-from probe.verbs.baselines import Baselines, baseline_ways, fine_tuned_answers
+from probe.verbs.baselines import Baselines, baseline_conditions, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
 from probe.verbs.naming import option_names, several
@@ -45,7 +45,7 @@ class Evaluated:
         return self.comparison.to_json() | {"records": records, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per way of asking."""
+        """One row per condition."""
         return self.comparison.to_frame()
 
 
@@ -219,17 +219,21 @@ def _compared(
 
 
 def _answers(model: FrozenModel, group: Sequence[Asker], question: _Question) -> list[Answers]:
-    """What one model answers in every way; the ensemble first, then the prompts."""
-    from probe.evaluation import Way, answer, ensemble
+    """What one model answers under every condition; the ensemble first, then the prompts."""
+    from probe.evaluation import Condition, answer, ensemble
 
     asked = (question.template, question.label_words)
-    ways = [asker.way(asker.worded(question.task, *asked)) for asker in group]
-    bare = ways or [Way("", _plainly_worded(question))]
+    conditions = [asker.condition(asker.worded(question.task, *asked)) for asker in group]
+    bare = conditions or [Condition("", _plainly_worded(question))]
     wanted = question.baselines
-    beside = baseline_ways(model, group, bare, wanted, named=question.named, seed=question.seed)
-    answers = answer(model, [*ways, *beside], question.examples) if ways or beside else []
+    beside = baseline_conditions(
+        model, group, bare, wanted, named=question.named, seed=question.seed
+    )
+    answers = (
+        answer(model, [*conditions, *beside], question.examples) if conditions or beside else []
+    )
     if question.ensemble:
-        answers.insert(0, ensemble(answers[: len(ways)]))
+        answers.insert(0, ensemble(answers[: len(conditions)]))
     if wanted.fine_tuned is not None:
         answers.append(
             fine_tuned_answers(

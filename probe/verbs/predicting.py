@@ -79,8 +79,8 @@ def predict(
 
         made: dict[tuple[int, str], Prediction] = {}
         for opened, group in _by_opened_model(asked.askers, device, dtype):
-            ways = [asker.way(tasks[asker.name]) for asker in group]
-            every = label_scores_apart(opened, ways, _texts_of(asked, group))
+            conditions = [asker.condition(tasks[asker.name]) for asker in group]
+            every = label_scores_apart(opened, conditions, _texts_of(asked, group))
             for asker, scores in zip(group, every, strict=True):
                 shares = probabilities(scores).tolist()
                 for place, row in zip(asked.of(asker), shares, strict=True):
@@ -135,9 +135,9 @@ def generate(
 
         made: dict[tuple[int, str], Continuation] = {}
         for opened, group in _by_opened_model(asked.askers, device, dtype):
-            ways = [asker.way(tasks[asker.name]) for asker in group]
+            conditions = [asker.condition(tasks[asker.name]) for asker in group]
             own_texts = _texts_of(asked, group)
-            outputs = generate_apart(opened, ways, own_texts, max_new_tokens=max_new_tokens)
+            outputs = generate_apart(opened, conditions, own_texts, max_new_tokens=max_new_tokens)
             for asker, written in zip(group, outputs, strict=True):
                 for place, output in zip(asked.of(asker), written, strict=True):
                     text = tasks[asker.name].shown(asked.examples[place])

@@ -136,12 +136,15 @@ def _cells(
     """One task's column for the prompts of one model."""
     from probe.evaluation import answer, compare, zero_shot
 
-    ways = [asker.way(asker.worded(task, None, ())) for asker in group]
-    alone = [zero_shot(way) for way in {way.wording: way for way in ways}.values()]
-    answers = answer(model, [*ways, *alone], examples)
+    conditions = [asker.condition(asker.worded(task, None, ())) for asker in group]
+    alone = [
+        zero_shot(condition)
+        for condition in {condition.wording: condition for condition in conditions}.values()
+    ]
+    answers = answer(model, [*conditions, *alone], examples)
     made, _ = compare(answers, examples, model=model.name, metric=task.metric, seed=seed)
     cells = []
-    for one in made[: len(ways)]:
+    for one in made[: len(conditions)]:
         assert one.against_zero_shot is not None  # every wording was asked without a prompt too
         score, gain = one.measures[task.metric], one.against_zero_shot[task.metric]
         cells.append(

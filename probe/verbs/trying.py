@@ -16,7 +16,7 @@ from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.evaluation import Way
+    from probe.evaluation import Condition
     from probe.models import FrozenModel
     from probe.prompt import AnyPrompt, PromptPair
 
@@ -122,8 +122,8 @@ def try_on(
             opened = (open_model or _open)(name, revision)
             note_doubts(opened, group)
             for asker in group:
-                way = asker.way(_task(asker, template, label_words))
-                made[asker.name] = _answer(opened, asker, way, text, max_new_tokens)
+                condition = asker.condition(_task(asker, template, label_words))
+                made[asker.name] = _answer(opened, asker, condition, text, max_new_tokens)
     return Tried(text, tuple(made[asker.name] for asker in found), tuple(notes))
 
 
@@ -144,23 +144,27 @@ def _known_wording(task: str | None) -> Task | None:
     return load_wording(task) if task in task_names() else None
 
 
-def _answer(model: FrozenModel, asker: Asker, way: Way, text: str, longest: int) -> Answer:
+def _answer(
+    model: FrozenModel, asker: Asker, condition: Condition, text: str, longest: int
+) -> Answer:
     from probe.evaluation import generate, label_scores, probabilities, zero_shot
 
-    ways = [way, zero_shot(way)]
+    conditions = [condition, zero_shot(condition)]
     own: dict[str, float] = {}
     alone: dict[str, float] = {}
     written = ["", ""]
-    words = way.task.label_words
+    words = condition.task.label_words
     if words:
         own, alone = (
             dict(zip(words, probabilities(scores)[0].tolist(), strict=True))
-            for scores in label_scores(model, ways, [text])
+            for scores in label_scores(model, conditions, [text])
         )
     else:
-        outputs = generate(model, ways, [text], max_new_tokens=longest)
+        outputs = generate(model, conditions, [text], max_new_tokens=longest)
         written = [one[0] for one in outputs]
-    return Answer(asker.name, asker.model, way.task.template, tuple(words), own, alone, *written)
+    return Answer(
+        asker.name, asker.model, condition.task.template, tuple(words), own, alone, *written
+    )
 
 
 def _open(name: str, revision: str | None) -> FrozenModel:

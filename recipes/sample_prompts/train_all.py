@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.datasets import load_task, sample
-from probe.evaluation import Evaluation, Way, answer, compare, zero_shot
+from probe.evaluation import Condition, Evaluation, answer, compare, zero_shot
 from probe.formats import save
 from probe.models import FrozenModel, load_model
 from probe.prompt import AnyPrompt
@@ -65,9 +65,9 @@ def scored(
     model: FrozenModel, task: Task, prompts: Sequence[AnyPrompt], rows: int
 ) -> tuple[Evaluation, ...]:
     """The prompts and, last, zero-shot, on the same test rows."""
-    ways = [Way(prompt.name, task, prompt) for prompt in prompts]
+    conditions = [Condition(prompt.name, task, prompt) for prompt in prompts]
     examples = sample(task.test, rows)
-    answers = answer(model, [*ways, zero_shot(ways[0])], examples)
+    answers = answer(model, [*conditions, zero_shot(conditions[0])], examples)
     return compare(answers, examples, model=model.name, metric=task.metric)[0]
 
 

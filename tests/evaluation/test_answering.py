@@ -1,4 +1,4 @@
-"""Many ways and examples in one batch answer as each would alone."""
+"""Many conditions and examples in one batch answer as each would alone."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.errors import DataError
-from probe.evaluation import Way, answer, generate, label_scores, probabilities, zero_shot
+from probe.evaluation import Condition, answer, generate, label_scores, probabilities, zero_shot
 from probe.models import prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Example, Task
@@ -31,10 +31,10 @@ def three_labels(task):
     return dataclasses.replace(task, label_words=WORDS, train=(), validation=(), test=())
 
 
-def alone(model, way, example):
-    """One example under one way, by the model itself."""
-    row = prepare(model, way.task, [example], prompt_length=way.length)
-    injection = model.injection_of([way.prompt])
+def alone(model, condition, example):
+    """One example under one condition, by the model itself."""
+    row = prepare(model, condition.task, [example], prompt_length=condition.length)
+    injection = model.injection_of([condition.prompt])
     with torch.no_grad():
         scores = model.label_scores(injection, row)[0].double().numpy()
         return scores, float(model.losses(injection, row)[0])
@@ -44,16 +44,16 @@ def alone(model, way, example):
 def test_mixed_batches_score_as_one_by_one(family, task, request):
     model = request.getfixturevalue(family)
     words = three_labels(task)
-    ways = [Way(f"p{rows}", words, soft(model, rows)) for rows in (1, 4)]
-    ways.insert(1, zero_shot(ways[0]))
+    conditions = [Condition(f"p{rows}", words, soft(model, rows)) for rows in (1, 4)]
+    conditions.insert(1, zero_shot(conditions[0]))
     if model.kv_shape is not None:
-        ways.append(Way("prefix", words, prefix(model, 3)))
+        conditions.append(Condition("prefix", words, prefix(model, 3)))
     examples = task.train[:9]
-    found = answer(model, ways, examples, batch_size=5)
-    assert [one.way for one in found] == ways
+    found = answer(model, conditions, examples, batch_size=5)
+    assert [one.condition for one in found] == conditions
     for one in found:
         for example, scores, loss in zip(examples, one.scores, one.losses_nats, strict=True):
-            expected, expected_loss = alone(model, one.way, example)
+            expected, expected_loss = alone(model, one.condition, example)
             np.testing.assert_allclose(scores, expected, atol=2e-5)
             assert loss == pytest.approx(expected_loss, abs=2e-5)
         np.testing.assert_array_equal(one.predicted, one.scores.argmax(1))
@@ -64,29 +64,29 @@ def test_a_sentence_encoder_compares_whole_labels_so_their_tokens_do_not_count(m
     from probe.models.sentence_encoder import SentenceEncoder
 
     encoder = SentenceEncoder("tiny", masked.model.base_model, masked.tokenizer)
-    way = Way("p", three_labels(task), soft(encoder, 3))
+    condition = Condition("p", three_labels(task), soft(encoder, 3))
     examples = task.train[:6]
-    found = answer(encoder, [way], examples)[0]
+    found = answer(encoder, [condition], examples)[0]
     for example, loss in zip(examples, found.losses_nats, strict=True):
-        assert loss == pytest.approx(alone(encoder, way, example)[1], abs=2e-5)
+        assert loss == pytest.approx(alone(encoder, condition, example)[1], abs=2e-5)
     np.testing.assert_allclose(np.exp(found.scores).sum(1), 1, rtol=1e-5)
 
 
 def test_a_prompt_inside_the_template_is_read_where_it_stands(causal, task):
     words = dataclasses.replace(task, template="{prompt:2}{text} it was{prompt:1}", train=())
-    way = Way("p3", dataclasses.replace(words, validation=()), soft(causal, 3))
-    front = Way("p3", three_labels(task), way.prompt)
-    placed, plain = answer(causal, [way, front], task.train[:5])
-    scores = [alone(causal, way, example)[0] for example in task.train[:5]]
+    condition = Condition("p3", dataclasses.replace(words, validation=()), soft(causal, 3))
+    front = Condition("p3", three_labels(task), condition.prompt)
+    placed, plain = answer(causal, [condition, front], task.train[:5])
+    scores = [alone(causal, condition, example)[0] for example in task.train[:5]]
     np.testing.assert_allclose(placed.scores, scores, atol=2e-5)
     assert placed.scores.shape == (5, 2) and plain.scores.shape == (5, 3)
 
 
 def test_texts_without_labels_are_scored_the_same(causal, task):
-    way = Way("p", three_labels(task), soft(causal, 2))
+    condition = Condition("p", three_labels(task), soft(causal, 2))
     examples = task.train[:7]
-    scores = label_scores(causal, [way], [example.text for example in examples])[0]
-    np.testing.assert_allclose(scores, answer(causal, [way], examples)[0].scores, atol=1e-5)
+    scores = label_scores(causal, [condition], [example.text for example in examples])[0]
+    np.testing.assert_allclose(scores, answer(causal, [condition], examples)[0].scores, atol=1e-5)
 
 
 def test_probabilities_are_those_among_the_labels():
@@ -96,15 +96,17 @@ def test_probabilities_are_those_among_the_labels():
 
 def test_no_examples_is_one_clear_error(causal, task):
     with pytest.raises(DataError, match="no examples to answer"):
-        answer(causal, [Way("p", three_labels(task))], [])
+        answer(causal, [Condition("p", three_labels(task))], [])
 
 
-def oracle(model, way, text, most):
+def oracle(model, condition, text, most):
     """Greedy continuation without cache, padding or batch: the whole row again for every token."""
-    writing = Task("w", "generation", way.task.template)
+    writing = Task("w", "generation", condition.task.template)
     ids = list(prepare(model, writing, [Example(text)])[0].before)
     rows = (
-        torch.zeros(0, model.width) if way.prompt is None else torch.tensor(way.prompt.embeddings)
+        torch.zeros(0, model.width)
+        if condition.prompt is None
+        else torch.tensor(condition.prompt.embeddings)
     )
     written = []
     with torch.no_grad():
@@ -118,33 +120,33 @@ def oracle(model, way, text, most):
 
 
 def test_mixed_prompts_write_what_each_would_write_alone(causal, task):
-    ways = [Way(f"p{rows}", task, soft(causal, rows, seed=rows)) for rows in (2, 5)]
-    ways.append(zero_shot(ways[0]))
+    conditions = [Condition(f"p{rows}", task, soft(causal, rows, seed=rows)) for rows in (2, 5)]
+    conditions.append(zero_shot(conditions[0]))
     texts = [example.text for example in task.train[:6]]
-    found = generate(causal, ways, texts, max_new_tokens=7, batch_size=4)
-    for way, own in zip(ways, found, strict=True):
-        assert own == [oracle(causal, way, text, 7) for text in texts]
+    found = generate(causal, conditions, texts, max_new_tokens=7, batch_size=4)
+    for condition, own in zip(conditions, found, strict=True):
+        assert own == [oracle(causal, condition, text, 7) for text in texts]
     assert found[0] != found[2]  # the prompt is never silently ignored
 
 
 def test_a_prefix_changes_what_is_written(causal, task):
     texts = [example.text for example in task.train[:6]]
-    ways = [Way("prefix", task, prefix(causal, 4)), Way("none", task)]
-    read, ignored = generate(causal, ways, texts, max_new_tokens=6)
+    conditions = [Condition("prefix", task, prefix(causal, 4)), Condition("none", task)]
+    read, ignored = generate(causal, conditions, texts, max_new_tokens=6)
     assert read != ignored
 
 
 def test_generation_tasks_are_answered_with_texts_and_losses(causal):
     task = Task("g", "generation", "{text} it was", metric="rouge_l")
     examples = [Example("the film", target="very sweet"), Example("a soup was", target="cold")]
-    way = Way("p", task, soft(causal, 2))
-    found = answer(causal, [way, zero_shot(way)], examples, max_new_tokens=5)
+    condition = Condition("p", task, soft(causal, 2))
+    found = answer(causal, [condition, zero_shot(condition)], examples, max_new_tokens=5)
     rows = prepare(causal, task, examples, prompt_length=2)
     with torch.no_grad():
-        losses = causal.losses(causal.injection_of([way.prompt]), rows)
+        losses = causal.losses(causal.injection_of([condition.prompt]), rows)
     np.testing.assert_allclose(found[0].losses_nats, losses.double(), atol=2e-5)
-    assert list(found[0].texts) == [oracle(causal, way, e.text, 5) for e in examples]
+    assert list(found[0].texts) == [oracle(causal, condition, e.text, 5) for e in examples]
     assert found[0].predicted is None
     longest = max(len(row.options[0]) for row in rows)
-    written = answer(causal, [way], examples)[0].texts  # as far as the longest target
-    assert list(written) == [oracle(causal, way, e.text, longest) for e in examples]
+    written = answer(causal, [condition], examples)[0].texts  # as far as the longest target
+    assert list(written) == [oracle(causal, condition, e.text, longest) for e in examples]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.errors import TrainingError
-from probe.evaluation import FineTuning, Way, answer, fine_tuned
+from probe.evaluation import Condition, FineTuning, answer, fine_tuned
 from probe.evaluation import fine_tuning as module
 from probe.models import load_model, prepare
 from probe.models.sentence_encoder import SentenceEncoder
@@ -36,8 +36,8 @@ def test_the_copy_learns_and_the_frozen_model_keeps_every_byte(family, settings,
     tuned = fine_tuned(model, task, settings)
     assert model.fingerprint == before != tuned.fingerprint
     assert not any(weight.requires_grad for weight in tuned.model.parameters())
-    ways = [Way("zero-shot", task)]
-    untrained, trained = (answer(m, ways, task.train)[0] for m in (model, tuned))
+    conditions = [Condition("zero-shot", task)]
+    untrained, trained = (answer(m, conditions, task.train)[0] for m in (model, tuned))
     labels = np.array([example.label for example in task.train])
     assert trained.losses_nats.mean() < untrained.losses_nats.mean() - 0.5
     assert np.mean(trained.predicted == labels) > 0.8

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.evaluation import Answers, Bootstrap, Way, measured
+from probe.evaluation import Answers, Bootstrap, Condition, measured
 from probe.metrics import accuracy, macro_f1
 from probe.task import Example, Task
 
@@ -16,7 +16,7 @@ TASK = Task("t", "classification", label_words=("a", "b", "c", "d"))
 
 def answers(predicted=PREDICTED):
     losses = RNG.random(len(predicted))
-    return Answers(Way("mine", TASK), losses, np.zeros((len(predicted), 4)), predicted)
+    return Answers(Condition("mine", TASK), losses, np.zeros((len(predicted), 4)), predicted)
 
 
 def resampled_rows(bootstrap):
@@ -56,7 +56,7 @@ def test_a_label_that_never_occurs_counts_for_nothing():
 def test_texts_are_measured_against_targets():
     task = Task("g", "generation", metric="rouge_l")
     examples = [Example("x", target="the cat sat"), Example("x", target="a dog")]
-    given = Answers(Way("mine", task), np.array([1.0, 3.0]), texts=("the cat", "a dog"))
+    given = Answers(Condition("mine", task), np.array([1.0, 3.0]), texts=("the cat", "a dog"))
     found = measured(given, examples, Bootstrap(2, 10))
     assert {name: one.value for name, one in found.items()} == pytest.approx(
         {"exact_match": 0.5, "rouge_l": (0.8 + 1) / 2, "loss_nats": 2.0}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.evaluation import Answers, Way, readability, zero_shot
+from probe.evaluation import Answers, Condition, readability, zero_shot
 from probe.prompt import SoftPrompt
 from probe.task import Example, Task
 
@@ -12,19 +12,19 @@ EXAMPLES = [Example(str(n), label=n % 2) for n in range(8)]
 LABELS = np.array([one.label for one in EXAMPLES])
 
 
-def answers(way, right):
+def answers(condition, right):
     """The first `right` of eight examples are answered rightly."""
     predicted = np.where(np.arange(8) < right, LABELS, 1 - LABELS)
-    return Answers(way, np.ones(8), np.zeros((8, 2)), predicted)
+    return Answers(condition, np.ones(8), np.zeros((8, 2)), predicted)
 
 
-def way(name, kind="prompt", **config):
-    return Way(name, TASK, SoftPrompt(name, np.ones((2, 3)), config=config), kind)
+def condition(name, kind="prompt", **config):
+    return Condition(name, TASK, SoftPrompt(name, np.ones((2, 3)), config=config), kind)
 
 
-SOFT = way("soft", training={"method": "prompt_tuning"})
-PEZ = way("pez", token_ids=[4, 5], training={"method": "pez"})
-NEAREST = way("soft", "discretised", token_ids=[1, 2])
+SOFT = condition("soft", training={"method": "prompt_tuning"})
+PEZ = condition("pez", token_ids=[4, 5], training={"method": "pez"})
+NEAREST = condition("soft", "discretised", token_ids=[1, 2])
 ALONE = zero_shot(SOFT)
 
 
@@ -56,7 +56,7 @@ def test_readable_prompts_are_not_compared_with_each_other():
     assert readability([answers(SOFT, 6), answers(ALONE, 4)], EXAMPLES, metric="accuracy") == ()
 
 
-def test_a_way_knows_how_its_prompt_was_trained():
+def test_a_condition_knows_how_its_prompt_was_trained():
     assert (SOFT.method, PEZ.method) == ("prompt_tuning", "pez")
-    assert way("bare").method == "unknown"
+    assert condition("bare").method == "unknown"
     assert (ALONE.method, NEAREST.method) == (None, None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probe.errors import ProbeError
-from probe.evaluation import Answers, Way, ensemble
+from probe.evaluation import Answers, Condition, ensemble
 from probe.task import Task
 
 TASK = Task("t", "classification", label_words=("a", "b", "c"))
@@ -13,7 +13,7 @@ TASK = Task("t", "classification", label_words=("a", "b", "c"))
 def member(*rows, losses=None):
     scores = np.log(np.array(rows, dtype=float))
     losses = np.zeros(len(rows)) if losses is None else np.array(losses)
-    return Answers(Way("m", TASK), losses, scores, scores.argmax(1))
+    return Answers(Condition("m", TASK), losses, scores, scores.argmax(1))
 
 
 def test_two_weak_votes_beat_a_strong_one():
@@ -44,7 +44,7 @@ def test_scores_and_loss_are_those_of_the_mixture():
     mixed = ensemble(members)
     assert np.exp(mixed.scores) == pytest.approx(np.array([[0.5, 0.25, 0.25]]))
     assert mixed.losses_nats == pytest.approx([-np.log(0.5)])
-    assert mixed.way.kind == "ensemble" and mixed.way.name == "ensemble of m, m"
+    assert mixed.condition.kind == "ensemble" and mixed.condition.name == "ensemble of m, m"
 
 
 def test_equal_members_change_nothing():
@@ -58,6 +58,6 @@ def test_equal_members_change_nothing():
 def test_there_must_be_two_or_more_with_labels():
     with pytest.raises(ProbeError, match="found 1 prompts and 1 with labels"):
         ensemble([member([1, 0.1, 0.1])])
-    texts = Answers(Way("g", Task("g", "generation")), np.zeros(1), texts=("x",))
+    texts = Answers(Condition("g", Task("g", "generation")), np.zeros(1), texts=("x",))
     with pytest.raises(ProbeError, match="found 2 prompts and 0 with labels"):
         ensemble([texts, texts])

@@ -19,7 +19,7 @@ import torch
 from probe import jobs, verbs
 from probe.datasets import load_task
 from probe.errors import TrainingError, WorkspaceError
-from probe.evaluation import Way, answer
+from probe.evaluation import Condition, answer
 from probe.jobs import worker
 from probe.jobs.outcome import scored
 from probe.jobs.pace import Pace
@@ -144,7 +144,7 @@ def test_the_model_alone_is_asked_in_the_words_of_the_prompt(asked, model):
     list(training)
     (prompt,) = scored(frozen, shared, training, config)
     plain = dataclasses.replace(shared, template="well  {text} so  it was")
-    (alone,) = answer(frozen, [Way("", plain, None)], shared.test)
+    (alone,) = answer(frozen, [Condition("", plain, None)], shared.test)
     assert prompt.metrics["zero_shot_loss_nats"] == pytest.approx(alone.losses_nats.mean())
 
 
@@ -160,7 +160,7 @@ def test_folds_of_training_examples_alone_are_scored_each_on_its_own(asked, mode
     prompts = scored(frozen, shared, training, config)
     assert [len(run.task.train) for run in training.runs] == [12, 12]
     for prompt, run in zip(prompts, training.runs, strict=True):
-        (answers,) = answer(frozen, [Way("", shared, prompt)], run.task.validation)
+        (answers,) = answer(frozen, [Condition("", shared, prompt)], run.task.validation)
         assert prompt.metrics["loss_nats"] == pytest.approx(answers.losses_nats.mean())
         assert (prompt.metrics["split"], prompt.metrics["examples"]) == ("validation", 12)
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from probe.datasets import sample
 from probe.errors import TrainingError
-from probe.evaluation import Way, answer
+from probe.evaluation import Condition, answer
 from probe.metrics import macro_f1
 from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
@@ -285,7 +285,7 @@ def test_the_loss_of_a_validation_is_per_token_as_everywhere_else(
     wordy = dataclasses.replace(task, label_words=("sweet film", "sour"))
     training = train(causal, wordy, TrainConfig(length=3, steps=1, eval_every=1))
     (step,) = training
-    (answers,) = answer(causal, [Way("", wordy, training.prompts[0])], wordy.validation)
+    (answers,) = answer(causal, [Condition("", wordy, training.prompts[0])], wordy.validation)
     assert step.validation
     assert step.validation.loss_nats == pytest.approx(answers.losses_nats.mean(), rel=1e-5)
 

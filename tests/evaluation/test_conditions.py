@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.errors import NotDecodableError
-from probe.evaluation import Way, answer, discretised, hard_prompt, zero_shot
+from probe.evaluation import Condition, answer, discretised, hard_prompt, zero_shot
 from probe.models import prepare
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt
 from probe.vocabulary import TokenMasks, Vocabulary
@@ -25,55 +25,66 @@ def vocabulary(causal):
 
 
 @pytest.fixture
-def way(causal, task):
+def condition(causal, task):
     """A prompt near the tokens w0, w1, w2 and w3."""
     ids = causal.tokenizer.convert_tokens_to_ids(["w0", "w1", "w2", "w3"])
     rows = causal.embed_ids(torch.tensor(ids)).numpy()
-    return Way("mine", dataclasses.replace(task, train=()), SoftPrompt("mine", 1.7 * rows + 0.01))
+    return Condition(
+        "mine", dataclasses.replace(task, train=()), SoftPrompt("mine", 1.7 * rows + 0.01)
+    )
 
 
-def test_hard_words_stand_in_front_of_the_template(way):
-    assert hard_prompt(way, "Is it good?").task.template == "Is it good? {text} it was"
-    assert hard_prompt(way, "Is it good?\n").task.template == "Is it good?\n{text} it was"
-    assert hard_prompt(way, "Of {text} I say").task.template == "Of {text} I say"
-    assert hard_prompt(way, "x").prompt is None and hard_prompt(way, "x").kind == "hard_prompt"
+def test_hard_words_stand_in_front_of_the_template(condition):
+    assert hard_prompt(condition, "Is it good?").task.template == "Is it good? {text} it was"
+    assert hard_prompt(condition, "Is it good?\n").task.template == "Is it good?\n{text} it was"
+    assert hard_prompt(condition, "Of {text} I say").task.template == "Of {text} I say"
+    assert (
+        hard_prompt(condition, "x").prompt is None
+        and hard_prompt(condition, "x").kind == "hard_prompt"
+    )
 
 
 def test_a_hard_prompt_is_its_words_and_a_soft_prompt_of_their_rows_does_the_same(
-    causal, way, task
+    causal, condition, task
 ):
     """The model cannot tell words from rows that are their embeddings."""
     ids = causal.tokenizer("w0 w1")["input_ids"]
     rows = causal.embed_ids(torch.tensor(ids)).numpy()
-    same = Way("rows", way.task, SoftPrompt("rows", rows))
-    words, soft = answer(causal, [hard_prompt(way, "w0 w1"), same], task.train[:6])
+    same = Condition("rows", condition.task, SoftPrompt("rows", rows))
+    words, soft = answer(causal, [hard_prompt(condition, "w0 w1"), same], task.train[:6])
     np.testing.assert_allclose(words.scores, soft.scores, atol=2e-5)
 
 
-def test_zero_shot_reads_the_same_words_without_the_prompt(causal, way, task):
-    alone = zero_shot(way)
-    assert alone.prompt is None and alone.wording == way.wording
+def test_zero_shot_reads_the_same_words_without_the_prompt(causal, condition, task):
+    alone = zero_shot(condition)
+    assert alone.prompt is None and alone.wording == condition.wording
     row = prepare(causal, alone.task, task.train[:1])[0]
     assert causal.tokenizer.decode(row.before) == f"{task.train[0].text} it was"
 
 
-def test_a_way_without_a_prompt_has_no_slots_left_and_still_compares_with_the_prompt(way):
+def test_a_condition_without_a_prompt_has_no_slots_left_and_still_compares_with_the_prompt(
+    condition,
+):
     template = "{prompt:2}{text} it was{prompt:2}"
-    placed = dataclasses.replace(way, task=dataclasses.replace(way.task, template=template))
+    placed = dataclasses.replace(
+        condition, task=dataclasses.replace(condition.task, template=template)
+    )
     for other in (zero_shot(placed), hard_prompt(placed, "Well:"), zero_shot(zero_shot(placed))):
         assert "{prompt" not in other.task.template
-        assert other.wording == placed.wording != way.wording
+        assert other.wording == placed.wording != condition.wording
     assert zero_shot(placed).task.template == "{text} it was"
 
 
-def test_the_nearest_tokens_replace_the_rows_as_the_model_would_feed_them(causal, way, vocabulary):
-    made = discretised(causal, way, vocabulary, draws=2)
+def test_the_nearest_tokens_replace_the_rows_as_the_model_would_feed_them(
+    causal, condition, vocabulary
+):
+    made = discretised(causal, condition, vocabulary, draws=2)
     assert [one.kind for one in made] == [
         "discretised",
         *["shuffled"] * 2,
         *["random_tokens"] * 2,
     ]
-    assert {(one.name, one.wording) for one in made} == {("mine", way.wording)}
+    assert {(one.name, one.wording) for one in made} == {("mine", condition.wording)}
     ids = causal.tokenizer.convert_tokens_to_ids(["w0", "w1", "w2", "w3"])
     np.testing.assert_allclose(
         made[0].prompt.embeddings, causal.embed_ids(torch.tensor(ids)).numpy(), rtol=1e-6
@@ -84,7 +95,7 @@ def test_the_nearest_tokens_replace_the_rows_as_the_model_would_feed_them(causal
         assert len(drawn.prompt) == 4 and min(drawn.prompt.config["token_ids"]) >= 6
 
 
-def test_a_model_that_scales_its_embeddings_is_fed_scaled_tokens(causal, way, vocabulary):
+def test_a_model_that_scales_its_embeddings_is_fed_scaled_tokens(causal, condition, vocabulary):
     """As Gemma does: the table's row alone would be another vector than the text's."""
 
     class Scaling(torch.nn.Module):
@@ -98,7 +109,7 @@ def test_a_model_that_scales_its_embeddings_is_fed_scaled_tokens(causal, way, vo
     plain = causal.model.get_input_embeddings()
     causal.model.set_input_embeddings(Scaling(plain))
     try:
-        made = discretised(causal, way, vocabulary, draws=1)[0].prompt
+        made = discretised(causal, condition, vocabulary, draws=1)[0].prompt
         np.testing.assert_allclose(
             made.embeddings, 5 * vocabulary.rows(made.config["token_ids"]), rtol=1e-6
         )
@@ -106,24 +117,24 @@ def test_a_model_that_scales_its_embeddings_is_fed_scaled_tokens(causal, way, vo
         causal.model.set_input_embeddings(plain)
 
 
-def test_controls_are_drawn_by_the_seed(causal, way, vocabulary):
+def test_controls_are_drawn_by_the_seed(causal, condition, vocabulary):
     def ids(seed):
-        made = discretised(causal, way, vocabulary, seed=seed)
+        made = discretised(causal, condition, vocabulary, seed=seed)
         return [one.prompt.config["token_ids"] for one in made]
 
     assert ids(0) == ids(0) != ids(1)
 
 
-def test_what_has_no_nearest_tokens_is_refused(causal, way, vocabulary):
+def test_what_has_no_nearest_tokens_is_refused(causal, condition, vocabulary):
     prefix = KVPrefix("prefix", *np.ones((2, 2, 2, 3, 4)))
     with pytest.raises(NotDecodableError, match="key/value prefix"):
-        discretised(causal, dataclasses.replace(way, prompt=prefix), vocabulary)
+        discretised(causal, dataclasses.replace(condition, prompt=prefix), vocabulary)
     halves = [SoftPrompt(s, np.ones((2, 16)), submodule=s) for s in ("encoder", "decoder")]
     with pytest.raises(NotDecodableError, match="halves one by one"):
-        discretised(causal, dataclasses.replace(way, prompt=PromptPair(*halves)), vocabulary)
+        discretised(causal, dataclasses.replace(condition, prompt=PromptPair(*halves)), vocabulary)
 
 
 def test_a_pair_keeps_room_for_its_longer_half():
     encoder = SoftPrompt("e", np.ones((2, 4)), submodule="encoder")
     decoder = SoftPrompt("d", np.ones((5, 4)), submodule="decoder")
-    assert Way("pair", None, PromptPair(encoder, decoder)).length == 5
+    assert Condition("pair", None, PromptPair(encoder, decoder)).length == 5

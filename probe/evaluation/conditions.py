@@ -1,4 +1,4 @@
-"""Ways of putting a task to a frozen model: with a prompt, without one, with words instead."""
+"""Conditions of an evaluation: a task with a prompt, without one, with words instead."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ Wording = tuple[str, tuple[str, ...], Objective]
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
-    """One way of putting a task to a model."""
+class Condition:
+    """What one task is put to a model with: a prompt, none, or words instead."""
 
     name: str
     task: Task
@@ -48,11 +48,11 @@ class Way:
     objective: Objective = "full"
     """`paper` scores the label with what follows it, the prompt in place of BOS."""
     instead_of: Wording | None = None
-    """The wording of the way that a baseline stands beside, where its own template differs."""
+    """Of the condition that a baseline stands beside, where its own template differs."""
 
     @property
     def wording(self) -> Wording:
-        """What ways are grouped by: they compare fairly where it is the same."""
+        """What conditions are grouped by: they compare fairly where it is the same."""
         return self.instead_of or (self.task.template, self.task.spelled_words, self.objective)
 
     @property
@@ -69,44 +69,44 @@ class Way:
         return None if one is None or self.kind != "prompt" else trained_method(one)
 
 
-def zero_shot(way: Way) -> Way:
-    """The model alone, in the words of another way."""
-    return _without_prompt(way, way.task.template, name="zero-shot", kind="zero_shot")
+def zero_shot(condition: Condition) -> Condition:
+    """The model alone, in the words of another condition."""
+    return _without_prompt(condition, condition.task.template, name="zero-shot", kind="zero_shot")
 
 
-def hard_prompt(way: Way, text: str) -> Way:
+def hard_prompt(condition: Condition, text: str) -> Condition:
     """Hand-written words in place of a prompt.
 
     Args:
-        way: its template follows the words.
+        condition: its template follows the words.
         text: the words; a text with `{text}`, or another column of the template, is the whole.
     """
     gap = "" if text[-1:].isspace() else " "
-    whole = {"text", *way.task.columns} & set(columns_of(text))
-    template = text if whole else f"{text}{gap}{way.task.template}"
-    return _without_prompt(way, template, name=f"hard prompt {text!r}", kind="hard_prompt")
+    whole = {"text", *condition.task.columns} & set(columns_of(text))
+    template = text if whole else f"{text}{gap}{condition.task.template}"
+    return _without_prompt(condition, template, name=f"hard prompt {text!r}", kind="hard_prompt")
 
 
-def _without_prompt(way: Way, template: str, *, name: str, kind: Kind) -> Way:
+def _without_prompt(condition: Condition, template: str, *, name: str, kind: Kind) -> Condition:
     # An empty slot would still cut the text in two for the tokenizer.
-    task = dataclasses.replace(way.task, template=_PROMPT_SLOT.sub("", template))
-    return Way(name, task, None, kind, way.objective, instead_of=way.wording)
+    task = dataclasses.replace(condition.task, template=_PROMPT_SLOT.sub("", template))
+    return Condition(name, task, None, kind, condition.objective, instead_of=condition.wording)
 
 
 def discretised(
     model: FrozenModel,
-    way: Way,
+    condition: Condition,
     vocabulary: Vocabulary,
     *,
     metric: Metric = DEFAULT_METRIC,
     draws: int = 3,
     seed: int = 0,
-) -> list[Way]:
+) -> list[Condition]:
     """A prompt as its nearest tokens, then these in other orders, then as many random tokens.
 
     Args:
         model: feeds the tokens as it would feed text.
-        way: with the soft prompt.
+        condition: with the soft prompt.
         vocabulary: of the model.
         metric: what near means.
         draws: of each control.
@@ -115,9 +115,11 @@ def discretised(
     Raises:
         NotDecodableError: the prompt lives in key/value space or has another width.
     """
-    prompt = way.prompt
+    prompt = condition.prompt
     if not isinstance(prompt, SoftPrompt | KVPrefix):
-        raise NotDecodableError(f"{way.name} is no single prompt: discretise its halves one by one")
+        raise NotDecodableError(
+            f"{condition.name} is no single prompt: discretise its halves one by one"
+        )
     rng = np.random.default_rng(seed)
     made: list[tuple[Kind, SoftPrompt]] = [
         ("discretised", discretise(prompt, vocabulary, metric=metric))
@@ -127,7 +129,8 @@ def discretised(
     ]
     made += [("random_tokens", random_tokens(prompt, vocabulary, rng=rng)) for _ in range(draws)]
     return [
-        dataclasses.replace(way, prompt=_as_fed(model, tokens), kind=kind) for kind, tokens in made
+        dataclasses.replace(condition, prompt=_as_fed(model, tokens), kind=kind)
+        for kind, tokens in made
     ]
 
 
