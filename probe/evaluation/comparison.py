@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.evaluation.answering import Answers
-from probe.evaluation.conditions import Kind, Wording
+from probe.evaluation.conditions import Kind, PromptWording
 from probe.evaluation.faithfulness import Faithfulness, faithfulness
 from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Readability
@@ -167,7 +167,7 @@ def _evaluation(
 def _faithfulness(
     answers: Sequence[Answers],
     numbers: Sequence[Numbers],
-    alone: Mapping[Wording, Numbers],
+    alone: Mapping[PromptWording, Numbers],
     metric: str,
 ) -> tuple[Faithfulness, ...]:
     found = []

@@ -32,7 +32,7 @@ Kind = Literal[
 
 _PROMPT_SLOT = re.compile(r"\{prompt:\d+\}")
 
-Wording = tuple[str, tuple[str, ...], Objective]
+PromptWording = tuple[str, tuple[str, ...], Objective]
 """Template, label words as `Task.spelled_words`, and objective."""
 
 
@@ -47,11 +47,11 @@ class Condition:
     kind: Kind = "prompt"
     objective: Objective = "full"
     """`paper` scores the label with what follows it, the prompt in place of BOS."""
-    instead_of: Wording | None = None
+    instead_of: PromptWording | None = None
     """Of the condition that a baseline stands beside, where its own template differs."""
 
     @property
-    def wording(self) -> Wording:
+    def wording(self) -> PromptWording:
         """What conditions are grouped by: they compare fairly where it is the same."""
         return self.instead_of or (self.task.template, self.task.spelled_words, self.objective)
 

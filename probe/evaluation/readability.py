@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from probe.evaluation.answering import Answers
-from probe.evaluation.conditions import Condition, Wording
+from probe.evaluation.conditions import Condition, PromptWording
 from probe.evaluation.faithfulness import Share, share_of_gain
 from probe.evaluation.measuring import measured
 from probe.evaluation.resampling import Bootstrap, Measure, Sampled
@@ -109,7 +109,7 @@ def _compared(
     other: Condition,
     how: How,
     scores: dict[int, Sampled],
-    alone: dict[Wording, Sampled],
+    alone: dict[PromptWording, Sampled],
     metric: str,
 ) -> Readability:
     soft, score = scores[id(condition)], scores[id(other)]
