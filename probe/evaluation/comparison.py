@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.evaluation.answering import Answers
-from probe.evaluation.conditions import Kind, PromptWording
+from probe.evaluation.conditions import CONTROL_KINDS, Kind, PromptWording
 from probe.evaluation.faithfulness import Faithfulness, faithfulness
 from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Readability
@@ -18,7 +18,6 @@ from probe.task import Example
 if TYPE_CHECKING:
     import pandas as pd
 
-_DRAWN = ("shuffled", "random_tokens")
 METRICS = ("accuracy", "macro_f1", "exact_match", "rouge_l", "loss_nats")
 """What an evaluation may hold, in the order it is printed."""
 
@@ -140,7 +139,7 @@ def compare(
             example_scores=example_scores(one, examples, metric),
         )
         for one, found in zip(answers, numbers, strict=True)
-        if one.condition.kind not in _DRAWN
+        if one.condition.kind not in CONTROL_KINDS
     )
     return evaluations, _faithfulness(answers, numbers, alone, metric)
 

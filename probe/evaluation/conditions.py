@@ -29,6 +29,8 @@ Kind = Literal[
     "ensemble",
     "fine_tuned",
 ]
+CONTROL_KINDS: tuple[Kind, ...] = ("shuffled", "random_tokens")
+"""What a discretised prompt is compared with."""
 
 _PROMPT_SLOT = re.compile(r"\{prompt:\d+\}")
 
