@@ -13,6 +13,7 @@ FLOORS = {
     "atomic": 1,
     "digests": 1,
     "parent": 1,
+    "paths": 1,
     "prompt": 1,
     "vocabulary": 1,
     "task": 1,

@@ -57,8 +57,8 @@ def dashboard(
 
     from probe.cli.announcing import announced, running_dashboards
     from probe.errors import MissingExtraError, ProbeError
+    from probe.paths import shipped
     from probe.store import Workspace
-    from probe.verbs import shipped
 
     if find_spec("streamlit") is None:
         raise MissingExtraError("streamlit", "app")

@@ -16,10 +16,10 @@ from probe.datasets.paper import PAPER_TASKS
 from probe.datasets.rows import DataRow, read_rows
 from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
+from probe.paths import shipped
 from probe.suggestions import did_you_mean
 from probe.task import Example, LabelWords, Task, TaskMetric, columns_of
 
-_PACKAGE = Path(__file__).parents[1]
 _STEMS = {"train": ("train",), "validation": ("validation", "dev"), "test": ("test",)}
 _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 
@@ -72,7 +72,7 @@ def load_task(
     definition = reworded(definition, label_words, where=f"task {definition.name}")
     if data_dir is not None:
         given = Path(data_dir) / definition.name
-        folder = folder if task in _shipped() and not given.is_dir() else given
+        folder = folder if task in _shipped_tasks() and not given.is_dir() else given
     if folder is not None:
         rows: Rows = _files(definition, folder)
         columns = definition.columns
@@ -110,15 +110,15 @@ def task_name(task: str | Path) -> str:
 
 def task_names() -> tuple[str, ...]:
     """The tasks that are known by name: the paper's, then those that come with `probe`."""
-    return (*PAPER_TASKS, *_shipped())
+    return (*PAPER_TASKS, *_shipped_tasks())
 
 
 def _find(task: str | Path) -> tuple[Definition, Path | None]:
     """The definition, and the folder of its files unless its rows lie on the hub."""
-    shipped = _shipped()
+    known = _shipped_tasks()
     if task in PAPER_TASKS:
         return PAPER_TASKS[str(task)], None
-    path = shipped[str(task)] if task in shipped else Path(task)
+    path = known[str(task)] if task in known else Path(task)
     file = path / TASK_FILE if path.is_dir() else path
     if file.suffix != ".toml" or not file.is_file():
         raise DataError(
@@ -133,13 +133,10 @@ def _find(task: str | Path) -> tuple[Definition, Path | None]:
     return definition, file.parent if definition.hub is None else None
 
 
-def _shipped() -> dict[str, Path]:
-    # Inside the package of a wheel, or beside it in a checkout.
-    for root in (_PACKAGE, _PACKAGE.parent):
-        files = sorted((root / "sample_prompts" / "tasks").glob(f"*/{TASK_FILE}"))
-        if files:
-            return {file.parent.name: file.parent for file in files}
-    return {}
+def _shipped_tasks() -> dict[str, Path]:
+    samples = shipped("sample_prompts")
+    files = sorted((samples / "tasks").glob(f"*/{TASK_FILE}")) if samples else []
+    return {file.parent.name: file.parent for file in files}
 
 
 def _files(definition: Definition, folder: Path) -> Rows:

@@ -8,7 +8,7 @@ from probe.store.runs import RunConfig, RunFolder, RunFolders
 from probe.store.runs_metrics import Record, cut_records, read_records
 from probe.store.runs_status import ACTIVE, State, Status
 from probe.store.studies import StudyConfig, StudyFolder, StudyFolders
-from probe.store.workspace import Workspace, default_root
+from probe.store.workspace import Workspace
 
 __all__ = [
     "ACTIVE",
@@ -26,7 +26,6 @@ __all__ = [
     "Workspace",
     "card_of",
     "cut_records",
-    "default_root",
     "keep_file",
     "last_like",
     "read_records",

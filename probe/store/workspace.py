@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from probe.atomic import all_leftovers, remove_path
 from probe.errors import WorkspaceError
+from probe.paths import full_path, home
 from probe.prompt import AnyPrompt
 from probe.store.arrays import Arrays, cached_arrays
 from probe.store.card import Card, card_of, clean_tags, kept_name
@@ -26,32 +26,11 @@ from probe.store.tasks import TaskFolders
 from probe.suggestions import did_you_mean
 
 
-def default_root() -> Path:
-    """`$PROBE_HOME`, else the platform's user data folder."""
-    if home := os.environ.get("PROBE_HOME"):
-        return _at_home(home)
-    from platformdirs import user_data_path
-
-    return user_data_path("probe", appauthor=False)
-
-
-def _at_home(path: str | Path) -> Path:
-    """The full path, its `~` spelt out.
-
-    Raises:
-        WorkspaceError: there is no such user.
-    """
-    try:
-        return Path(path).expanduser().absolute()
-    except RuntimeError as error:
-        raise WorkspaceError(f"no folder {path}: {error} (set PROBE_HOME)") from error
-
-
 class Workspace:
     """A folder of prompts and runs, an index, and a cache. Making one touches no disk."""
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = default_root() if root is None else _at_home(root)
+        self.root = home() if root is None else full_path(root)
         self.cache = self.root / "cache"
         self.prompts = PromptFolders(self.root / "prompts")
         self.runs = RunFolders(self.root / "runs")

@@ -12,10 +12,11 @@ import numpy as np
 
 from probe.datasets.rows import read_text
 from probe.errors import DataError
+from probe.paths import PACKAGE
 from probe.suggestions import did_you_mean
 from probe.texts import is_unicode
 
-_SHIPPED = Path(__file__).parents[1] / "targets"
+_SHIPPED = PACKAGE / "targets"
 OWN = "text"
 """`text:WORDS` is a target in words, and of this kind."""
 

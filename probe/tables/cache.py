@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import platformdirs
-
 from probe.atomic import file_aside, folder_aside, make_private, remove_folder
+from probe.paths import home
 
 MAX_KEPT_BYTES = 32 << 30
 """What one folder of made files may hold before the ones unused for longest go."""
@@ -17,8 +16,7 @@ MAX_KEPT_BYTES = 32 << 30
 
 def cache_folder(kind: str = "tables") -> Path:
     """Where one kind of made files is kept: `$PROBE_HOME/cache/tables`."""
-    home = os.environ.get("PROBE_HOME") or platformdirs.user_data_dir("probe", appauthor=False)
-    return Path(home).expanduser() / "cache" / kind
+    return home() / "cache" / kind
 
 
 def write_aside(path: Path, fill: Callable[[BinaryIO], object]) -> None:

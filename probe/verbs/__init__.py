@@ -24,7 +24,7 @@ from probe.verbs.predicting import generate, predict
 from probe.verbs.predictions import Continuations, Predictions
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
-from probe.verbs.shipped import sample_folders, shipped
+from probe.verbs.shipped import sample_folders
 from probe.verbs.studies import StudyAsked, StudyResult, study_plan, study_run
 from probe.verbs.sweeping import SweepAsked, sweep, sweep_asked
 from probe.verbs.training import (
@@ -93,7 +93,6 @@ __all__ = [
     "run_config",
     "runs",
     "sample_folders",
-    "shipped",
     "show_run",
     "stored_on",
     "study_plan",

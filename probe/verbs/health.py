@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from probe import formats
 from probe.errors import MissingExtraError, ProbeError
+from probe.paths import shipped
 from probe.store import Workspace
 from probe.store.health import is_open_to_others
 from probe.tables import load_vocabulary, named_path
 from probe.tables.named import SMOLLM2_MISSING, smollm2_file
-from probe.verbs.shipped import sample_folders, shipped
+from probe.verbs.shipped import sample_folders
 
 State = Literal["ok", "missing", "broken"]
 

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-_PACKAGE = Path(__file__).parents[1]
-
-
-def shipped(name: Literal["app", "sample_prompts"]) -> Path | None:
-    """The folder, inside the package of a wheel or beside it in a checkout; None in neither."""
-    for parent in (_PACKAGE, _PACKAGE.parent):
-        if (parent / name).is_dir():
-            return parent / name
-    return None
+from probe.paths import shipped
 
 
 def sample_folders() -> dict[str, Path]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.library.table import library_table
 from dashboard.shared.resources import Entry
+from probe import paths
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.tables import default_model
@@ -192,8 +192,7 @@ def test_file_names_cannot_leave_the_temporary_folder(open_page: Open, tmp_path:
 def test_an_empty_library_says_what_to_do(
     open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = sys.modules["probe.verbs.shipped"]
-    monkeypatch.setattr(shipped, "_PACKAGE", tmp_path / "probe")  # installed without samples
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "probe")  # installed without samples
     st.cache_resource.clear()
     try:
         at = open_page()

@@ -20,7 +20,7 @@ import pytest
 from probe.cli import dashboard
 from probe.cli.announcing import announced
 from probe.cli.dashboard import ADDRESS, command
-from probe.verbs import shipped
+from probe.paths import shipped
 
 pytest.importorskip("streamlit")
 

@@ -19,8 +19,9 @@ import pytest
 
 from probe.atomic import TEMPORARY_PREFIX
 from probe.errors import WorkspaceError
+from probe.paths import home
 from probe.prompt import KVPrefix, Provenance, SoftPrompt
-from probe.store import Workspace, default_root, replace_file
+from probe.store import Workspace, replace_file
 from probe.store.card import workspace_name
 from probe.store.index import MIGRATIONS, Index, stamps
 
@@ -134,7 +135,7 @@ def test_the_root_is_probe_home_or_the_platforms_own_folder(monkeypatch, tmp_pat
     monkeypatch.setenv("PROBE_HOME", str(tmp_path / "mine"))
     assert Workspace().root == tmp_path / "mine"
     monkeypatch.delenv("PROBE_HOME")
-    assert default_root().name == "probe" and default_root().is_absolute()
+    assert home().name == "probe" and home().is_absolute()
 
 
 # Tags, notes, search, removal

@@ -18,10 +18,11 @@ from probe.errors import (
     PromptFormatError,
     WorkspaceError,
 )
+from probe.paths import shipped
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.tables import named_path
-from probe.verbs import add_to_library, library, load_one, sample_folders, shipped
+from probe.verbs import add_to_library, library, load_one, sample_folders
 from probe.verbs.decoding import vocabulary_of, with_start
 
 TEXT = "Tell me whether the writer liked the film ."

@@ -13,7 +13,7 @@ from dashboard.shared.markdown import plain
 from probe.atomic import make_private
 from probe.errors import ProbeError, is_failure
 from probe.jobs.failures import is_expected, reason
-from probe.store import default_root
+from probe.paths import home
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _logged() -> str:
 
 
 def _write_log() -> Path:
-    path = default_root() / "dashboard.log"
+    path = home() / "dashboard.log"
     make_private(path.parent)
     path.touch(mode=0o600)
     handler = logging.FileHandler(path)
