@@ -27,7 +27,7 @@ from probe.training.batches import Batches
 from probe.training.data import Data
 from probe.training.initialise import Start
 from probe.training.loop import Training
-from probe.training.run import PromptRun
+from probe.training.prompt_run import PromptRun
 
 _TOLERANCE = 1e-3
 _RATES = {"gpt2": 0.1, "smollm2": 0.003}

@@ -28,7 +28,7 @@ from probe.models import FrozenModel, Injection, Row, load_model
 from probe.tables import named_path
 from probe.task import Task
 from probe.training import TrainConfig, train
-from probe.training.run import PromptRun
+from probe.training.prompt_run import PromptRun
 from probe.training.validation import validate
 
 _TIMED_STEPS = 5

@@ -15,7 +15,7 @@ from probe.training.config import TrainConfig
 from probe.training.data import prepared
 from probe.training.initialise import start_of
 from probe.training.loop import Training
-from probe.training.run import PromptRun
+from probe.training.prompt_run import PromptRun
 
 
 def train(

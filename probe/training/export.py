@@ -10,7 +10,7 @@ from torch.func import functional_call
 from probe.models import FrozenModel
 from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
 from probe.training.methods import Pez
-from probe.training.run import PromptRun
+from probe.training.prompt_run import PromptRun
 
 _TASK_TYPES = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
 

@@ -20,7 +20,7 @@ from probe.texts import as_json
 from probe.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from probe.training.export import exported
 from probe.training.methods import injection_of_made
-from probe.training.run import PromptRun
+from probe.training.prompt_run import PromptRun
 from probe.training.validation import Validation
 
 
