@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from probe.errors import ProbeError
+from probe.errors import ProbeError, TrainingError
 from probe.task import LABEL_SLOT, Task, fill_columns
 
-_PROMPT_SLOT = re.compile(r"\{prompt:(\d+)\}")
+_PROMPT_SLOT = re.compile(r"\{prompt:([0-9]{1,9})\}")
 
 
 class RowError(ProbeError):
@@ -73,6 +73,26 @@ def read_template(task: Task) -> Template:
     joined = len(parts) == 2 and head == parts[0]  # `Answer:{label}` asks for no space
     separator = "" if joined or head[-1:].isspace() or not head else " "
     return Template(_half(task, head), separator, _half(task, "".join(parts[1:])))
+
+
+def slot_sizes(template: str) -> tuple[int, ...]:
+    """Virtual tokens of each slot of `{prompt:3}{text} It was{prompt:2}`, in order.
+
+    Raises:
+        TrainingError: there is no slot, or an empty one.
+    """
+    sizes = tuple(int(size) for size in _PROMPT_SLOT.findall(template))
+    if not sizes or 0 in sizes:
+        raise TrainingError(
+            "a template says where the virtual tokens stand, as {prompt:3}, "
+            f"found none in {template!r}"
+        )
+    return sizes
+
+
+def without_slots(template: str) -> str:
+    """A template as it is read without a prompt."""
+    return _PROMPT_SLOT.sub("", template)
 
 
 def require_room(length: int, positions: int) -> None:

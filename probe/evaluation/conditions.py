@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +16,7 @@ from probe.models import FrozenModel, Objective
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt, trained_method
 from probe.protocols import ModelPrompt
 from probe.task import Task, columns_of
+from probe.template import without_slots
 from probe.vocabulary import Vocabulary
 
 Kind = Literal[
@@ -31,8 +31,6 @@ Kind = Literal[
 ]
 CONTROL_KINDS: tuple[Kind, ...] = ("shuffled", "random_tokens")
 """What a discretised prompt is compared with."""
-
-_PROMPT_SLOT = re.compile(r"\{prompt:\d+\}")
 
 PromptWording = tuple[str, tuple[str, ...], Objective]
 """Template, label words as `Task.spelled_words`, and objective."""
@@ -91,7 +89,7 @@ def hard_prompt(condition: Condition, text: str) -> Condition:
 
 def _without_prompt(condition: Condition, template: str, *, name: str, kind: Kind) -> Condition:
     # An empty slot would still cut the text in two for the tokenizer.
-    task = dataclasses.replace(condition.task, template=_PROMPT_SLOT.sub("", template))
+    task = dataclasses.replace(condition.task, template=without_slots(template))
     return Condition(name, task, None, kind, condition.objective, instead_of=condition.wording)
 
 

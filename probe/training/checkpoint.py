@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from probe.atomic import (
@@ -26,6 +29,7 @@ from probe.training.optimiser import Tensors
 VERSION = 1
 _FOLDER = "checkpoints"
 _TENSORS, _DOCUMENT = "state.safetensors", "state.json"
+_ROWS = "module.rows"
 _KEPT = 2
 
 _LOG = logging.getLogger(__name__)
@@ -134,6 +138,58 @@ def _read(folder: Path) -> tuple[Checkpoint | None, str | None]:
             "start the run anew in another folder"
         )
     return checkpoint, None
+
+
+def checkpoint_rows(run_folder: Path, number: int = 0) -> tuple[list[int], NDArray[np.float32]]:
+    """Steps [S] and rows [S, P, H] of one prompt over the checkpoints that are kept.
+
+    A run keeps its last two, so these are the last ones; the trainer's own records
+    (`norm`, `moved`) are of all steps.
+
+    Args:
+        run_folder: of the run.
+        number: which of the prompts it trains at once.
+
+    Raises:
+        TrainingError: there is no checkpoint, it cannot be read, it holds no such prompt, or the
+            method trains an encoder or a prefix in place of rows.
+    """
+    folders = checkpoint_folders(run_folder)
+    if not folders:
+        raise TrainingError(f"{run_folder.name} has no checkpoint yet: wait, or train it further")
+    read = [_rows(folder, number) for folder in folders]
+    return [step for step, _ in read], np.stack([rows for _, rows in read])
+
+
+def _rows(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
+    if changed := changed_files(folder):
+        raise TrainingError(
+            f"{folder / changed[0]} is not what was written (another sha256): resume the run, "
+            "which writes it anew"
+        )
+    try:
+        document = json.loads((folder / _DOCUMENT).read_bytes())
+        prompts = document["prompts"]
+        method = prompts[number]["config"]["method"] if number < len(prompts) else None
+        if method not in (None, "prompt_tuning", "pez"):
+            raise TrainingError(
+                f"{folder.parent.parent.name} trains by {method}: its checkpoints hold no rows to "
+                "follow, only prompt_tuning and pez keep them"
+            )
+        if method is None:
+            raise TrainingError(
+                f"{folder.parent.parent.name} trains {len(prompts)} prompts, there is no number "
+                f"{number}"
+            )
+        with safe_open(folder / _TENSORS, framework="np") as tensors:
+            rows = tensors.get_tensor(f"{number}.{_ROWS}")
+        return int(document["step"]), np.asarray(rows, dtype=np.float32)
+    except TrainingError:
+        raise
+    except Exception as error:  # safetensors, JSON and the system each raise their own
+        raise TrainingError(
+            f"{folder} cannot be read ({str(error)[:120]}): remove it to follow the others"
+        ) from error
 
 
 def checkpoint_folders(run_folder: Path) -> list[Path]:

@@ -9,9 +9,8 @@ from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.suggestions import did_you_mean
 from probe.task import Task
-from probe.template import read_template, require_room
+from probe.template import read_template, require_room, slot_sizes
 from probe.training.config import TrainConfig
-from probe.training.slots import slot_sizes
 
 
 def check_training(

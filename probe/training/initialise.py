@@ -23,12 +23,12 @@ from probe.models import FrozenModel
 from probe.notes import note
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
+from probe.template import slot_sizes
 from probe.texts import require_unicode
 from probe.training.checks import require_one_length
 from probe.training.config import TrainConfig
 from probe.training.nearest import NearestTokens
 from probe.training.prefixes import activations, noise, stacked
-from probe.training.slots import slot_sizes
 
 DEFAULT_LENGTH = 20
 

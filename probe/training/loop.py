@@ -145,7 +145,7 @@ class Training:
             norm=outcome.norm,
             lr=rate,
             tokens_per_s=speed,
-            moved=run.moved(),
+            moved=run.token_change_rate(),
             validation=found,
             warning=run.warning() if found else None,
             stopped=run.stopped,

@@ -1,8 +1,12 @@
-"""Which of a model's tokens is nearest to a row, by cosine? What it feeds on is compared."""
+"""Which of a model's tokens is nearest to a row, by cosine, and at how many rows that changed.
+
+What the model feeds on is compared.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -48,3 +52,27 @@ class NearestTokens:
         for first in range(0, self._model.vocabulary_size, _ROWS_AT_ONCE):
             part = slice(first, min(first + _ROWS_AT_ONCE, self._model.vocabulary_size))
             yield part, self._model.embeddings_of(part)
+
+
+class Movement:
+    """Remembers where rows began.
+
+    Args:
+        start: [P, H], as they are injected before the first update.
+        model: whose tokens they are compared with.
+    """
+
+    def __init__(self, start: Tensor, model: FrozenModel) -> None:
+        self._start, self._model = start.detach().clone(), model
+
+    def token_change_rate(self, rows: Tensor) -> float:
+        """Share of positions whose nearest token, by cosine, is another than at the start."""
+        return float((self._tokens.ids(rows) != self._nearest).double().mean())
+
+    @cached_property
+    def _tokens(self) -> NearestTokens:
+        return NearestTokens(self._model)
+
+    @cached_property
+    def _nearest(self) -> Tensor:
+        return self._tokens.ids(self._start)

@@ -17,7 +17,7 @@ from probe.training.config import TrainConfig
 from probe.training.data import Data
 from probe.training.initialise import Start, embedded, table_spread, text_ids
 from probe.training.methods import injection_of_made, method_of
-from probe.training.movement import Movement
+from probe.training.nearest import Movement
 from probe.training.optimiser import (
     Tensors,
     optimiser_of,
@@ -119,7 +119,7 @@ class PromptRun:
         """Whether the run stopped at a number that is not finite."""
         return self.stopped is not None and self.stopped.startswith("diverged")
 
-    def moved(self) -> float | None:
+    def token_change_rate(self) -> float | None:
         """Share of positions whose nearest token has changed, where it is time to look.
 
         A prefix has no nearest tokens, and a prompt that is not finite none either.
@@ -128,7 +128,7 @@ class PromptRun:
         due = self.step % every == 0 or self.step == self.config.steps
         if self._movement is None or self.diverged or not due:
             return None
-        return self._movement.share(self.module())
+        return self._movement.token_change_rate(self.module())
 
     @property
     def validation_due(self) -> bool:

@@ -43,7 +43,7 @@ def drift(
         TrainingError: it has no checkpoint whose rows can be followed.
         ModelNotFoundError: its model's vocabulary cannot be read.
     """
-    from probe.training.trail import checkpoint_rows
+    from probe.training.checkpoint import checkpoint_rows
 
     workspace = workspace or Workspace()
     folder = workspace.runs.get(run)

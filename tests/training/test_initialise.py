@@ -16,10 +16,10 @@ from probe.models import FrozenModel, prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.tables import load_vocabulary
 from probe.task import Example, Task
+from probe.template import slot_sizes
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, resolved_length, start_of, text_ids
 from probe.training.methods import injection_of_made
-from probe.training.slots import slot_sizes
 from tests import tiny
 
 

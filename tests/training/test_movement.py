@@ -9,8 +9,7 @@ from probe.models import FrozenModel
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded
-from probe.training.movement import Movement
-from probe.training.nearest import NearestTokens
+from probe.training.nearest import Movement, NearestTokens
 
 
 def test_the_nearest_token_of_an_embedding_is_itself_whatever_its_length(
@@ -34,9 +33,9 @@ def test_chunks_of_the_table_give_what_the_whole_table_gives(
 def test_the_share_counts_positions_whose_token_is_another(causal: FrozenModel) -> None:
     start = embedded(causal, [9, 10, 11, 12])
     movement = Movement(start, causal)
-    assert movement.share(start * 3) == 0
-    assert movement.share(embedded(causal, [9, 10, 11, 20])) == 0.25
-    assert movement.share(start.flip(0)) == 1
+    assert movement.token_change_rate(start * 3) == 0
+    assert movement.token_change_rate(embedded(causal, [9, 10, 11, 20])) == 0.25
+    assert movement.token_change_rate(start.flip(0)) == 1
 
 
 def test_a_step_tells_the_norm_its_loss_was_computed_at(causal: FrozenModel, task: Task) -> None:
