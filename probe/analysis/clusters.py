@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.neighbourhoods import Tightness, tightness
+from probe.analysis.approximate_scores import Floats, Ids
+from probe.analysis.neighbour_tightness import Tightness, tightness
 from probe.analysis.neighbours import nearest_tokens
-from probe.analysis.products import Floats, Ids
 from probe.linalg import unit_rows
 from probe.vocabulary import Vocabulary
 

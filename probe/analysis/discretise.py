@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from probe.analysis.approximate_scores import Ids
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
-from probe.analysis.products import Ids
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.vocabulary import Vocabulary
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.analysis.approximate_scores import Ids
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
-from probe.analysis.products import Ids
 from probe.linalg import unit_rows
 from probe.vocabulary import Vocabulary
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.analysis.approximate_scores import Floats, Ids
 from probe.analysis.controls import Arrays, Cached, are_numbers
 from probe.analysis.neighbours import Neighbours, nearest_tokens
-from probe.analysis.products import Floats, Ids
 from probe.linalg import principal_axes, unit_rows
 from probe.vocabulary import Vocabulary
 

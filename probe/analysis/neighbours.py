@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.products import U32, Floats, Ids, Product, product_for
+from probe.analysis.approximate_scores import U32, Floats, Ids, Product, product_for
 from probe.linalg import squared_norms
 from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
 

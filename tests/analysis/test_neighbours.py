@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from probe.analysis import neighbours
+from probe.analysis.approximate_scores import Bfloat16Product, Float32Product
 from probe.analysis.neighbours import (
     assign_one_to_one,
     closest_positions,
@@ -12,7 +13,6 @@ from probe.analysis.neighbours import (
     nearest_tokens,
     token_filter,
 )
-from probe.analysis.products import Bfloat16Product, Float32Product
 from probe.vocabulary import to_float32
 
 METRICS = ("l2", "cosine", "dot")

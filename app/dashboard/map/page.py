@@ -15,7 +15,7 @@ from dashboard.shared.side_jobs import draw_job, start_job, too_busy
 from dashboard.shared.sidebar import OWN, chosen_metric
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import METHODS, Map, MapMetric, Method
-from probe.analysis.surroundings import Surroundings
+from probe.analysis.mixing import Mixing
 from probe.charts import figures_html, map_caption, map_figure, variance_bars
 from probe.reports import csv_with
 
@@ -47,7 +47,7 @@ def draw_options() -> tuple[Method, MapMetric, int, bool]:
     return cast(Method, method), metric, int(seed), by == "cluster"
 
 
-def answer(found: Surroundings) -> tuple[str, str]:
+def answer(found: Mixing) -> tuple[str, str]:
     """Where the rows lie, in a sentence, and what that is worth."""
     near, rows = found.near_rows, found.rows
     if rows == 1:

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.shared.prompt_pool import Key, Pool
 from probe.analysis.clusters import Cluster, Clusters
 from probe.analysis.maps import Map, MapMetric, Method
-from probe.analysis.surroundings import Surroundings, surroundings
+from probe.analysis.mixing import Mixing, mixing
 from probe.charts import map_figure
 from probe.verbs import clusters
 from probe.verbs.mapping import kept_map
@@ -71,10 +71,10 @@ def surroundings_of(
     metric: MapMetric,
     *,
     _pool: Pool,
-) -> Surroundings:
+) -> Mixing:
     """What the nearest neighbours of the pool's rows are."""
     rows = [prompt.embeddings for prompt in _pool.prompts]
-    return surroundings(rows, _pool.vocabulary, metric)
+    return mixing(rows, _pool.vocabulary, metric)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)

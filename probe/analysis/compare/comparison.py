@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.analysis.approximate_scores import Floats
 from probe.analysis.compare import alignment, distances, neurons, similarities, tokens
 from probe.analysis.compare.separation import Separation, task_separation
-from probe.analysis.products import Floats
 
 if TYPE_CHECKING:
     from collections.abc import Set

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.products import Floats
+from probe.analysis.approximate_scores import Floats
 from probe.linalg import unit_rows
 
 if TYPE_CHECKING:

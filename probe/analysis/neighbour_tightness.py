@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.analysis.approximate_scores import Floats, Ids
 from probe.analysis.neighbours import nearest_rows, nearest_tokens
-from probe.analysis.products import Floats, Ids
 from probe.linalg import unit_rows
 from probe.vocabulary import Vocabulary
 

@@ -1,4 +1,4 @@
-"""Who lives next to a prompt's rows: tokens, or rows of prompts? Asked in the original space."""
+"""How prompts mix with tokens: whether the nearest neighbour of a prompt row is a token or a row."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probe.analysis.approximate_scores import Floats
 from probe.analysis.neighbours import HIGHER_IS_BETTER, Metric, nearest_rows, nearest_tokens
-from probe.analysis.products import Floats
 from probe.linalg import squared_norms
 from probe.vocabulary import Vocabulary
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Mixing:
     """What the nearest neighbours of n prompt rows are, among V tokens and the other rows."""
 
     metric: Metric
@@ -46,12 +46,10 @@ class Surroundings:
         return pd.DataFrame([self.to_json()])
 
 
-def surroundings(
-    prompts: Sequence[Floats], vocabulary: Vocabulary, metric: Metric = "cosine"
-) -> Surroundings:
+def mixing(prompts: Sequence[Floats], vocabulary: Vocabulary, metric: Metric = "cosine") -> Mixing:
     """Count the rows whose nearest neighbour is a row of a prompt; a tie goes to the token.
 
-    It is the mixing that a nearest-neighbour test between two samples counts (Schilling 1986,
+    It is what a nearest-neighbour test between two samples counts (Schilling 1986,
     "Multivariate two-sample tests based on nearest neighbors"), with one neighbour and seen from
     the prompts alone.
 
@@ -74,7 +72,7 @@ def surroundings(
         to_rows = sign * np.where(itself[:, 0], found.scores[:, 1], found.scores[:, 0])
         near = int(np.count_nonzero(to_rows > to_tokens))
     others = len(rows) - 1
-    return Surroundings(
+    return Mixing(
         metric=metric,
         rows=len(rows),
         tokens=len(vocabulary),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.analysis.surroundings import surroundings
+from probe.analysis.mixing import mixing
 
 
 @pytest.fixture
@@ -12,20 +12,20 @@ def vocabulary(make_vocabulary):
 
 
 def test_rows_on_tokens_have_tokens_for_neighbours(vocabulary):
-    found = surroundings([np.eye(4, dtype=np.float32)[:3]], vocabulary)
+    found = mixing([np.eye(4, dtype=np.float32)[:3]], vocabulary)
     assert (found.near_rows, found.rows, found.tokens) == (0, 3, 4)
 
 
 def test_rows_in_a_direction_of_their_own_have_each_other(vocabulary):
     rows = np.array([[1, 1, 1, 1], [1, 1, 1, 0.9], [1, 0, 0, 0]], dtype=np.float32)
-    found = surroundings([rows[:1], rows[1:]], vocabulary)
+    found = mixing([rows[:1], rows[1:]], vocabulary)
     assert found.near_rows == 2
     assert found.expected == pytest.approx(3 * 2 / (2 + 4))
 
 
 def test_a_tie_goes_to_the_token(vocabulary):
     twins = np.array([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=np.float32)
-    assert surroundings([twins], vocabulary).near_rows == 0
+    assert mixing([twins], vocabulary).near_rows == 0
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2", "dot"])
@@ -42,11 +42,11 @@ def test_the_count_is_that_of_every_distance_written_out(rng, make_vocabulary, m
     np.fill_diagonal(closeness, -np.inf)
     expected = np.count_nonzero(closeness[:30].argmax(axis=1) < 30)
     assert 0 < expected < 30
-    assert surroundings([rows], make_vocabulary(table), metric).near_rows == expected
+    assert mixing([rows], make_vocabulary(table), metric).near_rows == expected
 
 
 def test_a_single_row_has_only_tokens_and_norms_are_medians(vocabulary):
-    found = surroundings([np.full((1, 4), 3, dtype=np.float32)], vocabulary)
+    found = mixing([np.full((1, 4), 3, dtype=np.float32)], vocabulary)
     assert (found.near_rows, found.expected) == (0, 0)
     assert (found.norm, found.token_norm) == (6, 1)
     assert found.to_frame().to_dict("records") == [found.to_json()]
