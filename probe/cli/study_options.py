@@ -48,8 +48,8 @@ StudyDtype = Annotated[
     Literal["float32", "bfloat16", "float16"] | None,
     typer.Option(
         "--dtype",
-        help="Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs "
-        "that have it, else float32.",
+        help="Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that "
+        "have it and, for GGUF files, on CPUs that have it; else float32.",
     ),
 ]
 Out = Annotated[

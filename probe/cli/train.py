@@ -80,7 +80,7 @@ def train(
         typer.Option(
             "--dtype",
             help="Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs "
-            "that have it, else float32.",
+            "that have it and, for GGUF files, on CPUs that have it; else float32.",
         ),
     ] = None,
     folds: Annotated[

@@ -10,8 +10,6 @@ from dataclasses import asdict, replace
 from io import FileIO
 from pathlib import Path
 
-import torch
-
 from probe.atomic import naming
 from probe.datasets import load_task
 from probe.jobs.control import TRAINING
@@ -20,8 +18,11 @@ from probe.jobs.pace import Pace
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import Stopped, StopRequest
 from probe.models import FrozenModel, load_model
+from probe.models.devices import fast_dtype, on_cpu
 from probe.notes import collected
 from probe.store import Record, RunConfig, RunFolder, Workspace, cut_records
+from probe.tables.gguf_files import find_gguf
+from probe.tables.named import place_of
 from probe.task import Task
 from probe.texts import as_json
 from probe.training import Step, TrainConfig, Training, folds, train
@@ -70,10 +71,13 @@ def task_of(config: RunConfig) -> Task:
 
 
 def loaded(name: str, *, device: str | None, dtype: str | None) -> FrozenModel:
-    """The model; where nothing is said of the precision, bf16 on a GPU that has it."""
-    on_gpu = torch.cuda.is_available() and (device is None or device.startswith("cuda"))
-    if dtype is None and on_gpu and torch.cuda.is_bf16_supported():
-        dtype = "bfloat16"
+    """The model; where nothing is said of the precision, bf16 where the device multiplies it.
+
+    On a CPU that goes for GGUF files alone, whose numbers were rounded to fewer bits before; other
+    models run in float32 unless bf16 is asked for.
+    """
+    if dtype is None and (not on_cpu(device) or find_gguf(name, place_of(name)) is not None):
+        dtype = fast_dtype(device)
     return load_model(name, device=device, dtype=dtype)
 
 

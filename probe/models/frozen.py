@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -102,11 +102,17 @@ class FrozenModel(ABC):
     @property
     def fingerprint(self) -> str:
         """sha256 over every parameter and buffer as they are now."""
-        digest = hashlib.sha256()
-        for key, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return _sha256(self.model.state_dict())
+
+    @property
+    def fingerprint_in_bfloat16(self) -> str:
+        """What `fingerprint` is of the same weights loaded in bfloat16."""
+        numbers = {key for key, one in self.model.named_parameters() if one.ndim == 1}
+        state = {
+            key: one.bfloat16() if one.is_floating_point() else one
+            for key, one in self.model.state_dict().items()
+        }
+        return _sha256({key: one.float() if key in numbers else one for key, one in state.items()})
 
     @torch.no_grad()
     def embed_ids(self, ids: Tensor) -> Tensor:
@@ -302,3 +308,11 @@ def position_limit(config: Any) -> int | None:
     """Positions a configuration names; XLNet's -1 and the like are no limit."""
     limit = getattr(config, "max_position_embeddings", None)
     return None if limit is None or limit < 1 else int(limit)
+
+
+def _sha256(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key, tensor in sorted(state.items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

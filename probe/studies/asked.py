@@ -33,7 +33,7 @@ class Shared:
     device: str | None = None
     """As torch names it; a GPU if there is one when None."""
     dtype: str | None = None
-    """Precision of the frozen model; bfloat16 on GPUs that have it, else float32, when None."""
+    """Precision of the frozen model; None is chosen as for a run."""
     validation_examples: int = 200
     """At most so many score a prompt on validation data, drawn at random, the same for all."""
     test_examples: int = 500

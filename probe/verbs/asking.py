@@ -182,7 +182,9 @@ def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
     if own is None or same_model(own, asker.model):
         return False
     recorded = asker.one.config.get("model_sha256")
-    return recorded is None or recorded != opened.fingerprint
+    return recorded is None or (
+        recorded != opened.fingerprint and recorded != opened.fingerprint_in_bfloat16
+    )
 
 
 def _note_factor(opened: FrozenModel, asker: Asker) -> None:

@@ -110,10 +110,11 @@ def distill(
     require_writers(check_models([(named, None)], device=device, workspace=workspace))
     from probe.distillation import distillation_config, distillation_task, frame_of
     from probe.jobs.training import loaded
+    from probe.models.devices import fast_dtype
     from probe.training import train
 
     config = distillation_config(text, length, steps=steps, seed=seed)
-    opened = loaded(named, device=device, dtype=dtype or _fast_dtype(device))
+    opened = loaded(named, device=device, dtype=dtype or fast_dtype(device))
     began = time.perf_counter()
     chosen = frame_of(opened, frame)
     task = distillation_task(
@@ -147,17 +148,6 @@ def distill(
         seconds=seconds,
         reading=read(kept, named, seed=seed, workspace=workspace),
     )
-
-
-def _fast_dtype(device: str | None) -> str | None:
-    """The precision for a CPU that multiplies bfloat16 itself; None leaves the choice to others.
-
-    It takes less than half of the time; shares explained differ by a hundredth.
-    """
-    import torch
-
-    on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
-    return "bfloat16" if on_cpu and torch.cpu._is_avx512_bf16_supported() else None
 
 
 def _contexts(contexts: str | Path | Sequence[str] | None) -> list[str]:

@@ -60,8 +60,8 @@ def run_config(
             file, in the order of its sorted labels.
         name: of the prompt; task and method when None.
         device: as torch names it; a GPU if there is one when None.
-        dtype: `float32`, `bfloat16` or `float16`; bfloat16 on GPUs that have it, else float32,
-            when None.
+        dtype: `float32`, `bfloat16` or `float16`; when None, bfloat16 on GPUs that have it
+            and, for GGUF files, on CPUs that have it, else float32.
         folds: parts of a cross-validation, which trains as many prompts at once.
         test_examples: at most so many score the finished prompt.
         command: the command line that asks for it, kept with the prompt.

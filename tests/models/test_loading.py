@@ -67,6 +67,13 @@ def test_the_fingerprint_is_that_of_the_weights(tmp_path: Path) -> None:
     assert first.fingerprint != again.fingerprint
 
 
+def test_the_fingerprint_in_bfloat16_is_that_of_the_model_loaded_in_it(tmp_path: Path) -> None:
+    folder = save(tmp_path, raw_model("gpt2"))
+    exact, rounded = (load_model(folder, device="cpu", dtype=one) for one in (None, "bfloat16"))
+    assert exact.fingerprint_in_bfloat16 == rounded.fingerprint != exact.fingerprint
+    assert rounded.fingerprint_in_bfloat16 == rounded.fingerprint
+
+
 def test_a_model_too_large_for_one_gpu_is_spread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

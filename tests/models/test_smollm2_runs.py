@@ -29,7 +29,7 @@ def test_it_trains_and_its_prompt_is_decoded_on_the_same_table(home, tmp_path):
     run = verbs.train("smollm2", task, asked)
     prompt = verbs.load_one(run.prompts[0])
     model, table = load_model("smollm2"), load_vocabulary("smollm2")
-    assert prompt.config["model_sha256"] == model.fingerprint
+    assert prompt.config["model_sha256"] in (model.fingerprint, model.fingerprint_in_bfloat16)
     assert torch.equal(model.embed.weight, torch.tensor(table.table))
     text = "The 3 capitals of France are"
     ids = model.tokenizer(text).input_ids

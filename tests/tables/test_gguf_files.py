@@ -13,6 +13,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from probe.errors import ModelNotFoundError
+from probe.jobs.training import loaded
 from probe.models import load_model
 from probe.tables import load_vocabulary, model_facts
 from tests.tables.gguf_made import (
@@ -99,6 +100,20 @@ def test_a_split_model_is_decoded_and_run_whichever_part_is_named(named, fields,
     ids = torch.tensor([[1, 2, 3]])
     with torch.inference_mode():
         torch.testing.assert_close(running.model(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_runs_take_a_file_in_bfloat16_where_the_cpu_multiplies_it(
+    native, fields, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    model, metadata = causal("llama", ROWS)
+    path = write_gguf(tmp_path / "m.gguf", "llama", fields, metadata, tensors_of(model, "llama"))
+    found = loaded(str(path), device="cpu", dtype=None)
+    assert found.dtype == (torch.bfloat16 if native else torch.float32)
+    assert loaded(str(path), device="cpu", dtype="float32").dtype == torch.float32
+    assert loaded("builtin", device="cpu", dtype=None).dtype == torch.float32
 
 
 def write_split(path, fields, metadata, tensors, kept, count):
