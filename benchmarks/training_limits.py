@@ -1,7 +1,11 @@
-"""What an update of a prompt has to compute, counted: the physical limit beside measured ratios."""
+"""What an update of a prompt has to compute and to hold, counted, beside measured ratios."""
 
 from __future__ import annotations
 
+import gc
+from pathlib import Path
+
+import torch
 from torch import nn
 
 from probe.models import FrozenModel
@@ -36,6 +40,23 @@ def allowed(model: FrozenModel, length: int, tokens: float, batch: int) -> tuple
     first = 3 * square * ((batch - 1) * length + theirs - length)
     full = 2 * theirs * whole
     return 1.0, full / (full - first - 2 * (weights - 2 * square) * batch * length)
+
+
+def forget_peak() -> None:
+    """Begin anew to watch for the most memory that is held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> float:
+    """The most memory held since `forget_peak`: of the GPU if there is one, else of the process."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated())
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * float(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 
 
 def _weights(module: nn.Module) -> int:
