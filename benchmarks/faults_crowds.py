@@ -15,7 +15,7 @@ from faults_kills import differs, finish, trained
 from faults_room import Room, Row, command, forked, sweep, wrong
 
 from probe.cli.dashboard import _free_port
-from probe.jobs import look, worker
+from probe.jobs import observe, worker
 from probe.store import Workspace
 
 _CROWD_S = 300.0
@@ -147,7 +147,7 @@ def too_little_memory(room: Room, tries: int) -> list[Row]:
         memory = room.rng.randrange(0, 40 * _MEGABYTE)
         ended = forked(lambda run=run: worker.main([str(run.path)]), home, memory=memory)
         training.foreign += ended.foreign if ended.code in (0, 1) else []
-        status, state = look(run)
+        status, state = observe(run)
         if state == "failed" and "memory" not in status.message:
             training.foreign.append(f"too little memory is told as {status.message!r}")
         if state != "finished":

@@ -12,7 +12,7 @@ from pathlib import Path
 from faults_kills import CASES, Case, differs, finish, trained
 from faults_room import Outcome, Room, Row, command, contents, forked, litter, lost, sweep, wrong
 
-from probe.jobs import look, worker
+from probe.jobs import observe, worker
 
 _DISK = "24m"
 _NO_MOUNT = "skipped: no file system may be mounted here"
@@ -72,7 +72,7 @@ def fill_trainings(room: Room, tries: int) -> Row:
             ballast = _fill(home.parent, room.rng.randrange(0, 150_000))
             ended = forked(lambda run=run: worker.main([str(run.path)]), home)
             row.foreign += ended.foreign
-            status, state = look(run)
+            status, state = observe(run)
             if state != "finished" and not status.message.startswith("disk full at"):
                 row.foreign.append(f"a training on a full disk is {state}: {status.message!r}")
             row.left += litter(home)

@@ -17,7 +17,7 @@ import pandas as pd
 from faults_room import STEPS, Room, Row, command, contents, forked, lost, sweep, wrong
 
 from probe import formats
-from probe.jobs import look, worker
+from probe.jobs import observe, worker
 from probe.store import RunFolder, Workspace, read_records
 
 _OUTLIVE_S = 900.0
@@ -99,7 +99,7 @@ CASES = (
 
 def _finished(home: Path) -> bool:
     (run,) = Workspace(home).runs
-    return look(run)[1] == "finished"
+    return observe(run)[1] == "finished"
 
 
 def kill_commands(room: Room, tries: int) -> list[Row]:
@@ -258,7 +258,7 @@ def end_starters(room: Room) -> Row:
 
 def _outlives(run: RunFolder) -> list[str]:
     until = time.monotonic() + _OUTLIVE_S
-    while look(run)[1] in ("queued", "running") and time.monotonic() < until:
+    while observe(run)[1] in ("queued", "running") and time.monotonic() < until:
         time.sleep(0.05)
-    state = look(run)[1]
+    state = observe(run)[1]
     return [] if state == "finished" else [f"{run.id} is {state}: {run.status.message}"]

@@ -18,12 +18,21 @@ import torch
 from report import publish, table
 
 from probe.evaluation import Condition, answer
-from probe.studies import Asked, Kept, Keyed, Shared, Where, keyed, packs_of, sweep
+from probe.studies import (
+    Executor,
+    KeyedRun,
+    ResultCache,
+    RunSpec,
+    StudySettings,
+    keyed,
+    packs_of,
+    sweep,
+)
 from probe.studies.sources import model_of, task_of
 from probe.training import TrainConfig, train
 
 _PARTS = ("overhead", "ray")
-SHARED = Shared(validation_examples=50, test_examples=50, device="cpu", dtype="float32")
+SHARED = StudySettings(validation_examples=50, test_examples=50, device="cpu", dtype="float32")
 
 
 def main() -> None:
@@ -53,12 +62,12 @@ def main() -> None:
         )
 
 
-def _asked(seed: int, steps: int) -> Asked:
+def _asked(seed: int, steps: int) -> RunSpec:
     config = TrainConfig(steps=steps, length=10, seed=seed, eval_every=0)
-    return Asked("builtin", "mood", config)
+    return RunSpec("builtin", "mood", config)
 
 
-def _overhead(runs: Sequence[Keyed], at_once: int) -> list[tuple[str, str, str]]:
+def _overhead(runs: Sequence[KeyedRun], at_once: int) -> list[tuple[str, str, str]]:
     steps = scores = 0.0
     model = model_of("builtin", "cpu", "float32")
     for pack in packs_of(runs, SHARED, at_once=at_once):
@@ -75,7 +84,7 @@ def _overhead(runs: Sequence[Keyed], at_once: int) -> list[tuple[str, str, str]]
         scores += time.process_time() - began
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        sweep(runs, SHARED, Kept(Path(folder)), at_once=at_once)
+        sweep(runs, SHARED, ResultCache(Path(folder)), at_once=at_once)
         whole = time.process_time() - began
     return [
         ("training steps alone", f"{steps:.1f}", "1.00"),
@@ -85,7 +94,7 @@ def _overhead(runs: Sequence[Keyed], at_once: int) -> list[tuple[str, str, str]]
     ]
 
 
-def _workers(runs: Sequence[Keyed], at_once: int) -> list[tuple[str, str, str]]:
+def _workers(runs: Sequence[KeyedRun], at_once: int) -> list[tuple[str, str, str]]:
     one, two = (_on_ray(runs, at_once, workers) for workers in (1, 2))
     return [
         ("Ray, one worker of one thread", f"{one:.1f}", "1.00"),
@@ -93,17 +102,17 @@ def _workers(runs: Sequence[Keyed], at_once: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def _on_ray(runs: Sequence[Keyed], at_once: int, workers: int) -> float:
+def _on_ray(runs: Sequence[KeyedRun], at_once: int, workers: int) -> float:
     import ray
 
     ray.init(address="local", num_cpus=workers, log_to_driver=False, include_dashboard=False)
     try:
         with tempfile.TemporaryDirectory() as folder:
             warm = keyed([_asked(1000 + n, 20) for n in range(2 * workers)], SHARED)
-            sweep(warm, SHARED, Kept(Path(folder)), where=Where(ray="local"), at_once=1)
+            sweep(warm, SHARED, ResultCache(Path(folder)), where=Executor(ray="local"), at_once=1)
             began = time.perf_counter()
-            kept = Kept(Path(folder) / "measured")
-            sweep(runs, SHARED, kept, where=Where(ray="local"), at_once=at_once)
+            kept = ResultCache(Path(folder) / "measured")
+            sweep(runs, SHARED, kept, where=Executor(ray="local"), at_once=at_once)
             return time.perf_counter() - began
     finally:
         ray.shutdown()

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from probe.atomic import make_private
-from probe.jobs.processes import birth, is_alive
+from probe.jobs.processes import is_alive, process_start_time
 from probe.store.files import keep_file
 
 _FILES = "dashboard-*.json"
@@ -36,7 +36,7 @@ def announced(root: Path, port: int, address: str) -> Iterator[str]:
         read a browser's command line; where none can be kept, the address without its token.
     """
     place = root / f"dashboard-{port}.json"
-    said = {"address": address, "pid": os.getpid(), "started": birth(os.getpid())}
+    said = {"address": address, "pid": os.getpid(), "started": process_start_time(os.getpid())}
     shown = address.partition("?")[0]
     with suppress(OSError):
         make_private(root)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from probe.studies import Where
+    from probe.studies import Executor
 
 ValidationExamples = Annotated[
     int,
@@ -72,11 +72,11 @@ def numbers(given: Sequence[str], option: str) -> list[float]:
         ) from error
 
 
-def where(ray: str | None, gpu_share: float) -> Where:
+def where(ray: str | None, gpu_share: float) -> Executor:
     """Where packs are trained."""
-    from probe.studies import Where
+    from probe.studies import Executor
 
-    return Where(ray=ray, gpu_share=gpu_share)
+    return Executor(ray=ray, gpu_share=gpu_share)
 
 
 def command_line() -> list[str]:

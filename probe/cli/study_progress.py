@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 from probe.cli.output import print_json, visible
 
 if TYPE_CHECKING:
-    from probe.studies import Found, Plan, Progress, Where
+    from probe.studies import Executor, Plan, Progress, StudySummary
     from probe.verbs import StudyAsked, StudyResult
 
 P = TypeVar("P")
 R = TypeVar("R")
-F = TypeVar("F", bound="Found")
+F = TypeVar("F", bound="StudySummary")
 
 _EVERY_S = {True: 0.5, False: 60.0}
 """Between two lines within a pack, on a terminal and elsewhere."""
@@ -79,7 +79,7 @@ def conduct(
     asked: StudyAsked[P, R, F],
     show: Callable[[StudyResult[F]], None],
     *,
-    where: Where,
+    where: Executor,
     at_once: int,
     out: Path | None,
     json: bool,

@@ -20,7 +20,7 @@ from probe.cli.output import print_json, print_notes
 from probe.cli.train_options import with_training_options
 
 if TYPE_CHECKING:
-    from probe.jobs.rehearsal import Plan
+    from probe.jobs.plan import Plan
     from probe.store import RunFolder, Workspace
 
 Detach = Annotated[
@@ -146,9 +146,9 @@ def train(
         workspace=workspace,
     )
     if dry_run:
-        from probe.jobs.rehearsal import rehearse
+        from probe.jobs import plan
 
-        _print_plan(rehearse(asked), json=json)
+        _print_plan(plan.dry_run(asked), json=json)
         return
     from probe import jobs
 

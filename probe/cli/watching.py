@@ -15,14 +15,14 @@ from probe.analysis.gains import score_sentence
 from probe.cli.folds import fold_lines
 from probe.cli.output import cell, complain, console, print_notes, visible
 from probe.errors import TrainingError
-from probe.jobs import News, RunView, cancel, follow, view
-from probe.jobs.pace import duration as duration  # other commands take it from here
+from probe.jobs import RunUpdate, RunView, cancel, follow, view
+from probe.jobs.eta import duration as duration  # other commands take it from here
 from probe.store.card import name_note
 
 if TYPE_CHECKING:
     from probe.store import RunFolder, Workspace
 
-Show = Callable[[News], None]
+Show = Callable[[RunUpdate], None]
 _LINES = 10
 """Lines that a run without validations prints into a pipe."""
 
@@ -95,7 +95,7 @@ def _cancelled(workspace: Workspace, run: RunFolder, *, save_s: float, end_s: fl
         cancel(workspace, run.id, save_s=save_s, end_s=end_s)
 
 
-def _print_records(news: News) -> None:
+def _print_records(news: RunUpdate) -> None:
     for record in news.records:
         _print_line(record)
 
@@ -112,7 +112,7 @@ class _Lines:
         self._every = max(1, steps // _LINES)
         self._activity = ""
 
-    def show(self, news: News) -> None:
+    def show(self, news: RunUpdate) -> None:
         if news.status.activity not in ("", self._activity):
             self._activity = news.status.activity
             sys.stderr.write(f"probe: {self._activity} …\n")
@@ -154,7 +154,7 @@ def _live(run: RunFolder) -> Iterator[Show]:
     ) as progress:
         bar = progress.add_task("waiting", total=run.config.steps, words="")
 
-        def show(news: News) -> None:
+        def show(news: RunUpdate) -> None:
             for record in news.records:
                 if record["warning"]:
                     progress.console.print(f"probe: {visible(record['warning'])}")
@@ -168,7 +168,7 @@ def _live(run: RunFolder) -> Iterator[Show]:
         yield show
 
 
-def _now(news: News) -> str:
+def _now(news: RunUpdate) -> str:
     status = news.status
     latest = news.records[-1] if news.records else None
     eta_s = latest["eta_s"] if latest else status.eta_s

@@ -7,20 +7,20 @@
     view(workspace, run)                    # as people see it, `interrupted` included
 
 One run of a workspace trains at a time, the others queue. `probe.jobs.training` is what a worker
-does and `probe.jobs.rehearsal` what `--dry-run` does; both import torch, this module does not.
+does and `probe.jobs.plan` what `--dry-run` does; both import torch, this module does not.
 """
 
-from probe.jobs.control import News, cancel, delete, follow, resume, start
-from probe.jobs.views import RunView, Seen, look, scored, view, views
+from probe.jobs.control import RunUpdate, cancel, delete, follow, resume, start
+from probe.jobs.views import ObservedState, RunView, observe, scored, view, views
 
 __all__ = [
-    "News",
+    "RunUpdate",
     "RunView",
-    "Seen",
+    "ObservedState",
     "cancel",
     "delete",
     "follow",
-    "look",
+    "observe",
     "resume",
     "start",
     "scored",

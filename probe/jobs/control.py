@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from probe.errors import TrainingError
 from probe.jobs.launching import launch
 from probe.jobs.processes import require_posix, signal_group
-from probe.jobs.views import Seen, look
+from probe.jobs.views import ObservedState, observe
 from probe.store import ACTIVE, Record, RunConfig, RunFolder, Status, Workspace, read_records
 from probe.store.card import name_note
 
@@ -53,7 +53,7 @@ def resume(workspace: Workspace, reference: str, *, steps: int | None = None) ->
     """
     require_posix()
     run = workspace.runs.get(reference)
-    status, state = look(run)
+    status, state = observe(run)
     if state in ACTIVE:
         raise TrainingError(f"{run.id} is {state}: cancel it first, or wait")
     if steps is not None:
@@ -108,7 +108,7 @@ def cancel(
         WorkspaceError: there is no such run.
     """
     run = workspace.runs.get(reference)
-    status, state = look(run)
+    status, state = observe(run)
     if state not in ACTIVE:
         raise TrainingError(f"{run.id} is {state}: there is nothing to cancel")
     run.stop.touch(mode=0o600)
@@ -119,7 +119,7 @@ def cancel(
         if not _ends(run, end_s):
             _signal(run, signal.SIGKILL)
             _ends(run, end_s)
-    status, state = look(run)
+    status, state = observe(run)
     if state == "interrupted":  # killed: it could not say so itself
         message = "killed while it did not answer: it goes on from its last checkpoint"
         run.write(dataclasses.replace(status, state="cancelled", message=message))
@@ -135,7 +135,7 @@ def delete(workspace: Workspace, reference: str) -> RunFolder:
     """
     run = workspace.runs.get(reference)
     try:
-        _, state = look(run)
+        _, state = observe(run)
     except Exception:  # damaged beyond reading: all the more reason to remove it
         workspace.runs.remove(run)
         return run
@@ -146,28 +146,30 @@ def delete(workspace: Workspace, reference: str) -> RunFolder:
 
 
 @dataclass(frozen=True)
-class News:
+class RunUpdate:
     """What has happened in a run since the last look."""
 
-    state: Seen
+    state: ObservedState
     status: Status
     records: list[Record]
     """One per update and prompt."""
 
 
-def follow(run: RunFolder, *, poll_s: float = 0.1) -> Iterator[News]:
+def follow(run: RunFolder, *, poll_s: float = 0.1) -> Iterator[RunUpdate]:
     """What happens in a run, look by look, until nobody works at it any more.
 
     Records are those of the present worker; what earlier ones logged is in the folder.
     """
     offset = 0
     while True:
-        status, state = look(run)  # before the records: those logged until it ended are then there
+        status, state = observe(
+            run
+        )  # before the records: those logged until it ended are then there
         records: list[Record] = []
         if status.began is not None:
             found, offset = read_records(run.metrics, offset)
             records = [record for record in found if record["step"] > status.began]
-        yield News(state, status, records)
+        yield RunUpdate(state, status, records)
         if state not in ACTIVE:
             return
         time.sleep(poll_s)
@@ -195,7 +197,7 @@ def _signal(run: RunFolder, number: signal.Signals) -> None:
 def _ends(run: RunFolder, within_s: float) -> bool:
     """Whether the worker ends in time."""
     until = time.monotonic() + within_s
-    while look(run)[1] in ACTIVE:
+    while observe(run)[1] in ACTIVE:
         if time.monotonic() > until:
             return False
         time.sleep(_POLL_S)

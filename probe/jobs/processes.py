@@ -28,7 +28,7 @@ def require_posix() -> None:
         )
 
 
-def birth(pid: int) -> str | None:
+def process_start_time(pid: int) -> str | None:
     """When a process began, in the system's own words; None where it is dead.
 
     Two processes may have one pid, one after the other, but never with the same birth.
@@ -44,7 +44,7 @@ def birth(pid: int) -> str | None:
 
 def is_alive(pid: int | None, started: str | None) -> bool:
     """Whether the process that began then still runs."""
-    return pid is not None and started is not None and birth(pid) == started
+    return pid is not None and started is not None and process_start_time(pid) == started
 
 
 def signal_group(pid: int, started: str, number: signal.Signals) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from probe.jobs.processes import birth
+from probe.jobs.processes import process_start_time
 from probe.jobs.stopping import RunGoneError
 from probe.store import RunFolder, State, Status
 
@@ -22,7 +22,9 @@ class Reporter:
         pid = os.getpid()
         self._run = run
         self._written_s = 0.0
-        self.status = replace(run.status, pid=pid, started=birth(pid), activity="waiting")
+        self.status = replace(
+            run.status, pid=pid, started=process_start_time(pid), activity="waiting"
+        )
         self._write()
 
     def doing(self, activity: str) -> None:

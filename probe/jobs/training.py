@@ -13,8 +13,8 @@ from pathlib import Path
 from probe.atomic import naming
 from probe.datasets import load_task
 from probe.jobs.control import TRAINING
+from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
-from probe.jobs.pace import Pace
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import Stopped, StopRequest
 from probe.models import FrozenModel, load_model

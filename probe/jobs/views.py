@@ -11,14 +11,14 @@ from typing import Any, Literal
 from probe.analysis.gains import Scored, gain_of
 from probe.errors import WorkspaceError
 from probe.jobs.processes import is_alive
-from probe.jobs.turns import ahead
+from probe.jobs.run_queue import queued_before
 from probe.store import ACTIVE, RunFolder, State, Status, StudyFolder, Workspace
 
 _LOG = logging.getLogger(__name__)
 _START_UP_S = 60.0
 """So long may a process take from its birth to its first word, on a machine that is busy."""
 
-Seen = State | Literal["interrupted"]
+ObservedState = State | Literal["interrupted"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RunView:
     """One run, at one moment."""
 
     run: str
-    state: Seen
+    state: ObservedState
     """interrupted: its worker died without a word; it can be resumed."""
     model: str
     task: str
@@ -94,7 +94,7 @@ def view(workspace: Workspace, run: RunFolder) -> RunView:
         WorkspaceError: its folder is damaged or gone.
     """
     config = run.config
-    status, state = look(run)
+    status, state = observe(run)
     living = state in ACTIVE
     return RunView(
         run=run.id,
@@ -113,7 +113,7 @@ def view(workspace: Workspace, run: RunFolder) -> RunView:
         eta_s=status.eta_s if state == "running" else None,
         activity=status.activity if living else "",
         silent_s=max(0.0, time.time() - status.heartbeat) if living else None,
-        waits_for=tuple(ahead(workspace.runs, run)) if state == "queued" else (),
+        waits_for=tuple(queued_before(workspace.runs, run)) if state == "queued" else (),
         message=status.message,
         notes=status.notes,
         prompts=status.prompts,
@@ -134,7 +134,7 @@ def views(workspace: Workspace) -> Sequence[RunView]:
     return sorted(found, key=lambda one: (one.created, one.run), reverse=True)
 
 
-def look(run: RunFolder | StudyFolder) -> tuple[Status, Seen]:
+def observe(run: RunFolder | StudyFolder) -> tuple[Status, ObservedState]:
     """What a worker last said, and the state this comes to now that it has been looked for.
 
     Raises:

@@ -16,8 +16,8 @@ from probe.atomic import remove_leftovers
 from probe.errors import is_failure
 from probe.jobs.failures import is_expected, reason
 from probe.jobs.reporter import Reporter
+from probe.jobs.run_queue import locked, turn
 from probe.jobs.stopping import RunGoneError, Stopped, StopRequest
-from probe.jobs.turns import locked, turn
 from probe.store import RunFolder, Workspace
 
 _LOCK = ".worker"

@@ -1,8 +1,8 @@
 """Many trainings: kept by content, packed K at once, in this process or on a Ray cluster.
 
-    runs = keyed([Asked("builtin", "mood", config) for config in configs], Shared())
-    kept = Kept(workspace.cache / "studies")
-    sweep(runs, Shared(), kept, where=Where(ray="auto"), watch=print)
+    runs = keyed([RunSpec("builtin", "mood", config) for config in configs], StudySettings())
+    kept = ResultCache(workspace.cache / "studies")
+    sweep(runs, StudySettings(), kept, where=Executor(ray="auto"), watch=print)
     prompts = [kept.get(run.key) for run in runs]     # each with its scores as `metrics`
 
 A run's key is made of its configuration, its examples, the model's weights and the version, so a
@@ -20,8 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from probe.studies.asked import Asked, Keyed, Pack, Shared, packs_of, require_names
-    from probe.studies.book import Book, Found
+    from probe.studies.cache import ResultCache
     from probe.studies.detached import (
         StudyView,
         cancel_study,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
         study_view,
         study_views,
     )
-    from probe.studies.engine import AT_ONCE, Progress, Where, sweep
+    from probe.studies.executor import AT_ONCE, Executor, Progress, sweep
     from probe.studies.grid import (
         Grid,
         GridPoint,
@@ -39,10 +38,10 @@ if TYPE_CHECKING:
         named_grids,
         read_grid,
     )
-    from probe.studies.kept import Kept
     from probe.studies.packs import PackStep, work
-    from probe.studies.rehearsal import Plan, rehearse
+    from probe.studies.plan import Plan, dry_run
     from probe.studies.sources import keyed
+    from probe.studies.specs import KeyedRun, Pack, RunSpec, StudySettings, packs_of, require_names
     from probe.studies.study import at_work, both, seen_state
     from probe.studies.targets import Target, read_targets, target_sets
     from probe.studies.wayward import (
@@ -54,12 +53,13 @@ if TYPE_CHECKING:
         settings_of,
         study_of,
     )
+    from probe.studies.writer import StudySummary, StudyWriter
 
 _HOMES = {
-    "asked": ("Asked", "Keyed", "Pack", "Shared", "packs_of", "require_names"),
-    "book": ("Book", "Found"),
+    "specs": ("RunSpec", "KeyedRun", "Pack", "StudySettings", "packs_of", "require_names"),
+    "writer": ("StudyWriter", "StudySummary"),
     "detached": ("StudyView", "cancel_study", "start_study", "study_view", "study_views"),
-    "engine": ("AT_ONCE", "Progress", "Where", "sweep"),
+    "executor": ("AT_ONCE", "Progress", "Executor", "sweep"),
     "grid": (
         "Grid",
         "GridPoint",
@@ -69,9 +69,9 @@ _HOMES = {
         "named_grids",
         "read_grid",
     ),
-    "kept": ("Kept",),
+    "cache": ("ResultCache",),
     "packs": ("PackStep", "work"),
-    "rehearsal": ("Plan", "rehearse"),
+    "plan": ("Plan", "dry_run"),
     "sources": ("keyed",),
     "study": ("at_work", "both", "seen_state"),
     "targets": ("Target", "read_targets", "target_sets"),
@@ -82,23 +82,23 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AT_ONCE",
     "GAMMAS",
-    "Asked",
-    "Book",
-    "Found",
+    "RunSpec",
+    "StudyWriter",
+    "StudySummary",
     "Grid",
     "GridPoint",
-    "Kept",
-    "Keyed",
+    "ResultCache",
+    "KeyedRun",
     "Pack",
     "PackStep",
     "Plan",
     "Point",
     "Progress",
-    "Shared",
+    "StudySettings",
     "StudyView",
     "Target",
     "WaywardStudy",
-    "Where",
+    "Executor",
     "at_work",
     "both",
     "cancel_study",
@@ -111,7 +111,7 @@ __all__ = [
     "points",
     "read_grid",
     "read_targets",
-    "rehearse",
+    "dry_run",
     "require_names",
     "run_of",
     "seen_state",

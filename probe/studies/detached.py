@@ -17,7 +17,7 @@ from typing import Any
 from probe.errors import TrainingError, WorkspaceError
 from probe.jobs.launching import launch
 from probe.jobs.processes import is_alive, require_posix
-from probe.jobs.views import Seen, look
+from probe.jobs.views import ObservedState, observe
 from probe.store import ACTIVE, Status, StudyConfig, StudyFolder, Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class StudyView:
 
     study: str
     kind: str
-    state: Seen
+    state: ObservedState
     """interrupted: its process died without a word; it can be resumed."""
     name: str
     created: str
@@ -73,7 +73,7 @@ def study_view(study: StudyFolder) -> StudyView:
         WorkspaceError: its folder is damaged or gone.
     """
     config = study.config
-    status, state = look(study)
+    status, state = observe(study)
     living, counts = state in ACTIVE, status.metrics
     return StudyView(
         study=study.id,
@@ -121,7 +121,7 @@ def start_study(workspace: Workspace, config: StudyConfig, module: str) -> Study
     require_posix()
     if config.id in {study.id for study in workspace.studies}:
         study = workspace.studies.get(config.id)
-        status, state = look(study)
+        status, state = observe(study)
         if state in ACTIVE:
             raise TrainingError(f"{study.id} is {state}: cancel it first, or wait")
         if state == "finished":
@@ -153,7 +153,7 @@ def cancel_study(
         WorkspaceError: there is no such study.
     """
     study = workspace.studies.get(reference)
-    _, state = look(study)
+    _, state = observe(study)
     if state not in ACTIVE:
         raise TrainingError(f"{study.id} is {state}: there is nothing to cancel")
     patience = ((signal.SIGINT, save_s), (signal.SIGTERM, end_s), (signal.SIGKILL, end_s))
@@ -161,7 +161,7 @@ def cancel_study(
         _signal(study.status, number)
         if _ends(study, within_s):
             break
-    status, state = look(study)
+    status, state = observe(study)
     if state == "interrupted":  # killed: it could not say so itself
         message = "killed while it did not answer: finished packs are kept"
         study.write(replace(status, state="cancelled", message=message))
@@ -180,7 +180,7 @@ def _signal(status: Status, number: signal.Signals) -> None:
 
 def _ends(study: StudyFolder, within_s: float) -> bool:
     until = time.monotonic() + within_s
-    while look(study)[1] in ACTIVE:
+    while observe(study)[1] in ACTIVE:
         if time.monotonic() > until:
             return False
         time.sleep(_POLL_S)

@@ -14,7 +14,7 @@ from probe.analysis.grids import GridRun
 from probe.datasets.rows import read_text
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
-from probe.studies.asked import Asked
+from probe.studies.specs import RunSpec
 from probe.suggestions import did_you_mean
 from probe.tables import default_model
 from probe.training import TrainConfig
@@ -46,7 +46,7 @@ class Grid:
 class GridPoint:
     """One run of a grid."""
 
-    asked: Asked
+    asked: RunSpec
     varied: Mapping[str, Any]
     """What the grid varies, without the fields that have a column of their own."""
 
@@ -126,7 +126,7 @@ def grid_points(grid: Grid) -> list[GridPoint]:
         config = TrainConfig.from_dict({"eval_every": 0} | dict(grid.training) | chosen)
         varied = {key: value for key, value in chosen.items() if key not in _COLUMNS}
         for model, task, fold in itertools.product(grid.models, grid.tasks, folds):
-            found.append(GridPoint(Asked(model, task, config, fold), varied))
+            found.append(GridPoint(RunSpec(model, task, config, fold), varied))
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from probe.errors import MissingExtraError, ProbeError, TrainingError
-from probe.studies.asked import Pack
+from probe.studies.specs import Pack
 
 _LISTENER_S = 10.0
 

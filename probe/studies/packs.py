@@ -15,10 +15,10 @@ from typing import Any
 
 from probe.formats.layouts import probe_file
 from probe.prompt import AnyPrompt
-from probe.studies.asked import Keyed, Pack
-from probe.studies.kept import prompt_name
+from probe.studies.cache import prompt_name
 from probe.studies.scores import pack_scores
 from probe.studies.sources import model_of, task_of
+from probe.studies.specs import KeyedRun, Pack
 from probe.texts import as_json
 from probe.training import Step, Training, train
 
@@ -91,7 +91,7 @@ def _facts(training: Training, number: int, last: dict[int, Step]) -> dict[str, 
     }
 
 
-def _named(prompt: AnyPrompt, run: Keyed, metrics: dict[str, Any]) -> AnyPrompt:
+def _named(prompt: AnyPrompt, run: KeyedRun, metrics: dict[str, Any]) -> AnyPrompt:
     """The prompt under a name of its own, with scores that JSON can hold."""
     return dataclasses.replace(
         prompt,

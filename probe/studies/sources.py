@@ -14,7 +14,7 @@ from probe.datasets import load_task, sample
 from probe.errors import TrainingError
 from probe.jobs.training import loaded
 from probe.models import FrozenModel
-from probe.studies.asked import Asked, Keyed, Shared
+from probe.studies.specs import KeyedRun, RunSpec, StudySettings
 from probe.task import Task
 from probe.training import folds
 
@@ -35,7 +35,7 @@ def model_of(name: str, device: str | None, dtype: str | None) -> FrozenModel:
     return loaded(name, device=device, dtype=dtype)
 
 
-def task_of(asked: Asked, shared: Shared) -> Task:
+def task_of(asked: RunSpec, shared: StudySettings) -> Task:
     """The task with the sampled validation and test examples, or the fold of it.
 
     Raises:
@@ -55,7 +55,7 @@ def task_of(asked: Asked, shared: Shared) -> Task:
 
 
 @lru_cache(maxsize=8)
-def _sampled(name: str, shared: Shared, holdout: float) -> Task:
+def _sampled(name: str, shared: StudySettings, holdout: float) -> Task:
     task = load_task(name, shared.data_dir, holdout=holdout)
     return dataclasses.replace(
         task,
@@ -65,7 +65,7 @@ def _sampled(name: str, shared: Shared, holdout: float) -> Task:
 
 
 @lru_cache(maxsize=8)
-def _folds(name: str, shared: Shared, count: int) -> tuple[Task, ...]:
+def _folds(name: str, shared: StudySettings, count: int) -> tuple[Task, ...]:
     whole, size = _sampled(name, shared, 0.0), shared.validation_examples
     return tuple(
         dataclasses.replace(part, name=whole.name, validation=sample(part.validation, size))
@@ -94,7 +94,7 @@ def task_digest(task: Task) -> str:
     return digest.hexdigest()
 
 
-def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
+def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
     """Runs with their keys: equal keys, equal results.
 
     A key is the sha256 of the configuration, the examples and wording of the task, the model's
@@ -104,7 +104,7 @@ def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
         ProbeError: a model or task cannot be loaded.
     """
     digests: dict[tuple[object, ...], str] = {}
-    found: dict[int, Keyed] = {}
+    found: dict[int, KeyedRun] = {}
     # Model by model: a process keeps one.
     for place in sorted(range(len(runs)), key=lambda i: runs[i].model):
         run = runs[place]
@@ -112,11 +112,11 @@ def keyed(runs: Sequence[Asked], shared: Shared) -> list[Keyed]:
         if part not in digests:
             digests[part] = task_digest(task_of(run, shared))
         weights = _fingerprint(run.model, shared.device, shared.dtype)
-        found[place] = Keyed(run, _key(run, weights, digests[part]))
+        found[place] = KeyedRun(run, _key(run, weights, digests[part]))
     return [found[place] for place in range(len(runs))]
 
 
-def _key(run: Asked, weights: str, data: str) -> str:
+def _key(run: RunSpec, weights: str, data: str) -> str:
     config = run.config.to_dict()
     del config["checkpoint_every"]  # how a run is made safe does not change what it makes
     config = {key: value for key, value in config.items() if value is not None or key not in _ADDED}

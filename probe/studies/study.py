@@ -14,12 +14,12 @@ import pandas as pd
 from probe.atomic import make_private
 from probe.errors import ProbeError, WorkspaceError
 from probe.jobs.failures import is_expected, reason
-from probe.jobs.processes import birth
-from probe.jobs.turns import locked
-from probe.jobs.views import Seen, look
+from probe.jobs.processes import process_start_time
+from probe.jobs.run_queue import locked
+from probe.jobs.views import ObservedState, observe
 from probe.store import State, Status, StudyConfig, StudyFolder, Workspace, keep_file
 from probe.store.files import unwritable
-from probe.studies.engine import Progress, Watch
+from probe.studies.executor import Progress, Watch
 from probe.texts import as_json
 
 _LOCK = ".worker"
@@ -73,7 +73,12 @@ def at_work(workspace: Workspace, config: StudyConfig) -> Iterator[tuple[StudyFo
     """
     pid = os.getpid()
     status = Status(
-        "running", time.time(), pid=pid, started=birth(pid), activity="loading", began=0
+        "running",
+        time.time(),
+        pid=pid,
+        started=process_start_time(pid),
+        activity="loading",
+        began=0,
     )
     folder = workspace.studies.root / config.id
     try:
@@ -99,9 +104,9 @@ def at_work(workspace: Workspace, config: StudyConfig) -> Iterator[tuple[StudyFo
         reporter.end("finished")
 
 
-def seen_state(study: StudyFolder) -> Seen:
+def seen_state(study: StudyFolder) -> ObservedState:
     """How a study stands: what it last said, or interrupted where its process is gone."""
-    return look(study)[1]
+    return observe(study)[1]
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

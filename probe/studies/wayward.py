@@ -16,8 +16,8 @@ from probe.analysis.waywardness import WaywardRun
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, SoftPrompt
-from probe.studies.asked import Asked, Shared, require_names
 from probe.studies.grid import require_doable
+from probe.studies.specs import RunSpec, StudySettings, require_names
 from probe.studies.targets import OWN, Target, spread_over_lengths
 from probe.tables import load_vocabulary
 from probe.training import TrainConfig
@@ -54,13 +54,13 @@ class WaywardStudy:
             )
 
 
-def settings_of(study: WaywardStudy, shared: Shared) -> dict[str, Any]:
+def settings_of(study: WaywardStudy, shared: StudySettings) -> dict[str, Any]:
     """Everything that decides which runs there are, as JSON can hold it."""
     settings = asdict(study) | {"shared": asdict(shared)}
     return dict(json.loads(json.dumps(settings)))
 
 
-def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, Shared]:
+def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, StudySettings]:
     """The study of such settings.
 
     Raises:
@@ -68,7 +68,7 @@ def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, Shared]:
     """
     fields = dict(settings)
     try:
-        shared = Shared(**fields.pop("shared"))
+        shared = StudySettings(**fields.pop("shared"))
         texts = tuple(Target(**one) for one in fields.pop("targets"))
         listed = {key: tuple(fields[key]) for key in ("models", "tasks", "gammas", "inits")}
         return WaywardStudy(**fields | listed | {"targets": texts}), shared
@@ -80,7 +80,7 @@ def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, Shared]:
 class Point:
     """One run of the study and what it stands for."""
 
-    asked: Asked
+    asked: RunSpec
     target: Target
     ids: tuple[int, ...]
     """Token ids of the target, [P]."""
@@ -220,7 +220,7 @@ def _point(
         | {"length": len(ids), "init": start, "seed": seed, "gamma": gamma}
         | {"target": target.text if gamma else None}
     )
-    return Point(Asked(model, task, config), target, tuple(ids), gamma, seed, init)
+    return Point(RunSpec(model, task, config), target, tuple(ids), gamma, seed, init)
 
 
 def _number(value: float | None) -> float:

@@ -16,21 +16,29 @@ from probe.store import StudyConfig, StudyFolder, Workspace, keep_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.studies import Found, Kept, Keyed, Plan, Progress, Shared, Where
+    from probe.studies import (
+        Executor,
+        KeyedRun,
+        Plan,
+        Progress,
+        ResultCache,
+        StudySettings,
+        StudySummary,
+    )
 
 P = TypeVar("P")
 R = TypeVar("R")
-F = TypeVar("F", bound="Found")
+F = TypeVar("F", bound="StudySummary")
 
 
 @dataclass(frozen=True)
 class StudyAsked(ABC, Generic[P, R, F]):
     """A study that could be started: its runs, their keys, and what they come to."""
 
-    shared: Shared
+    shared: StudySettings
     points: tuple[P, ...]
     """What each run stands for."""
-    runs: tuple[Keyed, ...]
+    runs: tuple[KeyedRun, ...]
     config: StudyConfig
 
     @abstractmethod
@@ -68,15 +76,15 @@ def study_plan(
     asked: StudyAsked[P, R, F], *, at_once: int = 8, workspace: Workspace | None = None
 ) -> Plan:
     """What a study would do, and how long it would take: two steps, measured."""
-    from probe.studies import rehearse
+    from probe.studies import dry_run
 
-    return rehearse(asked.runs, asked.shared, _kept(workspace or Workspace()), at_once=at_once)
+    return dry_run(asked.runs, asked.shared, _kept(workspace or Workspace()), at_once=at_once)
 
 
 def study_run(
     asked: StudyAsked[P, R, F],
     *,
-    where: Where | None = None,
+    where: Executor | None = None,
     at_once: int = 8,
     workspace: Workspace | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
@@ -103,17 +111,17 @@ def work_at(
     *,
     at_once: int,
     workspace: Workspace,
-    where: Where | None = None,
+    where: Executor | None = None,
 ) -> StudyResult[F]:
     """Do the runs of a study in a folder that this process has for itself.
 
     Raises:
         ProbeError: a run cannot be done.
     """
-    from probe.studies import Book, both, sweep
+    from probe.studies import StudyWriter, both, sweep
 
     kept = _kept(workspace)
-    book = Book(asked.points, asked.runs, kept, study, row=asked.row, judge=asked.judge)
+    book = StudyWriter(asked.points, asked.runs, kept, study, row=asked.row, judge=asked.judge)
     watch = both(book.watch, *watchers)
     sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watch)
     found = book.write()
@@ -127,15 +135,15 @@ def shared_by(
     dtype: str | None,
     validation_examples: int,
     test_examples: int,
-) -> Shared:
+) -> StudySettings:
     """What all runs of a study share, its folder of data by its full path."""
-    from probe.studies import Shared
+    from probe.studies import StudySettings
 
     folder = None if data_dir is None else os.path.abspath(Path(data_dir).expanduser())
-    return Shared(folder, device, dtype, validation_examples, test_examples)
+    return StudySettings(folder, device, dtype, validation_examples, test_examples)
 
 
-def _kept(workspace: Workspace) -> Kept:
-    from probe.studies import Kept
+def _kept(workspace: Workspace) -> ResultCache:
+    from probe.studies import ResultCache
 
-    return Kept(workspace.cache / "studies")
+    return ResultCache(workspace.cache / "studies")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.errors import ProbeError, is_failure
-from probe.jobs.processes import birth
+from probe.jobs.processes import process_start_time
 from probe.store import Status, StudyFolder, Workspace
 
 
@@ -46,8 +46,8 @@ def _first_word(study: StudyFolder) -> None:
     queued = study.status
     study.write(
         Status(
-            "running", queued.queued_at, pid=pid, started=birth(pid), heartbeat=time.time(),
-            activity="loading", step=queued.step, metrics=queued.metrics,
+            "running", queued.queued_at, pid=pid, started=process_start_time(pid),
+            heartbeat=time.time(), activity="loading", step=queued.step, metrics=queued.metrics,
         )
     )  # fmt: skip
 

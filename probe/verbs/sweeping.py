@@ -150,7 +150,7 @@ def sweep(
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
     """
-    from probe.studies import Where
+    from probe.studies import Executor
 
     asked = sweep_asked(
         grid,
@@ -166,7 +166,7 @@ def sweep(
         dtype=dtype,
         workspace=workspace,
     )
-    where = Where(ray=ray, gpu_share=gpu_share)
+    where = Executor(ray=ray, gpu_share=gpu_share)
     return study_run(asked, where=where, at_once=at_once, workspace=workspace)
 
 

@@ -196,7 +196,7 @@ def wayward(
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
     """
-    from probe.studies import Where
+    from probe.studies import Executor
 
     if not tasks:
         raise DataError("name a task, such as task='mood'")
@@ -208,5 +208,5 @@ def wayward(
         training=training, data_dir=data_dir, validation_examples=validation_examples,
         test_examples=test_examples, device=device, dtype=dtype, workspace=workspace,
     )  # fmt: skip
-    where = Where(ray=ray, gpu_share=gpu_share)
+    where = Executor(ray=ray, gpu_share=gpu_share)
     return study_run(wayward_asked(config), where=where, at_once=at_once, workspace=workspace)

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe import verbs
-from probe.jobs.processes import birth
+from probe.jobs.processes import process_start_time
 from probe.store import RunFolder, Status, Workspace
 from tests.trainable import LIGHT, write_model, write_task
 
@@ -86,7 +86,7 @@ def made(workspace: Workspace, model: str, task: str) -> Made:
         if living:
             pid = os.getpid()
             status = dataclasses.replace(
-                status, pid=pid, started=birth(pid), heartbeat=time.time(), began=0
+                status, pid=pid, started=process_start_time(pid), heartbeat=time.time(), began=0
             )
         config = verbs.run_config(
             model, task, LIGHT | dict(asked or {}), device="cpu", workspace=workspace

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.map.points import point_of, selection_table, tokens_with
 from dashboard.shared.side_jobs import SideJob, draw_job, job_of, start_job
 from probe.analysis.maps import Map
-from probe.jobs.processes import birth, is_alive
+from probe.jobs.processes import is_alive, process_start_time
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
 from probe.verbs import map as lay_out
@@ -180,9 +180,9 @@ def test_jobs_end_with_the_server(workspace: Workspace) -> None:
         check=True, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     pid, end = int(done.stdout), time.monotonic() + 2.0
-    while is_alive(pid, birth(pid)) and time.monotonic() < end:
+    while is_alive(pid, process_start_time(pid)) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not is_alive(pid, birth(pid))
+    assert not is_alive(pid, process_start_time(pid))
 
 
 def test_prompts_that_do_not_fit_are_left_out_with_the_reason(

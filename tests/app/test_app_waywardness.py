@@ -13,7 +13,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from probe import verbs
-from probe.jobs.processes import birth
+from probe.jobs.processes import process_start_time
 from probe.store import Status, StudyConfig, StudyFolder, Workspace
 from probe.studies import study_view
 from tests.trainable import write_task
@@ -144,8 +144,8 @@ def test_a_study_at_work_shows_how_far_it_is_and_takes_no_second_one(
     open_page: Open, workspace: Workspace, model: str, task: str
 ) -> None:
     status = Status(
-        "running", time.time(), pid=os.getpid(), started=birth(os.getpid()), activity="training",
-        step=8, loss_nats=1.5, eta_s=65.0,
+        "running", time.time(), pid=os.getpid(), started=process_start_time(os.getpid()),
+        activity="training", step=8, loss_nats=1.5, eta_s=65.0,
         metrics={"runs": 24, "found": 0, "packs": 3, "pack_step": 2, "pack_steps": 4},
     )  # fmt: skip
     workspace.studies.open(_config(model, task), status)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from probe.cli.train import complete_run
-from probe.jobs.processes import birth
+from probe.jobs.processes import process_start_time
 from probe.store import RunConfig, Status, Workspace
 
 CONFIG = RunConfig(
@@ -38,7 +38,7 @@ def running(made):
     return made(
         "running",
         pid=os.getpid(),
-        started=birth(os.getpid()),
+        started=process_start_time(os.getpid()),
         heartbeat=time.time() - 3,
         activity="training",
         began=0,

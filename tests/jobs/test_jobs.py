@@ -21,11 +21,11 @@ from probe.datasets import load_task
 from probe.errors import TrainingError, WorkspaceError
 from probe.evaluation import Condition, answer
 from probe.jobs import worker
+from probe.jobs.eta import Pace
 from probe.jobs.outcome import scored
-from probe.jobs.pace import Pace
-from probe.jobs.processes import birth, is_alive, signal_group
+from probe.jobs.processes import is_alive, process_start_time, signal_group
+from probe.jobs.run_queue import locked
 from probe.jobs.training import begun, task_of
-from probe.jobs.turns import locked
 from probe.models import load_model
 from probe.store import Workspace, read_records
 from probe.training import TrainConfig, train
@@ -221,7 +221,7 @@ def test_a_worker_that_does_not_listen_is_killed_with_its_children(workspace, ma
     with subprocess.Popen([sys.executable, "-c", DEAF, run.path], start_new_session=True) as deaf:
         _until(lambda: run.status.state == "running")
         child = int((run.path / "child").read_text())
-        born = birth(child)
+        born = process_start_time(child)
         assert is_alive(child, born)
         jobs.cancel(workspace, run.id, save_s=0.2, end_s=3.0)
     assert deaf.returncode == -signal.SIGKILL
@@ -243,8 +243,8 @@ def test_a_worker_that_cannot_begin_is_reported_and_not_waited_for(workspace, as
 
 
 def test_a_process_is_the_same_only_with_the_same_birth():
-    mine = birth(os.getpid())
-    assert mine is not None and mine == birth(os.getpid())
+    mine = process_start_time(os.getpid())
+    assert mine is not None and mine == process_start_time(os.getpid())
     assert is_alive(os.getpid(), mine)
     assert not is_alive(os.getpid(), "somebody else's")
     assert not is_alive(None, mine)
@@ -252,10 +252,10 @@ def test_a_process_is_the_same_only_with_the_same_birth():
 
 def test_the_dead_and_those_nobody_has_buried_are_not_alive():
     done = subprocess.Popen([sys.executable, "-c", ""])
-    born = birth(done.pid)
+    born = process_start_time(done.pid)
     _until(lambda: not is_alive(done.pid, born), 30)  # a zombie until it is waited for
     done.wait()
-    assert birth(done.pid) is None
+    assert process_start_time(done.pid) is None
 
 
 def test_a_process_that_took_over_a_pid_is_neither_seen_nor_signalled(workspace, made):

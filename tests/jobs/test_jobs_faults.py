@@ -12,7 +12,7 @@ import torch
 from probe import verbs
 from probe.cli.main import _one_line
 from probe.cli.watching import _interrupts
-from probe.jobs import look, worker
+from probe.jobs import observe, worker
 from probe.jobs.failures import is_expected, reason
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace, read_records
@@ -85,7 +85,7 @@ def test_a_hang_up_saves_as_ctrl_c_does(workspace, make):
     run = make(workspace, **LONG)
     _once_it_trains(run, lambda: os.kill(os.getpid(), signal.SIGHUP))
     assert _work(run) == 0
-    status, state = look(run)
+    status, state = observe(run)
     assert state == "cancelled" and status.message.startswith(f"stopped at step {status.step} of")
     assert (run.path / "checkpoints" / f"step-{status.step:08d}").is_dir()
 
@@ -145,7 +145,7 @@ def test_a_run_on_a_full_disk_says_so_leaves_nothing_half_and_goes_on_later(tmp_
         ballast = fill(disk)
         assert _work(run) == 1
         status = run.status
-        assert (status.state, look(run)[1]) == ("failed", "failed")
+        assert (status.state, observe(run)[1]) == ("failed", "failed")
         assert status.message.startswith(f"disk full at {run.path}") and "\n" not in status.message
         assert list(disk.rglob(".writing*")) == []
         ballast.unlink()

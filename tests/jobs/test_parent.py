@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from probe.jobs.processes import birth
+from probe.jobs.processes import process_start_time
 from probe.parent import WATCHED
 
 CHILD = "import time; from probe.parent import end_with_parent; end_with_parent(); time.sleep(60)"
@@ -28,10 +28,10 @@ def test_a_killed_starter_takes_its_process_along():
     with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE) as starter:
         pid = int(starter.stdout.readline())
         time.sleep(0.2)
-        assert birth(pid) is not None
+        assert process_start_time(pid) is not None
         starter.send_signal(signal.SIGKILL)
     until = time.monotonic() + 20
-    while birth(pid) is not None:
+    while process_start_time(pid) is not None:
         assert time.monotonic() < until, "it lives on"
         time.sleep(0.02)
 

@@ -7,11 +7,11 @@ import os
 import pytest
 import torch
 
-from probe.studies import Asked, Shared
+from probe.studies import RunSpec, StudySettings
 from probe.training import TrainConfig
 from tests.trainable import write_model, write_task
 
-SHARED = Shared(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
+SHARED = StudySettings(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +37,7 @@ def task(tmp_path_factory) -> str:
 def asked(model, task):
     """Six runs that differ in length and seed."""
     return [
-        Asked(
+        RunSpec(
             model, task, TrainConfig(steps=4, length=length, seed=seed, batch_size=4, eval_every=0)
         )
         for length in (2, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probe.errors import TrainingError
-from probe.studies import Kept, Where, keyed, sweep
+from probe.studies import Executor, ResultCache, keyed, sweep
 from tests.studies.conftest import SHARED
 
 pytestmark = [
@@ -53,17 +53,17 @@ def _node(cluster):
 
 def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_path):
     runs = keyed(asked[:4], SHARED)
-    alone = Kept(tmp_path / "alone")
+    alone = ResultCache(tmp_path / "alone")
     sweep(runs, SHARED, alone, at_once=1)
     _, second = _node(cluster), _node(cluster)
-    kept, seen = Kept(tmp_path / "cluster"), []
+    kept, seen = ResultCache(tmp_path / "cluster"), []
 
     def watch(progress):
         seen.append(progress.done)
         if progress.done == 1:
             cluster.remove_node(second, allow_graceful=False)
 
-    sweep(runs, SHARED, kept, where=Where(ray=cluster.address), at_once=1, watch=watch)
+    sweep(runs, SHARED, kept, where=Executor(ray=cluster.address), at_once=1, watch=watch)
     assert seen == [0, 1, 2, 3, 4]
     for run in runs:
         mine, theirs = kept.get(run.key), alone.get(run.key)
@@ -75,4 +75,4 @@ def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_
 def test_no_cluster_is_one_clear_line_at_once(address, asked, tmp_path):
     runs = keyed(asked[:1], SHARED)
     with pytest.raises(TrainingError, match=f"no Ray cluster at {address} "):
-        sweep(runs, SHARED, Kept(tmp_path), where=Where(ray=address))
+        sweep(runs, SHARED, ResultCache(tmp_path), where=Executor(ray=address))

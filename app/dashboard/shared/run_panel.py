@@ -18,8 +18,8 @@ from dashboard.shared.run_words import BADGES, answer, hint, killed, short, show
 from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import TrainingError, WorkspaceError
-from probe.jobs import RunView, look, view
-from probe.jobs.pace import duration
+from probe.jobs import RunView, observe, view
+from probe.jobs.eta import duration
 from probe.store import ACTIVE, Record, RunConfig
 from probe.verbs import train_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
@@ -159,7 +159,7 @@ def active_runs() -> list[tuple[str, str]]:
     found = []
     for run in workspace().runs:
         try:
-            _, state = look(run)
+            _, state = observe(run)
         except WorkspaceError:
             continue  # damaged, or deleted just now
         if state in ACTIVE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.shared.markdown import plain
 from probe.jobs import RunView
-from probe.jobs.pace import duration
+from probe.jobs.eta import duration
 
 BADGES = {
     "queued": ":gray-badge[:material/schedule: queued]",

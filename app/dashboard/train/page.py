@@ -18,7 +18,7 @@ from dashboard.train.task_upload import draw_task_upload
 from probe import jobs
 from probe.errors import ProbeError
 from probe.jobs import RunView, views
-from probe.jobs.pace import duration
+from probe.jobs.eta import duration
 from probe.verbs import cancel_run, run_config, train_command
 
 

@@ -14,7 +14,7 @@ from dashboard.shared.run_panel import active_runs
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.errors import ProbeError
-from probe.jobs.pace import duration
+from probe.jobs.eta import duration
 from probe.studies import StudyView, cancel_study, start_study, study_views
 
 WORKER = "probe.verbs.study_worker"

@@ -17,7 +17,7 @@ from dashboard.waywardness.prompts import draw_prompts
 from probe.analysis.gains import relative_change, signed
 from probe.analysis.waywardness import LEVEL, RESAMPLES, Waywardness
 from probe.charts import waywardness_figures
-from probe.jobs.pace import duration
+from probe.jobs.eta import duration
 from probe.reports.spreadsheets import csv_of
 from probe.reports.waywardness import wayward_headline
 from probe.store import StudyFolder

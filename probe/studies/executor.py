@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from probe.errors import ProbeError
-from probe.studies.asked import Keyed, Pack, Shared, packs_of
-from probe.studies.kept import Kept
+from probe.studies.cache import ResultCache
 from probe.studies.packs import PackStep, work
+from probe.studies.specs import KeyedRun, Pack, StudySettings, packs_of
 
 AT_ONCE = 8
 """Prompts of a pack unless asked otherwise."""
 
 
 @dataclass(frozen=True)
-class Where:
+class Executor:
     """Where packs are trained."""
 
     ray: str | None = None
@@ -51,11 +51,11 @@ Watch = Callable[[Progress], None]
 
 
 def sweep(
-    runs: Sequence[Keyed],
-    shared: Shared,
-    kept: Kept,
+    runs: Sequence[KeyedRun],
+    shared: StudySettings,
+    kept: ResultCache,
     *,
-    where: Where | None = None,
+    where: Executor | None = None,
     at_once: int = AT_ONCE,
     watch: Watch = lambda _: None,
 ) -> None:
@@ -81,14 +81,14 @@ def sweep(
     pace = _Pace(Progress(len(wanted) - len(missing), len(wanted), len(wanted) - len(missing),
                           len(packs)), sum(pack.updates for pack in packs))  # fmt: skip
     watch(pace.progress)
-    for pack, files in _finished(packs, kept, where or Where(), pace, watch):
+    for pack, files in _finished(packs, kept, where or Executor(), pace, watch):
         for run, data in zip(pack.runs, files, strict=True):
             kept.put(run.key, data)
         watch(pace.finished(pack))
 
 
 def _finished(
-    packs: Sequence[Pack], kept: Kept, where: Where, pace: _Pace, watch: Watch
+    packs: Sequence[Pack], kept: ResultCache, where: Executor, pace: _Pace, watch: Watch
 ) -> Iterator[tuple[Pack, list[bytes]]]:
     if not packs:
         return

@@ -72,7 +72,7 @@ class Plan:
         return asdict(self) | {name: list(getattr(self, name)) for name in names}
 
 
-def rehearse(config: RunConfig) -> Plan:
+def dry_run(config: RunConfig) -> Plan:
     """Load everything, make two steps, and keep nothing.
 
     Raises:

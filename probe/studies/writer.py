@@ -10,16 +10,16 @@ import pandas as pd
 
 from probe.prompt import AnyPrompt
 from probe.store import StudyFolder, keep_file
-from probe.studies.asked import Keyed
-from probe.studies.engine import Progress
-from probe.studies.kept import Kept, prompt_name
+from probe.studies.cache import ResultCache, prompt_name
+from probe.studies.executor import Progress
+from probe.studies.specs import KeyedRun
 from probe.studies.study import link, write_frame
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 
-class Found(Protocol):
+class StudySummary(Protocol):
     """What the rows come to."""
 
     def to_frame(self) -> pd.DataFrame:
@@ -35,10 +35,10 @@ class Found(Protocol):
         ...
 
 
-F = TypeVar("F", bound=Found)
+F = TypeVar("F", bound=StudySummary)
 
 
-class Book(Generic[P, R, F]):
+class StudyWriter(Generic[P, R, F]):
     """Keeps the files of a study up to date while packs finish.
 
     Args:
@@ -53,8 +53,8 @@ class Book(Generic[P, R, F]):
     def __init__(
         self,
         points: Sequence[P],
-        runs: Sequence[Keyed],
-        kept: Kept,
+        runs: Sequence[KeyedRun],
+        kept: ResultCache,
         study: StudyFolder,
         *,
         row: Callable[[P, AnyPrompt, str], R],

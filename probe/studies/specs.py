@@ -12,7 +12,7 @@ from probe.training import TrainConfig
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunSpec:
     """One prompt to be trained and scored."""
 
     model: str
@@ -25,7 +25,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Shared:
+class StudySettings:
     """What all runs of a sweep share."""
 
     data_dir: str | None = None
@@ -41,10 +41,10 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Keyed:
+class KeyedRun:
     """A run and the key its result is kept under."""
 
-    asked: Asked
+    asked: RunSpec
     key: str
 
 
@@ -52,8 +52,8 @@ class Keyed:
 class Pack:
     """Runs on one model that are trained at once."""
 
-    shared: Shared
-    runs: tuple[Keyed, ...]
+    shared: StudySettings
+    runs: tuple[KeyedRun, ...]
 
     @property
     def model(self) -> str:
@@ -71,7 +71,7 @@ class Pack:
         return sum(run.asked.config.steps for run in self.runs)
 
 
-def packs_of(runs: Sequence[Keyed], shared: Shared, *, at_once: int) -> list[Pack]:
+def packs_of(runs: Sequence[KeyedRun], shared: StudySettings, *, at_once: int) -> list[Pack]:
     """Runs that fit together, at most `at_once` of them in each pack.
 
     Runs of one model and task go together, prefixes apart from rows, and those of like length and
@@ -87,12 +87,12 @@ def packs_of(runs: Sequence[Keyed], shared: Shared, *, at_once: int) -> list[Pac
     return packs
 
 
-def _together(run: Keyed) -> tuple[str, str, bool]:
+def _together(run: KeyedRun) -> tuple[str, str, bool]:
     asked = run.asked
     return asked.model, asked.task, asked.config.method == "prefix_tuning"
 
 
-def _order(run: Keyed) -> tuple[object, ...]:
+def _order(run: KeyedRun) -> tuple[object, ...]:
     config = run.asked.config
     return (*_together(run), config.length or 0, config.steps, config.gamma, run.key)
 

@@ -14,7 +14,7 @@ import pytest
 
 from probe.errors import TrainingError
 from probe.models import load_model
-from probe.studies import Asked, Kept, Shared, keyed, packs_of, rehearse, sweep
+from probe.studies import ResultCache, RunSpec, StudySettings, dry_run, keyed, packs_of, sweep
 from probe.studies.sources import task_of
 from probe.training import TrainConfig, train
 from tests.studies.conftest import SHARED
@@ -41,7 +41,10 @@ def test_a_key_says_what_the_result_depends_on(asked, model, task, tmp_path):
         dataclasses.replace(first, fold=(0, 2)),
         dataclasses.replace(first, fold=(1, 2)),
     ]
-    assert len({key, *_keys(changed), *_keys([first], Shared(test_examples=3, device="cpu"))}) == 5
+    assert (
+        len({key, *_keys(changed), *_keys([first], StudySettings(test_examples=3, device="cpu"))})
+        == 5
+    )
 
 
 def test_other_examples_are_another_key(asked, tmp_path):
@@ -55,11 +58,11 @@ def test_other_examples_are_another_key(asked, tmp_path):
 
 def test_packs_hold_what_fits_together_and_every_run_once(model, task):
     rows = [
-        Asked(model, task, TrainConfig(steps=2, length=n, seed=s))
+        RunSpec(model, task, TrainConfig(steps=2, length=n, seed=s))
         for n in (9, 2)
         for s in (0, 1, 2)
     ]
-    prefixes = [Asked(model, task, TrainConfig(steps=2, length=2, method="prefix_tuning"))]
+    prefixes = [RunSpec(model, task, TrainConfig(steps=2, length=2, method="prefix_tuning"))]
     runs = keyed([*rows, *prefixes], SHARED)
     packs = packs_of(runs, SHARED, at_once=2)
     assert sorted(run.key for pack in packs for run in pack.runs) == sorted(run.key for run in runs)
@@ -72,7 +75,7 @@ def test_packs_hold_what_fits_together_and_every_run_once(model, task):
 
 def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp_path):
     runs = keyed([*asked, *asked], SHARED)
-    kept, seen = Kept(tmp_path), []
+    kept, seen = ResultCache(tmp_path), []
     sweep(runs, SHARED, kept, at_once=4, watch=seen.append)
     assert seen[0].runs == 6 and seen[0].packs == 2 and seen[-1].done == 6
     frozen = load_model(asked[4].model, device="cpu")
@@ -88,7 +91,7 @@ def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp
 
 
 def test_a_damaged_result_is_trained_again(asked, tmp_path):
-    runs, kept = keyed(asked[:1], SHARED), Kept(tmp_path)
+    runs, kept = keyed(asked[:1], SHARED), ResultCache(tmp_path)
     sweep(runs, SHARED, kept)
     path = kept.path(runs[0].key)
     whole = path.read_bytes()
@@ -101,16 +104,16 @@ KILLED = """
     import sys, torch
     from pathlib import Path
     torch.set_num_threads(1)
-    from probe.studies import Asked, Kept, Shared, keyed, sweep
+    from probe.studies import RunSpec, ResultCache, StudySettings, keyed, sweep
     from probe.training import TrainConfig
     model, task, folder = sys.argv[1:]
-    shared = Shared(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
+    shared = StudySettings(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
     config = dict(steps=40, batch_size=4, eval_every=0, checkpoint_every=5, length=2)
-    runs = [Asked(model, task, TrainConfig(**config, seed=s)) for s in range(4)]
+    runs = [RunSpec(model, task, TrainConfig(**config, seed=s)) for s in range(4)]
     def watch(progress):
         at = None if progress.pack is None else progress.pack.step
         print(progress.done, progress.packs, at, flush=True)
-    sweep(keyed(runs, shared), shared, Kept(Path(folder)), at_once=2, watch=watch)
+    sweep(keyed(runs, shared), shared, ResultCache(Path(folder)), at_once=2, watch=watch)
 """
 
 
@@ -133,20 +136,20 @@ def test_after_a_kill_nothing_finished_is_repeated_and_the_rest_goes_on(model, t
     assert lines[0] == ["2", "1", "None"] and lines[1] == ["2", "1", "11"]  # from checkpoint 10
     config = TrainConfig(steps=40, batch_size=4, eval_every=0, length=2)
     configs = [dataclasses.replace(config, seed=seed) for seed in range(4)]
-    runs = keyed([Asked(model, task, config) for config in configs], SHARED)
-    sweep(runs, SHARED, Kept(whole), at_once=2)
+    runs = keyed([RunSpec(model, task, config) for config in configs], SHARED)
+    sweep(runs, SHARED, ResultCache(whole), at_once=2)
     assert len(list(whole.glob("*.safetensors"))) == len(list(cut.glob("*.safetensors"))) == 4
     for path in whole.glob("*.safetensors"):
-        mine = Kept(cut).get(path.stem)
-        assert np.array_equal(mine.embeddings, Kept(whole).get(path.stem).embeddings)
+        mine = ResultCache(cut).get(path.stem)
+        assert np.array_equal(mine.embeddings, ResultCache(whole).get(path.stem).embeddings)
         assert finished.get(path.name, 0) in (0, (cut / path.name).stat().st_mtime_ns)
     assert not any((cut / "unfinished").iterdir())
 
 
 def test_a_plan_counts_and_keeps_nothing(asked, tmp_path):
-    runs, kept = keyed([*asked, asked[0]], SHARED), Kept(tmp_path)
+    runs, kept = keyed([*asked, asked[0]], SHARED), ResultCache(tmp_path)
     sweep(runs[:2], SHARED, kept)
-    plan = rehearse(runs, SHARED, kept, at_once=3)
+    plan = dry_run(runs, SHARED, kept, at_once=3)
     assert (plan.runs, plan.trainings, plan.found, plan.packs) == (7, 6, 2, 2)
     assert plan.updates == 16 and plan.estimate_s == pytest.approx(16 * plan.update_s)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
@@ -156,7 +159,7 @@ def test_a_plan_of_one_step_has_a_time_too(asked, tmp_path):
     short = [
         dataclasses.replace(one, config=dataclasses.replace(one.config, steps=1)) for one in asked
     ]
-    plan = rehearse(keyed(short, SHARED), SHARED, Kept(tmp_path), at_once=3)
+    plan = dry_run(keyed(short, SHARED), SHARED, ResultCache(tmp_path), at_once=3)
     assert plan.update_s > 0 and plan.estimate_s == pytest.approx(6 * plan.update_s)
 
 

@@ -19,7 +19,7 @@ def prompt_name(task: str | None, key: str) -> str:
     return f"{workspace_name(str(task))}-{key[:10]}"
 
 
-class Kept:
+class ResultCache:
     """A folder with one safetensors file per finished run, named by its key."""
 
     def __init__(self, folder: Path) -> None:

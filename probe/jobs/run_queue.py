@@ -34,7 +34,7 @@ def turn(runs: RunFolders, run: RunFolder, waiting: Callable[[], None]) -> Itera
         os.close(handle)
 
 
-def ahead(runs: RunFolders, run: RunFolder) -> list[str]:
+def queued_before(runs: RunFolders, run: RunFolder) -> list[str]:
     """Living runs that train now or queued earlier."""
     mine = (run.status.queued_at, run.id)
     found = []
@@ -54,7 +54,7 @@ def ahead(runs: RunFolders, run: RunFolder) -> list[str]:
 
 
 def _is_first(runs: RunFolders, run: RunFolder) -> bool:
-    return not ahead(runs, run)
+    return not queued_before(runs, run)
 
 
 def locked(handle: int) -> bool:

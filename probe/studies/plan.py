@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from probe.studies.asked import Keyed, Pack, Shared, packs_of
-from probe.studies.kept import Kept
+from probe.studies.cache import ResultCache
 from probe.studies.sources import model_of, task_of
+from probe.studies.specs import KeyedRun, Pack, StudySettings, packs_of
 from probe.training import train
 
 
@@ -38,7 +38,9 @@ class Plan:
         return asdict(self)
 
 
-def rehearse(runs: Sequence[Keyed], shared: Shared, kept: Kept, *, at_once: int) -> Plan:
+def dry_run(
+    runs: Sequence[KeyedRun], shared: StudySettings, kept: ResultCache, *, at_once: int
+) -> Plan:
     """Count what is to be done, make two steps of one pack, and keep nothing.
 
     Raises:

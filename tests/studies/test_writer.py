@@ -7,8 +7,8 @@ import pytest
 from probe.formats.layouts import probe_file
 from probe.prompt import SoftPrompt
 from probe.store import Status, StudyConfig, Workspace
-from probe.studies import Asked, Book, Kept, Keyed
-from probe.studies.kept import prompt_name
+from probe.studies import KeyedRun, ResultCache, RunSpec, StudyWriter
+from probe.studies.cache import prompt_name
 from probe.training import TrainConfig
 
 CONFIG = StudyConfig("sweep", "any", settings={}, created="2026-01-01T00:00:00+00:00")
@@ -28,13 +28,13 @@ class _Found:
 def test_a_prompt_file_stays_in_the_study_whatever_the_task_is_called(name, tmp_path):
     study = Workspace(tmp_path / "home").studies.open(CONFIG, Status("running", 0.0))
     kept, run = (
-        Kept(tmp_path / "kept"),
-        Keyed(Asked("builtin", "any", TrainConfig()), "0123456789ab"),
+        ResultCache(tmp_path / "kept"),
+        KeyedRun(RunSpec("builtin", "any", TrainConfig()), "0123456789ab"),
     )
     prompt = SoftPrompt(name, np.zeros((2, 4), np.float32), task=name)
     kept.put(run.key, probe_file.to_bytes(prompt))
     files = []
-    Book(
+    StudyWriter(
         ["point"], [run], kept, study,
         row=lambda _point, _prompt, file: files.append(file), judge=lambda _rows: _Found(),
     ).write()  # fmt: skip
