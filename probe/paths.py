@@ -24,7 +24,7 @@ def home() -> Path:
     return user_data_path("probe", appauthor=False)
 
 
-def full_path(path: str | Path) -> Path:
+def full_path(path: str | os.PathLike[str]) -> Path:
     """An absolute path, its `~` spelt out.
 
     Raises:

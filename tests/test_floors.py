@@ -24,6 +24,7 @@ FLOORS = {
     "suggestions": 1,
     "template": 1,
     "label_words": 1,
+    "requests": 2,
     "formats": 2,
     "tables": 2,
     "models": 2,

@@ -13,9 +13,9 @@ from probe.cli.asking_options import (
     Dtype,
     LabelWords,
     Template,
-    complete_task,
     split_synonyms,
 )
+from probe.cli.completion import complete_task
 from probe.cli.options import Json, Model, Prompt
 from probe.cli.output import cell, console, print_json, table, visible
 

@@ -7,18 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from probe.cli.completion import complete_prompt, offered
+from probe.cli.completion import complete_prompt
 from probe.cli.options import PROMPT_HELP
 
 TASK_HELP = "A task's name, its task.toml or the folder of one."
 DATA_TASK_HELP = f"{TASK_HELP} Or a data file with a text and a label in each row."
-
-
-def complete_task(incomplete: str) -> list[str]:
-    """Tasks that are known by name and begin as typed."""
-    from probe.datasets import task_names
-
-    return offered(task_names(), incomplete)
 
 
 DataDir = Annotated[

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+from probe.requests.base import Completion
 
 # zsh evaluates what a program offers: no name of a file, and no base model that a downloaded prompt
 # names, must be able to quote or run anything.
@@ -30,6 +32,20 @@ def complete_model(incomplete: str) -> list[str]:
 
     named = sorted(offered({*ALWAYS_NAMED, *_base_models()}, incomplete))
     return [*named, *(path for path in _paths(incomplete) if path.endswith(os.sep))]
+
+
+def complete_task(incomplete: str) -> list[str]:
+    """Tasks that are known by name and begin as typed."""
+    from probe.datasets import task_names
+
+    return offered(task_names(), incomplete)
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Runs that begin as typed."""
+    from probe.store import Workspace
+
+    return offered(Workspace().runs.ids(), incomplete)
 
 
 def offered(names: Iterable[str], incomplete: str) -> list[str]:
@@ -62,3 +78,13 @@ def _paths(incomplete: str) -> list[str]:
     found = sorted(glob.glob(f"{glob.escape(incomplete)}*"))
     plain = (path for path in found if _is_plain(path))
     return [path + os.sep if os.path.isdir(path) else path for path in plain]
+
+
+COMPLETIONS: Mapping[Completion, Callable[[str], list[str]]] = {
+    "prompt": complete_prompt,
+    "workspace_prompt": complete_workspace_prompt,
+    "model": complete_model,
+    "task": complete_task,
+    "run": complete_run,
+}
+"""By what a field of a request is completed with."""

@@ -17,11 +17,11 @@ from probe.cli.asking_options import (
     Template,
     TextColumn,
     Texts,
-    complete_task,
     require_prompts,
     require_texts,
     split_synonyms,
 )
+from probe.cli.completion import complete_task
 from probe.cli.exports import new_place, write_table
 from probe.cli.options import Json, Model
 from probe.cli.output import cell, console, print_json, table

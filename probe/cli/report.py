@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probe.cli.asking_options import TASK_HELP, DataDir, complete_task
+from probe.cli.asking_options import TASK_HELP, DataDir
+from probe.cli.completion import complete_task
 from probe.cli.decode import Metric
 from probe.cli.options import Json, Model, Prompts, usage_errors
 from probe.cli.output import console, print_json, visible

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probe.cli.completion import complete_run
 from probe.cli.folds import fold_lines
 from probe.cli.options import Json
 from probe.cli.output import cell, console, print_json, table
-from probe.cli.train import Detach, complete_run, go_on
+from probe.cli.train import Detach, go_on
 
 if TYPE_CHECKING:
     from probe.jobs import RunView

@@ -12,10 +12,9 @@ from probe.cli.asking_options import (
     DataDir,
     DataTextColumn,
     LabelColumn,
-    complete_task,
     split_synonyms,
 )
-from probe.cli.completion import complete_model, offered
+from probe.cli.completion import complete_model, complete_run, complete_task
 from probe.cli.output import print_json, print_notes
 from probe.cli.train_options import with_training_options
 
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 Detach = Annotated[
     bool, typer.Option("--detach", help="Leave the run to itself at once; `probe runs` finds it.")
 ]
-
-
-def complete_run(incomplete: str) -> list[str]:
-    """Runs that begin as typed."""
-    from probe.store import Workspace
-
-    return offered(Workspace().runs.ids(), incomplete)
 
 
 @with_training_options

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from probe.cli.asking_options import TASK_HELP, DataDir, Device, Dtype, complete_task
+from probe.cli.asking_options import TASK_HELP, DataDir, Device, Dtype
+from probe.cli.completion import complete_task
 from probe.cli.options import Json, Model, Prompts, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from probe.cli.asking_options import TASK_HELP, DataDir, Device, complete_task
-from probe.cli.completion import complete_model
+from probe.cli.asking_options import TASK_HELP, DataDir, Device
+from probe.cli.completion import complete_model, complete_task
 from probe.cli.options import Json
 from probe.cli.study_options import (
     AtOnce,

@@ -29,7 +29,7 @@ from probe.suggestions import did_you_mean
 class Workspace:
     """A folder of prompts and runs, an index, and a cache. Making one touches no disk."""
 
-    def __init__(self, root: str | Path | None = None) -> None:
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = home() if root is None else full_path(root)
         self.cache = self.root / "cache"
         self.prompts = PromptFolders(self.root / "prompts")
@@ -38,6 +38,9 @@ class Workspace:
         self.studies = StudyFolders(self.root / "studies")
         self.index = Index(self.root / "library.sqlite")
         self._indexed = IndexedFolders(self.prompts, self.index)
+
+    def __fspath__(self) -> str:
+        return str(self.root)
 
     def save(self, prompt: AnyPrompt, *, tags: Sequence[str] = (), note: str = "") -> Card:
         """Keep a prompt under its own name; a name that exists gets the next version.

@@ -14,11 +14,12 @@ from probe.errors import DataError, ProbeError
 from probe.notes import collected
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt, Score
+from probe.requests.shared import Split
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
-from probe.verbs.evaluating import Split, some_examples
+from probe.verbs.evaluating import some_examples
 from probe.verbs.naming import option_names
 
 if TYPE_CHECKING:

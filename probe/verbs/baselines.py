@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from probe.requests import EvaluateRequest
 from probe.task import Example, Task
 from probe.verbs.asking import Asker
 from probe.verbs.decoding import vocabulary_of
@@ -16,34 +16,19 @@ if TYPE_CHECKING:
     from probe.models import FrozenModel
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """Which of them are wanted; `probe evaluate` has an option for each."""
-
-    zero_shot: bool = False
-    hard: Sequence[str] = ()
-    discretised: bool = False
-    fine_tuned: int | None = None
-
-
 def baseline_conditions(
     model: FrozenModel,
     askers: Sequence[Asker],
     conditions: Sequence[Condition],
-    wanted: Baselines,
-    *,
-    named: str | None,
-    seed: int,
+    asked: EvaluateRequest,
 ) -> list[Condition]:
     """The conditions that read the frozen model, each wording once.
 
     Args:
         model: which they read.
-        askers: of the prompts; none where only baselines are wanted.
+        askers: of the prompts; none where only baselines are asked.
         conditions: one per asker, or one whose words are used.
-        wanted: which.
-        named: the model as the user named it, None for the prompts' own.
-        seed: of the controls.
+        asked: which baselines, and the seed of the controls.
 
     Raises:
         NotDecodableError: a prompt has no nearest tokens.
@@ -51,14 +36,15 @@ def baseline_conditions(
     from probe import evaluation
 
     words = list({condition.wording: condition for condition in conditions}.values())
+    named = None if asked.model is None else str(asked.model)
     made = []
-    if wanted.zero_shot or wanted.discretised:
+    if asked.zero_shot or asked.discretised:
         made += [evaluation.zero_shot(condition) for condition in words]
-    made += [evaluation.hard_prompt(condition, text) for condition in words for text in wanted.hard]
-    if wanted.discretised:
+    made += [evaluation.hard_prompt(condition, text) for condition in words for text in asked.hard]
+    if asked.discretised:
         for asker, condition in zip(askers, conditions, strict=True):
             vocabulary = vocabulary_of(asker.one, named)
-            made += evaluation.discretised(model, condition, vocabulary, seed=seed)
+            made += evaluation.discretised(model, condition, vocabulary, seed=asked.seed)
     return made
 
 

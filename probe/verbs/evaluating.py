@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from probe.datasets import sample
 from probe.datasets.bare import is_data_file
 from probe.errors import DataError, ModelNotFoundError, ProbeError
 from probe.notes import collected
-from probe.prompt import AnyPrompt, PromptPair
+from probe.requests import EvaluateRequest, takes
+from probe.requests.shared import Split
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
-from probe.verbs.baselines import Baselines, baseline_conditions, fine_tuned_answers
+from probe.verbs.baselines import baseline_conditions, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
-from probe.verbs.naming import option_names, several
 from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from probe.evaluation import Answers, Comparison, Evaluation, Faithfulness, Readability
     from probe.models import FrozenModel
-
-Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -49,105 +47,32 @@ class Evaluated:
         return self.comparison.to_frame()
 
 
-@option_names(label_word="label_words", all="every")
-def evaluate(
-    prompts: Sequence[AnyPrompt | PromptPair | str | Path] = (),
-    task: str | Path | Task | None = None,
-    *,
-    model: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    split: Split = "test",
-    limit: int | None = None,
-    template: str | None = None,
-    label_words: LabelWords = (),
-    zero_shot: bool = False,
-    hard: Sequence[str] = (),
-    discretised: bool = False,
-    ensemble: bool = False,
-    fine_tuned: int | None = None,
-    record: bool = False,
-    every: bool = False,
-    seed: int = 0,
-    device: str | None = None,
-    dtype: str | None = None,
-    workspace: Workspace | None = None,
-) -> Evaluated:
+@takes(EvaluateRequest)
+def evaluate(asked: EvaluateRequest) -> Evaluated:
     """Score prompts on a task, with paired bootstrap intervals.
 
     A prompt that was trained on this task is asked in the words it was trained with.
-
-    Args:
-        prompts: prompts, or anything `load` takes; none where only baselines are wanted.
-        task: a task, its name, file or folder.
-        model: the frozen model; each prompt's own when None.
-        data_dir: a folder of data sets, by task.
-        text_column: the column that is the text; the task's own, or `text`, when None.
-        label_column: the column that is the label; the task's own, or `label`, when None.
-        split: which examples; where the task has no validation split of its own, those that were
-            set aside when the prompts were trained. Of a data file all rows are for the test.
-        limit: at most so many, drawn at random but always the same ones; all when None.
-        template: the model's input, in place of the prompt's own and the task's.
-        label_words: one per label, or a list of several, likewise.
-        zero_shot: ask the model alone.
-        hard: hand-written words in front of the template; with `{text}`, a whole template.
-        discretised: ask with the nearest tokens of each prompt and two controls, and without a
-            prompt, which gives the prompt's faithfulness.
-        ensemble: let all prompts vote; this evaluation then comes first.
-        fine_tuned: train a copy of the whole model for so many steps and ask that.
-        every: also ask every workspace prompt that was trained on the task (`--all`).
-        record: add what is found to the history of each prompt, which must be in the workspace.
-        seed: of resamples, controls and fine-tuning.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: precision of the model; float32 when None.
-        workspace: the default one when None.
 
     Raises:
         DataError: the task or its examples cannot be read.
         ModelNotFoundError: no model is known, or it cannot be loaded.
         ProbeError: a prompt cannot be read or does not fit, or the words do not.
     """
-    workspace = workspace or Workspace()
-    if task is None:
+    workspace = Workspace(asked.workspace)
+    if asked.task is None:
         raise DataError("name the task, such as task='mood'")
-    stored = stored_on(task, workspace=workspace) if every else []
-    found = askers([*several(prompts), *stored], model=model, workspace=workspace)
-    known = check_models(by_model(found) or _named(model), device=device, workspace=workspace)
-    if record:
+    stored = stored_on(asked.task, workspace=workspace) if asked.all else []
+    found = askers([*asked.prompts, *stored], model=asked.model, workspace=workspace)
+    models = by_model(found) or _named(asked.model)
+    known = check_models(models, device=asked.device, workspace=workspace)
+    if asked.record:
         require_stored([asker.name for asker in found], workspace)
     with collected() as notes:
-        whole = (
-            task
-            if isinstance(task, Task)
-            else task_as_trained(
-                task,
-                data_dir,
-                split,
-                found,
-                text_column=text_column,
-                label_column=label_column,
-                label_words=label_words,
-                template=template,
-            )
-        )
-        if label_words and not isinstance(task, Task) and is_data_file(task):
-            label_words = whole.words  # in the order of its labels now
-        if whole.kind == "generation":
+        question = _question(asked, found)
+        if question.task.kind == "generation":
             require_writers(known)
-        question = _Question(
-            task=whole,
-            split=split,
-            examples=some_examples(whole, split, limit),
-            named=None if model is None else str(model),
-            template=template,
-            label_words=label_words,
-            baselines=Baselines(zero_shot, tuple(several(hard)), discretised, fine_tuned),
-            ensemble=ensemble,
-            seed=seed,
-        )
-        comparison = _compared(question, found, device, dtype)
-    records = record_all(comparison, question.examples, workspace) if record else ()
+        comparison = _compared(question, found)
+    records = record_all(comparison, question.examples, workspace) if asked.record else ()
     return Evaluated(comparison, records, tuple(notes))
 
 
@@ -157,18 +82,23 @@ def _named(model: str | Path | None) -> list[tuple[str, str | None]]:
 
 @dataclass(frozen=True, eq=False)
 class _Question:
-    """What is asked of every model."""
+    """What is asked of every model: a request, its task read."""
 
+    asked: EvaluateRequest
     task: Task
-    split: Split
     examples: Sequence[Example]
-    named: str | None
-    """The model, where the user named one."""
-    template: str | None
     label_words: LabelWords
-    baselines: Baselines
-    ensemble: bool
-    seed: int
+
+
+def _question(asked: EvaluateRequest, found: Sequence[Asker]) -> _Question:
+    assert asked.task is not None
+    task = asked.task
+    words: LabelWords = asked.label_word
+    if not isinstance(task, Task):
+        given = is_data_file(task)
+        task = task_as_trained(task, asked, found)
+        words = task.words if words and given else words  # in the order of its labels now
+    return _Question(asked, task, some_examples(task, asked.split, asked.limit), words)
 
 
 def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Example]:
@@ -183,14 +113,13 @@ def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Examp
     return sample(examples, limit)
 
 
-def _compared(
-    question: _Question, found: Sequence[Asker], device: str | None, dtype: str | None
-) -> Comparison:
+def _compared(question: _Question, found: Sequence[Asker]) -> Comparison:
     from probe.evaluation import Comparison, compare, readability
     from probe.models import load_model
 
+    asked = question.asked
     groups = by_model(found)
-    if question.ensemble and len(groups) != 1:
+    if asked.ensemble and len(groups) != 1:
         raise ProbeError(f"an ensemble reads one model, found prompts of {len(groups)}")
     if not groups:
         groups = {(_required_model(question), None): []}
@@ -198,20 +127,20 @@ def _compared(
     shares: list[Faithfulness] = []
     costs: list[Readability] = []
     for (name, revision), group in groups.items():
-        model = load_model(name, revision=revision, device=device, dtype=dtype)
+        model = load_model(name, revision=revision, device=asked.device, dtype=asked.dtype)
         note_doubts(model, group)
         answers = _answers(model, group, question)
-        metric, seed = question.task.metric, question.seed
+        metric, seed = question.task.metric, asked.seed
         made = compare(answers, question.examples, model=name, metric=metric, seed=seed)
         evaluations += made[0]
         shares += made[1]
         costs += readability(answers, question.examples, metric=metric, seed=seed)
     return Comparison(
         task=question.task.name,
-        split=question.split,
+        split=asked.split,
         n=len(question.examples),
         metric=question.task.metric,
-        seed=question.seed,
+        seed=asked.seed,
         evaluations=tuple(evaluations),
         faithfulness=tuple(shares),
         readability=tuple(costs),
@@ -222,31 +151,23 @@ def _answers(model: FrozenModel, group: Sequence[Asker], question: _Question) ->
     """What one model answers under every condition; the ensemble first, then the prompts."""
     from probe.evaluation import Condition, answer, ensemble
 
-    asked = (question.template, question.label_words)
-    conditions = [asker.condition(asker.worded(question.task, *asked)) for asker in group]
+    asked = question.asked
+    words = (asked.template, question.label_words)
+    conditions = [asker.condition(asker.worded(question.task, *words)) for asker in group]
     bare = conditions or [Condition("", _plainly_worded(question))]
-    wanted = question.baselines
-    beside = baseline_conditions(
-        model, group, bare, wanted, named=question.named, seed=question.seed
-    )
+    beside = baseline_conditions(model, group, bare, asked)
     answers = (
         answer(model, [*conditions, *beside], question.examples) if conditions or beside else []
     )
-    if question.ensemble:
+    if asked.ensemble:
         answers.insert(0, ensemble(answers[: len(conditions)]))
-    if wanted.fine_tuned is not None:
+    if asked.fine_tuned is not None:
+        steps, seed = asked.fine_tuned, asked.seed
         answers.append(
             fine_tuned_answers(
-                model,
-                question.task,
-                bare[0],
-                question.examples,
-                steps=wanted.fine_tuned,
-                seed=question.seed,
+                model, question.task, bare[0], question.examples, steps=steps, seed=seed
             )
         )
-    if not answers:
-        raise ProbeError("nothing is asked: name prompts or a baseline such as zero-shot")
     return answers
 
 
@@ -254,12 +175,12 @@ def _plainly_worded(question: _Question) -> Task:
     """The task in its own words where there are no prompts to ask for theirs."""
     task = question.task
     words = question.label_words or task.words
-    return in_words(task, question.template or task.template, words)
+    return in_words(task, question.asked.template or task.template, words)
 
 
 def _required_model(question: _Question) -> str:
-    if question.named is None:
+    if question.asked.model is None:
         raise ModelNotFoundError(
             "no prompt tells which model is asked: name it with --model (model= in Python)"
         )
-    return question.named
+    return str(question.asked.model)

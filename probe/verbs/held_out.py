@@ -10,50 +10,36 @@ from pathlib import Path
 from probe.datasets.bare import is_data_file
 from probe.errors import DataError
 from probe.notes import note
+from probe.requests import EvaluateRequest
 from probe.task import LabelWords, Task
 from probe.verbs.asking import Asker
 
 
-def task_as_trained(
-    source: str | Path,
-    data_dir: str | Path | None,
-    split: str,
-    found: Sequence[Asker],
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    label_words: LabelWords = (),
-    template: str | None = None,
-) -> Task:
+def task_as_trained(source: str | Path, asked: EvaluateRequest, found: Sequence[Asker]) -> Task:
     """A task whose training and validation examples are parted as when the prompts were trained.
 
     Args:
         source: the task's name, file or folder.
-        data_dir: a folder of data sets, by task.
-        split: whose examples are wanted; test examples are the same for every share.
+        asked: whose data, columns, words and split are meant; test examples are the same for every
+            share. Of a data file, label words are in the order of its sorted labels; where there
+            are none, words and template are those of the prompts that were trained on it.
         found: prompts; those that were trained on the task tell their share.
-        text_column: the column that is the text; the task's own when None.
-        label_column: the column that is the label; the task's own when None.
-        label_words: of a data file, in the order of its sorted labels; those of the prompts that
-            were trained on it, or the labels themselves, where there are none.
-        template: the one that is asked with; of a data file that of the prompts that were trained
-            on it, where there is one, else the task's own, when None.
 
     Raises:
         DataError: the task cannot be read, or the prompts set different examples aside.
     """
     from probe.datasets import load_task, task_name
 
-    name, bare = task_name(source), is_data_file(source)
+    name, bare, split = task_name(source), is_data_file(source), asked.split
     trained = [asker for asker in found if asker.one.task == name]
     load = partial(
         load_task,
         source,
-        data_dir,
-        text_column=text_column,
-        label_column=label_column,
-        label_words=label_words or _own_words(trained) if bare else (),
-        template=template or _own_template(trained) if bare else template,
+        asked.data_dir,
+        text_column=asked.text_column,
+        label_column=asked.label_column,
+        label_words=asked.label_word or _own_words(trained) if bare else (),
+        template=asked.template or _own_template(trained) if bare else asked.template,
     )
     if split != "test":
         _note_folds(trained)

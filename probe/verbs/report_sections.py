@@ -270,7 +270,7 @@ def _scores(group: Sequence[Named], settings: Settings, *, discretised: bool) ->
         command + settings.on_model,
         lambda: (
             evaluate(
-                [one.prompt for one in group],
+                tuple(one.prompt for one in group),
                 task,
                 model=settings.model,
                 data_dir=settings.data_dir,

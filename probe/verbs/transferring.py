@@ -19,13 +19,14 @@ from probe.analysis.transfer import (
 from probe.errors import DataError, ProbeError
 from probe.notes import collected
 from probe.prompt import AnyPrompt
+from probe.requests.shared import Split
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
 from probe.task import Example, Task
 from probe.verbs.asking import Asker, askers, by_model, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
-from probe.verbs.evaluating import Split, some_examples
+from probe.verbs.evaluating import some_examples
 from probe.verbs.naming import option_names, several
 
 if TYPE_CHECKING:

@@ -200,7 +200,7 @@ def test_a_prompt_is_asked_in_all_the_words_it_was_trained_with(here, probe, tmp
     taught = replace(prompt, config={**prompt.config, "label_words": [["bright", "sweet"], "dull"]})
     own = verbs.predict([taught], ["the film"])
     assert own.prompts[0].label_words == ("bright|sweet", "dull")
-    scored = verbs.evaluate([taught], here / "moods", label_words=(), zero_shot=True)
+    scored = verbs.evaluate([taught], here / "moods", label_word=(), zero_shot=True)
     assert scored.comparison.evaluations[0].label_words == ("bright|sweet", "dull")
 
 

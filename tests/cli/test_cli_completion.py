@@ -8,8 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from probe.cli.completion import complete_model, complete_prompt, complete_workspace_prompt
-from probe.cli.train import complete_run
+from probe.cli.completion import (
+    complete_model,
+    complete_prompt,
+    complete_run,
+    complete_workspace_prompt,
+)
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs import load_one, sample_folders

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from probe.cli.train import complete_run
+from probe.cli.completion import complete_run
 from probe.jobs.processes import process_start_time
 from probe.store import RunConfig, Status, Workspace
 

@@ -1,0 +1,131 @@
+"""Commands that take requests: one option or argument per field, with the field's own words."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from probe.cli.completion import COMPLETIONS
+from probe.requests import Field, Request, RequestError, fields_of, options_of
+
+_Options = dict[str, inspect.Parameter]
+
+
+def takes_requests(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of each request among its parameters as options.
+
+    Args:
+        command: its parameters are requests, dataclasses of options of its own, and typer's.
+    """
+    kinds = get_type_hints(command, include_extras=True)
+    own = inspect.signature(command, eval_str=True).parameters
+    requests = {name: kinds[name] for name in own if dataclasses.is_dataclass(kinds[name])}
+    by_request = {name: _options(kind) for name, kind in requests.items()}
+    kept = [parameter for name, parameter in own.items() if name not in requests]
+    flat = [option for options in by_request.values() for option in options.values()]
+    context = inspect.Parameter(
+        "typer_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+    )
+
+    def run(*, typer_context: typer.Context, **given: Any) -> None:
+        for name, options in by_request.items():
+            values = {option: given.pop(option) for option in options}
+            given[name] = _made(requests[name], values, typer_context)
+        command(**given)
+
+    shown = [context, *flat, *(one.replace(kind=one.KEYWORD_ONLY) for one in kept)]
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def _options(request: type[Any]) -> _Options:
+    found: _Options = {}
+    for field in options_of(request):
+        if field.option.fields_of is None:
+            found[field.name] = _parameter(field)
+        else:
+            found |= _options(field.option.fields_of)
+    return found
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    kind: Any = str if field.option.parse or field.kind is Any else field.kind
+    default: Any = field.default
+    if field.several:
+        kind, default = list[kind] | None, list(map(str, default or ())) or None
+    elif field.optional and not field.option.required:
+        kind = kind | None
+    if field.option.parse and not field.several:
+        default = None if default is None else str(default)
+    required = field.option.required
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if required else default,
+        annotation=Annotated[kind, _spelled(field)],
+    )
+
+
+def _spelled(field: Field) -> Any:
+    option = field.option
+    completion = None if option.complete is None else COMPLETIONS[option.complete]
+    shared: dict[str, Any] = {
+        "help": field.help,
+        "metavar": option.metavar,
+        "autocompletion": completion,
+    }
+    if option.positional:
+        return typer.Argument(**shared)
+    least = None if option.parse else option.minimum
+    return typer.Option(option.flag or field.flag, min=least, **shared)
+
+
+def _made(request: type[Any], values: dict[str, Any], context: typer.Context) -> Any:
+    """The request of what was typed; what contradicts itself is wrong usage."""
+    given: dict[str, Any] = {}
+    for field in options_of(request):
+        if field.option.fields_of is not None:
+            given[field.name] = {
+                inner.name: _parsed(inner, values[inner.name])
+                for inner in fields_of(field.option.fields_of)
+                if is_given(context, inner.name)
+            }
+        elif values[field.name] is not None or field.optional:
+            given[field.name] = _parsed(field, values[field.name])
+    try:
+        return request(**given)
+    except RequestError as error:
+        raise typer.BadParameter(str(error), param_hint=_hint(request, error.field)) from error
+
+
+def _parsed(field: Field, value: Any) -> Any:
+    parse = field.option.parse
+    if parse is None or value is None:
+        return value
+    texts = value if field.several else [value]
+    try:
+        found = [one for text in texts for one in _listed(parse(text))]
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint=f"'{field.flag}'") from error
+    return found if field.several else found[0]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _hint(request: type[Request], name: str) -> str:
+    (field,) = (one for one in fields_of(request) if one.name == name)
+    return f"'{field.name.upper() if field.option.positional else field.flag}'"
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether the user gave an option: what nobody gave may depend on the model."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"

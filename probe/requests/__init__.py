@@ -1,0 +1,26 @@
+"""One request per verb with many parameters: a frozen dataclass that every edge reads.
+
+From a request come the arguments of `probe.NAME`, the options of `probe NAME` with their help, the
+tables of `docs/commands.md`, the words of a form, the command line that asks for the same, the
+document that a run or study keeps, and its JSON Schema.
+"""
+
+from probe.requests.base import Field, Option, Request, RequestError, fields_of, options_of, takes
+from probe.requests.command_line import command_of
+from probe.requests.documents import from_document, schema_of, to_document
+from probe.requests.evaluation import EvaluateRequest
+
+__all__ = [
+    "EvaluateRequest",
+    "Field",
+    "Option",
+    "Request",
+    "RequestError",
+    "command_of",
+    "fields_of",
+    "from_document",
+    "options_of",
+    "schema_of",
+    "takes",
+    "to_document",
+]

@@ -1,0 +1,271 @@
+"""What a verb is asked, as one frozen value: the source of arguments, options, help and documents.
+
+A request is a dataclass. The docstring under a field is its help, `Annotated[…, Option(…)]` says
+what a command line has to know besides. Nothing here imports numpy or torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import os
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
+
+from probe.errors import ProbeError
+from probe.suggestions import did_you_mean
+
+Completion = Literal["prompt", "workspace_prompt", "model", "task", "run"]
+P = ParamSpec("P")
+Q = TypeVar("Q", bound="Request")
+R = TypeVar("R", covariant=True)
+S = TypeVar("S", bound="Request", contravariant=True)
+_FIELDS: dict[type[Any], tuple[Field, ...]] = {}
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field is spelled on a command line, and which values it takes."""
+
+    flag: str | None = None
+    """Its spelling where it is not `--field-name`: `-k`, or `--yes/--no`."""
+    positional: bool = False
+    required: bool = False
+    """Asked for by the command; in Python the request says itself what is missing."""
+    metavar: str | None = None
+    minimum: float | None = None
+    complete: Completion | None = None
+    """What a shell offers after a tab."""
+    parse: Callable[[str], Any] | None = None
+    """A value, or several, of one word of the command line."""
+    fields_of: type[Any] | None = None
+    """A dataclass whose fields are options too; the field is a mapping of those that are given."""
+    shown: bool = True
+    """False: of Python only."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a request with all that is known of it."""
+
+    name: str
+    kind: Any
+    """Its type, without None and without notes."""
+    several: bool
+    """A tuple: a command line repeats the option."""
+    optional: bool
+    """May be None."""
+    default: Any
+    help: str
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """The option, such as `--batch-size`."""
+        return (self.option.flag or f"--{self.name.replace('_', '-')}").split("/")[0]
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """All values it can have; empty where they are not listed."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+
+
+class RequestError(ProbeError):
+    """A request asks for what cannot be; `field` says where."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one verb is asked."""
+
+    __pydantic_config__: ClassVar[Any] = {"arbitrary_types_allowed": True}
+
+    workspace: Annotated[str | os.PathLike[str] | None, Option(shown=False)] = None
+    """Folder of the prompts, runs and cache, or the `Workspace`; the default one when None."""
+
+    def __post_init__(self) -> None:
+        """Take one value for several, and check every field.
+
+        Raises:
+            RequestError: a field is out of its range, or two contradict each other.
+        """
+        for field in fields_of(type(self)):
+            value = getattr(self, field.name)
+            if field.several:
+                value = _as_tuple(value)
+                object.__setattr__(self, field.name, value)
+            for one in value if field.several else (value,):
+                _check(field, one)
+        self.check()
+
+    def check(self) -> None:
+        """Check what fields mean together.
+
+        Raises:
+            RequestError: two of them contradict each other.
+        """
+
+
+def fields_of(request: type[Any]) -> tuple[Field, ...]:
+    """The fields of a request: its own, then those it shares with others, in the order written."""
+    if request not in _FIELDS:
+        _FIELDS[request] = tuple(_read_fields(request))
+    return _FIELDS[request]
+
+
+def _read_fields(request: type[Any]) -> Iterator[Field]:
+    hints = get_type_hints(request, include_extras=True)
+    words: dict[str, str] = {}
+    order: list[str] = []
+    for owner in request.__mro__:
+        if dataclasses.is_dataclass(owner):
+            words = _field_docstrings(owner) | words
+            order += [name for name in vars(owner).get("__annotations__", {}) if name not in order]
+    known = {field.name: field for field in dataclasses.fields(request)}
+    return (_field(known[name], hints[name], words[name]) for name in order if name in known)
+
+
+def options_of(request: type[Any]) -> Iterator[Field]:
+    """The fields that a command line shows."""
+    return (field for field in fields_of(request) if field.option.shown)
+
+
+class Verb(Protocol[P, S, R]):
+    """A function that takes the fields of its request, or the request itself."""
+
+    @overload
+    def __call__(self, request: S, /) -> R: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def takes(request: Callable[P, Q]) -> Callable[[Callable[[Q], R]], Verb[P, Q, R]]:
+    """A verb as a function that takes the fields of its request, or the request itself."""
+    kind = cast(type[Q], request)
+
+    def decorate(run: Callable[[Q], R]) -> Verb[P, Q, R]:
+        @functools.wraps(run)
+        def call(*given: Any, **named: Any) -> R:
+            if len(given) == 1 and isinstance(given[0], kind) and not named:
+                return run(given[0])
+            return run(kind(*given, **_by_field(kind, named, run.__name__)))
+
+        vars(call)["__signature__"] = _signature(run, kind)
+        vars(call)["request"] = kind
+        call.__doc__ = _documented(run.__doc__ or "", kind)
+        return cast(Verb[P, Q, R], call)
+
+    return decorate
+
+
+def _by_field(request: type[Any], named: dict[str, Any], verb: str) -> dict[str, Any]:
+    """Arguments by name; those of an inner dataclass are gathered in its field."""
+    own = {field.name for field in fields_of(request)}
+    found = {name: value for name, value in named.items() if name in own}
+    rest = {name: value for name, value in named.items() if name not in own}
+    for field in fields_of(request):
+        if rest and field.option.fields_of is not None:
+            return found | {field.name: {**(found.get(field.name) or {}), **rest}}
+    for name in rest:
+        raise TypeError(f"{verb}() has no argument {name!r}{did_you_mean(name, own)}")
+    return found
+
+
+def _signature(run: Callable[..., Any], request: type[Any]) -> inspect.Signature:
+    """The request's fields as parameters, its own before those it shares with others."""
+    taken = inspect.signature(request).parameters
+    shown = [taken[field.name] for field in fields_of(request)]
+    shown.sort(key=lambda one: one.kind)
+    return inspect.Signature(shown, return_annotation=inspect.signature(run).return_annotation)
+
+
+def _documented(doc: str, request: type[Any]) -> str:
+    lines = [f"    {field.name}: {field.help}" for field in fields_of(request)]
+    head, _, tail = inspect.cleandoc(doc).partition("\n\n")
+    return "\n".join([head, "", "Args:", *lines, *(["", tail] if tail else [])])
+
+
+def _field(field: dataclasses.Field[Any], hint: Any, words: str) -> Field:
+    option = Option()
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        option = next((note for note in notes if isinstance(note, Option)), option)
+    kind = _single(hint)
+    several = get_origin(kind) is tuple
+    return Field(
+        name=field.name,
+        kind=_single(get_args(kind)[0]) if several else kind,
+        several=several,
+        optional=types.NoneType in get_args(hint),
+        default=None if field.default is dataclasses.MISSING else field.default,
+        help=words,
+        option=option,
+    )
+
+
+def _single(hint: Any) -> Any:
+    """A type without None; Any where several are left."""
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    parts = tuple(part for part in parts if part is not types.NoneType)
+    return parts[0] if len(parts) == 1 else Any
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """Several values; what is given alone is one, not as many as it has letters or rows."""
+    if value is None:
+        return ()
+    alone = isinstance(value, str | Path | Mapping) or not hasattr(value, "__iter__")
+    return (value,) if alone or dataclasses.is_dataclass(value) else tuple(value)
+
+
+def _check(field: Field, value: Any) -> None:
+    if value is None:
+        if not field.optional:
+            raise RequestError(f"{field.name} must be given", field.name)
+        return
+    if field.choices and value not in field.choices:
+        known = [str(choice) for choice in field.choices]
+        hint = did_you_mean(str(value), known) if len(known) > 2 else ""
+        expected = ", ".join(known)
+        raise RequestError(
+            f"{field.name} must be one of {expected}, found {value!r}{hint}", field.name
+        )
+    least = field.option.minimum
+    if least is not None and not (isinstance(value, int | float) and value >= least):
+        raise RequestError(f"{field.name} must be at least {least:g}, found {value!r}", field.name)
+
+
+def _field_docstrings(owner: type[Any]) -> dict[str, str]:
+    """The docstring under each field that a class itself declares, on one line."""
+    module = ast.parse(Path(inspect.getfile(owner)).read_text(encoding="utf-8"))
+    classes = (node for node in ast.walk(module) if isinstance(node, ast.ClassDef))
+    body = next(node.body for node in classes if node.name == owner.__name__)
+    found = {}
+    for field, words in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            found[field.target.id] = " ".join(str(ast.literal_eval(words.value)).split())
+    return found

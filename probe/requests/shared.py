@@ -1,0 +1,56 @@
+"""Fields that several requests have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from probe.requests.base import Option, Request
+from probe.requests.sources import LabelWord, ModelSource, read_label_word
+
+Split = Literal["test", "validation", "train"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfModel(Request):
+    """Which base model, where it is not the prompt's own."""
+
+    model: Annotated[ModelSource | None, Option(complete="model")] = None
+    """Base model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Default: the
+    prompt's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnDevice(Request):
+    """Where and how precisely a frozen model runs."""
+
+    device: str | None = None
+    """As torch names it. Default: a GPU if there is one."""
+    dtype: Dtype | None = None
+    """Precision of the frozen model; prompts stay float32. Default: float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnData(Request):
+    """Where the examples of a task are read."""
+
+    data_dir: str | Path | None = None
+    """A folder of data sets with one folder per task."""
+    text_column: Annotated[str | None, Option(metavar="NAME")] = None
+    """The column of the rows that is {text}. Default: the task's own, else text."""
+    label_column: Annotated[str | None, Option(metavar="NAME")] = None
+    """The column of the rows that is the label. Default: the task's own, else label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InWords(Request):
+    """In which words a model is asked."""
+
+    template: str | None = None
+    """The model's input with {text}, or other columns of the data as {NAME}, in it. Default: the
+    prompt's own, else the task's."""
+    label_word: Annotated[tuple[LabelWord, ...], Option(parse=read_label_word)] = ()
+    """Repeat it, once per label in label order; 'great|good' gives a label two words. Default: as
+    the template."""
