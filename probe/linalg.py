@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import Float64Array, FloatArray
 
 _CHUNK_ROWS = 8192
 """Rows that are summed in their own precision before float64 takes over."""
 
 
-def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+def unit_rows(rows: FloatArray) -> FloatArray:
     """Rows [n, H] scaled to norm 1; a zero row stays zero, so its cosine with anything is 0."""
     squares = np.einsum("nh,nh->n", rows, rows)
     norms = np.sqrt(squares)
@@ -22,10 +23,10 @@ def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     return rows / np.where(norms > 0, norms, 1)[:, None]
 
 
-def squared_norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+def squared_norms(rows: FloatArray) -> Float64Array:
     """Squared Euclidean norm of each row of [n, H], summed in float64, [n]."""
     wide = rows.astype(np.float64, copy=False)
-    squares: NDArray[np.float64] = np.einsum("nh,nh->n", wide, wide)
+    squares: Float64Array = np.einsum("nh,nh->n", wide, wide)
     return squares
 
 
@@ -33,22 +34,22 @@ def squared_norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
 class PrincipalAxes:
     """Directions of largest variance, each with a fixed sign."""
 
-    mean: NDArray[np.floating]
+    mean: FloatArray
     """[H]"""
-    axes: NDArray[np.floating]
+    axes: FloatArray
     """[k, H] unit rows; the largest coordinate of each is positive."""
-    variances: NDArray[np.float64]
+    variances: Float64Array
     """[k] variance along each axis, largest first."""
     total_variance: float
     """Summed over all H axes."""
 
-    def coordinates(self, rows: NDArray[np.floating], first: int) -> NDArray[np.floating]:
+    def coordinates(self, rows: FloatArray, first: int) -> FloatArray:
         """Rows [n, H] along the first axes, [n, first]."""
         axes = self.axes[:first]
         return rows @ axes.T - self.mean @ axes.T
 
 
-def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAxes:
+def principal_axes(parts: Sequence[FloatArray], k: int) -> PrincipalAxes:
     """The first k principal axes of rows [n, H], from their covariance.
 
     An axis has no direction of its own; its largest coordinate is made positive, so that the same
@@ -72,12 +73,12 @@ def principal_axes(parts: Sequence[NDArray[np.floating]], k: int) -> PrincipalAx
         for rows in parts
         for start in range(0, len(rows), _CHUNK_ROWS)
     ]
-    sums: NDArray[np.float64] = np.zeros(width)
+    sums: Float64Array = np.zeros(width)
     for chunk in chunks:
         sums += chunk.sum(axis=0)
     mean = (sums / count).astype(parts[0].dtype)
     # The mean is subtracted first: taking it off the products instead would cancel digits.
-    total: NDArray[np.float64] = np.zeros((width, width))
+    total: Float64Array = np.zeros((width, width))
     buffer = np.empty((_CHUNK_ROWS, width), dtype=mean.dtype)
     for chunk in chunks:
         centred = np.subtract(chunk, mean, out=buffer[: len(chunk)])

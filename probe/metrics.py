@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from probe.arrays import BoolArray, Float64Array, FloatArray
 
 
 def accuracy(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> float:
@@ -37,7 +38,7 @@ def macro_f1(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> flo
     return float(np.mean(scores))
 
 
-def exact_matches(predictions: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
+def exact_matches(predictions: Sequence[str], targets: Sequence[str]) -> Float64Array:
     """1 where a text equals its target, white space aside, [n].
 
     Raises:
@@ -51,7 +52,7 @@ def exact_matches(predictions: Sequence[str], targets: Sequence[str]) -> NDArray
     )
 
 
-def rouge_l_scores(predictions: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
+def rouge_l_scores(predictions: Sequence[str], targets: Sequence[str]) -> Float64Array:
     """ROUGE-L F1 of each text against its target, [n] (Lin 2004, section 3.1).
 
     The longest common subsequence of words, against both lengths. Words are runs of a-z and 0-9
@@ -65,7 +66,7 @@ def rouge_l_scores(predictions: Sequence[str], targets: Sequence[str]) -> NDArra
     )
 
 
-def sign_test(differences: NDArray[np.floating[Any]]) -> float:
+def sign_test(differences: FloatArray) -> float:
     """Probability of so uneven a split of ups and downs if both were as likely, two-sided, exact.
 
     Of differences of right (1) and wrong (0) this is McNemar's exact test; ties tell nothing.
@@ -98,13 +99,13 @@ def _common(first: list[str], second: list[str]) -> int:
     return row[-1]
 
 
-def _pair(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _pair(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> BoolArray:
     if predicted.shape != labels.shape or predicted.ndim != 1 or not predicted.size:
         raise ValueError(
             f"expected as many predicted labels as labels, one or more, found shapes "
             f"{predicted.shape} and {labels.shape}"
         )
-    hits: NDArray[np.bool_] = predicted == labels
+    hits: BoolArray = predicted == labels
     return hits
 
 

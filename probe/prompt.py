@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from probe.arrays import Float32Array, Float64Array
 from probe.linalg import squared_norms
 
 Method = Literal[
@@ -68,7 +69,7 @@ class SoftPrompt:
     """A trained soft prompt: P virtual tokens of width H (Lester et al. 2021, §2)."""
 
     name: str
-    embeddings: NDArray[np.float32]
+    embeddings: Float32Array
     """[P, H], finite, read-only."""
     base_model: str | None = None
     """Hub id or path of the frozen model it was trained on, where the file tells."""
@@ -118,7 +119,7 @@ class SoftPrompt:
         return int(self.embeddings.shape[1])
 
     @property
-    def norms(self) -> NDArray[np.float64]:
+    def norms(self) -> Float64Array:
         """Euclidean norm of each row, [P]."""
         return np.sqrt(squared_norms(self.embeddings))
 
@@ -135,9 +136,9 @@ class KVPrefix:
     """
 
     name: str
-    keys: NDArray[np.float32]
+    keys: Float32Array
     """[L, heads, P, head_dim], finite, read-only."""
-    values: NDArray[np.float32]
+    values: Float32Array
     """[L, heads, P, head_dim], finite, read-only."""
     base_model: str | None = None
     revision: str | None = None
@@ -174,7 +175,7 @@ class KVPrefix:
         return int(self.keys.shape[2])
 
     @property
-    def norms(self) -> NDArray[np.float64]:
+    def norms(self) -> Float64Array:
         """Norm of each position's keys and values over all layers and heads, [P]."""
         by_position = np.moveaxis(np.stack([self.keys, self.values]), 3, 0)
         return np.sqrt(squared_norms(by_position.reshape(len(self), -1)))

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from probe.arrays import Float32Array, Float64Array
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt
 from probe.task import Example
 
@@ -20,13 +18,13 @@ ModelPrompt = SoftPrompt | KVPrefix | PromptPair | None
 class TraceResult:
     """What a forward pass left behind, for one batch of B examples."""
 
-    hidden: NDArray[np.float32]
+    hidden: Float32Array
     """[L + 1, B, P + T, H], the embedding layer first."""
-    attention_to_prompt: NDArray[np.float32]
+    attention_to_prompt: Float32Array
     """[L, B, P]: attention that text positions give each prompt position, mean over heads."""
-    activations: NDArray[np.float32]
+    activations: Float32Array
     """[L, B, F]: feed-forward activations at the first position after the prompt."""
-    uniform_attention: NDArray[np.float32]
+    uniform_attention: Float32Array
     """[L, B, P]: what `attention_to_prompt` would be if every text position spread its attention
     evenly over the positions it can see."""
 
@@ -34,7 +32,7 @@ class TraceResult:
 class Score(Protocol):
     """Log-likelihood in nats of every label of every example, [n, labels]."""
 
-    def __call__(self, prompt: ModelPrompt, examples: Sequence[Example]) -> NDArray[np.float64]:
+    def __call__(self, prompt: ModelPrompt, examples: Sequence[Example]) -> Float64Array:
         """Score the examples under the prompt."""
         ...
 
@@ -50,7 +48,7 @@ class Trace(Protocol):
 class Unembed(Protocol):
     """Logits over the vocabulary, [n, V], of hidden states [n, H]."""
 
-    def __call__(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, states: Float32Array) -> Float32Array:
         """Apply the model's last norm and output matrix."""
         ...
 
@@ -66,9 +64,7 @@ class Generate(Protocol):
 class Patch(Protocol):
     """Continuations of a text with hidden states put into it."""
 
-    def __call__(
-        self, states: NDArray[np.float32], layer: int, before: str, after: str
-    ) -> list[str]:
+    def __call__(self, states: Float32Array, layer: int, before: str, after: str) -> list[str]:
         """Write one continuation per set of states, [n, P, H].
 
         `before` and `after` stand around P placeholders; what enters layer `layer` (from 0) at
@@ -80,6 +76,6 @@ class Patch(Protocol):
 class ProjectValues(Protocol):
     """What values add to the residual stream, [L, heads, P, H]."""
 
-    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, values: Float32Array) -> Float32Array:
         """Put values [L, key/value heads, P, head_dim] through their heads' output matrices."""
         ...

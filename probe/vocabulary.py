@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+
 TableDtype = Literal["F64", "F32", "F16", "BF16"]
 
 _STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
@@ -49,7 +51,7 @@ class EmbeddingLayer(Protocol):
         """sha256 of its kind and of what it holds beside the table."""
         ...
 
-    def answers(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    def answers(self, ids: IntArray) -> Float32Array:
         """What the model feeds on for token ids, [..., H]."""
         ...
 
@@ -58,15 +60,15 @@ class EmbeddingLayer(Protocol):
 class TokenMasks:
     """One flag per table row, each a read-only boolean array [V]."""
 
-    special: NDArray[np.bool_]
+    special: BoolArray
     """Control tokens such as `</s>`, `[CLS]`, `<|endoftext|>`."""
-    added: NDArray[np.bool_]
+    added: BoolArray
     """Tokens added to the tokenizer after it was trained, special or not."""
-    byte: NDArray[np.bool_]
+    byte: BoolArray
     """Tokens that stand for raw bytes and are not valid text by themselves."""
-    unused: NDArray[np.bool_]
+    unused: BoolArray
     """Rows no text ever reaches: padding beyond the tokenizer, `[unused12]`, …"""
-    word_start: NDArray[np.bool_]
+    word_start: BoolArray
     """Tokens that begin a word."""
 
 
@@ -123,7 +125,7 @@ class Vocabulary:
         """Hidden size, H."""
         return int(self.table.shape[1])
 
-    def rows(self, which: slice | ArrayLike) -> NDArray[np.float32]:
+    def rows(self, which: slice | ArrayLike) -> Float32Array:
         """What the model feeds on for tokens: its embedding layer's rows as float32, [n, H].
 
         Args:
@@ -171,7 +173,7 @@ class Vocabulary:
         return self.table if self.factor == 1 and self.layer is None else MadeRows(self)
 
     @cached_property
-    def norms(self) -> NDArray[np.float64]:
+    def norms(self) -> Float64Array:
         """Euclidean norm of every row, [V]."""
         found = np.empty(len(self))
         for at in range(0, len(self), _NORM_ROWS):
@@ -203,9 +205,9 @@ class Vocabulary:
         return digest.hexdigest()
 
 
-def _norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+def _norms(rows: Float32Array) -> Float64Array:
     wide = rows.astype(np.float64)
-    norms: NDArray[np.float64] = np.sqrt(np.einsum("nh,nh->n", wide, wide))
+    norms: Float64Array = np.sqrt(np.einsum("nh,nh->n", wide, wide))
     return norms
 
 
@@ -241,12 +243,12 @@ class MadeRows:
         """V."""
         return len(self._vocabulary)
 
-    def __getitem__(self, which: slice | NDArray[np.integer]) -> NDArray[np.float32]:
+    def __getitem__(self, which: slice | NDArray[np.integer]) -> Float32Array:
         """The rows of a slice or of ids [n]."""
         return self._vocabulary.rows(which)
 
 
-def multiplied(stored: NDArray[np.generic], factor: float) -> NDArray[np.float32]:
+def multiplied(stored: NDArray[np.generic], factor: float) -> Float32Array:
     """Stored numbers times a factor, rounded as a layer in the stored precision rounds them."""
     if factor == 1:
         return to_float32(stored)
@@ -258,7 +260,7 @@ def multiplied(stored: NDArray[np.generic], factor: float) -> NDArray[np.float32
     return round_to_bfloat16(product) if stored.dtype == np.uint16 else product
 
 
-def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+def round_to_bfloat16(numbers: Float32Array) -> Float32Array:
     """Each number's nearest bfloat16, ties to even, still as float32."""
     bits = numbers.view(np.uint32)
     rounded = bits >> 16
@@ -269,14 +271,14 @@ def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     return rounded.view(np.float32)
 
 
-def to_float32(stored: NDArray[np.generic]) -> NDArray[np.float32]:
+def to_float32(stored: NDArray[np.generic]) -> Float32Array:
     """Upcast stored numbers: uint16 holds raw bfloat16, anything else is a real dtype."""
     if stored.dtype == np.uint16:
         return (stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(np.float32, copy=False)
 
 
-def require_finite(rows: NDArray[np.float32], squares: NDArray[np.float32], first: int) -> None:
+def require_finite(rows: Float32Array, squares: Float32Array, first: int) -> None:
     """Refuse NaN and infinity in rows [n, H] of a table.
 
     Args:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "errors": 0,
     "notes": 0,
+    "arrays": 0,
     "atomic": 1,
     "digests": 1,
     "parent": 1,

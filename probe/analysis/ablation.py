@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float64Array, IntArray
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.protocols import Score
 from probe.task import Example
@@ -130,8 +130,8 @@ def ablate(
     partners = _partners(len(prompt), np.random.default_rng(seed))
     made = {kind: _variants(prompt, kind, partners) for kind in KINDS if kind in kinds}
 
-    def losses(one: AnyPrompt | None) -> NDArray[np.float64]:
-        right: NDArray[np.float64] = score(one, examples)[rows, np.array(labels)]
+    def losses(one: AnyPrompt | None) -> Float64Array:
+        right: Float64Array = score(one, examples)[rows, np.array(labels)]
         return -right
 
     whole, alone = losses(prompt), losses(None)
@@ -155,13 +155,13 @@ def ablate(
     )
 
 
-def _partners(length: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _partners(length: int, rng: np.random.Generator) -> IntArray:
     """Another position for each, [P]; itself where it is alone."""
     steps = rng.integers(1, max(length, 2), size=length)
     return np.asarray((np.arange(length) + steps) % length, dtype=np.int64)
 
 
-def _variants(prompt: AnyPrompt, kind: Kind, partners: NDArray[np.int64]) -> list[AnyPrompt | None]:
+def _variants(prompt: AnyPrompt, kind: Kind, partners: IntArray) -> list[AnyPrompt | None]:
     """The prompt changed at each position; none where the change makes no sense."""
     length = len(prompt)
     order = np.arange(length)
@@ -179,7 +179,7 @@ def _variants(prompt: AnyPrompt, kind: Kind, partners: NDArray[np.int64]) -> lis
     return swapped
 
 
-def _rows(prompt: AnyPrompt, order: NDArray[np.int64]) -> AnyPrompt:
+def _rows(prompt: AnyPrompt, order: IntArray) -> AnyPrompt:
     if isinstance(prompt, KVPrefix):
         return dataclasses.replace(
             prompt, keys=prompt.keys[:, :, order], values=prompt.values[:, :, order]
@@ -199,7 +199,7 @@ def _levelled(prompt: AnyPrompt, position: int) -> AnyPrompt:
     return dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
 
 
-def _changes(differences: Sequence[NDArray[np.float64]], resamples: int, seed: int) -> list[Change]:
+def _changes(differences: Sequence[Float64Array], resamples: int, seed: int) -> list[Change]:
     """Means of differences [n] with their intervals, all on the same resamples."""
     if not differences:
         return []
@@ -215,7 +215,7 @@ def _changes(differences: Sequence[NDArray[np.float64]], resamples: int, seed: i
 
 
 def _position(
-    position: int, changes: dict[Kind, list[Change]], partners: NDArray[np.int64] | None
+    position: int, changes: dict[Kind, list[Change]], partners: IntArray | None
 ) -> PositionAblation:
     own = {kind: found[position] if found else None for kind, found in changes.items()}
     return PositionAblation(

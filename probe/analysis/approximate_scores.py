@@ -10,16 +10,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, IntArray
 
 TORCH_FLOPS = 2e11
 """Work from which importing torch for bfloat16 pays."""
 
-U32 = 2.0**-24  # unit roundoff of float32
 U16 = 2.0**-8  # unit roundoff of bfloat16
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
 
 
 class Product(Protocol):
@@ -28,20 +25,22 @@ class Product(Protocol):
     rounding: np.float32
     """Bound on the relative error of rounding a finished score."""
 
-    def __call__(self, rows: Floats, bias: Floats, longest: float) -> tuple[Any, Floats]:
+    def __call__(
+        self, rows: Float32Array, bias: Float32Array, longest: float
+    ) -> tuple[Any, Float32Array]:
         """Scores of rows [c, H], none longer than `longest`, and their absolute error [Q]."""
         ...
 
-    def below_kth(self, scores: Any, k: int) -> Floats:
+    def below_kth(self, scores: Any, k: int) -> Float32Array:
         """A bound at or just below the k-th largest score of each query, [Q]."""
         ...
 
-    def at_least(self, scores: Any, floor: Floats) -> tuple[Ids, Ids, Floats]:
+    def at_least(self, scores: Any, floor: Float32Array) -> tuple[IntArray, IntArray, Float32Array]:
         """Queries, columns and values of the scores that may reach their query's floor [Q]."""
         ...
 
 
-def product_for(queries: Floats, n_rows: int) -> Product:
+def product_for(queries: Float32Array, n_rows: int) -> Product:
     """The fastest kind of product this machine offers for Q queries and V rows."""
     if 2.0 * queries.size * n_rows >= TORCH_FLOPS:
         import torch
@@ -58,25 +57,29 @@ class Float32Product:
 
     rounding = np.float32(0)
 
-    def __init__(self, queries: Floats) -> None:
+    def __init__(self, queries: Float32Array) -> None:
         self.queries = queries
-        self.growth = 1.01 * queries.shape[1] * U32 * np.linalg.norm(queries, axis=1)
+        self.growth = 1.01 * queries.shape[1] * FLOAT32_ROUNDOFF * np.linalg.norm(queries, axis=1)
 
-    def __call__(self, rows: Floats, bias: Floats, longest: float) -> tuple[Floats, Floats]:
+    def __call__(
+        self, rows: Float32Array, bias: Float32Array, longest: float
+    ) -> tuple[Float32Array, Float32Array]:
         """Scores [Q, c] and their absolute error [Q]."""
         scores = self._multiply(rows)
         scores -= bias
-        return scores, self.growth * longest + 2 * U32 * (longest + np.abs(bias).max())
+        return scores, self.growth * longest + 2 * FLOAT32_ROUNDOFF * (longest + np.abs(bias).max())
 
-    def _multiply(self, rows: Floats) -> Floats:
+    def _multiply(self, rows: Float32Array) -> Float32Array:
         return self.queries @ rows.T
 
-    def below_kth(self, scores: Floats, k: int) -> Floats:
+    def below_kth(self, scores: Float32Array, k: int) -> Float32Array:
         """A bound at or just below each query's k-th largest score, [Q]."""
         whole = scores[:, : _whole_groups(scores.shape[1], k)]
         return _kth_largest(whole.reshape(len(scores), -1, _groups(k)).max(axis=1), k)
 
-    def at_least(self, scores: Floats, floor: Floats) -> tuple[Ids, Ids, Floats]:
+    def at_least(
+        self, scores: Float32Array, floor: Float32Array
+    ) -> tuple[IntArray, IntArray, Float32Array]:
         """Queries, columns and values of the scores that reach their query's floor."""
         q, columns = _where(scores >= floor[:, None])
         return q, columns, scores[q, columns]
@@ -85,11 +88,11 @@ class Float32Product:
 class CudaProduct(Float32Product):
     """The same on a GPU; torch keeps float32 products in float32 unless told otherwise."""
 
-    def _multiply(self, rows: Floats) -> Floats:
+    def _multiply(self, rows: Float32Array) -> Float32Array:
         import torch
 
         queries = torch.from_numpy(self.queries).cuda()
-        scores: Floats = (queries @ torch.from_numpy(rows).cuda().T).cpu().numpy()
+        scores: Float32Array = (queries @ torch.from_numpy(rows).cuda().T).cpu().numpy()
         return scores
 
 
@@ -103,17 +106,19 @@ class Bfloat16Product:
 
     rounding = np.float32(1.01 * U16)
 
-    def __init__(self, queries: Floats) -> None:
+    def __init__(self, queries: Float32Array) -> None:
         import torch
 
         wide = torch.from_numpy(queries)
         narrow = wide.bfloat16()
         self.residual = (wide - narrow.float()).norm(dim=1).numpy()
         self.lengths = narrow.float().norm(dim=1).numpy()
-        self.growth = 2.02 * (queries.shape[1] + 3) * U32
+        self.growth = 2.02 * (queries.shape[1] + 3) * FLOAT32_ROUNDOFF
         self.queries = torch.cat([narrow, torch.ones(len(wide), 3, dtype=torch.bfloat16)], dim=1)
 
-    def __call__(self, rows: Floats, bias: Floats, longest: float) -> tuple[Any, Floats]:
+    def __call__(
+        self, rows: Float32Array, bias: Float32Array, longest: float
+    ) -> tuple[Any, Float32Array]:
         """Scores [Q, c] as a bfloat16 tensor and their absolute error [Q] before rounding."""
         import torch
 
@@ -129,24 +134,26 @@ class Bfloat16Product:
         error = 1.001 * (self.residual * longest + self.lengths * residual)
         return self.queries @ narrow.T, error + self.growth * accumulated
 
-    def below_kth(self, scores: Any, k: int) -> Floats:
+    def below_kth(self, scores: Any, k: int) -> Float32Array:
         """A bound at or just below each query's k-th largest score, [Q]."""
         whole = scores[:, : _whole_groups(scores.shape[1], k)]
         maxima = whole.reshape(len(scores), -1, _groups(k)).amax(dim=1)
         return _kth_largest(maxima.float().numpy(), k)
 
-    def at_least(self, scores: Any, floor: Floats) -> tuple[Ids, Ids, Floats]:
+    def at_least(self, scores: Any, floor: Float32Array) -> tuple[IntArray, IntArray, Float32Array]:
         """Queries, columns and values of the scores that may reach their query's floor."""
         import torch
 
         lowered = floor - 2 * U16 * np.abs(floor)  # so that rounding it cannot raise it
         narrow = torch.from_numpy(lowered).bfloat16()
         q, columns = _where((scores >= narrow[:, None]).numpy())
-        values: Floats = scores[torch.from_numpy(q), torch.from_numpy(columns)].float().numpy()
+        values: Float32Array = (
+            scores[torch.from_numpy(q), torch.from_numpy(columns)].float().numpy()
+        )
         return q, columns, values
 
 
-def _where(hits: NDArray[np.bool_]) -> tuple[Ids, Ids]:
+def _where(hits: BoolArray) -> tuple[IntArray, IntArray]:
     q, columns = np.divmod(np.flatnonzero(hits), hits.shape[1])
     return q, columns
 
@@ -159,10 +166,10 @@ def _whole_groups(columns: int, k: int) -> int:
     return columns // _groups(k) * _groups(k)
 
 
-def _kth_largest(maxima: Floats, k: int) -> Floats:
+def _kth_largest(maxima: Float32Array, k: int) -> Float32Array:
     """The k-th largest of the maxima of disjoint groups of columns.
 
     It cannot exceed the k-th largest of all, and finding it costs one pass over the scores.
     """
-    kth: Floats = np.partition(maxima, -k, axis=1)[:, -k]
+    kth: Float32Array = np.partition(maxima, -k, axis=1)[:, -k]
     return kth

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float64Array
 from probe.prompt import AnyPrompt
 from probe.protocols import Trace
 from probe.task import Example
@@ -27,21 +27,21 @@ class AttentionMass:
     prompt: str
     n: int
     """Examples."""
-    mass: NDArray[np.float64]
+    mass: Float64Array
     """[L, P]: mean over heads, text positions and examples; each row sums to 1 at most."""
-    uniform: NDArray[np.float64]
+    uniform: Float64Array
     """[L, P]: what even attention over all visible positions would give."""
 
     @property
-    def whole(self) -> NDArray[np.float64]:
+    def whole(self) -> Float64Array:
         """Attention to the prompt as a whole, per layer, [L]."""
-        total: NDArray[np.float64] = self.mass.sum(axis=1)
+        total: Float64Array = self.mass.sum(axis=1)
         return total
 
     @property
-    def by_position(self) -> NDArray[np.float64]:
+    def by_position(self) -> Float64Array:
         """Mean over layers, [P]."""
-        mean: NDArray[np.float64] = self.mass.mean(axis=0)
+        mean: Float64Array = self.mass.mean(axis=0)
         return mean
 
     def to_frame(self) -> pd.DataFrame:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import Floats, Ids
 from probe.analysis.neighbour_tightness import Tightness, tightness
 from probe.analysis.neighbours import nearest_tokens
+from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import unit_rows
 from probe.vocabulary import Vocabulary
 
@@ -53,11 +52,11 @@ class Clusters:
     model: str
     prompts: tuple[str, ...]
     """[N] names."""
-    owners: Ids
+    owners: IntArray
     """[n] the prompt of each item."""
-    positions: Ids
+    positions: IntArray
     """[n] its position; −1 where items are whole prompts."""
-    labels: Ids
+    labels: IntArray
     """[n] the cluster of each item; −1 for what HDBSCAN leaves out as noise."""
     silhouette: float | None
     """−1 to 1: how much closer items are to their own cluster; None unless there are two."""
@@ -118,7 +117,7 @@ class Clusters:
 
 
 def cluster(
-    prompts: Sequence[Floats],
+    prompts: Sequence[Float32Array],
     vocabulary: Vocabulary,
     method: ClusterMethod = "kmeans",
     *,
@@ -175,8 +174,8 @@ def cluster(
 
 
 def _grouped(
-    items: NDArray[np.floating], method: ClusterMethod, count: int | None, seed: int
-) -> tuple[Ids, float | None]:
+    items: FloatArray, method: ClusterMethod, count: int | None, seed: int
+) -> tuple[IntArray, float | None]:
     """Labels [n], the largest cluster being 0, and their silhouette."""
     if len(items) < 3:
         raise ValueError(f"clusters need 3 items or more, found {len(items)}: add prompts")
@@ -193,7 +192,7 @@ def _grouped(
     return _by_size(best), silhouette
 
 
-def _labels(items: NDArray[np.floating], method: ClusterMethod, count: int, seed: int) -> Ids:
+def _labels(items: FloatArray, method: ClusterMethod, count: int, seed: int) -> IntArray:
     from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 
     if method == "kmeans":
@@ -206,7 +205,7 @@ def _labels(items: NDArray[np.floating], method: ClusterMethod, count: int, seed
     return np.asarray(found, dtype=np.int64)
 
 
-def _silhouette(items: NDArray[np.floating], labels: Ids) -> float | None:
+def _silhouette(items: FloatArray, labels: IntArray) -> float | None:
     """Over the items that are in a cluster."""
     from sklearn.metrics import silhouette_score
 
@@ -217,7 +216,7 @@ def _silhouette(items: NDArray[np.floating], labels: Ids) -> float | None:
     return float(silhouette_score(items[inside], labels[inside]))
 
 
-def _by_size(labels: Ids) -> Ids:
+def _by_size(labels: IntArray) -> IntArray:
     """The same groups, the largest called 0; noise stays −1."""
     sizes = np.bincount(labels[labels >= 0])
     rank = np.empty(len(sizes) + 1, dtype=np.int64)
@@ -227,9 +226,9 @@ def _by_size(labels: Ids) -> Ids:
 
 
 def _named(
-    items: NDArray[np.floating],
-    labels: Ids,
-    owners: Ids,
+    items: FloatArray,
+    labels: IntArray,
+    owners: IntArray,
     prompts: int,
     vocabulary: Vocabulary,
     metric: ClusterMetric,
@@ -251,7 +250,7 @@ def _named(
 
 
 def _check(
-    prompts: Sequence[Floats], vocabulary: Vocabulary, method: str, items: str, metric: str
+    prompts: Sequence[Float32Array], vocabulary: Vocabulary, method: str, items: str, metric: str
 ) -> None:
     for name, found, choices in (
         ("method", method, CLUSTER_METHODS),

@@ -23,9 +23,9 @@ from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
     MEMORY_BYTES,
     Metric,
-    Wide,
     nearest_rows,
 )
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import squared_norms, unit_rows
 from probe.vocabulary import Rows, to_float32
 
@@ -79,16 +79,16 @@ class RandomRows:
     """Best scores of n random directions, at any norm."""
 
     metric: Metric
-    lines: Wide
+    lines: Float64Array
     """`l2`: [n, m, 2] slopes and intercepts of the lines that can be highest; else [n, 1, 2] with
     the best score per unit of norm (`dot`) or at every norm (`cosine`) in both places."""
 
-    def best(self, norm: float) -> Wide:
+    def best(self, norm: float) -> Float64Array:
         """Best score of each row scaled to `norm`, [n]."""
         slopes, intercepts = self.lines[:, :, 0], self.lines[:, :, 1]
         if self.metric != "l2":
             return slopes[:, 0] * (norm if self.metric == "dot" else 1)
-        highest: Wide = (slopes * norm + intercepts).max(axis=1)
+        highest: Float64Array = (slopes * norm + intercepts).max(axis=1)
         return np.sqrt(np.maximum(norm**2 - 2 * highest, 0))
 
 
@@ -97,11 +97,11 @@ class Reference:
     """The reference samples of one table under one metric and filter."""
 
     metric: Metric
-    vocabulary: Wide
+    vocabulary: Float64Array
     """[n] best scores of sampled tokens against the other tokens."""
     chance: RandomRows
     isotropic: RandomRows
-    norms: Wide
+    norms: Float64Array
     """[V'] norms of the allowed rows, ascending."""
 
     @staticmethod
@@ -149,7 +149,7 @@ def sample_reference(
     table: Rows,
     metric: Metric,
     *,
-    allowed: NDArray[np.bool_],
+    allowed: BoolArray,
     rng: np.random.Generator,
     n_tokens: int = TOKEN_SAMPLE,
     n_random: int = RANDOM_SAMPLE,
@@ -184,7 +184,7 @@ def sample_reference(
     )
 
 
-def percentile(scores: Wide, sample: Wide, metric: Metric) -> Wide:
+def percentile(scores: Float64Array, sample: Float64Array, metric: Metric) -> Float64Array:
     """Share of the sample that each score beats, in percent; a tie counts half.
 
     Args:
@@ -194,11 +194,11 @@ def percentile(scores: Wide, sample: Wide, metric: Metric) -> Wide:
     """
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
     difference = sign * (scores[:, None] - sample)
-    shares: Wide = 100 * ((difference > 0) + (difference == 0) / 2).mean(axis=1)
+    shares: Float64Array = 100 * ((difference > 0) + (difference == 0) / 2).mean(axis=1)
     return shares
 
 
-def metric_agreement(lists: Sequence[NDArray[np.int64]]) -> Wide:
+def metric_agreement(lists: Sequence[IntArray]) -> Float64Array:
     """Mean Jaccard index over all pairs of top-k lists [P, k], one list per metric, [P]."""
     pairs = list(combinations(lists, 2))
     return np.array(
@@ -210,12 +210,12 @@ def metric_agreement(lists: Sequence[NDArray[np.int64]]) -> Wide:
 
 
 def position_controls(
-    best: Wide,
-    norms: Wide,
+    best: Float64Array,
+    norms: Float64Array,
     reference: Reference,
-    agreement: Wide,
+    agreement: Float64Array,
     *,
-    at_start: NDArray[np.bool_] | None = None,
+    at_start: BoolArray | None = None,
 ) -> tuple[PositionControls, ...]:
     """Put each position's best score beside the reference samples.
 
@@ -261,13 +261,13 @@ def _jaccard(a: set[int], b: set[int]) -> float:
     return len(a & b) / len(a | b)
 
 
-def _nearest_other(rows: NDArray[np.float32], chosen: NDArray[np.int64], metric: Metric) -> Wide:
+def _nearest_other(rows: Float32Array, chosen: IntArray, metric: Metric) -> Float64Array:
     near = nearest_rows(rows[chosen], rows, metric, k=2)
     first_is_itself = near.ids[:, 0] == chosen
     return np.where(first_is_itself, near.scores[:, 1], near.scores[:, 0])
 
 
-def like_vocabulary(rows: NDArray[np.float32], n: int, rng: np.random.Generator) -> Wide:
+def like_vocabulary(rows: Float32Array, n: int, rng: np.random.Generator) -> Float64Array:
     """Gaussian rows with the mean and covariance of the table, [n, H]."""
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows - mean.astype(np.float32)
@@ -284,7 +284,9 @@ def like_vocabulary(rows: NDArray[np.float32], n: int, rng: np.random.Generator)
         return _mixtures(mean, centred, n, rng)
 
 
-def _mixtures(mean: Wide, centred: NDArray[np.float32], n: int, rng: np.random.Generator) -> Wide:
+def _mixtures(
+    mean: Float64Array, centred: Float32Array, n: int, rng: np.random.Generator
+) -> Float64Array:
     """Gaussian rows with a mean [H] and the covariance of centred rows [V, H] of any rank, [n, H].
 
     A sum of the rows with independent weights of variance 1/V has their covariance exactly.
@@ -298,7 +300,7 @@ def _mixtures(mean: Wide, centred: NDArray[np.float32], n: int, rng: np.random.G
 
 
 def _random_rows(
-    rows: NDArray[np.float32], squares: Wide, drawn: Wide, metric: Metric
+    rows: Float32Array, squares: Float64Array, drawn: Float64Array, metric: Metric
 ) -> RandomRows:
     units = unit_rows(drawn).astype(np.float32)
     step = max(1, MEMORY_BYTES // (16 * len(rows)))
@@ -317,7 +319,7 @@ def _random_rows(
     return RandomRows(metric, np.stack([best, best], axis=1)[:, None, :])
 
 
-def _undominated(slopes: NDArray[np.float32], intercepts: Wide) -> Wide:
+def _undominated(slopes: Float32Array, intercepts: Float64Array) -> Float64Array:
     """Lines no other line beats in both slope and intercept: only they can be highest at s ≥ 0.
 
     With the lines in order of falling intercept these are the records of the slope, a few dozen.

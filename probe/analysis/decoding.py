@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.controls import (
     RANDOM_SAMPLE,
@@ -27,7 +26,6 @@ from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
     Metric,
     Neighbours,
-    Wide,
     assign_one_to_one,
     nearest_rows,
     require_metric,
@@ -35,6 +33,7 @@ from probe.analysis.neighbours import (
 )
 from probe.analysis.starts import at_start
 from probe.analysis.strength import strength_note
+from probe.arrays import BoolArray, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.vocabulary import Rows, Vocabulary
@@ -72,13 +71,13 @@ class Position:
 class ReferenceScores:
     """Best scores of the prompt and of the reference samples, to be drawn side by side."""
 
-    prompt: Wide
+    prompt: Float64Array
     """[P]"""
-    vocabulary: Wide
+    vocabulary: Float64Array
     """[n] sampled tokens against their nearest other token."""
-    chance: Wide
+    chance: Float64Array
     """[n] rows like the vocabulary; row j has the norm of position j mod P."""
-    isotropic: Wide
+    isotropic: Float64Array
     """[n] rows of random direction; row j has the norm of position j mod P."""
 
 
@@ -270,7 +269,7 @@ def _reference(
     vocabulary: Vocabulary,
     table: Rows,
     metric: Metric,
-    allowed: NDArray[np.bool_],
+    allowed: BoolArray,
     seed: int,
     cached: Cached,
 ) -> Reference:
@@ -289,8 +288,10 @@ def _reference(
     return Reference.from_arrays(cached(key, compute, fits), metric)
 
 
-def _reference_scores(best: Wide, norms: Wide, reference: Reference) -> ReferenceScores:
-    def spread(at_norm: Callable[[float], Wide]) -> Wide:
+def _reference_scores(
+    best: Float64Array, norms: Float64Array, reference: Reference
+) -> ReferenceScores:
+    def spread(at_norm: Callable[[float], Float64Array]) -> Float64Array:
         scores = np.stack([at_norm(norm) for norm in norms])
         columns = np.arange(scores.shape[1])
         return scores[columns % len(norms), columns]
@@ -300,7 +301,7 @@ def _reference_scores(best: Wide, norms: Wide, reference: Reference) -> Referenc
     )
 
 
-def _text(vocabulary: Vocabulary, ids: NDArray[np.int64]) -> str:
+def _text(vocabulary: Vocabulary, ids: IntArray) -> str:
     if vocabulary.codec is None:
         return "".join(vocabulary.tokens[i] for i in ids)
     return vocabulary.decode([int(i) for i in ids])

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from probe.analysis.approximate_scores import Ids
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
+from probe.arrays import IntArray
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.vocabulary import Vocabulary
 
@@ -57,7 +57,7 @@ def random_tokens(
     return _of_tokens(prompt, vocabulary, ids, "random tokens")
 
 
-def _of_tokens(prompt: SoftPrompt, vocabulary: Vocabulary, ids: Ids, how: str) -> SoftPrompt:
+def _of_tokens(prompt: SoftPrompt, vocabulary: Vocabulary, ids: IntArray, how: str) -> SoftPrompt:
     return dataclasses.replace(
         prompt,
         name=f"{prompt.name} ({how})",

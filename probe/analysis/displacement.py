@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.controls import Arrays, Cached, are_numbers, like_vocabulary
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.linalg import unit_rows
 from probe.prompt import SoftPrompt
 from probe.vocabulary import Rows, Vocabulary, to_float32
 
-Floats = NDArray[np.float32]
 StartSource = Literal["recorded", "inferred"]
 
 _FLIPS = 199
@@ -33,9 +32,9 @@ _LEAD_RANK = 10
 class StartRows:
     """The rows a prompt's training began from, as far as they are known."""
 
-    rows: Floats
+    rows: Float32Array
     """[n, H] embeddings of the start tokens."""
-    positions: NDArray[np.int64]
+    positions: IntArray
     """[n] positions of the prompt they belong to, ascending."""
     token_ids: tuple[int, ...]
     """[n]"""
@@ -47,9 +46,9 @@ class Displacement:
     """What training added to a prompt's rows, as tokens."""
 
     start: StartRows
-    rows: Floats
+    rows: Float32Array
     """[n, H] row minus start."""
-    mean: Floats
+    mean: Float32Array
     """[H] their mean."""
     near_mean: Neighbours
     """The tokens nearest to the mean by cosine, [1, k]."""
@@ -86,7 +85,7 @@ def chance_lead(
     return float(found["leads"].max())
 
 
-def _leads(rows: Floats, vocabulary: Vocabulary) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _leads(rows: Float32Array, vocabulary: Vocabulary) -> tuple[Float64Array, IntArray]:
     """Lead and id of each row's nearest token, [n] both."""
     near = nearest_tokens(rows, vocabulary, "cosine", k=_LEAD_RANK)
     return near.scores[:, 0] - near.scores[:, -1], near.ids[:, 0]
@@ -130,7 +129,7 @@ def displacement(
     *,
     k: int = 20,
     centre: bool = False,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: BoolArray | None = None,
     seed: int = 0,
 ) -> Displacement:
     """The tokens nearest to what training added to a prompt's rows.
@@ -165,13 +164,13 @@ def displacement(
     )
 
 
-def _mean_row(vocabulary: Vocabulary) -> Floats:
+def _mean_row(vocabulary: Vocabulary) -> Float32Array:
     rows = vocabulary.rows(slice(None))
-    mean: Floats = rows.mean(0, dtype=np.float64).astype(np.float32)
+    mean: Float32Array = rows.mean(0, dtype=np.float64).astype(np.float32)
     return mean
 
 
-def _sign_flip_p(rows: Floats, table: Rows, allowed: NDArray[np.bool_] | None, seed: int) -> float:
+def _sign_flip_p(rows: Float32Array, table: Rows, allowed: BoolArray | None, seed: int) -> float:
     """Randomisation test: is the mean nearer to a token than means of rows with random signs?
 
     The statistic is the mean's best cosine; under the null hypothesis each row is as likely to
@@ -188,8 +187,8 @@ def _sign_flip_p(rows: Floats, table: Rows, allowed: NDArray[np.bool_] | None, s
 
 
 def best_cosines(
-    queries: Floats, table: Rows, allowed: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
+    queries: Float32Array, table: Rows, allowed: BoolArray | None = None
+) -> Float32Array:
     """The cosine of each query [Q, H] with the token nearest to it, [Q]."""
     units = unit_rows(queries).astype(np.float32)
     best = np.full(len(units), -1, np.float32)

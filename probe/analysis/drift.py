@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import Ids
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
+from probe.arrays import Float64Array, FloatArray, IntArray
 from probe.linalg import unit_rows
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Wide = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +24,15 @@ class Drift:
     prompt: str
     steps: tuple[int, ...]
     """[S], ascending; distances count from the first."""
-    distance: Wide
+    distance: Float64Array
     """[S, P] Euclidean distance from the first checkpoint."""
-    cosine: Wide
+    cosine: Float64Array
     """[S, P] cosine with the first checkpoint."""
-    norm: Wide
+    norm: Float64Array
     """[S, P]"""
     metric: Metric
     """What near means."""
-    nearest: Ids | None
+    nearest: IntArray | None
     """[S, P] nearest token; None without a vocabulary."""
     tokens: tuple[tuple[str, ...], ...]
     """[S][P] the same as shown to people; empty without a vocabulary."""
@@ -80,7 +77,7 @@ class Drift:
 
 
 def drift(
-    rows: NDArray[np.floating],
+    rows: FloatArray,
     steps: Sequence[int],
     *,
     name: str,

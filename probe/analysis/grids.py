@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import BoolArray, Float64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +180,7 @@ def grid_result(
     return GridResult(tuple(runs), settings, cost, answers, seed)
 
 
-def pareto(costs: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+def pareto(costs: Float64Array, scores: Float64Array) -> BoolArray:
     """Which of n points no other beats: none scores as well for less, or better for as much.
 
     Args:
@@ -189,7 +190,7 @@ def pareto(costs: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[n
     cheaper = costs[:, None] <= costs[None, :]
     better = scores[:, None] >= scores[None, :]
     strictly = (costs[:, None] < costs[None, :]) | (scores[:, None] > scores[None, :])
-    unbeaten: NDArray[np.bool_] = ~np.any(cheaper & better & strictly, axis=0, keepdims=True)[0]
+    unbeaten: BoolArray = ~np.any(cheaper & better & strictly, axis=0, keepdims=True)[0]
     return unbeaten
 
 
@@ -277,7 +278,7 @@ def _answer(
     )
 
 
-def _interval(values: NDArray[np.float64], rng: np.random.Generator) -> tuple[float, float] | None:
+def _interval(values: Float64Array, rng: np.random.Generator) -> tuple[float, float] | None:
     if len(values) < 2:
         return None
     means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)

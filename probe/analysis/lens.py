@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float32Array, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.protocols import Trace, Unembed
@@ -137,11 +137,11 @@ def logit_lens(
     return Lens(prompt.name, k, seed, draws, tuple(cells), tuple(layers))
 
 
-Reading = tuple[NDArray[np.int64], NDArray[np.float64]]
+Reading = tuple[IntArray, Float64Array]
 """The k most probable ids of n states and their probabilities, both [n, k]."""
 
 
-def read_states(states: NDArray[np.float32], unembed: Unembed, size: int, k: int) -> Reading:
+def read_states(states: Float32Array, unembed: Unembed, size: int, k: int) -> Reading:
     """The k most probable of the first `size` tokens for states [n, H]."""
     # A head may have more rows than the vocabulary has tokens: padding for fast products.
     logits = unembed(states)[:, :size]
@@ -176,7 +176,7 @@ def layer_control(layer: int, read: Reading, beside: Sequence[Reading]) -> Layer
     )
 
 
-def prompt_states(prompt: SoftPrompt, trace: Trace) -> NDArray[np.float32]:
+def prompt_states(prompt: SoftPrompt, trace: Trace) -> Float32Array:
     """States of the prompt's rows in front of an empty text, [L + 1, P, H]."""
     return trace(prompt, [Example("")]).hidden[:, 0, : len(prompt)]
 
@@ -190,7 +190,7 @@ def random_prompts(
         yield dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
 
 
-def same_norms(rows: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def same_norms(rows: Float32Array, rng: np.random.Generator) -> Float32Array:
     """Rows [..., d] of random direction, each of the norm of the one in its place."""
     drawn = rng.normal(size=rows.shape)
     norms = np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)

@@ -11,11 +11,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import Floats, Ids
 from probe.analysis.controls import Arrays, Cached, are_numbers
 from probe.analysis.neighbours import Neighbours, nearest_tokens
+from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import principal_axes, unit_rows
 from probe.vocabulary import Vocabulary
 
@@ -56,15 +55,15 @@ class Map:
     model: str
     prompts: tuple[str, ...]
     """[N] names."""
-    owners: Ids
+    owners: IntArray
     """[n] which prompt each row belongs to."""
-    positions: Ids
+    positions: IntArray
     """[n] its position there."""
-    points: Floats
+    points: Float32Array
     """[n, 2] prompt rows on the map."""
-    background_ids: Ids
+    background_ids: IntArray
     """[B] vocabulary ids that were mapped."""
-    background: Floats
+    background: Float32Array
     """[B, 2] vocabulary rows on the map."""
     explained: tuple[float, float] | None
     """Shares of the variance that PCA's axes hold; None for other methods."""
@@ -74,7 +73,7 @@ class Map:
     """0 to 1: are neighbours on the map neighbours in the original space? In a seeded sample."""
     trust_sample: int
     """Rows in that sample."""
-    rows: Floats = field(repr=False)
+    rows: Float32Array = field(repr=False)
     """[n, H] the prompt rows themselves."""
     vocabulary: Vocabulary = field(repr=False)
     notes: tuple[str, ...] = ()
@@ -133,7 +132,7 @@ class Map:
 
 
 def map_rows(
-    prompts: Sequence[Floats],
+    prompts: Sequence[Float32Array],
     vocabulary: Vocabulary,
     method: Method = "pca",
     *,
@@ -207,7 +206,7 @@ def map_rows(
 
 
 def _layout(
-    rows: Floats, table: Floats, method: Method, metric: MapMetric, seed: int, near: int
+    rows: Float32Array, table: Float32Array, method: Method, metric: MapMetric, seed: int, near: int
 ) -> Arrays:
     """Places [n + B, 2] of prompt rows [n, H] and vocabulary rows [B, H], and their worth."""
     explained: Sequence[float] = ()
@@ -230,7 +229,7 @@ def _layout(
     }
 
 
-def _umap(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.floating]:
+def _umap(rows: Float32Array, metric: MapMetric, seed: int, near: int) -> FloatArray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # a part nobody needs asks for TensorFlow
         from umap import UMAP
@@ -244,7 +243,7 @@ def _umap(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.f
     return np.asarray(layout.fit_transform(rows))
 
 
-def _tsne(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.floating]:
+def _tsne(rows: Float32Array, metric: MapMetric, seed: int, near: int) -> FloatArray:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
@@ -258,14 +257,14 @@ def _tsne(rows: Floats, metric: MapMetric, seed: int, near: int) -> NDArray[np.f
         return np.asarray(layout.fit_transform(rows))
 
 
-def _trust_sample(count: int, background: int, seed: int) -> tuple[Ids, Ids]:
+def _trust_sample(count: int, background: int, seed: int) -> tuple[IntArray, IntArray]:
     """Prompt rows and vocabulary rows among which trustworthiness is measured."""
     rng = np.random.default_rng(seed)
     own = rng.permutation(count)[: TRUST_SAMPLE // 2]
     return own, rng.permutation(background)[: TRUST_SAMPLE - len(own)]
 
 
-def _trustworthiness(rows: Floats, places: NDArray[np.floating], metric: MapMetric) -> float:
+def _trustworthiness(rows: Float32Array, places: FloatArray, metric: MapMetric) -> float:
     """Venna & Kaski 2001, "Neighborhood preservation in nonlinear projection methods"."""
     from sklearn.manifold import trustworthiness
 
@@ -274,7 +273,7 @@ def _trustworthiness(rows: Floats, places: NDArray[np.floating], metric: MapMetr
     return float(trustworthiness(rows, places, n_neighbors=max(1, near), metric=original))
 
 
-def _background_ids(size: int, method: Method, wanted: int | None, seed: int) -> Ids:
+def _background_ids(size: int, method: Method, wanted: int | None, seed: int) -> IntArray:
     if wanted is None:
         wanted = TSNE_BACKGROUND if method == "tsne" else size
     if wanted >= size:
@@ -283,7 +282,7 @@ def _background_ids(size: int, method: Method, wanted: int | None, seed: int) ->
 
 
 def _key(
-    rows: Floats,
+    rows: Float32Array,
     vocabulary: Vocabulary,
     method: Method,
     metric: MapMetric,
@@ -298,7 +297,7 @@ def _key(
 
 
 def _check(
-    prompts: Sequence[Floats],
+    prompts: Sequence[Float32Array],
     vocabulary: Vocabulary,
     method: str,
     metric: str,

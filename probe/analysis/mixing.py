@@ -1,4 +1,4 @@
-"""How prompts mix with tokens: whether the nearest neighbour of a prompt row is a token or a row."""
+"""How prompts mix with tokens: is a prompt row nearest to a token or to another prompt row?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.analysis.approximate_scores import Floats
 from probe.analysis.neighbours import HIGHER_IS_BETTER, Metric, nearest_rows, nearest_tokens
+from probe.arrays import Float32Array
 from probe.linalg import squared_norms
 from probe.vocabulary import Vocabulary
 
@@ -46,7 +46,9 @@ class Mixing:
         return pd.DataFrame([self.to_json()])
 
 
-def mixing(prompts: Sequence[Floats], vocabulary: Vocabulary, metric: Metric = "cosine") -> Mixing:
+def mixing(
+    prompts: Sequence[Float32Array], vocabulary: Vocabulary, metric: Metric = "cosine"
+) -> Mixing:
     """Count the rows whose nearest neighbour is a row of a prompt; a tie goes to the token.
 
     It is what a nearest-neighbour test between two samples counts (Schilling 1986,

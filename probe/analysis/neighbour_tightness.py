@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import Floats, Ids
 from probe.analysis.neighbours import nearest_rows, nearest_tokens
+from probe.arrays import Float32Array, Float64Array, IntArray
 from probe.linalg import unit_rows
 from probe.vocabulary import Vocabulary
 
@@ -20,19 +19,17 @@ NEAREST = 5
 SAMPLE = 500
 """Random sets, and random tokens, that the prompt's rows are held against."""
 
-Wide = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Tightness:
     """Mean cosine between the five tokens of a set, for three kinds of sets."""
 
     seed: int
-    rows: Wide
+    rows: Float64Array
     """[n] the five tokens nearest to each prompt row."""
-    tokens: Wide
+    tokens: Float64Array
     """[m] the five nearest *other* tokens of random tokens: as tight as around real words?"""
-    random: Wide
+    random: Float64Array
     """[m] five random tokens: tighter than no relation at all?"""
 
     @property
@@ -64,7 +61,7 @@ class Tightness:
         )
 
 
-def tightness(rows: Floats, vocabulary: Vocabulary, *, seed: int = 0) -> Tightness:
+def tightness(rows: Float32Array, vocabulary: Vocabulary, *, seed: int = 0) -> Tightness:
     """How alike the five tokens nearest to each row are, beside random vocabulary rows.
 
     Source: Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", §7: “the
@@ -92,7 +89,7 @@ def tightness(rows: Floats, vocabulary: Vocabulary, *, seed: int = 0) -> Tightne
     return Tightness(seed, *(_mean_cosines(table, ids) for ids in (near, others, sets)))
 
 
-def _mean_cosines(table: Floats, ids: Ids) -> Wide:
+def _mean_cosines(table: Float32Array, ids: IntArray) -> Float64Array:
     """Mean cosine over the pairs of each set [m, k], [m]."""
     count, size = ids.shape
     unit = unit_rows(table[ids.ravel()].astype(np.float64)).reshape(count, size, -1)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import U32, Floats, Ids, Product, product_for
+from probe.analysis.approximate_scores import Product, product_for
+from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import squared_norms
 from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
 
@@ -35,16 +35,14 @@ EXACT_ROWS = 4096
 MIN_CHUNK_PER_K = 64
 """Chunk length per neighbour wanted from which bounding the k-th score first pays."""
 
-Wide = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
     """The k best rows of a table for each of Q queries, best first."""
 
-    ids: Ids
+    ids: IntArray
     """[Q, k] row ids."""
-    scores: Wide
+    scores: Float64Array
     """[Q, k]: distance (`l2`), cosine or dot product, computed in float64."""
     metric: Metric
 
@@ -55,12 +53,12 @@ class Neighbours:
 
 
 def nearest_tokens(
-    queries: Floats,
+    queries: Float32Array,
     vocabulary: Vocabulary,
     metric: Metric = DEFAULT_METRIC,
     *,
     k: int = 5,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: BoolArray | None = None,
 ) -> Neighbours:
     """The k nearest vocabulary tokens of each query row.
 
@@ -80,7 +78,7 @@ def nearest_tokens(
 
 
 def closest_positions(
-    rows: Floats, positions: Floats, metric: Metric = DEFAULT_METRIC, *, k: int = 5
+    rows: Float32Array, positions: Float32Array, metric: Metric = DEFAULT_METRIC, *, k: int = 5
 ) -> Neighbours:
     """The reverse question: which of M prompt positions lie nearest to each given row?
 
@@ -97,12 +95,12 @@ def closest_positions(
 
 
 def nearest_rows(
-    queries: Floats,
+    queries: Float32Array,
     table: Rows,
     metric: Metric = DEFAULT_METRIC,
     *,
     k: int = 5,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: BoolArray | None = None,
 ) -> Neighbours:
     """The k nearest rows of a stored table [V, H] for each query [Q, H]; see `nearest_tokens`."""
     queries = np.ascontiguousarray(queries, dtype=np.float32)
@@ -119,11 +117,11 @@ def nearest_rows(
 
 
 def assign_one_to_one(
-    queries: Floats,
+    queries: Float32Array,
     vocabulary: Vocabulary,
     metric: Metric = DEFAULT_METRIC,
     *,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: BoolArray | None = None,
 ) -> Neighbours:
     """Nearest tokens under the rule that no token is used twice: best total score, k = 1.
 
@@ -149,7 +147,7 @@ def assign_one_to_one(
     return Neighbours(ids[chosen][:, None], scores[:, None], metric)
 
 
-def token_filter(vocabulary: Vocabulary, filters: Sequence[str]) -> NDArray[np.bool_]:
+def token_filter(vocabulary: Vocabulary, filters: Sequence[str]) -> BoolArray:
     """Which tokens may be neighbours, [V].
 
     Args:
@@ -176,7 +174,7 @@ def token_filter(vocabulary: Vocabulary, filters: Sequence[str]) -> NDArray[np.b
     return allowed
 
 
-def _matches(tokens: Sequence[str], pattern: str) -> NDArray[np.bool_]:
+def _matches(tokens: Sequence[str], pattern: str) -> BoolArray:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -194,7 +192,7 @@ def require_metric(metric: str) -> None:
         raise ValueError(f"metric must be one of {', '.join(HIGHER_IS_BETTER)}, found {metric!r}")
 
 
-def _check(queries: Floats, table: Rows, metric: str, k: int) -> None:
+def _check(queries: Float32Array, table: Rows, metric: str, k: int) -> None:
     require_metric(metric)
     if queries.ndim != 2 or len(table.shape) != 2 or queries.shape[1] != table.shape[1]:
         raise ValueError(
@@ -208,12 +206,12 @@ def _check(queries: Floats, table: Rows, metric: str, k: int) -> None:
 class _Best:
     """Rows that could still be among the k best of each query, as chunks of scores arrive."""
 
-    def __init__(self, queries: Floats, table: Rows, metric: Metric, k: int) -> None:
+    def __init__(self, queries: Float32Array, table: Rows, metric: Metric, k: int) -> None:
         self.queries, self.table, self.metric, self.k = queries, table, metric, k
         self.lower_bounds = np.full((len(queries), k), -np.inf, dtype=np.float32)
         """k largest values of (score − its error) so far: the smallest of them bounds the k-th
         best score from below."""
-        self.pending: list[tuple[Ids, Ids]] = []
+        self.pending: list[tuple[IntArray, IntArray]] = []
 
     def offer(self, chunk: _Chunk) -> None:
         """Take what a chunk may add."""
@@ -231,7 +229,7 @@ class _Best:
             rows = np.repeat(np.arange(len(self.queries)), self.k)
             self.pending = [(rows[known], ranked.ids.ravel()[known])]
 
-    def _raise_bounds(self, q: Ids, values: Floats) -> None:
+    def _raise_bounds(self, q: IntArray, values: Float32Array) -> None:
         counts = np.bincount(q, minlength=len(self.queries))
         padded = np.full((len(counts), counts.max(initial=0)), -np.inf, dtype=np.float32)
         padded[q, _rank_in_group(counts)] = values
@@ -261,23 +259,25 @@ class _Chunk:
     start: int
     scores: Any
     """[Q, c], in whatever the product works with."""
-    error: Floats
+    error: Float32Array
     """[Q] bound on |score − exact|, before the score was rounded."""
     product: Product
 
-    def lowest(self, values: Floats, q: Ids | slice = slice(None)) -> Floats:
+    def lowest(self, values: Float32Array, q: IntArray | slice = slice(None)) -> Float32Array:
         """What the exact scores behind these values are at least."""
         below = values - self.product.rounding * np.abs(values) - self.error[q]
         return below.astype(np.float32, copy=False)
 
 
-def _rank_in_group(counts: Ids) -> Ids:
+def _rank_in_group(counts: IntArray) -> IntArray:
     """0, 1, … within each run of equal keys, given the length of every run."""
-    ranks: Ids = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    ranks: IntArray = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return ranks
 
 
-def _exact_scores(queries: Floats, table: Rows, metric: Metric, q: Ids, ids: Ids) -> Wide:
+def _exact_scores(
+    queries: Float32Array, table: Rows, metric: Metric, q: IntArray, ids: IntArray
+) -> Float64Array:
     """Float64 scores of the pairs (query q[i], row ids[i]), [n].
 
     Identical rows get identical scores: every pair is summed in the same order.
@@ -285,12 +285,12 @@ def _exact_scores(queries: Floats, table: Rows, metric: Metric, q: Ids, ids: Ids
     wide = queries.astype(np.float64)
     lengths = np.sqrt(squared_norms(wide))
 
-    def score(part: slice) -> Wide:
-        rows: Wide = to_float32(table[ids[part]]).astype(np.float64)
+    def score(part: slice) -> Float64Array:
+        rows: Float64Array = to_float32(table[ids[part]]).astype(np.float64)
         if metric == "l2":
             rows -= wide[q[part]]
             return np.sqrt(squared_norms(rows))
-        products: Wide = np.einsum("nh,nh->n", rows, wide[q[part]])
+        products: Float64Array = np.einsum("nh,nh->n", rows, wide[q[part]])
         if metric == "dot":
             return products
         norms = np.sqrt(squared_norms(rows)) * lengths[q[part]]
@@ -304,7 +304,7 @@ def _exact_scores(queries: Floats, table: Rows, metric: Metric, q: Ids, ids: Ids
 
 
 def _chunks(
-    queries: Floats, table: Rows, metric: Metric, allowed: NDArray[np.bool_]
+    queries: Float32Array, table: Rows, metric: Metric, allowed: BoolArray
 ) -> Iterator[_Chunk]:
     """Scores that rank rows as the metric does, chunk by chunk.
 
@@ -319,7 +319,9 @@ def _chunks(
     else:
         scaled = (queries / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
     product = product_for(scaled, len(table))
-    norm_rounding = (table.shape[1] + 4) * U32  # of float32 norms and of what is scaled by them
+    norm_rounding = (
+        table.shape[1] + 4
+    ) * FLOAT32_ROUNDOFF  # of float32 norms and of what is scaled by them
     shift = None
     step = max(1024, MEMORY_BYTES // (8 * table.shape[1] + 9 * len(queries)))
     for start in range(0, len(table), step):

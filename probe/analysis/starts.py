@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.neighbours import Neighbours, nearest_tokens
+from probe.arrays import BoolArray, IntArray
 from probe.linalg import unit_rows
 from probe.prompt import START_NEAREST, SoftPrompt
 from probe.vocabulary import Vocabulary
@@ -16,7 +16,7 @@ _ROUNDING = 1e-6
 """Cosines that lie no farther apart are equal but for rounding."""
 
 
-def start_token_ids(prompt: SoftPrompt) -> NDArray[np.int64] | None:
+def start_token_ids(prompt: SoftPrompt) -> IntArray | None:
     """The token that each row started from, or nearest to where that was no token, [P].
 
     None where the file does not say.
@@ -31,7 +31,7 @@ def start_token_ids(prompt: SoftPrompt) -> NDArray[np.int64] | None:
 
 def at_start(
     prompt: SoftPrompt, vocabulary: Vocabulary, nearest: Neighbours | None = None
-) -> NDArray[np.bool_] | None:
+) -> BoolArray | None:
     """Whether each position's nearest token by cosine is still its initial token, [P].
 
     One metric judges this whatever metric is shown: what training did to a row does not depend on
@@ -52,7 +52,5 @@ def at_start(
         nearest = nearest_tokens(prompt.embeddings, vocabulary, "cosine", k=1)
     rows, starts = (unit_rows(one) for one in (prompt.embeddings, vocabulary.rows(ids)))
     cosines = np.einsum("ph,ph->p", rows, starts, dtype=np.float64)
-    stayed: NDArray[np.bool_] = (nearest.ids[:, 0] == ids) | (
-        cosines >= nearest.scores[:, 0] - _ROUNDING
-    )
+    stayed: BoolArray = (nearest.ids[:, 0] == ids) | (cosines >= nearest.scores[:, 0] - _ROUNDING)
     return stayed

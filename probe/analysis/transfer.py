@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import Float64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,12 +83,12 @@ class Transfer:
     """What was not done as it might seem: texts that were cut, another base model, …"""
 
     @property
-    def scores(self) -> NDArray[np.float64]:
+    def scores(self) -> Float64Array:
         """[N, tasks]."""
         return np.array([cell.score for cell in self.cells]).reshape(len(self.prompts), -1)
 
     @property
-    def gains(self) -> NDArray[np.float64]:
+    def gains(self) -> Float64Array:
         """[N, tasks], over the model alone."""
         return np.array([cell.gain for cell in self.cells]).reshape(len(self.prompts), -1)
 
@@ -142,8 +143,8 @@ class Transfer:
 
 def rank_correlation(
     measure: str,
-    similarity: NDArray[np.float64],
-    scores: NDArray[np.float64],
+    similarity: Float64Array,
+    scores: Float64Array,
     tasks: Sequence[int | None],
     *,
     same_task: bool,
@@ -217,7 +218,7 @@ def _sources(target: int, tasks: Sequence[int | None], same_task: bool) -> list[
     ]
 
 
-def _row_spearman(column: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _row_spearman(column: Float64Array, rows: Float64Array) -> Float64Array:
     """Spearman correlation of one column [n] with each of many rows [m, n]; 0 for constant rows."""
     from scipy.stats import rankdata
 
@@ -226,5 +227,5 @@ def _row_spearman(column: NDArray[np.float64], rows: NDArray[np.float64]) -> NDA
     a -= a.mean()
     b -= b.mean(axis=1, keepdims=True)
     spread = np.sqrt((a**2).sum() * (b**2).sum(axis=1))
-    found: NDArray[np.float64] = np.divide(b @ a, spread, out=np.zeros(len(b)), where=spread > 0)
+    found: Float64Array = np.divide(b @ a, spread, out=np.zeros(len(b)), where=spread > 0)
     return found

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.lens import (
     LayerControl,
@@ -18,6 +17,7 @@ from probe.analysis.lens import (
     same_norms,
     shown_tokens,
 )
+from probe.arrays import Float32Array
 from probe.prompt import KVPrefix
 from probe.protocols import ProjectValues, Unembed
 
@@ -127,6 +127,6 @@ def value_lens(
     return ValueLens(prefix.name, k, seed, draws, tuple(cells), tuple(layers))
 
 
-def _flat(added: NDArray[np.float32]) -> NDArray[np.float32]:
+def _flat(added: Float32Array) -> Float32Array:
     """[heads, P, H] → [heads · P, H]."""
     return added.reshape(-1, added.shape[-1])

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.solved import judge_baselines
+from probe.arrays import Float64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,7 +230,7 @@ class _Judged(NamedTuple):
     """A choice with its seeds' numbers: baseline accuracy, wayward accuracy, F1, F1 at γ = 0."""
 
     choice: Choice
-    numbers: NDArray[np.float64]
+    numbers: Float64Array
     """[seeds, 4]."""
     baselines: tuple[WaywardRun, ...]
     """[seeds]."""
@@ -339,8 +339,8 @@ def _row(group: Group, kind: str, some: Sequence[_Judged], rng: np.random.Genera
 
 
 def _resampled(
-    numbers: Sequence[NDArray[np.float64]], rng: np.random.Generator
-) -> dict[str, NDArray[np.float64]]:
+    numbers: Sequence[Float64Array], rng: np.random.Generator
+) -> dict[str, Float64Array]:
     """Each measure on 2,000 resamples of targets and of seeds within them, [resamples].
 
     A baseline and the wayward prompt of one seed stay together, and so do a target's measures.
@@ -357,7 +357,7 @@ def _resampled(
     return dict(zip(_MEASURES, means.T, strict=True))
 
 
-def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+def _percentiles(values: Float64Array) -> tuple[float, float]:
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(values[np.isfinite(values)], [tail, 100 - tail])
     return float(low), float(high)

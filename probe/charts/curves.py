@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import Float64Array
 
 _MOST_POINTS = 200
 _WINDOW = 9
 """Points in the running mean of a loss."""
-
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
     """One quantity over the steps at which it was noted."""
 
-    steps: Numbers
+    steps: Float64Array
     """[n], ascending."""
-    values: Numbers
+    values: Float64Array
     """[n], finite."""
 
     def thinned(self, most: int = _MOST_POINTS) -> Series:

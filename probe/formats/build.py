@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.arrays import Float32Array
 from probe.errors import ProbeError, PromptFormatError
 from probe.formats.content import Content
 from probe.formats.refusal import NOT_GATHERED, refused, shown
@@ -134,7 +135,7 @@ def split_joined(flat: NDArray[Any], width: int) -> tuple[NDArray[Any], NDArray[
     return split_prefix(flat, layers=flat.shape[1] // (2 * width), heads=1)
 
 
-def joined_prefix(keys: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+def joined_prefix(keys: NDArray[Any], values: NDArray[Any]) -> Float32Array:
     """The flat prefix [P, 2·L·heads·head_dim] of keys and values: undoes `split_prefix`."""
     both = np.stack([keys, values], axis=1)
     return both.transpose(3, 0, 1, 2, 4).reshape(keys.shape[2], -1).astype(np.float32)

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float64Array
 from probe.errors import ModelNotFoundError
 from probe.tables.gguf_parts import GgufPart
-
-Numbers = NDArray[np.float64]
 
 _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _LLAMA3_CONTEXT = 8192
@@ -74,7 +72,7 @@ def _stretched(
     return {}
 
 
-def _as_llama3(values: Numbers, theta: float, where: str) -> dict[str, Any]:
+def _as_llama3(values: Float64Array, theta: float, where: str) -> dict[str, Any]:
     """The parameters that give these divisors of frequencies by Llama 3's rule.
 
     Raises:
@@ -90,7 +88,7 @@ def _as_llama3(values: Numbers, theta: float, where: str) -> dict[str, Any]:
     return {"rope_type": "llama3", "factor": factor} | _LLAMA3 | context
 
 
-def _llama3_divisors(count: int, theta: float, factor: float) -> Numbers:
+def _llama3_divisors(count: int, theta: float, factor: float) -> Float64Array:
     """What Llama 3.1 divides each frequency by: 1 where waves are short, `factor` where long."""
     waves = 2 * math.pi * theta ** (np.arange(count) / count)
     low, high = _LLAMA3["low_freq_factor"], _LLAMA3["high_freq_factor"]
@@ -98,7 +96,7 @@ def _llama3_divisors(count: int, theta: float, factor: float) -> Numbers:
     return 1 / ((1 - between) / factor + between)
 
 
-def _values(parts: Sequence[GgufPart], name: str) -> Numbers | None:
+def _values(parts: Sequence[GgufPart], name: str) -> Float64Array | None:
     """A small float32 tensor's numbers; None where no part has it."""
     for part in parts:
         tensor = part.header.tensors.get(name)

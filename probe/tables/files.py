@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 
 MAX_SMALL_BYTES = 1 << 28
@@ -34,7 +34,7 @@ class Files(Protocol):
         """Bytes [start, stop) of a file that has them."""
         ...
 
-    def map(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+    def map(self, name: str, start: int, stop: int) -> ByteArray:
         """The same bytes, memory-mapped, [stop - start]."""
         ...
 
@@ -66,7 +66,7 @@ class LocalFiles:
             file.seek(start)
             return file.read(stop - start)
 
-    def map(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+    def map(self, name: str, start: int, stop: int) -> ByteArray:
         """The same bytes, memory-mapped, [stop - start]."""
         return map_bytes(self.folder / name, start, stop)
 
@@ -75,7 +75,7 @@ class LocalFiles:
         return self.folder / name
 
 
-def map_bytes(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
+def map_bytes(path: Path, start: int, stop: int) -> ByteArray:
     """Bytes [start, stop) of a file as a read-only memory map.
 
     Raises:
@@ -92,7 +92,7 @@ def map_bytes(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
         ) from error
 
 
-def _mapped(path: Path, start: int, stop: int) -> NDArray[np.uint8]:
+def _mapped(path: Path, start: int, stop: int) -> ByteArray:
     return np.memmap(path, np.uint8, "r", start, (stop - start,)).view(np.ndarray)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 from probe.tables.cache import cache_folder, drop_unused, write_aside
 from probe.tables.files import map_bytes
@@ -56,7 +57,7 @@ def load_gguf_table(part: GgufPart) -> Table:
 
 
 def _kept(
-    raw: NDArray[np.uint8], layout: str, shape: tuple[int, int], parts: Callable[[], Parts]
+    raw: ByteArray, layout: str, shape: tuple[int, int], parts: Callable[[], Parts]
 ) -> NDArray[Any]:
     """The float table from the cache, under the digest of its blocks, put there if need be."""
     digest = hashlib.sha256(f"{layout} ".encode())
@@ -75,9 +76,7 @@ def _kept(
     return values.view(STORED_AS["F32"]).reshape(shape)
 
 
-def _undone(
-    raw: NDArray[np.uint8], kind: int, shape: tuple[int, int], where: str
-) -> Callable[[], Parts]:
+def _undone(raw: ByteArray, kind: int, shape: tuple[int, int], where: str) -> Callable[[], Parts]:
     """What makes the table of its blocks, in parts of whole rows, float32 [n, H]."""
     step = max(1, _UNDONE_VALUES // shape[1])
 

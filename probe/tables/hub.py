@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
-import numpy as np
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
@@ -36,8 +35,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     hf_raise_for_status,
     tqdm,
 )
-from numpy.typing import NDArray
 
+from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 from probe.tables.cache import cache_folder, write_aside
 from probe.tables.files import map_bytes, read_whole
@@ -106,7 +105,7 @@ class HubFiles:
         """Bytes [start, stop) of a file."""
         return self.map(name, start, stop).tobytes()
 
-    def map(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+    def map(self, name: str, start: int, stop: int) -> ByteArray:
         """The same bytes, memory-mapped from the copy on disk, [stop - start].
 
         Raises:

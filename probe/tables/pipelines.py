@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from probe.arrays import ByteArray
 from probe.tables.files import Files, LocalFiles, parse_object
 
 INDEX = "model_index.json"
@@ -33,7 +31,7 @@ class TextEncoderFiles:
         """Bytes [start, stop) of a file."""
         return self._pipeline.read(self._place(name), start, stop)
 
-    def map(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+    def map(self, name: str, start: int, stop: int) -> ByteArray:
         """The same bytes, memory-mapped, [stop - start]."""
         return self._pipeline.map(self._place(name), start, stop)
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float32Array, IntArray
 from probe.tables.multiplier import answer_of
 from probe.tables.span import Table
 
@@ -43,13 +43,13 @@ class RunningLayer:
                 digest.update(name.encode() + np.ascontiguousarray(values.values).tobytes())
         self.digest = digest.hexdigest()
 
-    def answers(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    def answers(self, ids: IntArray) -> Float32Array:
         """What the layer makes of token ids, [..., H]."""
         import torch
 
         with torch.no_grad():
             found = answer_of(self._layer, torch.from_numpy(ids)).float()
-        rows: NDArray[np.float32] = found.numpy()
+        rows: Float32Array = found.numpy()
         return rows
 
 

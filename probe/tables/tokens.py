@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import BoolArray
 from probe.texts import code_point
 from probe.vocabulary import TokenMasks
 
@@ -270,7 +270,7 @@ def _told_apart(shown: list[str]) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def _mask(which: list[int], rows: int) -> NDArray[np.bool_]:
+def _mask(which: list[int], rows: int) -> BoolArray:
     flags = np.zeros(rows, np.bool_)
     flags[which] = True
     flags.flags.writeable = False

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import Float64Array, FloatArray
 
 MIN_LENGTH = 4
 """Positions from which the debiased estimator is defined."""
 
 
-def cka(prompts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+def cka(prompts: Sequence[FloatArray]) -> Float64Array:
     """Linear centred kernel alignment with the debiased HSIC, [N, N].
 
     CKA is HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with K = X Xᵀ (Kornblith et al. 2019, "Similarity
@@ -41,7 +42,7 @@ def cka(prompts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     return np.asarray(np.clip(products / scale / scale[:, None], -1, 1), dtype=np.float64)
 
 
-def _u_centred(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+def _u_centred(rows: FloatArray) -> Float64Array:
     """Székely and Rizzo's centring of the linear kernel, [P, P], diagonal 0."""
     wide = rows.astype(np.float64)
     wide = wide - wide.mean(axis=0)  # changes nothing but the digits that are kept

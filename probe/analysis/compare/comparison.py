@@ -8,11 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import Floats
 from probe.analysis.compare import alignment, distances, neurons, similarities, tokens
 from probe.analysis.compare.separation import Separation, task_separation
+from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -32,7 +31,6 @@ Measure = Literal[
     "jaccard",
     "neuron_overlap",
 ]
-Wide = NDArray[np.float64]
 Needs = Literal["table", "table and length", "length", "tokenizer", "model"]
 
 NEAREST = 100
@@ -47,7 +45,7 @@ class MeasureFacts:
     needs: Needs
     """What two prompts must share: the embedding table, the number of positions, or both."""
     higher_is_closer: bool = True
-    of_rows: Callable[[Sequence[Floats]], Wide] | None = None
+    of_rows: Callable[[Sequence[Float32Array]], Float64Array] | None = None
     """Prompts [P, H] → [N, N]; None where rows are not what is compared."""
 
 
@@ -111,7 +109,7 @@ class Comparison:
     """Whether the mean row of all prompts was subtracted first."""
     prompts: tuple[str, ...]
     """[N] names."""
-    matrix: Wide
+    matrix: Float64Array
     """[N, N], symmetric; the diagonal is each prompt with itself."""
     lengths: tuple[int, ...] = field(default=())
     """[N] positions of each prompt; empty where they are not known."""
@@ -119,7 +117,7 @@ class Comparison:
     """Whether rows were compared by what changed since their start."""
     tasks: tuple[str | None, ...] = ()
     """[N] what each was trained for, where that is known."""
-    starts: NDArray[np.int64] | None = None
+    starts: IntArray | None = None
     """[N, N] positions that began from the same token, −1 where unknown; None: nothing known."""
     notes: tuple[str, ...] = ()
     """What makes the comparison doubtful, such as prompts of another model than was named."""
@@ -130,7 +128,7 @@ class Comparison:
         return MEASURES[self.measure].higher_is_closer
 
     @property
-    def shared_starts(self) -> NDArray[np.int64]:
+    def shared_starts(self) -> IntArray:
         """[N, N] at how many positions two prompts began from the same token; −1 where unknown."""
         if self.starts is not None:
             return self.starts
@@ -138,7 +136,7 @@ class Comparison:
 
     @cached_property
     def nearest(self) -> tuple[tuple[int, int, float], ...]:
-        """Pairs (i, j, value), i < j, closest first; at most 100."""
+        """BoolArray (i, j, value), i < j, closest first; at most 100."""
         i, j = np.triu_indices(len(self.prompts), 1)
         values = self.matrix[i, j]
         order = np.argsort(-values if self.higher_is_closer else values, kind="stable")[:NEAREST]
@@ -173,7 +171,7 @@ class Comparison:
 
 
 def compare_rows(
-    prompts: Sequence[Floats],
+    prompts: Sequence[Float32Array],
     measure: Measure = "mean_token_cosine",
     *,
     names: Sequence[str],
@@ -220,7 +218,7 @@ def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comp
 
 
 def compare_activations(
-    activations: NDArray[np.floating], *, names: Sequence[str], layers: slice = slice(None)
+    activations: FloatArray, *, names: Sequence[str], layers: slice = slice(None)
 ) -> Comparison:
     """Compare prompts by the neurons that fire behind them.
 

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
-Wide = NDArray[np.float64]
+from probe.arrays import Float64Array, FloatArray, IntArray
 
 BLOCK_ROWS = 1 << 15
 """Rows of later prompts that one prompt is measured against at a time."""
@@ -17,20 +15,20 @@ _ROUNDING = 1e-13
 """Relative error of a squared distance taken from products: below it, rows are the same."""
 
 
-def mean_pairwise_inverse_euclidean(prompts: Sequence[Floats]) -> Wide:
+def mean_pairwise_inverse_euclidean(prompts: Sequence[FloatArray]) -> Float64Array:
     """1 / (1 + mean distance over all P × P′ pairs of rows), [N, N]; with itself it is not 1.
 
     Source: Su et al. 2022, "On Transferability of Prompt Tuning", §5.1, per token.
     """
     lengths = np.array([len(rows) for rows in prompts])
 
-    def mean(block: Wide, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Wide:
+    def mean(block: Float64Array, starts: IntArray, sizes: IntArray) -> Float64Array:
         return np.asarray(np.add.reduceat(block.sum(axis=0), starts) / (sizes * len(block)))
 
     return 1 / (1 + _by_segments(prompts, lengths, mean, itself=True))
 
 
-def chamfer(prompts: Sequence[Floats]) -> Wide:
+def chamfer(prompts: Sequence[FloatArray]) -> Float64Array:
     """Mean distance of a row to the other prompt's nearest row, mean of both ways, [N, N].
 
     Source: Barrow et al. 1977, "Parametric correspondence and chamfer matching", as distances
@@ -38,7 +36,7 @@ def chamfer(prompts: Sequence[Floats]) -> Wide:
     """
     lengths = np.array([len(rows) for rows in prompts])
 
-    def both_ways(block: Wide, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Wide:
+    def both_ways(block: Float64Array, starts: IntArray, sizes: IntArray) -> Float64Array:
         there = np.minimum.reduceat(block, starts, axis=1).mean(axis=0)
         back = np.add.reduceat(block.min(axis=0), starts) / sizes
         return np.asarray((there + back) / 2)
@@ -46,7 +44,7 @@ def chamfer(prompts: Sequence[Floats]) -> Wide:
     return _by_segments(prompts, lengths, both_ways, itself=False)
 
 
-def transport(prompts: Sequence[Floats]) -> Wide:
+def transport(prompts: Sequence[FloatArray]) -> Float64Array:
     """Exact optimal transport cost between the rows, uniform weights, Euclidean cost, [N, N].
 
     The 1-Wasserstein distance of the two sets of rows (Flamary et al. 2021, "POT").
@@ -56,7 +54,7 @@ def transport(prompts: Sequence[Floats]) -> Wide:
     lengths = np.array([len(rows) for rows in prompts])
     weights = {int(n): np.full(n, 1 / n) for n in lengths}
 
-    def costs(block: Wide, starts: NDArray[np.int64], _: NDArray[np.int64]) -> Wide:
+    def costs(block: Float64Array, starts: IntArray, _: IntArray) -> Float64Array:
         parts = np.split(block, starts[1:], axis=1)
         here = weights[len(block)]
         return np.array([_transport_cost(ot, here, weights[part.shape[1]], part) for part in parts])
@@ -64,24 +62,26 @@ def transport(prompts: Sequence[Floats]) -> Wide:
     return _by_segments(prompts, lengths, costs, itself=False)
 
 
-def square_distances(products: Wide, left: Wide, right: Wide) -> Wide:
+def square_distances(
+    products: Float64Array, left: Float64Array, right: Float64Array
+) -> Float64Array:
     """‖a − b‖² from products a · b and squared norms, exactly 0 where rounding hides the rest."""
     size = left[:, None] + right
     squares = size - 2 * products
     return np.where(squares > _ROUNDING * size, squares, 0)
 
 
-def _transport_cost(ot: Any, here: Wide, there: Wide, costs: Wide) -> float:
+def _transport_cost(ot: Any, here: Float64Array, there: Float64Array, costs: Float64Array) -> float:
     return float(ot.emd2(here, there, np.ascontiguousarray(costs), numItermax=10_000_000))
 
 
 def _by_segments(
-    prompts: Sequence[Floats],
-    lengths: NDArray[np.int64],
-    reduce: Callable[[Wide, NDArray[np.int64], NDArray[np.int64]], Wide],
+    prompts: Sequence[FloatArray],
+    lengths: IntArray,
+    reduce: Callable[[Float64Array, IntArray, IntArray], Float64Array],
     *,
     itself: bool,
-) -> Wide:
+) -> Float64Array:
     """The symmetric matrix of a number per pair of prompts, from blocks of row distances.
 
     Args:
@@ -107,7 +107,7 @@ def _by_segments(
     return matrix + np.triu(matrix, 1).T
 
 
-def _batches(lengths: NDArray[np.int64], *, first: int) -> Iterator[slice]:
+def _batches(lengths: IntArray, *, first: int) -> Iterator[slice]:
     """Consecutive prompts of at most so many rows together, one at least."""
     while first < len(lengths):
         fitting = int(np.searchsorted(np.cumsum(lengths[first:]), BLOCK_ROWS, side="right"))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from probe.arrays import Float64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ class Hierarchy:
     prompts: tuple[str, ...]
     order: tuple[int, ...]
     """[N] leaves from left to right, as indices of prompts."""
-    linkage: NDArray[np.float64]
+    linkage: Float64Array
     """[N − 1, 4] as SciPy's `linkage` gives it: two joined nodes, their distance, leaves below."""
 
     def to_json(self) -> dict[str, Any]:

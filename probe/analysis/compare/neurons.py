@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float64Array, FloatArray
 from probe.linalg import unit_rows
 
 
-def neuron_overlap(activations: NDArray[np.floating]) -> NDArray[np.float64]:
+def neuron_overlap(activations: FloatArray) -> Float64Array:
     """Cosine of the binarised activations (> 0) of every two prompts, [N, N].
 
     Source: Su et al. 2022, "On Transferability of Prompt Tuning", §5.2 (overlapping rate of

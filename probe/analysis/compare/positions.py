@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from probe.analysis.approximate_scores import Floats
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import unit_rows
 
 if TYPE_CHECKING:
@@ -21,15 +20,15 @@ class PositionView:
     """Cosines of every position of one prompt with every position of another."""
 
     prompts: tuple[str, str]
-    cosines: NDArray[np.float64]
+    cosines: Float64Array
     """[P, P′]"""
-    shared: NDArray[np.bool_] | None = None
+    shared: BoolArray | None = None
     """[P, P′] whether both rows began from the same token; None where that is not known."""
     change: bool = False
     """Whether these are cosines of what changed since the start."""
 
     @property
-    def matched(self) -> NDArray[np.float64]:
+    def matched(self) -> Float64Array:
         """Cosines of equal positions, [min(P, P′)]."""
         return np.diag(self.cosines)
 
@@ -50,11 +49,11 @@ class PositionView:
 
 
 def position_view(
-    first: Floats,
-    second: Floats,
+    first: Float32Array,
+    second: Float32Array,
     *,
     names: tuple[str, str],
-    starts: Sequence[NDArray[np.int64] | None] = (None, None),
+    starts: Sequence[IntArray | None] = (None, None),
     change: bool = False,
 ) -> PositionView:
     """Compare two prompts position by position.

@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.compare.starts import UNKNOWN
+from probe.arrays import BoolArray, Float64Array
 
 if TYPE_CHECKING:
     from probe.analysis.compare.comparison import Comparison
-
-Pairs = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,9 @@ class Separation:
     area: float
     """Area under the ROC curve; 0.5 is guessing."""
     same: int
-    """Pairs of one task."""
+    """BoolArray of one task."""
     other: int
-    """Pairs of two."""
+    """BoolArray of two."""
     unknown: int = 0
     """Of all these, pairs whose start is not recorded."""
 
@@ -36,17 +34,17 @@ class Separation:
 
 
 def separation(
-    matrix: NDArray[np.float64],
+    matrix: Float64Array,
     families: Sequence[str],
     *,
     higher_is_closer: bool,
-    among: Pairs | None = None,
+    among: BoolArray | None = None,
 ) -> float:
     """Area under the ROC curve of closeness against “same family”, over the N(N − 1)/2 pairs.
 
     It is the chance that a pair of one family is closer than a pair of two, ties counting half
     (Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve"): 0.5 is guessing.
-    Pairs share prompts, so they are not independent.
+    BoolArray share prompts, so they are not independent.
 
     Args:
         matrix: [N, N], symmetric.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.starts import start_token_ids
+from probe.arrays import Float32Array, IntArray
 from probe.errors import NotComparableError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.vocabulary import Vocabulary
@@ -15,10 +15,10 @@ from probe.vocabulary import Vocabulary
 UNKNOWN = -1
 """In place of a number of shared starts where a file does not say what training began from."""
 
-Starts = Sequence[NDArray[np.int64] | None]
+Starts = Sequence[IntArray | None]
 
 
-def recorded_starts(prompts: Sequence[AnyPrompt]) -> list[NDArray[np.int64] | None]:
+def recorded_starts(prompts: Sequence[AnyPrompt]) -> list[IntArray | None]:
     """The tokens that the rows of each prompt began from, [P] each, or None where unknown.
 
     Ids mean the same tokens only on one base model: of prompts of others than the first prompt's
@@ -33,7 +33,7 @@ def recorded_starts(prompts: Sequence[AnyPrompt]) -> list[NDArray[np.int64] | No
     ]
 
 
-def shared_starts(starts: Starts) -> NDArray[np.int64]:
+def shared_starts(starts: Starts) -> IntArray:
     """At how many positions two prompts began from the same token, [N, N]; −1 where unknown.
 
     The diagonal holds the number of a prompt's own positions.
@@ -61,7 +61,7 @@ def start_words(shared: int, of: int) -> str:
     return f"{shared} of {of} positions began from the same token"
 
 
-def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> NDArray[np.float32]:
+def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> Float32Array:
     """What training changed: each row minus the embedding of its initial token, [P, H].
 
     Raises:
@@ -80,5 +80,5 @@ def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> NDArray[n
             f"the table of {vocabulary.name} is {len(vocabulary)} × {vocabulary.width}: name the "
             "base model it was trained on"
         )
-    changes: NDArray[np.float32] = prompt.embeddings - vocabulary.rows(list(ids))
+    changes: Float32Array = prompt.embeddings - vocabulary.rows(list(ids))
     return changes

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Float64Array, IntArray
 from probe.vocabulary import Vocabulary
 
 _SPACE = "␣"
 
 
-def token_strings(ids: NDArray[np.int64], vocabulary: Vocabulary) -> frozenset[str]:
+def token_strings(ids: IntArray, vocabulary: Vocabulary) -> frozenset[str]:
     """The strings of token ids, without the mark of a leading or trailing space.
 
     So words meet across tokenizers: some mark where words begin, others where they go on or end.
@@ -29,7 +29,7 @@ def plain_string(token: str) -> str:
     return token.removeprefix(_SPACE).removesuffix(_SPACE) or token
 
 
-def jaccard(decoded: Sequence[Set[str]]) -> NDArray[np.float64]:
+def jaccard(decoded: Sequence[Set[str]]) -> Float64Array:
     """|A ∩ B| / |A ∪ B| of every two sets, [N, N]; two empty sets are alike.
 
     Source: Jaccard 1912, "The distribution of the flora in the alpine zone".

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.arrays import Float32Array
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import Budget
 
@@ -155,7 +156,7 @@ def _decode(raw: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 @cache
-def _eight_bit_values(dtype: str) -> NDArray[np.float32]:
+def _eight_bit_values(dtype: str) -> Float32Array:
     """The value of every code of an 8-bit float, [256].
 
     Formats as in Micikevicius et al. 2022 (arXiv 2209.05433); `fnuz` as in Noune et al. 2022

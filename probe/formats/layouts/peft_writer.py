@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save as to_safetensors
 
+from probe.arrays import Float32Array
 from probe.errors import PromptFormatError
 from probe.formats.build import joined_prefix, text
 from probe.formats.layouts.peft import CONFIG_FILE, ENCODER_DECODER, WEIGHT_FILES
@@ -56,7 +56,7 @@ def _require_expressible(prompt: AnyPrompt) -> None:
         )
 
 
-def _layout(prompt: SoftPrompt) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def _layout(prompt: SoftPrompt) -> tuple[Float32Array, dict[str, Any]]:
     if prompt.submodule == "decoder":
         raise PromptFormatError(
             f"{prompt.name!r} is a decoder prompt, which PEFT cannot keep without an encoder "
@@ -74,7 +74,7 @@ def _layout(prompt: SoftPrompt) -> tuple[NDArray[np.float32], dict[str, Any]]:
     }
 
 
-def _prefix_layout(prompt: KVPrefix) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def _prefix_layout(prompt: KVPrefix) -> tuple[Float32Array, dict[str, Any]]:
     layers, heads, positions, head_dim = prompt.keys.shape
     keys, values = prompt.keys, prompt.values
     doubled = prompt.submodule == "decoder"
@@ -92,7 +92,7 @@ def _prefix_layout(prompt: KVPrefix) -> tuple[NDArray[np.float32], dict[str, Any
     }
 
 
-def _undoubled(prompt: KVPrefix, layers: NDArray[np.float32]) -> NDArray[np.float32]:
+def _undoubled(prompt: KVPrefix, layers: Float32Array) -> Float32Array:
     """File layers from which PEFT reads these decoder layers; those it never reads are zero."""
     stored = np.zeros_like(layers)
     read_layers = [2 * layer % len(layers) for layer in range(len(layers))]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import FloatArray
 from probe.formats.containers.limits import Budget
 
-Floats = NDArray[np.floating[Any]]
 Activation = Literal["relu", "tanh"]
 
 # What one layer may cost: prompts of 100 rows need a tenth of it, files that mean harm far more.
@@ -21,8 +20,8 @@ _MAX_STEPS = 1024
 
 
 def mlp(
-    rows: Floats, weights: Mapping[str, Floats], activation: Activation, budget: Budget
-) -> Floats:
+    rows: FloatArray, weights: Mapping[str, FloatArray], activation: Activation, budget: Budget
+) -> FloatArray:
     """Rows [P, in] through a `torch.nn.Sequential` of linear layers and activations, [P, out].
 
     Args:
@@ -46,7 +45,9 @@ def mlp(
     return rows
 
 
-def bidirectional_lstm(rows: Floats, weights: Mapping[str, Floats], budget: Budget) -> Floats:
+def bidirectional_lstm(
+    rows: FloatArray, weights: Mapping[str, FloatArray], budget: Budget
+) -> FloatArray:
     """Rows [P, in] through a bidirectional `torch.nn.LSTM` of any depth, [P, 2·hidden].
 
     Args:
@@ -68,7 +69,9 @@ def bidirectional_lstm(rows: Floats, weights: Mapping[str, Floats], budget: Budg
     return rows
 
 
-def _lstm(rows: Floats, weights: Mapping[str, Floats], which: str, budget: Budget) -> Floats:
+def _lstm(
+    rows: FloatArray, weights: Mapping[str, FloatArray], which: str, budget: Budget
+) -> FloatArray:
     """One direction of one layer (Hochreiter & Schmidhuber 1997); gate order i, f, g, o."""
     inputs = _linear(rows, weights[f"weight_ih_{which}"], weights[f"bias_ih_{which}"], budget)
     inputs += weights[f"bias_hh_{which}"]
@@ -85,27 +88,27 @@ def _lstm(rows: Floats, weights: Mapping[str, Floats], which: str, budget: Budge
     return np.stack(states)
 
 
-def _activated(rows: Floats, activation: Activation) -> Floats:
+def _activated(rows: FloatArray, activation: Activation) -> FloatArray:
     """The activation, written over its input: only `mlp` holds it."""
     apply = np.tanh if activation == "tanh" else _relu
     return apply(rows, out=rows)
 
 
-def _relu(rows: Floats, *, out: Floats) -> Floats:
-    result: Floats = np.maximum(rows, 0, out=out)
+def _relu(rows: FloatArray, *, out: FloatArray) -> FloatArray:
+    result: FloatArray = np.maximum(rows, 0, out=out)
     return result
 
 
-def _linear(rows: Floats, weight: Floats, bias: Floats, budget: Budget) -> Floats:
+def _linear(rows: FloatArray, weight: FloatArray, bias: FloatArray, budget: Budget) -> FloatArray:
     if len(rows) * weight.size > _MAX_PRODUCTS:
         raise ValueError(f"{len(rows)} rows are too many for a layer of {weight.shape}")
     budget.take(4 * len(rows) * len(weight), f"{len(rows)} rows × {len(weight)} numbers")
-    result: Floats = rows @ weight.T
+    result: FloatArray = rows @ weight.T
     result += bias
     return result
 
 
-def _sigmoid(x: Floats) -> Floats:
+def _sigmoid(x: FloatArray) -> FloatArray:
     # The same number as 1 / (1 + exp(-x)), without its overflow.
-    result: Floats = 0.5 * (1 + np.tanh(0.5 * x))
+    result: FloatArray = 0.5 * (1 + np.tanh(0.5 * x))
     return result
