@@ -176,7 +176,7 @@ class Race:
         """How much less work is left, in token-steps and in multiply-adds."""
         model = self.models[False]
         labels = 1 if model.family == "causal" else 0
-        tokens = sum(len(row.before) + labels for row in self.rows) / len(self.rows)
+        tokens = sum(len(row.prefix_ids) + labels for row in self.rows) / len(self.rows)
         return allowed(model, self.config.length or 0, tokens, self.args.batch)
 
     def _run(self, seed: int) -> PromptRun:

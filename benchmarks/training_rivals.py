@@ -84,9 +84,9 @@ def encoded(row: Row, family: str) -> dict[str, Any]:
     """One example as a data set of the library has it."""
     right = row.options[row.label or 0]
     if family != "causal":
-        return {"input_ids": list(row.before), "labels": row.label}
-    labels = [-100] * len(row.before) + list(right)
-    return {"input_ids": [*row.before, *right], "labels": labels}
+        return {"input_ids": list(row.prefix_ids), "labels": row.label}
+    labels = [-100] * len(row.prefix_ids) + list(right)
+    return {"input_ids": [*row.prefix_ids, *right], "labels": labels}
 
 
 def collated(examples: Sequence[dict[str, Any]]) -> Batch:

@@ -48,7 +48,7 @@ def require_agreement(model: FrozenModel) -> None:
         if model.family == "causal":
             _require_causal(model, rows[0])
         for stack, layer in _stacks(model):
-            learn_factor(stack, layer, torch.tensor([rows[0].before], device=model.device))
+            learn_factor(stack, layer, torch.tensor([rows[0].prefix_ids], device=model.device))
     if _difference(model, rows, expected) is None:
         return
     model.pads = False
@@ -190,8 +190,8 @@ def _require_causal(model: FrozenModel, row: Row) -> None:
     Raises:
         ModelNotFoundError: they do.
     """
-    ids = [*row.before, *row.options[0]]
-    shorter, longer = _logits(model, row.before), _logits(model, ids)[: len(row.before)]
+    ids = [*row.prefix_ids, *row.options[0]]
+    shorter, longer = _logits(model, row.prefix_ids), _logits(model, ids)[: len(row.prefix_ids)]
     if not torch.allclose(shorter, longer, atol=0.05, rtol=0.05):
         raise ModelNotFoundError(
             f"{_named(model)} predicts a token otherwise when it sees what follows: expected a "
@@ -202,17 +202,17 @@ def _require_causal(model: FrozenModel, row: Row) -> None:
 def _loss_by_ids(model: FrozenModel, row: Row) -> float:
     """Loss in nats of a row's first label, by transformers itself given ids."""
     if model.family == "sentence_encoder":
-        text, *labels = (_sentence(model, ids) for ids in (row.before, *row.options))
+        text, *labels = (_sentence(model, ids) for ids in (row.prefix_ids, *row.options))
         return -float((SCALE * (torch.stack(labels) * text).sum(-1)).log_softmax(-1)[0])
     option = list(row.options[0])
     if model.family == "causal":
-        logits = _logits(model, [*row.before, *option, option[0]])[len(row.before) - 1 :]
+        logits = _logits(model, [*row.prefix_ids, *option, option[0]])[len(row.prefix_ids) - 1 :]
     elif model.family == "masked":
         masks = [int(model.tokenizer.mask_token_id)] * len(option)
-        logits = _logits(model, [*row.before, *masks, *row.after])[len(row.before) :]
+        logits = _logits(model, [*row.prefix_ids, *masks, *row.suffix_ids])[len(row.prefix_ids) :]
     else:
         start: int = model.start  # type: ignore[attr-defined]
-        logits = _logits(model, row.before, [start, *option[:-1]])
+        logits = _logits(model, row.prefix_ids, [start, *option[:-1]])
     return -float(logits[: len(option)].log_softmax(-1)[range(len(option)), option].mean())
 
 

@@ -216,7 +216,7 @@ class EncoderDecoderModel(LanguageModel):
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, (row, k) in enumerate(zip(rows, choice, strict=True)):
             prefix = injection.lengths[k] if injection.key_values is not None else 0
-            read = 0 if self.pads else len(row.before) + injection.lengths[k]
+            read = 0 if self.pads else len(row.prefix_ids) + injection.lengths[k]
             groups.setdefault((prefix, self._ahead(injection, k), read), []).append(index)
         return list(groups.values())
 

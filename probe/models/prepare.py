@@ -77,7 +77,10 @@ def prepare(
 
 
 def _shorten(writer: _Writer, example: Example, row: Row, limit: int) -> Row:
-    whole, values = len(row.before), {name: example.values[name] for name in writer.task.columns}
+    whole, values = (
+        len(row.prefix_ids),
+        {name: example.values[name] for name in writer.task.columns},
+    )
     while (excess := writer.length(row) - limit) > 0:
         if not any(values.values()):
             raise RowError(
@@ -87,7 +90,7 @@ def _shorten(writer: _Writer, example: Example, row: Row, limit: int) -> Row:
         ends = {name: writer.ends(value) for name, value in values.items()}
         values = cut_values(values, ends, excess)
         row = writer.rows([replace(example, columns=values)])[0]
-    return replace(row, cut=max(1, whole - len(row.before)))
+    return replace(row, cut=max(1, whole - len(row.prefix_ids)))
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class _Writer:
     def length(self, row: Row) -> int:
         """Positions a row takes, with its longest label."""
         if self.family in ("encoder_decoder", "sentence_encoder"):
-            return max(map(len, [row.before, *row.options]))
+            return max(map(len, [row.prefix_ids, *row.options]))
         return len(row)
 
     def ends(self, text: str) -> list[int]:
@@ -182,13 +185,13 @@ class _Writer:
         behind += self.suffix
         if self.family in ("encoder_decoder", "sentence_encoder"):  # the label is elsewhere
             lead, behind = lead + behind, []
-            more = [Slot(slot.place - 1, slot.count) for slot in more]
+            more = [Slot(slot.index - 1, slot.count) for slot in more]
         label = example.label if self.task.kind == "classification" else 0 if options else None
         return Row(
-            before=(*head, *lead),
+            prefix_ids=(*head, *lead),
             options=tuple(map(tuple, options)),
             label=label,
-            after=() if self.family == "causal" else tuple(behind),
+            suffix_ids=() if self.family == "causal" else tuple(behind),
             slots=tuple(slots + more) or self._default_slots(),
             objective=self.objective,
             classes=self.classes,
@@ -216,7 +219,7 @@ class _Writer:
                 f"task {self.task.name}: every label needs a token of its own, found "
                 f"{self.task.label_words or 'an empty target'}: change the label words"
             )
-        if row.options and not row.before:
+        if row.options and not row.prefix_ids:
             raise RowError(
                 f"task {self.task.name}: nothing stands before the label to predict it from: "
                 "put text in the template"

@@ -36,8 +36,8 @@ class Teacher:
 class Slot:
     """A place of prompt rows inside a row."""
 
-    place: int
-    """Ids of `before` in front of it; past `before`, the label counts as one more."""
+    index: int
+    """Ids of `prefix_ids` in front of it; past these, the label counts as one more."""
     count: int | None = None
     """Prompt rows it takes, in order; None takes the whole prompt, whatever its length."""
 
@@ -46,13 +46,13 @@ class Slot:
 class Row:
     """One example as a model reads it, truncated to the model's positions."""
 
-    before: tuple[int, ...]
+    prefix_ids: tuple[int, ...]
     """Ids in front of the label, special tokens included."""
     options: tuple[tuple[int, ...], ...]
     """Ids of every label word, or of the one target of a generation task."""
     label: int | None = None
     """Index of the right option; None when it is not known."""
-    after: tuple[int, ...] = ()
+    suffix_ids: tuple[int, ...] = ()
     """Ids behind the label, special tokens included (masked models only)."""
     slots: tuple[Slot, ...] = (Slot(0),)
     objective: Objective = "full"
@@ -66,7 +66,7 @@ class Row:
 
     def __len__(self) -> int:
         """Ids of the row with its longest label, without prompt."""
-        return len(self.before) + max(map(len, self.options), default=0) + len(self.after)
+        return len(self.prefix_ids) + max(map(len, self.options), default=0) + len(self.suffix_ids)
 
     @property
     def prompt_first(self) -> bool:
@@ -92,9 +92,9 @@ class Row:
     def label_start(self, length: int) -> int:
         """Items in front of the label when a prompt of this length is in the row."""
         if not length:
-            return len(self.before)
-        counts = (slot.count for slot in self.slots if slot.place <= len(self.before))
-        return len(self.before) + sum(length if count is None else count for count in counts)
+            return len(self.prefix_ids)
+        counts = (slot.count for slot in self.slots if slot.index <= len(self.prefix_ids))
+        return len(self.prefix_ids) + sum(length if count is None else count for count in counts)
 
     def items(self, length: int, label: Sequence[int] = ()) -> list[int]:
         """The row with a prompt and a label in it.
@@ -114,15 +114,15 @@ class Row:
                 f"the template asks for {self.asked} prompt rows, the prompt has {length}: "
                 "change the {prompt:n} slots or the prompt's length"
             )
-        parts: list[Sequence[int]] = [[i] for i in self.before]
-        parts += [label, *([i] for i in self.after)]
+        parts: list[Sequence[int]] = [[i] for i in self.prefix_ids]
+        parts += [label, *([i] for i in self.suffix_ids)]
         items: list[int] = []
         start, used = 0, 0
         for slot in self.slots if length else ():
-            items += [i for part in parts[start : slot.place] for i in part]
+            items += [i for part in parts[start : slot.index] for i in part]
             count = length if slot.count is None else slot.count
             items += range(-1 - used, -1 - used - count, -1)
-            start, used = slot.place, used + count
+            start, used = slot.index, used + count
         return items + [i for part in parts[start:] for i in part]
 
 

@@ -147,7 +147,7 @@ def _activations(
     places = []
     for row, line in zip(rows, items, strict=True):
         prompt = [place for place, item in enumerate(line) if item < 0]
-        start = prompt[-1] + 1 if prompt else row.slots[-1].place
+        start = prompt[-1] + 1 if prompt else row.slots[-1].index
         places.append(min(start, len(line) - 1) if injection.key_values is None else 0)
     index = torch.arange(len(rows))
     lines = [layer.reshape(len(rows), -1, layer.shape[-1])[index, places] for layer in recorded]

@@ -114,6 +114,8 @@ def _split(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequence
 def _fingerprint(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(repr((row.before, row.after, row.options, row.label, row.slots)).encode())
+        text = (row.prefix_ids, row.suffix_ids, row.options, row.label, row.slots)
+        # Runs of earlier versions, which called a slot's index its place, still resume.
+        digest.update(repr(text).replace("Slot(index=", "Slot(place=").encode())
         digest.update(repr(row.classes).encode() if row.classes else b"")
     return digest.hexdigest()

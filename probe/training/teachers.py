@@ -74,9 +74,9 @@ def _with_teachers(
 
 def with_text(row: Row, text_ids: Sequence[int]) -> Row:
     """The row as the model alone reads it, with a text where the prompt stands."""
-    place = row.slots[0].place
-    before = (*row.before[:place], *text_ids, *row.before[place:])
-    return dataclasses.replace(row, before=before, slots=(), teacher=None)
+    index = row.slots[0].index
+    prefix_ids = (*row.prefix_ids[:index], *text_ids, *row.prefix_ids[index:])
+    return dataclasses.replace(row, prefix_ids=prefix_ids, slots=(), teacher=None)
 
 
 @torch.no_grad()

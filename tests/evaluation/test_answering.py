@@ -102,7 +102,7 @@ def test_no_examples_is_one_clear_error(causal, task):
 def oracle(model, condition, text, most):
     """Greedy continuation without cache, padding or batch: the whole row again for every token."""
     writing = Task("w", "generation", condition.task.template)
-    ids = list(prepare(model, writing, [Example(text)])[0].before)
+    ids = list(prepare(model, writing, [Example(text)])[0].prefix_ids)
     rows = (
         torch.zeros(0, model.width)
         if condition.prompt is None

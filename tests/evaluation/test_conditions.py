@@ -59,7 +59,7 @@ def test_zero_shot_reads_the_same_words_without_the_prompt(causal, condition, ta
     alone = zero_shot(condition)
     assert alone.prompt is None and alone.wording == condition.wording
     row = prepare(causal, alone.task, task.train[:1])[0]
-    assert causal.tokenizer.decode(row.before) == f"{task.train[0].text} it was"
+    assert causal.tokenizer.decode(row.prefix_ids) == f"{task.train[0].text} it was"
 
 
 def test_a_condition_without_a_prompt_has_no_slots_left_and_still_compares_with_the_prompt(

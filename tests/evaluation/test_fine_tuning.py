@@ -61,7 +61,7 @@ def test_a_sentence_encoder_is_trained_on_the_side_of_its_labels_too(sentence_en
     before = sentence_encoder.label_scores(None, rows)
     tuned = fine_tuned(sentence_encoder, task, FineTuning(steps=2, learning_rate=0.01))
     words = torch.tensor(tuned.tokenizer.convert_tokens_to_ids(list(tiny.LABELS)))
-    assert not any(set(words.tolist()) & set(row.before) for row in rows)
+    assert not any(set(words.tolist()) & set(row.prefix_ids) for row in rows)
     moved = tuned.embed_ids(words) - sentence_encoder.embed_ids(words)
     assert moved.abs().amax(1).min() > 1e-3
     found = tuned.label_scores(None, rows)

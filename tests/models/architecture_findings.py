@@ -166,7 +166,7 @@ class _Running:
             return "writes no text"
         rows = [dataclasses.replace(row, options=()) for row in self.rows]
         found = self.model._continue(no_prompt(), rows, [0] * len(rows), NEW_TOKENS, most_likely)
-        truth = [self._greedy(row.before) for row in rows]
+        truth = [self._greedy(row.prefix_ids) for row in rows]
         return YES if found == truth else f"no: {found} instead of {truth}"
 
     def _greedy(self, text: Sequence[int]) -> list[int]:
@@ -213,7 +213,10 @@ class _Running:
         }[self.model.family]
         return np.array(
             [
-                [score(run, (*before, *row.before), row, option, ahead) for option in row.options]
+                [
+                    score(run, (*before, *row.prefix_ids), row, option, ahead)
+                    for option in row.options
+                ]
                 for row in self.rows
             ]
         )
@@ -227,7 +230,7 @@ class _Running:
     def _masked_truth(
         self, run: Any, before: Sequence[int], row: Row, option: Sequence[int], ahead: int
     ) -> float:
-        logits = _logits(run, [*before, *[MASK] * len(option), *row.after])
+        logits = _logits(run, [*before, *[MASK] * len(option), *row.suffix_ids])
         return _likelihood(logits[ahead + len(before) :], option)
 
     def _decoder_truth(

@@ -89,7 +89,7 @@ def test_what_an_encoder_multiplies_ids_by_is_learned(tmp_path: Path, kind: str)
     rows = [Row(ids, ((8, 9),), 0) for ids in random_ids(9, 5)]
     with torch.no_grad():
         true = [
-            raw(input_ids=torch.tensor([row.before]), labels=torch.tensor(row.options)).loss
+            raw(input_ids=torch.tensor([row.prefix_ids]), labels=torch.tensor(row.options)).loss
             for row in rows
         ]
     torch.testing.assert_close(losses(model, rows), torch.stack(true), atol=1e-5, rtol=1e-5)
@@ -154,10 +154,10 @@ def test_rows_of_one_length_run_together_where_padding_counts(tmp_path: Path) ->
     raw = saved(tmp_path, "FNetForMaskedLM", SIZES, "<bos>", "<eos>")
     model = load_model(tmp_path, device="cpu")
     assert not model.pads
-    rows = [Row((2, *ids), ((9,), (8, 7)), 0, after=(3,)) for ids in random_ids(6, 3, 6)]
+    rows = [Row((2, *ids), ((9,), (8, 7)), 0, suffix_ids=(3,)) for ids in random_ids(6, 3, 6)]
     for row, loss in zip(rows, losses(model, rows), strict=True):
         with torch.no_grad():
-            logits = raw(input_ids=torch.tensor([[*row.before, 4, 3]])).logits[0, -2]
+            logits = raw(input_ids=torch.tensor([[*row.prefix_ids, 4, 3]])).logits[0, -2]
         torch.testing.assert_close(loss, -logits.log_softmax(-1)[9], atol=1e-5, rtol=1e-5)
 
 

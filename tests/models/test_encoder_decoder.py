@@ -43,7 +43,7 @@ def peft_losses(model: EncoderDecoderModel, theirs: Any) -> torch.Tensor:
     """Mean loss of every row's right label, one row at a time."""
     losses = []
     for row in BATCH:
-        ids, option = torch.tensor([row.before]), row.options[row.label or 0]
+        ids, option = torch.tensor([row.prefix_ids]), row.options[row.label or 0]
         logits = theirs(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
@@ -94,7 +94,7 @@ def _layers_as_peft_reads_them(theirs: Any) -> list[tuple[torch.Tensor, torch.Te
 def test_a_prompt_of_real_tokens_equals_those_tokens(model: EncoderDecoderModel) -> None:
     ids = [40, 41, 42]
     injection = Injection(model.embed_ids(torch.tensor([ids])), [3])
-    longer = [Row((*ids, *row.before), row.options, row.label) for row in BATCH]
+    longer = [Row((*ids, *row.prefix_ids), row.options, row.label) for row in BATCH]
     found = model.label_scores(injection, BATCH)
     torch.testing.assert_close(found, model.label_scores(None, longer), atol=2e-6, rtol=2e-6)
     assert (found - model.label_scores(None, BATCH)).abs().max() > 1e-2
@@ -112,7 +112,7 @@ def test_a_decoder_prompt_stands_before_the_start_token(model: EncoderDecoderMod
         items = [row.items(3 if read[0] else 0)]
         states = torch.cat(
             [torch.from_numpy(encoder.embeddings.copy())] * read[0]
-            + [model.embed_ids(torch.tensor(row.before))]
+            + [model.embed_ids(torch.tensor(row.prefix_ids))]
         )[None]
         start = [*(ids if read[1] else []), model.start, *option[:-1]]
         logits = RAW[model.name]()(

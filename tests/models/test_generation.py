@@ -81,7 +81,7 @@ def test_prompt_rows_inside_the_text_are_read(causal: Maker) -> None:
     injection = Injection(model.embed_ids(torch.tensor([[30, 31, 32]])), [3])
     found = model.generate_rows(injection, [row], max_new_tokens=5)
     assert found == model.generate_rows(None, [spelled], max_new_tokens=5)
-    assert found != model.generate_rows(None, [Row(row.before, ())], max_new_tokens=5)
+    assert found != model.generate_rows(None, [Row(row.prefix_ids, ())], max_new_tokens=5)
 
 
 def test_a_bare_prompt_can_be_continued(causal: Maker) -> None:

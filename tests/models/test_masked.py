@@ -39,8 +39,8 @@ def test_label_words_are_scored_at_as_many_masks_as_they_have_tokens(model: Mask
     scores = model.label_scores(None, BATCH)
     for row, found in zip(BATCH, scores, strict=True):
         for option, score in zip(row.options, found, strict=True):
-            ids = [*row.before, *[MASK] * len(option), *row.after]
-            start = len(row.before)
+            ids = [*row.prefix_ids, *[MASK] * len(option), *row.suffix_ids]
+            start = len(row.prefix_ids)
             table = likelihoods(model, ids)
             expected = sum(table[start + j, token] for j, token in enumerate(option))
             torch.testing.assert_close(score, expected, atol=2e-6, rtol=2e-6)
@@ -49,7 +49,7 @@ def test_label_words_are_scored_at_as_many_masks_as_they_have_tokens(model: Mask
 def test_a_prompt_of_real_tokens_equals_those_tokens_behind_cls(model: MaskedModel) -> None:
     ids = [40, 41, 42]
     injection = Injection(model.embed_ids(torch.tensor([ids])), [3])
-    longer = [Row((2, *ids, *r.before[1:]), r.options, r.label, r.after) for r in BATCH]
+    longer = [Row((2, *ids, *r.prefix_ids[1:]), r.options, r.label, r.suffix_ids) for r in BATCH]
     found = model.label_scores(injection, BATCH)
     torch.testing.assert_close(found, model.label_scores(None, longer), atol=2e-6, rtol=2e-6)
     assert (found - model.label_scores(None, BATCH)).abs().max() > 1e-2

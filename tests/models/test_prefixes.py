@@ -61,9 +61,9 @@ def test_a_prefix_gives_the_logits_of_peft(causal: Maker, name: str, length: int
     flat = weight.view(length, 2 * layers, heads, width).permute(1, 2, 0, 3)
     key_values = [(flat[2 * i][None], flat[2 * i + 1][None]) for i in range(layers)]
     row = rows(7)[0]
-    every = Row(row.before, tuple((token,) for token in range(64)), 0)
+    every = Row(row.prefix_ids, tuple((token,) for token in range(64)), 0)
     found = model.label_scores(Injection(None, [length], key_values), [every])[0]
-    ids = torch.tensor([row.before])
+    ids = torch.tensor([row.prefix_ids])
     expected = theirs(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, -1]
     torch.testing.assert_close(found, expected.log_softmax(-1), atol=2e-6, rtol=2e-6)
 
@@ -80,7 +80,7 @@ def test_a_prefix_cut_from_a_text_equals_the_text(causal: Maker, name: str) -> N
         (1, *model.kv_shape[1:2], 3, model.kv_shape[2])
     }
     batch = rows(*LENGTHS, label_length=2)
-    longer = [Row((*ids, *row.before), row.options, row.label) for row in batch]
+    longer = [Row((*ids, *row.prefix_ids), row.options, row.label) for row in batch]
     found = model.losses(Injection(None, [3], key_values), batch)
     torch.testing.assert_close(found, model.losses(None, longer), atol=2e-6, rtol=2e-6)
 

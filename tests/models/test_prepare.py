@@ -57,9 +57,9 @@ def rows(
 
 def test_labels_follow_the_template_after_a_space() -> None:
     row = rows("{text} it is", "a film")[0]
-    assert row.before == ids("a film it is")
+    assert row.prefix_ids == ids("a film it is")
     assert row.options == (ids("great"), ids("very bad"))
-    assert (row.label, row.after, row.slots) == (1, (), (Slot(0),))
+    assert (row.label, row.suffix_ids, row.slots) == (1, (), (Slot(0),))
 
 
 def test_labels_are_tokenised_with_the_text_in_front_of_them() -> None:
@@ -78,7 +78,7 @@ def test_labels_are_tokenised_with_the_text_in_front_of_them() -> None:
             head = template.partition("{label}")[0].replace("{text}", "fine film")
             gap = "" if template.endswith(("{label}", "(")) and "\n" in template else " "
             joined = head.rstrip(" ") + gap + word
-            assert [*row.before, *option] == encode(joined)["input_ids"]
+            assert [*row.prefix_ids, *option] == encode(joined)["input_ids"]
             assert option
 
 
@@ -93,17 +93,17 @@ def test_every_family_frames_rows_with_its_special_tokens(family: Family) -> Non
         "encoder_decoder": (whole, (great, bad), (), (Slot(0),)),
         "sentence_encoder": (whole, ((BOS, *great, EOS), (BOS, *bad, EOS)), (), (Slot(1),)),
     }[family]
-    assert (row.before, row.options, row.after, row.slots) == expected
+    assert (row.prefix_ids, row.options, row.suffix_ids, row.slots) == expected
 
 
 def test_the_paper_objective_scores_from_the_first_difference_to_the_end_token() -> None:
     words = ("very good", "very bad")
     template = "{text} is {label} ."
     row = rows(template, "film", tokenizer=FRAMED, objective="paper", words=words)[0]
-    assert row.before == ids("film is very"), "the prompt stands in place of the first token"
+    assert row.prefix_ids == ids("film is very"), "the prompt stands in place of the first token"
     assert row.options == ((*ids("good ."), EOS), (*ids("bad ."), EOS))
     full = rows(template, "film", tokenizer=FRAMED, words=words)[0]
-    assert full.before == (BOS, *ids("film is"))
+    assert full.prefix_ids == (BOS, *ids("film is"))
     assert full.options == (ids("very good"), ids("very bad"))
 
 
@@ -139,12 +139,12 @@ def test_texts_are_cut_so_that_prompt_template_and_labels_fit(family: Family) ->
         prompt_length=6,
     )
     long, short = found
-    taken = len(long.before) + len(long.after)
+    taken = len(long.prefix_ids) + len(long.suffix_ids)
     taken += 0 if family in ("encoder_decoder", "sentence_encoder") else 2  # `very bad`
     assert taken == 14
-    kept = [i for i in long.before if i in ids("film book good bad dull fine")]
+    kept = [i for i in long.prefix_ids if i in ids("film book good bad dull fine")]
     assert kept == list(ids(" ".join(words)))[: len(kept)], "the text is cut at its end"
-    assert long.before[:2] == (BOS, *ids("the")), "the template stays"
+    assert long.prefix_ids[:2] == (BOS, *ids("the")), "the template stays"
     assert short == rows("the {text} is {label} .", "film", family=family, tokenizer=FRAMED)[0]
 
 
@@ -155,7 +155,7 @@ def test_cutting_gets_through_characters_of_several_tokens() -> None:
     for text in ("😀" * 40, "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 " * 9, "é" * 200, " " * 300 + "x"):
         row = prepare(limited, sentiment, [Example(text)], prompt_length=3)[0]
         assert len(row) <= 9
-        assert row.before[-2:] == tuple(model.tokenizer(" It was")["input_ids"])
+        assert row.prefix_ids[-2:] == tuple(model.tokenizer(" It was")["input_ids"])
 
 
 def test_rows_that_cannot_be_made_are_refused() -> None:
@@ -182,7 +182,7 @@ def test_of_a_pair_the_longer_text_is_cut_first() -> None:
     pair = Example("", 1, columns={"a": "film book good bad dull fine", "b": "a book"})
     kind = task("{a} and {b} is", "great", "bad")
     row = prepare(Model("causal", BARE, 11), kind, [pair], prompt_length=3)[0]
-    assert row.before == ids("film book good and a book is")
+    assert row.prefix_ids == ids("film book good and a book is")
     assert row.cut == 3
     with pytest.raises(RowError, match=r"names \{b\}, the data has 'a': give rows with that"):
         prepare(Model("causal", BARE), kind, [Example("", columns={"a": "film"})])

@@ -35,7 +35,7 @@ def published(model: SentenceEncoder, ids: list[int], own: slice) -> torch.Tenso
 def test_without_a_prompt_a_text_has_its_published_embedding(model: SentenceEncoder) -> None:
     rows = prepare(model, TASK, EXAMPLES)
     for row, found in zip(rows, model.embeddings(None, rows), strict=True):
-        torch.testing.assert_close(found, published(model, list(row.before), slice(None)))
+        torch.testing.assert_close(found, published(model, list(row.prefix_ids), slice(None)))
 
 
 def test_a_prompt_stands_behind_the_first_special_token_and_is_not_pooled(
@@ -45,7 +45,7 @@ def test_a_prompt_stands_behind_the_first_special_token_and_is_not_pooled(
     injection = Injection(model.embed_ids(torch.tensor([ids])), [3])
     rows = prepare(model, TASK, EXAMPLES)
     for row, found in zip(rows, model.embeddings(injection, rows), strict=True):
-        spelled = [row.before[0], *ids, *row.before[1:]]
+        spelled = [row.prefix_ids[0], *ids, *row.prefix_ids[1:]]
         torch.testing.assert_close(found, published(model, spelled, slice(4, None)))
 
 

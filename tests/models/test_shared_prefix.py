@@ -25,14 +25,14 @@ def peft_losses(name: str, embeddings: Tensor, batch: list[Row]) -> tuple[Tensor
     model = get_peft_model(raw_model(name), config).eval()
     weight = model.prompt_encoder["default"].embedding.weight
     weight.data.copy_(embeddings[0])
-    full = [[*row.before, *row.options[0]] for row in batch]
+    full = [[*row.prefix_ids, *row.options[0]] for row in batch]
     longest = max(map(len, full))
     ids = torch.tensor([[*line, *[1] * (longest - len(line))] for line in full])
     mask = torch.tensor([[1] * len(line) + [0] * (longest - len(line)) for line in full])
     scores = model(input_ids=ids, attention_mask=mask).logits.log_softmax(-1)
     losses = []
     for index, row in enumerate(batch):
-        places = [length + len(row.before) - 1 + j for j in range(len(row.options[0]))]
+        places = [length + len(row.prefix_ids) - 1 + j for j in range(len(row.options[0]))]
         losses.append(-scores[index, places, list(row.options[0])].mean())
     stacked = torch.stack(losses)
     weights = torch.linspace(0.5, 1.5, len(batch))
@@ -106,7 +106,7 @@ def test_many_prompts_of_different_lengths_equal_separate_runs(causal: Maker, na
 def test_labels_of_several_tokens_share_their_text(causal: Maker, name: str) -> None:
     packed, plain = causal(name), causal(name, plain=True)
     batch = [
-        Row(row.before, (row.options[0], row.options[1][:1], row.options[2][:2]), row.label)
+        Row(row.prefix_ids, (row.options[0], row.options[1][:1], row.options[2][:2]), row.label)
         for row in rows(*LENGTHS, options=3, label_length=4)
     ]
     embeddings = prompts(packed, 2, 6)
@@ -114,7 +114,7 @@ def test_labels_of_several_tokens_share_their_text(causal: Maker, name: str) -> 
     scores = packed.label_scores(injection, batch, which)
     torch.testing.assert_close(scores, plain.label_scores(injection, batch, which))
     for column in range(3):
-        single = [Row(row.before, (row.options[column],), 0) for row in batch]
+        single = [Row(row.prefix_ids, (row.options[column],), 0) for row in batch]
         alone = -plain.losses(injection, single, which) * len(batch[0].options[column])
         torch.testing.assert_close(scores[:, column], alone)
 
@@ -132,7 +132,7 @@ def test_prompt_rows_may_stand_anywhere_in_the_text(causal: Maker, name: str) ->
     """Rows that are real token embeddings equal the tokens themselves, wherever they stand."""
     model = causal(name)
     row = rows(8, label_length=2)[0]
-    text = row.before
+    text = row.prefix_ids
     inside = (11, 12, 13)
     embeddings = model.embed_ids(torch.tensor([inside]))
     slotted = Row(text, row.options, 0, slots=(Slot(2, 1), Slot(6, 2)))
@@ -155,7 +155,7 @@ def test_a_prompt_of_real_tokens_equals_those_tokens(causal: Maker, name: str) -
     model = causal(name)
     ids = [20, 21, 22, 23]
     batch = rows(*LENGTHS, label_length=2)
-    longer = [Row((*ids, *row.before), row.options, row.label) for row in batch]
+    longer = [Row((*ids, *row.prefix_ids), row.options, row.label) for row in batch]
     found = model.losses(Injection(model.embed_ids(torch.tensor([ids])), [4]), batch)
     torch.testing.assert_close(found, model.losses(None, longer), atol=2e-6, rtol=2e-6)
 
@@ -163,7 +163,7 @@ def test_a_prompt_of_real_tokens_equals_those_tokens(causal: Maker, name: str) -
 def test_a_trained_row_is_the_mean_over_its_label_tokens(causal: Maker) -> None:
     model = causal("llama")
     row = rows(6, label_length=3)[0]
-    ids = torch.tensor([[*row.before, *row.options[0]]])
+    ids = torch.tensor([[*row.prefix_ids, *row.options[0]]])
     logits = raw_model("llama")(input_ids=ids).logits[0].log_softmax(-1)
     expected = -logits[[5, 6, 7], list(row.options[0])].mean()
     torch.testing.assert_close(model.losses(None, [row])[0], expected)
@@ -172,7 +172,7 @@ def test_a_trained_row_is_the_mean_over_its_label_tokens(causal: Maker) -> None:
 def test_label_words_are_weighed_against_each_other(causal: Maker) -> None:
     model = causal("llama")
     row = rows(6, options=3)[0]
-    restricted = Row(row.before, row.options, 1, objective="label_words")
+    restricted = Row(row.prefix_ids, row.options, 1, objective="label_words")
     scores = model.label_scores(None, [row])
     expected = -scores.log_softmax(-1)[0, 1]
     mixed = model.losses(None, [restricted, row])

@@ -101,7 +101,7 @@ def test_a_masked_head_sees_only_masks(name: str) -> None:
 
 def test_every_step_of_a_continuation_asks_the_head_once_per_row(causal: Maker) -> None:
     model = causal("llama")
-    batch = [Row(row.before, ()) for row in rows(*LENGTHS)]
+    batch = [Row(row.prefix_ids, ()) for row in rows(*LENGTHS)]
     with rows_through(head(model)) as counts:
         model.generate_rows(Injection(prompts(model, 1, P).detach(), [P]), batch, None, 3)
     assert set(counts[0]) == {len(LENGTHS)}
@@ -125,7 +125,7 @@ def test_scores_are_right_where_the_head_is_not_called() -> None:
     torch.manual_seed(0)
     raw = MobileBertForMaskedLM(MobileBertConfig(**sizes, **narrow, pad_token_id=1)).eval()
     model = MaskedModel("mobilebert", raw, word_tokenizer("<bos>", "<eos>"))
-    row = Row((2, 8, 9), ((11,), (12,)), 0, after=(10, 3))
+    row = Row((2, 8, 9), ((11,), (12,)), 0, suffix_ids=(10, 3))
     logits = raw(input_ids=torch.tensor([[2, 8, 9, 4, 10, 3]])).logits[0, 3].log_softmax(-1)
-    found = model.label_scores(None, [row, Row((2, 7), ((13,), (14,)), 0, after=(3,))])
+    found = model.label_scores(None, [row, Row((2, 7), ((13,), (14,)), 0, suffix_ids=(3,))])
     torch.testing.assert_close(found[0], logits[[11, 12]], atol=1e-5, rtol=1e-5)

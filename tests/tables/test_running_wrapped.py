@@ -35,7 +35,7 @@ def test_losses_are_those_of_the_whole_model_given_ids(model_type: str, tmp_path
     with torch.no_grad():
         logits = whole(input_ids=torch.tensor([ids])).logits[0, :-1]
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]))
-    row = Row(before=(ids[0],), options=(tuple(ids[1:]),), label=0, slots=())
+    row = Row(prefix_ids=(ids[0],), options=(tuple(ids[1:]),), label=0, slots=())
     np.testing.assert_allclose(float(model.losses(None, [row])[0]), float(expected), rtol=1e-4)
 
 

@@ -63,19 +63,21 @@ def test_peft_gives_the_same_logits(
     automatic = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
     theirs = PeftModel.from_pretrained(automatic.from_pretrained(source), adapter).eval()
     for row, expected in zip(rows, ours, strict=True):
-        found = [_likelihood(theirs, row.before, option, causal) for option in row.options]
+        found = [_likelihood(theirs, row.prefix_ids, option, causal) for option in row.options]
         torch.testing.assert_close(torch.stack(found), expected, atol=1e-5, rtol=0)
     for row in rows:
         whole = _all_scored(row, causal)
-        logits = _peft_logits(theirs, whole.before, whole.options[0], causal)
+        logits = _peft_logits(theirs, whole.prefix_ids, whole.options[0], causal)
         torch.testing.assert_close(_logits(model, injection, whole), logits, atol=1e-5, rtol=0)
 
 
 def _all_scored(row: Row, causal: bool) -> Row:
     """A row of which every token but the first is asked for; the text is also the target."""
     if causal:
-        return replace(row, before=row.before[:1], options=((*row.before[1:], *row.options[0]),))
-    return replace(row, options=(row.before,))
+        return replace(
+            row, prefix_ids=row.prefix_ids[:1], options=((*row.prefix_ids[1:], *row.options[0]),)
+        )
+    return replace(row, options=(row.prefix_ids,))
 
 
 @torch.no_grad()

@@ -229,7 +229,9 @@ def test_a_task_without_validation_sets_the_same_examples_aside_for_every_seed(
     one, other = (train(causal, task, TrainConfig(length=2, seed=seed)).runs[0] for seed in (0, 1))
     assert 8 <= len(one.data.validation) <= 10
     assert 85 <= len(one.data.train) <= 100 - len(one.data.validation)
-    assert not {row.before for row in one.data.train} & {row.before for row in one.data.validation}
+    assert not {row.prefix_ids for row in one.data.train} & {
+        row.prefix_ids for row in one.data.validation
+    }
     assert one.data.fingerprint == other.data.fingerprint
     never = train(causal, task, TrainConfig(length=2, eval_every=0)).runs[0]
     assert (len(never.data.train), len(never.data.validation)) == (100, 0)

@@ -107,7 +107,7 @@ def test_slots_put_the_rows_around_the_words_and_anchors(causal: FrozenModel, ta
     assert [len(prompt) for prompt in training.prompts] == [3]
     row = training.runs[0].data.train[0]
     anchors = text_ids(causal, "it was")
-    assert row.before[-2:] == anchors
+    assert row.prefix_ids[-2:] == anchors
     shown = row.items(3)
     assert [i for i in shown if i < 0] == [-1, -2, -3]
     assert shown[:2] == [-1, -2]
