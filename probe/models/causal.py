@@ -20,8 +20,14 @@ from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
 from probe.models.prefix_shapes import causal_prefix_shape
 from probe.models.rows import Family, Row, right_option
+from probe.models.sequences import (
+    ScoredTokens,
+    TokenSequence,
+    sequence_of,
+    sequences_of,
+    unbranched,
+)
 from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
-from probe.models.strands import Strand, Wanted, strand_of, strands_of, unbranched
 
 
 class CausalModel(LanguageModel):
@@ -49,37 +55,37 @@ class CausalModel(LanguageModel):
         choice: list[int],
         picks: Sequence[Sequence[int]],
     ) -> tuple[Tensor, Tensor]:
-        logits, inverse, wanted = self._wanted_logits(injection, rows, choice, picks)
-        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(wanted.targets))
-        return scores, torch.tensor(wanted.owners, device=scores.device)
+        logits, inverse, scored = self._scored_logits(injection, rows, choice, picks)
+        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(scored.targets))
+        return scores, torch.tensor(scored.owners, device=scores.device)
 
     def _target_logits(
         self, injection: Injection, rows: Sequence[Row], choice: list[int]
     ) -> tuple[Tensor, Tensor]:
         right = [[right_option(row)] for row in rows]
-        logits, inverse, wanted = self._wanted_logits(injection, rows, choice, right)
+        logits, inverse, scored = self._scored_logits(injection, rows, choice, right)
         in_order = torch.from_numpy(inverse).to(logits.device)
-        return logits.float()[in_order], torch.tensor(wanted.owners, device=logits.device)
+        return logits.float()[in_order], torch.tensor(scored.owners, device=logits.device)
 
-    def _wanted_logits(
+    def _scored_logits(
         self,
         injection: Injection,
         rows: Sequence[Row],
         choice: list[int],
         picks: Sequence[Sequence[int]],
-    ) -> tuple[Tensor, NDArray[np.int64], Wanted]:
-        """Logits [U, V] of U different places, and the place of each wanted token, [M]."""
-        strands, wanted = strands_of(injection, rows, choice, picks)
-        self._check_room(strands)
+    ) -> tuple[Tensor, NDArray[np.int64], ScoredTokens]:
+        """Logits [U, V] of U different places, and the place of each scored token, [M]."""
+        sequences, scored = sequences_of(injection, rows, choice, picks)
+        self._check_room(sequences)
         if self.plain:
-            strands, wanted = unbranched(strands, wanted)
+            sequences, scored = unbranched(sequences, scored)
         run = plain_inputs if self.plain else packed_inputs
-        inputs, starts = run(self, injection, strands)
-        flat = starts[wanted.strands] + np.asarray(wanted.places)
+        inputs, starts = run(self, injection, sequences)
+        flat = starts[scored.sequences] + np.asarray(scored.indices)
         unique, inverse = np.unique(flat, return_inverse=True)
         with self.precision():
             logits = logits_at(self.model, torch.from_numpy(unique), inputs)
-        return logits, inverse, wanted
+        return logits, inverse, scored
 
     def _continue(
         self,
@@ -89,14 +95,14 @@ class CausalModel(LanguageModel):
         max_new_tokens: int,
         pick: Pick,
     ) -> list[list[int]]:
-        strands = [strand_of(injection, *pair) for pair in zip(rows, choice, strict=True)]
+        sequences = [sequence_of(injection, *pair) for pair in zip(rows, choice, strict=True)]
         inside = injection.key_values is None
-        if not all(strand.trunk or (strand.length and inside) for strand in strands):
+        if not all(sequence.trunk or (sequence.length and inside) for sequence in sequences):
             raise InjectionError("an empty text without a prompt leaves nothing to continue")
-        self._check_room(strands, max_new_tokens)
+        self._check_room(sequences, max_new_tokens)
         written: list[list[int]] = [[] for _ in rows]
-        for group in self._batches(injection, strands):
-            step = self._steps(injection, [strands[i] for i in group], self.pace)
+        for group in self._batches(injection, sequences):
+            step = self._steps(injection, [sequences[i] for i in group], self.pace)
             found = continuations(step, self.stops, max_new_tokens, pick)
             for i, ids in zip(group, found, strict=True):
                 written[i] = ids
@@ -109,19 +115,19 @@ class CausalModel(LanguageModel):
             return "together"  # tested
         usual = range(self.vocabulary_size // 2, self.vocabulary_size)
         texts = [list(usual[:5]), list(usual[5:8])]
-        strands = [Strand(0, 0, ahead=True, trunk=text, branches=[]) for text in texts]
+        sequences = [TokenSequence(0, 0, ahead=True, trunk=text, branches=[]) for text in texts]
 
         def tried(pace: Pace) -> Callable[[list[int]], Step]:
-            return lambda which: self._steps(no_prompt(), [strands[i] for i in which], pace)
+            return lambda which: self._steps(no_prompt(), [sequences[i] for i in which], pace)
 
         with torch.no_grad(), self.precision():
             return pace_of(tried("together"), tried("anew"))
 
-    def _steps(self, injection: Injection, strands: Sequence[Strand], pace: Pace) -> Step:
-        """Next-token logits of strands, token by token."""
+    def _steps(self, injection: Injection, sequences: Sequence[TokenSequence], pace: Pace) -> Step:
+        """Next-token logits of sequences, token by token."""
         if pace == "anew":
-            return Anew(partial(self._behind, injection, strands), len(strands))
-        inputs, _ = plain_inputs(self, injection, strands, left=True)
+            return Anew(partial(self._behind, injection, sequences), len(sequences))
+        inputs, _ = plain_inputs(self, injection, sequences, left=True)
         return CausalStep(
             self.model,
             self.embed_ids,
@@ -132,19 +138,22 @@ class CausalModel(LanguageModel):
         )
 
     def _behind(
-        self, injection: Injection, strands: Sequence[Strand], written: Sequence[Sequence[int]]
+        self,
+        injection: Injection,
+        sequences: Sequence[TokenSequence],
+        written: Sequence[Sequence[int]],
     ) -> Tensor:
-        """Next-token logits [B, V] behind strands and what was written after them."""
+        """Next-token logits [B, V] behind sequences and what was written after them."""
         longer = [
-            replace(strand, branches=[list(ids)])
-            for strand, ids in zip(strands, written, strict=True)
+            replace(sequence, branches=[list(ids)])
+            for sequence, ids in zip(sequences, written, strict=True)
         ]
         inputs, starts = plain_inputs(self, injection, longer)
-        places = starts + [len(strand.items) - 1 for strand in longer]
+        places = starts + [len(sequence.items) - 1 for sequence in longer]
         return logits_at(self.model, torch.from_numpy(places), inputs)
 
-    def _batches(self, injection: Injection, strands: Sequence[Strand]) -> list[list[int]]:
-        """Strands that can be generated from together.
+    def _batches(self, injection: Injection, sequences: Sequence[TokenSequence]) -> list[list[int]]:
+        """Sequences that can be generated from together.
 
         Between a prefix in the cache and a text padded on the left there would be a hole, which
         sliding windows cannot stand; there, only texts of one length go together.
@@ -152,15 +161,15 @@ class CausalModel(LanguageModel):
         cache = DynamicCache(config=self.model.config)
         hole = injection.key_values is not None and any(cache.is_sliding)
         if not hole and self.pace != "by length":
-            return [list(range(len(strands)))]
+            return [list(range(len(sequences)))]
         groups: dict[tuple[int, int], list[int]] = {}
-        for index, strand in enumerate(strands):
-            ahead = strand.length if strand.ahead else 0
-            groups.setdefault((ahead, len(strand.trunk)), []).append(index)
+        for index, sequence in enumerate(sequences):
+            ahead = sequence.length if sequence.ahead else 0
+            groups.setdefault((ahead, len(sequence.trunk)), []).append(index)
         return list(groups.values())
 
-    def _check_room(self, strands: Sequence[Strand], more: int = 0) -> None:
-        needed = max(max(s.positions, default=s.length - 1) + 1 for s in strands) + more
+    def _check_room(self, sequences: Sequence[TokenSequence], more: int = 0) -> None:
+        needed = max(max(s.positions, default=s.length - 1) + 1 for s in sequences) + more
         if self.positions is not None and needed > self.positions:
             raise InjectionError(
                 f"{self.name} has {self.positions} positions, prompt and text need {needed}: "

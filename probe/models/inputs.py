@@ -1,4 +1,4 @@
-"""Tensors a causal model runs: strands packed into one sequence, or padded row by row."""
+"""Tensors a causal model runs: sequences packed into one sequence, or padded row by row."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ from probe.models.injection import Injection
 from probe.models.packing import Packing
 from probe.models.prefixes import prefilled, used_prefixes
 from probe.models.ragged import ragged
-from probe.models.strands import Strand
+from probe.models.sequences import TokenSequence
 
 Inputs = tuple[dict[str, Any], NDArray[np.int64]]
-"""Arguments of the model, and the place of each strand's first item among all hidden states."""
+"""Arguments of the model, and the place of each sequence's first item among all hidden states."""
 
 
-def packed_inputs(model: FrozenModel, injection: Injection, strands: Sequence[Strand]) -> Inputs:
-    """One sequence: the prompts in use that stand ahead, then every strand, nothing padded."""
+def packed_inputs(
+    model: FrozenModel, injection: Injection, sequences: Sequence[TokenSequence]
+) -> Inputs:
+    """One sequence: the prompts in use that stand ahead, then every sequence, nothing padded."""
     device = model.device
-    used = sorted({strand.prompt for strand in strands if strand.ahead and strand.length})
-    inline = not all(strand.ahead or not strand.length for strand in strands)
-    unprompted = inline or any(not strand.length for strand in strands)
+    used = sorted({sequence.prompt for sequence in sequences if sequence.ahead and sequence.length})
+    inline = not all(sequence.ahead or not sequence.length for sequence in sequences)
+    unprompted = inline or any(not sequence.length for sequence in sequences)
     groups = [*used, *([-1] if unprompted and used else [])]
     lengths = [0 if k < 0 else injection.lengths[k] for k in groups]
-    items = [strand.items for strand in strands]
+    items = [sequence.items for sequence in sequences]
     texts = ragged([len(row) for row in items], device)
     inside = sum(lengths) if injection.key_values is None else 0
-    choice = [strand.prompt for strand in strands]
+    choice = [sequence.prompt for sequence in sequences]
     parts = [mixed_embeddings(model.embed, injection.embeddings, choice, items)]
     if inside and injection.embeddings is not None:
         prompts = injection.embeddings.float()
         parts = [prompts[k, : injection.lengths[k]].to(device) for k in used] + parts
-    positions = [p for strand in strands for p in strand.positions]
+    positions = [p for sequence in sequences for p in sequence.positions]
     if inside:
         positions = [j for length in lengths for j in range(length)] + positions
-    of = [groups.index(s.prompt if s.ahead and s.length else -1) for s in strands] if used else []
+    of = [groups.index(s.prompt if s.ahead and s.length else -1) for s in sequences] if used else []
     packing = Packing(
         prompts=ragged(lengths, device) if inside else None,
         texts=texts,
         which=torch.tensor(of, device=device) if len(groups) > 1 else None,
         prompt_positions=number_table([range(length) for length in lengths or [0]], device),
-        text_positions=number_table([strand.positions for strand in strands], device),
-        branches=number_table([s.segments for s in strands], device)
-        if any(strand.branched for strand in strands)
+        text_positions=number_table([sequence.positions for sequence in sequences], device),
+        branches=number_table([s.segments for s in sequences], device)
+        if any(sequence.branched for sequence in sequences)
         else None,
         key_values=used_prefixes(injection, groups) if used and not inside else None,
     )
@@ -71,24 +73,28 @@ def takes_positions(model: Any) -> bool:
 
 
 def plain_inputs(
-    model: FrozenModel, injection: Injection, strands: Sequence[Strand], *, left: bool = False
+    model: FrozenModel,
+    injection: Injection,
+    sequences: Sequence[TokenSequence],
+    *,
+    left: bool = False,
 ) -> Inputs:
     """A batch of padded rows, each with its own copy of the prompt.
 
     Args:
         model: where they will run.
         injection: K prompts.
-        strands: rows, each with one branch at most.
+        sequences: rows, each with one branch at most.
         left: pad on the left, as generation needs it; the caller then gives the positions.
     """
     device = model.device
     inside = injection.key_values is None
     items = [
         [*range(-1, -1 - s.length, -1), *s.items] if s.ahead and inside else s.items
-        for s in strands
+        for s in sequences
     ]
     longest = max(map(len, items))
-    choice = [strand.prompt for strand in strands]
+    choice = [sequence.prompt for sequence in sequences]
     embeddings, mask = padded(model.embed, injection.embeddings, choice, items, left=left)
     arguments: dict[str, Any] = {
         "inputs_embeds": embeddings,
@@ -101,10 +107,10 @@ def plain_inputs(
         arguments["attention_mask"] = torch.cat([present.to(device), mask], 1)
         arguments["use_cache"] = True  # the model reads the cache only then
         if takes_positions(model.model):
-            ahead = torch.tensor([strand.length for strand in strands], device=device)
+            ahead = torch.tensor([sequence.length for sequence in sequences], device=device)
             arguments["position_ids"] = ahead[:, None] + torch.arange(longest, device=device)
     starts = longest * np.arange(len(items))
-    starts += [s.length if s.ahead and inside else 0 for s in strands]
+    starts += [s.length if s.ahead and inside else 0 for s in sequences]
     return arguments, starts
 
 

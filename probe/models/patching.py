@@ -16,7 +16,7 @@ from probe.models.frozen import FrozenModel
 from probe.models.generation import Anew, CausalStep, continuations, last_logits
 from probe.models.injection import InjectionError
 from probe.models.inputs import takes_positions
-from probe.models.recording import twin
+from probe.models.recording import shared_weight_copy
 from probe.models.shortcuts import layer_list, take_shortcuts
 from probe.protocols import Patch
 from probe.texts import require_unicode
@@ -41,8 +41,8 @@ def patcher(model: FrozenModel, *, max_new_tokens: int = 24) -> Patch:
             f"{model.name} ({model.family}) cannot describe hidden states: patching continues a "
             "text, which takes a causal language model"
         )
-    other = twin(model.model)
-    take_shortcuts(other)  # a twin comes without hooks
+    other = shared_weight_copy(model.model)
+    take_shortcuts(other)  # the copy comes without hooks
 
     @torch.no_grad()
     def patch(states: NDArray[np.float32], layer: int, before: str, after: str) -> list[str]:

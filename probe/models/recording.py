@@ -1,4 +1,4 @@
-"""Looking into a frozen model: a twin on the same weights that hooks can hang on."""
+"""Looking into a frozen model: a copy on the same weights that hooks can hang on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACTIVATIONS = ("act", "act_fn", "activation_fn", "intermediate_act_fn", "gelu_i
 """What transformers calls the activation of a feed-forward block; SwiGLU's is its gate."""
 
 
-def twin(model: Any) -> Any:
+def shared_weight_copy(model: Any) -> Any:
     """A second model on the same weights, with attention that shows its weights.
 
     Only its modules and configuration are copies, so that switching the attention implementation

@@ -16,7 +16,7 @@ from probe.models.injection import Injection
 from probe.models.inputs import number_table, padded, takes_positions
 from probe.models.prefixes import prefilled
 from probe.models.prepare import prepare
-from probe.models.recording import Recorder, twin
+from probe.models.recording import Recorder, shared_weight_copy
 from probe.models.rows import Row
 from probe.models.shortcuts import layer_list
 from probe.protocols import ModelPrompt, Trace, TraceResult
@@ -38,7 +38,7 @@ def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
         the text padded with zeros; a key/value prefix has no hidden states, only attention.
     """
     task = task or Task("trace", "generation")
-    other = twin(model.model)
+    other = shared_weight_copy(model.model)
     body = other.get_encoder() if model.family == "encoder_decoder" else other.base_model
 
     def trace(prompt: ModelPrompt, examples: Sequence[Example]) -> TraceResult:

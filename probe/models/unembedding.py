@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from probe.models.frozen import FrozenModel
 from probe.models.injection import InjectionError
-from probe.models.recording import twin
+from probe.models.recording import shared_weight_copy
 from probe.models.shortcuts import layer_list
 from probe.protocols import Unembed
 
@@ -22,7 +22,7 @@ _BATCH = 256
 def unembedder(model: FrozenModel) -> Unembed:
     """A function from hidden states [n, H] to logits [n, V]: last norm, projection, head, capping.
 
-    It runs a twin of the model with one layer, whose output the states replace; so what happens
+    It runs a copy of the model, on the same weights, with one layer, whose output the states replace; so what happens
     behind the layers is the model's own, whatever it is.
 
     Raises:
@@ -33,7 +33,7 @@ def unembedder(model: FrozenModel) -> Unembed:
             f"{model.name} ({model.family}) has no unembedding for its hidden states: use a "
             "causal or masked language model"
         )
-    other = twin(model.model)
+    other = shared_weight_copy(model.model)
     layers = layer_list(other)
     del layers[1:]
     other.config.get_text_config().num_hidden_layers = 1

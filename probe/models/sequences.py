@@ -1,4 +1,4 @@
-"""A batch of rows as causal models run it: strands of tokens, and the tokens asked about."""
+"""A batch of rows as causal models run it: sequences of tokens, and the tokens that are scored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from probe.models.rows import Row
 
 
 @dataclass(frozen=True)
-class Strand:
+class TokenSequence:
     """One row to run: a trunk, and branches that each continue it on their own."""
 
     prompt: int
@@ -49,45 +49,45 @@ class Strand:
 
 
 @dataclass
-class Wanted:
-    """M tokens whose likelihood is asked for."""
+class ScoredTokens:
+    """M tokens whose likelihood is computed."""
 
-    strands: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    """Item of the strand that predicts the token."""
+    sequences: list[int] = field(default_factory=list)
+    indices: list[int] = field(default_factory=list)
+    """Item of the sequence that predicts the token."""
     targets: list[int] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     """What the likelihood counts for."""
 
 
-def strands_of(
+def sequences_of(
     injection: Injection, rows: Sequence[Row], choice: Sequence[int], picks: Sequence[Sequence[int]]
-) -> tuple[list[Strand], Wanted]:
-    """One strand per row with the picked options as branches.
+) -> tuple[list[TokenSequence], ScoredTokens]:
+    """One sequence per row with the picked options as branches.
 
     Raises:
         InjectionError: a prefix is asked to stand inside the text.
     """
     most = max(map(len, picks))
-    strands, wanted = [], Wanted()
+    sequences, scored = [], ScoredTokens()
     for index, (row, prompt, picked) in enumerate(zip(rows, choice, picks, strict=True)):
         options = [row.options[pick] for pick in picked]
-        strand = strand_of(injection, row, prompt, [option[:-1] for option in options])
-        start = len(strand.trunk)
+        sequence = sequence_of(injection, row, prompt, [option[:-1] for option in options])
+        start = len(sequence.trunk)
         for number, option in enumerate(options):
-            places = [len(strand.trunk) - 1, *range(start, start + len(option) - 1)]
-            wanted.strands += [index] * len(option)
-            wanted.places += places
-            wanted.targets += option
-            wanted.owners += [index * most + number] * len(option)
+            indices = [len(sequence.trunk) - 1, *range(start, start + len(option) - 1)]
+            scored.sequences += [index] * len(option)
+            scored.indices += indices
+            scored.targets += option
+            scored.owners += [index * most + number] * len(option)
             start += len(option) - 1
-        strands.append(strand)
-    return strands, wanted
+        sequences.append(sequence)
+    return sequences, scored
 
 
-def strand_of(
+def sequence_of(
     injection: Injection, row: Row, prompt: int, branches: Sequence[Sequence[int]] = ()
-) -> Strand:
+) -> TokenSequence:
     """One row with its prompt.
 
     Raises:
@@ -100,18 +100,22 @@ def strand_of(
             "a key/value prefix stands before the text: remove the {prompt:n} slots of the template"
         )
     trunk = row.items(0 if ahead else length)
-    return Strand(prompt, length, ahead, trunk, [list(branch) for branch in branches])
+    return TokenSequence(prompt, length, ahead, trunk, [list(branch) for branch in branches])
 
 
-def unbranched(strands: Sequence[Strand], wanted: Wanted) -> tuple[list[Strand], Wanted]:
-    """The same with one branch per strand at most, trunks repeated, for the plain pass."""
-    flat: list[Strand] = []
-    where: list[list[tuple[int, int]]] = []  # per strand and item: new strand and item
-    for strand in strands:
-        first, size = len(flat), len(strand.trunk)
-        branches = [branch for branch in strand.branches if branch] or [[]]
+def unbranched(
+    sequences: Sequence[TokenSequence], scored: ScoredTokens
+) -> tuple[list[TokenSequence], ScoredTokens]:
+    """The same with one branch per sequence at most, trunks repeated, for the plain pass."""
+    flat: list[TokenSequence] = []
+    where: list[list[tuple[int, int]]] = []  # per sequence and item: new sequence and item
+    for sequence in sequences:
+        first, size = len(flat), len(sequence.trunk)
+        branches = [branch for branch in sequence.branches if branch] or [[]]
         flat += [
-            Strand(strand.prompt, strand.length, strand.ahead, strand.trunk, [branch])
+            TokenSequence(
+                sequence.prompt, sequence.length, sequence.ahead, sequence.trunk, [branch]
+            )
             for branch in branches
         ]
         moved = [(first, j) for j in range(size)]
@@ -121,5 +125,7 @@ def unbranched(strands: Sequence[Strand], wanted: Wanted) -> tuple[list[Strand],
             for j in range(len(branch))
         ]
         where.append(moved)
-    new = [where[s][p] for s, p in zip(wanted.strands, wanted.places, strict=True)]
-    return flat, Wanted([s for s, _ in new], [p for _, p in new], wanted.targets, wanted.owners)
+    new = [where[s][p] for s, p in zip(scored.sequences, scored.indices, strict=True)]
+    return flat, ScoredTokens(
+        [s for s, _ in new], [p for _, p in new], scored.targets, scored.owners
+    )
