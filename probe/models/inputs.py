@@ -26,45 +26,82 @@ Inputs = tuple[dict[str, Any], NDArray[np.int64]]
 def packed_inputs(
     model: FrozenModel, injection: Injection, sequences: Sequence[TokenSequence]
 ) -> Inputs:
-    """One sequence: the prompts in use that stand ahead, then every sequence, nothing padded."""
+    """One sequence [1, N]: the prompts in use that stand ahead, then B texts, nothing padded."""
     device = model.device
-    used = sorted({sequence.prompt for sequence in sequences if sequence.ahead and sequence.length})
-    inline = not all(sequence.ahead or not sequence.length for sequence in sequences)
-    unprompted = inline or any(not sequence.length for sequence in sequences)
-    groups = [*used, *([-1] if unprompted and used else [])]
-    lengths = [0 if k < 0 else injection.lengths[k] for k in groups]
+    prompts, which = _group_prompts(sequences)
+    lengths = [injection.lengths[k] if k >= 0 else 0 for k in prompts]
+    inside = lengths if injection.key_values is None else []
     items = [sequence.items for sequence in sequences]
-    texts = ragged([len(row) for row in items], device)
-    inside = sum(lengths) if injection.key_values is None else 0
     choice = [sequence.prompt for sequence in sequences]
-    parts = [mixed_embeddings(model.embed, injection.embeddings, choice, items)]
-    if inside and injection.embeddings is not None:
-        prompts = injection.embeddings.float()
-        parts = [prompts[k, : injection.lengths[k]].to(device) for k in used] + parts
-    positions = [p for sequence in sequences for p in sequence.positions]
-    if inside:
-        positions = [j for length in lengths for j in range(length)] + positions
-    of = [groups.index(s.prompt if s.ahead and s.length else -1) for s in sequences] if used else []
-    packing = Packing(
-        prompts=ragged(lengths, device) if inside else None,
-        texts=texts,
-        which=torch.tensor(of, device=device) if len(groups) > 1 else None,
-        prompt_positions=number_table([range(length) for length in lengths or [0]], device),
-        text_positions=number_table([sequence.positions for sequence in sequences], device),
-        branches=number_table([s.segments for s in sequences], device)
-        if any(sequence.branched for sequence in sequences)
-        else None,
-        key_values=used_prefixes(injection, groups) if used and not inside else None,
-    )
-    starts = inside + np.cumsum([0, *map(len, items)])[:-1]
+    texts = mixed_embeddings(model.embed, injection.embeddings, choice, items)
+    packing = _packing(injection, prompts, which, sequences, device)
     arguments = {
-        "inputs_embeds": torch.cat(parts)[None],
-        "position_ids": torch.tensor([positions], device=device),
+        "inputs_embeds": torch.cat([*_prompt_rows(injection, prompts, device), texts])[None],
+        "position_ids": _positions(inside, sequences, device),
         "attention_mask": torch.zeros(1, 1, 1, 1, device=device),  # 4-D: left alone, never read
         "packing": packing,
         "use_cache": False,
     }
-    return arguments, starts
+    return arguments, sum(inside) + np.cumsum([0, *map(len, items)])[:-1]
+
+
+def _group_prompts(sequences: Sequence[TokenSequence]) -> tuple[list[int], list[int]]:
+    """The prompts that stand ahead of texts, [G], -1 for none, and the place of each text's, [B].
+
+    A prompt inside a text is no prompt here: its rows are items of the text.
+    """
+    ahead = [one.prompt if one.ahead and one.length else -1 for one in sequences]
+    prompts = sorted(set(ahead), key=lambda k: (k < 0, k))
+    return prompts, [prompts.index(k) for k in ahead]
+
+
+def _prompt_rows(
+    injection: Injection, prompts: Sequence[int], device: torch.device
+) -> list[Tensor]:
+    """Rows [P, H] of each prompt that stands ahead, float32; none of key/value prefixes."""
+    if injection.embeddings is None:
+        return []
+    rows = injection.embeddings.float()
+    return [rows[k, : injection.lengths[k]].to(device) for k in prompts if k >= 0]
+
+
+def _positions(
+    lengths: Sequence[int], sequences: Sequence[TokenSequence], device: torch.device
+) -> Tensor:
+    """Positions [1, N] of the prompts inside the sequence, of these lengths, and of the texts."""
+    prompts = [position for length in lengths for position in range(length)]
+    texts = [position for sequence in sequences for position in sequence.positions]
+    return torch.tensor([prompts + texts], device=device)
+
+
+def _packing(
+    injection: Injection,
+    prompts: Sequence[int],
+    which: Sequence[int],
+    sequences: Sequence[TokenSequence],
+    device: torch.device,
+) -> Packing:
+    """Who attends to whom among G prompts and B texts.
+
+    Args:
+        injection: K prompts or prefixes.
+        prompts: [G] those that stand ahead of texts; -1 for none.
+        which: [B] place of each text's prompt among them.
+        sequences: B texts.
+        device: where they run.
+    """
+    lengths = [injection.lengths[k] if k >= 0 else 0 for k in prompts]
+    prefixes = injection.key_values is not None
+    branched = any(sequence.branched for sequence in sequences)
+    return Packing(
+        prompts=ragged(lengths, device) if any(lengths) and not prefixes else None,
+        texts=ragged([len(sequence.items) for sequence in sequences], device),
+        which=torch.tensor(which, device=device) if len(prompts) > 1 else None,
+        prompt_positions=number_table([range(length) for length in lengths], device),
+        text_positions=number_table([sequence.positions for sequence in sequences], device),
+        branches=number_table([one.segments for one in sequences], device) if branched else None,
+        key_values=used_prefixes(injection, prompts) if any(lengths) and prefixes else None,
+    )
 
 
 def takes_positions(model: Any) -> bool:

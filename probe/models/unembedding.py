@@ -22,8 +22,8 @@ _BATCH = 256
 def unembedder(model: FrozenModel) -> Unembed:
     """A function from hidden states [n, H] to logits [n, V]: last norm, projection, head, capping.
 
-    It runs a copy of the model, on the same weights, with one layer, whose output the states replace; so what happens
-    behind the layers is the model's own, whatever it is.
+    It runs a copy of the model on the same weights, with one layer, whose output the states
+    replace; so what happens behind the layers is the model's own, whatever it is.
 
     Raises:
         InjectionError: the model has no unembedding for the states a trace gives.
