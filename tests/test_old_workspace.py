@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from probe import jobs, verbs
 from probe.store import Workspace, read_records
@@ -22,18 +21,9 @@ FEW = {"steps": 4, "batch_size": 2}
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def workspace(tmp_path):
     shutil.unpack_archive(ARCHIVE, tmp_path / "home", filter="data")
     return Workspace(tmp_path / "home")
-
-
-@pytest.fixture
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_its_library_opens(workspace):
@@ -79,7 +69,6 @@ def test_its_studies_stand_as_they_stood(workspace):
     assert len(found.runs) == 4 and {run.gamma for run in found.runs} == {0.0, 1.0}
 
 
-@pytest.mark.usefixtures("_one_thread")
 def test_results_that_its_studies_kept_are_found_again(workspace):
     summary = workspace.studies.get(WAYWARD).summary
     before = json.loads(summary.read_text())

@@ -2,15 +2,14 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.servers import free_port, wait_until_healthy
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,9 +74,7 @@ def test_an_installed_probe_decodes_a_sample(installed, tmp_path):
 
 def test_an_installed_probe_serves_its_dashboard(installed, tmp_path):
     _, command, environment = installed
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [*command, "app", "--no-browser", "--port", str(port)],
         cwd=tmp_path,
@@ -86,18 +83,7 @@ def test_an_installed_probe_serves_its_dashboard(installed, tmp_path):
         stderr=subprocess.DEVNULL,
     )
     try:
-        assert _answer(f"http://127.0.0.1:{port}/_stcore/health", server) == b"ok"
+        wait_until_healthy(server, port)
     finally:
         server.terminate()
         assert server.wait(timeout=20) == 0
-
-
-def _answer(url, server, wait_s=60):
-    until = time.monotonic() + wait_s
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return response.read()
-        except OSError:
-            time.sleep(0.2)
-    return None

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from probe import verbs
 from probe.jobs.processes import process_start_time
 from probe.store import RunFolder, Status, Workspace
-from tests.trainable import LIGHT, write_model, write_task
+from tests.trainable import LIGHT
 
 APP = Path(__file__).parents[2] / "app"
 
@@ -58,16 +58,6 @@ def open_page(workspace: Workspace) -> Open:
         return at
 
     return opened
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_model(tmp_path_factory.mktemp("models") / "tiny"))
-
-
-@pytest.fixture(scope="session")
-def task(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_task(tmp_path_factory.mktemp("tasks") / "moods"))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
 from probe.verbs import map as lay_out
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
+from tests.waiting import until
 
 Open = Callable[..., AppTest]
 
@@ -179,10 +179,8 @@ def test_jobs_end_with_the_server(workspace: Workspace) -> None:
         [sys.executable, "-c", ENDING], env=os.environ | {"PYTHONPATH": path},
         check=True, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    pid, end = int(done.stdout), time.monotonic() + 2.0
-    while is_alive(pid, process_start_time(pid)) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not is_alive(pid, process_start_time(pid))
+    pid = int(done.stdout)
+    until(lambda: not is_alive(pid, process_start_time(pid)))
 
 
 def test_prompts_that_do_not_fit_are_left_out_with_the_reason(

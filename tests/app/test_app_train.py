@@ -6,8 +6,7 @@ import dataclasses
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,12 @@ from probe.store import RunFolder, Workspace
 from probe.tables import default_model
 from probe.training.recommended import with_recommended
 from tests.trainable import write_task
+from tests.waiting import LONGEST_S, until
 
 Open = Callable[..., AppTest]
 Made = Callable[..., RunFolder]
 
-WAIT_S = 120.0
 KILLED = "killed while it did not answer: it goes on from its last checkpoint"
-
-
-@pytest.fixture
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return
 
 
 def _button(at: AppTest, label: str) -> object:
@@ -41,13 +34,6 @@ def _button(at: AppTest, label: str) -> object:
 
 def _texts(at: AppTest) -> str:
     return " ".join(one.value for one in at.markdown)
-
-
-def _until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def _command(at: AppTest) -> str:
@@ -87,7 +73,7 @@ def test_fields_that_contradict_each_other_are_one_line(open_page: Open) -> None
 
 
 def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
-    open_page: Open, workspace: Workspace, model: str, task: str, one_thread: None
+    open_page: Open, workspace: Workspace, model: str, task: str
 ) -> None:
     at = open_page("train", state={"t_task": task, "t_model": model})
     for key, value in {"t_length": 3, "t_steps": 6, "t_batch_size": 4, "t_eval_every": 3}.items():
@@ -98,7 +84,7 @@ def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
     (run,) = workspace.runs
     assert at.query_params["run"] == run.id
     assert os.getpgid(run.status.pid) != os.getpgid(0)
-    _until(lambda: jobs.view(workspace, run).state == "finished")
+    until(lambda: jobs.view(workspace, run).state == "finished")
     at.run()
     assert "Finished after 6 steps: made **moods" in _texts(at)
     assert "the model alone" in _texts(at)
@@ -292,10 +278,10 @@ def test_an_estimate_is_made_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_time_of_a_run_is_estimated_on_demand(
-    open_page: Open, model: str, task: str, one_thread: None, workspace: Workspace
+    open_page: Open, model: str, task: str, workspace: Workspace
 ) -> None:
     at = open_page("train", state={"t_task": task, "t_model": model})
-    _button(at, "Estimate").click().run(timeout=WAIT_S)
+    _button(at, "Estimate").click().run(timeout=LONGEST_S)
     assert "ms a step on cpu" in at.success[0].value
     assert "24 training examples" in at.success[0].value
     assert workspace.runs.ids() == []

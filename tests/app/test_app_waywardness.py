@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
-import torch
 from streamlit.testing.v1 import AppTest
 
 from probe import verbs
@@ -17,18 +16,9 @@ from probe.jobs.processes import process_start_time
 from probe.store import Status, StudyConfig, StudyFolder, Workspace
 from probe.studies import study_view
 from tests.trainable import write_task
+from tests.waiting import LONGEST_S, until
 
 Open = Callable[..., AppTest]
-WAIT_S = 120.0
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _config(model: str, task: str) -> StudyConfig:
@@ -182,14 +172,11 @@ def test_start_makes_a_process_that_finishes(
         state={"w_model": model, "w_steps": 3, "w_sets": [], "w_own": "soup it", "w_gamma": "5"},
     )
     assert "--targets 'text:soup it'" in _command(at)
-    at.button(key="w_begin").click().run(timeout=WAIT_S)
+    at.button(key="w_begin").click().run(timeout=LONGEST_S)
     assert not at.error
     (study,) = workspace.studies
     assert at.query_params["study"] == study.id
-    end = time.monotonic() + WAIT_S
-    while study_view(study).active:
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
+    until(lambda: not study_view(study).active)
     at.run()
     assert "On moods, started at sampled tokens" in at.subheader[0].value, study.log.read_text()
     assert " ".join(study.config.command) in _command(at).replace("'", "")

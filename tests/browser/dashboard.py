@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +14,7 @@ import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from probe.cli.announcing import running_dashboards
+from tests.servers import free_port, wait_until_healthy
 
 CHROMIUM_FLAGS = [
     "--headless=new",
@@ -52,7 +49,7 @@ def running_dashboard(home: Path, port: int | None = None) -> Iterator[str]:
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=home)
         try:
-            _wait_until_healthy(server, port, home / "server.log")
+            wait_until_healthy(server, port, home / "server.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
@@ -79,25 +76,6 @@ def settled(page: Page) -> Page:
         timeout=1000 * WAIT_S
     )
     return page
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise RuntimeError(f"the dashboard did not start: {log.read_text()[-2000:]}")
 
 
 def choose_model(page: Page, name: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,13 +21,14 @@ from tests.browser.conftest import Visit
 from tests.browser.dashboard import (
     WAIT_S,
     choose_model,
-    free_port,
     kill_dashboard,
     let_in,
     running_dashboard,
     settled,
 )
+from tests.servers import free_port
 from tests.trainable import LIGHT, write_task
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -39,11 +39,6 @@ STEPS = 12
 def _own_task(home: Path) -> None:
     """A task of one's own, which the form offers first."""
     write_task(home / "tasks" / "moods")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
@@ -63,14 +58,6 @@ def _end_runs(workspace: Workspace) -> None:
                 continue  # it has just ended
 
 
-def _until(what: Callable[[], object]) -> object:
-    end = time.monotonic() + 2 * WAIT_S
-    while not (found := what()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return found
-
-
 def _start(page: Page, workspace: Workspace) -> RunFolder:
     """Fill in the form and start; the run is held still as soon as it has noted something."""
     choose_model(page, "builtin")
@@ -79,8 +66,8 @@ def _start(page: Page, workspace: Workspace) -> RunFolder:
     steps.press("Enter")
     expect(page.get_by_test_id("stCode").last).to_contain_text(f"--steps {STEPS}")
     page.get_by_role("button", name="Start training").click()
-    (run,) = _until(lambda: list(workspace.runs))
-    _until(lambda: len(read_records(run.metrics)[0]) >= 2)
+    (run,) = until(lambda: list(workspace.runs))
+    until(lambda: len(read_records(run.metrics)[0]) >= 2)
     os.killpg(run.status.pid, signal.SIGSTOP)
     assert view(workspace, run).state == "running"
     return run
@@ -114,7 +101,7 @@ def test_a_run_survives_a_reload_is_cancelled_resumed_and_opened_in_decode(
         expect(other.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible()
         # Asked while it stands still: it stops at the very next step, however fast it is.
         page.get_by_role("button", name="Cancel", exact=True).click()
-        _until(run.stop.exists)
+        until(run.stop.exists)
     for tab in (page, other):
         expect(tab.get_by_role("heading", name=re.compile("Cancelled at step"))).to_be_visible()
     saved = view(workspace, run)
@@ -163,7 +150,7 @@ def test_a_run_is_deleted_only_when_that_is_confirmed(visit: Visit, home: Path) 
         "builtin", str(home / "tasks" / "moods"), LIGHT, device="cpu", workspace=workspace
     )
     run = jobs.start(workspace, asked)
-    _until(lambda: run.status.state == "finished")
+    until(lambda: run.status.state == "finished")
     (prompt,) = run.status.prompts
     page = visit(f"/runs?run={run.id}")
     shown = page.get_by_role("button", name="Delete", exact=True)

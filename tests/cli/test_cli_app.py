@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,14 +19,10 @@ from probe.cli import dashboard
 from probe.cli.announcing import announced
 from probe.cli.dashboard import ADDRESS, command
 from probe.paths import shipped
+from tests.servers import free_port, wait_until_healthy
+from tests.waiting import until
 
 pytest.importorskip("streamlit")
-
-
-def _free_port():
-    with socket.socket() as asked:
-        asked.bind((ADDRESS, 0))
-        return asked.getsockname()[1]
 
 
 def _websocket_status(port, host, origin=None, cookie=None):
@@ -73,7 +67,7 @@ def server(tmp_path):
         '[client]\nshowErrorDetails = "full"\n'
     )
     (tmp_path / "streamlit.py").write_text("raise SystemExit('a module from the current folder')")
-    port = _free_port()
+    port = free_port()
     output = (tmp_path / "server.log").open("wb")
     started = subprocess.Popen(
         [sys.executable, "-P", "-m", "probe", "app", "--port", str(port)],
@@ -83,7 +77,7 @@ def server(tmp_path):
         start_new_session=True,
     )
     try:
-        _wait_until_healthy(started, port)
+        wait_until_healthy(started, port, tmp_path / "server.log")
         yield started, port
     finally:
         for process in (
@@ -95,27 +89,6 @@ def server(tmp_path):
         started.kill()
         started.wait()
         output.close()
-
-
-def _wait_until_healthy(process, port, wait_s=60):
-    deadline = time.monotonic() + wait_s
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the dashboard ended"
-        try:
-            with urllib.request.urlopen(f"http://{ADDRESS}:{port}/_stcore/health", timeout=5) as r:
-                assert r.status == 200
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the dashboard never answered")
-
-
-def _until(what, wait_s=60):
-    deadline = time.monotonic() + wait_s
-    while not (found := what()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 def _cookie(tmp_path, port):
@@ -140,7 +113,7 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
             listening |= {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
     assert listening == {ADDRESS}
     opened = tmp_path / "opened.txt"
-    _until(lambda: opened.exists() and opened.read_text().endswith("\n"))
+    until(lambda: opened.exists() and opened.read_text().endswith("\n"))
     cookie = _cookie(tmp_path, port)
     page = Path(unquote(opened.read_text().removeprefix("file://").strip()))
     assert f'url=http://{ADDRESS}:{port}/?token={cookie.partition("=")[2]}"' in page.read_text()
@@ -237,7 +210,7 @@ def test_a_second_dashboard_says_where_the_first_one_is(server, home, tmp_path):
     log = (tmp_path / "server.log").read_text()
     printed = re.search(rf"http://{ADDRESS}:{port}/\?token=\S+", log)
     command = [sys.executable, "-P", "-m", "probe", "app", "--no-browser", "--no-token"]
-    command += ["--port", str(_free_port())]
+    command += ["--port", str(free_port())]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as second:
         said = [second.stderr.readline(), second.stderr.readline()]
         second.terminate()
@@ -251,7 +224,7 @@ def test_a_second_dashboard_says_where_the_first_one_is(server, home, tmp_path):
 
 def test_nobody_else_reads_the_token_off_a_command_line(server, tmp_path):
     started, port = server
-    _until(lambda: (tmp_path / "opened.txt").exists())  # by the browser's own command line
+    until(lambda: (tmp_path / "opened.txt").exists())  # by the browser's own command line
     token = _cookie(tmp_path, port).partition("=")[2]
     assert token not in (tmp_path / "opened.txt").read_text()
     for process in psutil.Process(started.pid).children(recursive=True):
@@ -278,7 +251,7 @@ def _server_of(command):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(number, server):
     started, _ = server
-    child = _until(lambda: _server_of(started))
+    child = until(lambda: _server_of(started))
     started.send_signal(number)
     assert started.wait(timeout=10) == (0 if number == signal.SIGTERM else -number)
     _, living = psutil.wait_procs([child], timeout=10)
@@ -289,10 +262,10 @@ def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(num
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_that_is_still_starting_ends_with_the_command(number):
     command = [sys.executable, "-P", "-m", "probe", "app", "--no-browser"]
-    command += ["--port", str(_free_port())]
+    command += ["--port", str(free_port())]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as started:
         started.stderr.readline()
-        children = _until(lambda: psutil.Process(started.pid).children())
+        children = until(lambda: psutil.Process(started.pid).children())
         started.send_signal(number)
         assert started.wait(timeout=10) == 0
     _, living = psutil.wait_procs(children, timeout=10)

@@ -65,12 +65,8 @@ def seven_tokens(model, ids, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(tmp_path):
+def _in_folder(tmp_path):
     write_task(tmp_path / "moods")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("metric", ["l2", "cosine"])

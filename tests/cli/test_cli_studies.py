@@ -4,18 +4,12 @@ import json
 
 import pandas as pd
 import pytest
-import torch
 
 from probe.store import Workspace
 from probe.studies import seen_state
-from tests.trainable import write_model, write_task
+from tests.trainable import write_task
 
 SHORT = ["--steps", "4", "--batch-size", "4", "--seeds", "2", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +20,6 @@ def _in_folder(tmp_path, home, monkeypatch):
     (tmp_path / "defs.toml").write_text(
         '[moods]\ntrue = "the day was sweet"\ncontradictory = "the day was sour"\n'
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _wayward(probe, model, *more):

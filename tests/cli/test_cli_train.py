@@ -14,41 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from probe.jobs import worker
 from probe.store import Status, Workspace, read_records
 from probe.training import TrainConfig
-from tests.trainable import write_model, write_task
-
-ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
+from tests.trainable import write_task
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(monkeypatch, tmp_path):
-    """A task folder where the user stands, and one thread: models this small lose by a second."""
+def _in_folder(tmp_path, own_handlers):
+    """A task folder where the user stands."""
     write_task(tmp_path / "moods")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    before = {number: signal.getsignal(number) for number in ENDINGS}
-    yield
-    for number, handler in before.items():  # a worker in this process takes them over
-        signal.signal(number, handler)
-    torch.set_num_threads(threads)
-
-
-def _until(what, within_s=120.0):
-    end = time.monotonic() + within_s
-    while not (found := what()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return found
 
 
 def _logged(run) -> list[tuple[int, float]]:
@@ -137,8 +114,8 @@ def _killed_while_resumed(run, saved):
         shown: list[bytes] = []
         reader = threading.Thread(target=_read, args=(terminal, shown))
         reader.start()
-        _until(lambda: re.search(rb"training.*/400.*loss \d", b"".join(shown), flags=re.S))
-        _until(lambda: len(_logged(run)) > saved + 25)
+        until(lambda: re.search(rb"training.*/400.*loss \d", b"".join(shown), flags=re.S))
+        until(lambda: len(_logged(run)) > saved + 25)
         os.kill(run.status.pid, signal.SIGKILL)
         assert resumed.wait(60) == 1
     reader.join()

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from probe.models import load_model
 from tests import tiny
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    """Models this small only lose time to a second thread, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

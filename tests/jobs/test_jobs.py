@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from probe import jobs, verbs
 from probe.datasets import load_task
@@ -29,32 +28,8 @@ from probe.jobs.training import begun, task_of
 from probe.models import load_model
 from probe.store import Workspace, read_records
 from probe.training import TrainConfig, train
-from tests.trainable import LIGHT, write_model, write_task
-
-ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    return write_task(tmp_path_factory.mktemp("tasks") / "moods")
-
-
-@pytest.fixture(autouse=True)
-def _quiet_machine(monkeypatch):
-    """Models this small only lose time to a second thread; handlers of a worker are its own."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    before = {number: signal.getsignal(number) for number in ENDINGS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    torch.set_num_threads(threads)
+from tests.trainable import LIGHT
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -105,14 +80,6 @@ def _turn_taken(workspace):
 def _work(run) -> int:
     """Be the worker of a run, in this process."""
     return worker.main([str(run.path)])
-
-
-def _until(what, within_s=120.0):
-    end = time.monotonic() + within_s
-    while not (found := what()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return found
 
 
 def _logged(run) -> list[tuple[int, float]]:
@@ -179,10 +146,10 @@ def test_one_run_trains_at_a_time_and_the_next_one_has_its_turn_when_that_ends(w
             jobs.resume(workspace, first.id)
         with pytest.raises(TrainingError, match="is queued: cancel it first"):
             jobs.delete(workspace, first.id)
-    _until(lambda: first.status.state == "running")
+    until(lambda: first.status.state == "running")
     assert second.status.state == "queued"
     os.kill(first.status.pid, signal.SIGKILL)
-    _until(lambda: second.status.state == "running")
+    until(lambda: second.status.state == "running")
     died = jobs.view(workspace, first)
     assert (died.state, died.pid, died.resumable) == ("interrupted", None, True)
     jobs.cancel(workspace, second.id)  # it is loading: there is nothing to save
@@ -215,17 +182,19 @@ reporter.doing("training")
 time.sleep(600)
 """
 
+pytestmark = pytest.mark.usefixtures("own_handlers")
+
 
 def test_a_worker_that_does_not_listen_is_killed_with_its_children(workspace, made):
     run = made()
     with subprocess.Popen([sys.executable, "-c", DEAF, run.path], start_new_session=True) as deaf:
-        _until(lambda: run.status.state == "running")
+        until(lambda: run.status.state == "running")
         child = int((run.path / "child").read_text())
         born = process_start_time(child)
         assert is_alive(child, born)
         jobs.cancel(workspace, run.id, save_s=0.2, end_s=3.0)
     assert deaf.returncode == -signal.SIGKILL
-    _until(lambda: not is_alive(child, born))
+    until(lambda: not is_alive(child, born))
     found = jobs.view(workspace, run)
     assert found.state == "cancelled" and "killed while it did not answer" in found.message
     assert found.resumable
@@ -253,7 +222,7 @@ def test_a_process_is_the_same_only_with_the_same_birth():
 def test_the_dead_and_those_nobody_has_buried_are_not_alive():
     done = subprocess.Popen([sys.executable, "-c", ""])
     born = process_start_time(done.pid)
-    _until(lambda: not is_alive(done.pid, born), 30)  # a zombie until it is waited for
+    until(lambda: not is_alive(done.pid, born), within_s=30)  # a zombie until it is waited for
     done.wait()
     assert process_start_time(done.pid) is None
 

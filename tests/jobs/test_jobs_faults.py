@@ -17,32 +17,11 @@ from probe.jobs.failures import is_expected, reason
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace, read_records
 from tests.disks import fill, small_disk
-from tests.trainable import LIGHT, write_model, write_task
+from tests.trainable import LIGHT
+
+pytestmark = pytest.mark.usefixtures("own_handlers")
 
 LONG = {"steps": 100_000, "eval_every": 0, "checkpoint_every": 100_000}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    return write_task(tmp_path_factory.mktemp("tasks") / "moods")
-
-
-@pytest.fixture(autouse=True)
-def _quiet_machine():
-    """Handlers of a worker are its own; models this small only lose time to a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -29,15 +29,6 @@ from recipes.builtin.tokenizer import train_tokenizer
 STEPS = 40
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Several threads wait for each other longer than such small matrices take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def documents():
     rng = np.random.default_rng(0)

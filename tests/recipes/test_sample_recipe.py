@@ -5,7 +5,6 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import torch
 
 from probe.datasets import load_task
 from probe.formats import load
@@ -35,11 +34,8 @@ def made(tmp_path_factory):
     )
     task = load_task("mood")
     few = dataclasses.replace(task, train=task.train[:64], validation=task.validation[:8])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several wait for each other longer than such small work takes
     for group in train_all.missing_groups(args):
         train_all.make(group, few, args)
-    torch.set_num_threads(threads)
     return args
 
 

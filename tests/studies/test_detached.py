@@ -15,9 +15,9 @@ from probe.errors import TrainingError
 from probe.store import Status, Workspace
 from probe.studies import cancel_study, start_study, study_of, study_view, study_views
 from probe.verbs.wayward_report import keep_wayward, wayward_found
+from tests.waiting import until
 
 WORKER = "probe.verbs.study_worker"
-WAIT_S = 120.0
 
 
 @pytest.fixture
@@ -31,14 +31,6 @@ def _config(model, task, steps=4, seeds=1, **more):
         inits=["vocab"], training={"steps": steps, "batch_size": 4}, device="cpu",
         test_examples=10, **more,
     )  # fmt: skip
-
-
-def _until(what):
-    end = time.monotonic() + WAIT_S
-    while not (found := what()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return found
 
 
 def test_settings_come_back_from_their_folder(model, task):
@@ -60,7 +52,7 @@ def test_a_started_study_finishes_by_itself_as_the_command_would(workspace, mode
     assert os.getpgid(study.status.pid) != os.getpgid(0)
     with pytest.raises(TrainingError, match="is running: cancel it first"):
         start_study(workspace, config, WORKER)
-    _until(lambda: not study_view(study).active)
+    until(lambda: not study_view(study).active)
     (seen,) = study_views(workspace, "wayward")
     assert (seen.state, seen.done, seen.runs) == ("finished", 4, 4), study.log.read_text()
     assert study_views(workspace, "sweep") == []
@@ -79,7 +71,7 @@ def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
 ):
     config = _config(model, task, steps=400, seeds=4)  # 16 runs in 2 packs
     study = start_study(workspace, config, WORKER)
-    _until(lambda: study_view(study).done)
+    until(lambda: study_view(study).done)
     cancel_study(workspace, study.id)
     seen = study_view(study)
     assert seen.state == "cancelled" and seen.resumable and seen.done == 8
@@ -88,9 +80,9 @@ def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
         cancel_study(workspace, study.id)
     cancelled_pid = study.status.pid
     start_study(workspace, config, WORKER)
-    _until(lambda: study.status.pid != cancelled_pid and study_view(study).step)
+    until(lambda: study.status.pid != cancelled_pid and study_view(study).step)
     os.kill(study.status.pid, signal.SIGKILL)
-    _until(lambda: study_view(study).state == "interrupted")
+    until(lambda: study_view(study).state == "interrupted")
     verbs.study_run(verbs.wayward_asked(config), workspace=workspace)
     seen = study_view(study)
     assert (seen.state, seen.done, seen.found) == ("finished", 16, 8)
@@ -100,7 +92,7 @@ def test_a_study_that_cannot_be_done_says_why_in_its_folder(workspace, model, ta
     config = _config(model, task)
     missing = config.settings | {"models": [str(tmp_path / "nowhere")]}
     study = start_study(workspace, dataclasses.replace(config, settings=missing), WORKER)
-    _until(lambda: not study_view(study).active)
+    until(lambda: not study_view(study).active)
     assert study_view(study).state == "failed"
     assert "nowhere" in study_view(study).message
 

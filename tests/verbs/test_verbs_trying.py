@@ -11,14 +11,8 @@ from probe.models import load_model
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs.trying import try_on
-from tests.trainable import write_model
 
 TEXT = "the film was warm"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(write_model(tmp_path_factory.mktemp("models") / "tiny"))
 
 
 @pytest.fixture
