@@ -12,6 +12,7 @@ FLOORS = {
     "notes": 0,
     "arrays": 0,
     "atomic": 1,
+    "bootstrap": 1,
     "digests": 1,
     "parent": 1,
     "paths": 1,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from probe.arrays import Float64Array, IntArray
+from probe.bootstrap import RESAMPLES, Bootstrap, Estimate
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.protocols import Score
 from probe.task import Example
@@ -22,32 +23,18 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 """The position is left out; its row becomes the mean of the prompt's rows; its row trades places
 with another one's."""
 
-_TAILS = (2.5, 97.5)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A rise of the loss, paired over the examples."""
-
-    nats: float
-    """Mean over the examples; above 0, the prompt was better as it was."""
-    interval: tuple[float, float]
-    """95 % of the bootstrap resamples of the examples."""
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.interval[0] > 0 or self.interval[1] < 0
-
 
 @dataclass(frozen=True)
 class PositionAblation:
-    """One position, each change None where it was not made."""
+    """One position: the rise of the loss in nats at each change, paired over the examples.
+
+    Above 0 the prompt was better as it was; None where the change was not made.
+    """
 
     position: int
-    removed: Change | None
-    mean: Change | None
-    swapped: Change | None
+    removed: Estimate | None
+    mean: Estimate | None
+    swapped: Estimate | None
     partner: int | None
     """Whose row it was swapped with."""
 
@@ -64,7 +51,7 @@ class Ablation:
     resamples: int
     loss_nats: float
     """Of the whole prompt: minus the log-likelihood of the right label, mean over the examples."""
-    without_prompt: Change
+    without_prompt: Estimate
     """The change when all positions are removed."""
     positions: tuple[PositionAblation, ...]
 
@@ -83,9 +70,8 @@ class Ablation:
                 "position": one.position,
                 "kind": kind,
                 "partner": one.partner if kind == "swapped" else None,
-                "loss_change_nats": change.nats,
-                "low": change.interval[0],
-                "high": change.interval[1],
+                "loss_change_nats": change.value,
+                **dict(zip(("low", "high"), change.ends, strict=True)),
             }
             for one in self.positions
             for kind in KINDS
@@ -95,7 +81,13 @@ class Ablation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers, as `probe ablate --json` prints them."""
-        return asdict(self)
+        return asdict(self) | {
+            "without_prompt": _json_of(self.without_prompt),
+            "positions": [
+                asdict(one) | {kind: _json_of(getattr(one, kind)) for kind in KINDS}
+                for one in self.positions
+            ],
+        }
 
 
 def ablate(
@@ -104,7 +96,7 @@ def ablate(
     examples: Sequence[Example],
     *,
     kinds: Sequence[Kind] = KINDS,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Ablation:
     """Change one position after another and score the examples again.
@@ -134,11 +126,14 @@ def ablate(
         right: Float64Array = score(one, examples)[rows, np.array(labels)]
         return -right
 
+    def rises(changed: Sequence[Float64Array]) -> list[Estimate]:
+        columns = [one - whole for one in changed]
+        return bootstrap.estimates(np.stack(columns, axis=1)) if columns else []
+
+    bootstrap = Bootstrap(len(labels), resamples, seed)
     whole, alone = losses(prompt), losses(None)
     changes = {
-        kind: _changes(
-            [(alone if one is None else losses(one)) - whole for one in variants], resamples, seed
-        )
+        kind: rises([alone if one is None else losses(one) for one in variants])
         for kind, variants in made.items()
     }
     return Ablation(
@@ -147,7 +142,7 @@ def ablate(
         seed=seed,
         resamples=resamples,
         loss_nats=float(whole.mean()),
-        without_prompt=_changes([alone - whole], resamples, seed)[0],
+        without_prompt=rises([alone])[0],
         positions=tuple(
             _position(i, changes, partners if changes.get("swapped") else None)
             for i in range(len(prompt))
@@ -199,23 +194,8 @@ def _levelled(prompt: AnyPrompt, position: int) -> AnyPrompt:
     return dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
 
 
-def _changes(differences: Sequence[Float64Array], resamples: int, seed: int) -> list[Change]:
-    """Means of differences [n] with their intervals, all on the same resamples."""
-    if not differences:
-        return []
-    columns = np.stack(differences, axis=1)
-    n = len(columns)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
-    low, high = np.percentile(weights @ columns, _TAILS, axis=0)
-    return [
-        Change(float(mean), (float(a), float(b)))
-        for mean, a, b in zip(columns.mean(axis=0), low, high, strict=True)
-    ]
-
-
 def _position(
-    position: int, changes: dict[Kind, list[Change]], partners: IntArray | None
+    position: int, changes: dict[Kind, list[Estimate]], partners: IntArray | None
 ) -> PositionAblation:
     own = {kind: found[position] if found else None for kind, found in changes.items()}
     return PositionAblation(
@@ -225,3 +205,7 @@ def _position(
         swapped=own.get("swapped"),
         partner=None if partners is None else int(partners[position]),
     )
+
+
+def _json_of(change: Estimate | None) -> dict[str, Any] | None:
+    return None if change is None else {"nats": change.value, "interval": change.interval}

@@ -9,22 +9,32 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from probe.arrays import BoolArray, Float64Array
+from probe.bootstrap import RESAMPLES, Bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Cost = Literal["length", "trained_parameters", "run_s"]
-RESAMPLES = 2000
-LEVEL = 0.95
 ENOUGH = 0.95
 """Share of a model's best score that counts as having reached it."""
 LONG = 20
 """Virtual tokens beyond which Lester et al. (2021, §3.2) found little to gain."""
+
+
+class SettingKey(NamedTuple):
+    """What two runs of a grid share that differ in length, seed or fold at most."""
+
+    model: str
+    task: str
+    method: str
+    init: str
+    learning_rate: float
+    varied: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,10 @@ class GridRun:
     """The prompt's file."""
 
     @property
-    def setting(self) -> tuple[Any, ...]:
-        """Everything but seed and fold."""
+    def setting(self) -> SettingKey:
+        """Everything that runs of one setting share, at whatever length."""
         varied = tuple(sorted((key, str(value)) for key, value in self.varied.items()))
-        return (self.model, self.task, self.method, self.init, self.learning_rate, varied)
+        return SettingKey(self.model, self.task, self.method, self.init, self.learning_rate, varied)
 
     def flat(self) -> dict[str, Any]:
         """The columns of a table."""
@@ -167,16 +177,15 @@ def grid_result(
         question: `length` or `size` adds the answers to a named study.
         seed: of the resamples.
     """
-    groups: dict[tuple[Any, ...], list[GridRun]] = defaultdict(list)
+    groups: dict[tuple[SettingKey, int], list[GridRun]] = defaultdict(list)
     for run in runs:
-        groups[(*run.setting, run.length)].append(run)
+        groups[run.setting, run.length].append(run)
     cost = _cost(runs)
-    rng = np.random.default_rng(seed)
-    means = [_setting(own, rng) for own in groups.values()]
+    means = [_setting(own, seed) for own in groups.values()]
     settings = tuple(Setting(**{**vars(one), "worth": _worth(one, means, cost)}) for one in means)
     answers: tuple[Answer, ...] = ()
     if question is not None:
-        answers = tuple(_answers(runs, question, rng))
+        answers = tuple(_answers(runs, question, seed))
     return GridResult(tuple(runs), settings, cost, answers, seed)
 
 
@@ -207,7 +216,7 @@ def _cost(runs: Sequence[GridRun]) -> Cost:
     return "trained_parameters" if len({run.trained_parameters for run in runs}) > 1 else "run_s"
 
 
-def _setting(runs: Sequence[GridRun], rng: np.random.Generator) -> Setting:
+def _setting(runs: Sequence[GridRun], seed: int) -> Setting:
     first = runs[0]
     scores = np.array([run.test_score for run in runs])
     shared = ("model", "parameters", "task", "method", "length", "init", "learning_rate", "varied")
@@ -217,31 +226,31 @@ def _setting(runs: Sequence[GridRun], rng: np.random.Generator) -> Setting:
         runs=len(runs),
         validation_score=float(np.mean([run.validation_score for run in runs])),
         test_score=float(scores.mean()),
-        interval=_interval(scores, rng),
+        interval=_interval(scores, seed),
         trained_parameters=first.trained_parameters,
         run_s=float(np.mean([run.run_s for run in runs])),
         worth=False,
     )
 
 
-def _answers(runs: Sequence[GridRun], question: str, rng: np.random.Generator) -> list[Answer]:
-    groups: dict[tuple[Any, ...], dict[int, list[GridRun]]] = defaultdict(lambda: defaultdict(list))
+def _answers(runs: Sequence[GridRun], question: str, seed: int) -> list[Answer]:
+    groups: dict[SettingKey, dict[int, list[GridRun]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         groups[run.setting][run.length].append(run)
     ask = {"length": _longer, "size": _fewest}[question]
-    return [found for own in groups.values() if (found := ask(own, rng)) is not None]
+    return [found for own in groups.values() if (found := ask(own, seed)) is not None]
 
 
-def _longer(by_length: Mapping[int, list[GridRun]], rng: np.random.Generator) -> Answer | None:
+def _longer(by_length: Mapping[int, list[GridRun]], seed: int) -> Answer | None:
     """The best length beyond 20, chosen on validation data, against 20 on test data."""
     longer = [length for length in by_length if length > LONG]
     if LONG not in by_length or not longer:
         return None
     best = max(longer, key=lambda one: np.mean([run.validation_score for run in by_length[one]]))
-    return _answer("length", by_length[best], by_length[LONG], rng)
+    return _answer("length", by_length[best], by_length[LONG], seed)
 
 
-def _fewest(by_length: Mapping[int, list[GridRun]], rng: np.random.Generator) -> Answer | None:
+def _fewest(by_length: Mapping[int, list[GridRun]], seed: int) -> Answer | None:
     """The fewest tokens with 95 % of the best score, both by validation, against the best."""
     means = {
         length: float(np.mean([run.validation_score for run in own]))
@@ -249,11 +258,11 @@ def _fewest(by_length: Mapping[int, list[GridRun]], rng: np.random.Generator) ->
     }
     best = max(means, key=lambda length: (means[length], -length))
     enough = min(length for length, mean in means.items() if mean >= ENOUGH * means[best])
-    return _answer("size", by_length[enough], by_length[best], rng)
+    return _answer("size", by_length[enough], by_length[best], seed)
 
 
 def _answer(
-    question: str, mine: Sequence[GridRun], other: Sequence[GridRun], rng: np.random.Generator
+    question: str, mine: Sequence[GridRun], other: Sequence[GridRun], seed: int
 ) -> Answer | None:
     by_seed = {(run.seed, run.fold): run.test_score for run in other}
     gains = [
@@ -273,18 +282,16 @@ def _answer(
         score=float(np.mean([run.test_score for run in mine])),
         against=float(np.mean([run.test_score for run in other])),
         difference=float(np.mean(gains)),
-        interval=_interval(np.array(gains), rng),
+        interval=_interval(np.array(gains), seed),
         runs=len(gains),
     )
 
 
-def _interval(values: Float64Array, rng: np.random.Generator) -> tuple[float, float] | None:
+def _interval(values: Float64Array, seed: int) -> tuple[float, float] | None:
+    """Of the mean over runs; a single one has none."""
     if len(values) < 2:
         return None
-    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)
+    return Bootstrap(len(values), seed=seed).estimates(values[:, None])[0].interval
 
 
 def _flat(setting: Setting) -> dict[str, Any]:

@@ -7,121 +7,22 @@ Continuous Prompts" (arXiv:2112.08348), §3 and §4.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from probe.analysis.solved import judge_baselines
+from probe.analysis.wayward_choice import F1_WANTED as F1_WANTED
+from probe.analysis.wayward_choice import Choice as Choice
+from probe.analysis.wayward_choice import ChosenGamma, Group, choose_gammas
+from probe.analysis.wayward_choice import WaywardRun as WaywardRun
 from probe.arrays import Float64Array
+from probe.bootstrap import RESAMPLES, Estimate, percentiles
 
 if TYPE_CHECKING:
     import pandas as pd
-
-F1_WANTED = 0.98
-"""A prompt whose F1 is above this says its target (Khashabi et al. 2021, §4.1)."""
-RESAMPLES = 2000
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class WaywardRun:
-    """One trained prompt, beside the text it was held near to: one row of the results."""
-
-    model: str
-    parameters: int
-    """Of the frozen model."""
-    task: str
-    kind: str
-    """What sort of text the target is: instruction, web, true, contradictory, or a file's name."""
-    target: str
-    tokens: int
-    """Of the target, and virtual tokens of the prompt: P."""
-    gamma: float
-    seed: int
-    init: str
-    """target: the prompt started at the target's embeddings; vocab: at sampled tokens; …"""
-    validation_accuracy: float
-    test_accuracy: float
-    f1: float
-    """Of the nearest tokens' text against the target; see `prompt_f1`."""
-    token_match: float
-    decoded: str
-    distance: float
-    """(1/P) Σ ‖pᵢ − e(tᵢ)‖², the objective's second term."""
-    validation_loss_nats: float
-    test_loss_nats: float
-    train_loss_nats: float
-    """Of the last batch."""
-    steps: int
-    stopped: str
-    """finished, or diverged: …"""
-    prompt: str
-    """The prompt's file."""
-    zero_shot_accuracy: float | None = None
-    """Of the model without a prompt, on the same test examples; None, as all below, in studies
-    that were made before it was kept."""
-    majority_accuracy: float | None = None
-    """Of always giving the most frequent label of the test examples."""
-    accuracy_low: float | None = None
-    """95 % interval of the test accuracy over the examples."""
-    accuracy_high: float | None = None
-    gain_low: float | None = None
-    """95 % interval over the examples of what is gained over the model without a prompt."""
-    gain_high: float | None = None
-
-
-class Group(NamedTuple):
-    """What a comparison keeps fixed besides the target."""
-
-    model: str
-    task: str
-    init: str
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with the interval that 95 % of resamples fall in."""
-
-    value: float
-    interval: tuple[float, float] | None
-    """None of a single run, which says nothing about others."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Value and interval."""
-        return {"value": self.value, "interval": self.interval and list(self.interval)}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One target: the γ that was chosen on validation data, and means over seeds."""
-
-    model: str
-    parameters: int
-    task: str
-    init: str
-    kind: str
-    target: str
-    tokens: int
-    gamma: float
-    seeds: int
-    says_target: bool
-    """Whether some γ gave a mean F1 above 0.98; else the most accurate γ was taken."""
-    baseline_accuracy: float
-    """Test accuracy at γ = 0, with the same P, seeds and steps."""
-    wayward_accuracy: float
-    """Test accuracy at the chosen γ."""
-    delta: float | None
-    """(baseline − wayward) / baseline; None where the baseline is never right."""
-    f1: float
-    f1_at_zero: float
-    """F1 of the baseline: what the prompt says of the target without being asked to."""
-    token_match: float
-    decoded: str
-    """Of the chosen γ's first seed."""
-    prompt: str
-    """File of that prompt."""
 
 
 @dataclass(frozen=True)
@@ -216,86 +117,15 @@ def waywardness(runs: Sequence[WaywardRun], *, seed: int = 0) -> Waywardness:
         runs: in any order; may be those of a study that is not finished.
         seed: of the resamples.
     """
-    judged = []
-    for (group, _), own in sorted(_by_target(runs).items()):
-        found = _judge(group, own)
-        if found is not None:
-            judged.append(found)
+    judged = choose_gammas(runs)
     rng = np.random.default_rng(seed)
     table = [_row(*key, some, rng) for key, some in _tabled(judged)]
     return Waywardness(tuple(runs), tuple(one.choice for one in judged), tuple(table), seed)
 
 
-class _Judged(NamedTuple):
-    """A choice with its seeds' numbers: baseline accuracy, wayward accuracy, F1, F1 at γ = 0."""
-
-    choice: Choice
-    numbers: Float64Array
-    """[seeds, 4]."""
-    baselines: tuple[WaywardRun, ...]
-    """[seeds]."""
-
-
-def _by_target(
-    runs: Sequence[WaywardRun],
-) -> Mapping[tuple[Group, tuple[str, str]], list[WaywardRun]]:
-    found: dict[tuple[Group, tuple[str, str]], list[WaywardRun]] = defaultdict(list)
-    for run in runs:
-        found[Group(run.model, run.task, run.init), (run.kind, run.target)].append(run)
-    return found
-
-
-def _judge(group: Group, runs: Sequence[WaywardRun]) -> _Judged | None:
-    by_gamma: dict[float, dict[int, WaywardRun]] = defaultdict(dict)
-    for run in runs:
-        by_gamma[run.gamma][run.seed] = run
-    baseline = by_gamma.pop(0.0, {})
-    # Only γ that have every seed of the baseline: others are still being trained.
-    complete = {gamma: own for gamma, own in by_gamma.items() if set(own) >= set(baseline)}
-    if not baseline or not complete:
-        return None
-    seeds = sorted(baseline)
-    means = {
-        gamma: np.mean([(own[s].validation_accuracy, own[s].f1) for s in seeds], axis=0)
-        for gamma, own in complete.items()
-    }
-    saying = [gamma for gamma, (_, f1) in means.items() if f1 > F1_WANTED]
-    gamma = max(saying or means, key=lambda one: (*means[one], -one))
-    pairs = [(baseline[s], complete[gamma][s]) for s in seeds]
-    numbers = np.array([(b.test_accuracy, w.test_accuracy, w.f1, b.f1) for b, w in pairs])
-    base, wayward, f1, f1_at_zero = (float(value) for value in numbers.mean(axis=0))
-    first = pairs[0][1]
-    choice = Choice(
-        model=group.model,
-        parameters=first.parameters,
-        task=group.task,
-        init=group.init,
-        kind=first.kind,
-        target=first.target,
-        tokens=first.tokens,
-        gamma=gamma,
-        seeds=len(seeds),
-        says_target=bool(saying),
-        baseline_accuracy=base,
-        wayward_accuracy=wayward,
-        delta=relative_drop(base, wayward),
-        f1=f1,
-        f1_at_zero=f1_at_zero,
-        token_match=float(np.mean([w.token_match for _, w in pairs])),
-        decoded=first.decoded,
-        prompt=first.prompt,
-    )
-    return _Judged(choice, numbers, tuple(one for one, _ in pairs))
-
-
-def relative_drop(baseline: float, wayward: float) -> float | None:
-    """Δ = (baseline − wayward) / baseline (Khashabi et al. 2021, §4.1); None at baseline 0."""
-    return (baseline - wayward) / baseline if baseline else None
-
-
-def _tabled(judged: Sequence[_Judged]) -> list[tuple[tuple[Group, str], list[_Judged]]]:
+def _tabled(judged: Sequence[ChosenGamma]) -> list[tuple[tuple[Group, str], list[ChosenGamma]]]:
     """What each row of the table is the mean of: all targets first, then each kind of several."""
-    groups: dict[Group, list[_Judged]] = defaultdict(list)
+    groups: dict[Group, list[ChosenGamma]] = defaultdict(list)
     for one in judged:
         groups[Group(one.choice.model, one.choice.task, one.choice.init)].append(one)
     whole = [((group, "all"), some) for group, some in groups.items()]
@@ -307,7 +137,9 @@ def _tabled(judged: Sequence[_Judged]) -> list[tuple[tuple[Group, str], list[_Ju
     return whole + parts
 
 
-def _row(group: Group, kind: str, some: Sequence[_Judged], rng: np.random.Generator) -> TableRow:
+def _row(
+    group: Group, kind: str, some: Sequence[ChosenGamma], rng: np.random.Generator
+) -> TableRow:
     choices = [one.choice for one in some]
     resampled = _resampled([one.numbers for one in some], rng)
     means = {
@@ -317,7 +149,7 @@ def _row(group: Group, kind: str, some: Sequence[_Judged], rng: np.random.Genera
     }
     several = sum(len(one.numbers) for one in some) > 1
     estimates = {
-        name: Estimate(value, _percentiles(resampled[name]) if several else None)
+        name: Estimate(value, _interval(resampled[name]) if several else None)
         for name, value in means.items()
     }
     told = judge_baselines([run for one in some for run in one.baselines])
@@ -357,10 +189,9 @@ def _resampled(
     return dict(zip(_MEASURES, means.T, strict=True))
 
 
-def _percentiles(values: Float64Array) -> tuple[float, float]:
-    tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(values[np.isfinite(values)], [tail, 100 - tail])
-    return float(low), float(high)
+def _interval(resampled: Float64Array) -> tuple[float, float]:
+    """Of the resamples in which the baselines are right at all: Δ has no value in others."""
+    return percentiles(resampled[np.isfinite(resampled)])
 
 
 def _estimates(row: TableRow) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.analysis.ablation import Ablation, Change, Kind
+from probe.analysis.ablation import Ablation, Kind
 from probe.analysis.attention import AttentionMass
+from probe.bootstrap import Estimate
 from probe.charts.palette import NEUTRAL, ORANGE_TO_BLUE, PROMPT, new_figure
 
 _TITLES: dict[Kind, str] = {
@@ -31,11 +32,11 @@ def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
     ]
     if not places:
         raise ValueError(f"no position of {ablation.prompt} was {_TITLES[kind]}")
-    changes: list[Change] = [change for _, _, change in places]
+    changes: list[Estimate] = [change for _, _, change in places]
     figure = new_figure(height=300)
     figure.add_bar(
         x=[position for position, _, _ in places],
-        y=[change.nats for change in changes],
+        y=[change.value for change in changes],
         marker={
             "color": [PROMPT if change.clear else NEUTRAL for change in changes],
             "line": {"width": 0},
@@ -43,14 +44,14 @@ def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [change.interval[1] - change.nats for change in changes],
-            "arrayminus": [change.nats - change.interval[0] for change in changes],
+            "array": [change.ends[1] - change.value for change in changes],
+            "arrayminus": [change.value - change.ends[0] for change in changes],
             "color": NEUTRAL,
             "thickness": 1.5,
             "width": 3,
         },
         customdata=[
-            [*change.interval, f" with {partner}" if kind == "swapped" else ""]
+            [*change.ends, f" with {partner}" if kind == "swapped" else ""]
             for _, partner, change in places
         ],
         hovertemplate=f"position %{{x}} {_TITLES[kind]}%{{customdata[2]}}<br>%{{y:+.3f}} nats "

@@ -39,14 +39,14 @@ def score_intervals(comparison: Comparison) -> go.Figure:
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [measure.interval[1] - measure.value for measure in measures],
-            "arrayminus": [measure.value - measure.interval[0] for measure in measures],
+            "array": [measure.ends[1] - measure.value for measure in measures],
+            "arrayminus": [measure.value - measure.ends[0] for measure in measures],
             "color": NEUTRAL,
             "thickness": 2,
             "width": 4,
         },
         customdata=[
-            [token_label(_name(one)), *measure.interval]
+            [token_label(_name(one)), *measure.ends]
             for one, measure in zip(ways, measures, strict=True)
         ],
         hovertemplate="%{customdata[0]}<br>%{x:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"

@@ -20,7 +20,7 @@ from probe.cli.options import Json, Model, Prompt
 from probe.cli.output import cell, console, print_json, table, visible
 
 if TYPE_CHECKING:
-    from probe.analysis.ablation import Change
+    from probe.bootstrap import Estimate
     from probe.verbs import Ablated
 
 
@@ -109,6 +109,6 @@ def _print(result: Ablated) -> None:
     )
 
 
-def _change(change: Change) -> str:
-    low, high = change.interval
-    return f"{change.nats:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if change.clear else ' '}"
+def _change(change: Estimate) -> str:
+    low, high = change.ends
+    return f"{change.value:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if change.clear else ' '}"

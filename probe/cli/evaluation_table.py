@@ -85,7 +85,7 @@ def _words(one: Evaluation) -> str:
 
 def _with_interval(one: Evaluation, name: str) -> str:
     measure = one.measures[name]
-    low, high = measure.interval
+    low, high = measure.ends
     return f"{measure.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
@@ -93,7 +93,7 @@ def _gain(one: Evaluation, metric: str) -> str:
     if one.against_zero_shot is None:
         return "–"
     measure = one.against_zero_shot[metric]
-    low, high = measure.interval
+    low, high = measure.ends
     return f"{measure.value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
@@ -112,7 +112,7 @@ def _faithful(share: Faithfulness) -> str:
 
 
 def _readable(cost: Readability) -> str:
-    low, high = cost.cost.interval
+    low, high = cost.cost.ends
     name = "its nearest tokens" if cost.how == "discretised" else cost.readable
     kept = "" if cost.kept is None or cost.kept.value is None else f", {cost.kept.value:.2f} kept"
     return (

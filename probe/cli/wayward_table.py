@@ -8,7 +8,8 @@ from probe.analysis.gains import relative_change
 from probe.cli.output import cell, console, table, visible
 
 if TYPE_CHECKING:
-    from probe.analysis.waywardness import Choice, Estimate, Waywardness
+    from probe.analysis.waywardness import Choice, Waywardness
+    from probe.bootstrap import Estimate
     from probe.verbs import StudyResult
 
 _EXAMPLES = 6

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from probe.bootstrap import Bootstrap, percentiles
 from probe.models import FrozenModel, Row, prepare
 from probe.prompt import AnyPrompt
 from probe.task import Example, Task
@@ -18,8 +19,6 @@ from probe.training.initialise import text_ids
 from probe.training.teachers import taught, with_text
 
 _ROWS_AT_ONCE = 16
-_RESAMPLES = 2000
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,13 @@ def share_explained(
         without: [n] those with nothing in its place, context by context.
         seed: of the resamples.
     """
-    draws = np.random.default_rng(seed).integers(0, len(found), (_RESAMPLES, len(found)))
-    shares = 1 - found[draws].mean(1) / np.maximum(without[draws].mean(1), 1e-12)
-    tails = (1 - _LEVEL) / 2
-    low, high = np.quantile(shares, [tails, 1 - tails])
+    means = Bootstrap(len(found), seed=seed).means(np.stack([found, without], axis=1))
+    shares = 1 - means[:, 0] / np.maximum(means[:, 1], 1e-12)
     return Explained(
         kl_nats=float(found.mean()),
         kl0_nats=float(without.mean()),
         share=float(1 - found.mean() / max(without.mean(), 1e-12)),
-        interval=(float(low), float(high)),
+        interval=percentiles(shares),
         contexts=len(found),
     )
 

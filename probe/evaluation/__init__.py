@@ -13,6 +13,7 @@ their words. Intervals hold 95 % of 2,000 paired bootstrap resamples of the exam
 other examples would have changed, not what another training seed would.
 """
 
+from probe.bootstrap import Bootstrap, Estimate, Sampled
 from probe.evaluation.answering import (
     Answers,
     answer,
@@ -28,7 +29,6 @@ from probe.evaluation.faithfulness import Faithfulness, Share, faithfulness
 from probe.evaluation.fine_tuning import FineTuning, fine_tuned
 from probe.evaluation.measuring import measured
 from probe.evaluation.readability import Readability, readability
-from probe.evaluation.resampling import Bootstrap, Measure, Sampled
 from probe.evaluation.voting import ensemble
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
     "Faithfulness",
     "FineTuning",
     "Kind",
-    "Measure",
+    "Estimate",
     "Readability",
     "Sampled",
     "Share",

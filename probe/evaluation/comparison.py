@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from probe.bootstrap import Bootstrap, Estimate
 from probe.evaluation.answering import Answers
 from probe.evaluation.conditions import CONTROL_KINDS, Kind, PromptWording
 from probe.evaluation.faithfulness import Faithfulness, faithfulness
 from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Readability
-from probe.evaluation.resampling import Bootstrap, Measure
 from probe.task import Example
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Evaluation:
     model: str
     template: str
     label_words: tuple[str, ...]
-    measures: Mapping[str, Measure]
+    measures: Mapping[str, Estimate]
     """By the names of `METRICS`."""
-    against_zero_shot: Mapping[str, Measure] | None
+    against_zero_shot: Mapping[str, Estimate] | None
     """The same minus zero-shot, paired; None where zero-shot was not asked in these words."""
     method: str | None = None
     """How a prompt was trained; None for everything else."""
@@ -54,7 +54,7 @@ class Evaluation:
             "against_zero_shot": None
             if self.against_zero_shot is None
             else {
-                name: {"difference": measure.value, "interval": list(measure.interval)}
+                name: {"difference": measure.value, "interval": list(measure.ends)}
                 for name, measure in self.against_zero_shot.items()
             },
         }
@@ -85,7 +85,7 @@ class Comparison:
             row: dict[str, Any] = {"name": one.name, "kind": one.kind, "method": one.method}
             row["model"] = one.model
             for name, measure in one.measures.items():
-                low, high = measure.interval
+                low, high = measure.ends
                 row |= {name: measure.value, f"{name}_low": low, f"{name}_high": high}
             rows.append(row)
         return pd.DataFrame(rows)
@@ -150,14 +150,14 @@ def _evaluation(
     condition = answers.condition
     against = None
     if alone is not None and condition.kind != "zero_shot":
-        against = {name: (one - alone[name]).measure() for name, one in numbers.items()}
+        against = {name: (one - alone[name]).estimate() for name, one in numbers.items()}
     return Evaluation(
         name=condition.name,
         kind=condition.kind,
         model=model,
         template=condition.task.template,
         label_words=condition.task.spelled_words,
-        measures={name: one.measure() for name, one in numbers.items()},
+        measures={name: one.estimate() for name, one in numbers.items()},
         against_zero_shot=against,
         method=condition.method,
     )
@@ -190,9 +190,9 @@ def _faithfulness(
     return tuple(found)
 
 
-def _value(measures: Mapping[str, Measure], name: str) -> float | None:
+def _value(measures: Mapping[str, Estimate], name: str) -> float | None:
     return measures[name].value if name in measures else None
 
 
-def _intervals(measures: Mapping[str, Measure]) -> dict[str, list[float]]:
-    return {name: list(measure.interval) for name, measure in measures.items()}
+def _intervals(measures: Mapping[str, Estimate]) -> dict[str, list[float]]:
+    return {name: list(measure.ends) for name, measure in measures.items()}

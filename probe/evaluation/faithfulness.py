@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.evaluation.resampling import LEVEL, Measure, Sampled, mean_of, percentiles
+from probe.bootstrap import LEVEL, Estimate, Sampled, mean_of, percentiles
 
 _RARE = (1 - LEVEL) / 2
 
@@ -32,7 +32,7 @@ class Faithfulness:
     """What scores are: the task's metric."""
     soft: float
     zero_shot: float
-    gain: Measure
+    gain: Estimate
     """Of the soft prompt over zero-shot, paired."""
     discretised: Share
     shuffled: Share
@@ -81,7 +81,7 @@ def faithfulness(
         metric=metric,
         soft=soft.value,
         zero_shot=zero_shot.value,
-        gain=gain.measure(),
+        gain=gain.estimate(),
         discretised=shares[0],
         shuffled=shares[1],
         random_tokens=shares[2],

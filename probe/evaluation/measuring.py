@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.bootstrap import Bootstrap, Sampled
 from probe.evaluation.answering import Answers
-from probe.evaluation.resampling import Bootstrap, Sampled
 from probe.metrics import accuracy, exact_matches, macro_f1, rouge_l_scores
 from probe.task import Example
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from probe.bootstrap import Bootstrap, Estimate, Sampled
 from probe.evaluation.answering import Answers
 from probe.evaluation.conditions import Condition, PromptWording
 from probe.evaluation.faithfulness import Share, share_of_gain
 from probe.evaluation.measuring import measured
-from probe.evaluation.resampling import Bootstrap, Measure, Sampled
 from probe.prompt import SoftPrompt
 from probe.task import Example
 
@@ -31,7 +31,7 @@ class Readability:
     soft: float
     score: float
     """Of what is readable."""
-    cost: Measure
+    cost: Estimate
     """soft − score, paired over the examples: what a reader gives up."""
     kept: Share | None
     """The part of the soft prompt's gain over zero-shot that is kept; None where zero-shot was
@@ -121,6 +121,6 @@ def _compared(
         metric=metric,
         soft=soft.value,
         score=score.value,
-        cost=(soft - score).measure(),
+        cost=(soft - score).estimate(),
         kept=None if zero_shot is None else share_of_gain(score, soft=soft, zero_shot=zero_shot),
     )

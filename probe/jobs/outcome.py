@@ -124,6 +124,6 @@ def _metrics(one: Evaluation, alone: Evaluation, metric: str) -> dict[str, Any]:
     return {
         **{name: measure.value for name, measure in one.measures.items()},
         **{f"zero_shot_{name}": measure.value for name, measure in alone.measures.items()},
-        f"{metric}_interval": list(one.measures[metric].interval),
-        f"{metric}_gain_interval": list(one.against_zero_shot[metric].interval),
+        f"{metric}_interval": list(one.measures[metric].ends),
+        f"{metric}_gain_interval": list(one.against_zero_shot[metric].ends),
     }

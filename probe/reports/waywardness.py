@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from probe.analysis.gains import relative_change
-from probe.analysis.waywardness import Estimate, TableRow, Waywardness
+from probe.analysis.waywardness import TableRow, Waywardness
+from probe.bootstrap import Estimate
 
 AT_TARGET = "target"
 """The start at the text's own embeddings."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from probe.bootstrap import percentiles
 from probe.evaluation import Answers, Bootstrap, Condition, answer, measured, zero_shot
 from probe.evaluation.measuring import example_scores
-from probe.evaluation.resampling import percentiles
 from probe.models import FrozenModel, Objective
 from probe.prompt import AnyPrompt
 from probe.task import Example, Task

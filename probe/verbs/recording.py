@@ -118,7 +118,7 @@ def _record(comparison: Comparison, evaluation: Evaluation, digest: str) -> Eval
         label_words=evaluation.label_words,
         metric=comparison.metric,
         value=score.value,
-        interval=score.interval,
+        interval=score.ends,
         measures={name: measure.value for name, measure in evaluation.measures.items()},
         scores=evaluation.example_scores,
     )

@@ -149,9 +149,7 @@ def _cells(
         assert one.against_zero_shot is not None  # every wording was asked without a prompt too
         score, gain = one.measures[task.metric], one.against_zero_shot[task.metric]
         cells.append(
-            TransferCell(
-                one.name, task.name, score.value, score.interval, gain.value, gain.interval
-            )
+            TransferCell(one.name, task.name, score.value, score.ends, gain.value, gain.ends)
         )
     return cells
 

@@ -51,7 +51,7 @@ def _known(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 def wayward_html(found: Waywardness, *, name: str) -> str:
     """Answer, main table and figures as one page that opens anywhere."""
-    from probe.analysis.waywardness import LEVEL, RESAMPLES
+    from probe.bootstrap import LEVEL, RESAMPLES
     from probe.charts import figures_html, waywardness_figures
     from probe.reports.waywardness import wayward_headline
 

@@ -33,17 +33,17 @@ def test_every_change_is_the_difference_of_the_mean_losses():
     found = ablate(prompt(1, 2, 6), score, EXAMPLES)
     mean_length = LENGTHS.mean()
     assert found.loss_nats == pytest.approx(23 * mean_length)
-    assert found.without_prompt.nats == pytest.approx(-23 * mean_length)
+    assert found.without_prompt.value == pytest.approx(-23 * mean_length)
     removed = [(2 + 12) - 23, (1 + 12) - 23, (1 + 4) - 23]
     level = [(3 + 4 + 18) - 23, (1 + 6 + 18) - 23, (1 + 4 + 9) - 23]
     for i, one in enumerate(found.positions):
-        assert one.removed.nats == pytest.approx(removed[i] * mean_length)
-        assert one.mean.nats == pytest.approx(level[i] * mean_length, rel=1e-6)
+        assert one.removed.value == pytest.approx(removed[i] * mean_length)
+        assert one.mean.value == pytest.approx(level[i] * mean_length, rel=1e-6)
         j, rows = one.partner, [1, 2, 6]
         assert j != i
         rows[i], rows[j] = rows[j], rows[i]
         expected = sum(place * row for place, row in enumerate(rows, start=1)) - 23
-        assert one.swapped.nats == pytest.approx(expected * mean_length)
+        assert one.swapped.value == pytest.approx(expected * mean_length)
 
 
 def test_intervals_are_those_of_a_bootstrap_of_the_paired_differences():
@@ -62,8 +62,8 @@ def test_changing_nothing_changes_nothing():
     """Equal rows: the mean row and a swap leave the prompt as it was."""
     found = ablate(prompt(2, 2, 2), score, EXAMPLES)
     for one in found.positions:
-        assert (one.mean.nats, one.mean.interval) == (0, (0, 0))
-        assert one.swapped.nats == 0 and not one.swapped.clear
+        assert (one.mean.value, one.mean.interval) == (0, (0, 0))
+        assert one.swapped.value == 0 and not one.swapped.clear
     assert (found.clear("mean"), found.clear("swapped"), found.clear("removed")) == (0, 0, 3)
 
 
@@ -71,7 +71,7 @@ def test_a_lone_position_removed_is_the_model_without_a_prompt():
     found = ablate(prompt(3), score, EXAMPLES)
     (only,) = found.positions
     assert only.removed == found.without_prompt
-    assert only.mean.nats == 0
+    assert only.mean.value == 0
     assert (only.swapped, only.partner) == (None, None)
 
 
@@ -86,8 +86,8 @@ def test_a_prefix_loses_columns_and_is_not_swapped():
     found = ablate(prefix, values, EXAMPLES)
     own = (prefix.values + 2 * prefix.keys).sum(axis=(0, 1, 3), dtype=float)
     for i, one in enumerate(found.positions):
-        assert one.removed.nats == pytest.approx(-own[i], rel=1e-4)
-        assert one.mean.nats == pytest.approx(own.mean() - own[i], abs=1e-4)
+        assert one.removed.value == pytest.approx(-own[i], rel=1e-4)
+        assert one.mean.value == pytest.approx(own.mean() - own[i], abs=1e-4)
         assert one.swapped is None and one.partner is None
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from probe.analysis.waywardness import WaywardRun, relative_drop, waywardness
+from probe.analysis.wayward_choice import WaywardRun, relative_drop
+from probe.analysis.waywardness import waywardness
 
 RUN = WaywardRun(
     model="m", parameters=10, task="t", kind="web", target="say it", tokens=2, gamma=0.0, seed=0,

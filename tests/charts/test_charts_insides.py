@@ -97,7 +97,7 @@ def test_ablation_bars_show_intervals_and_grey_out_what_is_unclear():
     assert list(bars.y) == pytest.approx([-2, -6, -4])
     assert len(set(bars.marker.color)) == 2  # one removal leaves a noisy prompt
     changes = [one.removed for one in found.positions]
-    assert [one.interval[1] - one.nats for one in changes] == list(bars.error_y.array)
+    assert [one.interval[1] - one.value for one in changes] == list(bars.error_y.array)
     lone = ablate(SoftPrompt("p", np.ones((1, 1))), score, examples)
     with pytest.raises(ValueError, match="no position of p was swapped"):
         ablation_bars(lone, "swapped")

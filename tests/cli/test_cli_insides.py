@@ -139,7 +139,7 @@ def test_people_see_the_changes_the_attention_and_what_they_are_worth(here, prob
     found = ablate("p0.safetensors", "moods", limit=5)
     shown = probe("ablate", "p0.safetensors", "--task", "moods", "--limit", "5").flat
     for one in found.ablation.positions:
-        assert f"{one.removed.nats:+.3f} [{one.removed.interval[0]:+.3f}" in shown
+        assert f"{one.removed.value:+.3f} [{one.removed.interval[0]:+.3f}" in shown
     assert "without any effect one in twenty" in shown and "looking is not using" in shown
     assert len(found.to_frame()) == 9 and len(found.attention.to_frame()) == 6
 
@@ -218,7 +218,7 @@ def test_every_family_can_be_ablated(family, tmp_path):
     prompt = SoftPrompt("p", rows, base_model=str(folder))
     found = ablate(prompt, tiny.task(4, validation=6), split="validation")
     assert found.ablation.n == 6 and found.ablation.loss_nats > 0
-    assert all(one.removed.nats != 0 for one in found.ablation.positions)
+    assert all(one.removed.value != 0 for one in found.ablation.positions)
     assert (found.attention.whole < 1).all()
     assert found.attention.uniform.sum(axis=1).max() < 1
 

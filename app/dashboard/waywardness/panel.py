@@ -15,7 +15,8 @@ from dashboard.shared.resources import workspace
 from dashboard.shared.run_words import BADGES, short
 from dashboard.waywardness.prompts import draw_prompts
 from probe.analysis.gains import relative_change, signed
-from probe.analysis.waywardness import LEVEL, RESAMPLES, Waywardness
+from probe.analysis.waywardness import Waywardness
+from probe.bootstrap import LEVEL, RESAMPLES
 from probe.charts import waywardness_figures
 from probe.jobs.eta import duration
 from probe.reports.spreadsheets import csv_of
@@ -25,7 +26,8 @@ from probe.texts import as_json
 from probe.verbs.wayward_report import wayward_found, wayward_html
 
 if TYPE_CHECKING:
-    from probe.analysis.waywardness import Estimate, TableRow
+    from probe.analysis.waywardness import TableRow
+    from probe.bootstrap import Estimate
     from probe.studies import StudyView
 
 POLL_S = 2.0

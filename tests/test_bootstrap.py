@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from probe.evaluation import resampling
-from probe.evaluation.resampling import Bootstrap, Sampled, mean_of
+from probe import bootstrap
+from probe.bootstrap import Bootstrap, Sampled, mean_of
 
 
 def test_a_column_of_one_number_has_no_spread():
@@ -28,7 +28,7 @@ def test_resamples_are_the_same_at_every_call_and_in_chunks_of_any_size(monkeypa
     columns = np.random.default_rng(1).normal(size=(11, 3))
     whole = Bootstrap(11, 100, seed=4).means(columns)
     np.testing.assert_array_equal(Bootstrap(11, 100, seed=4).means(columns), whole)
-    monkeypatch.setattr(resampling, "_NUMBERS_AT_ONCE", 30)
+    monkeypatch.setattr(bootstrap, "_NUMBERS_AT_ONCE", 30)
     np.testing.assert_allclose(Bootstrap(11, 100, seed=4).means(columns), whole, rtol=1e-12)
     assert not np.allclose(Bootstrap(11, 100, seed=5).means(columns), whole)
 
@@ -39,9 +39,9 @@ def test_a_paired_difference_leaves_out_what_examples_share():
     better = hard + 0.1 + 0.01 * rng.normal(size=200)
     columns = Bootstrap(200).means(np.stack([better, hard], 1))
     one, two = (Sampled(float(c.mean()), r) for c, r in zip((better, hard), columns.T, strict=True))
-    low, high = (one - two).measure().interval
+    low, high = (one - two).estimate().interval
     assert 0.09 < low < 0.1 < high < 0.11
-    assert one.measure().interval[0] < two.measure().interval[1]  # unpaired, they overlap
+    assert one.estimate().interval[0] < two.estimate().interval[1]  # unpaired, they overlap
 
 
 def test_a_95_percent_interval_covers_the_truth_about_so_often():
