@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 
+from probe.datasets import sample, split_validation
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.suggestions import did_you_mean
-from probe.task import Task
+from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
 from probe.training.config import TrainConfig
 
@@ -25,8 +27,9 @@ def check_training(
         positions: most that the model can read; None where there is no limit.
 
     Raises:
-        TrainingError: the task has no training examples or those of one label only, or asks an
-            encoder to write; the template names a column they lack, or contradicts the length.
+        TrainingError: the task has no training examples or those of one label only, asks an
+            encoder to write, or has no label words to start from; an encoder is to have a prefix;
+            the template names a column that examples lack, or contradicts the length.
         RowError: the template takes two labels, or the prompt leaves no room for text.
     """
     read_template(placed(task, config))
@@ -37,9 +40,26 @@ def check_training(
             f"task {task.name} asks for texts, which an encoder cannot write: choose a causal or "
             "encoder–decoder model, or a classification task"
         )
-    length = _asked_length(config)
+    if config.method == "prefix_tuning" and not writes:
+        raise TrainingError(
+            "prefix tuning needs a causal or encoder–decoder model, found an encoder: choose "
+            "prompt_tuning or p_tuning"
+        )
+    if config.init == "labels":
+        require_label_words(task)
+    length = asked_length(config)
     if length is not None and positions is not None:
         require_room(length, positions)
+
+
+def require_label_words(task: Task) -> None:
+    """Refuse a start at label words where the task has none.
+
+    Raises:
+        TrainingError: it has none.
+    """
+    if not task.label_words:
+        raise TrainingError(f"task {task.name} has no label words to start from: choose vocab")
 
 
 def check_start(prompt: AnyPrompt, config: TrainConfig) -> None:
@@ -52,7 +72,32 @@ def check_start(prompt: AnyPrompt, config: TrainConfig) -> None:
         raise TrainingError(
             f"{prompt.name} is a prefix of keys and values, expected rows: choose prefix_tuning"
         )
-    require_one_length({"length": _asked_length(config), f"prompt {prompt.name}": len(prompt)})
+    require_one_length({"length": asked_length(config), f"prompt {prompt.name}": len(prompt)})
+
+
+def check_patience(task: Task, config: TrainConfig) -> None:
+    """Refuse to wait for a better validation where there is none.
+
+    Raises:
+        TrainingError: the task has no validation examples.
+    """
+    waits = config.patience is not None and config.eval_every > 0
+    if waits and not split_of(task, config)[1]:
+        raise TrainingError(
+            f"task {task.name} has no validation examples, which patience needs: set holdout "
+            "above 0, or leave patience out"
+        )
+
+
+def split_of(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Training and validation examples; a task without validation sets `holdout` aside, 0 none."""
+    if not config.eval_every:
+        return task.train, ()
+    if task.validation:
+        return task.train, sample(task.validation, config.eval_examples)
+    # Never by the run's seed: runs that are compared must be validated on the same examples.
+    share = min(config.holdout, config.eval_examples / len(task.train))
+    return split_validation(task.train, share=share)
 
 
 def check_examples(task: Task) -> None:
@@ -111,6 +156,11 @@ def require_one_length(asked: dict[str, int | None]) -> int | None:
     return next(iter(given.values()), None)
 
 
-def _asked_length(config: TrainConfig) -> int | None:
+def asked_length(config: TrainConfig) -> int | None:
+    """Virtual tokens that the configuration names or its template has slots for.
+
+    Raises:
+        TrainingError: they differ.
+    """
     slots = None if config.template is None else sum(slot_sizes(config.template))
     return require_one_length({"length": config.length, "template": slots})

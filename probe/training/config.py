@@ -17,6 +17,9 @@ Objective = Literal["full", "label_words", "paper", "distill"]
 Optimiser = Literal["adamw", "adafactor"]
 Schedule = Literal["constant", "linear", "cosine"]
 
+DEFAULT_LENGTH = 20
+"""Virtual tokens, P, where nothing says how many."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:

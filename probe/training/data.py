@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe.datasets import sample, split_validation
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row, prepare
-from probe.task import Example, Task
-from probe.training.checks import check_examples, placed
+from probe.task import Task
+from probe.training.checks import check_examples, check_patience, placed, split_of
 from probe.training.config import TrainConfig
 from probe.training.initialise import resolved_length, text_ids
 from probe.training.teachers import taught
@@ -38,24 +37,19 @@ def prepared(model: FrozenModel, pairs: Sequence[tuple[Task, TrainConfig]]) -> l
     known: dict[object, Data] = {}
     keys = []
     for task, config in pairs:
+        check_patience(task, config)
         length = resolved_length(model, config)
         split = (config.eval_every > 0, config.eval_examples, config.holdout)
         keys.append((id(task), config.objective, config.teacher, config.template, length, split))
         if keys[-1] not in known:  # tokenising takes longest of all
             known[keys[-1]] = _data(model, task, config, length)
-        waits = config.patience is not None and config.eval_every > 0
-        if waits and not known[keys[-1]].validation:
-            raise TrainingError(
-                f"task {task.name} has no validation examples, which patience needs: set holdout "
-                "above 0, or leave patience out"
-            )
     return [known[key] for key in keys]
 
 
 def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> Data:
     check_examples(task)
     task = placed(task, config)
-    train, validation = _split(task, config)
+    train, validation = split_of(task, config)
     teacher: tuple[int, ...] | None = None
     if config.teacher is not None:  # an empty text is the model alone, a control
         teacher = text_ids(model, config.teacher) if config.teacher else ()
@@ -98,17 +92,6 @@ def folds(task: Task, count: int, seed: int = 0) -> list[Task]:
         )
         for number, part in enumerate(parts)
     ]
-
-
-def _split(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Training and validation examples; a task without validation sets `holdout` aside, 0 none."""
-    if not config.eval_every:
-        return task.train, ()
-    if task.validation:
-        return task.train, sample(task.validation, config.eval_examples)
-    # Never by the run's seed: runs that are compared must be validated on the same examples.
-    share = min(config.holdout, config.eval_examples / len(task.train))
-    return split_validation(task.train, share=share)
 
 
 def _fingerprint(rows: Sequence[Row]) -> str:

@@ -25,12 +25,10 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.template import slot_sizes
 from probe.texts import require_unicode
-from probe.training.checks import require_one_length
-from probe.training.config import TrainConfig
+from probe.training.checks import require_label_words, require_one_length
+from probe.training.config import DEFAULT_LENGTH, TrainConfig
 from probe.training.nearest import NearestTokens
 from probe.training.prefixes import activations, noise, stacked
-
-DEFAULT_LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,7 @@ def _token_ids(
     drawn = tuple(int(i) for i in rng.choice(pool, length, replace=len(pool) < length))
     if kind == "vocab":
         return drawn
-    if not task.label_words:
-        raise TrainingError(f"task {task.name} has no label words to start from: choose vocab")
+    require_label_words(task)
     words = [i for word in every_word(task) for i in text_ids(model, f" {word}")]
     return (*words[:length], *drawn[len(words) :])
 

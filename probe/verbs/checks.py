@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, ProbeError
 from probe.label_words import every_word, may_begin_another, require_different
+from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
 from probe.tables import ModelFacts, load_vocabulary, model_facts
@@ -82,6 +83,22 @@ def check_label_words(task: Task, objective: str, model: ModelFacts) -> None:
     if vocabulary.codec is not None:
         options = [tuple(vocabulary.encode(f" {word}")) for word in every_word(task)]
         require_different(task, options, whole=False)
+
+
+def check_width(prompt: AnyPrompt, model: str) -> None:
+    """Refuse rows that are no inputs of a model, before it is loaded.
+
+    Raises:
+        ModelNotFoundError: they are of another width.
+    """
+    if not isinstance(prompt, SoftPrompt):
+        return
+    if prompt.width != (width := load_vocabulary(model).width):
+        own = "" if prompt.base_model is None else f", {prompt.base_model},"
+        raise ModelNotFoundError(
+            f"{prompt.name} has rows of width {prompt.width}, {model} reads rows of width {width}: "
+            f"name the model that it was trained on{own} with --model (model= in Python)"
+        )
 
 
 def check_device(device: str | None) -> None:

@@ -14,16 +14,18 @@ from probe.datasets import load_task, task_names
 from probe.errors import DataError, TrainingError
 from probe.jobs import RunView
 from probe.notes import collected, note
+from probe.prompt import AnyPrompt
 from probe.store import RunConfig, Workspace
-from probe.tables import ALWAYS_NAMED, default_model
+from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
 from probe.task import LabelWords, Task
 from probe.training import TrainConfig
-from probe.training.checks import check_start, check_training
+from probe.training.checks import check_patience, check_start, check_training
 from probe.training.command_line import arguments, option_of, written
 from probe.training.recommended import with_recommended
-from probe.verbs.checks import check_label_words, check_models
+from probe.verbs.checks import check_label_words, check_models, check_width
 from probe.verbs.loading import load_one
 from probe.verbs.naming import option_names
+from probe.verbs.room import check_room
 from probe.verbs.shipped import sample_folders
 
 TEST_EXAMPLES = 2000
@@ -89,8 +91,13 @@ def run_config(
             f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
             f"found {folds}"
         )
-    _check(str(model), loaded, asked, device, workspace)
-    init = start_with_full_path(asked.init, workspace or Workspace(), asked)
+    workspace = workspace or Workspace()
+    (facts,) = check_models([(str(model), None)], device=device, workspace=workspace)
+    start = _start(asked.init, workspace)
+    _check(loaded, asked, facts, start, test_examples)
+    if asked.patience is not None and folds is None:
+        check_patience(loaded, asked)
+    init = start_with_full_path(asked.init, workspace)
     return RunConfig(
         model=full_path(str(model), known=ALWAYS_NAMED),
         task=full_path(str(task), known=task_names()),
@@ -110,17 +117,27 @@ def run_config(
 
 
 def _check(
-    model: str, task: Task, config: TrainConfig, device: str | None, workspace: Workspace | None
+    task: Task, config: TrainConfig, model: ModelFacts, start: AnyPrompt | None, test_examples: int
 ) -> None:
     """Refuse before there is a run what its worker could only refuse after.
 
     Raises:
-        ProbeError: the model or the device is not there, or the task, the model and the
-            configuration do not fit together.
+        ProbeError: the task, the model, the start and the configuration do not fit together.
     """
-    (facts,) = check_models([(model, None)], device=device, workspace=workspace)
-    check_training(task, config, writes=facts.writes, positions=facts.positions)
-    check_label_words(task, config.objective, facts)
+    check_training(task, config, writes=model.writes, positions=model.positions)
+    check_label_words(task, config.objective, model)
+    length = None
+    if start is not None:
+        check_start(start, config)
+        check_width(start, model.name)
+        length = len(start)
+    check_room(task, config, model, start=length, test_examples=test_examples)
+
+
+def _start(init: str, workspace: Workspace) -> AnyPrompt | None:
+    """The prompt that training begins from, where it is one."""
+    kind, _, reference = init.partition(":")
+    return load_one(reference, workspace=workspace) if kind == "prompt" else None
 
 
 def train_command(config: RunConfig) -> tuple[str, ...]:
@@ -310,20 +327,15 @@ def full_path(source: str, *, known: Sequence[str]) -> str:
     return source if source in known or not path.exists() else os.path.abspath(path)
 
 
-def start_with_full_path(init: str, workspace: Workspace, config: TrainConfig | None = None) -> str:
+def start_with_full_path(init: str, workspace: Workspace) -> str:
     """`prompt:REF` with the path of what REF names; other starts stay as they are.
 
     Raises:
         PromptFormatError: there is no such prompt, or it cannot be read.
-        TrainingError: the training has no place for it.
     """
-    kind, colon, reference = init.partition(":")
-    if kind != "prompt":
+    if _start(init, workspace) is None:
         return init
-    prompt = load_one(reference, workspace=workspace)
-    if config is not None:
-        check_start(prompt, config)
-    return f"prompt{colon}{_place(reference, workspace)}"
+    return f"prompt:{_place(init.partition(':')[2], workspace)}"
 
 
 def _place(reference: str, workspace: Workspace) -> str:

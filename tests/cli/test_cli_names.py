@@ -28,6 +28,8 @@ for line in json.load(sys.stdin):
 print(json.dumps(answers))
 """
 _MOOD = ("--task", "mood")
+_BUILTIN = (*_MOOD, "--model", "builtin")
+_LONG = "so " * 1100
 _OUT = ("-o", "never-written.html")
 
 MISTAKES = {
@@ -67,6 +69,16 @@ MISTAKES = {
     ("wayward", *_MOOD, "--init", "prompt:sst2-txt"): "did you mean sst2-text",
     ("train", *_MOOD, "--template", "{prompt:2}{txt}"): "did you mean text?",
     ("train", "--task", "shorten", "--model", "minilm"): "an encoder cannot write",
+    ("train", *_BUILTIN, "--template", f"{{prompt:2}}{_LONG}{{text}}"): "its longest label need",
+    ("train", *_BUILTIN, "--label-word", "good", "--label-word", _LONG): "its longest label need",
+    ("train", *_BUILTIN, "--template", "{prompt:2}{label} {text}"): "nothing stands before the",
+    ("train", *_BUILTIN, "--init", f"text:{_LONG}"): "expected a prompt of fewer than 1,024",
+    ("train", *_BUILTIN, "--target", _LONG): "expected a prompt of fewer than 1,024",
+    ("train", *_BUILTIN, "--teacher", _LONG, "--objective", "distill"): "fewer than 1,024 virtual",
+    ("train", *_BUILTIN, "--target", "so", "--length", "7"): "found length 7, target ",
+    ("train", *_BUILTIN, "--init", "prompt:minilm-sst2-text"): "builtin reads rows of width 320",
+    ("train", "--task", "shorten", "--model", "builtin", "--init", "labels"): "no label words to",
+    ("train", *_MOOD, "--model", "minilm", "--method", "prefix_tuning"): "found an encoder",
     ("wayward", "--task", "mod"): "did you mean mood?",
     ("wayward", *_MOOD, "--model", "mnilm"): "did you mean minilm?",
     ("wayward", *_MOOD, "--targets", "definition"): "did you mean definitions?",
@@ -116,7 +128,7 @@ def answers(tmp_path_factory):
     return dict(zip(MISTAKES, json.loads(done.stdout), strict=True)), home
 
 
-@pytest.mark.parametrize("line", MISTAKES, ids=" ".join)
+@pytest.mark.parametrize("line", MISTAKES, ids=lambda line: " ".join(line)[:80])
 def test_a_mistake_is_one_line_and_torch_stays_away(answers, line):
     code, told, imported = answers[0][line]
     assert code in (1, 2)
