@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from probe.datasets import sample
-from probe.errors import TrainingError
+from probe.errors import ProbeError, TrainingError
 from probe.evaluation import Condition, Evaluation, answer, compare, zero_shot
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.store import RunConfig, RunFolder, Workspace
 from probe.store.card import workspace_name
+from probe.tables import load_vocabulary
 from probe.task import Example, Task
 from probe.training import TrainConfig, Training
 
@@ -63,9 +64,18 @@ def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
         "seed": config.training["seed"],
         "data_dir": config.data_dir,
         "folds": config.folds,
+        "table_sha256": None if prompt.submodule else _table_sha256(prompt),
     }
     made = dataclasses.replace(prompt, config={**prompt.config, **origin})
     return workspace.save(made).id
+
+
+def _table_sha256(prompt: AnyPrompt) -> str | None:
+    """Which table a prompt stands on: one name may come to mean another, and a copy has another."""
+    try:
+        return load_vocabulary(str(prompt.base_model)).fingerprint
+    except ProbeError:  # the model ran, and a prompt is never lost for its table
+        return None
 
 
 def _steps(prompt: AnyPrompt) -> object:

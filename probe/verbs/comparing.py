@@ -86,7 +86,7 @@ def compare(
         lengths=tuple(map(len, pool)),
         tasks=tuple(prompt.task for prompt in pool),
         starts=shared_starts(recorded_starts(pool)),
-        notes=() if model is None else taken_for(pool, _name_of(model)),
+        notes=() if model is None else taken_for(pool, model),
     )
 
 

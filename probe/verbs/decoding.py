@@ -69,19 +69,37 @@ def decode(
     )
     for line in found.notes:
         note(line)
-    return dataclasses.replace(found, notes=(*taken_for([prompt], vocabulary.name), *found.notes))
+    return dataclasses.replace(found, notes=(*taken_for([prompt], vocabulary), *found.notes))
 
 
-def taken_for(prompts: Sequence[AnyPrompt], model: str) -> tuple[str, ...]:
+def taken_for(prompts: Sequence[AnyPrompt], model: Vocabulary | str | Path) -> tuple[str, ...]:
     """Say of prompts that they were trained on another model than this one, a line per model."""
     names: dict[str, list[str]] = {}
     for prompt in prompts:
-        if prompt.base_model is not None and not same_model(prompt.base_model, model):
-            names.setdefault(prompt.base_model, []).append(prompt.name)
-    lines = tuple(_other_model(own, trained_on, model) for trained_on, own in names.items())
+        if trained_on := _trained_elsewhere(prompt, model):
+            names.setdefault(trained_on, []).append(prompt.name)
+    name = _name_of(model)
+    lines = tuple(_other_model(own, trained_on, name) for trained_on, own in names.items())
     for line in lines:
         note(line)
     return lines
+
+
+def _trained_elsewhere(prompt: AnyPrompt, model: Vocabulary | str | Path) -> str | None:
+    """The model of a prompt if it is another; where both tables are known, they decide."""
+    if prompt.base_model is None:
+        return None
+    namesake = same_model(prompt.base_model, _name_of(model))
+    recorded = prompt.config.get("table_sha256")
+    if recorded is None or not isinstance(model, Vocabulary):
+        return None if namesake else prompt.base_model
+    if recorded == model.fingerprint:
+        return None
+    return f"{prompt.base_model} with another table" if namesake else prompt.base_model
+
+
+def _name_of(model: Vocabulary | str | Path) -> str:
+    return model.name if isinstance(model, Vocabulary) else str(model)
 
 
 def _other_model(names: Sequence[str], trained_on: str, model: str) -> str:

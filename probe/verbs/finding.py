@@ -120,7 +120,7 @@ def find(
         vocabulary = one_vocabulary(given, model)
         row = token_id(token, vocabulary)
         prompts = [require_decodable(prompt, vocabulary) for prompt in given]
-    notes = taken_for(prompts, vocabulary.name)
+    notes = taken_for(prompts, vocabulary)
     owners = [(prompt.name, position) for prompt in prompts for position in range(len(prompt))]
     matches: tuple[Match, ...] = ()
     if owners:

@@ -57,7 +57,7 @@ def clusters(
         count=count,
         seed=seed,
     )
-    return dataclasses.replace(found, notes=taken_for(pool, vocabulary.name))
+    return dataclasses.replace(found, notes=taken_for(pool, vocabulary))
 
 
 def map(
@@ -102,7 +102,7 @@ def map(
         near=near,
         cached=workspace.cached_arrays,
     )
-    return dataclasses.replace(mapped, notes=taken_for(pool, vocabulary.name))
+    return dataclasses.replace(mapped, notes=taken_for(pool, vocabulary))
 
 
 class _NotKeptError(Exception):

@@ -101,7 +101,7 @@ def read(
         vocabulary = vocabulary_of(one, None if model is None else str(model))
         opened = _opened(asker, device, dtype, workspace) if needed else None
         if opened is None:
-            taken_for([one], asker.model)
+            taken_for([one], vocabulary)
         template = _own_template(asker)
         subject = Subject(
             with_start(one, vocabulary),

@@ -10,6 +10,7 @@ import pytest
 from probe import formats, verbs
 from probe.errors import DataError, ProbeError
 from probe.prompt import SoftPrompt
+from probe.tables import load_vocabulary
 from probe.task import Example, Task
 from tests.trainable import write_model, write_task
 
@@ -290,6 +291,16 @@ def test_reading_in_the_table_of_another_model_of_the_same_width_is_noted(
     own = probe(*arguments, "./model")  # the same place, named otherwise
     assert not any("trained on" in line for line in own.json["notes"]) and own.code == 0
     assert "trained on" not in own.err
+
+
+def test_tables_tell_more_than_names_where_a_prompt_records_its_own(here):
+    prompt = formats.load(here / ONE)[0]
+    own = {"table_sha256": load_vocabulary(here / "model").fingerprint}
+    moved = replace(prompt, base_model="elsewhere", config={**prompt.config, **own})
+    assert not any("trained on" in line for line in verbs.decode(moved, here / "model").notes)
+    changed = replace(prompt, config={**prompt.config, "table_sha256": "0"})
+    (note,) = [line for line in verbs.decode(changed).notes if "trained on" in line]
+    assert f"trained on {here / 'model'} with another table and is taken for" in note
 
 
 def test_the_same_weights_under_another_name_are_the_same_model(here):

@@ -27,6 +27,7 @@ from probe.jobs.run_queue import locked
 from probe.jobs.training import begun, task_of
 from probe.models import load_model
 from probe.store import Workspace, read_records
+from probe.tables import load_vocabulary
 from probe.training import TrainConfig, train
 from tests.trainable import LIGHT
 from tests.waiting import until
@@ -279,6 +280,7 @@ def test_a_finished_prompt_knows_its_scores_its_origin_and_its_start(workspace, 
     assert (prompt.task, prompt.base_model) == ("moods", str(model))
     assert prompt.method == "prompt_tuning" and len(prompt.init_token_ids) == 3
     assert prompt.config["run"] == run.id and prompt.config["seed"] == 0
+    assert prompt.config["table_sha256"] == load_vocabulary(run.config.model).fingerprint
     assert prompt.config["training"]["steps"] == 6 and prompt.config["command"] == []
     assert prompt.metrics == found.metrics
     assert (prompt.metrics["split"], prompt.metrics["examples"]) == ("test", 10)
