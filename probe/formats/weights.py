@@ -54,6 +54,8 @@ NETWORK = Weight("a network that computes the prompt", answers=True)
 VOCABULARY = Weight("the model's table of word embeddings")
 OUTPUT = Weight("the model's output layer")
 MADE = Weight("what a model made of its input, not its input")
+HANDED = Weight("what a model is handed beside its embeddings, such as a mask or positions")
+COMPUTED = Weight("numbers computed about weights, texts or answers, not an input of a model")
 STEERING = Weight("a direction added to a model's activations, not an input")
 LAYER = Weight("a layer's own weights")
 SHARD = Weight(
@@ -62,6 +64,28 @@ SHARD = Weight(
 )
 FRAME = Weight("fixed tokens that stood around the prompt")
 
+_MADE = (
+    r"(?:\w+_)?(?:logits|logprobs|log_probs)|probs|probabilities|(?:last_)?hidden_states?"
+    r"|activations|attentions?_(?:weights|scores|probs|maps?)|attentions|pooler_output"
+    r"|(?:sentence|image|pooled|document|corpus)_embeddings|past_key_values?|softmax|features"
+    r"|(?:key|value)_cache"
+)
+_HANDED = (
+    r"(?:(?:\w+_)?(?:attention|attn|causal|padding|pad|loss|labels?|tokens?|text|special_tokens)_)?"
+    r"masks?|(?:\w+_)?(?:position|token_type|segment|input|token|label)_ids|labels|alibi(?:_bias)?"
+    r"|relative_attention_bias|(?:cos|sin)_cached|inputs_embeds|one_?hot"
+)
+_COMPUTED = (
+    r"(?:\w+_)?fisher(?:_(?:\w+))?|hessians?|jacobians?|ntk"
+    r"|(?:inv(?:erse)?_)?cov(?:ariance)?s?(?:_matrix|_inv)?|precision_matrix"
+    r"|corr(?:elation)?s?(?:_matrix|coef)?|gram(?:_matrix)?|(?:confusion|adjacency|kernel)_matrix"
+    r"|(?:(?:cosine|cos|pairwise|prompt|text|token|task|sentence)_)?(?:sim|similarity|similarities)"
+    r"(?:_(?:matrix|scores?))?"
+    r"|(?:(?:cosine|cos|pairwise|euclidean|l2)_)?(?:dist|distances?)(?:_(?:matrix|mat))?"
+    r"|running_(?:mean|var)|std|variances?|scores|cka|kl_divergences?|saliency(?:_map)?|importances?(?:_scores?)?|losses|rewards|advantages|returns|accuracies"
+    r"|metrics|eigen(?:values|vectors)|singular_values|pca_components|centroids|tf_?idf|bow"
+    r"|(?:umap|tsne|pca)(?:_(?:\w+))?"
+)
 _LEAF = r"(?:\.(?:weight|bias|embedding|kernel|scale|gamma|beta))?$"
 _NUMBERED = r"(?:^|\.)(?:layers?|layer_module|h|blocks?|resblocks)[._]\d+\."
 _PATTERNS: tuple[tuple[str, Weight], ...] = (
@@ -98,6 +122,9 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         r"|past_key_values?|(?:key|value)_cache)(?:\.\d+)*$",
         MADE,
     ),
+    (rf"(?:^|\.)(?:{_MADE})(?:\.\d+)*$", MADE),
+    (rf"(?:^|\.)(?:{_HANDED})$", HANDED),
+    (rf"(?:^|\.)(?:{_COMPUTED})$", COMPUTED),
     (r"(?:^|[._])(?:steering|control)_vectors?(?:\.|$)|(?:^|\.)directions?(?:\.\d+)?$", STEERING),
     (r"(?:^|\.)token_(?:prefix|suffix)$", FRAME),
     (
@@ -139,7 +166,7 @@ _IN_LAYER = re.compile(_NUMBERED)
 _FILES = re.compile(
     r"(?:max_)?exp_(?:avg|inf)\w*|momentum(?:_buffer)?|square_avg|v_(?:row|col)|(?:row|col)_var"
     r"|grads?|logits|hidden_states?|lora_\w|wte|wpe|embed_tokens|(?:tok|word|position)_embeddings?|lm_head"
-    r"|\w*layer_?norms?|\w+\.(?:weight|bias)",
+    rf"|\w*layer_?norms?|\w+\.(?:weight|bias)|(?:{_MADE}|{_HANDED}|{_COMPUTED})(?:[_-]?\d+)?",
     re.IGNORECASE,
 )
 _READ = 300
@@ -163,7 +190,7 @@ def what_is(key: str) -> Weight | None:
 
 def named_like(stem: str) -> Weight | None:
     """The kind of tensor that a file is named after, where a name of people's is improbable."""
-    return what_is(stem) if _FILES.fullmatch(stem) else None
+    return what_is(stem.rstrip("-_0123456789")) if _FILES.fullmatch(stem) else None
 
 
 def shaped_like(shape: tuple[int, ...]) -> Weight | None:

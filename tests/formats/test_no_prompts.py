@@ -74,6 +74,41 @@ def test_a_moment_by_its_name_alone_is_no_prompt(key: str, kind: str, tmp_path: 
         load(path)
 
 
+NOT_INPUTS = {
+    "what a model is handed beside its embeddings": [
+        "attention_mask", "causal_mask", "mask", "position_ids", "token_type_ids", "labels", "alibi"
+    ],
+    "what a model made of its input": [
+        "logits", "lm_logits", "probs", "attention_weights", "hidden_states", "sentence_embeddings"
+    ],
+    "numbers computed about weights, texts or answers": [
+        "fisher", "fisher_diag", "empirical_fisher", "hessian", "covariance", "correlation_matrix",
+        "gram", "similarity", "similarity_matrix", "cosine_similarity", "sim", "distances",
+        "confusion_matrix", "importance_scores", "losses", "eigenvectors", "running_mean",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "what"), [(key, what) for what, keys in NOT_INPUTS.items() for key in keys]
+)
+def test_a_matrix_named_after_what_is_no_input_is_refused_and_left_out_beside_a_prompt(
+    key: str, what: str, tmp_path: Path
+) -> None:
+    rows = torch.randn(4, 6)
+    np.save(tmp_path / f"{key}.npy", rows.numpy())
+    np.save(tmp_path / f"{key}_2.npy", rows.numpy())
+    torch_file(tmp_path / f"{key}.pt", rows)
+    save_file({key: rows}, tmp_path / "alone.safetensors")
+    for name in (f"{key}.npy", f"{key}_2.npy", f"{key}.pt", "alone.safetensors"):
+        with pytest.raises(PromptFormatError, match=f"expected a soft prompt, found .*{what}"):
+            load(tmp_path / name)
+    save_file({"prompt": rows.clone(), key: rows}, tmp_path / "both.safetensors")
+    (prompt,) = load(tmp_path / "both.safetensors")
+    (rest,) = prompt.left_out
+    assert rest.name == key and rest.why.startswith(what)
+
+
 def test_deepspeeds_universal_checkpoint_of_one_parameter(tmp_path: Path) -> None:
     """checkpoint/ds_to_universal.py: `zero/<parameter>/{exp_avg,exp_avg_sq,fp32}.pt`."""
     rows, folder = torch.randn(4, 6), tmp_path / "zero" / "prompt_encoder.default.embedding.weight"
@@ -180,7 +215,9 @@ def test_a_nameless_matrix_of_an_impossible_shape_is_refused(
      "prompt_encoder.weight", "learned_prompt.weight", "normal", "attention_task", "tensor",
      "encoder.prompt.weight", "decoder.soft_prompt.weight", "model.prompt_embeddings.weight",
      "classifier.prompt.weight", "road_trip", "miss_universe", "lora_style", "oft_used",
-     "state", "score", "heads", "query", "shared", "momentous", "lnli", "position"],
+     "state", "score", "heads", "query", "shared", "momentous", "lnli", "position", "masked",
+     "similarity_task", "sts_similarity", "fishery", "simple", "distant", "probe", "meaning",
+     "embeddings", "text_embeddings", "mean", "mood-labels"],
 )  # fmt: skip
 def test_names_that_could_be_a_prompts_are_taken_for_one(name: str) -> None:
     assert what_is(name) is None
