@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.asking_options import (
-    Device,
-    Dtype,
-    File,
-    SomePrompts,
-    TextColumn,
-    Texts,
-    require_prompts,
-    require_texts,
-)
-from probe.cli.options import Json, Model
+from probe.cli.options import Json
 from probe.cli.output import cell, console, print_json, table
+from probe.cli.requests import takes_requests
+from probe.requests import GenerateRequest
 
 if TYPE_CHECKING:
     from probe.verbs import Continuations
 
 
-def generate(
-    prompts: SomePrompts = None,
-    texts: Texts = None,
-    file: File = None,
-    text_column: TextColumn = None,
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", min=1, help="Longest continuation.")
-    ] = 32,
-    template: Annotated[
-        str | None,
-        typer.Option(
-            "--template",
-            help="The model's input with {text} in it; {text} alone reads texts as they are. "
-            "Default: the prompt's own, if it tells.",
-        ),
-    ] = None,
-    model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def generate(asked: GenerateRequest, json: Json = False) -> None:
     """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
     from probe import verbs
 
-    require_texts(texts, file)
-    require_prompts(prompts, file)
-    result = verbs.generate(
-        prompts or (),
-        texts or (),
-        file=file,
-        text_column=text_column,
-        max_new_tokens=max_new_tokens,
-        model=model,
-        template=template,
-        device=device,
-        dtype=dtype,
-    )
+    result = verbs.generate(asked)
     if json:
         print_json(result.to_json())
     else:

@@ -83,7 +83,7 @@ def _spelled(field: Field) -> Any:
     if option.positional:
         return typer.Argument(**shared)
     least = None if option.parse else option.minimum
-    return typer.Option(option.flag or field.flag, min=least, **shared)
+    return typer.Option(*field.flags, min=least, **shared)
 
 
 def _made(request: type[Any], values: dict[str, Any], context: typer.Context) -> Any:

@@ -8,12 +8,14 @@ document that a run or study keeps, and its JSON Schema.
 from probe.requests.base import Field, Option, Request, RequestError, fields_of, options_of, takes
 from probe.requests.command_line import command_of
 from probe.requests.documents import from_document, schema_of, to_document
-from probe.requests.evaluation import EvaluateRequest
+from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
 
 __all__ = [
     "EvaluateRequest",
     "Field",
+    "GenerateRequest",
     "Option",
+    "PredictRequest",
     "Request",
     "RequestError",
     "command_of",

@@ -47,7 +47,7 @@ class Option:
     """How a field is spelled on a command line, and which values it takes."""
 
     flag: str | None = None
-    """Its spelling where it is not `--field-name`: `-k`, or `--yes/--no`."""
+    """Its spellings where it is not `--field-name`: `-k --k`, or `--yes/--no`."""
     positional: bool = False
     required: bool = False
     """Asked for by the command; in Python the request says itself what is missing."""
@@ -81,7 +81,12 @@ class Field:
     @property
     def flag(self) -> str:
         """The option, such as `--batch-size`."""
-        return (self.option.flag or f"--{self.name.replace('_', '-')}").split("/")[0]
+        return self.flags[0].split("/")[0]
+
+    @property
+    def flags(self) -> list[str]:
+        """All its spellings, as typer reads them."""
+        return (self.option.flag or f"--{self.name.replace('_', '-')}").split()
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -89,7 +94,7 @@ class Field:
         return get_args(self.kind) if get_origin(self.kind) is Literal else ()
 
 
-class RequestError(ProbeError):
+class RequestError(ProbeError, ValueError):
     """A request asks for what cannot be; `field` says where."""
 
     def __init__(self, message: str, field: str) -> None:
@@ -130,7 +135,7 @@ class Request:
 
 
 def fields_of(request: type[Any]) -> tuple[Field, ...]:
-    """The fields of a request: its own, then those it shares with others, in the order written."""
+    """The fields of a request: as Python takes them, then its own, then those others have too."""
     if request not in _FIELDS:
         _FIELDS[request] = tuple(_read_fields(request))
     return _FIELDS[request]
@@ -139,7 +144,7 @@ def fields_of(request: type[Any]) -> tuple[Field, ...]:
 def _read_fields(request: type[Any]) -> Iterator[Field]:
     hints = get_type_hints(request, include_extras=True)
     words: dict[str, str] = {}
-    order: list[str] = []
+    order = [field.name for field in dataclasses.fields(request) if not field.kw_only]
     for owner in request.__mro__:
         if dataclasses.is_dataclass(owner):
             words = _field_docstrings(owner) | words
@@ -198,7 +203,6 @@ def _signature(run: Callable[..., Any], request: type[Any]) -> inspect.Signature
     """The request's fields as parameters, its own before those it shares with others."""
     taken = inspect.signature(request).parameters
     shown = [taken[field.name] for field in fields_of(request)]
-    shown.sort(key=lambda one: one.kind)
     return inspect.Signature(shown, return_annotation=inspect.signature(run).return_annotation)
 
 
@@ -213,6 +217,8 @@ def _field(field: dataclasses.Field[Any], hint: Any, words: str) -> Field:
     if get_origin(hint) is Annotated:
         hint, *notes = get_args(hint)
         option = next((note for note in notes if isinstance(note, Option)), option)
+    if field.default is dataclasses.MISSING:
+        option = dataclasses.replace(option, required=True)
     kind = _single(hint)
     several = get_origin(kind) is tuple
     return Field(
@@ -260,12 +266,16 @@ def _check(field: Field, value: Any) -> None:
 
 def _field_docstrings(owner: type[Any]) -> dict[str, str]:
     """The docstring under each field that a class itself declares, on one line."""
-    module = ast.parse(Path(inspect.getfile(owner)).read_text(encoding="utf-8"))
-    classes = (node for node in ast.walk(module) if isinstance(node, ast.ClassDef))
-    body = next(node.body for node in classes if node.name == owner.__name__)
+    classes = (one for one in _parsed(inspect.getfile(owner)) if isinstance(one, ast.ClassDef))
+    body = next(one.body for one in classes if one.name == owner.__name__)
     found = {}
     for field, words in zip(body, body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Expr):
             assert isinstance(field.target, ast.Name)
             found[field.target.id] = " ".join(str(ast.literal_eval(words.value)).split())
     return found
+
+
+@functools.lru_cache(maxsize=2)  # the requests of one module are read one after another
+def _parsed(file: str) -> list[ast.stmt]:
+    return ast.parse(Path(file).read_text(encoding="utf-8")).body

@@ -1,13 +1,14 @@
-"""What `probe evaluate` is asked."""
+"""What is asked of prompts and their models: scores, labels and texts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
 from probe.requests.base import Option, RequestError
 from probe.requests.shared import InWords, OfModel, OnData, OnDevice, Split
-from probe.requests.sources import PromptSource, TaskSource
+from probe.requests.sources import Place, PromptSource, TaskSource, TextSource
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,57 @@ class EvaluateRequest(OfModel, OnData, InWords, OnDevice):
         baseline = self.zero_shot or bool(self.hard) or self.fine_tuned is not None
         if not (self.prompts or self.all or baseline):
             raise RequestError("name prompts, all, or a baseline such as zero_shot", "prompts")
+
+
+@dataclass(frozen=True)
+class AskRequest(OfModel):
+    """Put prompts in front of texts."""
+
+    prompts: Annotated[
+        tuple[PromptSource, ...],
+        Option(positional=True, metavar="[PROMPT]...", complete="prompt"),
+    ] = ()
+    """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
+    NAME@VERSION), a sample prompt, or a hub id. None where the file names one in every row."""
+    text: tuple[TextSource, ...] = ()
+    """A text, repeatable; it may be of many lines."""
+    _: KW_ONLY
+    file: Place | None = None
+    """A .txt with one text per line, or a JSONL, CSV, TSV or Parquet file with the columns that the
+    template names; a column `prompt` puts each row to the prompt it names."""
+    text_column: Annotated[str | None, Option(metavar="NAME")] = None
+    """The column of the file that is {text}. Default: text."""
+
+    def check(self) -> None:
+        """Check that something is asked about, and somebody is asked.
+
+        Raises:
+            RequestError: there are no texts, or no prompts and no rows that may name them.
+        """
+        if not self.text and self.file is None:
+            raise RequestError("give one or more texts, or a --file", "text")
+        rows = any(isinstance(text, Mapping) for text in self.text)
+        if not (self.prompts or rows or self.file is not None):
+            raise RequestError("name prompts, or give a --file with a column `prompt`", "prompts")
+
+
+@dataclass(frozen=True)
+class PredictRequest(AskRequest, InWords, OnDevice):
+    """Label texts, with the probability of every label word; several prompts share a batch."""
+
+    _: KW_ONLY
+    task: Annotated[TaskSource | None, Option(complete="task")] = None
+    """A task's name, its task.toml or the folder of one. Gives the words of prompts that were not
+    trained on it."""
+
+
+@dataclass(frozen=True)
+class GenerateRequest(AskRequest, OnDevice):
+    """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
+
+    _: KW_ONLY
+    max_new_tokens: Annotated[int, Option(minimum=1)] = 32
+    """Longest continuation."""
+    template: str | None = None
+    """The model's input with {text} in it; {text} alone reads texts as they are. Default: the
+    prompt's own, if it tells."""

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from probe.requests.base import Option, Request
-from probe.requests.sources import LabelWord, ModelSource, read_label_word
+from probe.requests.sources import LabelWord, ModelSource, Place, PromptSource, read_label_word
 
 Split = Literal["test", "validation", "train"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Metric = Literal["cosine", "l2", "dot"]
+
+
+@dataclass(frozen=True)
+class OfPrompt(Request):
+    """One prompt."""
+
+    prompt: Annotated[PromptSource, Option(positional=True, metavar="PROMPT", complete="prompt")]
+    """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
+    NAME@VERSION), a sample prompt, or a hub id."""
+
+
+@dataclass(frozen=True)
+class OfPrompts(Request):
+    """One or more prompts."""
+
+    prompts: Annotated[
+        tuple[PromptSource, ...],
+        Option(positional=True, metavar="PROMPT...", complete="prompt"),
+    ]
+    """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
+    NAME@VERSION), a sample prompt, or a hub id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +54,17 @@ class OnDevice(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnData(Request):
-    """Where the examples of a task are read."""
+class InFolder(Request):
+    """Where the examples of tasks are read."""
 
-    data_dir: str | Path | None = None
+    data_dir: Place | None = None
     """A folder of data sets with one folder per task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnData(InFolder):
+    """Which columns of them."""
+
     text_column: Annotated[str | None, Option(metavar="NAME")] = None
     """The column of the rows that is {text}. Default: the task's own, else text."""
     label_column: Annotated[str | None, Option(metavar="NAME")] = None
@@ -54,3 +81,13 @@ class InWords(Request):
     label_word: Annotated[tuple[LabelWord, ...], Option(parse=read_label_word)] = ()
     """Repeat it, once per label in label order; 'great|good' gives a label two words. Default: as
     the template."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest(Request):
+    """What near means, and how many are listed."""
+
+    metric: Metric = "cosine"
+    """What near means; cosine and dot: higher is closer, l2: lower."""
+    k: Annotated[int, Option(flag="-k --k", minimum=1)] = 5
+    """Tokens per position."""

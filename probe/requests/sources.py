@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probe.prompt import AnyPrompt, PromptPair
-    from probe.task import Task
+    from probe.task import Example, Task
+    from probe.vocabulary import Vocabulary
 
+    Place = str | Path
     PromptSource = str | Path | AnyPrompt | PromptPair
     TaskSource = str | Path | Task
     ModelSource = str | Path
+    TableSource = str | Path | Vocabulary
+    TextSource = str | Mapping[str, str] | Example
     LabelWord = str | Sequence[str]
+    TokenSource = str | int
+    LayerRange = str | slice
+    StepWatcher = Callable[[Any], None]
 else:  # a command line and a document give names
-    PromptSource = TaskSource = ModelSource = str | Path
+    Place = Path
+    PromptSource = TaskSource = ModelSource = TableSource = str | Path
+    TextSource = str | dict[str, str]
     LabelWord = str | list[str]
+    TokenSource = str | int
+    LayerRange = str
+    StepWatcher = Any
 
 
 def read_label_word(text: str) -> list[str | list[str]]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from probe.errors import DataError, ProbeError
-from probe.prompt import AnyPrompt, PromptPair
+from probe.requests.evaluation import AskRequest
+from probe.requests.sources import TextSource
 from probe.store import Workspace
 from probe.task import Example
 from probe.verbs.asking import Asker, askers
-from probe.verbs.naming import several
 
 PROMPT_COLUMN = "prompt"
 """Chooses the prompt of its row."""
-
-Text = str | Mapping[str, str] | Example
-"""A text, or a row: columns that the template names, and `prompt` where it chooses its own."""
-Prompts = Sequence[AnyPrompt | PromptPair | str | Path]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +34,14 @@ class Asked:
         return [place for place, one in enumerate(self.chosen) if one == own]
 
 
-def asked_texts(
-    prompts: Prompts, texts: Sequence[Text], *, model: str | Path | None, workspace: Workspace
-) -> Asked:
+def asked_texts(asked: AskRequest) -> Asked:
     """Read prompts and texts; where rows name their prompts, each is put to its own alone.
-
-    Args:
-        prompts: prompts, or anything `load` takes; none where the rows name theirs.
-        texts: texts or rows.
-        model: the frozen model; each prompt's own when None.
-        workspace: where names are looked up.
 
     Raises:
         DataError: some rows name a prompt and others none, or one that was not given.
         ProbeError: there are no texts or no prompts, or a prompt cannot be read.
     """
+    texts = [*asked.text, *_texts_of(asked.file, asked.text_column)]
     names = [_prompt_name(text) for text in texts]
     if any(names) and not all(names):
         missing = names.index(None) + 1
@@ -60,12 +49,12 @@ def asked_texts(
             f"row {missing} names no prompt in the column {PROMPT_COLUMN!r}, others do: name one "
             "in every row, or in none"
         )
-    sources = list(several(prompts)) or list(dict.fromkeys(name for name in names if name))
+    sources = list(asked.prompts) or list(dict.fromkeys(name for name in names if name))
     if not sources or not texts:
         raise ProbeError(
             f"one or more prompts and texts are needed, found {len(sources)} and {len(texts)}"
         )
-    found = askers(sources, model=model, workspace=workspace)
+    found = askers(sources, model=asked.model, workspace=Workspace(asked.workspace))
     examples = [_example(text) for text in texts]
     if not any(names):
         return Asked(found, examples, None)
@@ -76,7 +65,7 @@ def asked_texts(
     return Asked([found[place] for place in used], examples, [used.index(one) for one in chosen])
 
 
-def texts_of(file: str | Path | None, text_column: str | None) -> list[dict[str, str]]:
+def _texts_of(file: str | Path | None, text_column: str | None) -> list[TextSource]:
     """The rows of a file to ask about; none without one.
 
     Raises:
@@ -89,10 +78,10 @@ def texts_of(file: str | Path | None, text_column: str | None) -> list[dict[str,
     rows = read_asked(Path(file).expanduser(), text_column=text_column)
     if text_column == PROMPT_COLUMN:  # then it holds texts, as in data of questions and answers
         rows = [{name: row[name] for name in row if name != PROMPT_COLUMN} for row in rows]
-    return rows
+    return list(rows)
 
 
-def _prompt_name(text: Text) -> str | None:
+def _prompt_name(text: TextSource) -> str | None:
     if not isinstance(text, Mapping):
         return None
     return str(text.get(PROMPT_COLUMN) or "").strip() or None
@@ -107,7 +96,7 @@ def _place(name: str, row: int, places: Mapping[str, int]) -> int:
     return places[name]
 
 
-def _example(text: Text) -> Example:
+def _example(text: TextSource) -> Example:
     if isinstance(text, Example):
         return text
     if isinstance(text, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from os import PathLike
 
 from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, ProbeError
@@ -21,7 +22,7 @@ def check_models(
     models: Iterable[tuple[str, str | None]],
     *,
     device: str | None = None,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
 ) -> list[ModelFacts]:
     """Find every model that will be loaded, and see that the device can be used.
 
@@ -119,11 +120,11 @@ def check_device(device: str | None) -> None:
     check(str(device))
 
 
-def _found(name: str, revision: str | None, workspace: Workspace | None) -> ModelFacts:
+def _found(name: str, revision: str | None, workspace: str | PathLike[str] | None) -> ModelFacts:
     try:
         return model_facts(name, revision)
     except ModelNotFoundError as error:
-        hint = "" if "did you mean" in str(error) else _like(name, workspace or Workspace())
+        hint = "" if "did you mean" in str(error) else _like(name, Workspace(workspace))
         raise ModelNotFoundError(f"{error}{hint}") from error
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from probe.errors import ProbeError
 from probe.notes import collected
-from probe.store import Workspace
-from probe.task import Example, LabelWords, Task
-from probe.verbs.asked_texts import Asked, Prompts, Text, asked_texts, texts_of
+from probe.requests import GenerateRequest, PredictRequest, takes
+from probe.requests.shared import OnDevice
+from probe.task import Example, Task
+from probe.verbs.asked_texts import Asked, asked_texts
 from probe.verbs.asking import Asker, by_model, note_doubts
 from probe.verbs.checks import check_models, require_writers
-from probe.verbs.naming import option_names, several
 from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 
 if TYPE_CHECKING:
@@ -22,128 +22,66 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 
 
-@option_names(text="texts", label_word="label_words")
-def predict(
-    prompts: Prompts = (),
-    texts: Sequence[Text] = (),
-    *,
-    file: str | Path | None = None,
-    text_column: str | None = None,
-    task: str | Path | Task | None = None,
-    model: str | Path | None = None,
-    template: str | None = None,
-    label_words: LabelWords = (),
-    device: str | None = None,
-    dtype: str | None = None,
-    workspace: Workspace | None = None,
-) -> Predictions:
+@takes(PredictRequest)
+def predict(asked: PredictRequest) -> Predictions:
     """The label of every text under every prompt; prompts of one model share their batches.
 
     A prompt that was trained on the task, or where none is named, is asked in the words it was
     trained with.
-
-    Args:
-        prompts: prompts, or anything `load` takes; none where the rows name theirs.
-        texts: what to label: texts, or rows as dictionaries with the columns that the template
-            names; the column `prompt` puts a row to that prompt alone.
-        file: more of them: a `.txt` with one text per line, or a data file with such rows.
-        text_column: the column of the file that is `{text}`; `text` when None.
-        task: gives template and label words where a prompt does not tell its own.
-        model: the frozen model; each prompt's own when None.
-        template: the model's input, in place of all others.
-        label_words: one per label, or a list of several, likewise.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: precision of the model; float32 when None.
-        workspace: the default one when None.
 
     Raises:
         DataError: rows name prompts that were not given.
         ProbeError: a prompt cannot be read or does not fit, or no label words are known.
     """
     with collected() as notes:
-        asked = asked_texts(
-            prompts,
-            [*several(texts), *texts_of(file, text_column)],
-            model=model,
-            workspace=workspace or Workspace(),
-        )
-        wording = _wording(task)
+        found = asked_texts(asked)
+        wording = _wording(asked.task)
         tasks = {
-            asker.name: asker.labelling(template, label_words)
+            asker.name: asker.labelling(asked.template, asked.label_word)
             if wording is None
-            else asker.worded(wording, template, label_words)
-            for asker in asked.askers
+            else asker.worded(wording, asked.template, asked.label_word)
+            for asker in found.askers
         }
-        check_models(by_model(asked.askers), device=device, workspace=workspace)
+        check_models(by_model(found.askers), device=asked.device, workspace=asked.workspace)
         from probe.evaluation import label_scores_apart, probabilities
 
         made: dict[tuple[int, str], Prediction] = {}
-        for opened, group in _by_opened_model(asked.askers, device, dtype):
+        for opened, group in _by_opened_model(found.askers, asked):
             conditions = [asker.condition(tasks[asker.name]) for asker in group]
-            every = label_scores_apart(opened, conditions, _texts_of(asked, group))
+            every = label_scores_apart(opened, conditions, _texts_of(found, group))
             for asker, scores in zip(group, every, strict=True):
                 shares = probabilities(scores).tolist()
-                for place, row in zip(asked.of(asker), shares, strict=True):
-                    example, own = asked.examples[place], tasks[asker.name]
+                for place, row in zip(found.of(asker), shares, strict=True):
+                    example, own = found.examples[place], tasks[asker.name]
                     made[place, asker.name] = _prediction(example, asker, own, row)
-    return Predictions(_used(asked.askers, tasks), _ordered(asked, made), tuple(notes))
+    return Predictions(_used(found.askers, tasks), _ordered(found, made), tuple(notes))
 
 
-@option_names(text="texts")
-def generate(
-    prompts: Prompts = (),
-    texts: Sequence[Text] = (),
-    *,
-    file: str | Path | None = None,
-    text_column: str | None = None,
-    max_new_tokens: int = 32,
-    model: str | Path | None = None,
-    template: str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    workspace: Workspace | None = None,
-) -> Continuations:
+@takes(GenerateRequest)
+def generate(asked: GenerateRequest) -> Continuations:
     """What the model writes, greedily, behind every text under every prompt.
-
-    Args:
-        prompts: prompts, or anything `load` takes; none where the rows name theirs.
-        texts: put into the template each prompt was trained with, or read as they are; or rows, as
-            `predict` takes them.
-        file: more of them, as in `predict`.
-        text_column: the column of the file that is `{text}`; `text` when None.
-        max_new_tokens: the longest continuation.
-        model: the frozen model; each prompt's own when None.
-        template: in place of the prompts' own; `{text}` is the text itself.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: precision of the model; float32 when None.
-        workspace: the default one when None.
 
     Raises:
         ProbeError: a prompt cannot be read or does not fit, or the model writes no text.
     """
+    longest = asked.max_new_tokens
     with collected() as notes:
-        asked = asked_texts(
-            prompts,
-            [*several(texts), *texts_of(file, text_column)],
-            model=model,
-            workspace=workspace or Workspace(),
-        )
-        tasks = {asker.name: asker.writing(template) for asker in asked.askers}
-        known = check_models(by_model(asked.askers), device=device, workspace=workspace)
-        require_writers(known)
+        found = asked_texts(asked)
+        tasks = {asker.name: asker.writing(asked.template) for asker in found.askers}
+        models = by_model(found.askers)
+        require_writers(check_models(models, device=asked.device, workspace=asked.workspace))
         from probe.evaluation import generate_apart
 
         made: dict[tuple[int, str], Continuation] = {}
-        for opened, group in _by_opened_model(asked.askers, device, dtype):
+        for opened, group in _by_opened_model(found.askers, asked):
             conditions = [asker.condition(tasks[asker.name]) for asker in group]
-            own_texts = _texts_of(asked, group)
-            outputs = generate_apart(opened, conditions, own_texts, max_new_tokens=max_new_tokens)
+            own_texts = _texts_of(found, group)
+            outputs = generate_apart(opened, conditions, own_texts, max_new_tokens=longest)
             for asker, written in zip(group, outputs, strict=True):
-                for place, output in zip(asked.of(asker), written, strict=True):
-                    text = tasks[asker.name].shown(asked.examples[place])
+                for place, output in zip(found.of(asker), written, strict=True):
+                    text = tasks[asker.name].shown(found.examples[place])
                     made[place, asker.name] = Continuation(text, asker.name, output)
-    used = _used(asked.askers, tasks)
-    return Continuations(used, max_new_tokens, _ordered(asked, made), tuple(notes))
+    return Continuations(_used(found.askers, tasks), longest, _ordered(found, made), tuple(notes))
 
 
 def _texts_of(asked: Asked, group: Sequence[Asker]) -> list[list[Example]]:
@@ -172,13 +110,13 @@ def _wording(task: str | Path | Task | None) -> Task | None:
 
 
 def _by_opened_model(
-    found: Sequence[Asker], device: str | None, dtype: str | None
+    found: Sequence[Asker], asked: OnDevice
 ) -> Iterator[tuple[FrozenModel, list[Asker]]]:
     """Each model with its prompts, one at a time."""
     from probe.models import load_model
 
     for (name, revision), group in by_model(found).items():
-        opened = load_model(name, revision=revision, device=device, dtype=dtype)
+        opened = load_model(name, revision=revision, device=asked.device, dtype=asked.dtype)
         note_doubts(opened, group)
         yield opened, group
 

@@ -192,7 +192,7 @@ def test_a_label_of_several_words_is_as_likely_as_all_of_them(here, probe, check
     bright, sweet, dull = shares(apart)[0]
     assert shares(together)[0] == pytest.approx([bright + sweet, dull], abs=EXACT)
     assert together["prompts"][0]["label_words"] == ["bright|sweet", "dull"]
-    given = verbs.predict([ONE], ["the film"], label_words=[["bright", "sweet"], "dull"])
+    given = verbs.predict([ONE], ["the film"], label_word=[["bright", "sweet"], "dull"])
     assert given.to_json()["predictions"] == together["predictions"]
 
 

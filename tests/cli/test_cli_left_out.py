@@ -97,9 +97,9 @@ def test_what_changes_no_answers_is_not_noted(here):
     rows = np.random.default_rng(1).normal(size=(2, 16))
     frozen = LeftOut("wte.weight", (9, 16), "the model's table of word embeddings")
     whole = SoftPrompt("whole", rows, base_model=str(here / "model"), left_out=(frozen,))
-    assert verbs.predict([whole], ["so"], label_words=WORDS).notes == ()
+    assert verbs.predict([whole], ["so"], label_word=WORDS).notes == ()
     tokens = dataclasses.replace(whole, method="trainable_tokens")
-    (note,) = verbs.predict([tokens], ["so"], label_words=WORDS).notes
+    (note,) = verbs.predict([tokens], ["so"], label_word=WORDS).notes
     assert "rows that replace those of tokens" in note
 
 
