@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import inspect
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
 
 from probe.models.ragged import collect, spread
 
 
-@dataclass
-class _Asked:
-    """What a pass is asked for."""
+@dataclass(frozen=True)
+class _Scored:
+    """What is read of a pass."""
 
     places: Tensor
     """[M] of the flattened [B · S] positions."""
-    kept: bool = False
-    """Whether the head has seen these places alone."""
+    shape: tuple[int, int]
+    """(B, S)"""
 
 
-_asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
-_shape: ContextVar[tuple[int, int]] = ContextVar("shape")
-
-
-@contextmanager
-def only_at(places: Tensor) -> Iterator[_Asked]:
-    """Within the block, only these places of the flattened states reach the head, [M].
-
-    Args:
-        places: indices into the flattened [B · S] positions, all different.
-    """
-    asked = _Asked(places)
-    token = _asked.set(asked)
-    try:
-        yield asked
-    finally:
-        _asked.reset(token)
+_scored: ContextVar[_Scored | None] = ContextVar("scored", default=None)
+"""Of the pass that runs in this thread; hooks know it from here, since models pass nothing on."""
 
 
 def logits_at(model: Any, places: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-    """Logits [M, V] at places of the flattened [B · S] positions, all different.
+    """Logits [M, V] at places of the flattened [B · S] positions, ascending and all different.
 
-    Some models multiply by their head's weights without calling the head, and some give it more
-    than [B, S, H]: these make all logits, and the places are picked from them.
+    transformers' `logits_to_keep` leaves out the others. Where a model has none, a hook on its
+    head does; some models multiply by their head's weights without calling the head, and some give
+    it more than [B, S, H]: these make all logits, and the places are picked from them.
     """
-    with only_at(places) as asked:
-        logits: Tensor = model(**arguments).logits
-    return logits[0] if asked.kept else collect(logits.flatten(0, 1), places.to(logits.device))
+    scored = _Scored(places, _shape_of(arguments))
+    mask = {"logits_to_keep": _mask(scored)} if keeps_logits(model) else {}
+    token = _scored.set(scored)
+    try:
+        logits: Tensor = model(**arguments, **mask).logits
+    finally:
+        _scored.reset(token)
+    if logits.shape[:-1].numel() == len(places):
+        return logits.flatten(0, -2)
+    return collect(logits.flatten(0, 1), places.to(logits.device))
+
+
+def keeps_logits(model: Any) -> bool:
+    """Whether a transformers model takes `logits_to_keep`."""
+    return "logits_to_keep" in inspect.signature(model.forward).parameters
+
+
+def _shape_of(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """(B, S) of what a pass runs; of the decoder, where there is one."""
+    names = ("decoder_inputs_embeds", "decoder_input_ids", "inputs_embeds")
+    batch, length = next(arguments[name] for name in names if name in arguments).shape[:2]
+    return batch, length
+
+
+def _mask(scored: _Scored) -> Tensor:
+    """[B, S]: whether a position is read. On the CPU, where it serves a model on any device."""
+    mask = torch.zeros(scored.shape, dtype=torch.bool)
+    mask.view(-1)[scored.places.cpu()] = True
+    return mask
 
 
 def take_shortcuts(model: Any) -> None:
     """Install the shortcuts on a frozen transformers model; its weights stay as they are."""
-    if (head := model.get_output_embeddings()) is not None:
-        head.register_forward_pre_hook(_keep_for_head)
+    head = model.get_output_embeddings()
+    if head is not None and not keeps_logits(model):
+        head.register_forward_pre_hook(_keep_places)
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, NewGELUActivation):  # seven passes over [N, 4H] where one will do
@@ -87,30 +101,19 @@ def shorten_last_layer(layer: nn.Module) -> None:
         feed_forward.register_forward_hook(_fill_places)
 
 
-def _keep_for_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    """Before the head: [B, S, H] → [1, M, H]."""
-    if (asked := _asked.get()) is None or inputs[0].ndim != 3:
-        return None
-    asked.kept = True
-    return _kept(asked, inputs)
-
-
 def _keep_places(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    """Before a feed-forward block: [B, S, H] → [1, M, H]."""
-    return None if (asked := _asked.get()) is None else _kept(asked, inputs)
-
-
-def _kept(asked: _Asked, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    hidden = inputs[0]
-    _shape.set((hidden.shape[0], hidden.shape[1]))
-    places = asked.places.to(hidden.device)
+    """Before a head or a feed-forward block: [B, S, H] → [1, M, H]."""
+    scored, hidden = _scored.get(), inputs[0]
+    if scored is None or hidden.ndim != 3:
+        return None
+    places = scored.places.to(hidden.device)
     return (collect(hidden.flatten(0, 1), places)[None], *inputs[1:])
 
 
 def _fill_places(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
     """After a feed-forward block: [1, M, H] → [B, S, H], zeros elsewhere."""
-    if (asked := _asked.get()) is None:
+    if (scored := _scored.get()) is None:
         return None
-    batch, length = _shape.get()
-    whole = spread(output[0], asked.places.to(output.device), batch * length)
+    batch, length = scored.shape
+    whole = spread(output[0], scored.places.to(output.device), batch * length)
     return whole.reshape(batch, length, -1)

@@ -14,7 +14,7 @@ from probe.models import FrozenModel, Injection, Row, Slot
 from probe.models.causal import CausalModel
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.masked import MaskedModel
-from probe.models.shortcuts import layer_list, only_at
+from probe.models.shortcuts import layer_list, logits_at
 from tests.models.conftest import raw_bart, raw_encoder, raw_t5, word_tokenizer
 from tests.models.exactness import LENGTHS, prompts, rows
 
@@ -107,15 +107,24 @@ def test_every_step_of_a_continuation_asks_the_head_once_per_row(causal: Maker) 
     assert set(counts[0]) == {len(LENGTHS)}
 
 
-def test_outside_the_block_nothing_is_left_out(causal: Maker) -> None:
-    model = causal("llama")
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bloom"])
+def test_logits_at_places_are_those_of_a_whole_pass_which_stays_whole(
+    causal: Maker, name: str
+) -> None:
+    model = causal(name)
     ids = torch.tensor([[20, 21, 22], [23, 24, 25]])
     whole = model.model(input_ids=ids).logits
-    with only_at(torch.tensor([1, 5])):
-        chosen = model.model(input_ids=ids).logits
-    assert whole.shape[:2] == (2, 3)
-    torch.testing.assert_close(chosen[0], torch.stack([whole[0, 1], whole[1, 2]]))
+    arguments = {"inputs_embeds": model.embed_ids(ids)}
+    chosen = logits_at(model.model, torch.tensor([1, 3, 5]), arguments)
+    torch.testing.assert_close(chosen, torch.stack([whole[0, 1], whole[1, 0], whole[1, 2]]))
     torch.testing.assert_close(model.model(input_ids=ids).logits, whole)
+
+
+def test_a_causal_head_carries_no_hook(causal: Maker) -> None:
+    """transformers leaves out what is not read; only heads that it runs whole are hooked."""
+    assert not head(causal("llama"))._forward_pre_hooks
+    t5 = EncoderDecoderModel("tiny", raw_t5(), word_tokenizer("", "<eos>"))
+    assert head(t5)._forward_pre_hooks
 
 
 def test_scores_are_right_where_the_head_is_not_called() -> None:
