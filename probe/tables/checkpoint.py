@@ -8,10 +8,11 @@ from math import prod
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Protocol, TypeGuard
 
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, PromptFormatError
+from probe.formats.containers.safetensors_npy import header_bytes, tensor_entry
 from probe.tables.files import Files, parse_object
 from probe.tables.quantised import STORED_OTHERWISE, quantised
-from probe.tables.span import STORED_AS, Span, Table, damaged
+from probe.tables.span import STORED_AS, Span, Table, damaged, describing_damage
 
 MAX_HEADER_BYTES = 100_000_000
 """The bound that the safetensors library itself sets."""
@@ -122,8 +123,9 @@ class Safetensors:
         size = files.size(file)
         if size is None:
             raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
-        length = int.from_bytes(files.read(file, 0, 8), "little") if size >= 8 else size
-        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+        with describing_damage(files.where, file):
+            length = header_bytes(files.read(file, 0, min(8, size)), size)
+        if length > MAX_HEADER_BYTES:
             raise damaged(files.where, file, f"a header of {length} bytes in a file of {size}")
         header = parse_object(files.read(file, 8, 8 + length), f"{file}'s header", files.where)
         self._where, self._file, self._size = files.where, file, size
@@ -133,9 +135,10 @@ class Safetensors:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape; empty where the header is damaged."""
-        entry = self.names[name]
-        shape = entry.get("shape") if isinstance(entry, dict) else None
-        return tuple(shape) if _naturals(shape) else ()
+        try:
+            return tensor_entry(name, self.names[name]).shape
+        except PromptFormatError:
+            return ()
 
     def span(self, name: str, axes: int = 2) -> Span:
         """Check a table's or vector's entry against the file's length.
@@ -143,26 +146,25 @@ class Safetensors:
         Raises:
             ModelNotFoundError: they contradict each other, or the table is quantised.
         """
-        entry = self.names[name]
-        fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
-        shape, offsets = fields.get("shape"), fields.get("data_offsets")
         where, file = self._where, self._file
-        dtype = next((known for known in STORED_AS if known == fields.get("dtype")), None)
-        if (few_bits := fields.get("dtype")) in tuple(STORED_OTHERWISE):
-            raise quantised(where, file, name, str(few_bits), self.names)
+        with describing_damage(where, file):
+            entry = tensor_entry(name, self.names[name])
+        if entry.dtype in STORED_OTHERWISE:
+            raise quantised(where, file, name, entry.dtype, self.names)
+        dtype = next((known for known in STORED_AS if known == entry.dtype), None)
         if dtype is None:
-            found = f"the table's dtype {fields.get('dtype')!r}, not one of {list(STORED_AS)}"
+            found = f"the table's dtype {entry.dtype!r}, not one of {list(STORED_AS)}"
             raise damaged(where, file, found)
-        if not _naturals(shape) or len(shape) != axes or 0 in shape:
-            raise damaged(where, file, f"the table's shape {shape!r}, not [V, H]")
-        if not _naturals(offsets) or len(offsets) != 2:
-            raise damaged(where, file, f"the table's offsets {offsets!r}")
-        start, stop = offsets
-        needed = prod(shape) * STORED_AS[dtype].itemsize
-        if stop - start != needed or self._data_start + stop > self._size:
-            found = f"offsets {offsets} for {needed} bytes of table in a file of {self._size}"
+        if len(entry.shape) != axes or 0 in entry.shape:
+            raise damaged(where, file, f"the table's shape {list(entry.shape)}, not [V, H]")
+        needed = prod(entry.shape) * STORED_AS[dtype].itemsize
+        if entry.stop - entry.start != needed or self._data_start + entry.stop > self._size:
+            found = (
+                f"offsets {entry.start} to {entry.stop} for {needed} bytes of table in a file of "
+                f"{self._size}"
+            )
             raise damaged(where, file, found)
-        return Span(file, self._data_start + start, tuple(shape), dtype)
+        return Span(file, self._data_start + entry.start, entry.shape, dtype)
 
 
 def _aliased(header: Mapping[str, Any], aliases: object) -> dict[str, Any]:
@@ -172,10 +174,6 @@ def _aliased(header: Mapping[str, Any], aliases: object) -> dict[str, Any]:
         for name, kept in (aliases if isinstance(aliases, dict) else {}).items()
         if isinstance(kept, str) and kept in header
     }
-
-
-def _naturals(found: object) -> TypeGuard[list[int]]:
-    return isinstance(found, list) and all(type(n) is int and n >= 0 for n in found)
 
 
 def _plain_name(file: object) -> TypeGuard[str]:

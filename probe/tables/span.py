@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.tables.files import Files
 from probe.vocabulary import TableDtype
 
@@ -51,3 +52,22 @@ class Span:
 def damaged(where: str, file: str, found: str) -> ModelNotFoundError:
     """The error of a file that contradicts itself."""
     return ModelNotFoundError(f"{where}: {file} is damaged ({found[:160]}): fetch or save it again")
+
+
+@contextmanager
+def describing_damage(where: str, file: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Around a reader's work on a file: what it raises on damage becomes the error of that file.
+
+    Args:
+        where: the model as errors name it.
+        file: what is read.
+        kinds: what the reader raises besides its own refusals.
+
+    Raises:
+        ModelNotFoundError: the file is damaged.
+    """
+    caught: tuple[type[Exception], ...] = (PromptFormatError, *kinds)
+    try:
+        yield
+    except caught as error:
+        raise damaged(where, file, str(error) or type(error).__name__) from error

@@ -7,25 +7,16 @@ the file, where both of torch's layouts keep them uncompressed.
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from math import prod
 from typing import Any, Protocol
 
 from probe.errors import ModelNotFoundError, PromptFormatError
-from probe.formats.containers.dtypes import itemsize
-from probe.formats.containers.limits import Budget
-from probe.formats.pickle.allowed import NAMES, STORAGE_DTYPES
-from probe.formats.pickle.machine import Allowance, Machine
-from probe.formats.pickle.opcodes import run
-from probe.formats.pickle.reader import LEGACY_MAGIC
-from probe.formats.pickle.values import Storage, Symbol, Tensor
+from probe.formats.pickle import DAMAGE, LEGACY_MAGIC, PicklesInPlace, StorageInPlace, Tensor
 from probe.tables.files import Files
 from probe.tables.quantised import STORED_OTHERWISE, quantised
-from probe.tables.span import STORED_AS, Span, damaged
+from probe.tables.span import STORED_AS, Span, describing_damage
 from probe.vocabulary import TableDtype
 
 MAX_PICKLE_BYTES = 1 << 26
@@ -33,10 +24,7 @@ MAX_PICKLE_BYTES = 1 << 26
 MAX_DIRECTORY_BYTES = 1 << 24
 """Longest list of a zip's members; torch writes one per tensor."""
 
-_DAMAGE = (
-    *(PromptFormatError, zipfile.BadZipFile, NotImplementedError, ValueError, TypeError),
-    *(OverflowError, KeyError, IndexError, struct.error),
-)
+_DAMAGE = (*DAMAGE, zipfile.BadZipFile, NotImplementedError)
 """What the readers raise on bytes that no writer makes."""
 _FIRST_BYTES = 1 << 20
 _LOCAL_HEADER_BYTES = 30
@@ -63,7 +51,7 @@ class TorchFile:
         if size is None:
             raise ModelNotFoundError(f"{files.where} lacks {file}, which its index names")
         self._where, self._file = files.where, file
-        with self._one_clear_error():
+        with describing_damage(self._where, self._file, *_DAMAGE):
             zipped = size > 4 and files.read(file, 0, 4) == b"PK\3\4"
             self._layout: _Layout = (_Zip if zipped else _Legacy)(files, file, size)
         state = self._layout.value if isinstance(self._layout.value, dict) else {}
@@ -83,60 +71,11 @@ class TorchFile:
         found = self.names[name]
         if isinstance(found, Tensor) and found.layout.dtype in STORED_OTHERWISE:
             raise quantised(self._where, self._file, name, found.layout.dtype, self.names)
-        with self._one_clear_error():
+        with describing_damage(self._where, self._file, *_DAMAGE):
             match found:
-                case Tensor(storage=_Kept() as storage):
+                case Tensor(storage=StorageInPlace() as storage):
                     return _span(self._file, found, axes, *self._layout.bounds(storage))
             raise PromptFormatError(f"a {type(found).__name__} where the table should be")
-
-    @contextmanager
-    def _one_clear_error(self) -> Iterator[None]:
-        try:
-            yield
-        except _DAMAGE as error:
-            raise damaged(self._where, self._file, str(error) or type(error).__name__) from error
-
-
-@dataclass(eq=False)
-class _Kept(Storage):
-    """A storage whose numbers stay in the file."""
-
-    key: str = ""
-
-
-@dataclass
-class _Pickles:
-    """The pickles at the start of some bytes, one after the other."""
-
-    data: bytes
-    place: int = 0
-    storages: dict[str, _Kept] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Share one allowance between them."""
-        self._allowance = Allowance(Budget(len(self.data)), _no_pickle_within)
-
-    def next(self) -> Any:
-        """The value of the next pickle."""
-        machine = Machine(self.data, self._allowance, NAMES, self._storage, place=self.place)
-        value = run(machine)
-        self.place = machine.place
-        return value
-
-    def _storage(self, reference: Any) -> _Kept:
-        """The storage of a persistent id: `("storage", class, key, device, elements, …)`."""
-        match reference:
-            case ("storage", Symbol(name=kind), str(key), _, int(size), *more):
-                if kind in STORAGE_DTYPES and more in ([], [None]):
-                    kept = self.storages.get(key)
-                    if kept is None:
-                        kept = self.storages[key] = _Kept(STORAGE_DTYPES[kind], size, None, key=key)
-                    return kept
-        raise PromptFormatError("a storage in a layout that torch no longer writes")
-
-
-def _no_pickle_within(_data: bytes, _allowance: Allowance) -> object:
-    raise PromptFormatError("a pickle within the pickle, which no checkpoint has")
 
 
 class _Layout(Protocol):
@@ -144,7 +83,7 @@ class _Layout(Protocol):
 
     value: object
 
-    def bounds(self, storage: _Kept) -> tuple[int, int]:
+    def bounds(self, storage: StorageInPlace) -> tuple[int, int]:
         """Where a storage's bytes lie in the file."""
         ...
 
@@ -163,9 +102,9 @@ class _Zip:
         start, stop = _stored(files, file, self._members[pickle_name], size)
         if stop - start > MAX_PICKLE_BYTES:
             raise PromptFormatError(f"a pickle of {stop - start} bytes")
-        self.value = _Pickles(files.read(file, start, stop)).next()
+        self.value = PicklesInPlace(files.read(file, start, stop)).next()
 
-    def bounds(self, storage: _Kept) -> tuple[int, int]:
+    def bounds(self, storage: StorageInPlace) -> tuple[int, int]:
         """Where a storage's bytes lie in the file."""
         if (order := self._members.get(f"{self._root}byteorder")) is not None:
             _check_byte_order(self._files, self._file, order, self._size)
@@ -208,14 +147,14 @@ class _Legacy:
         self._files, self._file, self._size = files, file, size
         self._pickles, self.value, self._keys = _legacy_pickles(files, file, size)
 
-    def bounds(self, storage: _Kept) -> tuple[int, int]:
+    def bounds(self, storage: StorageInPlace) -> tuple[int, int]:
         """Where a storage's bytes lie in the file."""
         start = self._pickles.place
         for key in self._keys:
             found = self._pickles.storages.get(key) if isinstance(key, str) else None
             if found is None:
                 raise PromptFormatError("numbers that no tensor refers to")
-            stop = start + _COUNT_BYTES + found.size * itemsize(found.dtype)
+            stop = start + _COUNT_BYTES + found.nbytes
             if found is storage:
                 _check_count(self._files, self._file, start, found.size)
                 return start + _COUNT_BYTES, min(stop, self._size)
@@ -228,10 +167,12 @@ def _check_count(files: Files, file: str, start: int, elements: int) -> None:
         raise PromptFormatError("the table's numbers are not where they should be")
 
 
-def _legacy_pickles(files: Files, file: str, size: int) -> tuple[_Pickles, object, list[object]]:
+def _legacy_pickles(
+    files: Files, file: str, size: int
+) -> tuple[PicklesInPlace, object, list[object]]:
     """The pickles, the state dict and the keys; they are short, so few bytes are tried first."""
     for length in (_FIRST_BYTES, MAX_PICKLE_BYTES):
-        pickles = _Pickles(files.read(file, 0, min(length, size)))
+        pickles = PicklesInPlace(files.read(file, 0, min(length, size)))
         try:
             magic, _version, system, value, keys = (pickles.next() for _ in range(5))
         except PromptFormatError:
@@ -259,7 +200,7 @@ def _span(file: str, tensor: Tensor, axes: int, start: int, stop: int) -> Span:
     width_bytes = STORED_AS[dtype].itemsize
     first = start + layout.offset * width_bytes
     last = first + prod(layout.shape) * width_bytes
-    if stop - start < storage.size * itemsize(storage.dtype) or last > stop:
+    if stop - start < storage.nbytes or last > stop:
         raise PromptFormatError("the table's numbers are cut short")
     return Span(file, first, tuple(layout.shape), dtype)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -47,12 +47,7 @@ def read_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, st
     Raises:
         PromptFormatError: the file is cut short or damaged, or holds other numbers.
     """
-    size = int.from_bytes(data[:8], "little")
-    if not 2 <= size <= len(data) - 8:
-        raise PromptFormatError(
-            f"safetensors: expected a header of {size} bytes, the file has {len(data)}: it is cut "
-            "short or damaged"
-        )
+    size = header_bytes(data[:8], len(data))
     if size > MAX_DOCUMENT_BYTES:
         raise PromptFormatError(f"safetensors: a header of {size:,} bytes, a prompt's is small")
     header = read_json(data[8 : 8 + size])
@@ -60,17 +55,57 @@ def read_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, st
         raise PromptFormatError("safetensors: expected a header with one entry per tensor")
     metadata = header.pop("__metadata__", None) or {}
     body, budget = memoryview(data)[8 + size :], Budget(len(data))
-    ends = sorted(_offsets(name, entry) for name, entry in header.items())
-    _require_tiles(ends, len(body))
-    tensors = {name: _tensor(name, entry, body, budget) for name, entry in header.items()}
+    entries = {name: tensor_entry(name, entry) for name, entry in header.items()}
+    _require_tiles(sorted((one.start, one.stop) for one in entries.values()), len(body))
+    tensors = {name: _tensor(name, entry, body, budget) for name, entry in entries.items()}
     return tensors, _strings(metadata)
 
 
-def _offsets(name: str, entry: object) -> tuple[int, int]:
+@dataclass(frozen=True)
+class TensorEntry:
+    """One tensor, as a safetensors header describes it."""
+
+    dtype: str
+    """As the format spells it: F32, BF16, …"""
+    shape: tuple[int, ...]
+    start: int
+    """First of its bytes, counted from the end of the header."""
+    stop: int
+
+
+def header_bytes(first: bytes, size: int) -> int:
+    """How long the JSON header is that follows the first 8 bytes.
+
+    Args:
+        first: these bytes, as many as there are.
+        size: of the file, in bytes.
+
+    Raises:
+        PromptFormatError: the file is shorter.
+    """
+    length = int.from_bytes(first, "little")
+    if not 2 <= length <= size - 8:
+        raise PromptFormatError(
+            f"safetensors: expected a header of {length} bytes, the file has {size}: it is cut "
+            "short or damaged"
+        )
+    return length
+
+
+def tensor_entry(name: str, entry: object) -> TensorEntry:
+    """What the header says under a tensor's name.
+
+    Raises:
+        PromptFormatError: it lacks dtype, shape or offsets, or they are not counts.
+    """
     match entry:
-        case {"data_offsets": [int(start), int(stop)]} if 0 <= start <= stop:
-            return start, stop
-    raise PromptFormatError(f"safetensors: {name[:80]!r} has no valid data_offsets in the header")
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [start, stop]}:
+            counts = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+            if counts and start <= stop:
+                return TensorEntry(dtype, tuple(shape), start, stop)
+    raise PromptFormatError(
+        f"safetensors: {name[:80]!r} has no valid dtype, shape and data_offsets in the header"
+    )
 
 
 def _require_tiles(spans: list[tuple[int, int]], size: int) -> None:
@@ -86,22 +121,19 @@ def _require_tiles(spans: list[tuple[int, int]], size: int) -> None:
         )
 
 
-def _tensor(name: str, entry: Mapping[str, Any], body: memoryview, budget: Budget) -> NDArray[Any]:
-    dtype, shape = entry.get("dtype"), entry.get("shape")
-    if not isinstance(dtype, str) or dtype not in _SAFETENSORS_DTYPES:
+def _tensor(name: str, entry: TensorEntry, body: memoryview, budget: Budget) -> NDArray[Any]:
+    if entry.dtype not in _SAFETENSORS_DTYPES:
         raise PromptFormatError(
-            f"safetensors: {name[:80]!r} holds {str(dtype)[:20]!r}, expected one of "
+            f"safetensors: {name[:80]!r} holds {entry.dtype[:20]!r}, expected one of "
             f"{', '.join(_SAFETENSORS_DTYPES)}"
         )
-    if not isinstance(shape, list):
-        raise PromptFormatError(f"safetensors: {name[:80]!r} has no shape")
-    start, stop = entry["data_offsets"]
-    layout = Layout(_SAFETENSORS_DTYPES[dtype], tuple(shape))
-    if layout.span * layout.itemsize != stop - start:
+    layout = Layout(_SAFETENSORS_DTYPES[entry.dtype], entry.shape)
+    if layout.span * layout.itemsize != entry.stop - entry.start:
         raise PromptFormatError(
-            f"safetensors: {name[:80]!r} is {dtype} {shape} but has {stop - start} bytes: damaged"
+            f"safetensors: {name[:80]!r} is {entry.dtype} {list(entry.shape)} but has "
+            f"{entry.stop - entry.start} bytes: damaged"
         )
-    return read_array(body[start:stop], layout, budget, what=f"tensor {name[:80]!r}")
+    return read_array(body[entry.start : entry.stop], layout, budget, what=f"tensor {name[:80]!r}")
 
 
 def _strings(metadata: object) -> dict[str, str]:

@@ -7,6 +7,7 @@ It imports neither torch nor pickle. Layouts of torch.save (torch/serialization.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from probe.formats.pickle.values import Storage, Symbol
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _PICKLE_BYTES = 32_000_000
-_DAMAGE = (
+DAMAGE = (
     ValueError,
     TypeError,
     OverflowError,
@@ -50,18 +51,41 @@ def read_pickle(data: bytes) -> object:
     allowance = Allowance(Budget(len(data)), load=_read)
     try:
         return plain(_read(data, allowance), allowance.budget)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise PromptFormatError(f"the pickle is damaged ({type(error).__name__})") from error
 
 
 def _read(data: bytes, allowance: Allowance) -> object:
     if data[:4] == b"PK\x03\x04":
         return _read_zip(data, allowance)
-    machine = Machine(data, allowance, NAMES, _no_storages)
-    first = run(machine)
+    pickles = Pickles(data, allowance, _no_storages)
+    first = pickles.next()
     if first == LEGACY_MAGIC and isinstance(first, int):
-        return _read_legacy(data, allowance, machine.place)
+        return _read_legacy(pickles)
     return first
+
+
+@dataclass
+class Pickles:
+    """Pickles in a row."""
+
+    data: bytes
+    allowance: Allowance
+    find: Callable[[object], Storage]
+    """The storage of a persistent id."""
+    place: int = 0
+    """Where the next one starts."""
+
+    def next(self) -> object:
+        """The value of the next pickle.
+
+        Raises:
+            PromptFormatError: it asks for more than tensors in plain containers, or is damaged.
+        """
+        machine = Machine(self.data, self.allowance, NAMES, self.find, self.place)
+        value = run(machine)
+        self.place = machine.place
+        return value
 
 
 def _no_storages(_: object) -> Storage:
@@ -83,7 +107,7 @@ def _read_zip(data: bytes, allowance: Allowance) -> object:
     big_endian = order is not None and bytes(order.view(allowance.budget)) == b"big"
     storages = _ZipStorages(members, prefix, allowance.budget, big_endian)
     pickled = bytes(members[found[0]].view(allowance.budget))
-    return run(Machine(pickled, allowance, NAMES, storages.find))
+    return Pickles(pickled, allowance, storages.find).next()
 
 
 @dataclass
@@ -121,23 +145,16 @@ def _storage_id(identity: object) -> tuple[str, str, int, Any]:
     raise PromptFormatError("the pickle is damaged: it refers to something else than a storage")
 
 
-def _read_legacy(data: bytes, allowance: Allowance, place: int) -> object:
+def _read_legacy(pickles: Pickles) -> object:
     """Magic number (read already), protocol, system, value, keys, then sizes and numbers."""
     storages = _LegacyStorages()
-
-    def load() -> object:
-        nonlocal place
-        machine = Machine(data, allowance, NAMES, storages.find, place)
-        value = run(machine)
-        place = machine.place
-        return value
-
-    protocol, _, value, keys = load(), load(), load(), load()
+    pickles.find = storages.find
+    protocol, _, value, keys = (pickles.next() for _ in range(4))
     if protocol != _LEGACY_PROTOCOL or not isinstance(keys, list):
         shown = protocol if isinstance(protocol, int) else type(protocol).__name__
         raise PromptFormatError(f"a torch file of unknown version {shown}")
-    allowance.step(len(keys))
-    storages.fill(keys, memoryview(data)[place:])
+    pickles.allowance.step(len(keys))
+    storages.fill(keys, memoryview(pickles.data)[pickles.place :])
     return value
 
 

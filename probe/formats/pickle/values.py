@@ -51,6 +51,11 @@ class Storage:
         if type(self.size) is not int or self.size < 0:
             raise PromptFormatError("the pickle is damaged: a storage without a size")
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its numbers take."""
+        return self.size * itemsize(self.dtype)
+
 
 @dataclass(eq=False)
 class Tensor:
@@ -65,7 +70,7 @@ class Tensor:
         Raises:
             PromptFormatError: the storage is too short for it.
         """
-        size = self.storage.size * itemsize(self.storage.dtype)
+        size = self.storage.nbytes
         if self.storage.data is None or len(self.storage.data) < size:
             raise PromptFormatError(
                 f"a storage of {self.storage.size} {self.storage.dtype} numbers is cut short"
