@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.asking_options import (
-    TASK_HELP,
-    DataDir,
-    Device,
-    Dtype,
-    LabelWords,
-    Template,
-    split_synonyms,
-)
-from probe.cli.completion import complete_task
-from probe.cli.options import Json, Model, Prompt
+from probe.cli.options import Json
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import AblateRequest
 
 if TYPE_CHECKING:
     from probe.bootstrap import Estimate
     from probe.verbs import Ablated
 
 
-def ablate(
-    prompt: Prompt,
-    task: Annotated[str, typer.Option("--task", help=TASK_HELP, autocompletion=complete_task)],
-    model: Model = None,
-    data_dir: DataDir = None,
-    split: Annotated[
-        Literal["test", "validation", "train"], typer.Option("--split", help="Which examples.")
-    ] = "test",
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit",
-            min=1,
-            help="At most so many examples, drawn at random but always the same ones; the cost "
-            "grows with examples × positions.",
-        ),
-    ] = 100,
-    template: Template = None,
-    label_words: LabelWords = None,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of swap partners and intervals.")
-    ] = 0,
-    device: Device = None,
-    dtype: Dtype = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def ablate(asked: AblateRequest, json: Json = False) -> None:
     """Change each position in turn and measure how the loss changes, beside attention."""
     from probe import verbs
 
-    result = verbs.ablate(
-        prompt,
-        task,
-        model=model,
-        data_dir=data_dir,
-        split=split,
-        limit=limit,
-        template=template,
-        label_words=split_synonyms(label_words),
-        seed=seed,
-        device=device,
-        dtype=dtype,
-    )
+    result = verbs.ablate(asked)
     if json:
         print_json(result.to_json())
     else:

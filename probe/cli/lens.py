@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.asking_options import Device, Dtype
-from probe.cli.options import Json, Model, Prompt, usage_errors
+from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import LensRequest
 
 if TYPE_CHECKING:
     from probe.analysis.lens import LayerControl, Lens, LensCell
@@ -20,57 +19,13 @@ _LAYERS_SHOWN = 6
 """Layers that fit beside each other on a terminal."""
 
 
-def lens(
-    prompt: Prompt,
-    model: Model = None,
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Tokens per position.")] = 5,
-    describe: Annotated[
-        bool,
-        typer.Option(
-            "--describe", help="Also patch the prompt's states into a text that asks for words."
-        ),
-    ] = False,
-    terms: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--term",
-            help="A class name to count in descriptions, repeatable. Default: the prompt's label "
-            "words.",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            help="The text the states are put into, with {prompt} where they go. Default: three "
-            "lists of classes.",
-        ),
-    ] = None,
-    draws: Annotated[
-        int, typer.Option("--draws", min=1, help="Random prompts of the same norms beside it.")
-    ] = 20,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random rows.")] = 0,
-    device: Device = None,
-    dtype: Dtype = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def lens(asked: LensRequest, json: Json = False) -> None:
     """Read a prompt through the model's layers, beside random rows of the same norms."""
     from probe import verbs
-    from probe.analysis.patching import DEFAULT_TARGET
 
     with usage_errors():
-        result = verbs.lens(
-            prompt,
-            model=model,
-            k=k,
-            describe=describe,
-            terms=terms or (),
-            target=target or DEFAULT_TARGET,
-            draws=draws,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-        )
+        result = verbs.lens(asked)
     if json:
         print_json(result.to_json())
     else:

@@ -2,76 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.asking_options import TASK_HELP, DataDir, Device, Dtype
-from probe.cli.completion import complete_task
-from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import TransferRequest
 
 if TYPE_CHECKING:
     from probe.analysis.transfer import RankCorrelation, Transfer
 
 
-def transfer(
-    prompts: Prompts,
-    tasks: Annotated[
-        list[str],
-        typer.Option("--task", help=f"{TASK_HELP} Repeatable.", autocompletion=complete_task),
-    ],
-    model: Model = None,
-    data_dir: DataDir = None,
-    split: Annotated[
-        Literal["test", "validation", "train"], typer.Option("--split", help="Which examples.")
-    ] = "test",
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            min=1,
-            help="At most so many examples of each task, drawn at random but always the same ones.",
-        ),
-    ] = None,
-    measures: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measure",
-            help="A measure of `probe compare`, repeatable. Default: all that are defined for "
-            "these prompts.",
-        ),
-    ] = None,
-    centre: Annotated[
-        bool,
-        typer.Option("--centre", help="Subtract the prompts' mean row before rows are compared."),
-    ] = False,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of intervals and permutations.")
-    ] = 0,
-    device: Device = None,
-    dtype: Dtype = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def transfer(asked: TransferRequest, json: Json = False) -> None:
     """Score every prompt on every task, and correlate the scores with similarity."""
     from probe import verbs
-    from probe.analysis.compare import MEASURES
 
-    chosen: Any = measures or tuple(MEASURES)  # the verb checks the names
     with usage_errors():
-        result = verbs.transfer(
-            prompts,
-            tasks,
-            model=model,
-            data_dir=data_dir,
-            split=split,
-            limit=limit,
-            measures=chosen,
-            centre=centre,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-        )
+        result = verbs.transfer(asked)
     if json:
         print_json(result.to_json())
     else:
@@ -136,9 +84,3 @@ def _print_correlations(found: tuple[RankCorrelation, ...]) -> None:
         "in twenty has p < 0.05.",
         soft_wrap=True,
     )
-
-
-def _numbers(one: RankCorrelation) -> tuple[str, str, str]:
-    if one.spearman is None:
-        return "–", "–", "–"
-    return f"{one.spearman:+.2f}", f"{one.kendall:+.2f}", f"{one.p_value:.3f}"

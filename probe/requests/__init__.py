@@ -9,15 +9,19 @@ from probe.requests.base import Field, Option, Request, RequestError, fields_of,
 from probe.requests.command_line import command_of
 from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
+from probe.requests.insides import AblateRequest, LensRequest, TransferRequest
 
 __all__ = [
+    "AblateRequest",
     "EvaluateRequest",
     "Field",
     "GenerateRequest",
+    "LensRequest",
     "Option",
     "PredictRequest",
     "Request",
     "RequestError",
+    "TransferRequest",
     "command_of",
     "fields_of",
     "from_document",

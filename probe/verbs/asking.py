@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.analysis.strength import strength_note
-from probe.errors import ModelNotFoundError, ProbeError
+from probe.errors import ModelNotFoundError, NotDecodableError, ProbeError
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
 from probe.store import Workspace
@@ -45,6 +45,19 @@ class Asker:
         """The prompt, or both halves of a pair."""
         one = self.prompt
         return (one.encoder, one.decoder) if isinstance(one, PromptPair) else (one,)
+
+    @property
+    def single(self) -> AnyPrompt:
+        """The prompt where it is no pair.
+
+        Raises:
+            NotDecodableError: it is.
+        """
+        if isinstance(self.prompt, PromptPair):
+            raise NotDecodableError(
+                f"{self.name} is an encoder and a decoder prompt: name one of them as PATH#NAME"
+            )
+        return self.prompt
 
     @property
     def own_words(self) -> tuple[str | None, LabelWords]:

@@ -229,4 +229,4 @@ def test_a_masked_model_reads_a_prompt_through_its_own_head(tmp_path):
     found = lens(SoftPrompt("p", rows, base_model=str(folder)), k=2, draws=2)
     assert len(found.lens.cells) == 3 * 3
     with pytest.raises(ProbeError, match="patching continues a text"):
-        lens(SoftPrompt("p", rows, base_model=str(folder)), describe=True, terms=["a"], draws=1)
+        lens(SoftPrompt("p", rows, base_model=str(folder)), describe=True, term=["a"], draws=1)

@@ -1,0 +1,73 @@
+"""What is asked about the insides of a model with a prompt: positions, layers, other tasks."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated
+
+from probe.requests.base import Option
+from probe.requests.shared import (
+    InFolder,
+    InWords,
+    OfModel,
+    OfPrompt,
+    OfPrompts,
+    OnDevice,
+    Split,
+)
+from probe.requests.sources import TaskSource
+
+
+@dataclass(frozen=True)
+class AblateRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
+    """Change each position in turn and measure how the loss changes, beside attention."""
+
+    task: Annotated[TaskSource, Option(complete="task")]
+    """A task's name, its task.toml or the folder of one."""
+    _: KW_ONLY
+    split: Split = "test"
+    """Which examples."""
+    limit: Annotated[int | None, Option(minimum=1)] = 100
+    """At most so many examples, drawn at random but always the same ones; the cost grows with
+    examples × positions."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of swap partners and intervals."""
+
+
+@dataclass(frozen=True)
+class LensRequest(OfPrompt, OfModel, OnDevice):
+    """Read a prompt through the model's layers, beside random rows of the same norms."""
+
+    _: KW_ONLY
+    k: Annotated[int, Option(flag="-k --k", minimum=1)] = 5
+    """Tokens per position."""
+    describe: bool = False
+    """Also patch the prompt's states into a text that asks for words."""
+    term: tuple[str, ...] = ()
+    """A class name to count in descriptions, repeatable. Default: the prompt's label words."""
+    target: str | None = None
+    """The text the states are put into, with {prompt} where they go. Default: three lists of
+    classes."""
+    draws: Annotated[int, Option(minimum=1)] = 20
+    """Random prompts of the same norms beside it."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of the random rows."""
+
+
+@dataclass(frozen=True)
+class TransferRequest(OfPrompts, OfModel, InFolder, OnDevice):
+    """Score every prompt on every task, and correlate the scores with similarity."""
+
+    task: Annotated[tuple[TaskSource, ...], Option(complete="task")]
+    """A task's name, its task.toml or the folder of one. Repeatable."""
+    _: KW_ONLY
+    split: Split = "test"
+    """Which examples."""
+    limit: Annotated[int | None, Option(minimum=1)] = None
+    """At most so many examples of each task, drawn at random but always the same ones."""
+    measure: tuple[str, ...] = ()
+    """A measure of `probe compare`, repeatable. Default: all that are defined for these prompts."""
+    centre: bool = False
+    """Subtract the prompts' mean row before rows are compared."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of intervals and permutations."""
