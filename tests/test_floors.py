@@ -2,9 +2,14 @@
 
 import ast
 import sys
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {
@@ -88,6 +93,41 @@ def _imported(tree: ast.AST) -> set[str]:
     }
 
 
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    inside = parts[1:] if parts[:2] == ("app", "dashboard") else parts
+    return ".".join(inside[:-1] if inside[-1] == "__init__" else inside)
+
+
+def _files_imported(path: Path, modules: Mapping[str, Path]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}": node.module for alias in node.names}
+            found |= {name if name in modules else module for name, module in whole.items()}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
+
+
+def _packages_imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
+def _names(*requirements: list[str]) -> set[str]:
+    return {_canonical(Requirement(one).name) for part in requirements for one in part}
+
+
+def _canonical(name: str) -> str:
+    return str(canonicalize_name(name))
+
+
 @pytest.mark.parametrize("path", _sources(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_downward(path: Path) -> None:
     module = _module(path)
@@ -100,6 +140,28 @@ def test_imports_go_downward(path: Path) -> None:
         assert FLOORS[target] < FLOORS[module] or (module, target) in SAME_FLOOR, (
             f"{module} (floor {FLOORS[module]}) imports {target} (floor {FLOORS[target]})"
         )
+
+
+def test_no_file_imports_one_that_imports_it_in_turn() -> None:
+    """Through whatever others, and however late; a name's file is the one that it is taken from."""
+    modules = {_dotted(path): path for path in _sources()}
+    imports = {name: _files_imported(path, modules) - {name} for name, path in modules.items()}
+    while leaves := {name for name, found in imports.items() if not found & imports.keys()}:
+        imports = {name: found for name, found in imports.items() if name not in leaves}
+    in_circles = {name: sorted(found & imports.keys()) for name, found in imports.items()}
+    assert not in_circles, f"these import in circles, or what does: {in_circles}"
+
+
+def test_what_is_imported_is_declared_as_a_dependency() -> None:
+    """A library that only comes along with another may be gone with its next release."""
+    distributions = packages_distributions()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = _names(project["dependencies"], *(extras[name] for name in extras if name != "dev"))
+    for path in _sources():
+        for name in _packages_imported(path) - {"probe", "app", "dashboard"}:
+            known = {_canonical(one) for one in distributions.get(name, [name])}
+            assert known & declared, f"{path.relative_to(ROOT)} imports {name}: pyproject.toml"
 
 
 def test_nobody_imports_the_package_front_door() -> None:

@@ -113,7 +113,7 @@ def print_plan(
 
 
 def _print_facts(facts: Mapping[str, str], plan: Plan) -> None:
-    from probe.cli.runs import print_facts
+    from probe.cli.runs_table import print_facts
     from probe.cli.watching import duration
 
     shared = plan.runs - plan.trainings

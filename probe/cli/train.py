@@ -159,7 +159,7 @@ def go_on(
 def _attend(workspace: Workspace, run: RunFolder, *, detach: bool, json: bool) -> None:
     if detach:
         from probe import jobs
-        from probe.cli.runs import print_runs
+        from probe.cli.runs_table import print_runs
 
         found = jobs.view(workspace, run)
         print_notes(found.notes)
@@ -191,7 +191,7 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
     if json:
         print_json(plan.to_json())
         return
-    from probe.cli.runs import print_facts
+    from probe.cli.runs_table import print_facts
     from probe.cli.watching import duration
 
     examples = f"{plan.train_examples:,} to train, {plan.validation_examples:,} to validate"

@@ -8,13 +8,14 @@ from probe.analysis.compare.comparison import (
     compare_rows,
     compare_tokens,
     require_measure,
+    task_separation,
 )
 from probe.analysis.compare.hierarchy import Hierarchy, hierarchy
 from probe.analysis.compare.neurons import layer_groups
 from probe.analysis.compare.positions import PositionView, position_view
 from probe.analysis.compare.requirements import comparable
 from probe.analysis.compare.sentences import pair_words, positions_sentence, separation_sentence
-from probe.analysis.compare.separation import Separation, separation, task_separation
+from probe.analysis.compare.separation import Separation, separation
 from probe.analysis.compare.shared import SharedToken, SharedTokens, shared_tokens
 from probe.analysis.compare.starts import (
     changes_since_start,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from probe.analysis.compare import alignment, distances, neurons, similarities, tokens
-from probe.analysis.compare.separation import Separation, task_separation
+from probe.analysis.compare.separation import Separation, separation
+from probe.analysis.compare.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Comparison:
 
     @cached_property
     def nearest(self) -> tuple[tuple[int, int, float], ...]:
-        """BoolArray (i, j, value), i < j, closest first; at most 100."""
+        """Pairs (i, j, value), i < j, closest first; at most 100."""
         i, j = np.triu_indices(len(self.prompts), 1)
         values = self.matrix[i, j]
         order = np.argsort(-values if self.higher_is_closer else values, kind="stable")[:NEAREST]
@@ -245,6 +246,37 @@ def require_measure(measure: str) -> MeasureFacts:
     if measure not in MEASURES:
         raise ValueError(f"measure must be one of {', '.join(MEASURES)}, found {measure!r}")
     return MEASURES[measure]
+
+
+def task_separation(
+    comparison: Comparison, *, without_shared_start: bool = False
+) -> Separation | None:
+    """How well a comparison tells pairs of one task from pairs of two.
+
+    Args:
+        comparison: of prompts whose tasks may be known.
+        without_shared_start: leave out pairs of which any position began from the same token.
+
+    Returns:
+        None where tasks are unknown, or all pairs are of one kind.
+    """
+    known = [n for n, task in enumerate(comparison.tasks) if task is not None]
+    names = [str(comparison.tasks[n]) for n in known]
+    shared = comparison.shared_starts[known][:, known]
+    among = shared <= 0 if without_shared_start else np.ones_like(shared, dtype=bool)
+    i, j = np.triu_indices(len(known), 1)
+    counted = among[i, j]
+    same = np.array([names[a] == names[b] for a, b in zip(i, j, strict=True)], dtype=bool)[counted]
+    if not 0 < same.sum() < len(same):
+        return None
+    area = separation(
+        comparison.matrix[known][:, known],
+        names,
+        higher_is_closer=comparison.higher_is_closer,
+        among=among,
+    )
+    unknown = int((shared[i, j][counted] == UNKNOWN).sum())
+    return Separation(area, int(same.sum()), int((~same).sum()), unknown)
 
 
 def _json(found: Separation | None) -> dict[str, Any] | None:

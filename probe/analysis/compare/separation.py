@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from probe.analysis.compare.starts import UNKNOWN
 from probe.arrays import BoolArray, Float64Array
-
-if TYPE_CHECKING:
-    from probe.analysis.compare.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -22,9 +18,9 @@ class Separation:
     area: float
     """Area under the ROC curve; 0.5 is guessing."""
     same: int
-    """BoolArray of one task."""
+    """Pairs of one task."""
     other: int
-    """BoolArray of two."""
+    """Pairs of two."""
     unknown: int = 0
     """Of all these, pairs whose start is not recorded."""
 
@@ -44,7 +40,7 @@ def separation(
 
     It is the chance that a pair of one family is closer than a pair of two, ties counting half
     (Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve"): 0.5 is guessing.
-    BoolArray share prompts, so they are not independent.
+    Pairs share prompts, so they are not independent.
 
     Args:
         matrix: [N, N], symmetric.
@@ -72,34 +68,3 @@ def separation(
     others = np.sort(closeness[~same])
     below, up_to = (others.searchsorted(closeness[same], side) for side in ("left", "right"))
     return float((below + up_to).mean() / (2 * len(others)))
-
-
-def task_separation(
-    comparison: Comparison, *, without_shared_start: bool = False
-) -> Separation | None:
-    """How well a comparison tells pairs of one task from pairs of two.
-
-    Args:
-        comparison: of prompts whose tasks may be known.
-        without_shared_start: leave out pairs of which any position began from the same token.
-
-    Returns:
-        None where tasks are unknown, or all pairs are of one kind.
-    """
-    known = [n for n, task in enumerate(comparison.tasks) if task is not None]
-    names = [str(comparison.tasks[n]) for n in known]
-    shared = comparison.shared_starts[known][:, known]
-    among = shared <= 0 if without_shared_start else np.ones_like(shared, dtype=bool)
-    i, j = np.triu_indices(len(known), 1)
-    counted = among[i, j]
-    same = np.array([names[a] == names[b] for a, b in zip(i, j, strict=True)], dtype=bool)[counted]
-    if not 0 < same.sum() < len(same):
-        return None
-    area = separation(
-        comparison.matrix[known][:, known],
-        names,
-        higher_is_closer=comparison.higher_is_closer,
-        among=among,
-    )
-    unknown = int((shared[i, j][counted] == UNKNOWN).sum())
-    return Separation(area, int(same.sum()), int((~same).sum()), unknown)
