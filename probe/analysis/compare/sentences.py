@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from probe.analysis.compare.comparison import Comparison
+from probe.analysis.compare.comparison import Comparison, task_separation
 from probe.analysis.compare.positions import PositionView
-from probe.analysis.compare.separation import Separation, task_separation
+from probe.analysis.compare.separation import Separation
 from probe.analysis.compare.starts import start_words
 
 
