@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from probe.charts.labels import token_label
 from probe.charts.palette import CHANCE, NEUTRAL, PROMPT, VOCABULARY, new_figure
+from probe.training.methods import trains_tokens
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison, Evaluation
@@ -69,6 +70,7 @@ def _name(one: Evaluation) -> str:
 
 def _colour(one: Evaluation, comparison: Comparison) -> str:
     tokens = {cost.readable for cost in comparison.readability if cost.how == "tokens"}
-    if one.kind in ("discretised", "hard_prompt") or one.method == "pez" or one.name in tokens:
+    words = one.kind in ("discretised", "hard_prompt") or trains_tokens(one.method)
+    if words or one.name in tokens:
         return VOCABULARY
     return {"prompt": PROMPT, "zero_shot": NEUTRAL}.get(one.kind, CHANCE)

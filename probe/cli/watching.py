@@ -18,6 +18,7 @@ from probe.errors import TrainingError
 from probe.jobs import RunUpdate, RunView, cancel, follow, view
 from probe.jobs.eta import duration as duration  # other commands take it from here
 from probe.store.card import name_note
+from probe.training.methods import injects_prefix
 
 if TYPE_CHECKING:
     from probe.store import RunFolder, Workspace
@@ -221,5 +222,5 @@ def _print_made(run: RunView) -> None:
     if words := score_sentence(run.metrics):
         out.print(cell(words), soft_wrap=True)
     # Keys and values have no nearest tokens to decode.
-    reader = "inspect" if run.method == "prefix_tuning" else "decode"
+    reader = "inspect" if injects_prefix(run.method) else "decode"
     out.print(cell(f"run {run.run}: `probe {reader} {run.prompts[0]}` reads it"))

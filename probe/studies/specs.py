@@ -9,6 +9,7 @@ from itertools import groupby
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.training import TrainConfig
+from probe.training.methods import injects_prefix
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def packs_of(runs: Sequence[KeyedRun], shared: StudySettings, *, at_once: int) -
 
 def _together(run: KeyedRun) -> tuple[str, str, bool]:
     asked = run.asked
-    return asked.model, asked.task, asked.config.method == "prefix_tuning"
+    return asked.model, asked.task, injects_prefix(asked.config.method)
 
 
 def _order(run: KeyedRun) -> tuple[object, ...]:

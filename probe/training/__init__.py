@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from probe.training.config import INITS, TrainConfig
     from probe.training.data import folds
     from probe.training.loop import Step, Training
-    from probe.training.schedule import default_rate, learning_rate
+    from probe.training.optimiser import learning_rate
     from probe.training.validation import Validation
 
 __all__ = [
@@ -51,7 +51,6 @@ __all__ = [
     "TrainConfig",
     "Training",
     "Validation",
-    "default_rate",
     "folds",
     "learning_rate",
     "train",
@@ -63,9 +62,8 @@ _HOMES = {
     "TrainConfig": "config",
     "Training": "loop",
     "Validation": "validation",
-    "default_rate": "schedule",
     "folds": "data",
-    "learning_rate": "schedule",
+    "learning_rate": "optimiser",
     "train": "begin",
 }
 

@@ -24,6 +24,7 @@ from probe.atomic import (
 )
 from probe.digests import changed_files, write_digests
 from probe.errors import TrainingError
+from probe.training.methods import METHODS
 from probe.training.optimiser import Tensors
 
 VERSION = 1
@@ -171,10 +172,11 @@ def _rows(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
         document = json.loads((folder / _DOCUMENT).read_bytes())
         prompts = document["prompts"]
         method = prompts[number]["config"]["method"] if number < len(prompts) else None
-        if method not in (None, "prompt_tuning", "pez"):
+        followed = [name for name, spec in METHODS.items() if spec.keeps_rows]
+        if method not in (None, *followed):
             raise TrainingError(
                 f"{folder.parent.parent.name} trains by {method}: its checkpoints hold no rows to "
-                "follow, only prompt_tuning and pez keep them"
+                f"follow, only {' and '.join(followed)} keep them"
             )
         if method is None:
             raise TrainingError(

@@ -13,6 +13,7 @@ from probe.suggestions import did_you_mean
 from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
 from probe.training.config import TrainConfig
+from probe.training.methods import METHODS
 
 
 def check_training(
@@ -40,7 +41,7 @@ def check_training(
             f"task {task.name} asks for texts, which an encoder cannot write: choose a causal or "
             "encoder–decoder model, or a classification task"
         )
-    if config.method == "prefix_tuning" and not writes:
+    if METHODS[config.method].injects == "prefix" and not writes:
         raise TrainingError(
             "prefix tuning needs a causal or encoder–decoder model, found an encoder: choose "
             "prompt_tuning or p_tuning"
@@ -68,7 +69,7 @@ def check_start(prompt: AnyPrompt, config: TrainConfig) -> None:
     Raises:
         TrainingError: it is a prefix where rows are trained, or of another length.
     """
-    if isinstance(prompt, KVPrefix) and config.method != "prefix_tuning":
+    if isinstance(prompt, KVPrefix) and METHODS[config.method].injects != "prefix":
         raise TrainingError(
             f"{prompt.name} is a prefix of keys and values, expected rows: choose prefix_tuning"
         )

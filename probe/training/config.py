@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 from probe.errors import TrainingError
 from probe.suggestions import closest, did_you_mean
+from probe.training.methods import METHODS, TrainMethod, list_methods, row_methods
 
-TrainMethod = Literal["prompt_tuning", "p_tuning", "prefix_tuning", "pez"]
 Encoder = Literal["lstm", "mlp"]
 Objective = Literal["full", "label_words", "paper", "distill"]
 Optimiser = Literal["adamw", "adafactor"]
@@ -104,13 +104,13 @@ class TrainConfig:
         self._check_together()
 
     def _check_together(self) -> None:
-        prefix = self.method == "prefix_tuning"
+        prefix = METHODS[self.method].injects == "prefix"
         if self.gamma and self.target is None:
             raise TrainingError("gamma needs a target: give the text the prompt is held near to")
         if prefix and self.target is not None:
             raise TrainingError(
                 "a prefix lives in key/value space, so it has no distance to a target text: "
-                "choose prompt_tuning, p_tuning or pez"
+                f"choose {list_methods(row_methods())}"
             )
         if prefix and self.template is not None:
             raise TrainingError("a prefix stands before everything: leave the template out")
@@ -118,7 +118,7 @@ class TrainConfig:
             raise TrainingError(
                 "the objective distill and a teacher text belong together: give both, or neither"
             )
-        if not prefix and (self.projection or self.tie_layers):
+        if (self.projection or self.tie_layers) and not prefix:
             raise TrainingError("projection and tie_layers belong to prefix_tuning")
 
     @classmethod

@@ -8,8 +8,8 @@ import torch
 from torch.func import functional_call
 
 from probe.models import FrozenModel
-from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, Method, SoftPrompt, Submodule
-from probe.training.methods import Pez
+from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, SoftPrompt, Submodule
+from probe.training.methods import METHODS
 from probe.training.prompt_run import PromptRun
 
 _TASK_TYPES = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
@@ -27,9 +27,7 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
     """
     state = run.module.state_dict() if run.best is None else run.best
     made = functional_call(run.module, state, ()).float().cpu().numpy()
-    config = _config(model, run) | {"model_sha256": weights}
-    if isinstance(run.module, Pez):
-        config["token_ids"] = run.module.nearest(state["rows"]).tolist()
+    config = _config(model, run) | {"model_sha256": weights} | run.module.describe(state)
     name = f"{run.task.name}-{run.config.method}"
     two_halves = model.family == "encoder_decoder"
     if made.ndim == 5:
@@ -44,13 +42,12 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
             config=config,
         )
     submodule: Submodule | None = "encoder" if two_halves else None
-    method: Method = "p_tuning" if run.config.method == "p_tuning" else "prompt_tuning"
     return SoftPrompt(
         name=name,
         embeddings=made,
         base_model=model.name,
         task=run.task.name,
-        method=method,
+        method=METHODS[run.config.method].saved_as,
         submodule=submodule,
         init_token_ids=run.start.token_ids,
         metrics=_metrics(run),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import DynamicCache
 
 from probe.analysis.strength import strength_note
 from probe.errors import TrainingError
@@ -27,8 +28,11 @@ from probe.template import slot_sizes
 from probe.texts import require_unicode
 from probe.training.checks import require_label_words, require_one_length
 from probe.training.config import DEFAULT_LENGTH, TrainConfig
+from probe.training.methods import METHODS, list_methods, row_methods
 from probe.training.nearest import NearestTokens
-from probe.training.prefixes import activations, noise, stacked
+
+_NOISE_STD = 0.02
+"""Keys this small give every position the same attention; values this small disturb no text."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class Start:
     """Of rows that another prompt left, the nearest tokens by cosine."""
 
 
+def rows_of(start: Start) -> Tensor:
+    """The rows [P, H] of a start.
+
+    Raises:
+        TrainingError: it is a prefix.
+    """
+    if start.rows is None:
+        raise TrainingError("expected rows to start from, found keys and values")
+    return start.rows
+
+
 def start_of(model: FrozenModel, task: Task, config: TrainConfig) -> Start:
     """The start a configuration asks for.
 
@@ -53,7 +68,7 @@ def start_of(model: FrozenModel, task: Task, config: TrainConfig) -> Start:
     """
     rng = np.random.default_rng([config.seed, 0, 1])
     length = resolved_length(model, config)
-    if config.method == "prefix_tuning":
+    if METHODS[config.method].injects == "prefix":
         return Start(None, _prefix(model, task, config, length, rng), None)
     kind, _, argument = config.init.partition(":")
     if kind == "random":
@@ -146,22 +161,49 @@ def _prefix(
     if model.kv_shape is None:
         raise TrainingError(
             f"{model.name} is a {model.family} model, prefix tuning needs a causal or "
-            "encoder–decoder one: choose prompt_tuning or p_tuning"
+            f"encoder–decoder one: choose {list_methods(row_methods())}"
         )
     if kind == "random":
-        return noise(model.kv_shape, length, rng)
+        return _prefix_noise(model.kv_shape, length, rng)
     if kind != "prompt":
-        return activations(model, embedded(model, _token_ids(model, task, config, length, rng)))
+        return cached_states(model, embedded(model, _token_ids(model, task, config, length, rng)))
     prompt = _one_prompt(argument)
     if isinstance(prompt, SoftPrompt):
-        return activations(model, torch.tensor(_rows_prompt(model, argument, length).embeddings))
+        return cached_states(model, torch.tensor(_rows_prompt(model, argument, length).embeddings))
     layers, heads, head_dim = model.kv_shape
     if prompt.keys.shape != (layers, heads, length, head_dim):
         raise TrainingError(
             f"{argument} holds keys {prompt.keys.shape}, {model.name} with length {length} takes "
             f"{(layers, heads, length, head_dim)}"
         )
-    return stacked(torch.tensor(prompt.keys), torch.tensor(prompt.values))
+    return torch.stack([torch.tensor(prompt.keys), torch.tensor(prompt.values)], dim=1)
+
+
+def _prefix_noise(kv_shape: tuple[int, int, int], length: int, rng: np.random.Generator) -> Tensor:
+    """Small normal noise, [L, 2, heads, P, head_dim]."""
+    layers, heads, head_dim = kv_shape
+    shape = (layers, 2, heads, length, head_dim)
+    return torch.tensor(rng.normal(0, _NOISE_STD, shape), dtype=torch.float32)
+
+
+@torch.no_grad()
+def cached_states(model: FrozenModel, rows: Tensor) -> Tensor:
+    """What rows [P, H] leave in the model's cache: a prefix that acts as the rows themselves.
+
+    For an encoder–decoder model, what they leave in the decoder's self-attention when both
+    halves read them.
+    """
+    lm = model.model
+    inputs = rows[None].to(model.device)
+    with model.precision():
+        if model.family == "encoder_decoder":
+            output = lm(inputs_embeds=inputs, decoder_inputs_embeds=inputs, use_cache=True)
+            cache = output.past_key_values.self_attention_cache
+        else:
+            cache = DynamicCache()  # without the config: a sliding window would drop columns
+            lm.base_model(inputs_embeds=inputs, past_key_values=cache, use_cache=True)
+    pairs = [torch.stack([at.keys[0], at.values[0]]) for at in cache.layers]
+    return torch.stack([pair.float().cpu() for pair in pairs])
 
 
 def _rows_prompt(model: FrozenModel, source: str, length: int) -> SoftPrompt:

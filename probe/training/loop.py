@@ -19,7 +19,8 @@ from probe.prompt import AnyPrompt
 from probe.texts import as_json
 from probe.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from probe.training.export import exported
-from probe.training.methods import injection_of_made
+from probe.training.methods import METHODS
+from probe.training.methods.base import injection_of_made
 from probe.training.prompt_run import PromptRun
 from probe.training.validation import Validation
 
@@ -171,7 +172,7 @@ def _gradients(
     rows = [row for batch in batches for row in batch]
     sizes = torch.tensor([len(batch) for batch in batches])
     which = torch.arange(len(runs)).repeat_interleave(sizes)
-    made = [run.module() for run in runs]
+    made = [run.make() for run in runs]
     injection = injection_of_made([run.drop(one) for run, one in zip(runs, made, strict=True)])
     losses = _means(model.losses(injection, rows, which), which, sizes)
     distances = torch.stack([run.distance(one) for run, one in zip(runs, made, strict=True)])
@@ -199,7 +200,7 @@ def _update(run: PromptRun, outcome: Outcome) -> float:
 
 
 def _require_one_kind(runs: Sequence[PromptRun]) -> None:
-    if len({run.config.method == "prefix_tuning" for run in runs}) != 1:
+    if len({METHODS[run.config.method].injects for run in runs}) != 1:
         raise TrainingError(
             "prompts trained at once share a pass of the model, where prefixes do not mix with "
             "rows: train prefix_tuning in a call of its own"

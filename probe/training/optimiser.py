@@ -1,7 +1,8 @@
-"""One prompt's optimiser, and its state as tensors and plain values."""
+"""One prompt's optimiser: its rate at each step, and its state as tensors and plain values."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -26,6 +27,23 @@ def optimiser_of(module: nn.Module, config: TrainConfig) -> torch.optim.Optimize
         relative_step=False,
         weight_decay=config.weight_decay,
     )
+
+
+def learning_rate(config: TrainConfig, peak: float, step: int) -> float:
+    """The rate of update `step`, counted from 0.
+
+    It rises linearly from `peak / warmup_steps` to the peak, then falls to zero just after the
+    last step.
+    """
+    warmup = config.warmup_steps
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    done = (step - warmup) / max(1, config.steps - warmup)
+    if config.schedule == "constant":
+        return peak
+    if config.schedule == "linear":
+        return peak * (1 - done)
+    return peak * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def update(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -16,16 +16,16 @@ from probe.training.batches import Batches
 from probe.training.config import TrainConfig
 from probe.training.data import Data
 from probe.training.initialise import Start, embedded, table_spread, text_ids
-from probe.training.methods import injection_of_made, method_of
+from probe.training.methods.base import build_module, injection_of_made
 from probe.training.nearest import Movement
 from probe.training.optimiser import (
     Tensors,
+    learning_rate,
     optimiser_of,
     optimiser_state,
     restore_optimiser,
     update,
 )
-from probe.training.schedule import default_rate, learning_rate
 from probe.training.validation import Validation, validate
 
 _STALL = 3
@@ -46,13 +46,13 @@ class PromptRun:
         data: Data,
     ) -> None:
         self.task, self.config, self.start, self.data = task, config, start, data
-        self.module = method_of(model, config, start)
+        self.module = build_module(model, config, start)
         rows = self.module() if start.prefix is None else None
         self._movement = None if rows is None else Movement(rows, model)
         self.optimiser = optimiser_of(self.module, config)
         self.batches = Batches([len(row) for row in data.train], config.batch_size, config.seed)
         given = config.learning_rate
-        self.peak = default_rate(config, table_spread(model)) if given is None else given
+        self.peak = self.module.default_rate(table_spread(model)) if given is None else given
         self.randomness = torch.Generator().manual_seed(config.seed)
         self.target: Tensor | None = None
         if config.target is not None:
@@ -67,6 +67,12 @@ class PromptRun:
     def next_rows(self) -> list[Row]:
         """The rows of the next update."""
         return [self.data.train[i] for i in self.batches.next()]
+
+    def make(self) -> Tensor:
+        """What the prompt injects at its next update, rows or a prefix, with gradients."""
+        self.module.prepare_update(self.step / self.config.steps)
+        made: Tensor = self.module()
+        return made
 
     def drop(self, made: Tensor) -> Tensor:
         """Prompt dropout: zero a share of the numbers and scale up the others."""

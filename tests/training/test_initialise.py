@@ -19,7 +19,7 @@ from probe.task import Example, Task
 from probe.template import slot_sizes
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, resolved_length, start_of, text_ids
-from probe.training.methods import injection_of_made
+from probe.training.methods.base import injection_of_made
 from tests import tiny
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +19,9 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, start_of, text_ids
-from probe.training.methods import PTuning, injection_of_made, method_of
+from probe.training.methods import METHODS, TrainMethod
+from probe.training.methods.base import build_module, injection_of_made
+from probe.training.methods.p_tuning import PTuning
 from tests import tiny
 
 EVERY = [
@@ -43,7 +48,7 @@ def test_every_method_starts_exactly_at_its_start(
     ids = start_of(causal, task, TrainConfig(length=4)).token_ids
     assert ids is not None
     expected = causal.losses(injection_of_made([embedded(causal, ids)]), rows)
-    made = method_of(causal, config, start_of(causal, task, config))()
+    made = build_module(causal, config, start_of(causal, task, config))()
     torch.testing.assert_close(causal.losses(injection_of_made([made]), rows), expected)
 
 
@@ -75,7 +80,7 @@ def test_a_random_p_tuning_prompt_is_the_encoders_output_alone() -> None:
 def test_a_fresh_encoder_leaves_the_global_generator_alone(causal: FrozenModel, task: Task) -> None:
     config = TrainConfig(length=3, method="p_tuning", init="random")
     state = torch.get_rng_state()
-    one, two = (method_of(causal, config, start_of(causal, task, config)) for _ in range(2))
+    one, two = (build_module(causal, config, start_of(causal, task, config)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(one(), two())
 
@@ -94,7 +99,7 @@ def test_pez_rows_are_always_embeddings_of_ordinary_tokens(causal: FrozenModel, 
 
 def test_pez_takes_the_token_nearest_by_cosine(causal: FrozenModel, task: Task) -> None:
     config = TrainConfig(length=2, init="text:soup day", method="pez")
-    module = method_of(causal, config, start_of(causal, task, config))
+    module = build_module(causal, config, start_of(causal, task, config))
     ids = text_ids(causal, "soup day")
     with torch.no_grad():
         module.rows.mul_(torch.tensor([[0.01], [50.0]]))
@@ -157,7 +162,7 @@ def _linear(module: nn.Module) -> list[nn.Linear]:
 
 
 def test_the_encoder_is_as_wide_as_asked(causal: FrozenModel, task: Task) -> None:
-    narrow = method_of(causal, EVERY[2], start_of(causal, task, EVERY[2]))
+    narrow = build_module(causal, EVERY[2], start_of(causal, task, EVERY[2]))
     assert [layer.out_features for layer in _linear(narrow)] == [7, causal.width]
 
 
@@ -168,5 +173,29 @@ def test_a_saved_prompt_is_a_start_for_every_method(
     file = save(SoftPrompt("p", rows), tmp_path / "p.npy", to="npy")
     for config in EVERY[:3]:
         config = TrainConfig.from_dict(config.to_dict() | {"init": f"prompt:{file}"})
-        made = method_of(causal, config, start_of(causal, task, config))()
+        made = build_module(causal, config, start_of(causal, task, config))()
         torch.testing.assert_close(made.detach(), torch.tensor(rows), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "rate"),
+    [
+        (TrainConfig(), 0.18),
+        (TrainConfig(method="pez"), 0.18),
+        (TrainConfig(method="p_tuning"), 0.003),
+        (TrainConfig(method="prefix_tuning"), 0.1),
+        (TrainConfig(method="prefix_tuning", projection=True), 0.003),
+    ],
+)
+def test_every_method_has_a_rate_of_its_own(
+    causal: FrozenModel, task: Task, config: TrainConfig, rate: float
+) -> None:
+    module = build_module(causal, config, start_of(causal, task, config))
+    assert module.default_rate(0.18) == rate
+
+
+def test_every_method_is_in_the_registry_and_has_a_module() -> None:
+    assert set(METHODS) == set(get_args(TrainMethod))
+    for name, spec in METHODS.items():
+        assert callable(importlib.import_module(f"probe.training.methods.{name}").build)
+        assert set(spec.options) <= {field.name for field in dataclasses.fields(TrainConfig)}

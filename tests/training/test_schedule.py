@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe.training import TrainConfig, default_rate, learning_rate
+from probe.training import TrainConfig, learning_rate
 
 
 def test_warm_up_rises_to_the_peak_and_linear_falls_to_zero_after_the_last_step() -> None:
@@ -28,17 +28,3 @@ def test_constant_stays_and_cosine_is_half_way_down_in_the_middle() -> None:
 def test_a_warm_up_longer_than_the_run_only_rises() -> None:
     config = TrainConfig(steps=3, warmup_steps=6)
     assert [learning_rate(config, 0.6, step) for step in range(3)] == pytest.approx([0.1, 0.2, 0.3])
-
-
-@pytest.mark.parametrize(
-    ("config", "rate"),
-    [
-        (TrainConfig(), 0.18),
-        (TrainConfig(method="pez"), 0.18),
-        (TrainConfig(method="p_tuning"), 0.003),
-        (TrainConfig(method="prefix_tuning"), 0.1),
-        (TrainConfig(method="prefix_tuning", projection=True), 0.003),
-    ],
-)
-def test_every_method_has_a_rate_of_its_own(config: TrainConfig, rate: float) -> None:
-    assert default_rate(config, spread=0.18) == rate

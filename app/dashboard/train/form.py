@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
@@ -18,10 +18,11 @@ from probe.store import RunConfig
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.training import TrainConfig
 from probe.training.command_line import arguments, field_help, written
+from probe.training.config import Encoder
+from probe.training.methods import METHODS, injects_prefix
 from probe.training.recommended import with_recommended
 
 _STEPS = 400
-_METHODS = ("prompt_tuning", "p_tuning", "prefix_tuning", "pez")
 _OBJECTIVES = ("full", "label_words", "paper")
 _SCHEDULES = ("linear", "constant", "cosine")
 _OPTIMISERS = ("adamw", "adafactor")
@@ -32,6 +33,7 @@ _STARTS = {
     "random": "noise",
     "prompt": "another prompt",
 }
+_SWITCHES = {"projection": "Train through an MLP", "tie_layers": "Tie layers"}
 _HELP = field_help()
 _DEFAULTS = TrainConfig()
 
@@ -161,7 +163,7 @@ def _draw_drawer(usual: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     a, b, c, d = st.columns(4, gap="small")
     with a:
-        found["method"] = _choice("method", "Method", _METHODS)
+        found["method"] = _choice("method", "Method", tuple(METHODS))
         found["objective"] = _choice("objective", "Objective", _OBJECTIVES)
         found["eval_every"] = _number("eval_every", "Steps between validations", value=50)
         found["patience"] = _number("patience", "Patience", minimum=1, placeholder="never stop")
@@ -188,29 +190,28 @@ def _draw_drawer(usual: Mapping[str, Any]) -> dict[str, Any]:
         found["clip_norm"] = _number("clip_norm", "Clip gradients at", 0.0, 1.0, digits="%g")
         found["holdout"] = _number("holdout", "Held out", 0.0, 0.1, digits="%g")
     found |= _draw_method(found["method"], usual)
-    return found | _draw_texts(prefix=found["method"] == "prefix_tuning")
+    return found | _draw_texts(prefix=injects_prefix(found["method"]))
 
 
 def _draw_method(method: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of one method alone."""
-    if method not in ("p_tuning", "prefix_tuning"):
+    if not METHODS[method].options:
         return {}
     found: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if method == "p_tuning":
-            _remember("encoder", usual.get("encoder", _DEFAULTS.encoder))
-            found["encoder"] = _choice("encoder", "Encoder", ("lstm", "mlp"))
-        else:
-            for field, label in (("projection", "Train through an MLP"),
-                                 ("tie_layers", "Tie layers")):  # fmt: skip
-                _remember(field, False)
-                found[field] = st.toggle(
-                    label, key=f"t_{field}", persist_state="session", help=_HELP[field]
-                )
-        found["encoder_width"] = _number(
-            "encoder_width", "Encoder width", minimum=1, placeholder="the model's"
-        )
+        for field in METHODS[method].options:
+            found[field] = _draw_option(field, usual)
     return found
+
+
+def _draw_option(field: str, usual: Mapping[str, Any]) -> Any:
+    if field == "encoder":
+        _remember(field, usual.get(field, _DEFAULTS.encoder))
+        return _choice(field, "Encoder", get_args(Encoder))
+    if field == "encoder_width":
+        return _number(field, "Encoder width", minimum=1, placeholder="the model's")
+    _remember(field, False)
+    return st.toggle(_SWITCHES[field], key=f"t_{field}", persist_state="session", help=_HELP[field])
 
 
 def _draw_texts(*, prefix: bool) -> dict[str, Any]:
