@@ -13,7 +13,7 @@ from probe.suggestions import did_you_mean
 from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
 from probe.training.config import TrainConfig
-from probe.training.methods import METHODS
+from probe.training.methods import METHODS, list_methods, row_methods
 
 
 def check_training(
@@ -44,7 +44,7 @@ def check_training(
     if METHODS[config.method].injects == "prefix" and not writes:
         raise TrainingError(
             "prefix tuning needs a causal or encoder–decoder model, found an encoder: choose "
-            "prompt_tuning or p_tuning"
+            f"{list_methods(row_methods())}"
         )
     if config.init == "labels":
         require_label_words(task)

@@ -85,7 +85,7 @@ def _logits(model: FrozenModel, injection: Injection, row: Row) -> torch.Tensor:
     """What leaves our model's head where a row's option is asked for, [T, V]."""
     found: list[torch.Tensor] = []
     head = model.model.get_output_embeddings()
-    handle = head.register_forward_hook(lambda _, __, logits: found.append(logits[0]))
+    handle = head.register_forward_hook(lambda _, __, logits: found.append(logits.flatten(0, -2)))
     model.label_scores(injection, [row])
     handle.remove()
     (logits,) = found

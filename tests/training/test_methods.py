@@ -147,7 +147,7 @@ def test_shorter_prompts_are_padded_behind(causal: FrozenModel) -> None:
 
 
 def test_a_model_without_keys_and_values_takes_no_prefix(masked: FrozenModel, task: Task) -> None:
-    with pytest.raises(TrainingError, match="is a masked model, prefix tuning needs a causal"):
+    with pytest.raises(TrainingError, match="prefix tuning needs a causal or encoder"):
         train(masked, task, TrainConfig(method="prefix_tuning"))
 
 
