@@ -1,20 +1,21 @@
-"""The dashboard's frame: navigation, the sidebar every page shares, and one-line errors."""
+"""The dashboard: what its server lets in, and the frame that every page stands in.
 
+`streamlit run` puts this folder on the path and imports this file for the server; Streamlit then
+runs it as a script for every page that is drawn.
+"""
+
+import os
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from dashboard.shared.errors import one_line_errors
-from dashboard.shared.sidebar import draw_sidebar
+from probe.parent import end_with_parent
 
-# Streamlit runs this file as a script and puts its folder on the path, in a checkout (app/) and in
-# an installed package (probe/app/) alike.
-here = Path(__file__).resolve().parent
-st.set_page_config(layout="wide", page_icon=here / "icon.svg", initial_sidebar_state=280)
-st.logo(here / "logo.svg", size="large", link=None)
-
-# Path, title and icon of every page but the first; a path is also the name of its package.
+HERE = Path(__file__).resolve().parent
+# Path, title and icon of every page, the first at `/`; a path is also the name of its package.
 PAGES = (
+    ("library", "Library", ":material/inventory_2:"),
     ("decode", "Decode", ":material/translate:"),
     ("map", "Map", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare_arrows:"),
@@ -23,23 +24,41 @@ PAGES = (
     ("runs", "Runs", ":material/history:"),
 )
 
-page = st.navigation(
-    [
-        # The default page answers at `/` only, so it has no path of its own.
-        st.Page(
-            "dashboard/library/page.py",
-            title="Library",
-            icon=":material/inventory_2:",
-            default=True,
-        ),
-        *(
-            st.Page(f"dashboard/{path}/page.py", title=title, icon=icon, url_path=path)
-            for path, title, icon in PAGES
-        ),
-    ],
-    position="top",
-)
 
-with one_line_errors():
-    draw_sidebar()
-    page.run()
+def checks() -> list[Middleware]:
+    """What every request has to pass."""
+    from dashboard.shared.host_check import OwnPagesOnly, TokenOnly
+
+    token = os.environ.pop("PROBE_DASHBOARD_TOKEN", "")  # a training has no use for it
+    asked = [Middleware(TokenOnly, token=token)] if token else []
+    return [Middleware(OwnPagesOnly), *asked]
+
+
+def draw() -> None:
+    """The navigation, the sidebar that the pages share, and the page that is open."""
+    # Imported here, as the server need not wait for them to answer.
+    from dashboard.shared.errors import one_line_errors
+    from dashboard.shared.sidebar import draw_sidebar
+
+    st.set_page_config(layout="wide", page_icon=HERE / "icon.svg", initial_sidebar_state=280)
+    st.logo(HERE / "logo.svg", size="large", link=None)
+    page = st.navigation(
+        [
+            st.Page(
+                f"dashboard/{path}/page.py", title=title, icon=icon, url_path=path,
+                default=path == "library",
+            )
+            for path, title, icon in PAGES
+        ],
+        position="top",
+    )  # fmt: skip
+    with one_line_errors():
+        draw_sidebar()
+        page.run()
+
+
+if __name__ == "__main__":
+    draw()
+else:
+    end_with_parent()
+    app = st.App(HERE / "main.py", middleware=checks())

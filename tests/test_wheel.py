@@ -40,7 +40,7 @@ def test_the_wheel_carries_the_dashboard_the_samples_and_the_model(installed):
     target, _, _ = installed
     for part in (
         "app/main.py",
-        "app/server.py",
+        "app/dashboard/library/page.py",
         "app/.streamlit/config.toml",
         "sample_prompts/manifest.json",
         "sample_prompts/sst2-vocab/adapter_model.safetensors",

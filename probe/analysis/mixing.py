@@ -83,3 +83,18 @@ def mixing(
         norm=float(np.median(np.sqrt(squared_norms(rows)))),
         token_norm=float(np.median(vocabulary.norms)),
     )
+
+
+def median_best_cosines(prompts: Sequence[Float32Array], vocabulary: Vocabulary) -> list[float]:
+    """Median over each prompt's rows of the cosine with the nearest token, in one pass for all.
+
+    Args:
+        prompts: N arrays [P, H].
+        vocabulary: table [V, H].
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    best = nearest_tokens(np.concatenate(prompts), vocabulary, "cosine", k=1).scores[:, 0]
+    ends = np.cumsum([len(rows) for rows in prompts])[:-1]
+    return [float(np.median(own)) for own in np.split(best, ends)]

@@ -116,6 +116,18 @@ def nearest_rows(
     return found.ranked()
 
 
+def nearest_others(
+    query: Float32Array, table: Rows, metric: Metric = DEFAULT_METRIC, *, itself: int, k: int = 5
+) -> list[tuple[int, float]]:
+    """The k nearest rows of a table [V, H] to a query [1, H] and their scores, best first.
+
+    The row `itself` of the table is left out; −1 leaves out none.
+    """
+    found = nearest_rows(query, table, metric, k=min(k + 1, len(table)))
+    pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
+    return [(row, score) for row, score in pairs if row != itself][:k]
+
+
 def assign_one_to_one(
     queries: Float32Array,
     vocabulary: Vocabulary,

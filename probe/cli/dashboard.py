@@ -76,7 +76,7 @@ def dashboard(
 
     def start(shown: str) -> subprocess.Popen[bytes]:
         # From its own folder, no module or configuration lying where the user stands gets in.
-        arguments = command(folder / "server.py", port)
+        arguments = command(folder / "main.py", port)
         server = subprocess.Popen(arguments, env=environment, cwd=folder, stdin=subprocess.PIPE)
         if browser and _has_display():
             threading.Thread(target=_open_window, args=(server, port, shown), daemon=True).start()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.analysis.mixing import mixing
+from probe.analysis.mixing import median_best_cosines, mixing
 
 
 @pytest.fixture
@@ -50,3 +50,10 @@ def test_a_single_row_has_only_tokens_and_norms_are_medians(vocabulary):
     assert (found.near_rows, found.expected) == (0, 0)
     assert (found.norm, found.token_norm) == (6, 1)
     assert found.to_frame().to_dict("records") == [found.to_json()]
+
+
+def test_every_prompt_has_the_median_of_its_own_rows(vocabulary):
+    on_tokens = 3 * np.eye(4, dtype=np.float32)[:3]
+    between = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=np.float32)
+    found = median_best_cosines([on_tokens, between], vocabulary)
+    assert found == pytest.approx([1.0, np.sqrt(0.5)])

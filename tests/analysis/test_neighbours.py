@@ -9,6 +9,7 @@ from probe.analysis.approximate_scores import Bfloat16Product, Float32Product
 from probe.analysis.neighbours import (
     assign_one_to_one,
     closest_positions,
+    nearest_others,
     nearest_rows,
     nearest_tokens,
     token_filter,
@@ -53,6 +54,21 @@ def test_the_answer_is_the_float64_brute_force_one(rng, metric, dtype):
     ids, scores = brute_force(queries, table, metric, 7)
     np.testing.assert_array_equal(found.ids, ids)
     np.testing.assert_allclose(found.scores, scores, rtol=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_row_is_none_of_its_own_neighbours(rng, metric):
+    table = rng.standard_normal((40, 6)).astype(np.float32)
+    ids, scores = brute_force(table[7:8], table, metric, 5, allowed=np.arange(40) != 7)
+    found = nearest_others(table[7:8], table, metric, itself=7, k=5)
+    assert [row for row, _ in found] == ids[0].tolist()
+    assert [score for _, score in found] == pytest.approx(scores[0].tolist())
+
+
+def test_a_row_that_is_in_no_table_has_every_row_for_a_neighbour(rng):
+    table = rng.standard_normal((3, 6)).astype(np.float32)
+    query = rng.standard_normal((1, 6)).astype(np.float32)
+    assert sorted(row for row, _ in nearest_others(query, table, itself=-1, k=5)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("metric", METRICS)

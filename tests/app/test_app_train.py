@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.shared.estimate import plan_of
 from dashboard.shared.markdown import plain
+from dashboard.shared.side_jobs import plan_of
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.store import RunFolder, Workspace
@@ -150,7 +150,7 @@ def test_a_run_that_cannot_be_shown_leaves_the_rest_of_the_page(
         raise WorkspaceError(f"{run_id} is damaged")
 
     made("running", living=True, step=1, activity="training")
-    monkeypatch.setattr("dashboard.shared.run_panel.draw_run", unreadable)
+    monkeypatch.setattr("dashboard.runs.panel.draw_run", unreadable)
     at = open_page("train")
     assert "is damaged" in at.error[0].value
     assert "run" not in at.query_params
@@ -272,7 +272,7 @@ def test_an_estimate_is_made_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> 
     def answered(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 0, json.dumps({"trainings": next(left)}), "")
 
-    monkeypatch.setattr("dashboard.shared.estimate.subprocess.run", answered)
+    monkeypatch.setattr("dashboard.shared.side_jobs.subprocess.run", answered)
     plans = [plan_of(("probe", "train", "--anew")) for _ in range(2)]
     assert plans == [{"trainings": 8}, {"trainings": 0}]
 

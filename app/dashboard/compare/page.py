@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -61,7 +61,7 @@ def draw_options() -> tuple[Measure, bool, bool, int]:
         "makes every two prompts look alike.",
     )  # fmt: skip
     change = of_rows and looked_at == OF_ROWS[1]
-    return cast(Measure, measure), of_rows and bool(centre), change, k
+    return measure, of_rows and bool(centre), change, k
 
 
 def answer(found: Comparison, pool: Pool) -> tuple[str, str]:

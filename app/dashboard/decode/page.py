@@ -5,12 +5,11 @@ import streamlit as st
 from dashboard.decode.meaning import draw_meaning
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
-from dashboard.shared.base_model import usable_model
 from dashboard.shared.exports import draw_exports
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import Entry, decoding, find, prompt_of
-from dashboard.shared.sidebar import chosen_metric, chosen_prompts
+from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model
 from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.labels import METRIC_NAMES

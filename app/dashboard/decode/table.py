@@ -32,11 +32,11 @@ def decoding_table(decoding: Decoding, found: Cells) -> pd.DataFrame:
     for position, rank in found:
         ranks.setdefault(position, []).append(rank)
     rows = []
-    for position in decoding.positions:
-        row = {"position": position.position}
+    for p in decoding.positions:
+        row: dict[str, Any] = {"position": p.position}
         if found:
-            row["found"] = ", ".join(f"#{rank}" for rank in ranks.get(position.position, []))
-        rows.append(row | _cells(position, decoding))
+            row["found"] = ", ".join(f"#{rank}" for rank in ranks.get(p.position, []))
+        rows.append(row | _cells(p, decoding))
     frame = pd.DataFrame(rows)
     unflagged = not any(p.controls and p.controls.flags for p in decoding.positions)
     return frame.drop(columns="flags", errors="ignore") if unflagged else frame
@@ -45,7 +45,7 @@ def decoding_table(decoding: Decoding, found: Cells) -> pd.DataFrame:
 def column_config(decoding: Decoding) -> dict[str, Any]:
     """How each column of `decoding_table` is drawn and what its header explains."""
     digits = "%.3f" if decoding.metric == "cosine" else "%.4g"
-    share = {"min_value": 0, "max_value": 100, "format": "%.1f %%"}
+    share: dict[str, Any] = {"min_value": 0, "max_value": 100, "format": "%.1f %%"}
     config: dict[str, Any] = {
         "position": st.column_config.NumberColumn("#", width=44, help="Position"),
         "found": st.column_config.TextColumn("found at", width=80, help="Rank of the search hit"),

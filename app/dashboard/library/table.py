@@ -8,9 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.library.closeness import median_best_cosines
-from dashboard.shared.resources import Entry
+from dashboard.shared.resources import Entry, is_local, prompt_of, vocabulary, workspace
+from probe.analysis.mixing import median_best_cosines
+from probe.errors import ProbeError
+from probe.prompt import SoftPrompt
+from probe.vocabulary import Vocabulary
 
+Key = tuple[str, str, str]
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
 """Metrics that say how well a prompt works, the most telling first."""
 _MOST_COMPARED = 200
@@ -21,7 +25,7 @@ def library_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """One row per prompt, in the order given."""
     rows = [_row(entry) for entry in entries]
     if len(entries) <= _MOST_COMPARED:
-        for row, closeness in zip(rows, median_best_cosines(entries), strict=True):
+        for row, closeness in zip(rows, _closeness(entries), strict=True):
             row["closeness"] = closeness
     return pd.DataFrame(rows)
 
@@ -95,3 +99,45 @@ def _row(entry: Entry) -> dict[str, Any]:
         "tags": list(card.tags),
         "source": entry.source,
     }
+
+
+def _closeness(entries: Sequence[Entry]) -> list[float | None]:
+    """Median cosine of each prompt's rows with their nearest tokens.
+
+    None where there is no such number, or it would have to be fetched. Prompts of one table that
+    are not known yet are compared together: a pass for each would keep a first visit waiting.
+    """
+    known = _known()
+    missing: dict[int, tuple[Vocabulary, list[tuple[Key, SoftPrompt]]]] = {}
+    for entry in entries:
+        if _key(entry) not in known and (found := _comparable(entry)):
+            prompt, table = found
+            missing.setdefault(id(table), (table, []))[1].append((_key(entry), prompt))
+    for table, prompts in missing.values():
+        medians = median_best_cosines([prompt.embeddings for _, prompt in prompts], table)
+        known.update(zip((key for key, _ in prompts), medians, strict=True))
+    return [known.get(_key(entry)) for entry in entries]
+
+
+def _comparable(entry: Entry) -> tuple[SoftPrompt, Vocabulary] | None:
+    """A prompt and the table of its model, where both can be read and fit."""
+    model = entry.card.base_model
+    if entry.card.kind == "kv_prefix" or model is None or not is_local(model):
+        return None
+    try:
+        prompt, table = prompt_of(entry), vocabulary(entry, model)
+    except ProbeError:
+        return None  # the page of the prompt says what is wrong with it
+    if not isinstance(prompt, SoftPrompt) or prompt.width != table.width:
+        return None
+    return prompt, table
+
+
+def _key(entry: Entry) -> Key:
+    return str(workspace().root), entry.id, entry.card.created
+
+
+@st.cache_resource(show_spinner=False)
+def _known() -> dict[Key, float]:
+    """Median cosines that were found before, by any session."""
+    return {}

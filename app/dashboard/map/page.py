@@ -1,12 +1,11 @@
 """Map: where do prompts sit relative to the vocabulary?"""
 
 import json
-from typing import cast
 
 import streamlit as st
 
 from dashboard.map.panel import draw_map, made_with
-from dashboard.map.resources import cluster_name, clusters_of, map_of, surroundings_of
+from dashboard.map.resources import cluster_name, clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
@@ -44,7 +43,7 @@ def draw_options() -> tuple[Method, MapMetric, int, bool]:
     metric: MapMetric = "l2" if chosen_metric() == "l2" else "cosine"
     if chosen_metric() == "dot":
         st.caption("There is no map by dot product: this one is by cosine.")
-    return cast(Method, method), metric, int(seed), by == "cluster"
+    return method, metric, int(seed), by == "cluster"
 
 
 def answer(found: Mixing) -> tuple[str, str]:
@@ -177,7 +176,7 @@ def draw_explanation() -> None:
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
     method, metric, seed, clustered = draw_options()
-    words, worth = answer(surroundings_of(pool.key, pool.model, metric, _pool=pool))
+    words, worth = answer(mixing_of(pool.key, pool.model, metric, _pool=pool))
     with head:
         st.subheader(words, anchor=False)
         st.markdown(worth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import streamlit as st
 
@@ -21,7 +21,6 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.sidebar import METRICS, chosen_metric
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import Map
-from probe.analysis.neighbours import Metric
 from probe.charts import map_caption
 from probe.charts.labels import METRIC_NAMES
 from probe.linalg import squared_norms
@@ -109,13 +108,10 @@ def _draw_chart(mapped: Map, made: Made, clusters: Clusters | None, found: tuple
 
 def _draw_details(mapped: Map, found: list[int]) -> None:
     point = _pick(mapped, found)
-    metric = cast(
-        Metric,
-        st.segmented_control(
-            "Near means", METRICS, default=chosen_metric(), required=True, key="nm",
-            bind="query-params", persist_state="session", width="stretch",
-            help="In the original space, whatever the map is drawn by.",
-        ),
+    metric = st.segmented_control(
+        "Near means", METRICS, default=chosen_metric(), required=True, key="nm",
+        bind="query-params", persist_state="session", width="stretch",
+        help="In the original space, whatever the map is drawn by.",
     )  # fmt: skip
     if point is None:
         st.markdown(

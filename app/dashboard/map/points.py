@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from probe.analysis.maps import Map
-from probe.analysis.neighbours import Metric, nearest_rows, nearest_tokens
+from probe.analysis.neighbours import Metric, nearest_others
 from probe.charts import visible
 from probe.vocabulary import Vocabulary
 
@@ -72,22 +72,18 @@ def tokens_with(vocabulary: Vocabulary, words: str) -> list[int]:
 
 def near_tokens(mapped: Map, point: Point, metric: Metric) -> pd.DataFrame:
     """The tokens nearest to a point in the original space, itself left out."""
-    k = min(_TOKENS + 1, len(mapped.vocabulary))
-    near = nearest_tokens(_vector(mapped, point), mapped.vocabulary, metric, k=k)
-    pairs = zip(near.ids[0], near.scores[0], strict=True)
-    rows = [(mapped.vocabulary.tokens[i], score) for i, score in pairs if i != point.token]
-    return pd.DataFrame(rows[:_TOKENS], columns=["token", "score"])
+    tokens, table = mapped.vocabulary.tokens, mapped.vocabulary.search_table
+    near = nearest_others(_vector(mapped, point), table, metric, itself=point.token, k=_TOKENS)
+    return pd.DataFrame([(tokens[i], score) for i, score in near], columns=["token", "score"])
 
 
 def near_rows(mapped: Map, point: Point, metric: Metric) -> tuple[pd.DataFrame, list[str]]:
     """The prompt rows nearest to a point in the original space, itself left out, and their ids."""
-    k = min(_ROWS + 1, len(mapped.rows))
-    near = nearest_rows(_vector(mapped, point), mapped.rows, metric, k=k)
-    kept = [(int(i), float(s)) for i, s in zip(near.ids[0], near.scores[0], strict=True)]
-    kept = [(i, score) for i, score in kept if i != point.row][:_ROWS]
-    rows = [(visible(mapped.prompts[mapped.owners[i]]), mapped.positions[i], s) for i, s in kept]
+    vector = _vector(mapped, point)
+    near = nearest_others(vector, mapped.rows, metric, itself=point.row, k=_ROWS)
+    rows = [(visible(mapped.prompts[mapped.owners[i]]), mapped.positions[i], s) for i, s in near]
     frame = pd.DataFrame(rows, columns=["prompt", "position", "score"])
-    return frame, [row_id(mapped, i) for i, _ in kept]
+    return frame, [row_id(mapped, i) for i, _ in near]
 
 
 def selection_table(mapped: Map, ids: Sequence[str]) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def clusters_of(
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def surroundings_of(
+def mixing_of(
     key: Key,  # noqa: ARG001  part of the cache's key, as the model
     model: str,  # noqa: ARG001
     metric: MapMetric,

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.decode.try_it import draw_try_it
+from dashboard.runs.actions import draw_delete
+from dashboard.runs.panel import POLL_S, active_runs, draw_run
 from dashboard.runs.table import COLUMNS, records, runs_table
-from dashboard.shared.errors import one_line_errors
+from dashboard.runs.words import answer, short, shown_name
+from dashboard.shared.errors import draw_said, one_line_errors
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find, workspace
-from dashboard.shared.run_actions import draw_delete, draw_said
-from dashboard.shared.run_panel import POLL_S, active_runs, draw_run
-from dashboard.shared.run_words import answer, short, shown_name
 from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
-from probe.jobs import RunView, scored, view, views
+from probe.jobs import RunView, Seen, scored, view, views
 from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
 
-_STATES = ("running", "queued", "finished", "cancelled", "interrupted", "failed")
+_STATES: tuple[Seen, ...] = ("running", "queued", "finished", "cancelled", "interrupted", "failed")
 _MANY = 8  # from so many runs on, parallel coordinates say more than curves over each other
 _STATIC = {"displayModeBar": False}
 
@@ -59,7 +59,7 @@ def _draw_live(states: Sequence[tuple[str, str]]) -> None:
 def draw_filters(runs: Sequence[RunView]) -> list[RunView]:
     """Filters by state, task and model; returns what passes."""
     parts = st.columns(3, gap="small")
-    known = {
+    known: dict[str, tuple[str, list[str]]] = {
         "rs": ("State", [state for state in _STATES if any(run.state == state for run in runs)]),
         "rt": ("Task", sorted({short(run.task) for run in runs})),
         "rm": ("Model", sorted({short(run.model) for run in runs})),
@@ -150,27 +150,27 @@ _OF_NO_EFFECT = ("eval_every", "eval_examples", "checkpoint_every")
 
 def draw_coordinates(found: Sequence[RunRecord]) -> None:
     """Settings against scores, from eight scored runs on."""
-    scored = [one for one in found if one.score]
+    known = [(one, one.score) for one in found if one.score]
     settings = {
         key: values
-        for key, values in (differing(scored) if scored else {}).items()
+        for key, values in (differing([one for one, _ in known]) if known else {}).items()
         if key not in _OF_NO_EFFECT
     }
-    if len(scored) < _MANY or not settings:
+    if len(known) < _MANY or not settings:
         return
     st.subheader("Which settings go with which scores?", anchor=False)
-    name = scored[0].score[0].replace("_", " ")
+    name = known[0][1][0].replace("_", " ")
     automatic = {key: ["automatic" if one is None else one for one in values]
                  for key, values in settings.items()}  # fmt: skip
     automatic = {key.replace("_", " "): values for key, values in automatic.items()}
     st.plotly_chart(
-        run_coordinates(automatic, [one.score[1] for one in scored], score=name),
+        run_coordinates(automatic, [score[1] for _, score in known], score=name),
         key="coordinates",
         config=_STATIC,
-        alt=f"Parallel coordinates of {len(scored)} runs: the settings that differ, and {name}",
+        alt=f"Parallel coordinates of {len(known)} runs: the settings that differ, and {name}",
     )
     st.caption(
-        f"One line per finished run ({len(scored)}), from orange for the lowest score to blue "
+        f"One line per finished run ({len(known)}), from orange for the lowest score to blue "
         "for the highest. Drag along an axis to pick out runs, drag its "
         "name to move it. With few runs per setting this shows patterns to test, not effects."
     )

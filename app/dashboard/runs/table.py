@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.runs.records import records_of
+from dashboard.runs.words import short, shown_name
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_words import short, shown_name
 from probe.charts import curves
 from probe.errors import WorkspaceError
 from probe.jobs import RunView

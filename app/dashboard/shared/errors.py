@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,24 @@ def one_line_errors() -> Iterator[None]:
         if not is_failure(error):
             raise  # Streamlit's own way to end or repeat a page
         st.error(plain(reason(error)) if is_expected(error) else _logged(), icon=":material/error:")
+
+
+def attempt(action: Callable[[], object]) -> bool:
+    """Whether an action went through; what kept it from doing so is said on the next rerun."""
+    try:
+        action()
+    except ProbeError as error:
+        st.session_state["said"] = str(error)
+        return False
+    return True
+
+
+def draw_said() -> None:
+    """What an action of the last rerun has to say."""
+    if said := st.session_state.pop("said", None):
+        st.error(plain(said), icon=":material/error:")
+    if done := st.session_state.pop("done", None):
+        st.toast(plain(done))
 
 
 def _logged() -> str:

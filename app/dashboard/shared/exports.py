@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -54,7 +55,7 @@ def draw_downloads(
             label, mime = _KINDS[ending]
             st.download_button(
                 label,
-                data=lambda write=write: _bytes(write()),
+                data=partial(_bytes, write),
                 file_name=f"{stem}.{ending}",
                 mime=mime,
                 on_click="ignore",
@@ -66,8 +67,9 @@ def draw_downloads(
             st.caption("Opens this very view on this machine.")
 
 
-def _bytes(text: str | bytes) -> bytes:
+def _bytes(write: Callable[[], str | bytes]) -> bytes:
     """UTF-8, with halves of characters, which it cannot hold, written by their numbers."""
+    text = write()
     return text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
 
 

@@ -90,7 +90,8 @@ def _without_token(asked: HTTPConnection) -> Response:
 def _cookie(name: str, token: str) -> bytes:
     """A cookie for this visit that no script reads and no other site sends."""
     made = SimpleCookie({name: token})
-    made[name].update({"path": "/", "httponly": True, "samesite": "Lax"})
+    for attribute, value in (("path", "/"), ("httponly", True), ("samesite", "Lax")):
+        made[name][attribute] = value
     return made.output(header="").strip().encode()
 
 

@@ -8,10 +8,9 @@ from itertools import islice
 
 import streamlit as st
 
-from dashboard.shared.base_model import usable_model
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, find, library, prompt_of, vocabulary
-from dashboard.shared.sidebar import chosen_model, chosen_prompts
+from dashboard.shared.sidebar import chosen_model, chosen_prompts, usable_model
 from probe.prompt import SoftPrompt
 from probe.vocabulary import Vocabulary
 

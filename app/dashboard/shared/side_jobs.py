@@ -1,9 +1,10 @@
-"""Long computations in processes of their own: the page stays awake, and a reload finds them."""
+"""Commands of `probe` in processes of their own: none can take the page or the server along."""
 
 from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -19,10 +20,12 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
 from probe.atomic import make_private, privately
+from probe.errors import TrainingError
 from probe.parent import WATCHED
 
 _AT_ONCE = 2
 """Computations that may be at work: they share this machine with the dashboard."""
+_PLAN_WAIT_S = 300
 
 
 @dataclass
@@ -54,9 +57,30 @@ class SideJob:
     def last_words(self) -> str:
         """Why it failed, in one line."""
         self.complaints.seek(0)
-        lines = self.complaints.read().decode("utf-8", "replace").strip().splitlines()
-        fallback = f"it ended with {self.process.returncode}: out of memory?"
-        return (lines or [fallback])[-1].removeprefix("probe: ")
+        return _reason(self.complaints.read(), self.process.returncode)
+
+
+def plan_of(command: Sequence[str]) -> dict[str, Any]:
+    """What a `probe` command would do and how long it would take: two of its steps, measured.
+
+    Raises:
+        TrainingError: the run could not be done as it is asked for.
+    """
+    try:
+        # Asked anew each time: what is left to train, and how busy the machine is, change.
+        with st.spinner("Making two steps to see how long they take …"):
+            done = subprocess.run(
+                _words((*command[1:], "--dry-run", "--json")), stdin=subprocess.DEVNULL,
+                capture_output=True, timeout=_PLAN_WAIT_S, check=False,
+            )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise TrainingError(
+            f"two steps took longer than {_PLAN_WAIT_S} s: choose a smaller model or batch"
+        ) from None
+    if done.returncode:
+        raise TrainingError(_reason(done.stderr, done.returncode))
+    plan: dict[str, Any] = json.loads(done.stdout)
+    return plan
 
 
 def answer_path(arguments: Sequence[str], key: object) -> Path:
@@ -67,7 +91,7 @@ def answer_path(arguments: Sequence[str], key: object) -> Path:
 
 def job_of(arguments: Sequence[str]) -> SideJob | None:
     """The job of these arguments, at work or just ended."""
-    job: SideJob | None = _jobs().get((str(workspace().root), *arguments))
+    job = _jobs().get((str(workspace().root), *arguments))
     if job and not job.running:
         job.keep_answer()
     return job
@@ -83,9 +107,8 @@ def start_job(arguments: Sequence[str], answer: Path | None = None) -> None:
         make_private(answer.parent)
     said = open(_part(answer), "wb", opener=privately) if answer else subprocess.DEVNULL  # noqa: SIM115
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "probe", *arguments],
-        stdin=subprocess.PIPE, stdout=said, stderr=complaints, start_new_session=True,
-        env=os.environ | WATCHED,
+        _words(arguments), stdin=subprocess.PIPE, stdout=said, stderr=complaints,
+        start_new_session=True, env=os.environ | WATCHED,
     )  # fmt: skip
     if not isinstance(said, int):
         said.close()
@@ -131,18 +154,29 @@ def _draw_running(arguments: tuple[str, ...], what: str, expected_s: float) -> N
         st.rerun()
 
 
+def _words(arguments: Sequence[str]) -> list[str]:
+    """The command line of `probe` with these arguments."""
+    return [sys.executable, "-P", "-m", "probe", *arguments]
+
+
+def _reason(complaints: bytes, code: int) -> str:
+    """Why a command failed, in one line."""
+    lines = complaints.decode("utf-8", "replace").strip().splitlines()
+    return (lines or [f"it ended with {code}: out of memory?"])[-1].removeprefix("probe: ")
+
+
 def _part(answer: Path) -> Path:
     return answer.with_suffix(".part")
 
 
 @st.cache_resource(show_spinner=False)
-def _jobs() -> dict[tuple[str, ...], Any]:
-    jobs: dict[tuple[str, ...], Any] = {}
+def _jobs() -> dict[tuple[str, ...], SideJob]:
+    jobs: dict[tuple[str, ...], SideJob] = {}
     atexit.register(_end, jobs)
     return jobs
 
 
-def _end(jobs: dict[tuple[str, ...], Any]) -> None:
+def _end(jobs: dict[tuple[str, ...], SideJob]) -> None:
     """End what is at work: nobody would find it once the server is gone."""
     for job in jobs.values():
         if job.running:

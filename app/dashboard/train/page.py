@@ -3,16 +3,17 @@
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
-from dashboard.shared.estimate import plan_of
+from dashboard.runs.panel import draw_run
+from dashboard.runs.words import answer, shown_name
+from dashboard.shared.errors import attempt, draw_said
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_actions import attempt, draw_said
-from dashboard.shared.run_panel import draw_run
-from dashboard.shared.run_words import answer, shown_name
+from dashboard.shared.side_jobs import plan_of
 from dashboard.train.form import Wanted, draw_form
 from dashboard.train.task_upload import draw_task_upload
 from probe import jobs
@@ -63,7 +64,7 @@ def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
             st.rerun()
         if stop.button("Cancel", key=f"cancel_{run.run}", width="stretch"):
             with st.spinner("Ending it …"):
-                attempt(lambda run=run: cancel_run(run.run, workspace=workspace()))
+                attempt(partial(cancel_run, run.run, workspace=workspace()))
             st.rerun()
 
 

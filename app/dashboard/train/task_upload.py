@@ -106,7 +106,9 @@ def _draw_definition(rows: Sequence[Mapping[str, Any]], stem: str) -> Definition
     text = left.selectbox("Column of the text", columns, index=_place(columns, "text", 0))
     kinds = {"classification": "a label", "generation": "a text to write"}
     guess = 1 if "target" in columns and "label" not in columns else 0
-    kind = middle.selectbox("The answer is", list(kinds), index=guess, format_func=kinds.get)
+    kind = middle.selectbox(
+        "The answer is", list(kinds), index=guess, format_func=kinds.__getitem__
+    )
     wanted = "label" if kind == "classification" else "target"
     other = right.selectbox(
         "Column of the answer", columns, index=_place(columns, wanted, len(columns) - 1)

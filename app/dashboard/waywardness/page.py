@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.shared.estimate import plan_of
+from dashboard.runs.panel import active_runs
+from dashboard.shared.errors import attempt, draw_said
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_actions import attempt, draw_said
-from dashboard.shared.run_panel import active_runs
+from dashboard.shared.side_jobs import plan_of
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.errors import ProbeError

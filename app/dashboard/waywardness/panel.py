@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from dashboard.runs.words import BADGES, short
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_words import BADGES, short
 from dashboard.waywardness.prompts import draw_prompts
 from probe.analysis.gains import relative_change, signed
 from probe.analysis.waywardness import Waywardness

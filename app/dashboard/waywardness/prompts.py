@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.runs.words import short
+from dashboard.shared.errors import attempt
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_actions import attempt
-from dashboard.shared.run_words import short
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
 from probe.store import StudyFolder

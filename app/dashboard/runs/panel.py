@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dashboard.runs.actions import draw_actions
 from dashboard.runs.records import log_tail, records_of
+from dashboard.runs.words import BADGES, answer, hint, killed, short, shown_name
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_actions import draw_actions
-from dashboard.shared.run_words import BADGES, answer, hint, killed, short, shown_name
 from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import TrainingError, WorkspaceError
@@ -156,7 +156,7 @@ def _draw_exports(run_id: str) -> None:
 
 def active_runs() -> list[tuple[str, str]]:
     """Which runs are at work, and how."""
-    found = []
+    found: list[tuple[str, str]] = []
     for run in workspace().runs:
         try:
             _, state = observe(run)

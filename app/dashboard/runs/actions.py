@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
-from dashboard.shared.markdown import plain
+from dashboard.runs.words import shown_name
+from dashboard.shared.errors import attempt
 from dashboard.shared.resources import workspace
-from dashboard.shared.run_words import shown_name
 from dashboard.train.form import fill_form
-from probe.errors import ProbeError
 from probe.jobs import RunView
 from probe.verbs import cancel_run, delete_run, rename_run, resume_run
-
-
-def draw_said() -> None:
-    """What an action of the last rerun has to say."""
-    if said := st.session_state.pop("said", None):
-        st.error(plain(said), icon=":material/error:")
-    if done := st.session_state.pop("done", None):
-        st.toast(plain(done))
 
 
 def draw_actions(run: RunView) -> None:
@@ -63,16 +55,6 @@ def draw_delete(runs: Sequence[RunView]) -> None:
         _confirm([run.run for run in idle], [shown_name(run) for run in idle])
 
 
-def attempt(action: Callable[[], object]) -> bool:
-    """Whether an action went through; what kept it from doing so is said on the next rerun."""
-    try:
-        action()
-    except ProbeError as error:
-        st.session_state["said"] = str(error)
-        return False
-    return True
-
-
 @st.dialog("Delete for good?", icon=":material/delete:")
 def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
     many = len(ids) > 1
@@ -95,7 +77,7 @@ def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _delete(ids: Sequence[str]) -> None:
-    gone = sum(attempt(lambda id_=id_: delete_run(id_, workspace=workspace())) for id_ in ids)
+    gone = sum(attempt(partial(delete_run, id_, workspace=workspace())) for id_ in ids)
     st.session_state["done"] = f"Deleted {gone} run{'s' if gone != 1 else ''}."
     st.query_params.pop("run", None)
 
