@@ -13,7 +13,7 @@ from dashboard.compare.transfer import draw_transfer
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
-from dashboard.shared.prompt_pool import Key, Pool, chosen_entries, draw_notes, pool_of
+from dashboard.shared.prompt_pool import Pool, chosen_entries, draw_notes, pool_of
 from dashboard.shared.sidebar import OWN, chosen_metric
 from probe.analysis.compare import (
     MEASURES,
@@ -105,12 +105,12 @@ def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
         st.caption(f"Not for these prompts: {plain(', '.join(measures))} {plain(why)}.")
 
 
-def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool, made: tuple[Any, ...]) -> None:
+def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool) -> None:
     """The reordered matrix with its tree, and the closest pairs as a list."""
     left, right = st.columns([5, 4], gap="medium")
     with left:
         st.plotly_chart(
-            _figure(pool.key, made, _found=found, _tree=tree),
+            _figure(found, tree),
             key="matrix",
             on_select=_picked,
             selection_mode="points",
@@ -151,9 +151,7 @@ def draw_bars(pool: Pool, prompt: int, metric: Metric, k: int) -> None:
     """The prompts whose decodings share most with that of one."""
     if len(pool.entries) < 3:
         return
-    found, _ = comparison_of(
-        pool.key, pool.model, "jaccard", centre=False, change=False, metric=metric, k=k, _pool=pool
-    )
+    found, _ = comparison_of(pool, "jaccard", centre=False, change=False, metric=metric, k=k)
     st.subheader("Who shares its tokens?", anchor=False)
     most = f", the closest {MOST_BARS}" if len(pool.entries) > MOST_BARS + 1 else ""
     st.caption(
@@ -232,9 +230,9 @@ def _picked() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _figure(key: Key, made: tuple[Any, ...], *, _found: Comparison, _tree: Hierarchy) -> Any:  # noqa: ARG001
+def _figure(found: Comparison, tree: Hierarchy) -> Any:
     """The matrix's figure; nobody may change what this returns."""
-    return similarity_map(_found, _tree)
+    return similarity_map(found, tree)
 
 
 def draw(pool: Pool) -> None:
@@ -256,8 +254,7 @@ def draw(pool: Pool) -> None:
     nearest, shown = (0, 1), None
     if measure not in refused:
         shown = comparison_of(
-            pool.key, pool.model, measure, centre=centre, change=change, metric=metric, k=k,
-            _pool=pool,
+            pool, measure, centre=centre, change=change, metric=metric, k=k
         )  # fmt: skip
         nearest = shown[0].nearest[0][:2]
         words, worth = answer(shown[0], pool)
@@ -268,8 +265,7 @@ def draw(pool: Pool) -> None:
         draw_notes(pool)
     paint_now(("compare", pool.ids, measure, centre, change))
     if shown and len(pool.entries) > 2:
-        asked = (metric, k) if measure == "jaccard" else ()
-        draw_matrix(*shown, pool, (pool.model, measure, centre, change, *asked))
+        draw_matrix(*shown, pool)
     st.subheader("Two of them, side by side", anchor=False)
     pair = choose_pair(pool, nearest)
     draw_pair(pool, pair, metric, k, change=change)

@@ -59,9 +59,7 @@ def draw_pair(pool: Pool, pair: Pair, metric: Metric, k: int, *, change: bool) -
         "View", _VIEWS, default=_SIDES, required=True, key="pair", bind="query-params",
         persist_state="session", label_visibility="collapsed",
     )  # fmt: skip
-    decodings = [
-        tokens_near(pool.key, pool.model, one, metric=metric, k=k, _pool=pool) for one in pair
-    ]
+    decodings = [tokens_near(pool, one, metric=metric, k=k) for one in pair]
     if view == _SIDES:
         _draw_sides(decodings, {one.token for one in shared.shared})
     elif view == "joint":

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard.shared.prompt_pool import Key, Pool
+from dashboard.shared.prompt_pool import BY_KEY, Pool
 from dashboard.shared.resources import Entry, prompt_of
 from probe.analysis.compare import (
     MEASURES,
@@ -39,17 +39,17 @@ def refusals(pool: Pool) -> dict[Measure, str]:
     return found
 
 
-@st.cache_data(show_spinner="Comparing every prompt with every other …", max_entries=64)
+@st.cache_data(
+    show_spinner="Comparing every prompt with every other …", max_entries=64, hash_funcs=BY_KEY
+)
 def comparison_of(
-    key: Key,  # noqa: ARG001  part of the cache's key, as the model
-    model: str,
+    pool: Pool,
     measure: Measure,
     *,
     centre: bool,
     change: bool,
     metric: Metric,
     k: int,
-    _pool: Pool,
 ) -> tuple[Comparison, Hierarchy]:
     """A measure between every two prompts, and the order in which alike ones stand together.
 
@@ -57,37 +57,35 @@ def comparison_of(
         ProbeError: the measure is not defined for these prompts, or the model cannot be read.
     """
     found = compare(
-        _pool.prompts,
+        pool.prompts,
         measure,
         centre=centre and MEASURES[measure].of_rows is not None,
         change=change and MEASURES[measure].of_rows is not None,
-        model=_pool.vocabulary if measure == "jaccard" or change else model,
+        model=pool.vocabulary if measure == "jaccard" or change else pool.model,
         metric=metric,
         k=k,
     )
     return found, hierarchy(found)
 
 
-@st.cache_data(show_spinner="Comparing every row with every token …", max_entries=256)
+@st.cache_data(
+    show_spinner="Comparing every row with every token …", max_entries=256, hash_funcs=BY_KEY
+)
 def tokens_near(
-    key: Key,  # noqa: ARG001  part of the cache's key, as the model
-    model: str,  # noqa: ARG001
+    pool: Pool,
     prompt: int,
     *,
     metric: Metric,
     k: int,
-    _pool: Pool,
 ) -> Decoding:
     """The decoding of one prompt of the pool, without controls: Decode shows those."""
-    one = _pool.prompts[prompt]
-    return decode(one, _pool.vocabulary, metric=metric, k=k, controls=False)
+    one = pool.prompts[prompt]
+    return decode(one, pool.vocabulary, metric=metric, k=k, controls=False)
 
 
 def shared_of(pool: Pool, pair: tuple[int, int], metric: Metric, k: int) -> SharedTokens:
     """What the decodings of two prompts of the pool have in common."""
-    first, second = (
-        tokens_near(pool.key, pool.model, one, metric=metric, k=k, _pool=pool) for one in pair
-    )
+    first, second = (tokens_near(pool, one, metric=metric, k=k) for one in pair)
     return shared_tokens(first, second)
 
 

@@ -10,12 +10,10 @@ import streamlit as st
 
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
-from dashboard.shared.resources import workspace
+from dashboard.shared.resources import known_tasks, workspace
 from dashboard.shared.side_jobs import answer_path, draw_job, start_job, too_busy
 from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
-from probe.datasets import task_names
-from probe.datasets.paper import PAPER_TASKS
 from probe.reports import csv_with
 
 _SECONDS_PER_ANSWER = 0.006
@@ -25,7 +23,7 @@ _START_S = 8.0
 def draw_transfer(pool: Pool, *, own_model: bool) -> None:
     """Score every prompt of the pool on tasks, or show what was scored before."""
     _draw_history(pool)
-    tasks = _tasks()
+    tasks = known_tasks()
     chosen, number = st.columns([3, 1], vertical_alignment="bottom", gap="medium")
     wanted = chosen.multiselect(
         "Tasks", list(tasks), key="tasks", persist_state="session", format_func=tasks.__getitem__,
@@ -103,11 +101,3 @@ def _draw_history(pool: Pool) -> None:
         table.rename_axis("prompt").reset_index(), hide_index=True, placeholder="–",
         alt="Recorded scores of prompts on tasks",
     )  # fmt: skip
-
-
-def _tasks() -> dict[str, str]:
-    """Every task by what `probe transfer --task` takes, with how it is called here."""
-    own = workspace().tasks
-    mine = {str(own.path(name)): f"{name} (yours)" for name in own.names()}
-    shipped = {name: name for name in task_names() if name not in PAPER_TASKS}
-    return mine | shipped | {name: f"{name} (from the hub)" for name in PAPER_TASKS}

@@ -176,7 +176,7 @@ def draw_explanation() -> None:
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
     method, metric, seed, clustered = draw_options()
-    words, worth = answer(mixing_of(pool.key, pool.model, metric, _pool=pool))
+    words, worth = answer(mixing_of(pool, metric))
     with head:
         st.subheader(words, anchor=False)
         st.markdown(worth)
@@ -190,10 +190,10 @@ def draw(pool: Pool) -> None:
     clusters = None
     if clustered:
         try:
-            clusters = clusters_of(pool.key, pool.model, metric, seed, _pool=pool)
+            clusters = clusters_of(pool, metric, seed)
         except ValueError as error:
             st.warning(plain(str(error)), icon=":material/scatter_plot:")
-    draw_map(mapped, (pool.key, pool.model, mapped.method, metric, seed), clusters)
+    draw_map(mapped, clusters)
     if clusters is not None:
         draw_clusters(clusters)
     if mapped.spectrum:

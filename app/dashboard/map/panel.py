@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard.map.points import (
@@ -26,9 +24,6 @@ from probe.charts.labels import METRIC_NAMES
 from probe.linalg import squared_norms
 from probe.reports import csv_with
 
-Made = tuple[Any, ...]
-_CHART_PX = 620
-
 
 def made_with(mapped: Map) -> dict[str, object]:
     """How a map was made, for the tables made of it."""
@@ -44,9 +39,9 @@ def made_with(mapped: Map) -> dict[str, object]:
 
 
 @st.fragment
-def draw_map(mapped: Map, made: Made, clusters: Clusters | None) -> None:
+def draw_map(mapped: Map, clusters: Clusters | None) -> None:
     """Search, map, details of the picked point, and the table of what was lassoed."""
-    _forget_others(made)
+    _forget_others(mapped)
     words = st.text_input(
         "Find a token", key="q", bind="query-params", persist_state="session",
         placeholder="great", on_change=_searched, icon=":material/search:",
@@ -56,15 +51,15 @@ def draw_map(mapped: Map, made: Made, clusters: Clusters | None) -> None:
         _draw_found(mapped, words, found)
     left, right = st.columns([8, 5], gap="medium")
     with left:
-        _draw_chart(mapped, made, clusters, tuple(found))
+        _draw_chart(mapped, clusters, tuple(found))
     with right:
         _draw_details(mapped, found)
     _draw_selection(mapped)
 
 
-def _forget_others(made: Made) -> None:
+def _forget_others(mapped: Map) -> None:
     """Drop what was picked among other prompts: a point's id counts prompts, not names them."""
-    prompts = made[:2]
+    prompts = mapped.prompts, mapped.model
     if st.session_state.setdefault("map_picked_of", prompts) != prompts:
         st.session_state["map_picked_of"] = prompts
         st.session_state["look"] = None
@@ -84,10 +79,9 @@ def _draw_found(mapped: Map, words: str, found: list[int]) -> None:
     )
 
 
-def _draw_chart(mapped: Map, made: Made, clusters: Clusters | None, found: tuple[int, ...]) -> None:
-    figure = figure_of(made, clusters is not None, found, _mapped=mapped, _clusters=clusters)
+def _draw_chart(mapped: Map, clusters: Clusters | None, found: tuple[int, ...]) -> None:
     st.plotly_chart(
-        figure,
+        figure_of(mapped, clusters, found),
         key=f"map_{st.session_state.setdefault('map_cleared', 0)}",
         on_select=_picked,
         selection_mode=["points", "box", "lasso"],

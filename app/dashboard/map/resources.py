@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared.prompt_pool import Key, Pool
+from dashboard.shared.prompt_pool import BY_KEY, Pool
+from probe import verbs
 from probe.analysis.clusters import Cluster, Clusters
 from probe.analysis.maps import Map, MapMetric, Method
 from probe.analysis.mixing import Mixing, mixing
 from probe.charts import map_figure
-from probe.verbs import clusters
 from probe.verbs.mapping import kept_map
 
 
@@ -26,74 +26,66 @@ def map_of(pool: Pool, method: Method, metric: MapMetric, seed: int) -> Map | No
         ProbeError: a prompt or the model cannot be read.
     """
     try:
-        return _map(pool.key, pool.model, method, metric, seed, _pool=pool)
+        return _map(pool, method, metric, seed)
     except _NotThereError:
         return None
 
 
-@st.cache_resource(show_spinner="Laying out the vocabulary …", max_entries=12)
+@st.cache_resource(show_spinner="Laying out the vocabulary …", max_entries=12, hash_funcs=BY_KEY)
 def _map(
-    key: Key,  # noqa: ARG001  part of the cache's key, as the model
-    model: str,  # noqa: ARG001
+    pool: Pool,
     method: Method,
     metric: MapMetric,
     seed: int,
-    *,
-    _pool: Pool,
 ) -> Map:
-    found = kept_map(_pool.prompts, method, metric=metric, seed=seed, model=_pool.vocabulary)
+    found = kept_map(pool.prompts, method, metric=metric, seed=seed, model=pool.vocabulary)
     if found is None:
         raise _NotThereError
     return found
 
 
-@st.cache_data(show_spinner="Looking for clusters …", max_entries=32)
+@st.cache_data(show_spinner="Looking for clusters …", max_entries=32, hash_funcs=BY_KEY)
 def clusters_of(
-    key: Key,  # noqa: ARG001  part of the cache's key, as the model
-    model: str,  # noqa: ARG001
+    pool: Pool,
     metric: MapMetric,
     seed: int,
-    *,
-    _pool: Pool,
 ) -> Clusters:
     """Groups of the pool's rows by k-means, as many as have the best silhouette.
 
     Raises:
         ValueError: there are too few rows.
     """
-    return clusters(_pool.prompts, metric=metric, seed=seed, model=_pool.vocabulary)
+    return verbs.clusters(pool.prompts, metric=metric, seed=seed, model=pool.vocabulary)
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@st.cache_data(show_spinner=False, max_entries=64, hash_funcs=BY_KEY)
 def mixing_of(
-    key: Key,  # noqa: ARG001  part of the cache's key, as the model
-    model: str,  # noqa: ARG001
+    pool: Pool,
     metric: MapMetric,
-    *,
-    _pool: Pool,
 ) -> Mixing:
     """What the nearest neighbours of the pool's rows are."""
-    rows = [prompt.embeddings for prompt in _pool.prompts]
-    return mixing(rows, _pool.vocabulary, metric)
+    rows = [prompt.embeddings for prompt in pool.prompts]
+    return mixing(rows, pool.vocabulary, metric)
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def figure_of(
-    made: tuple[Any, ...],  # noqa: ARG001  what the map was made of, the cache's key
-    clustered: bool,  # noqa: ARG001
-    found: tuple[int, ...],
-    *,
-    _mapped: Map,
-    _clusters: Clusters | None,
-) -> Any:
+def _key(mapped: Map) -> tuple[object, ...]:
+    return (mapped.method, mapped.metric, mapped.seed, mapped.model, mapped.prompts,
+            mapped.points.tobytes())  # fmt: skip
+
+
+@st.cache_resource(
+    show_spinner=False, max_entries=32,
+    hash_funcs={Map: _key, Clusters: lambda clusters: clusters.labels.tobytes()},
+)  # fmt: skip
+def figure_of(mapped: Map, clusters: Clusters | None, found: tuple[int, ...]) -> Any:
     """The figure, the very same as long as nothing about it changes: a chart redrawn is unzoomed.
 
     Nobody may change what this returns.
     """
-    if _clusters is None:
-        return map_figure(_mapped, found=found)
-    names = {one.label: cluster_name(one) for one in _clusters.clusters}
-    return map_figure(_mapped, clusters=_clusters.labels.tolist(), names=names, found=found)
+    if clusters is None:
+        return map_figure(mapped, found=found)
+    names = {one.label: cluster_name(one) for one in clusters.clusters}
+    return map_figure(mapped, clusters=clusters.labels.tolist(), names=names, found=found)
 
 
 def cluster_name(cluster: Cluster) -> str:

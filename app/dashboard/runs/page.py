@@ -16,10 +16,17 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find, workspace
 from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
-from probe.jobs import RunView, Seen, scored, view, views
+from probe.jobs import ObservedState, RunView, scored, view, views
 from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
 
-_STATES: tuple[Seen, ...] = ("running", "queued", "finished", "cancelled", "interrupted", "failed")
+_STATES: tuple[ObservedState, ...] = (
+    "running",
+    "queued",
+    "finished",
+    "cancelled",
+    "interrupted",
+    "failed",
+)
 _MANY = 8  # from so many runs on, parallel coordinates say more than curves over each other
 _STATIC = {"displayModeBar": False}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -10,6 +11,15 @@ import streamlit as st
 from probe.store import Record, RunFolder, read_records
 
 _TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What one worker noted; one that goes on from a checkpoint cuts off what came after it."""
+
+    file: str
+    pid: int | None
+    began: int | None
 
 
 class _Reader:
@@ -34,7 +44,7 @@ def records_of(run: RunFolder) -> list[Record]:
         WorkspaceError: the run's folder is damaged or gone.
     """
     status = run.status
-    return _reader(str(run.metrics), status.pid, status.began).read()
+    return _reader(_Stretch(str(run.metrics), status.pid, status.began)).read()
 
 
 def log_tail(run: RunFolder, lines: int = 20) -> str:
@@ -50,6 +60,5 @@ def log_tail(run: RunFolder, lines: int = 20) -> str:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _reader(path: str, pid: int | None, began: int | None) -> _Reader:  # noqa: ARG001
-    # A worker that goes on from a checkpoint cuts off what came after it, so it has its own reader.
-    return _Reader(Path(path))
+def _reader(stretch: _Stretch) -> _Reader:
+    return _Reader(Path(stretch.file))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import streamlit as st
 
@@ -14,7 +15,6 @@ from dashboard.shared.sidebar import chosen_model, chosen_prompts, usable_model
 from probe.prompt import SoftPrompt
 from probe.vocabulary import Vocabulary
 
-Key = tuple[tuple[str, str, str | None], ...]
 MOST_ADDED = 12
 """Prompts put beside a single chosen one, so that there is something to compare."""
 
@@ -36,9 +36,10 @@ class Pool:
         return tuple(entry.id for entry in self.entries)
 
     @property
-    def key(self) -> Key:
-        """What a cache must know of the prompts."""
-        return tuple((e.id, e.card.created, e.card.sha256) for e in self.entries)
+    def key(self) -> tuple[object, ...]:
+        """What a cache must know of the prompts and their model."""
+        prompts = tuple((e.id, e.card.created, e.card.sha256) for e in self.entries)
+        return prompts, self.model
 
     @property
     def prompts(self) -> list[SoftPrompt]:
@@ -50,6 +51,10 @@ class Pool:
     def vocabulary(self) -> Vocabulary:
         """The tokens and the table."""
         return vocabulary(self.entries[0], self.model)
+
+
+BY_KEY: dict[str | type, Callable[[Any], object]] = {Pool: lambda pool: pool.key}
+"""How a cache tells pools apart."""
 
 
 def chosen_entries() -> list[Entry]:

@@ -11,9 +11,11 @@ import streamlit as st
 
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
+from probe.datasets import task_names
+from probe.datasets.paper import PAPER_TASKS
 from probe.errors import ProbeError
 from probe.formats import load
-from probe.prompt import AnyPrompt, Submodule
+from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.store import Card, Workspace, card_of
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.verbs import decode, sample_folders
@@ -49,6 +51,18 @@ def find(entry_id: str) -> Entry | None:
     return _entries().get(entry_id)
 
 
+def known_tasks(*, on_hub: bool = True) -> dict[str, str]:
+    """Tasks by what `load_task` takes, with how each is called here; one's own come first.
+
+    Args:
+        on_hub: with those whose rows are fetched from the hub.
+    """
+    own = workspace().tasks
+    tasks = {str(own.path(name)): f"{name} (yours)" for name in own.names()}
+    tasks |= {name: name for name in task_names() if name not in PAPER_TASKS}
+    return tasks | ({name: f"{name} (from the hub)" for name in PAPER_TASKS} if on_hub else {})
+
+
 def prompt_of(entry: Entry) -> AnyPrompt:
     """The vectors of an entry.
 
@@ -57,7 +71,7 @@ def prompt_of(entry: Entry) -> AnyPrompt:
     """
     if entry.source == "sample":
         return _samples()[entry.id][1]
-    return _stored_prompt(entry.id, entry.card.created, str(workspace().root))
+    return _stored_prompt(entry, workspace())
 
 
 def vocabulary(entry: Entry, model: str) -> Vocabulary:
@@ -66,9 +80,7 @@ def vocabulary(entry: Entry, model: str) -> Vocabulary:
     Raises:
         ProbeError: the model cannot be found or read.
     """
-    prompt = prompt_of(entry)
-    named = None if model == prompt.base_model else model
-    return _vocabulary(model, prompt.revision, prompt.submodule, _prompt=prompt, _named=named)
+    return _vocabulary(prompt_of(entry), model)
 
 
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=64)
@@ -127,38 +139,45 @@ def is_local(model: str) -> bool:
 
 
 def _entries() -> dict[str, Entry]:
-    space = workspace()
-    return _listed(str(space.root), space.stamp())
+    return _listed(workspace())
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _listed(root: str, stamp: tuple[int, ...]) -> dict[str, Entry]:  # noqa: ARG001  key
+@st.cache_resource(
+    show_spinner=False, max_entries=4,
+    hash_funcs={Workspace: lambda space: (str(space.root), space.stamp())},
+)  # fmt: skip
+def _listed(space: Workspace) -> dict[str, Entry]:
     """Entries by id; nobody may change what this returns.
 
     Reading a thousand cards takes 30 ms, and a page asks several times.
     """
-    cards = sorted(Workspace(root).list(), key=lambda card: card.created, reverse=True)
+    cards = sorted(space.list(), key=lambda card: card.created, reverse=True)
     samples = [Entry(name, card, "sample") for name, (card, _) in _samples().items()]
     first = default_model()
     samples.sort(key=lambda entry: entry.card.base_model != first)  # and by name, as they were
     return {entry.id: entry for entry in [Entry(c.id, c, "yours") for c in cards] + samples}
 
 
-@st.cache_resource(show_spinner="Reading the embedding table …", max_entries=4)
-def _vocabulary(
-    model: str,  # noqa: ARG001  part of the cache's key, as the two below
-    revision: str | None,  # noqa: ARG001
-    submodule: Submodule | None,  # noqa: ARG001
-    *,
-    _prompt: AnyPrompt,
-    _named: str | None,
-) -> Vocabulary:
-    return vocabulary_of(_prompt, _named)
+def _half(prompt: AnyPrompt) -> tuple[object, ...]:
+    """Which of a model's tables a prompt is read in."""
+    return prompt.revision, prompt.submodule
 
 
-@st.cache_resource(show_spinner=False, max_entries=2000)
-def _stored_prompt(entry_id: str, created: str, root: str) -> AnyPrompt:  # noqa: ARG001  key
-    return Workspace(root).get(entry_id)
+@st.cache_resource(
+    show_spinner="Reading the embedding table …", max_entries=4,
+    hash_funcs={SoftPrompt: _half, KVPrefix: _half},
+)  # fmt: skip
+def _vocabulary(prompt: AnyPrompt, model: str) -> Vocabulary:
+    return vocabulary_of(prompt, None if model == prompt.base_model else model)
+
+
+@st.cache_resource(
+    show_spinner=False, max_entries=2000,
+    hash_funcs={Entry: lambda entry: (entry.id, entry.card.created),
+                Workspace: lambda space: str(space.root)},
+)  # fmt: skip
+def _stored_prompt(entry: Entry, space: Workspace) -> AnyPrompt:
+    return space.get(entry.id)
 
 
 @st.cache_resource(show_spinner="Reading the sample prompts …")

@@ -10,9 +10,8 @@ from typing import Any, get_args
 import streamlit as st
 
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import library, workspace
-from probe.datasets import load_wording, task_names
-from probe.datasets.paper import PAPER_TASKS
+from dashboard.shared.resources import known_tasks, library
+from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.store import RunConfig
 from probe.tables import ALWAYS_NAMED, default_model
@@ -67,7 +66,7 @@ def draw_form() -> Wanted:
     usual = with_recommended(str(st.session_state["t_model"]), {"method": _method()})
     task, length, start, steps, model = st.columns(5, gap="small")
     with task:
-        tasks = _tasks()
+        tasks = known_tasks()
         _remember("task", next(iter(tasks)))
         chosen = st.selectbox(
             "Task", _with_chosen(list(tasks), "task"), key="t_task", persist_state="session",
@@ -252,14 +251,6 @@ def _init(kind: str) -> str:
         return f"prompt:{found}"
     first = st.session_state.get("t_first")
     return f"vocab:{first}" if kind == "vocab" and first else kind
-
-
-def _tasks() -> dict[str, str]:
-    """Every task by what `load_task` takes, with how it is called here."""
-    own = workspace().tasks
-    mine = {str(own.path(name)): f"{name} (yours)" for name in own.names()}
-    shipped = {name: name for name in task_names() if name not in PAPER_TASKS}
-    return mine | shipped | {name: f"{name} (from the hub)" for name in PAPER_TASKS}
 
 
 def _with_chosen(options: list[str], field: str) -> list[str]:

@@ -1,9 +1,9 @@
 """Train: can I make one now?"""
 
 import dataclasses
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -11,10 +11,11 @@ from dashboard.runs.panel import draw_run
 from dashboard.runs.words import answer, shown_name
 from dashboard.shared.errors import attempt, draw_said
 from dashboard.shared.markdown import plain
+from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import workspace
-from dashboard.shared.side_jobs import plan_of
-from dashboard.train.form import Wanted, draw_form
+from dashboard.train import form
+from dashboard.train.form import Wanted
 from dashboard.train.task_upload import draw_task_upload
 from probe import jobs
 from probe.errors import ProbeError
@@ -68,65 +69,44 @@ def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
             st.rerun()
 
 
-def draw_new(*, queues: bool) -> None:
-    """The form of a new run with its command, its estimate and its start."""
+def draw_form() -> Wanted:
+    """The form, and whose settings it holds where it was filled in.
+
+    Raises:
+        ProbeError: the fields contradict each other.
+    """
     if filled := st.session_state.pop("filled", None):
         name, missing = filled
         but = f", but has no field for its **{plain(', '.join(missing))}**" if missing else ""
         st.info(f"The form holds the settings of **{plain(name)}**{but}.",
                 icon=":material/replay:")  # fmt: skip
-    try:
-        wanted = draw_form()
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/edit:")
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        begin = st.button(
-            "Start, behind the run at work" if queues else "Start training",
-            type="primary", icon=":material/play_arrow:", key="begin",
-        )  # fmt: skip
-        guess = st.button("Estimate the time", icon=":material/timer:", key="guess")
-    if begin:
-        start(wanted)
-    if guess:
-        draw_estimate(wanted)
-    st.caption("The same run from a terminal:")
-    st.code(shlex.join(wanted.command), language="bash", wrap_lines=True)
+    return form.draw_form()
 
 
-def start(wanted: Wanted) -> None:
-    """Start a worker of its own and show its run; what keeps it from starting is one line."""
-    try:
-        with st.spinner("Reading the data and starting a worker …"):
-            space = workspace()
-            asked = run_config(
-                wanted.model, wanted.task, wanted.config, data_dir=wanted.data_dir,
-                name=wanted.name, workspace=space,
-            )  # fmt: skip
-            asked = dataclasses.replace(asked, command=train_command(asked))
-            run = jobs.start(space, asked)
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
+def start(wanted: Wanted) -> str:
+    """Start a worker of its own; the id of the run.
+
+    Raises:
+        ProbeError: what is asked for cannot be done.
+    """
+    space = workspace()
+    asked = run_config(
+        wanted.model, wanted.task, wanted.config, data_dir=wanted.data_dir,
+        name=wanted.name, workspace=space,
+    )  # fmt: skip
+    run = jobs.start(space, dataclasses.replace(asked, command=train_command(asked)))
     st.session_state["t_open"] = False
-    st.query_params["run"] = run.id
-    st.rerun()
+    return run.id
 
 
-def draw_estimate(wanted: Wanted) -> None:
+def estimate(plan: Mapping[str, Any]) -> str:
     """What the run would train on, and for how long."""
-    try:
-        plan = plan_of(wanted.command)
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
-    st.success(
+    return (
         f"About **{duration(plan['estimate_s'])}**, without validations: "
         f"{1000 * plan['step_s']:,.0f} ms a step on {plain(plan['device'])}. "
         f"{plan['length']} rows, {plan['trained_parameters']:,} trained numbers, "
         f"{plan['train_examples']:,} training examples seen {plan['epochs']:.1f} times, "
-        f"rate {plan['learning_rate']:.3g}.",
-        icon=":material/timer:",
+        f"rate {plan['learning_rate']:.3g}."
     )
 
 
@@ -160,13 +140,15 @@ def draw() -> None:
         st.markdown(f"Nothing is training. The settings below work as they are.{last}")
     draw_queue(runs, shown)
     paint_now(("train", shown))
+    new = NewJob("run", "", draw_form, start, estimate)
+    label = "Start, behind the run at work" if busy else "Start training"
     if shown is None:
         st.subheader("A new prompt", anchor=False)
-        draw_new(queues=busy)
+        draw_new(new, label)
     else:
         unfolded = st.session_state.get("t_open", False)
         with st.expander("Train another prompt", icon=":material/add:", expanded=unfolded):
-            draw_new(queues=busy)
+            draw_new(new, label)
     with st.expander("Train on data of your own", icon=":material/upload:"):
         draw_task_upload()
     draw_explanation()

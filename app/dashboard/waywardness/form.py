@@ -7,10 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared.markdown import plain
-from dashboard.shared.resources import is_local, workspace
-from probe.datasets import load_wording, task_names
-from probe.datasets.paper import PAPER_TASKS
+from dashboard.runs.panel import active_runs
+from dashboard.shared.resources import is_local, known_tasks
+from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.store import StudyConfig
 from probe.tables import ALWAYS_NAMED, default_model
@@ -49,7 +48,7 @@ def draw_form() -> WantedStudy:
         ProbeError: the fields contradict each other, or name what cannot be read.
     """
     tasks, model = st.columns([3, 2], gap="small")
-    names = _tasks()
+    names = {one: name for one, name in known_tasks(on_hub=False).items() if _has_labels(one)}
     chosen = tasks.multiselect(
         "Tasks", list(names), default=next(iter(names)), key="w_tasks", persist_state="session",
         format_func=lambda one: names.get(one, one), placeholder="Choose tasks",
@@ -79,7 +78,12 @@ def draw_form() -> WantedStudy:
         placeholder="The bridge was closed for repairs again.",
     )  # fmt: skip
     texts += [f"text:{line.strip()}" for line in own.split("\n") if line.strip()]
-    return _wanted(list(chosen), str(base), texts, int(most), _draw_numbers())
+    wanted = _wanted(list(chosen), str(base), texts, int(most), _draw_numbers())
+    if wanted.runs is not None:
+        st.caption(f"{wanted.runs:,} prompts to train, 8 at once.")
+    if active_runs():
+        st.caption("A training run is at work too: both share this machine.")
+    return wanted
 
 
 def _draw_numbers() -> dict[str, Any]:
@@ -136,15 +140,6 @@ def _numbers(words: str) -> list[float]:
         return [float(part) for part in words.split(",") if part.strip()]
     except ValueError:
         raise TrainingError(f"γ must be numbers with commas between, found {words}") from None
-
-
-def _tasks() -> dict[str, str]:
-    """Tasks with labels whose rows are here, by what `load_task` takes; one's own come first."""
-    own = workspace().tasks
-    mine = {str(own.path(name)): f"{plain(name)} (yours)" for name in own.names()}
-    shipped = {name: name for name in task_names() if name not in PAPER_TASKS}
-    found = mine | shipped
-    return {one: label for one, label in found.items() if _has_labels(one)}
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

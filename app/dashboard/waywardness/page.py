@@ -1,19 +1,17 @@
 """Waywardness: how far can the text be bent while the task is solved?"""
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
-from dashboard.runs.panel import active_runs
 from dashboard.shared.errors import attempt, draw_said
 from dashboard.shared.markdown import plain
+from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import workspace
-from dashboard.shared.side_jobs import plan_of
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
-from probe.errors import ProbeError
 from probe.jobs.eta import duration
 from probe.studies import StudyView, cancel_study, start_study, study_views
 
@@ -67,58 +65,25 @@ def draw_actions(seen: StudyView) -> None:
         st.rerun()
 
 
-def draw_new(*, busy: bool) -> None:
-    """The form of a new study with its command, its estimate and its start."""
-    try:
-        wanted = draw_form()
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/edit:")
-        return
-    if wanted.runs is not None:
-        st.caption(f"{wanted.runs:,} prompts to train, 8 at once.")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        begin = st.button(
-            "Start the study", type="primary", icon=":material/play_arrow:", key="w_begin",
-            disabled=busy, help="A study is at work: cancel it or wait." if busy else None,
-        )  # fmt: skip
-        guess = st.button("Estimate the time", icon=":material/timer:", key="w_guess")
-    if active_runs():
-        st.caption("A training run is at work too: both share this machine.")
-    if begin:
-        start(wanted)
-    if guess:
-        draw_estimate(wanted)
-    st.caption("The same study from a terminal:")
-    st.code(shlex.join(wanted.command), language="bash", wrap_lines=True)
+def start(wanted: WantedStudy) -> str:
+    """Start a worker of its own; the id of the study.
 
-
-def start(wanted: WantedStudy) -> None:
-    """Start a worker of its own and show its study; what keeps it from starting is one line."""
-    try:
-        with st.spinner("Starting a worker …"):
-            study = start_study(workspace(), wanted.config, WORKER)
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
+    Raises:
+        ProbeError: what is asked for cannot be done.
+    """
+    study = start_study(workspace(), wanted.config, WORKER)
     st.query_params.pop("see", None)
-    st.query_params["study"] = study.id
-    st.rerun()
+    return study.id
 
 
-def draw_estimate(wanted: WantedStudy) -> None:
+def estimate(plan: Mapping[str, Any]) -> str:
     """How many trainings, and for how long."""
-    try:
-        plan = plan_of(wanted.command)
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
     left = plan["trainings"] - plan["found"]
     before = f", {plan['found']:,} more were trained before" if plan["found"] else ""
-    st.success(
+    return (
         f"About **{duration(plan['estimate_s'])}** for {left:,} trainings in {plan['packs']:,} "
         f"pack{'s' * (plan['packs'] != 1)}{before}, as fast as this machine is now and without "
-        "scoring.",
-        icon=":material/timer:",
+        "scoring."
     )
 
 
@@ -169,7 +134,11 @@ def draw() -> None:
         draw_empty()
     paint_now("waywardness")
     with st.expander("Start a study", icon=":material/add:", expanded=not studies):
-        draw_new(busy=any(one.active for one in studies))
+        busy = any(one.active for one in studies)
+        draw_new(
+            NewJob("study", "w_", draw_form, start, estimate), "Start the study",
+            why_not="A study is at work: cancel it or wait." if busy else None,
+        )  # fmt: skip
     draw_explanation()
 
 

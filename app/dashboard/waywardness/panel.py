@@ -65,20 +65,17 @@ def results_stamp(study: StudyFolder) -> int:
         return 0
 
 
+@st.cache_resource(
+    max_entries=16, show_spinner=False,
+    hash_funcs={StudyFolder: lambda study: (str(study.path), results_stamp(study))},
+)  # fmt: skip
 def found_of(study: StudyFolder) -> Waywardness:
     """What the finished runs of a study come to, computed once for each state of its results.
 
     Raises:
         WorkspaceError: its results cannot be read.
     """
-    return _found(str(study.path), results_stamp(study))
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _found(path: str, stamp: int) -> Waywardness:  # noqa: ARG001  part of the key
-    from pathlib import Path
-
-    return wayward_found(StudyFolder(Path(path)))
+    return wayward_found(study)
 
 
 def _nothing_yet(seen: StudyView) -> str:

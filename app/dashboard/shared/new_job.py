@@ -1,0 +1,78 @@
+"""Asking for long work: the form, the command that asks for the same, how long, and the start."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import streamlit as st
+
+from dashboard.shared.markdown import plain
+from dashboard.shared.side_jobs import plan_of
+from probe.errors import ProbeError
+
+
+class Wanted(Protocol):
+    """What a form asks for."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that asks for the same."""
+
+
+W = TypeVar("W", bound=Wanted)
+
+
+@dataclass(frozen=True)
+class NewJob(Generic[W]):
+    """How one kind of long work is asked for."""
+
+    kind: str
+    """`run` or `study`, as the page's address names one."""
+    key: str
+    """Before the keys of the buttons."""
+    draw_form: Callable[[], W]
+    """Draws the fields; raises ProbeError where they contradict each other."""
+    start: Callable[[W], str]
+    """Starts a worker of its own and returns the id; raises ProbeError where that cannot be."""
+    estimate: Callable[[Mapping[str, Any]], str]
+    """What the document of a dry run says, in a sentence."""
+
+
+def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
+    """The form of new work with its command, its estimate and its start.
+
+    Args:
+        job: the kind of work.
+        label: of the button that starts it.
+        why_not: what keeps it from being started now.
+    """
+    try:
+        wanted = job.draw_form()
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/edit:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        begin = st.button(
+            label, type="primary", icon=":material/play_arrow:", key=f"{job.key}begin",
+            disabled=why_not is not None, help=why_not,
+        )  # fmt: skip
+        guess = st.button("Estimate the time", icon=":material/timer:", key=f"{job.key}guess")
+    try:
+        if begin:
+            _start(job, wanted)
+        if guess:
+            st.success(job.estimate(plan_of(wanted.command)), icon=":material/timer:")
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+    st.caption(f"The same {job.kind} from a terminal:")
+    st.code(shlex.join(wanted.command), language="bash", wrap_lines=True)
+
+
+def _start(job: NewJob[W], wanted: W) -> None:
+    """Start it and show it."""
+    with st.spinner("Starting a worker …"):
+        st.query_params[job.kind] = job.start(wanted)
+    st.rerun()
