@@ -9,25 +9,22 @@ import streamlit as st
 
 from dashboard.runs.words import shown_name
 from dashboard.shared.errors import attempt
+from dashboard.shared.jobs import cancel_run, resume_run
 from dashboard.shared.resources import workspace
 from dashboard.train.form import fill_form
 from probe.jobs import RunView
-from probe.verbs import cancel_run, delete_run, rename_run, resume_run
+from probe.verbs import delete_run, rename_run
 
 
 def draw_actions(run: RunView) -> None:
     """Buttons for one run, those that make sense in its state."""
     with st.container(horizontal=True, key=f"actions_{run.run}"):
         if run.active and st.button("Cancel", icon=":material/stop:", key=f"cancel_{run.run}"):
-            with st.spinner("Saving a checkpoint …"):
-                attempt(lambda: cancel_run(run.run, workspace=workspace()))
-            st.rerun()
+            cancel_run(run.run)
         if run.resumable and st.button(
             "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
         ):
-            with st.spinner("Starting a worker …"):
-                attempt(lambda: resume_run(run.run, workspace=workspace()))
-            st.rerun()
+            resume_run(run.run)
         if run.prompts and st.button(
             "Open in Decode", icon=":material/translate:", type="primary",
             key=f"decode_{run.run}", on_click=_choose, args=(run.prompts,),

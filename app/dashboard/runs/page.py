@@ -7,16 +7,18 @@ import streamlit as st
 
 from dashboard.decode.try_it import draw_try_it
 from dashboard.runs.actions import draw_delete
-from dashboard.runs.panel import POLL_S, active_runs, draw_run
-from dashboard.runs.table import COLUMNS, records, runs_table
-from dashboard.runs.words import answer, short, shown_name
+from dashboard.runs.panel import draw_run
+from dashboard.runs.records import records
+from dashboard.runs.table import COLUMNS, runs_table
+from dashboard.runs.words import answer, shown_name
 from dashboard.shared.errors import draw_said, one_line_errors
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.jobs import POLL_S, active_runs, all_runs, run_of, short
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import find, workspace
+from dashboard.shared.resources import find
 from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
-from probe.jobs import ObservedState, RunView, scored, view, views
+from probe.jobs import ObservedState, RunView, scored
 from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
 
 _STATES: tuple[ObservedState, ...] = (
@@ -52,12 +54,12 @@ def draw_live() -> None:
         st.fragment(_draw_live, run_every=POLL_S)(states)
 
 
-def _draw_live(states: Sequence[tuple[str, str]]) -> None:
+def _draw_live(states: Sequence[tuple[str, ObservedState]]) -> None:
     with one_line_errors():
         if active_runs() != states:
             st.rerun()
         for run_id, _ in states:
-            run = view(workspace(), workspace().runs.get(run_id))
+            run = run_of(run_id)
             st.progress(
                 min(1.0, run.step / run.steps), text=f"**{plain(shown_name(run))}** {answer(run)}"
             )
@@ -256,7 +258,7 @@ def draw(runs: Sequence[RunView]) -> None:
 st.title("Runs", anchor=False)
 st.caption("What happened before?")
 draw_said()
-if history := views(workspace()):
+if history := all_runs():
     draw(history)
 else:
     draw_empty()

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.runs.actions import draw_actions
-from dashboard.runs.records import log_tail, records_of
-from dashboard.runs.words import BADGES, answer, hint, killed, short, shown_name
+from dashboard.runs.records import log_tail, record_of, records_of
+from dashboard.runs.words import answer, hint, killed, shown_name
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.jobs import BADGES, POLL_S, active_runs, run_of, short
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
 from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
-from probe.errors import TrainingError, WorkspaceError
-from probe.jobs import RunView, observe, view
+from probe.errors import TrainingError
+from probe.jobs import ObservedState, RunView
 from probe.jobs.eta import duration
-from probe.store import ACTIVE, Record, RunConfig
+from probe.store import Record, RunConfig
 from probe.verbs import train_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
 
-POLL_S = 1.0
 REDRAW_S = 1.9
 """Just under two polls."""
 _STATIC = {"displayModeBar": False}
@@ -36,8 +36,7 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
     Raises:
         WorkspaceError: there is no such run, or its folder is damaged.
     """
-    folder = workspace().runs.get(run_id)
-    found = view(workspace(), folder)
+    folder, found = workspace().runs.get(run_id), run_of(run_id)
     st.subheader(plain(shown_name(found)), anchor=False)
     st.markdown(
         f"{BADGES[found.state]} task **{plain(short(found.task))}** on "
@@ -62,13 +61,12 @@ def _command(config: RunConfig) -> str:
         return ""
 
 
-def _draw_progress(run_id: str, states: Sequence[tuple[str, str]]) -> None:
+def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> None:
     """The part that changes; once any run starts or ends, the whole page is drawn anew."""
     with one_line_errors():
         if active_runs() != states:
             st.rerun()
-        folder = workspace().runs.get(run_id)
-        found = view(workspace(), folder)
+        folder, found = workspace().runs.get(run_id), run_of(run_id)
         _draw_answer(found)
         records = records_of(folder)
         _draw_numbers(found, records[-1] if records else {})
@@ -139,10 +137,8 @@ def _draw_curves(run: RunView, found: Curves, config: RunConfig) -> None:
 
 def _draw_exports(run_id: str) -> None:
     def record() -> RunRecord:
-        folder = space.runs.get(run_id)
-        return RunRecord(view(space, folder), folder.config, records_of(folder))
+        return record_of(run_of(run_id))
 
-    space = workspace()
     draw_downloads(
         run_id,
         {
@@ -152,19 +148,6 @@ def _draw_exports(run_id: str) -> None:
         },
         {"run": run_id},
     )
-
-
-def active_runs() -> list[tuple[str, str]]:
-    """Which runs are at work, and how."""
-    found: list[tuple[str, str]] = []
-    for run in workspace().runs:
-        try:
-            _, state = observe(run)
-        except WorkspaceError:
-            continue  # damaged, or deleted just now
-        if state in ACTIVE:
-            found.append((run.id, state))
-    return found
 
 
 def _number(value: object, pattern: str) -> str:

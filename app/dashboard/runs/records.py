@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from dashboard.shared.resources import workspace
+from probe.errors import WorkspaceError
+from probe.jobs import RunView
 from probe.store import Record, RunFolder, read_records
+from probe.verbs.run_exports import RunRecord
 
 _TAIL_BYTES = 8192
 
@@ -45,6 +50,27 @@ def records_of(run: RunFolder) -> list[Record]:
     """
     status = run.status
     return _reader(_Stretch(str(run.metrics), status.pid, status.began)).read()
+
+
+def record_of(run: RunView) -> RunRecord:
+    """A run with its configuration and records.
+
+    Raises:
+        WorkspaceError: its folder is damaged or gone.
+    """
+    folder = workspace().runs.get(run.run)
+    return RunRecord(run, folder.config, records_of(folder))
+
+
+def records(runs: Sequence[RunView]) -> list[RunRecord]:
+    """The runs with what they noted; one that has just been deleted is left out."""
+    found = []
+    for run in runs:
+        try:
+            found.append(record_of(run))
+        except WorkspaceError:
+            continue
+    return found
 
 
 def log_tail(run: RunFolder, lines: int = 20) -> str:

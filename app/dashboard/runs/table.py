@@ -8,38 +8,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.runs.records import records_of
-from dashboard.runs.words import short, shown_name
-from dashboard.shared.resources import workspace
+from dashboard.runs.words import shown_name
+from dashboard.shared.jobs import short
 from probe.charts import curves
-from probe.errors import WorkspaceError
-from probe.jobs import RunView
 from probe.verbs.run_exports import RunRecord
 
 _MOST_SPARKS = 50
 """Curves of more runs would keep the page waiting."""
 _SPARK_POINTS = 40
-
-
-def record_of(run: RunView) -> RunRecord:
-    """A run with its configuration and records.
-
-    Raises:
-        WorkspaceError: its folder is damaged or gone.
-    """
-    folder = workspace().runs.get(run.run)
-    return RunRecord(run, folder.config, records_of(folder))
-
-
-def records(runs: Sequence[RunView]) -> list[RunRecord]:
-    """The runs with what they noted; one that has just been deleted is left out."""
-    found = []
-    for run in runs:
-        try:
-            found.append(record_of(run))
-        except WorkspaceError:
-            continue
-    return found
 
 
 def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:

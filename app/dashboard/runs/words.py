@@ -6,24 +6,10 @@ from dashboard.shared.markdown import plain
 from probe.jobs import RunView
 from probe.jobs.eta import duration
 
-BADGES = {
-    "queued": ":gray-badge[:material/schedule: queued]",
-    "running": ":blue-badge[:material/play_arrow: running]",
-    "finished": ":green-badge[:material/check: finished]",
-    "cancelled": ":gray-badge[:material/stop: cancelled]",
-    "interrupted": ":orange-badge[:material/warning: interrupted]",
-    "failed": ":red-badge[:material/error: failed]",
-}
-
 
 def shown_name(run: RunView) -> str:
     """Its label, or its name where it has none."""
     return run.label or run.run
-
-
-def short(name: str) -> str:
-    """The last part of a path, the whole of any other name."""
-    return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
 
 
 def answer(run: RunView) -> str:

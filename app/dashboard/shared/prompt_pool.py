@@ -36,10 +36,9 @@ class Pool:
         return tuple(entry.id for entry in self.entries)
 
     @property
-    def key(self) -> tuple[object, ...]:
-        """What a cache must know of the prompts and their model."""
-        prompts = tuple((e.id, e.card.created, e.card.sha256) for e in self.entries)
-        return prompts, self.model
+    def key(self) -> tuple[tuple[str, str, str | None], ...]:
+        """What a cache must know of the prompts."""
+        return tuple((e.id, e.card.created, e.card.sha256) for e in self.entries)
 
     @property
     def prompts(self) -> list[SoftPrompt]:
@@ -53,7 +52,7 @@ class Pool:
         return vocabulary(self.entries[0], self.model)
 
 
-BY_KEY: dict[str | type, Callable[[Any], object]] = {Pool: lambda pool: pool.key}
+BY_KEY: dict[str | type, Callable[[Any], object]] = {Pool: lambda pool: (pool.key, pool.model)}
 """How a cache tells pools apart."""
 
 

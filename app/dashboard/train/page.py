@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from dashboard.runs.panel import draw_run
 from dashboard.runs.words import answer, shown_name
-from dashboard.shared.errors import attempt, draw_said
+from dashboard.shared.errors import draw_said
+from dashboard.shared.jobs import all_runs, cancel_run, start_run
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
@@ -17,11 +17,10 @@ from dashboard.shared.resources import workspace
 from dashboard.train import form
 from dashboard.train.form import Wanted
 from dashboard.train.task_upload import draw_task_upload
-from probe import jobs
 from probe.errors import ProbeError
-from probe.jobs import RunView, views
+from probe.jobs import RunView
 from probe.jobs.eta import duration
-from probe.verbs import cancel_run, run_config, train_command
+from probe.verbs import run_config, train_command
 
 
 def featured(runs: Sequence[RunView]) -> str | None:
@@ -64,9 +63,7 @@ def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
             st.query_params["run"] = run.run
             st.rerun()
         if stop.button("Cancel", key=f"cancel_{run.run}", width="stretch"):
-            with st.spinner("Ending it …"):
-                attempt(partial(cancel_run, run.run, workspace=workspace()))
-            st.rerun()
+            cancel_run(run.run)
 
 
 def draw_form() -> Wanted:
@@ -89,14 +86,13 @@ def start(wanted: Wanted) -> str:
     Raises:
         ProbeError: what is asked for cannot be done.
     """
-    space = workspace()
     asked = run_config(
         wanted.model, wanted.task, wanted.config, data_dir=wanted.data_dir,
-        name=wanted.name, workspace=space,
+        name=wanted.name, workspace=workspace(),
     )  # fmt: skip
-    run = jobs.start(space, dataclasses.replace(asked, command=train_command(asked)))
+    run = start_run(dataclasses.replace(asked, command=train_command(asked)))
     st.session_state["t_open"] = False
-    return run.id
+    return run
 
 
 def estimate(plan: Mapping[str, Any]) -> str:
@@ -132,7 +128,7 @@ def draw_explanation() -> None:
 
 def draw() -> None:
     """The run that matters now, then the form."""
-    runs = views(workspace())
+    runs = all_runs()
     shown = draw_featured(runs)
     busy = any(run.active for run in runs)
     if shown is None and not busy:

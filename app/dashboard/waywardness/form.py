@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.runs.panel import active_runs
+from dashboard.shared.jobs import active_runs
 from dashboard.shared.resources import is_local, known_tasks
 from probe.datasets import load_wording
 from probe.errors import TrainingError

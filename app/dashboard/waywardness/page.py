@@ -5,17 +5,15 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared.errors import attempt, draw_said
+from dashboard.shared.errors import draw_said
+from dashboard.shared.jobs import cancel_study, resume_study, start_study, wayward_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
-from dashboard.shared.resources import workspace
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.jobs.eta import duration
-from probe.studies import StudyView, cancel_study, start_study, study_views
-
-WORKER = "probe.verbs.study_worker"
+from probe.studies import StudyView
 
 
 def featured(studies: Sequence[StudyView]) -> StudyView:
@@ -53,16 +51,11 @@ def draw_actions(seen: StudyView) -> None:
         "Cancel", icon=":material/stop:", key="w_cancel", width="stretch",
         help="Finished packs are kept.",
     ):  # fmt: skip
-        with st.spinner("Ending it …"):
-            attempt(lambda: cancel_study(workspace(), seen.study))
-        st.rerun()
+        cancel_study(seen.study)
     if seen.resumable and st.button(
         "Resume", icon=":material/play_arrow:", type="primary", key="w_resume", width="stretch"
     ):
-        with st.spinner("Starting a worker …"):
-            config = workspace().studies.get(seen.study).config
-            attempt(lambda: start_study(workspace(), config, WORKER))
-        st.rerun()
+        resume_study(seen.study)
 
 
 def start(wanted: WantedStudy) -> str:
@@ -71,9 +64,9 @@ def start(wanted: WantedStudy) -> str:
     Raises:
         ProbeError: what is asked for cannot be done.
     """
-    study = start_study(workspace(), wanted.config, WORKER)
+    study = start_study(wanted.config)
     st.query_params.pop("see", None)
-    return study.id
+    return study
 
 
 def estimate(plan: Mapping[str, Any]) -> str:
@@ -127,7 +120,7 @@ def draw_explanation() -> None:
 
 def draw() -> None:
     """The study that matters now, then the form."""
-    studies = study_views(workspace(), "wayward")
+    studies = wayward_studies()
     if studies:
         draw_study(draw_choice(studies, featured(studies)))
     else:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard.runs.words import BADGES, short
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.jobs import BADGES, POLL_S, short, study_of
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import workspace
 from dashboard.waywardness.prompts import draw_prompts
 from probe.analysis.gains import relative_change, signed
 from probe.analysis.waywardness import Waywardness
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from probe.bootstrap import Estimate
     from probe.studies import StudyView
 
-POLL_S = 2.0
 _STATIC = {"displayModeBar": False}
 _ACTIVITIES = {"": "Starting …", "loading": "Loading the model and the data …"}
 
@@ -41,13 +39,13 @@ def draw_study(seen: StudyView) -> None:
     Raises:
         WorkspaceError: its folder is damaged or gone.
     """
-    study = workspace().studies.get(seen.study)
+    study, _ = study_of(seen.study)
     found = found_of(study)
     first, *others = wayward_headline(found) or [_nothing_yet(seen)]
     st.subheader(plain(first), anchor=False)
     for sentence in others:
         st.markdown(plain(sentence))
-    every = POLL_S if seen.active else None
+    every = 2 * POLL_S if seen.active else None
     st.fragment(_draw_progress, run_every=every)(seen.study, seen.state, results_stamp(study))
     if found.table:
         _draw_evidence(study, found)
@@ -86,11 +84,8 @@ def _nothing_yet(seen: StudyView) -> str:
 
 def _draw_progress(study_id: str, state: str, stamp: int) -> None:
     """The part that changes; new results draw the whole page anew."""
-    from probe.studies import study_view
-
     with one_line_errors():
-        study = workspace().studies.get(study_id)
-        seen = study_view(study)
+        study, seen = study_of(study_id)
         if seen.state != state or results_stamp(study) != stamp:
             st.rerun()
         words = f"{BADGES[seen.state]} {_standing(seen)}"

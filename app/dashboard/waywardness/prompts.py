@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.runs.words import short
 from dashboard.shared.errors import attempt
+from dashboard.shared.jobs import short
 from dashboard.shared.resources import workspace
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
