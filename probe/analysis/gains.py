@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Interval = tuple[float, float]
+_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
+"""Metrics that say how well a prompt works, the most telling first."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,18 @@ def gain_of(metrics: Mapping[str, Any]) -> Gain | None:
         gain_interval=_interval(metrics.get(f"{metric}_gain_interval")),
         folds=tuple(one for one in found if one is not None),
     )
+
+
+def main_score(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The score that says how well a prompt works, with its name; None where none is known.
+
+    That of the metric which `metrics` itself names, else the most telling one.
+    """
+    for name in (metrics.get("metric"), *_SCORES):
+        value = _number(metrics.get(name)) if name in _SCORES else None
+        if value is not None:
+            return str(name), value
+    return None
 
 
 def score_sentence(metrics: Mapping[str, Any], *, strong: str = "") -> str:

@@ -4,6 +4,7 @@ from probe.analysis.gains import (
     Scored,
     best_sentence,
     gain_of,
+    main_score,
     relative_change,
     score_sentence,
     signed,
@@ -93,3 +94,17 @@ def test_a_share_that_is_lost_is_said_as_what_becomes_of_the_accuracy():
     assert relative_change(-0.158) == "+15.8 %"
     assert relative_change(0.1, (-0.02, 0.3)) == "−10.0 % [−30.0, +2.0]"
     assert relative_change(0.0) == "0.0 %"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        ({"rouge_l": 0.2, "accuracy": 0.8}, ("accuracy", 0.8)),
+        ({"metric": "macro_f1", "accuracy": 0.8, "macro_f1": 0.7}, ("macro_f1", 0.7)),
+        ({"metric": "loss_nats", "loss_nats": 0.1}, None),
+        ({"metric": ["accuracy"], "accuracy": "high"}, None),
+        ({}, None),
+    ],
+)
+def test_the_main_score_is_that_of_the_tasks_metric_else_the_most_telling(metrics, expected):
+    assert main_score(metrics) == expected

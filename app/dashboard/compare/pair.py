@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.compare.resources import shared_of, tokens_near
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
+from dashboard.shared.sidebar import choose, show_in_decode
 from probe.analysis.compare import (
     SharedTokens,
     changes_since_start,
@@ -159,21 +160,11 @@ def _draw_ways_on(pool: Pool, pair: Pair) -> None:
         for one in pair:
             if st.button(
                 f"Decode {plain(pool.ids[one])}", icon=":material/translate:", key=f"go_{one}",
-                on_click=_show, args=(pool.ids[one],),
+                on_click=show_in_decode, args=(pool.ids[one],),
             ):  # fmt: skip
                 st.switch_page("dashboard/decode/page.py", query_params={})
         if st.button(
             "Both on the map", icon=":material/scatter_plot:", key="go_map",
-            on_click=_choose, args=([pool.ids[one] for one in pair],),
+            on_click=choose, args=([pool.ids[one] for one in pair],),
         ):  # fmt: skip
             st.switch_page("dashboard/map/page.py", query_params={})
-
-
-def _show(name: str) -> None:
-    if name not in st.session_state["p"]:
-        st.session_state["p"] = [*st.session_state["p"], name]
-    st.session_state["show"] = name
-
-
-def _choose(names: list[str]) -> None:
-    st.session_state["p"] = names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +10,7 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.resources import known_tasks, workspace
-from dashboard.shared.side_jobs import answer_path, draw_job, start_job, too_busy
+from dashboard.shared.side_jobs import answer_path, draw_job, draw_start
 from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
 from probe.reports import csv_with
@@ -43,22 +42,10 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
     answer = answer_path(arguments, pool.key)
     expected = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
     if not draw_job(arguments, "Scoring", expected) and not answer.exists():
-        _draw_start(
-            arguments,
-            answer,
-            f"{len(pool.entries)} prompts on {plain(', '.join(tasks[one] for one in wanted))}",
-        )
+        where = plain(", ".join(tasks[one] for one in wanted))
+        draw_start(f"Score {len(pool.entries)} prompts on {where}", arguments, answer)
     if answer.exists():
         _draw_result(Transfer.from_json(json.loads(answer.read_text(encoding="utf-8"))))
-
-
-def _draw_start(arguments: tuple[str, ...], answer: Path, what: str) -> None:
-    if st.button(
-        f"Score {what}", type="primary", icon=":material/play_arrow:", disabled=too_busy(),
-        help="Two at a time." if too_busy() else None,
-    ):  # fmt: skip
-        start_job(arguments, answer)
-        st.rerun()
 
 
 def _draw_result(found: Transfer) -> None:

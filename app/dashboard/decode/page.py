@@ -1,20 +1,23 @@
 """Decode: which tokens is this prompt closest to, and does that mean anything?"""
 
+import json
+
 import streamlit as st
 
 from dashboard.decode.meaning import draw_meaning
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
-from dashboard.shared.exports import draw_exports
+from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
+from dashboard.shared.prompt_pool import chosen_entries
 from dashboard.shared.resources import Entry, decoding, find, prompt_of
 from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model
 from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import KVPrefix
-from probe.reports import FLAG_MEANINGS, headline
+from probe.reports import FLAG_MEANINGS, decoding_csv, decoding_html, headline
 
 FILTERS = ("special", "byte", "unused", "words")
 STATIC = {"displayModeBar": False}
@@ -22,18 +25,9 @@ STATIC = {"displayModeBar": False}
 
 def pick_entry() -> Entry | None:
     """The prompt to show: the only one chosen, or one of several."""
-    chosen = [entry for id_ in chosen_prompts() if (entry := find(id_))]
-    if not chosen:
-        st.info(
-            "No prompt is chosen. Choose one in the sidebar, or add a file in the Library.",
-            icon=":material/arrow_back:",
-        )
-        st.page_link(
-            "dashboard/library/page.py", label="Go to the Library", icon=":material/inventory_2:"
-        )
-        return None
-    if len(chosen) == 1:
-        return chosen[0]
+    chosen = chosen_entries()
+    if len(chosen) < 2:
+        return chosen[0] if chosen else None
     names = {entry.id: entry for entry in chosen}
     return names[st.selectbox("Show", list(names), key="show", persist_state="session")]
 
@@ -227,7 +221,15 @@ def draw_take_along(entry: Entry, found: Decoding) -> None:
     """The decoding as files, and the link to this very view."""
     st.subheader("Take it along", anchor=False)
     view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel", "try")
-    draw_exports(found, {"p": entry.id} | {name: st.session_state.get(name) for name in view})
+    draw_downloads(
+        f"{found.prompt}-{found.metric}",
+        {
+            "csv": lambda: decoding_csv(found),
+            "json": lambda: json.dumps(found.to_json(), ensure_ascii=False, indent=1),
+            "html": lambda: decoding_html(found),
+        },
+        {"p": entry.id} | {name: st.session_state.get(name) for name in view},
+    )
 
 
 st.title("Decode", anchor=False)

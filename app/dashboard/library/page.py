@@ -9,6 +9,7 @@ from dashboard.library.upload import draw_upload
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import Entry, is_local, library, norm_range, prompt_of, workspace
+from dashboard.shared.sidebar import choose
 from probe.charts import norm_bars
 from probe.errors import ProbeError
 
@@ -73,7 +74,7 @@ def draw_several(picked: list[Entry]) -> None:
     ):
         if column.button(
             label, icon=icon, width="stretch", type="primary" if page == "compare" else "secondary",
-            on_click=_choose, args=tuple(entry.id for entry in picked),
+            on_click=choose, args=([entry.id for entry in picked],),
         ):  # fmt: skip
             st.switch_page(f"dashboard/{page}/page.py", query_params={})
     st.caption(plain(", ".join(entry.id for entry in picked)))
@@ -85,7 +86,7 @@ def draw_detail(entry: Entry) -> None:
     title.subheader(plain(entry.id), anchor=False)
     if button.button(
         "Open in Decode", icon=":material/translate:", type="primary", width="stretch",
-        on_click=_choose, args=(entry.id,),
+        on_click=choose, args=([entry.id],),
     ):  # fmt: skip
         st.switch_page("dashboard/decode/page.py", query_params={})
     if entry.card.note:
@@ -179,11 +180,7 @@ def _choose_selected(key: str, ids: Sequence[str]) -> None:
     """The ticked prompts are those of the other pages; without any, the last ones stay."""
     rows = st.session_state[key].selection.rows
     if chosen := [ids[row] for row in rows if row < len(ids)]:
-        _choose(*chosen)
-
-
-def _choose(*entry_ids: str) -> None:
-    st.session_state["p"] = list(entry_ids)
+        choose(chosen)
 
 
 def _count(n: int, unit: str) -> str:

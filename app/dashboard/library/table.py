@@ -9,14 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.shared.resources import Entry, is_local, prompt_of, vocabulary, workspace
+from probe.analysis.gains import main_score
 from probe.analysis.mixing import median_best_cosines
 from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
 from probe.vocabulary import Vocabulary
 
 Key = tuple[str, str, str]
-_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
-"""Metrics that say how well a prompt works, the most telling first."""
 _MOST_COMPARED = 200
 """In a larger library comparing every prompt with its vocabulary would keep the page waiting."""
 
@@ -28,15 +27,6 @@ def library_table(entries: Sequence[Entry]) -> pd.DataFrame:
         for row, closeness in zip(rows, _closeness(entries), strict=True):
             row["closeness"] = closeness
     return pd.DataFrame(rows)
-
-
-def score_of(entry: Entry) -> tuple[str, float] | None:
-    """The prompt's main score and its name, where the file or the manifest tells one."""
-    for name in _SCORES:
-        value = entry.card.metrics.get(name)
-        if isinstance(value, int | float):
-            return name, float(value)
-    return None
 
 
 def size_of(entry: Entry) -> str:
@@ -85,7 +75,7 @@ COLUMNS: dict[str, Any] = {
 
 def _row(entry: Entry) -> dict[str, Any]:
     card = entry.card
-    score = score_of(entry)
+    score = main_score(card.metrics)
     return {
         "name": entry.id,
         "task": card.task,

@@ -10,7 +10,7 @@ from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.prompt_pool import Pool, chosen_entries, draw_notes, pool_of
-from dashboard.shared.side_jobs import draw_job, start_job, too_busy
+from dashboard.shared.side_jobs import draw_job, draw_start
 from dashboard.shared.sidebar import OWN, chosen_metric
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import METHODS, Map, MapMetric, Method
@@ -80,12 +80,7 @@ def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int) -> No
             f"{'4,000 drawn' if method == 'tsne' else format(len(pool.vocabulary), ',')} tokens "
             f"takes about {expected:.0f} s. It is computed once and kept; PCA is there meanwhile."
         )
-        if st.button(
-            f"Compute {NAMES[method]}", type="primary", icon=":material/play_arrow:",
-            disabled=too_busy(), help="Two at a time." if too_busy() else None,
-        ):  # fmt: skip
-            start_job(arguments)
-            st.rerun()
+        draw_start(f"Compute {NAMES[method]}", arguments)
 
 
 def draw_clusters(found: Clusters) -> None:

@@ -16,7 +16,7 @@ from dashboard.map.points import (
 )
 from dashboard.map.resources import figure_of
 from dashboard.shared.markdown import plain
-from dashboard.shared.sidebar import METRICS, chosen_metric
+from dashboard.shared.sidebar import METRICS, chosen_metric, show_in_decode
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import Map
 from probe.charts import map_caption
@@ -115,7 +115,7 @@ def _draw_details(mapped: Map, found: list[int]) -> None:
         )
         return
     tokens = near_tokens(mapped, point, metric)
-    rows, ids = near_rows(mapped, point, metric)
+    rows, near = near_rows(mapped, point, metric)
     st.markdown(f"**{plain(point_label(mapped, point.id))}** · {_facts(mapped, point)}")
     st.caption(f"Nearest tokens by {METRIC_NAMES[metric]}, in {mapped.rows.shape[1]} dimensions")
     digits = "%.3f" if metric == "cosine" else "%.4g"
@@ -130,15 +130,15 @@ def _draw_details(mapped: Map, found: list[int]) -> None:
             rows, hide_index=True, column_config=score, height=38 + 35 * min(len(rows), 3),
             alt="Nearest prompt rows in the original space",
         )  # fmt: skip
-    _draw_way_on(mapped, point, ids)
+    _draw_way_on(mapped, point, near)
 
 
-def _draw_way_on(mapped: Map, point: Point, near: list[str]) -> None:
-    target = point.id if point.row >= 0 else next(iter(near), None)
+def _draw_way_on(mapped: Map, point: Point, near: list[int]) -> None:
+    row = point.row if point.row >= 0 else next(iter(near), None)
     label = "Open in Decode" if point.row >= 0 else "Open the nearest row in Decode"
-    if target and st.button(
-        label, icon=":material/translate:", key="open", width="stretch",
-        on_click=_show_in_decode, args=(mapped, target),
+    if row is not None and st.button(
+        label, icon=":material/translate:", key="open", width="stretch", on_click=show_in_decode,
+        args=(mapped.prompts[mapped.owners[row]], int(mapped.positions[row])),
     ):  # fmt: skip
         st.switch_page("dashboard/decode/page.py", query_params={})
 
@@ -214,12 +214,3 @@ def _clear() -> None:
     st.session_state["lassoed"] = []
     # Another key is the only way to clear a chart.
     st.session_state["map_cleared"] = st.session_state.get("map_cleared", 0) + 1
-
-
-def _show_in_decode(mapped: Map, id_: str) -> None:
-    _, prompt, position = id_.split(":")
-    name = mapped.prompts[int(prompt)]
-    if name not in st.session_state["p"]:
-        st.session_state["p"] = [*st.session_state["p"], name]
-    st.session_state["show"] = name
-    st.session_state["sel"] = int(position)

@@ -77,13 +77,16 @@ def near_tokens(mapped: Map, point: Point, metric: Metric) -> pd.DataFrame:
     return pd.DataFrame([(tokens[i], score) for i, score in near], columns=["token", "score"])
 
 
-def near_rows(mapped: Map, point: Point, metric: Metric) -> tuple[pd.DataFrame, list[str]]:
-    """The prompt rows nearest to a point in the original space, itself left out, and their ids."""
+def near_rows(mapped: Map, point: Point, metric: Metric) -> tuple[pd.DataFrame, list[int]]:
+    """The prompt rows nearest to a point in the original space, itself left out.
+
+    As a table, and as rows of the map.
+    """
     vector = _vector(mapped, point)
     near = nearest_others(vector, mapped.rows, metric, itself=point.row, k=_ROWS)
     rows = [(visible(mapped.prompts[mapped.owners[i]]), mapped.positions[i], s) for i, s in near]
     frame = pd.DataFrame(rows, columns=["prompt", "position", "score"])
-    return frame, [row_id(mapped, i) for i, _ in near]
+    return frame, [i for i, _ in near]
 
 
 def selection_table(mapped: Map, ids: Sequence[str]) -> pd.DataFrame:

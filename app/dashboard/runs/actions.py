@@ -11,6 +11,7 @@ from dashboard.runs.words import shown_name
 from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import cancel_run, resume_run
 from dashboard.shared.resources import workspace
+from dashboard.shared.sidebar import choose
 from dashboard.train.form import fill_form
 from probe.jobs import RunView
 from probe.verbs import delete_run, rename_run
@@ -27,7 +28,7 @@ def draw_actions(run: RunView) -> None:
             resume_run(run.run)
         if run.prompts and st.button(
             "Open in Decode", icon=":material/translate:", type="primary",
-            key=f"decode_{run.run}", on_click=_choose, args=(run.prompts,),
+            key=f"decode_{run.run}", on_click=choose, args=(run.prompts,),
         ):  # fmt: skip
             st.switch_page("dashboard/decode/page.py", query_params={})
         if st.button(
@@ -77,10 +78,6 @@ def _delete(ids: Sequence[str]) -> None:
     gone = sum(attempt(partial(delete_run, id_, workspace=workspace())) for id_ in ids)
     st.session_state["done"] = f"Deleted {gone} run{'s' if gone != 1 else ''}."
     st.query_params.pop("run", None)
-
-
-def _choose(prompts: Sequence[str]) -> None:
-    st.session_state["p"] = list(prompts)
 
 
 def _fill(run_id: str) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
-
-from probe.analysis.decoding import Decoding
-from probe.reports import decoding_csv, decoding_html
 
 _KINDS = {
     "csv": ("CSV", "text/csv"),
@@ -19,24 +15,6 @@ _KINDS = {
     "html": ("HTML report", "text/html"),
 }
 """Label and type of the download of each ending."""
-
-
-def decoding_json(decoding: Decoding) -> str:
-    """The document `probe decode --json` prints."""
-    return json.dumps(decoding.to_json(), ensure_ascii=False, indent=1)
-
-
-def draw_exports(decoding: Decoding, view: Mapping[str, object]) -> None:
-    """The download buttons of a decoding and the link to this very view."""
-    draw_downloads(
-        f"{decoding.prompt}-{decoding.metric}",
-        {
-            "csv": lambda: decoding_csv(decoding),
-            "json": lambda: decoding_json(decoding),
-            "html": lambda: decoding_html(decoding),
-        },
-        view,
-    )
 
 
 def draw_downloads(

@@ -132,9 +132,15 @@ def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
     return False
 
 
-def too_busy() -> bool:
-    """Whether enough is at work already."""
-    return sum(job.running for job in _jobs().values()) >= _AT_ONCE
+def draw_start(label: str, arguments: Sequence[str], answer: Path | None = None) -> None:
+    """The button that starts `probe` with these arguments, unless enough is at work already."""
+    busy = sum(job.running for job in _jobs().values()) >= _AT_ONCE
+    if st.button(
+        label, type="primary", icon=":material/play_arrow:", disabled=busy,
+        help="Two at a time." if busy else None,
+    ):  # fmt: skip
+        start_job(arguments, answer)
+        st.rerun()
 
 
 @st.fragment(run_every=1.0)

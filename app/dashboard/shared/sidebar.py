@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import streamlit as st
@@ -70,6 +71,20 @@ def draw_sidebar() -> None:
 def chosen_prompts() -> list[str]:
     """Ids of the chosen prompts."""
     return list(st.session_state["p"])
+
+
+def choose(ids: Sequence[str]) -> None:
+    """Choose these prompts instead of others; for callbacks."""
+    st.session_state["p"] = list(ids)
+
+
+def show_in_decode(id_: str, position: int | None = None) -> None:
+    """Let Decode show a prompt, chosen beside the others, and one of its positions."""
+    if id_ not in st.session_state["p"]:
+        st.session_state["p"] = [*st.session_state["p"], id_]
+    st.session_state["show"] = id_
+    if position is not None:
+        st.session_state["sel"] = position
 
 
 def chosen_metric() -> Metric:
