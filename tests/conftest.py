@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 # Before torch and numba are imported, here and in every process that a test starts: models this
 # small only lose time to a second thread, above all on a busy machine.
@@ -12,18 +13,37 @@ os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 import pytest
 
-from tests.trainable import write_model, write_task
+
+@pytest.fixture(scope="session")
+def kept_arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of workspaces: reference samples and neighbours are computed once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_arrays: Path) -> Path:
+    """The usual workspace of a test: its own, but for what is kept only to be quick."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "cache").symlink_to(kept_arrays, target_is_directory=True)
+    monkeypatch.setenv("PROBE_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return home
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of a tiny random Llama."""
+    from tests.trainable import write_model  # heavy, and most folders of tests do without
+
     return str(write_model(tmp_path_factory.mktemp("models") / "tiny"))
 
 
 @pytest.fixture(scope="session")
 def task(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of a task that such a model can learn."""
+    from tests.trainable import write_task
+
     return str(write_task(tmp_path_factory.mktemp("tasks") / "moods"))
 
 

@@ -5,11 +5,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from probe import verbs
 from probe.jobs.processes import process_start_time
@@ -22,11 +24,18 @@ Open = Callable[..., AppTest]
 Made = Callable[..., RunFolder]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _components_found_once() -> Iterator[None]:
+    """Every AppTest reads the metadata of all installed packages, half a second each time."""
+    found = manifest_scanner.scan_component_manifests()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: found)
+        yield
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace that the pages under test use."""
-    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # read once at import
     # A page under test runs as __main__; processes that later tests start must not run it again.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
@@ -51,9 +60,9 @@ def open_page(workspace: Workspace) -> Open:
             at.session_state[name] = value
         for name, value in parameters.items():
             at.query_params[name] = value
-        at.run()
         if page != "library":
-            at.switch_page(f"dashboard/{page}/page.py").run()
+            at._page_hash = calc_hash(page)  # as a browser that is given the page's address
+        at.run()
         assert not at.exception
         return at
 

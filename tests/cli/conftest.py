@@ -34,22 +34,10 @@ class Result:
         return re.sub(r"\s+", " ", self.out)
 
 
-@pytest.fixture(scope="session")
-def kept_controls(tmp_path_factory):
-    """Reference samples, computed once for all tests."""
-    return tmp_path_factory.mktemp("controls")
-
-
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch, kept_controls):
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "cache").symlink_to(kept_controls, target_is_directory=True)
-    monkeypatch.setenv("PROBE_HOME", str(home))
+def _own_folder(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("COLUMNS", raising=False)  # tables are as wide as in any pipe
-    return home
 
 
 @pytest.fixture
