@@ -39,6 +39,16 @@ def require_unicode(text: str) -> str:
     return text
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things in words, `1 prompt` or `1,200 prompts`.
+
+    Args:
+        number: how many.
+        what: one of them; an `s` makes it several.
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def is_one_line(text: str) -> bool:
     """Whether a text has no control characters, no line ends and no halves of characters."""
     return not any(unicodedata.category(character) in _BREAKING for character in text)

@@ -9,7 +9,7 @@ import pytest
 from probe.charts.labels import visible as chart_visible
 from probe.cli.output import visible as printed
 from probe.tables.tokens import visible as token_visible
-from probe.texts import as_json, is_one_line, visible
+from probe.texts import as_json, counted, is_one_line, visible
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\u202e", "\u200b", "\ue000", "\ud800", "\u2028"])
@@ -34,3 +34,11 @@ def test_whatever_is_given_becomes_a_document_that_strict_json_takes() -> None:
     assert json.loads(json.dumps(document, allow_nan=False)) == {
         "1": None, "a": [None, 3, True], "b": "?",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "0 prompts"), (1, "1 prompt"), (2, "2 prompts"), (1200, "1,200 prompts")],
+)
+def test_one_thing_is_not_several(number: int, words: str) -> None:
+    assert counted(number, "prompt") == words

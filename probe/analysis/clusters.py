@@ -12,6 +12,7 @@ from probe.analysis.neighbour_tightness import Tightness, tightness
 from probe.analysis.neighbours import nearest_tokens
 from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import unit_rows
+from probe.texts import counted
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _grouped(
     if len(items) < 3:
         raise ValueError(f"clusters need 3 items or more, found {len(items)}: add prompts")
     if method != "hdbscan" and count is not None and not 2 <= count <= len(items):
-        raise ValueError(f"expected 2 to {len(items)} clusters, found {count}")
+        raise ValueError(f"expected 2 to {counted(len(items), 'cluster')}, found {count}")
     if method == "hdbscan" and count is not None:
         raise ValueError("hdbscan finds the number of clusters itself: leave the count out")
     counts: Sequence[int] = range(2, min(MOST_CLUSTERS, len(items) - 1) + 1)

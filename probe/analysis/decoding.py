@@ -36,6 +36,7 @@ from probe.analysis.strength import strength_note
 from probe.arrays import BoolArray, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.texts import counted
 from probe.vocabulary import Rows, Vocabulary
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Decoding:
             return None
         stayed, of = self.never_left_start
         return (
-            f"At {stayed or 'none'} of {of} position{'s' * (of != 1)} the nearest token is still "
+            f"At {stayed or 'none'} of {counted(of, 'position')} the nearest token is still "
             "its initial token (by cosine)."
         )
 

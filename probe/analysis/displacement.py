@@ -17,6 +17,7 @@ from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.linalg import unit_rows
 from probe.prompt import SoftPrompt
+from probe.texts import counted
 from probe.vocabulary import Rows, Vocabulary, to_float32
 
 StartSource = Literal["recorded", "inferred"]
@@ -114,9 +115,8 @@ def infer_start(prompt: SoftPrompt, vocabulary: Vocabulary, chance: float) -> St
     if 2 * len(stayed) <= len(prompt):
         raise NotDecodableError(
             f"{prompt.name}: its file does not say what training began from, and only "
-            f"{len(stayed)} of {len(prompt)} rows point to one token so plainly that they may have "
-            "begun there: "
-            "a displacement needs the start"
+            f"{len(stayed)} of {counted(len(prompt), 'row')} point to one token so plainly that "
+            "they may have begun there: a displacement needs the start"
         )
     ids = nearest[stayed]
     return StartRows(vocabulary.rows(ids), stayed, tuple(map(int, ids)), "inferred")

@@ -11,6 +11,7 @@ import numpy as np
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
 from probe.arrays import Float64Array, FloatArray, IntArray
 from probe.linalg import unit_rows
+from probe.texts import counted
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def drift(
         ValueError: shapes disagree or steps do not ascend.
     """
     if rows.ndim != 3 or len(rows) != len(steps) or 0 in rows.shape:
-        raise ValueError(f"expected rows [S, P, H] for {len(steps)} steps, found {rows.shape}")
+        raise ValueError(
+            f"expected rows [S, P, H] for {counted(len(steps), 'step')}, found {rows.shape}"
+        )
     if any(late <= early for early, late in zip(steps, steps[1:], strict=False)):
         raise ValueError(f"steps must ascend, found {list(steps)}")
     wide = rows.astype(np.float64)

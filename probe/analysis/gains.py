@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from probe.texts import counted
+
 Interval = tuple[float, float]
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
 """Metrics that say how well a prompt works, the most telling first."""
@@ -143,14 +145,14 @@ def _examples(one: Scored) -> tuple[object, ...]:
 
 def _words(gain: Gain, strong: str) -> str:
     what = f"{gain.split} {gain.metric.replace('_', ' ')}".strip()
-    of_folds = f"mean {what} of {len(gain.folds)} folds"
+    of_folds = f"mean {what} of {counted(len(gain.folds), 'fold')}"
     words = f"{of_folds if gain.folds else what} {strong}{gain.value:.3f}{strong}"
     if gain.interval is not None:
         low, high = gain.interval
-        counted = f", {gain.examples:,} examples" if gain.examples is not None else ""
-        words += f" (95 % interval {low:.3f} to {high:.3f}{counted})"
+        on = f", {counted(gain.examples, 'example')}" if gain.examples is not None else ""
+        words += f" (95 % interval {low:.3f} to {high:.3f}{on})"
     elif gain.examples is not None:
-        words += f" on {gain.examples:,} examples"
+        words += f" on {counted(gain.examples, 'example')}"
     if gain.alone is None:
         return words
     words += f"; the model alone {strong}{gain.alone:.3f}{strong}"

@@ -14,6 +14,7 @@ from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.protocols import Trace, Unembed
 from probe.task import Example
+from probe.texts import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,6 +206,6 @@ def check_sizes(k: int, draws: int, size: int) -> None:
         ValueError: k is not between 1 and V, or there are no draws.
     """
     if not 1 <= k <= size:
-        raise ValueError(f"k must be between 1 and the {size} tokens, found {k}")
+        raise ValueError(f"k must be between 1 and the {counted(size, 'token')}, found {k}")
     if draws < 1:
         raise ValueError(f"draws must be 1 or more, found {draws}")

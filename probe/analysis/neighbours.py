@@ -20,6 +20,7 @@ import numpy as np
 from probe.analysis.approximate_scores import Product, product_for
 from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import squared_norms
+from probe.texts import counted
 from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
 
 Metric = Literal["l2", "cosine", "dot"]
@@ -147,7 +148,7 @@ def assign_one_to_one(
     near = nearest_tokens(queries, vocabulary, metric, k=len(queries), allowed=allowed)
     if near.ids.shape[1] < len(queries):
         raise ValueError(
-            f"one-to-one needs {len(queries)} allowed tokens, found {near.ids.shape[1]}"
+            f"one-to-one needs {counted(len(queries), 'allowed token')}, found {near.ids.shape[1]}"
         )
     ids, columns = np.unique(near.ids, return_inverse=True)
     cost = -near.scores if near.higher_is_better else near.scores

@@ -12,6 +12,7 @@ import numpy as np
 from probe.analysis.lens import prompt_states, random_prompts
 from probe.prompt import SoftPrompt
 from probe.protocols import Patch, Trace
+from probe.texts import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ def describe(
     if not terms or draws < 1 or target.count(PROMPT_SLOT) != 1:
         raise ValueError(
             f"a description needs one class term or more, one draw or more and {PROMPT_SLOT} once "
-            f"in its target, found {len(terms)} terms, {draws} draws and {target!r}"
+            f"in its target, found {len(terms)} terms, {counted(draws, 'draw')} and {target!r}"
         )
     before, after = target.split(PROMPT_SLOT)
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from probe.analysis.maps import Map
 from probe.charts.labels import token_label
 from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, add_legend, new_figure
+from probe.texts import counted
 
 SELECTABLE = 10_000
 """Vocabulary points that can be picked; the density shows the rest."""
@@ -85,14 +86,15 @@ def variance_bars(mapped: Map) -> go.Figure:
 
 def map_caption(mapped: Map) -> str:
     """How the map was made and how far to trust it, in a few sentences."""
-    size = f"{len(mapped.points)} prompt rows and {len(mapped.background):,} vocabulary rows"
+    rows = counted(len(mapped.points), "prompt row")
+    size = f"{rows} and {len(mapped.background):,} vocabulary rows"
     near = "" if mapped.method == "pca" else f", {mapped.near} neighbours"
     return (
         f"{mapped.method.upper()} of {size} of {mapped.model}, {mapped.metric}, seed "
         f"{mapped.seed}{near}. Trustworthiness {mapped.trustworthiness:.2f} among "
-        f"{mapped.trust_sample} sampled rows (1 is perfect; near 0.5 the map's neighbours say "
-        "nothing). Distances on a map are not distances in the model: read neighbours from the "
-        "original space."
+        f"{counted(mapped.trust_sample, 'sampled row')} (1 is perfect; near 0.5 the map's "
+        "neighbours say nothing). Distances on a map are not distances in the model: read "
+        "neighbours from the original space."
     )
 
 

@@ -8,6 +8,7 @@ import typer
 
 from probe.cli.options import Json, Model, Prompts, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.clusters import Clusters
@@ -65,9 +66,9 @@ def _print_clusters(found: Clusters) -> None:
     fit = "no silhouette" if found.silhouette is None else f"silhouette {found.silhouette:.3f}"
     noise = int((found.labels < 0).sum())
     out.print(
-        f"{found.method} of {len(found.labels)} {found.items} of {len(found.prompts)} prompts on "
-        f"{visible(found.model)} · {found.metric} · seed {found.seed} · {fit}"
-        + (f" · {noise} in no cluster" if noise else ""),
+        f"{found.method} of {len(found.labels)} {found.items} of "
+        f"{counted(len(found.prompts), 'prompt')} on {visible(found.model)} · {found.metric} · "
+        f"seed {found.seed} · {fit}" + (f" · {noise} in no cluster" if noise else ""),
         soft_wrap=True,
     )
     names = found.prompts if len(found.prompts) <= _MEMBERS else ()
@@ -78,9 +79,10 @@ def _print_clusters(found: Clusters) -> None:
     out.print(grid)
     tight = found.tightness
     out.print(
-        f"The five tokens nearest to a row have a mean cosine of {tight.rows.mean():.3f} with "
-        f"each other ({len(tight.rows)} rows); around real tokens it is {tight.tokens.mean():.3f}, "
-        f"among random tokens {tight.random.mean():.3f} ({len(tight.random)} each): tighter than "
-        f"{tight.percentile:.0f} % of real tokens' neighbourhoods.",
+        f"The five tokens nearest to a row have a mean cosine of {tight.rows.mean():.3f} with each "
+        f"other ({counted(len(tight.rows), 'row')}); around real tokens it is "
+        f"{tight.tokens.mean():.3f}, among random tokens {tight.random.mean():.3f} "
+        f"({len(tight.random)} each): tighter than {tight.percentile:.0f} % of real tokens' "
+        "neighbourhoods.",
         soft_wrap=True,
     )

@@ -10,6 +10,7 @@ import typer
 from probe.cli.decode import Metric
 from probe.cli.options import Json, Model, Prompts, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.compare import Comparison
@@ -100,8 +101,9 @@ def _print_comparison(comparison: Comparison) -> None:
     centred = " · change since start" if comparison.change else ""
     centred += " · centred on the mean row" if comparison.centre else ""
     out.print(
-        f"{comparison.measure} ({direction} is closer): {MEASURES[comparison.measure].meaning}"
-        f"{centred} · {len(comparison.prompts)} prompts",
+        f"{comparison.measure} ({direction} is closer): "
+        f"{MEASURES[comparison.measure].meaning}{centred} · "
+        f"{counted(len(comparison.prompts), 'prompt')}",
         soft_wrap=True,
     )
     if len(comparison.prompts) <= _COLUMNS:

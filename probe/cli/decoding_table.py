@@ -11,6 +11,7 @@ from probe.analysis.controls import (
 )
 from probe.analysis.decoding import Decoding, Position
 from probe.cli.output import cell, console, table, visible
+from probe.texts import counted
 
 _SHORT = {NEVER_LEFT_ITS_START: "initial token"}
 """What fits a column; the sentences below the table say it in full."""
@@ -46,7 +47,9 @@ def header(decoding: Decoding) -> str:
     if decoding.one_to_one:
         parts.append("one to one")
     if decoding.sample_size:
-        parts.append(f"controls of {decoding.sample_size} random rows each, seed {decoding.seed}")
+        parts.append(
+            f"controls of {counted(decoding.sample_size, 'random row')} each, seed {decoding.seed}"
+        )
     return visible(" · ".join(parts))
 
 
@@ -58,10 +61,15 @@ def summary(decoding: Decoding) -> list[str]:
     if decoding.reference is None:
         return [*lines, "without controls nobody can say whether these tokens mean anything"]
     chance = decoding.count(NOT_BETTER_THAN_CHANCE)
-    lines.append(f"{chance} of {total} positions are not better than chance")
+    of = counted(total, "position")
+    lines.append(f"{chance} of {of} {_are(chance)} not better than chance")
     if off := decoding.count(OFF_THE_MANIFOLD):
-        lines.append(f"{off} of {total} positions are off the manifold of real tokens")
+        lines.append(f"{off} of {of} {_are(off)} off the manifold of real tokens")
     return [*lines, "", *_how_to_read()]
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _how_to_read() -> list[str]:

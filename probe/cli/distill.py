@@ -11,6 +11,7 @@ import typer
 from probe.cli.completion import complete_model
 from probe.cli.options import Json
 from probe.cli.output import console, print_json, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.training import Step
@@ -106,14 +107,14 @@ def _print(found: Distilled) -> None:
     out, own, cut = console(), found.explained, found.truncated
     out.print("")
     out.print(
-        f"{own.share:.2f} of the text's effect is in {found.length} rows ({own.interval[0]:.2f} to "
-        f"{own.interval[1]:.2f}; {own.kl_nats:.3f} of {own.kl0_nats:.3f} nats per token are left "
-        f"on {own.contexts} held-out contexts).",
+        f"{own.share:.2f} of the text's effect is in {counted(found.length, 'row')} "
+        f"({own.interval[0]:.2f} to {own.interval[1]:.2f}; {own.kl_nats:.3f} of {own.kl0_nats:.3f} "
+        f"nats per token are left on {own.contexts} held-out contexts).",
         soft_wrap=True,
     )
     out.print(
         visible(
-            f"The text's first {found.length} tokens ({found.truncated_text!r}) have "
+            f"The text's first {counted(found.length, 'token')} ({found.truncated_text!r}) have "
             f"{cut.share:.2f} ({cut.interval[0]:.2f} to {cut.interval[1]:.2f})."
         ),
         soft_wrap=True,

@@ -10,6 +10,7 @@ from probe.cli.completion import complete_model, complete_prompt
 from probe.cli.decode import Metric
 from probe.cli.options import PROMPT_HELP, Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.verbs import Found
@@ -61,7 +62,8 @@ def _print_found(found: Found) -> None:
     direction = "higher" if found.higher_is_better else "lower"
     out.print(
         f"{visible(found.token)} (#{found.id}) of {visible(found.model)} · {found.metric} "
-        f"({direction} is closer) · {found.positions} positions of {found.prompts} prompts",
+        f"({direction} is closer) · {counted(found.positions, 'position')} of "
+        f"{counted(found.prompts, 'prompt')}",
         soft_wrap=True,
     )
     if not found.matches:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from probe.texts import counted
+
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "loss_nats")
 
 
@@ -28,7 +30,7 @@ def fold_lines(metrics: Mapping[str, Any], prompts: Sequence[str]) -> Iterator[s
     shared = [name for name in scored[1] if all(name in one for one in scored.values())]
     for name in shared:
         values = [one[name] for one in scored.values()]
-        yield f"{name} {mean(values):.3f} ± {stdev(values):.3f} over {len(values)} folds"
+        yield f"{name} {mean(values):.3f} ± {stdev(values):.3f} over {counted(len(values), 'fold')}"
 
 
 def _scores(fold: Mapping[str, Any]) -> dict[str, float]:

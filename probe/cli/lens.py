@@ -8,6 +8,7 @@ from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import LensRequest
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.lens import LayerControl, Lens, LensCell
@@ -112,7 +113,7 @@ def _print_descriptions(found: Descriptions) -> None:
         visible(
             f"Class rate: how many of {', '.join(found.terms)} are named. Best layer "
             f"{found.best_class_rate:.2f}; best layer of random rows "
-            f"{found.random_best_class_rate:.2f}, mean of {found.draws} draws; "
+            f"{found.random_best_class_rate:.2f}, mean of {counted(found.draws, 'draw')}; "
             f"p = {found.p_value:.3f}"
         ),
         soft_wrap=True,

@@ -7,6 +7,7 @@ from typing import Any
 
 from probe.analysis.gains import score_sentence
 from probe.cli.output import console, rounded, visible
+from probe.texts import counted
 
 
 def print_log(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -55,7 +56,8 @@ def _evaluation(one: Mapping[str, Any]) -> str:
     metric = str(one["metric"]).replace("_", " ")
     return (
         f"evaluated {_time(one['recorded'])}: {one['task']} {one['split']} {metric} "
-        f"{one['value']:.3f} [{low:.3f}, {high:.3f}] on {one['n']} examples, {one['model']}"
+        f"{one['value']:.3f} [{low:.3f}, {high:.3f}] on {counted(one['n'], 'example')}, "
+        f"{one['model']}"
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from probe.cli.options import Json, Model, Prompts, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.maps import Map
@@ -88,4 +89,4 @@ def _print_map(mapped: Map) -> None:
         grid.add_row(*map(cell, (name, point["position"], *place, tokens)))
     out.print(grid)
     if len(mapped.points) > _SHOWN:
-        out.print(f"{_SHOWN} of {len(mapped.points)} rows; --json has all of them")
+        out.print(f"{_SHOWN} of {counted(len(mapped.points), 'row')}; --json has all of them")

@@ -9,6 +9,7 @@ import typer
 from probe.cli.asking_options import Device, Dtype
 from probe.cli.options import Json, Model, Prompt, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,8 +114,8 @@ def _print_scores(out: Console, scores: tuple[TextScore, ...]) -> None:
     out.print(grid)
     first = scores[0].explained
     out.print(
-        f"1 - KL(prompt ‖ text) / KL(prompt ‖ nothing) over the model's answers to "
-        f"{first.contexts} questions; the prompt's own effect is {first.kl0_nats:.3f} nats per "
-        "token.",
+        "1 - KL(prompt ‖ text) / KL(prompt ‖ nothing) over the model's answers to "
+        f"{counted(first.contexts, 'question')}; the prompt's own effect is {first.kl0_nats:.3f} "
+        "nats per token.",
         soft_wrap=True,
     )

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from probe.cli.output import print_json, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.studies import Executor, Plan, Progress, StudySummary
@@ -62,7 +63,7 @@ class Line:
 def _words(progress: Progress) -> str:
     from probe.cli.watching import duration
 
-    parts = [f"{progress.done} of {progress.runs} runs"]
+    parts = [f"{progress.done} of {counted(progress.runs, 'run')}"]
     if progress.found:
         parts.append(f"{progress.found} found")
     if progress.pack is not None:
@@ -124,8 +125,8 @@ def _print_facts(facts: Mapping[str, str], plan: Plan) -> None:
             "runs": f"{plan.runs:,}"
             + (f", {shared:,} of which are others over again" * bool(shared)),
             "trained before": f"{plan.found:,}",
-            "to train": f"{plan.trainings - plan.found:,} in {plan.packs:,} "
-            f"pack{'s' * (plan.packs != 1)} of up to {plan.at_once}",
+            "to train": f"{plan.trainings - plan.found:,} in "
+            f"{counted(plan.packs, 'pack')} of up to {plan.at_once}",
             "a step": step,
             "all steps": f"about {duration(plan.estimate_s)}, without scores",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from probe.cli.output import cell, console, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.grids import Answer, GridResult, Setting
@@ -21,7 +22,8 @@ def print_sweep(result: StudyResult[GridResult]) -> None:
     """Print settings, answers, and where the rest is."""
     found, out = result.found, console()
     out.print(
-        f"{len(found.runs)} runs · means over each setting's runs · 95 % intervals over them",
+        f"{counted(len(found.runs), 'run')} · means over each setting's runs · 95 % intervals over "
+        "them",
         soft_wrap=True,
     )
     if found.settings:
@@ -78,15 +80,17 @@ def _shown(value: object) -> str:
 def _answer(one: Answer) -> str:
     low, high = one.interval or (None, None)
     ends = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
-    counted = f"{one.runs} run{'s' * (one.runs != 1)} each"
+    each = f"{counted(one.runs, 'run')} each"
     where = f"{one.model} ({one.parameters / 1e6:,.1f} M parameters), {one.task}: "
     if one.question == "length":
         return (
-            f"{where}{one.length} tokens, the best of more than 20, score {one.score:.3f}, 20 "
-            f"score {one.against:.3f}: {one.difference:+.3f}{ends} over {counted}"
+            f"{where}{counted(one.length, 'token')}, the best of more than 20, score "
+            f"{one.score:.3f}, 20 score {one.against:.3f}: {one.difference:+.3f}{ends} over "
+            f"{each}"
         )
+    enough, score = ("is enough", "it scores") if one.length == 1 else ("are enough", "they score")
     return (
-        f"{where}{one.length} tokens are enough for 95 % of the best validation score; they score "
-        f"{one.score:.3f}, the best length {one.against:.3f}: {one.difference:+.3f}{ends} over "
-        f"{counted}"
+        f"{where}{counted(one.length, 'token')} {enough} for 95 % of the best validation score; "
+        f"{score} {one.score:.3f}, the best length {one.against:.3f}: "
+        f"{one.difference:+.3f}{ends} over {each}"
     )

@@ -17,6 +17,7 @@ from probe.cli.asking_options import (
 from probe.cli.completion import complete_model, complete_run, complete_task
 from probe.cli.output import print_json, print_notes
 from probe.cli.train_options import with_training_options
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.jobs.plan import Plan
@@ -195,19 +196,20 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
     from probe.cli.watching import duration
 
     examples = f"{plan.train_examples:,} to train, {plan.validation_examples:,} to validate"
-    each = f"{plan.trained_parameters:,} trained numbers"
+    batch = counted(plan.batch_size, "example")
+    each = f"{counted(plan.trained_parameters, 'trained number')}"
     rows = {
-        "model": f"{plan.model} ({plan.family}, {plan.parameters:,} parameters, frozen)",
+        "model": f"{plan.model} ({plan.family}, {counted(plan.parameters, 'parameter')}, frozen)",
         "on": f"{plan.device}, {plan.dtype}",
         "task": f"{plan.task} ({plan.kind}): {plan.template}",
         "labels": _labels(plan),
         "examples": f"{examples}, {plan.test_examples:,} to test",
         "balance": _balance(plan),
         "cut texts": f"{plan.cut_texts:,}" if plan.cut_texts else "none",
-        "prompt": f"{plan.method}, {plan.length} virtual tokens, {each}",
+        "prompt": f"{plan.method}, {counted(plan.length, 'virtual token')}, {each}",
         "prompts": f"{plan.prompts} at once",
         "start": plan.init,
-        "steps": f"{plan.steps:,} of {plan.batch_size} examples ({plan.epochs:.1f} epochs)",
+        "steps": f"{plan.steps:,} of {batch} ({plan.epochs:.1f} epochs)",
         "rate": f"{plan.learning_rate:g}",
         "a step": f"{plan.step_s * 1000:,.0f} ms ({plan.tokens_per_s:,.0f} tokens/s)",
         "all steps": f"about {duration(plan.estimate_s)}, without validations and scores",
@@ -218,7 +220,7 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
 def _labels(plan: Plan) -> str:
     """Every label's words, with the tokens of the one that names it."""
     pairs = zip(plan.label_words, plan.label_tokens, strict=True)
-    each = [f"{word} ({tokens} token{'s' * (tokens > 1)})" for word, tokens in pairs]
+    each = [f"{word} ({counted(tokens, 'token')})" for word, tokens in pairs]
     return ", ".join(each) or "–"
 
 

@@ -8,6 +8,7 @@ from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import TransferRequest
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.transfer import RankCorrelation, Transfer
@@ -80,7 +81,8 @@ def _print_correlations(found: tuple[RankCorrelation, ...]) -> None:
     out.print(
         "Do prompts closer to a target's prompt score higher on its task? Spearman's ρ and "
         "Kendall's τ, mean over targets; p by permuting prompts. First of sources trained on "
-        f"other tasks, then of all sources. {len(by_measure)} measures were tried: by chance one "
+        f"other tasks, then of all sources. {counted(len(by_measure), 'measure')} tried: by "
+        "chance one "
         "in twenty has p < 0.05.",
         soft_wrap=True,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from probe.analysis.gains import relative_change
 from probe.cli.output import cell, console, table, visible
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Choice, Waywardness
@@ -36,8 +37,8 @@ def print_waywardness(result: StudyResult[Waywardness]) -> None:
     seeds = min((row.seeds for row in found.table), default=0)
     intervals = " · 95 % intervals over targets and seeds" if found.has_intervals else ""
     out.print(
-        f"{len(found.runs)} runs · means over targets of {seeds} seed{'s' * (seeds != 1)} each"
-        f"{intervals}",
+        f"{counted(len(found.runs), 'run')} · means over targets of "
+        f"{counted(seeds, 'seed')} each{intervals}",
         soft_wrap=True,
     )
     out.print(_grid(found))

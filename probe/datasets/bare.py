@@ -12,6 +12,7 @@ from probe.errors import DataError
 from probe.notes import note
 from probe.suggestions import did_you_mean
 from probe.task import LabelWords, split_words
+from probe.texts import counted
 
 _MOST_LABELS = 100
 """More different ones than this are no labels: a number or a text of its own in every row."""
@@ -77,7 +78,7 @@ def reworded(definition: Definition, label_words: LabelWords, *, where: str) -> 
         return definition
     if definition.kind != "classification" or len(words) != len(definition.label_words):
         raise DataError(
-            f"{where}: expected a word for each of {len(definition.label_words)} labels "
+            f"{where}: expected a word for each of {counted(len(definition.label_words), 'label')} "
             f"({', '.join(definition.labels) or 'none'}), found {len(words)} ({', '.join(words)})"
         )
     # Words that are the rows' own names for labels say themselves which they are for.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import DataError, MissingExtraError
+from probe.texts import counted
 
 MAX_BYTES = 1 << 30
 """Largest data file that is read: examples are kept in memory."""
@@ -127,7 +128,7 @@ def _csv_rows(path: Path, reader: Any) -> Iterator[DataRow]:
                 header = _header(where, cells)
             elif len(cells) != len(header):
                 raise DataError(
-                    f"{where}: expected {len(header)} cells ({', '.join(header)}), "
+                    f"{where}: expected {counted(len(header), 'cell')} ({', '.join(header)}), "
                     f"found {len(cells)}: put quotes around a text that holds the separator"
                 )
             else:

@@ -11,6 +11,7 @@ import torch
 from probe.errors import TrainingError
 from probe.models import FrozenModel, prepare
 from probe.task import Task
+from probe.texts import counted
 
 LARGEST = 500_000_000
 """Parameters of the largest model that is fine-tuned; AdamW keeps 16 bytes of each."""
@@ -44,8 +45,8 @@ def fine_tuned(model: FrozenModel, task: Task, settings: FineTuning | None = Non
     size = sum(weight.numel() for weight in model.model.parameters())
     if size > LARGEST:
         raise TrainingError(
-            f"{model.name} has {size:,} parameters, full fine-tuning takes at most {LARGEST:,}: "
-            "compare with a smaller model"
+            f"{model.name} has {counted(size, 'parameter')}, full fine-tuning takes at most "
+            f"{LARGEST:,}: compare with a smaller model"
         )
     if not task.train:
         raise TrainingError(f"task {task.name} has no training examples to fine-tune on")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from probe.errors import ProbeError
 from probe.evaluation.answering import Answers, probabilities
 from probe.evaluation.conditions import Condition
+from probe.texts import counted
 
 
 def ensemble(members: Sequence[Answers]) -> Answers:
@@ -28,7 +29,7 @@ def ensemble(members: Sequence[Answers]) -> Answers:
     if len(scores) < 2 or len(scores) < len(members):
         raise ProbeError(
             "an ensemble votes on labels: give two or more prompts and a classification task, "
-            f"found {len(members)} prompts and {len(scores)} with labels"
+            f"found {counted(len(members), 'prompt')} and {len(scores)} with labels"
         )
     stacked = np.stack(scores)  # [K, n, labels]
     names = ", ".join(member.condition.name for member in members)

@@ -16,6 +16,7 @@ from probe.formats.content import Content
 from probe.formats.refusal import NOT_GATHERED, refused, shown
 from probe.formats.weights import MOST_NUMBERS, brief, shaped_like
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method, SoftPrompt, Submodule
+from probe.texts import counted
 
 MAX_ROWS = 65_536
 """Longer than any prompt a model could read; a table of word embeddings is no prompt."""
@@ -59,8 +60,8 @@ def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
         raise refused(content, card.name, rows.shape, weight)
     if rows.ndim == 2 and len(rows) > MAX_ROWS:
         raise PromptFormatError(
-            f"{content.path}: {shown(card.name)} has {len(rows)} rows, a prompt has at most "
-            f"{MAX_ROWS}: this looks like a table of word embeddings"
+            f"{content.path}: {shown(card.name)} has {counted(len(rows), 'row')}, a prompt has at "
+            f"most {MAX_ROWS}: this looks like a table of word embeddings"
         )
     take(content, card.name, rows.nbytes)
     try:

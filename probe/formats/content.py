@@ -20,6 +20,7 @@ from probe.formats.containers.safetensors_npy import read_npy, read_safetensors
 from probe.formats.containers.zip import read_tar, read_zip
 from probe.formats.pickle.reader import read_pickle
 from probe.prompt import Provenance, default_name
+from probe.texts import counted
 
 Container = Literal["npy", "zip", "tar", "safetensors", "json", "pickle"]
 Tensors = Mapping[str, NDArray[Any]]
@@ -178,7 +179,9 @@ def _something_else(data: bytes) -> str:
     """What these bytes are, where that is a usual mistake, and what helps."""
     start = data[:200].lstrip().lower()
     return next((what for mark, what in _MISTAKEN if start.startswith(mark)), "") or (
-        f"{len(data)} bytes of something else" if data else "an empty file: copy it again"
+        f"{counted(len(data), 'byte')} of something else"
+        if data
+        else "an empty file: copy it again"
     )
 
 

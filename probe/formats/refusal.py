@@ -9,6 +9,7 @@ import numpy as np
 from probe.errors import PromptFormatError
 from probe.formats.content import Content
 from probe.formats.weights import OPTIMIZER, Weight, brief, what_is
+from probe.texts import counted
 
 NOT_GATHERED = (
     "DeepSpeed ZeRO-3 and FSDP leave this behind when the weights were not gathered before saving: "
@@ -28,8 +29,8 @@ def refusal(content: Content) -> PromptFormatError:
     what = f"{content.path}: expected a soft prompt, found {_description(content)}"
     if held := _nameless(content.value):
         return PromptFormatError(
-            f"{what}, a list of {held} tensors without names, such as the keys and values of every "
-            "layer; save the prompt's own tensor"
+            f"{what}, a list of {counted(held, 'tensor')} without names, such as the keys and "
+            "values of every layer; save the prompt's own tensor"
         )
     empty = content.container in ("pickle", "safetensors") and not _keys(content)
     if empty:

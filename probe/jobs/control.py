@@ -14,6 +14,7 @@ from probe.jobs.processes import require_posix, signal_group
 from probe.jobs.views import ObservedState, observe
 from probe.store import ACTIVE, Record, RunConfig, RunFolder, Status, Workspace, read_records
 from probe.store.card import name_note
+from probe.texts import counted
 
 TRAINING = "training"
 """The activity during which a worker saves before it ends."""
@@ -84,8 +85,8 @@ def resume(workspace: Workspace, reference: str, *, steps: int | None = None) ->
 def _lengthen(run: RunFolder, status: Status, steps: int) -> None:
     if steps <= run.config.steps:
         raise TrainingError(
-            f"{run.id} was asked for {run.config.steps} steps: expected more than these, found "
-            f"{steps}"
+            f"{run.id} was asked for {counted(run.config.steps, 'step')}: expected more than "
+            f"these, found {steps}"
         )
     if status.state == "finished" and status.message.startswith("diverged"):
         raise TrainingError(f"{run.id} {status.message}: start another at a lower learning rate")

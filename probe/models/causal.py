@@ -28,6 +28,7 @@ from probe.models.sequences import (
     unbranched,
 )
 from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
+from probe.texts import counted
 
 
 class CausalModel(LanguageModel):
@@ -172,6 +173,6 @@ class CausalModel(LanguageModel):
         needed = max(max(s.positions, default=s.length - 1) + 1 for s in sequences) + more
         if self.positions is not None and needed > self.positions:
             raise InjectionError(
-                f"{self.name} has {self.positions} positions, prompt and text need {needed}: "
-                "give prepare() the prompt's length"
+                f"{self.name} has {counted(self.positions, 'position')}, prompt and text need "
+                f"{needed}: give prepare() the prompt's length"
             )

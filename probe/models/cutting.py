@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from probe.models.rows import Row
 from probe.notes import note
+from probe.texts import counted
 
 
 def cut_values(
@@ -35,10 +36,13 @@ def note_cuts(rows: Sequence[Row], what: str, room: int) -> None:
     lost = sorted(row.cut for row in rows if row.cut)
     if not lost:
         return
-    much = f"{lost[0]:,}" if lost[0] == lost[-1] else f"{lost[0]:,} to {lost[-1]:,}"
+    much = f"{lost[0]:,} to {lost[-1]:,} tokens each"
+    if lost[0] == lost[-1]:
+        much = counted(lost[0], "token") + " each" * (len(lost) > 1)
+    do, ends = ("does", "its end is") if len(lost) == 1 else ("do", "their ends are")
     note(
-        f"{len(lost):,} of {len(rows):,} {what} do not fit the {room:,} positions beside the "
-        f"prompt: their ends are cut, {much} tokens each"
+        f"{len(lost):,} of {counted(len(rows), what.removesuffix('s'))} {do} not fit the "
+        f"{counted(room, 'position')} beside the prompt: {ends} cut, {much}"
     )
 
 

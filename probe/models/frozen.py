@@ -21,6 +21,7 @@ from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
 from probe.tables.tokenizer_calls import GuardedTokenizer
 from probe.task import Example, Task
+from probe.texts import counted
 from probe.vocabulary import SCALE_ROWS, EmbeddingScale
 
 
@@ -298,8 +299,8 @@ def choices(injection: Injection, rows: int, which: Tensor | None) -> list[int]:
     choice = [0] * rows if which is None else which.tolist()
     if len(choice) != rows or not all(0 <= k < len(injection) for k in choice):
         raise InjectionError(
-            f"which must name one of {len(injection)} prompts for each of {rows} rows, "
-            f"found {choice}"
+            f"which must name one of {counted(len(injection), 'prompt')} for each of "
+            f"{counted(rows, 'row')}, found {choice}"
         )
     return choice
 

@@ -11,6 +11,7 @@ import torch
 from probe.errors import ModelNotFoundError
 from probe.tables.gguf_parts import GgufPart, part_with
 from probe.tables.gguf_table import TABLE
+from probe.texts import counted
 
 _SPARE_NUMBERS = 1 << 24
 _SCALED_BY_WIDTH = {"gemma2": 46, "gemma3": 62}
@@ -62,8 +63,8 @@ def require_layers(parts: Sequence[GgufPart], where: str) -> None:
     held = sum(len(part.header.tensors) for part in parts)
     if type(layers) is not int or layers > held:
         raise ModelNotFoundError(
-            f"{where}: it says {layers} layers and holds {held} tensors, expected some of every "
-            "layer: fetch the file again"
+            f"{where}: it says {counted(layers, 'layer')} and holds {counted(held, 'tensor')}, "
+            "expected some of every layer: fetch the file again"
         )
 
 

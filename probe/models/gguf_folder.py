@@ -35,6 +35,7 @@ from probe.tables.gguf_header import GgufHeader
 from probe.tables.gguf_parts import GgufPart, read_first, read_others
 from probe.tables.gguf_tokenizer import read_gguf_tokenizer
 from probe.tables.gguf_tokens import read_tokens
+from probe.texts import counted
 
 _VERSION = 1
 """Part of the folder's name: raise it when what is written changes."""
@@ -140,8 +141,9 @@ def _load(file: Path, parts: Sequence[GgufPart], where: str) -> Any:
         )
     if report["missing_keys"]:
         raise ModelNotFoundError(
-            f"{where} lacks {len(report['missing_keys'])} tensors of a {type(model).__name__} "
-            f"({min(report['missing_keys'])}, …): they would be random, so the model cannot be run"
+            f"{where} lacks {counted(len(report['missing_keys']), 'tensor')} of a "
+            f"{type(model).__name__} ({min(report['missing_keys'])}, …): they would be random, so "
+            "the model cannot be run"
         )
     return model
 

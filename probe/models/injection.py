@@ -13,6 +13,7 @@ from torch import Tensor
 from probe.errors import ProbeError
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt
+from probe.texts import counted
 
 KeyValues = list[tuple[Tensor, Tensor]]
 """One (keys, values) pair per layer, each [K, heads, P, head_dim]."""
@@ -79,8 +80,8 @@ def _check_lengths(name: str, tensor: Tensor | None, axis: int, lengths: Sequenc
         return
     if tensor.shape[0] != len(lengths) or tensor.shape[axis] < max(lengths, default=0):
         raise InjectionError(
-            f"{name} of shape {tuple(tensor.shape)} cannot hold {len(lengths)} prompts of lengths "
-            f"{list(lengths)}"
+            f"{name} of shape {tuple(tensor.shape)} cannot hold {counted(len(lengths), 'prompt')} "
+            f"of lengths {list(lengths)}"
         )
 
 

@@ -28,6 +28,7 @@ from probe.tables import check_model_files
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
 from probe.tables.tokenizer_calls import tokenizer_calls
+from probe.texts import counted
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CLASSES: dict[Family, type[FrozenModel]] = {
@@ -178,8 +179,8 @@ def _read(
                 "within it, or take that from the names"
             )
         raise ModelNotFoundError(
-            f"{path} lacks {len(missing)} tensors of a {type(model).__name__} ({missing[0]}, …): "
-            "they would be random, so the model cannot be used"
+            f"{path} lacks {counted(len(missing), 'tensor')} of a {type(model).__name__} "
+            f"({missing[0]}, …): they would be random, so the model cannot be used"
         )
     return model if spread else model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 

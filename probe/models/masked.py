@@ -16,6 +16,7 @@ from probe.models.inputs import equal_lengths, padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.rows import Family, Row
 from probe.models.shortcuts import logits_at
+from probe.texts import counted
 
 
 class MaskedModel(LanguageModel):
@@ -115,6 +116,6 @@ def check_room(model: FrozenModel, items: Sequence[Sequence[int]]) -> None:
     needed, limit = max(map(len, items)), model.positions
     if limit is not None and needed > limit:
         raise InjectionError(
-            f"{model.name} has {limit} positions, prompt and text need {needed}: "
-            "give prepare() the prompt's length"
+            f"{model.name} has {counted(limit, 'position')}, prompt and text need {needed}: give "
+            "prepare() the prompt's length"
         )

@@ -19,7 +19,7 @@ from probe.models.inputs import takes_positions
 from probe.models.recording import shared_weight_copy
 from probe.models.shortcuts import layer_list, take_shortcuts
 from probe.protocols import Patch
-from probe.texts import require_unicode
+from probe.texts import counted, require_unicode
 
 _PLACEHOLDER = " x"
 _BATCH = 16
@@ -80,8 +80,9 @@ def _with_placeholders(
     ids = [*head, *encode(_PLACEHOLDER)[-1:] * count, *(encode(after) if after else [])]
     if model.positions is not None and len(ids) + more > model.positions:
         raise InjectionError(
-            f"{model.name} has {model.positions} positions, the text with {count} placeholders "
-            f"and {more} new tokens needs {len(ids) + more}: shorten the text"
+            f"{model.name} has {counted(model.positions, 'position')}, the text with {count} "
+            f"placeholders and {counted(more, 'new token')} needs {len(ids) + more}: shorten the "
+            "text"
         )
     return ids, len(head)
 

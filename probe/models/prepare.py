@@ -12,7 +12,7 @@ from probe.models.rows import Family, Objective, Row, Slot
 from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
 from probe.task import Example, Task
 from probe.template import Half, RowError, Template, read_template, require_room
-from probe.texts import require_unicode
+from probe.texts import counted, require_unicode
 
 
 class Reader(Protocol):
@@ -84,8 +84,8 @@ def _shorten(writer: _Writer, example: Example, row: Row, limit: int) -> Row:
     while (excess := writer.length(row) - limit) > 0:
         if not any(values.values()):
             raise RowError(
-                f"the template and its longest label need {excess} positions more than the "
-                f"{limit} the model has left for them: shorten the template or the prompt"
+                f"the template and its longest label need {counted(excess, 'position')} more than "
+                f"the {limit} the model has left for them: shorten the template or the prompt"
             )
         ends = {name: writer.ends(value) for name, value in values.items()}
         values = cut_values(values, ends, excess)

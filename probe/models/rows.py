@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from probe.template import RowError
+from probe.texts import counted
 
 Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
 """Kind of model: decides what goes where in a row."""
@@ -111,7 +112,8 @@ class Row:
         """
         if length and self.asked not in (None, length):
             raise RowError(
-                f"the template asks for {self.asked} prompt rows, the prompt has {length}: "
+                f"the template asks for {counted(self.asked, 'prompt row')}, the prompt has "
+                f"{length}: "
                 "change the {prompt:n} slots or the prompt's length"
             )
         parts: list[Sequence[int]] = [[i] for i in self.prefix_ids]

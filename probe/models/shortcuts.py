@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
 
 from probe.models.ragged import collect, spread
+from probe.texts import counted
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def layer_list(model: Any) -> nn.ModuleList:
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == layers:
             return module
-    raise ValueError(f"{type(model).__name__} has no list of {layers} layers")
+    raise ValueError(f"{type(model).__name__} has no list of {counted(layers, 'layer')}")
 
 
 def shorten_last_layer(layer: nn.Module) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from probe.readings.reading import Reading
+from probe.texts import counted
 
 _WORDS = 6
 
@@ -33,7 +34,7 @@ def _standing(stayed: tuple[int, int] | None) -> str:
     near, of = stayed
     if near == of:
         return "Its rows stand where they started"
-    return f"{near} of its {of} rows stand where they started"
+    return f"{near} of its {counted(of, 'row')} stand where they started"
 
 
 def _learned(reading: Reading) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import TableRow, Waywardness
 from probe.bootstrap import Estimate
+from probe.texts import counted
 
 AT_TARGET = "target"
 """The start at the text's own embeddings."""
@@ -79,7 +80,7 @@ def _sentence(rows: Sequence[TableRow]) -> str:
 
 def _sentence_of_several(rows: Sequence[TableRow]) -> str:
     tasks, models = len({row.task for row in rows}), len({row.model for row in rows})
-    where = f"{tasks} task{'s' * (tasks > 1)}" + f" and {models} models" * (models > 1)
+    where = counted(tasks, "task") + f" and {models} models" * (models > 1)
     drops = [row.delta.value for row in rows if row.delta is not None]
     ends = [relative_change(drop) for drop in (max(drops), min(drops))] if drops else []
     change = f"by {' to '.join(dict.fromkeys(ends))}" if ends else "by an unknown share"
@@ -99,7 +100,7 @@ def _start(row: TableRow) -> str:
 def _counts(rows: Sequence[TableRow]) -> str:
     targets, seeds = sum(row.targets for row in rows), min(row.seeds for row in rows)
     per = " over all tasks" * (len(rows) > 1)
-    return f"{targets} text{'s' * (targets != 1)}{per}, {seeds} seed{'s' * (seeds != 1)} each"
+    return f"{counted(targets, 'text')}{per}, {counted(seeds, 'seed')} each"
 
 
 def _number(one: Estimate) -> str:

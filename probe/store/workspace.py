@@ -25,6 +25,7 @@ from probe.store.runs import RunFolders
 from probe.store.studies import StudyFolders
 from probe.store.tasks import TaskFolders
 from probe.suggestions import did_you_mean
+from probe.texts import counted
 
 
 class Workspace:
@@ -165,7 +166,8 @@ class Workspace:
         versions = self._versions(reference)
         if "@" not in reference and len(versions) > 1:
             raise WorkspaceError(
-                f"{reference} has {len(versions)} versions: name one of {', '.join(versions)}"
+                f"{reference} has {counted(len(versions), 'version')}: name one of "
+                f"{', '.join(versions)}"
             )
         return self._id(reference)
 

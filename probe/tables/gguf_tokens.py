@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from probe.errors import ModelNotFoundError
+from probe.texts import counted
 
 UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 2, 3, 4, 5, 6
 """llama.cpp's numbers for kinds of tokens; 1 is a normal one."""
@@ -88,7 +89,7 @@ def read_tokens(metadata: Mapping[str, Any], where: str) -> GgufTokens | None:
     kinds = kinds.tolist() if isinstance(kinds, np.ndarray) else [1] * len(tokens)
     if len(kinds) != len(tokens):
         raise ModelNotFoundError(
-            f"{where}: its GGUF file has {len(tokens)} tokens and {len(kinds)} kinds of tokens: "
-            "fetch it again"
+            f"{where}: its GGUF file has {counted(len(tokens), 'token')} and {len(kinds)} kinds of "
+            "tokens: fetch it again"
         )
     return GgufTokens(tokens, kinds, fields, str(metadata.get("general.architecture", "")))

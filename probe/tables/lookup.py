@@ -19,6 +19,7 @@ from probe.tables.quantised import find_packed, quantised
 from probe.tables.running import RunningLayer
 from probe.tables.sizes import check_layers, check_table, of_another_size
 from probe.tables.span import Table
+from probe.texts import counted
 from probe.vocabulary import TableDtype
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
@@ -87,7 +88,7 @@ def _read_built(
     table = checkpoint.load(name)
     rows, width = table.values.shape
     if built.shape != (rows, width):
-        said = f"{built.shape[0]} tokens and a width of {built.shape[1]}"
+        said = f"{counted(built.shape[0], 'token')} and a width of {built.shape[1]}"
         raise of_another_size(said, rows, width, checkpoint.files.where)
     if built.multiplier is not None:
         return EmbeddingTable(table.values, table.dtype, built.multiplier.at(table.dtype))

@@ -9,6 +9,7 @@ from probe.errors import ModelNotFoundError
 from probe.tables.architectures import text_config
 from probe.tables.checkpoint import open_checkpoint
 from probe.tables.files import Files
+from probe.texts import counted
 
 _PLAUSIBLE = 512
 """Up to so many layers are never doubted."""
@@ -89,8 +90,8 @@ def check_table(config: Mapping[str, Any], rows: int, width: int, where: str) ->
 def of_another_size(said: str, rows: int, width: int, where: str) -> ModelNotFoundError:
     """The error of a configuration and a table [V, H] of different models."""
     return ModelNotFoundError(
-        f"{where}: config.json says {said}, but the embedding table has {rows} rows of {width} "
-        "numbers: fetch config.json and the weights again, they do not belong together"
+        f"{where}: config.json says {said}, but the embedding table has {counted(rows, 'row')} of "
+        f"{width} numbers: fetch config.json and the weights again, they do not belong together"
     )
 
 

@@ -9,6 +9,7 @@ from probe.atomic import make_private
 from probe.errors import TrainingError
 from probe.models import FrozenModel
 from probe.task import Task
+from probe.texts import counted
 from probe.training.checkpoint import checkpoint_folders
 from probe.training.checks import check_training
 from probe.training.config import TrainConfig
@@ -68,8 +69,8 @@ def _paired(
     count = max(len(each_task), len(each_config))
     if count == 0 or not {len(each_task), len(each_config)} <= {1, count}:
         raise TrainingError(
-            f"expected one task and one configuration per prompt, or one for all, found "
-            f"{len(each_task)} tasks and {len(each_config)} configurations"
+            "expected one task and one configuration per prompt, or one for all, found "
+            f"{counted(len(each_task), 'task')} and {len(each_config)} configurations"
         )
     if len(each_task) < count:
         each_task *= count

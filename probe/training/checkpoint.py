@@ -24,6 +24,7 @@ from probe.atomic import (
 )
 from probe.digests import changed_files, write_digests
 from probe.errors import TrainingError
+from probe.texts import counted
 from probe.training.methods import METHODS
 from probe.training.optimiser import Tensors
 
@@ -180,7 +181,8 @@ def _rows(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
             )
         if method is None:
             raise TrainingError(
-                f"{folder.parent.parent.name} trains {len(prompts)} prompts, there is no number "
+                f"{folder.parent.parent.name} trains {counted(len(prompts), 'prompt')}, there is "
+                "no number "
                 f"{number}"
             )
         with safe_open(folder / _TENSORS, framework="np") as tensors:

@@ -12,6 +12,7 @@ import numpy as np
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row, prepare
 from probe.task import Task
+from probe.texts import counted
 from probe.training.checks import check_examples, check_patience, placed, split_of
 from probe.training.config import TrainConfig
 from probe.training.initialise import resolved_length, text_ids
@@ -79,7 +80,9 @@ def folds(task: Task, count: int, seed: int = 0) -> list[Task]:
     """
     size = len(task.train)
     if not 2 <= count <= size:
-        raise TrainingError(f"expected 2 to {size} folds of {size} examples, found {count}")
+        raise TrainingError(
+            f"expected 2 to {counted(size, 'fold')} of {counted(size, 'example')}, found {count}"
+        )
     parts = np.array_split(np.random.default_rng(seed).permutation(size), count)
     return [
         dataclasses.replace(

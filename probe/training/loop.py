@@ -16,7 +16,7 @@ from torch import Tensor
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row
 from probe.prompt import AnyPrompt
-from probe.texts import as_json
+from probe.texts import as_json, counted
 from probe.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from probe.training.export import exported
 from probe.training.methods import METHODS
@@ -214,7 +214,8 @@ def _require_same(runs: Sequence[PromptRun], weights: str, checkpoint: Checkpoin
         )
     if len(checkpoint.prompts) != len(runs):
         raise TrainingError(
-            f"the run trains {len(checkpoint.prompts)} prompts, found {len(runs)} configurations"
+            f"the run trains {counted(len(checkpoint.prompts), 'prompt')}, found {len(runs)} "
+            "configurations"
         )
     for run, (_, document) in zip(runs, checkpoint.prompts, strict=True):
         now = run.config.to_dict()

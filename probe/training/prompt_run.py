@@ -12,6 +12,7 @@ from torch import Tensor
 
 from probe.models import FrozenModel, Injection, Row
 from probe.task import Task
+from probe.texts import counted
 from probe.training.batches import Batches
 from probe.training.config import TrainConfig
 from probe.training.data import Data
@@ -155,7 +156,7 @@ class PromptRun:
         self.validations.append((self.step, found))
         waited = len(self.validations) - 1 - self.best_validation
         if self.config.patience is not None and waited >= self.config.patience:
-            self.stopped = self.stopped or f"early: no better for {waited} validations"
+            self.stopped = self.stopped or f"early: no better for {counted(waited, 'validation')}"
         return found
 
     @property

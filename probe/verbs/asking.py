@@ -17,6 +17,7 @@ from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_na
 from probe.store import Workspace
 from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
+from probe.texts import counted
 from probe.verbs.loading import load, load_one
 from probe.verbs.parts import missing_parts
 
@@ -154,8 +155,8 @@ def in_words(task: Task, template: str, label_words: LabelWords) -> Task:
     words, synonyms = split_words(label_words)
     if len(words) != len(task.label_words):
         raise ProbeError(
-            f"task {task.name} has {len(task.label_words)} labels "
-            f"({', '.join(task.label_words)}), found {len(words)} label words "
+            f"task {task.name} has {counted(len(task.label_words), 'label')} "
+            f"({', '.join(task.label_words)}), found {counted(len(words), 'label word')} "
             f"({', '.join(words)}): give one word per label"
         )
     with _explained():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from probe.requests import EvaluateRequest
 from probe.task import Example, Task
+from probe.texts import counted
 from probe.verbs.asking import Asker
 from probe.verbs.decoding import vocabulary_of
 
@@ -75,5 +76,7 @@ def fine_tuned_answers(
     alone = evaluation.zero_shot(condition)
     taught = dataclasses.replace(alone.task, train=task.train)
     tuned = evaluation.fine_tuned(model, taught, evaluation.FineTuning(steps=steps, seed=seed))
-    named = dataclasses.replace(alone, name=f"fine-tuned, {steps} steps", kind="fine_tuned")
+    named = dataclasses.replace(
+        alone, name=f"fine-tuned, {counted(steps, 'step')}", kind="fine_tuned"
+    )
     return evaluation.answer(tuned, [named], examples)[0]

@@ -19,6 +19,7 @@ from probe.store import Workspace
 from probe.store.health import is_open_to_others
 from probe.tables import load_vocabulary, named_path
 from probe.tables.named import SMOLLM2_MISSING, smollm2_file
+from probe.texts import counted
 from probe.verbs.shipped import sample_folders
 
 State = Literal["ok", "missing", "broken"]
@@ -102,7 +103,7 @@ def _workspace(workspace: Workspace) -> Check:
     problems = workspace.problems()
     if problems:
         return Check("workspace", "broken", "; ".join(problems))
-    detail = f"{workspace.root}: {len(workspace.prompts.ids())} prompts"
+    detail = f"{workspace.root}: {counted(len(workspace.prompts.ids()), 'prompt')}"
     detail += f", {cleaned} leftovers removed" if cleaned else ""
     if is_open_to_others(workspace.root):
         detail += f", readable by other users: `chmod -R go= {workspace.root}` keeps it yours"
@@ -161,7 +162,11 @@ def _table(model: str) -> Check:
         raise
     except ProbeError as error:
         return Check(model, "broken", str(error))
-    return Check(model, "ok", f"{len(vocabulary)} tokens × {vocabulary.width}, digest as published")
+    return Check(
+        model,
+        "ok",
+        f"{counted(len(vocabulary), 'token')} × {vocabulary.width}, digest as published",
+    )
 
 
 def _tokenizer() -> Check:

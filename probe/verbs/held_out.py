@@ -12,6 +12,7 @@ from probe.errors import DataError
 from probe.notes import note
 from probe.requests import EvaluateRequest
 from probe.task import LabelWords, Task
+from probe.texts import counted
 from probe.verbs.asking import Asker
 
 
@@ -87,6 +88,6 @@ def _note_folds(trained: Sequence[Asker]) -> None:
         folds = asker.one.config.get("folds")
         if folds is not None:
             note(
-                f"{asker.name} was trained in a cross-validation of {folds} folds: it has seen "
-                "most of the training and validation examples of this task"
+                f"{asker.name} was trained in a cross-validation of {counted(folds, 'fold')}: it "
+                "has seen most of the training and validation examples of this task"
             )

@@ -14,6 +14,7 @@ from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
+from probe.texts import counted
 from probe.verbs.shipped import sample_facts, sample_folders
 
 _LOG = logging.getLogger(__name__)
@@ -57,7 +58,9 @@ def load_one(source: str | Path, *, workspace: Workspace | None = None) -> AnyPr
     chosen = prompts if len(prompts) == 1 else [p for p in prompts if p.trained]
     if len(chosen) != 1:
         names = ", ".join(f"{source}#{prompt.name}" for prompt in prompts)
-        raise PromptFormatError(f"{source} holds {len(prompts)} prompts: name one of {names}")
+        raise PromptFormatError(
+            f"{source} holds {counted(len(prompts), 'prompt')}: name one of {names}"
+        )
     for prompt in prompts:
         if prompt is not chosen[0]:
             _LOG.info("left out %s: its rows were never trained", prompt.name)

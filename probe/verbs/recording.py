@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from probe.errors import WorkspaceError
 from probe.store import EvaluationRecord, Workspace, last_like
 from probe.task import Example, Task
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison, Evaluation
@@ -67,8 +68,8 @@ def stored_on(task: str | Path | Task, *, workspace: Workspace | None = None) ->
     found = [card.id for card in cards if card.task == name and card.trained]
     if not found:
         raise WorkspaceError(
-            f"none of the {len(cards)} prompts in {workspace.root} was trained on {name}: "
-            "`probe train` or `probe library add` keeps one"
+            f"none of the {counted(len(cards), 'prompt')} in {workspace.root} was trained on "
+            f"{name}: `probe train` or `probe library add` keeps one"
         )
     return found
 

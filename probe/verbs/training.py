@@ -18,6 +18,7 @@ from probe.prompt import AnyPrompt
 from probe.store import RunConfig, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
 from probe.task import LabelWords, Task
+from probe.texts import counted
 from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
 from probe.training.command_line import arguments, option_of, written
@@ -88,8 +89,8 @@ def run_config(
         )
     if folds is not None and not 2 <= folds <= len(loaded.train):
         raise TrainingError(
-            f"expected 2 to {len(loaded.train)} folds of {len(loaded.train)} examples, "
-            f"found {folds}"
+            f"expected 2 to {counted(len(loaded.train), 'fold')} of "
+            f"{counted(len(loaded.train), 'example')}, found {folds}"
         )
     workspace = workspace or Workspace()
     (facts,) = check_models([(str(model), None)], device=device, workspace=workspace)

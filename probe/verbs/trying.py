@@ -11,6 +11,7 @@ from probe.errors import ProbeError
 from probe.notes import collected
 from probe.store import Workspace
 from probe.task import LabelWords, Task
+from probe.texts import counted
 from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def try_on(
         ProbeError: a prompt cannot be read or does not fit, or there is nothing to ask.
     """
     if not text.strip() or not prompts:
-        raise ProbeError(f"a text and one or more prompts are needed, found {len(prompts)} prompts")
+        raise ProbeError(
+            f"a text and one or more prompts are needed, found {counted(len(prompts), 'prompt')}"
+        )
     found = askers(prompts, model=model, workspace=workspace or Workspace())
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:

@@ -12,6 +12,7 @@ from probe.errors import WorkspaceError
 from probe.prompt import AnyPrompt
 from probe.store import StudyFolder, Workspace
 from probe.store.card import workspace_name
+from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Waywardness, WaywardRun
@@ -55,7 +56,7 @@ def wayward_html(found: Waywardness, *, name: str) -> str:
     from probe.charts import figures_html, waywardness_figures
     from probe.reports.waywardness import wayward_headline
 
-    made = f"{' '.join(wayward_headline(found))} {len(found.runs)} runs"
+    made = f"{' '.join(wayward_headline(found))} {counted(len(found.runs), 'run')}"
     if found.has_intervals:
         made += (
             f"; intervals hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of targets and "

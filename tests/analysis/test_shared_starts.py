@@ -70,7 +70,7 @@ def test_every_pair_says_what_it_shared_before_training(rng):
     prompts = [_prompt("a", (1, 2, 3), rng), _prompt("b", (1, 2, 9), rng), _prompt("c", (7,), rng)]
     found = _comparison(rng, [*prompts, SoftPrompt("d", rng.standard_normal((3, 8)))])
     assert pair_words(found, 0, 1) == "2 of 3 positions began from the same token"
-    assert pair_words(found, 0, 2) == "none of 1 positions began from the same token"
+    assert pair_words(found, 0, 2) == "none of 1 position began from the same token"
     assert pair_words(found, 0, 3) == "whether they share a start is not recorded"
     assert found.to_json()["shared_starts"][0] == [3, 2, 0, None]
 

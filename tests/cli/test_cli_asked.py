@@ -237,11 +237,11 @@ def test_cut_texts_are_noted_wherever_a_model_reads_them(here, probe, check_sche
         found = probe(command, ONE, "--text", long, "--text", "so", *more, "--json")
         check_schema(command, found.json)
         (note,) = found.json["notes"]
-        assert note.startswith("1 of 2 texts do not fit the ") and "their ends are cut, " in note
+        assert note.startswith("1 of 2 texts does not fit the ") and "its end is cut, " in note
         assert found.err == f"probe: {note}\n"
     task = Task("t", "classification", "{text} it was", tuple(WORDS), test=[Example(long, 0)])
     (note,) = verbs.evaluate([ONE], task).notes
-    assert note.startswith("1 of 1 texts do not fit the ")
+    assert note.startswith("1 of 1 text does not fit the ")
     assert verbs.predict([ONE], ["so"]).notes == ()
 
 

@@ -56,7 +56,7 @@ def test_equal_members_change_nothing():
 
 
 def test_there_must_be_two_or_more_with_labels():
-    with pytest.raises(ProbeError, match="found 1 prompts and 1 with labels"):
+    with pytest.raises(ProbeError, match="found 1 prompt and 1 with labels"):
         ensemble([member([1, 0.1, 0.1])])
     texts = Answers(Condition("g", Task("g", "generation")), np.zeros(1), texts=("x",))
     with pytest.raises(ProbeError, match="found 2 prompts and 0 with labels"):

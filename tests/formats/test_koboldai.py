@@ -84,6 +84,6 @@ def test_a_written_zip_passes_koboldais_own_check(tmp_path: Path, rng: np.random
 
 def test_more_rows_than_koboldai_accepts_are_not_written(tmp_path: Path) -> None:
     long = SoftPrompt("long", np.ones((2048, 2)))
-    with pytest.raises(PromptFormatError, match="2048 rows, KoboldAI accepts at most 2047"):
+    with pytest.raises(PromptFormatError, match="2,048 rows, KoboldAI accepts at most 2047"):
         save(long, tmp_path / "l.zip", to="koboldai")
     assert not list(tmp_path.iterdir())

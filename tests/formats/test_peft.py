@@ -513,7 +513,9 @@ def test_a_small_file_cannot_unfold_to_a_huge_prompt(tmp_path: Path) -> None:
         "prompt_encoder.default.transform.2.bias": torch.randn(200_000),
     }
     torch.save(tensors, tmp_path / "bomb.bin")
-    with pytest.raises(PromptFormatError, match="20000 rows × 200000 numbers would unpack to more"):
+    with pytest.raises(
+        PromptFormatError, match="20,000 rows × 200,000 numbers would unpack to more"
+    ):
         load(tmp_path / "bomb.bin")
 
 

@@ -51,10 +51,10 @@ def test_an_mlp_without_layers_is_refused() -> None:
 def test_work_is_refused_before_it_begins() -> None:
     rows, weight = np.ones((40_000, 1), np.float32), np.ones((40_000, 1), np.float32)
     layer = {"0.weight": weight, "0.bias": weight[:, 0]}
-    with pytest.raises(PromptFormatError, match="40000 rows × 40000 numbers would unpack"):
+    with pytest.raises(PromptFormatError, match="40,000 rows × 40,000 numbers would unpack"):
         mlp(rows, layer, "relu", Budget(0))
     wide = np.broadcast_to(np.float32(0), (1 << 10, 1 << 15))
-    with pytest.raises(ValueError, match="2000 rows are too many for a layer"):
+    with pytest.raises(ValueError, match="2,000 rows are too many for a layer"):
         mlp(np.ones((2000, 1 << 15), np.float32), {"0.weight": wide, "0.bias": wide[0]}, "relu",
             Budget(0))  # fmt: skip
     deep = {f"weight_ih_l{layer}": np.ones((4, 1)) for layer in range(9)}
@@ -62,5 +62,5 @@ def test_work_is_refused_before_it_begins() -> None:
         bidirectional_lstm(np.ones((1, 1)), deep, Budget(0))
     gates = {"weight_ih_l0": np.ones((4, 1)), "weight_hh_l0": np.ones((4, 1))}
     gates |= {"bias_ih_l0": np.ones(4), "bias_hh_l0": np.ones(4)}
-    with pytest.raises(ValueError, match="5000 rows are too many for an LSTM"):
+    with pytest.raises(ValueError, match="5,000 rows are too many for an LSTM"):
         bidirectional_lstm(np.ones((5000, 1)), gates, Budget(0))

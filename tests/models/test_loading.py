@@ -99,7 +99,7 @@ def test_missing_weights_are_never_made_up(tmp_path: Path) -> None:
     weights = load_file(file)
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(ModelNotFoundError, match="lacks 1 tensors of a LlamaForCausalLM"):
+    with pytest.raises(ModelNotFoundError, match="lacks 1 tensor of a LlamaForCausalLM"):
         load_model(folder, device="cpu")
 
 

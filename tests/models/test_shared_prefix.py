@@ -185,11 +185,11 @@ def test_prompts_that_do_not_fit_are_refused(causal: Maker) -> None:
     batch = rows(*LENGTHS)
     with pytest.raises(InjectionError, match="reads prompts of width 32, found 31"):
         model.losses(Injection(torch.zeros(1, 2, 31), [2]), batch)
-    with pytest.raises(InjectionError, match="which must name one of 1 prompts for each of 4"):
+    with pytest.raises(InjectionError, match="which must name one of 1 prompt for each of 4"):
         model.losses(Injection(torch.zeros(1, 2, 32), [2]), batch, torch.tensor([0, 1, 0, 0]))
     with pytest.raises(InjectionError, match="has 64 positions, prompt and text need 71"):
         model.losses(Injection(torch.zeros(1, 60, 32), [60]), batch)
-    with pytest.raises(InjectionError, match="cannot hold 1 prompts of lengths"):
+    with pytest.raises(InjectionError, match="cannot hold 1 prompt of lengths"):
         Injection(torch.zeros(1, 2, 32), [3])
     with pytest.raises(InjectionError, match="no decoder half"):
         model.losses(Injection(None, [0], None, torch.zeros(1, 2, 32), [2]), batch)

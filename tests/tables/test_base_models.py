@@ -236,7 +236,7 @@ TABLE = {f"{EMBEDDING}.weight": torch.zeros(4, 3)}
         ({"hidden_size": 10**7}, r"says hidden_size = 10000000, but .* 4 rows of 3 numbers"),
         ({"num_hidden_layers": 10**6}, r"num_hidden_layers = 1000000, but the weights have 1 ten"),
         ({"text_config": {"num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000, but"),
-        ({"model_type": "biogpt", "vocab_size": 10**8}, "says 100000000 tokens"),
+        ({"model_type": "biogpt", "vocab_size": 10**8}, "says 100,000,000 tokens"),
         ({"model_type": "biogpt", "num_hidden_layers": 10**6}, "layers = 1000000, but the weig"),
     ],
 )

@@ -151,7 +151,7 @@ def test_a_run_is_resumed_only_as_what_it_was(
     finally:
         with torch.no_grad():
             causal.embed.weight[9, 0] -= 1
-    with pytest.raises(TrainingError, match="trains 1 prompts, found 2 configurations"):
+    with pytest.raises(TrainingError, match="trains 1 prompt, found 2 configurations"):
         train(causal, task, [config, config], run_folder=tmp_path, resume=True)
     with pytest.raises(TrainingError, match="needs the run folder"):
         train(causal, task, config, resume=True)

@@ -26,6 +26,7 @@ from probe.analysis.compare import (
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
 from probe.reports import csv_with
+from probe.texts import counted
 
 OF_ROWS = ("position", "change since start")
 MOST_BARS = 15
@@ -77,7 +78,7 @@ def answer(found: Comparison, pool: Pool) -> tuple[str, str]:
         told = pair_words(found, i, j)
         return f"{named}: {value:.3g}.", f"{_sentence(measured)} {_sentence(told)}"
     median = sorted(found.matrix[a, b] for a in range(len(pool.ids)) for b in range(a))[pairs // 2]
-    first = f"{named} are the closest of {pairs:,} pairs: {value:.3g}."
+    first = f"{named} are the closest of {counted(pairs, 'pair')}: {value:.3g}."
     parts = (
         _sentence(measured),
         f"The median pair has {median:.3g}.",
@@ -187,7 +188,7 @@ def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str,
                 ensure_ascii=False, indent=1,
             ),
             "html": lambda: figures_html(
-                f"{len(pool.ids)} prompts compared",
+                f"{counted(len(pool.ids), 'prompt')} compared",
                 {found.measure.replace("_", " "): similarity_map(found, tree)},
                 made=how,
             ),

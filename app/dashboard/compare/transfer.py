@@ -14,6 +14,7 @@ from dashboard.shared.side_jobs import answer_path, draw_job, draw_start
 from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
 from probe.reports import csv_with
+from probe.texts import counted
 
 _SECONDS_PER_ANSWER = 0.006
 _START_S = 8.0
@@ -43,7 +44,7 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
     expected = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
     if not draw_job(arguments, "Scoring", expected) and not answer.exists():
         where = plain(", ".join(tasks[one] for one in wanted))
-        draw_start(f"Score {len(pool.entries)} prompts on {where}", arguments, answer)
+        draw_start(f"Score {counted(len(pool.entries), 'prompt')} on {where}", arguments, answer)
     if answer.exists():
         _draw_result(Transfer.from_json(json.loads(answer.read_text(encoding="utf-8"))))
 

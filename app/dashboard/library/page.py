@@ -12,6 +12,7 @@ from dashboard.shared.resources import Entry, is_local, library, norm_range, pro
 from dashboard.shared.sidebar import choose
 from probe.charts import norm_bars
 from probe.errors import ProbeError
+from probe.texts import counted
 
 
 def answer(entries: Sequence[Entry]) -> str:
@@ -67,7 +68,7 @@ def draw_table(entries: list[Entry]) -> list[Entry]:
 def draw_several(picked: list[Entry]) -> None:
     """The ways on for several prompts together."""
     title, compare, on_map = st.columns([3, 1, 1], vertical_alignment="center")
-    title.subheader(f"{len(picked)} prompts selected", anchor=False)
+    title.subheader(f"{counted(len(picked), 'prompt')} selected", anchor=False)
     for column, label, icon, page in (
         (compare, "Compare them", ":material/compare_arrows:", "compare"),
         (on_map, "Show on the map", ":material/scatter_plot:", "map"),
@@ -137,7 +138,7 @@ def _draw_norms(entry: Entry) -> None:
         ),
         key="norms",
         config={"displayModeBar": False},
-        alt=f"Norm of each of the {len(prompt)} positions of {entry.id}",
+        alt=f"Norm of each of the {counted(len(prompt), 'position')} of {entry.id}",
     )
 
 

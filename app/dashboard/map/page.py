@@ -17,6 +17,7 @@ from probe.analysis.maps import METHODS, Map, MapMetric, Method
 from probe.analysis.mixing import Mixing
 from probe.charts import figures_html, map_caption, map_figure, variance_bars
 from probe.reports import csv_with
+from probe.texts import counted
 
 NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 # Seconds on one idle core: UMAP by vocabulary rows, t-SNE of the 4,000 rows it draws.
@@ -53,14 +54,15 @@ def answer(found: Mixing) -> tuple[str, str]:
         first = "A single row lies among tokens only: choose more prompts to compare."
     elif near:
         verb = "lies nearer" if near == 1 else "lie nearer"
-        first = f"{near} of {rows} prompt rows {verb} to another prompt row than to any token."
+        of = counted(rows, "prompt row")
+        first = f"{near} of {of} {verb} to another prompt row than to any token."
     else:
         first = f"Prompt rows lie among tokens: none of the {rows} is nearer to another prompt row."
     return first, (
         f"Drawn at random, {found.expected:.2g} of {rows} would have a prompt row nearest, since "
-        f"there are {found.tokens:,} tokens. The median norm of the rows is {found.norm:.3g}, of "
-        f"tokens {found.token_norm:.3g}. Counted in the original space by {found.metric}, not on "
-        "the map."
+        f"there are {counted(found.tokens, 'token')}. The median norm of the rows is "
+        f"{found.norm:.3g}, of tokens {found.token_norm:.3g}. Counted in the original space by "
+        f"{found.metric}, not on the map."
     )
 
 
@@ -88,10 +90,11 @@ def draw_clusters(found: Clusters) -> None:
     fit = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f} (1 is best)"
     tight = found.tightness
     st.markdown(
-        f"**{len(found.clusters)} clusters** by k-means of {len(found.labels):,} rows{fit}, seed "
-        f"{found.seed}. A row's five nearest tokens have a mean cosine of {tight.rows.mean():.2f} "
-        f"with each other; around real tokens it is {tight.tokens.mean():.2f}, among random tokens "
-        f"{tight.random.mean():.2f} ({len(tight.random):,} each)."
+        f"**{counted(len(found.clusters), 'cluster')}** by k-means of "
+        f"{counted(len(found.labels), 'row')}{fit}, seed {found.seed}. A row's five nearest tokens "
+        f"have a mean cosine of {tight.rows.mean():.2f} with each other; around real tokens it is "
+        f"{tight.tokens.mean():.2f}, among random tokens {tight.random.mean():.2f} "
+        f"({len(tight.random):,} each)."
     )
     st.dataframe(
         [

@@ -19,6 +19,7 @@ from dashboard.shared.resources import find
 from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
 from probe.jobs import ObservedState, RunView, scored
+from probe.texts import counted
 from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
 
 _STATES: tuple[ObservedState, ...] = (
@@ -123,7 +124,7 @@ def _selected_before(key: str, found: Sequence[RunRecord]) -> list[int]:
 
 def draw_comparison(chosen: Sequence[RunRecord]) -> None:
     """Several runs side by side: curves, and what was asked of them differently."""
-    st.subheader(f"{len(chosen)} runs side by side", anchor=False)
+    st.subheader(f"{counted(len(chosen), 'run')} side by side", anchor=False)
     different = differing(chosen)
     words = ", ".join(name.replace("_", " ") for name in different)
     st.markdown(f"They differ in **{plain(words)}**." if words else "Their settings are the same.")

@@ -22,6 +22,7 @@ from probe.errors import TrainingError
 from probe.jobs import ObservedState, RunView
 from probe.jobs.eta import duration
 from probe.store import Record, RunConfig
+from probe.texts import counted
 from probe.verbs import train_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
 
@@ -85,7 +86,9 @@ def _draw_answer(run: RunView) -> None:
         st.warning(plain(run.message), icon=":material/warning:")
     if advice := hint(run):
         st.markdown(advice)
-    st.progress(min(1.0, run.step / run.steps), text=f"{run.step:,} of {run.steps:,} steps")
+    st.progress(
+        min(1.0, run.step / run.steps), text=f"{run.step:,} of {counted(run.steps, 'step')}"
+    )
 
 
 def _draw_numbers(run: RunView, last: dict[str, object]) -> None:

@@ -20,6 +20,7 @@ from dashboard.train.task_upload import draw_task_upload
 from probe.errors import ProbeError
 from probe.jobs import RunView
 from probe.jobs.eta import duration
+from probe.texts import counted
 from probe.verbs import run_config, train_command
 
 
@@ -100,8 +101,9 @@ def estimate(plan: Mapping[str, Any]) -> str:
     return (
         f"About **{duration(plan['estimate_s'])}**, without validations: "
         f"{1000 * plan['step_s']:,.0f} ms a step on {plain(plan['device'])}. "
-        f"{plan['length']} rows, {plan['trained_parameters']:,} trained numbers, "
-        f"{plan['train_examples']:,} training examples seen {plan['epochs']:.1f} times, "
+        f"{counted(plan['length'], 'row')}, "
+        f"{counted(plan['trained_parameters'], 'trained number')}, "
+        f"{counted(plan['train_examples'], 'training example')} seen {plan['epochs']:.1f} times, "
         f"rate {plan['learning_rate']:.3g}."
     )
 

@@ -21,6 +21,7 @@ from probe.datasets.rows import read_rows
 from probe.errors import DataError, ProbeError
 from probe.store.tasks import read_task
 from probe.task import TEXT_SLOT, Task, columns_of, split_words
+from probe.texts import counted
 
 _MOST_LABELS = 30
 _SHOWN = 5
@@ -154,7 +155,7 @@ def _draw_label_words(names: Sequence[str]) -> tuple[str, ...] | None:
     words = tuple(word.strip() for word in typed.split(",") if word.strip())
     if len(words) != len(names):
         st.info(
-            f"Type {len(names)} label words, one per label, with commas between.",
+            f"Type {counted(len(names), 'label word')}, one per label, with commas between.",
             icon=":material/edit:",
         )
         return None

@@ -14,6 +14,7 @@ from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.jobs.eta import duration
 from probe.studies import StudyView
+from probe.texts import counted
 
 
 def featured(studies: Sequence[StudyView]) -> StudyView:
@@ -74,7 +75,8 @@ def estimate(plan: Mapping[str, Any]) -> str:
     left = plan["trainings"] - plan["found"]
     before = f", {plan['found']:,} more were trained before" if plan["found"] else ""
     return (
-        f"About **{duration(plan['estimate_s'])}** for {left:,} trainings in {plan['packs']:,} "
+        f"About **{duration(plan['estimate_s'])}** for {counted(left, 'training')} in "
+        f"{plan['packs']:,} "
         f"pack{'s' * (plan['packs'] != 1)}{before}, as fast as this machine is now and without "
         "scoring."
     )

@@ -21,7 +21,7 @@ from probe.jobs.eta import duration
 from probe.reports.spreadsheets import csv_of
 from probe.reports.waywardness import wayward_headline
 from probe.store import StudyFolder
-from probe.texts import as_json
+from probe.texts import as_json, counted
 from probe.verbs.wayward_report import wayward_found, wayward_html
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _standing(seen: StudyView) -> str:
         return f"{pack[0].upper()}{pack[1:]}{left}."
     found = f", {seen.found:,} of them trained before" if seen.found else ""
     return {
-        "finished": f"{seen.done:,} trainings{found}.",
+        "finished": f"{counted(seen.done, 'training')}{found}.",
         "cancelled": "Cancelled. Finished packs are kept, and **Resume** goes on from there.",
         "interrupted": "The process died without a word. Finished packs are kept, and **Resume** "
         "goes on from there.",
@@ -115,7 +115,9 @@ def _standing(seen: StudyView) -> str:
 
 
 def _counted(seen: StudyView) -> str:
-    return f"{seen.done:,} of {seen.runs:,} prompts" if seen.runs else "counting the prompts"
+    return (
+        f"{seen.done:,} of {counted(seen.runs, 'prompt')}" if seen.runs else "counting the prompts"
+    )
 
 
 def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:

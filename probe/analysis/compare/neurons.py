@@ -6,6 +6,7 @@ import numpy as np
 
 from probe.arrays import Float64Array, FloatArray
 from probe.linalg import unit_rows
+from probe.texts import counted
 
 
 def neuron_overlap(activations: FloatArray) -> Float64Array:
@@ -36,6 +37,6 @@ def layer_groups(layers: int, groups: int = 3) -> tuple[slice, ...]:
         ValueError: there are fewer layers than groups, or no group.
     """
     if not 1 <= groups <= layers:
-        raise ValueError(f"groups must be 1 to the {layers} layers, found {groups}")
+        raise ValueError(f"groups must be 1 to the {counted(layers, 'layer')}, found {groups}")
     parts = np.array_split(np.arange(layers), groups)
     return tuple(slice(int(part[0]), int(part[-1]) + 1) for part in parts)

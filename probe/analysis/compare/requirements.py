@@ -8,6 +8,7 @@ from probe.analysis.compare.alignment import MIN_LENGTH
 from probe.analysis.compare.comparison import Measure, require_measure
 from probe.errors import NotComparableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.texts import counted
 
 
 def comparable(
@@ -70,8 +71,9 @@ def _check_lengths(prompts: Sequence[SoftPrompt], measure: str) -> None:
     for other in prompts[1:]:
         if len(other) != len(first):
             raise NotComparableError(
-                f"{measure} needs prompts of one length: {first.name} has {len(first)} positions, "
-                f"{other.name} has {len(other)}; use mean_token_cosine, chamfer or transport"
+                f"{measure} needs prompts of one length: {first.name} has "
+                f"{counted(len(first), 'position')}, {other.name} has {len(other)}; use "
+                "mean_token_cosine, chamfer or transport"
             )
     if measure == "cka" and len(first) < MIN_LENGTH:
         raise NotComparableError(

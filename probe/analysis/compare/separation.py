@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from probe.arrays import BoolArray, Float64Array
+from probe.texts import counted
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def separation(
     """
     if matrix.shape != (len(families), len(families)):
         raise ValueError(
-            f"expected a family for each of {len(matrix)} prompts, found {len(families)}"
+            f"expected a family for each of {counted(len(matrix), 'prompt')}, found {len(families)}"
         )
     i, j = np.triu_indices(len(families), 1)
     if among is not None:

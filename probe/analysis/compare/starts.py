@@ -10,6 +10,7 @@ from probe.analysis.starts import start_token_ids
 from probe.arrays import Float32Array, IntArray
 from probe.errors import NotComparableError
 from probe.prompt import AnyPrompt, SoftPrompt
+from probe.texts import counted
 from probe.vocabulary import Vocabulary
 
 UNKNOWN = -1
@@ -57,8 +58,8 @@ def start_words(shared: int, of: int) -> str:
     if shared == UNKNOWN:
         return "whether they share a start is not recorded"
     if shared == 0:
-        return f"none of {of} positions began from the same token"
-    return f"{shared} of {of} positions began from the same token"
+        return f"none of {counted(of, 'position')} began from the same token"
+    return f"{shared} of {counted(of, 'position')} began from the same token"
 
 
 def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> Float32Array:

@@ -21,7 +21,7 @@ from probe.formats.containers.safetensors_npy import read_npy
 from probe.formats.content import Content, opened
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt, SoftPrompt
-from probe.texts import as_json
+from probe.texts import as_json, counted
 
 _READER = "koboldai"
 _MOST_ROWS = 2047
@@ -64,7 +64,8 @@ def to_bytes(prompt: SoftPrompt) -> bytes:
     """
     if len(prompt) > _MOST_ROWS:
         raise PromptFormatError(
-            f"{prompt.name!r} has {len(prompt)} rows, KoboldAI accepts at most {_MOST_ROWS}"
+            f"{prompt.name!r} has {counted(len(prompt), 'row')}, KoboldAI accepts at most "
+            f"{_MOST_ROWS}"
         )
     author, description = text(prompt.config, "author"), text(prompt.config, "description")
     supported = prompt.config.get("supported")

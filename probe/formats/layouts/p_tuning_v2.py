@@ -22,6 +22,7 @@ from probe.formats.keys import below
 from probe.formats.layouts.reparametrise import mlp
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt
+from probe.texts import counted
 
 _MODEL_CONFIG = "config.json"
 _READER = "p_tuning_v2"
@@ -64,9 +65,10 @@ def _prefix(content: Content, rows: NDArray[Any], card: Card) -> AnyPrompt:
     width = rows.shape[1]
     if width % (2 * layers * heads) or (head_dim and width != 2 * layers * heads * head_dim):
         raise PromptFormatError(
-            f"{content.path}: {_MODEL_CONFIG} says 2 × {layers} layers × {heads} heads"
-            + (f" × {head_dim} numbers" if head_dim else "")
-            + f", which rows of {width} numbers do not split into: is it this model's?"
+            f"{content.path}: {_MODEL_CONFIG} says 2 × {counted(layers, 'layer')} × "
+            f"{counted(heads, 'head')}"
+            + (f" × {counted(head_dim, 'number')}" if head_dim else "")
+            + f", which rows of {counted(width, 'number')} do not split into: is it this model's?"
         )
     keys, values = split_prefix(rows, layers=layers, heads=heads)
     return kv_prefix(content, keys, values, card)

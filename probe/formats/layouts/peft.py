@@ -40,6 +40,7 @@ from probe.formats.layouts.peft_state import (
 from probe.formats.refusal import not_a_prompt, shown
 from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method
+from probe.texts import counted
 
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 """In PEFT's own order of preference."""
@@ -162,8 +163,9 @@ def _prefix(content: Content, weights: PeftWeights, card: Card) -> KVPrefix:
     layers = _integer(content, config, "num_layers") or weights.layers or 1
     if len(flat) != positions or not flat.size or flat.shape[1] % (2 * layers * heads):
         raise PromptFormatError(
-            f"{content.path}: expected a prefix of {positions} rows (num_virtual_tokens) that "
-            f"split into 2 × {layers} layers × {heads} heads, found {flat.shape}"
+            f"{content.path}: expected a prefix of {counted(positions, 'row')} "
+            f"(num_virtual_tokens) that split into 2 × {counted(layers, 'layer')} × "
+            f"{counted(heads, 'head')}, found {flat.shape}"
         )
     _check_width(content, flat.shape[1], 2 * layers, config)
     keys, values = split_prefix(flat, layers=layers, heads=heads)
@@ -183,8 +185,8 @@ def _checked_rows(content: Content, rows: NDArray[Any], config: Mapping[str, Any
     expected = None if per_half is None else per_half * (halves or 1)
     if expected is not None and len(rows) != expected and (halves or len(rows) != 2 * expected):
         raise PromptFormatError(
-            f"{content.path}: {CONFIG_FILE} says {per_half} virtual tokens × {halves or 1} "
-            f"submodules = {expected} rows, the file holds {len(rows)}"
+            f"{content.path}: {CONFIG_FILE} says {per_half} virtual tokens × "
+            f"{halves or 1} submodules = {counted(expected, 'row')}, the file holds {len(rows)}"
         )
     _check_width(content, rows.shape[1], 1, config)
     return rows

@@ -9,6 +9,7 @@ import numpy as np
 
 from probe.arrays import FloatArray
 from probe.formats.containers.limits import Budget
+from probe.texts import counted
 
 Activation = Literal["relu", "tanh"]
 
@@ -77,7 +78,9 @@ def _lstm(
     inputs += weights[f"bias_hh_{which}"]
     recurrent = weights[f"weight_hh_{which}"]
     if len(rows) > _MAX_STEPS or len(rows) * recurrent.size > _MAX_RECURRENT_PRODUCTS:
-        raise ValueError(f"{len(rows)} rows are too many for an LSTM of {recurrent.shape}")
+        raise ValueError(
+            f"{counted(len(rows), 'row')} are too many for an LSTM of {recurrent.shape}"
+        )
     hidden = cell = np.zeros(recurrent.shape[1], dtype=inputs.dtype)
     states = []
     for row in inputs:
@@ -101,8 +104,11 @@ def _relu(rows: FloatArray, *, out: FloatArray) -> FloatArray:
 
 def _linear(rows: FloatArray, weight: FloatArray, bias: FloatArray, budget: Budget) -> FloatArray:
     if len(rows) * weight.size > _MAX_PRODUCTS:
-        raise ValueError(f"{len(rows)} rows are too many for a layer of {weight.shape}")
-    budget.take(4 * len(rows) * len(weight), f"{len(rows)} rows × {len(weight)} numbers")
+        raise ValueError(f"{counted(len(rows), 'row')} are too many for a layer of {weight.shape}")
+    budget.take(
+        4 * len(rows) * len(weight),
+        f"{counted(len(rows), 'row')} × {counted(len(weight), 'number')}",
+    )
     result: FloatArray = rows @ weight.T
     result += bias
     return result

@@ -20,6 +20,7 @@ from probe.formats.build import Card, soft_prompt, take, text
 from probe.formats.content import Content, document_beside
 from probe.formats.weights import OUTPUT, VOCABULARY, left_out, what_is
 from probe.prompt import AnyPrompt, LeftOut
+from probe.texts import counted
 
 _DELTA = re.compile(
     r"^(?:(?P<module>.+?)\.)??(?:token_adapter\.)?trainable_tokens_delta(?:\.(?P<adapter>[^.]+))?$"
@@ -122,8 +123,8 @@ def _prompt(content: Content, one: _Rows, card: Card, *, alone: bool) -> AnyProm
     chosen = _chosen(card.config, one.module)
     if chosen is not None and len(chosen) != len(one.rows):
         raise PromptFormatError(
-            f"{content.path}: {_CONFIG_FILE} names {len(chosen)} tokens, the file holds "
-            f"{len(one.rows)} rows in {one.key}"
+            f"{content.path}: {_CONFIG_FILE} names {counted(len(chosen), 'token')}, the file holds "
+            f"{counted(len(one.rows), 'row')} in {one.key}"
         )
     known = chosen is not None and card.config.get("init_weights", True) is not False
     vocabulary = what_is(one.module) in (VOCABULARY, OUTPUT, None)
