@@ -13,8 +13,12 @@ from probe.analysis.decoding import Decoding, Position
 from probe.cli.output import cell, console, table, visible
 from probe.texts import counted
 
-_SHORT = {NEVER_LEFT_ITS_START: "initial token"}
-"""What fits a column; the sentences below the table say it in full."""
+_SHORT = {
+    OFF_THE_MANIFOLD: "off",
+    NOT_BETTER_THAN_CHANCE: "chance",
+    NEVER_LEFT_ITS_START: "initial token",
+}
+"""Flags that fit a column; the sentences below the table say them in full."""
 _CONTROLS = ("real", "chance", "random", "norm", "agree")
 
 
@@ -77,9 +81,9 @@ def _how_to_read() -> list[str]:
         "How to read this: percentiles say how many rows of a sample the position's best score "
         "beats.",
         "  real: tokens against their nearest other token; below 1, the position is off the "
-        "manifold.",
+        "manifold (flag: off).",
         "  chance: rows drawn like the vocabulary at the position's norm; up to "
-        f"{CHANCE_BELOW:g}, the tokens say no more than chance.",
+        f"{CHANCE_BELOW:g}, the tokens say no more than chance (flag: chance).",
         "  random: rows of random direction at that norm. norm: among the norms of real tokens.",
         "  initial token: of all tokens, the one training began from has the highest cosine.",
         "  agree: overlap of the top k under cosine, l2 and dot, from 0 to 1.",

@@ -17,7 +17,7 @@ _COMFORT = 16
 
 
 class FittedTable(Table):
-    """Cells wrap between words; a column of numbers never wraps."""
+    """Cells wrap between words; columns of numbers, and those said to be whole, do not."""
 
     def __init__(self, *, spare: Sequence[str] = ()) -> None:
         super().__init__(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -76,8 +76,8 @@ def _need(column: Column, console: Console, options: ConsoleOptions) -> Measurem
     parts = [Measurement.get(console, options, cell) for cell in column.cells]
     header = Measurement.get(console, options, column.header)
     most = max([header.maximum, *(part.maximum for part in parts)])
-    numbers = column.justify == "right"
-    least = [part.maximum if numbers else part.minimum for part in parts]
+    whole = column.justify == "right" or column.no_wrap
+    least = [part.maximum if whole else part.minimum for part in parts]
     return Measurement(max([header.minimum, *least]), most)
 
 

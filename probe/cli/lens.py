@@ -65,7 +65,9 @@ def _positions(read: Lens | ValueLens) -> object:
         if place not in first or one.tokens[0].probability > first[place].tokens[0].probability:
             first[place] = one  # of several heads, the one that is surest
     layers = _some(sorted({layer for layer, _ in first}))
-    grid = table("position", *(f"layer {layer}" for layer in layers), right=("position",))
+    names = [f"layer {layer}" for layer in layers]
+    between = (*names[1:-1:2], *names[2:-1:2])
+    grid = table("position", *names, right=("position",), whole=tuple(names), spare=between)
     for position in sorted({position for _, position in first}):
         cells = [first[layer, position] for layer in layers]
         grid.add_row(

@@ -40,19 +40,26 @@ def console() -> Console:
     return Console(width=None if sized else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
-def table(*columns: str, right: tuple[str, ...] = (), spare: tuple[str, ...] = ()) -> Any:
+def table(
+    *columns: str,
+    right: tuple[str, ...] = (),
+    whole: tuple[str, ...] = (),
+    spare: tuple[str, ...] = (),
+) -> Any:
     """An empty table whose cells wrap between words and lose nothing.
 
     Args:
         columns: headers.
         right: columns of numbers.
+        whole: columns whose cells are not wrapped as long as others can be spared.
         spare: columns that are left out where the terminal is too narrow, the first one first.
     """
     from probe.cli.fitting import FittedTable
 
     grid = FittedTable(spare=spare)
     for column in columns:
-        grid.add_column(column, overflow="fold", justify="right" if column in right else "left")
+        justify: Any = "right" if column in right else "left"
+        grid.add_column(column, overflow="fold", justify=justify, no_wrap=column in whole)
     return grid
 
 

@@ -62,7 +62,7 @@ def test_the_table_says_what_was_asked_and_what_it_is_worth(probe):
         "decode", "sst2-text", "--metric", "l2", "-k", "2", "--seed", "3", "--json"
     ).json
     assert "sst2-text on builtin · l2 (lower is closer) · k 2" in result.flat
-    assert "controls of 1000 random rows each, seed 3" in result.flat
+    assert "controls of 1,000 random rows each, seed 3" in result.flat
     chance = sum("not better than chance" in p["controls"]["flags"] for p in document["positions"])
     assert f"{chance} of 20 positions are not better than chance" in result.flat
     assert "How to read this" in result.flat

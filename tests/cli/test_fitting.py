@@ -44,3 +44,19 @@ def test_where_nothing_can_be_spared_nothing_is_lost():
 
 def test_a_table_without_rows_is_its_header():
     assert "accuracy" in _shown(60, rows=())
+
+
+def test_cells_that_stay_whole_go_with_their_column_before_they_are_wrapped():
+    def shown(width):
+        table = FittedTable(spare=("layer 1",))
+        for header in ("position", "layer 0", "layer 1"):
+            table.add_column(header, overflow="fold", no_wrap=header != "position")
+        table.add_row(*map(Text, ("0", "␣Collective 0.22", "␣strugg 0.87")))
+        out = io.StringIO()
+        Console(file=out, width=width).print(table)
+        return out.getvalue()
+
+    assert "␣Collective 0.22" in shown(60) and "␣strugg 0.87" in shown(60)
+    assert "␣Collective 0.22" in shown(36) and "strugg" not in shown(36)
+    letters = re.sub(r"[\s─]", "", shown(18).partition("Left")[0])
+    assert "Collective" in letters and "0.22" in letters
