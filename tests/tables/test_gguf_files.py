@@ -176,7 +176,7 @@ def test_missing_tensors_are_never_made_up(fields, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("block_count", 2**31, "2147483648 layers and holds"),
+        ("block_count", 2**31, "2,147,483,648 layers and holds"),
         ("feed_forward_length", 2**30, "weights and holds"),
         ("embedding_length", 2**20, "weights and holds"),
         ("attention.head_count", 0, "cannot be loaded"),
