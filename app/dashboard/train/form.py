@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import streamlit as st
 
@@ -17,14 +17,33 @@ from probe.store import RunConfig
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.training import TrainConfig
 from probe.training.command_line import arguments, field_help, written
-from probe.training.config import Encoder
+from probe.training.config import DEFAULT_LENGTH
 from probe.training.methods import METHODS, injects_prefix
 from probe.training.recommended import with_recommended
 
-_STEPS = 400
-_OBJECTIVES = ("full", "label_words", "paper")
-_SCHEDULES = ("linear", "constant", "cosine")
-_OPTIMISERS = ("adamw", "adafactor")
+_DRAWER = (
+    ("method", "objective", "eval_every", "patience"),
+    ("learning_rate", "schedule", "warmup_steps", "checkpoint_every"),
+    ("batch_size", "optimiser", "weight_decay", "eval_examples"),
+    ("seed", "dropout", "clip_norm", "holdout"),
+)
+"""The advanced settings of every method, column by column."""
+_LABELS = {
+    "eval_every": "Steps between validations",
+    "checkpoint_every": "Steps between checkpoints",
+    "warmup_steps": "Warm-up steps",
+    "eval_examples": "Validation examples",
+    "clip_norm": "Clip gradients at",
+    "holdout": "Held out",
+    "projection": "Train through an MLP",
+}
+"""Of the fields that are not called by their own name."""
+_EMPTY = {"learning_rate": "automatic", "patience": "never stop", "encoder_width": "the model's"}
+"""What a number that is left out means."""
+_SHORT_RUNS = {"steps": 400, "eval_every": 50, "checkpoint_every": 50}
+"""Defaults of the form where a configuration's are for longer runs."""
+_FROM_ZERO = ("eval_every", "warmup_steps", "seed")
+_WITHOUT_FIELD = ("init", "teacher")
 _STARTS = {
     "vocab": "sampled tokens",
     "labels": "label words",
@@ -32,8 +51,8 @@ _STARTS = {
     "random": "noise",
     "prompt": "another prompt",
 }
-_SWITCHES = {"projection": "Train through an MLP", "tie_layers": "Tie layers"}
 _HELP = field_help()
+_KINDS = get_type_hints(TrainConfig)
 _DEFAULTS = TrainConfig()
 
 
@@ -75,7 +94,7 @@ def draw_form() -> Wanted:
             "hub. Or type the path of a folder with a task.toml.",
         )  # fmt: skip
     with length:
-        positions = _number("length", "Length", minimum=1, placeholder=str(usual.get("length", 20)))
+        positions = _draw_field("length", {"length": DEFAULT_LENGTH, **usual})
     with start:
         _remember("start", "vocab")
         kind = st.selectbox(
@@ -83,7 +102,7 @@ def draw_form() -> Wanted:
             format_func=_STARTS.__getitem__, help=_HELP["init"], on_change=_start_chosen,
         )  # fmt: skip
     with steps:
-        count = _number("steps", "Steps", minimum=1, value=usual.get("steps", _STEPS))
+        count = _draw_field("steps", usual)
     with model:
         base = st.selectbox(
             "Base model", _with_chosen([*ALWAYS_NAMED], "model"), key="t_model",
@@ -99,7 +118,9 @@ def draw_form() -> Wanted:
     data_dir = more.pop("data_dir") or None
     if init == "text:":
         raise TrainingError("a start from a text needs one, so type it or choose another start")
-    config = TrainConfig(length=positions, init=init, steps=int(count or _STEPS), **more)
+    config = TrainConfig(
+        length=positions, init=init, steps=int(count or _SHORT_RUNS["steps"]), **more
+    )
     return Wanted(str(base), str(chosen), name, data_dir, config)
 
 
@@ -114,9 +135,9 @@ def fill_form(asked: RunConfig) -> None:
     if kind in ("text", "prompt"):
         state["t_words" if kind == "text" else "t_prompt"] = words
     state["t_first"] = int(words) if kind == "vocab" and words else None
-    for field in _FIELDS:
+    for field in set(_KINDS) - set(_WITHOUT_FIELD):
         value = training[field]
-        state[f"t_{field}"] = "" if value is None and field in _TEXTS else value
+        state[f"t_{field}"] = "" if value is None and field in ("target", "template") else value
     state["filled"], state["t_open"] = (asked.name, _without_field(asked)), True
 
 
@@ -128,16 +149,6 @@ def _without_field(asked: RunConfig) -> list[str]:
         for field in fields(asked)
         if field.name in kept and getattr(asked, field.name) != field.default
     ]
-
-
-_TEXTS = ("target", "template")
-_FIELDS = (
-    "length", "steps", "method", "learning_rate", "batch_size", "seed", "objective", "schedule",
-    "warmup_steps", "optimiser", "weight_decay", "dropout", "clip_norm", "eval_every",
-    "eval_examples", "checkpoint_every", "patience", "holdout", "gamma", "target", "template",
-    "encoder", "encoder_width", "projection", "tie_layers",
-)  # fmt: skip
-"""Every field of a configuration but where it starts."""
 
 
 def _draw_wording(task: str) -> None:
@@ -160,57 +171,42 @@ def _method() -> str:
 def _draw_drawer(usual: Mapping[str, Any]) -> dict[str, Any]:
     """The other settings, by field; `usual` are those recommended for the model and method."""
     found: dict[str, Any] = {}
-    a, b, c, d = st.columns(4, gap="small")
-    with a:
-        found["method"] = _choice("method", "Method", tuple(METHODS))
-        found["objective"] = _choice("objective", "Objective", _OBJECTIVES)
-        found["eval_every"] = _number("eval_every", "Steps between validations", value=50)
-        found["patience"] = _number("patience", "Patience", minimum=1, placeholder="never stop")
-    with b:
-        found["learning_rate"] = _number(
-            "learning_rate", "Learning rate", minimum=0.0, digits="%g",
-            placeholder=f"{usual.get('learning_rate', 'automatic')}",
-        )  # fmt: skip
-        found["schedule"] = _choice("schedule", "Schedule", _SCHEDULES)
-        found["warmup_steps"] = _number(
-            "warmup_steps", "Warm-up steps", value=usual.get("warmup_steps", 0)
-        )
-        found["checkpoint_every"] = _number(
-            "checkpoint_every", "Steps between checkpoints", minimum=1, value=50
-        )
-    with c:
-        found["batch_size"] = _number("batch_size", "Batch size", minimum=1, value=16)
-        found["optimiser"] = _choice("optimiser", "Optimiser", _OPTIMISERS)
-        found["weight_decay"] = _number("weight_decay", "Weight decay", 0.0, 0.0, digits="%g")
-        found["eval_examples"] = _number("eval_examples", "Validation examples", 1, 200)
-    with d:
-        found["seed"] = _number("seed", "Seed", value=0)
-        found["dropout"] = _number("dropout", "Dropout", 0.0, 0.0, digits="%g")
-        found["clip_norm"] = _number("clip_norm", "Clip gradients at", 0.0, 1.0, digits="%g")
-        found["holdout"] = _number("holdout", "Held out", 0.0, 0.1, digits="%g")
-    found |= _draw_method(found["method"], usual)
+    for column, names in zip(st.columns(4, gap="small"), _DRAWER, strict=True):
+        with column:
+            found |= {field: _draw_field(field, usual) for field in names}
+    if options := METHODS[found["method"]].options:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            found |= {field: _draw_field(field, usual) for field in options}
     return found | _draw_texts(prefix=injects_prefix(found["method"]))
 
 
-def _draw_method(method: str, usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of one method alone."""
-    if not METHODS[method].options:
-        return {}
-    found: dict[str, Any] = {}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        for field in METHODS[method].options:
-            found[field] = _draw_option(field, usual)
-    return found
+def _draw_field(field: str, usual: Mapping[str, Any]) -> Any:
+    """A switch, a choice or a number, as the configuration has it."""
+    kind, default = _KINDS[field], getattr(_DEFAULTS, field)
+    start = None if default is None else usual.get(field, _SHORT_RUNS.get(field, default))
+    _remember(field, start)
+    label = _LABELS.get(field, field.replace("_", " ").capitalize())
+    if kind is bool:
+        return st.toggle(label, key=f"t_{field}", persist_state="session", help=_HELP[field])
+    if get_origin(kind) is Literal:
+        # A distillation needs a teacher, for which the form has no field.
+        return st.selectbox(
+            label, [one for one in get_args(kind) if one != "distill"], key=f"t_{field}",
+            persist_state="session", help=_HELP[field],
+            format_func=lambda one: one.replace("_", " "),
+        )  # fmt: skip
+    return _draw_number(
+        field, label, str(usual.get(field, _EMPTY.get(field, "none"))),
+        whole=float not in (kind, *get_args(kind)),
+    )  # fmt: skip
 
 
-def _draw_option(field: str, usual: Mapping[str, Any]) -> Any:
-    if field == "encoder":
-        _remember(field, usual.get(field, _DEFAULTS.encoder))
-        return _choice(field, "Encoder", get_args(Encoder))
-    if field == "encoder_width":
-        return _number(field, "Encoder width", minimum=1, placeholder="the model's")
-    _remember(field, False)
-    return st.toggle(_SWITCHES[field], key=f"t_{field}", persist_state="session", help=_HELP[field])
+def _draw_number(field: str, label: str, placeholder: str, *, whole: bool) -> Any:
+    return st.number_input(
+        label, min_value=int(field not in _FROM_ZERO) if whole else 0.0, value=None,
+        key=f"t_{field}", persist_state="session", placeholder=placeholder,
+        format=None if whole else "%g", help=_HELP[field], step=1 if whole else None,
+    )  # fmt: skip
 
 
 def _draw_texts(*, prefix: bool) -> dict[str, Any]:
@@ -219,7 +215,7 @@ def _draw_texts(*, prefix: bool) -> dict[str, Any]:
     if not prefix:  # a prefix has neither
         left, right, far = st.columns([1, 2, 2], gap="small")
         with left:
-            found["gamma"] = _number("gamma", "Gamma", 0.0, 0.0, digits="%g")
+            found["gamma"] = _draw_field("gamma", {})
         with right:
             found["target"] = _text("target", "Target text", _HELP["target"]) or None
         with far:
@@ -266,32 +262,6 @@ def _task_name(task: str | None) -> str:
 def _remember(field: str, value: object) -> None:
     """The default of a field: given as state, since a run may be filled in."""
     st.session_state.setdefault(f"t_{field}", value)
-
-
-def _number(
-    field: str,
-    label: str,
-    minimum: float = 0,
-    value: float | None = None,
-    *,
-    placeholder: str | None = None,
-    digits: str | None = None,
-) -> Any:
-    _remember(field, value)
-    return st.number_input(
-        label, min_value=minimum, value=None, key=f"t_{field}", persist_state="session",
-        placeholder=placeholder or "none", format=digits, help=_HELP[field],
-        step=None if digits else 1,
-    )  # fmt: skip
-
-
-def _choice(field: str, label: str, options: tuple[str, ...]) -> str:
-    _remember(field, getattr(_DEFAULTS, field))
-    found = st.selectbox(
-        label, options, key=f"t_{field}", persist_state="session", help=_HELP[field],
-        format_func=lambda one: one.replace("_", " "),
-    )  # fmt: skip
-    return str(found)
 
 
 def _text(field: str, label: str, words: str, placeholder: str | None = None) -> str:
