@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 
 from probe.arrays import Float32Array, Float64Array
 from probe.linalg import squared_norms
-from probe.texts import counted
 
 Method = Literal[
     "prompt_tuning",
@@ -104,7 +103,7 @@ class SoftPrompt:
             ids = tuple(int(i) for i in self.init_token_ids)
             if len(ids) != len(self) or min(ids) < 0:
                 raise ValueError(
-                    f"init_token_ids must hold one id ≥ 0 for each of {counted(len(self), 'row')}, "
+                    f"init_token_ids must hold one id ≥ 0 for each of {len(self)} rows, "
                     f"found {len(ids)} ids"
                 )
             object.__setattr__(self, "init_token_ids", ids)

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from probe.texts import counted
-
 TaskKind = Literal["classification", "generation"]
 TaskMetric = Literal["accuracy", "macro_f1", "exact_match", "rouge_l"]
 LabelWords = Sequence[str | Sequence[str]]
@@ -91,8 +89,8 @@ class Task:
             )
         if self.synonyms and len(self.synonyms) != len(self.label_words):
             raise ValueError(
-                f"task {self.name}: expected synonyms for "
-                f"{counted(len(self.label_words), 'label')}, found them for {len(self.synonyms)}"
+                f"task {self.name}: expected synonyms for {len(self.label_words)} labels, found "
+                f"them for {len(self.synonyms)}"
             )
 
     def _check_example(self, where: str, example: Example) -> None:

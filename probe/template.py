@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from probe.errors import ProbeError, TrainingError
 from probe.task import LABEL_SLOT, Task, fill_columns
-from probe.texts import counted
 
 _PROMPT_SLOT = re.compile(r"\{prompt:([0-9]{1,9})\}")
 
@@ -108,9 +107,8 @@ def require_room(length: int, positions: int) -> None:
     """
     if length >= positions:
         raise RowError(
-            f"expected a prompt of fewer than {counted(positions, 'virtual token')}, found "
-            f"{length:,}: the model reads at most {counted(positions, 'position')}, and the text "
-            "needs some of them"
+            f"expected a prompt of fewer than {positions:,} virtual tokens, found {length:,}: the "
+            f"model reads at most {positions:,} positions, and the text needs some of them"
         )
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from probe.texts import counted
 
 TableDtype = Literal["F64", "F32", "F16", "BF16"]
 
@@ -115,7 +114,7 @@ class Vocabulary:
             )
         rows = {"tokens": len(self.tokens)} | {k: len(v) for k, v in vars(self.masks).items()}
         if wrong := {k: n for k, n in rows.items() if n != len(self)}:
-            raise ValueError(f"the table has {counted(len(self), 'row')}, but {wrong}")
+            raise ValueError(f"the table has {len(self)} rows, but {wrong}")
 
     def __len__(self) -> int:
         """Number of rows, V."""
