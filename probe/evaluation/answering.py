@@ -13,7 +13,7 @@ from torch import Tensor
 
 from probe.errors import DataError
 from probe.evaluation.conditions import Condition
-from probe.models import FrozenModel, Injection, Row, label_tokens, prepare
+from probe.models import FrozenModel, Injection, Row, prepare
 from probe.prompt import KVPrefix
 from probe.task import Example
 
@@ -214,7 +214,7 @@ def _classified(
     model: FrozenModel, condition: Condition, rows: Sequence[Row], scores: NDArray[np.float64]
 ) -> Answers:
     right = np.array([row.label for row in rows])
-    tokens = [label_tokens(row, model.family) for row in rows]
+    tokens = [model.label_tokens(row) for row in rows]
     losses = -scores[np.arange(len(rows)), right] / tokens
     return Answers(condition, losses, scores, scores.argmax(axis=1))
 

@@ -16,12 +16,13 @@ Analyses get `scorer`, `generator`, `tracer`, `unembedder`, `patcher` and `value
 protocols of `probe.protocols`.
 """
 
+from probe.models.causal import CausalModel
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, InjectionError
 from probe.models.loading import load_model
 from probe.models.patching import patcher
 from probe.models.prepare import prepare
-from probe.models.rows import Objective, Row, Slot, label_tokens
+from probe.models.rows import Objective, Row, Slot
 from probe.models.scoring import generator, scorer
 from probe.models.tracing import tracer
 from probe.models.unembedding import unembedder
@@ -29,6 +30,7 @@ from probe.models.value_outputs import value_projector
 from probe.template import RowError
 
 __all__ = [
+    "CausalModel",
     "FrozenModel",
     "Injection",
     "InjectionError",
@@ -37,7 +39,6 @@ __all__ = [
     "RowError",
     "Slot",
     "generator",
-    "label_tokens",
     "load_model",
     "patcher",
     "prepare",

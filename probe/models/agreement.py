@@ -45,7 +45,7 @@ def require_agreement(model: FrozenModel) -> None:
     if _difference(model, rows, expected) is None:
         return
     with _single_stream(model), model.precision():
-        if model.family == "causal":
+        if model.writes and model.labels == "in_text":
             _require_causal(model, rows[0])
         for stack, layer in _stacks(model):
             learn_factor(stack, layer, torch.tensor([rows[0].prefix_ids], device=model.device))
@@ -159,12 +159,13 @@ def _rows(model: FrozenModel) -> list[Row]:
     first, second, *text = _ids(model)
     prefix, suffix = special_ids(model.tokenizer)
     options: tuple[tuple[int, ...], ...] = ((first, second),)
-    closed = model.family in ("encoder_decoder", "sentence_encoder")
-    shorter = ((first,),) if model.family == "encoder_decoder" else options
-    if model.family == "sentence_encoder":
+    closed = model.labels != "in_text"
+    shorter = ((first,),) if model.labels == "in_decoder" else options
+    if model.labels == "own_text":
         options = shorter = ((*prefix, first, *suffix), (*prefix, second, *suffix))
-    after = tuple(suffix) if model.family == "masked" else ()
-    lengths = [len(text)] if model.family == "causal" else [len(text), max(len(text) - 2, 1)]
+    after = () if closed or model.writes else tuple(suffix)
+    alone = model.writes and not closed
+    lengths = [len(text)] if alone else [len(text), max(len(text) - 2, 1)]
     return [
         Row((*prefix, *text[:length], *(suffix if closed else ())), labels, 0, after)
         for length, labels in zip(lengths, (options, shorter), strict=False)
@@ -201,18 +202,17 @@ def _require_causal(model: FrozenModel, row: Row) -> None:
 
 def _loss_by_ids(model: FrozenModel, row: Row) -> float:
     """Loss in nats of a row's first label, by transformers itself given ids."""
-    if model.family == "sentence_encoder":
+    if model.labels == "own_text":
         text, *labels = (_sentence(model, ids) for ids in (row.prefix_ids, *row.options))
         return -float((SCALE * (torch.stack(labels) * text).sum(-1)).log_softmax(-1)[0])
     option = list(row.options[0])
-    if model.family == "causal":
+    if isinstance(model, EncoderDecoderModel):
+        logits = _logits(model, row.prefix_ids, [model.start, *option[:-1]])
+    elif model.writes:
         logits = _logits(model, [*row.prefix_ids, *option, option[0]])[len(row.prefix_ids) - 1 :]
-    elif model.family == "masked":
-        masks = [int(model.tokenizer.mask_token_id)] * len(option)
-        logits = _logits(model, [*row.prefix_ids, *masks, *row.suffix_ids])[len(row.prefix_ids) :]
     else:
-        start: int = model.start  # type: ignore[attr-defined]
-        logits = _logits(model, row.prefix_ids, [start, *option[:-1]])
+        masks = model.label_placeholder * len(option)
+        logits = _logits(model, [*row.prefix_ids, *masks, *row.suffix_ids])[len(row.prefix_ids) :]
     return -float(logits[: len(option)].log_softmax(-1)[range(len(option)), option].mean())
 
 
@@ -222,7 +222,7 @@ def _logits(model: FrozenModel, ids: Sequence[int], decoder: Sequence[int] = ())
     if decoder:
         named["decoder_input_ids"] = decoder
     arguments = {name: torch.tensor([each], device=model.device) for name, each in named.items()}
-    options = {"use_cache": False} if model.family in ("causal", "encoder_decoder") else {}
+    options = {"use_cache": False} if model.writes else {}
     output: Any = model.model(**arguments, **options)
     logits: Tensor = output.logits[0].float().cpu()
     return logits

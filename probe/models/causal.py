@@ -19,7 +19,7 @@ from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
 from probe.models.prefix_shapes import causal_prefix_shape
-from probe.models.rows import Family, Row, right_option
+from probe.models.rows import Row, right_option
 from probe.models.sequences import (
     ScoredTokens,
     TokenSequence,
@@ -34,7 +34,11 @@ from probe.texts import counted
 class CausalModel(LanguageModel):
     """A causal language model; `plain` makes it run every row as transformers itself would."""
 
-    family: Family = "causal"
+    family = "causal"
+    automatic = "AutoModelForCausalLM"
+    labels = "in_text"
+    writes = True
+    peft_task = "CAUSAL_LM"
 
     def __init__(self, name: str, model: Any, tokenizer: Any, *, plain: bool = False) -> None:
         super().__init__(name, model, tokenizer)

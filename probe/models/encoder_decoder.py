@@ -29,7 +29,7 @@ from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.masked import check_room
 from probe.models.prefix_shapes import decoder_prefix_shape
 from probe.models.prefixes import prefilled
-from probe.models.rows import Family, Row
+from probe.models.rows import Row
 from probe.models.shortcuts import logits_at
 
 
@@ -40,7 +40,16 @@ class EncoderDecoderModel(LanguageModel):
     token; a key/value prefix is read by the decoder's self-attention, as PEFT does.
     """
 
-    family: Family = "encoder_decoder"
+    family = "encoder_decoder"
+    automatic = "AutoModelForSeq2SeqLM"
+    labels = "in_decoder"
+    writes = True
+    two_stacks = True
+    peft_task = "SEQ_2_SEQ_LM"
+
+    def traced_stack(self, model: Any) -> Any:
+        """The encoder."""
+        return model.get_encoder()
 
     @cached_property
     def kv_shape(self) -> tuple[int, int, int] | None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from probe.models.embedding import look_up
 from probe.models.generation import Pick, most_likely
 from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.prepare import prepare
-from probe.models.rows import Family, Row
+from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
 from probe.tables.tokenizer_calls import GuardedTokenizer
@@ -28,7 +28,18 @@ from probe.vocabulary import SCALE_ROWS, EmbeddingScale
 class FrozenModel(ABC):
     """A language model whose weights never change; only the prompts it reads carry gradients."""
 
-    family: Family
+    family: ClassVar[str]
+    """What this kind of model is called."""
+    automatic: ClassVar[str]
+    """The class of transformers that loads it."""
+    labels: ClassVar[LabelPlace]
+    """Where the tokens of a label stand."""
+    writes: ClassVar[bool]
+    """Whether it continues texts; a model that does not reads them in both directions."""
+    two_stacks: ClassVar[bool] = False
+    """Whether an encoder and a decoder each read a prompt."""
+    peft_task: ClassVar[str | None] = None
+    """PEFT's `task_type`; None where PEFT cannot put the prompt where this model reads it."""
     pads = True
     """Whether rows of different lengths may run together: some models ignore the mask."""
 
@@ -149,7 +160,7 @@ class FrozenModel(ABC):
                     f"{self.name} reads prompts of width {self.width}, found "
                     f"{embeddings.shape[-1]}: use the model the prompt was trained on"
                 )
-        if injection.decoder_embeddings is not None and self.family != "encoder_decoder":
+        if injection.decoder_embeddings is not None and not self.two_stacks:
             raise InjectionError(f"{self.name} has no decoder half to read a decoder prompt")
         if injection.key_values is not None:
             self._check_prefix(injection)
@@ -170,6 +181,24 @@ class FrozenModel(ABC):
                 f"{self.name} reads prefixes of (layers, heads, head_dim) {self.kv_shape}, "
                 f"found {found}: use the model the prefix was trained on"
             )
+
+    def label_tokens(self, row: Row) -> int:
+        """Tokens over which the loss of a row's right label is a mean; of its shortest word.
+
+        A model whose labels are texts of their own compares these whole.
+        """
+        if self.labels == "own_text":
+            return 1
+        return min(len(row.options[option]) for option in row.words[right_option(row)])
+
+    def traced_stack(self, model: Any) -> Any:
+        """The stack of layers that reads the prompt, in a copy of the model."""
+        return model.base_model
+
+    @property
+    def label_placeholder(self) -> list[int]:
+        """Ids that stand where a label is asked for."""
+        return []
 
     @abstractmethod
     def losses(

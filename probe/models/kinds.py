@@ -16,21 +16,19 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.hub import cached_file
 
 from probe.errors import ModelNotFoundError
-from probe.models.rows import Family
+from probe.models.causal import CausalModel
+from probe.models.encoder_decoder import EncoderDecoderModel
+from probe.models.frozen import FrozenModel
+from probe.models.masked import MaskedModel
+from probe.models.sentence_encoder import SentenceEncoder
 
-_AUTOMATIC: dict[Family, str] = {
-    "causal": "AutoModelForCausalLM",
-    "encoder_decoder": "AutoModelForSeq2SeqLM",
-    "masked": "AutoModelForMaskedLM",
-    "sentence_encoder": "AutoModel",
-}
 _SEQ_TO_SEQ = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 
-def automatic_class(config: Any, family: Family) -> Any:
+def automatic_class(config: Any, family: type[FrozenModel]) -> Any:
     """The class of transformers that loads a model; one around a causal model is loaded whole."""
-    around = family == "causal" and _around_a_causal_model(config)
-    return getattr(transformers, "AutoModelForMultimodalLM" if around else _AUTOMATIC[family])
+    around = family is CausalModel and _around_a_causal_model(config)
+    return getattr(transformers, "AutoModelForMultimodalLM" if around else family.automatic)
 
 
 def _around_a_causal_model(config: Any) -> bool:
@@ -40,8 +38,8 @@ def _around_a_causal_model(config: Any) -> bool:
     return whole is not None and (alone is None or (config.architectures or [""])[0] == whole)
 
 
-def family_of(config: Any, path: str, revision: str | None) -> Family:
-    """What kind of model a configuration describes.
+def family_of(config: Any, path: str, revision: str | None) -> type[FrozenModel]:
+    """The class that reads the kind of model a configuration describes.
 
     Raises:
         ModelNotFoundError: none that reads prompts.
@@ -50,25 +48,25 @@ def family_of(config: Any, path: str, revision: str | None) -> Family:
         path, "modules.json", revision=revision, _raise_exceptions_for_missing_entries=False
     ):
         _check_pooling(path, revision)
-        return "sentence_encoder"
+        return SentenceEncoder
     around = config.model_type in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
     if config.is_encoder_decoder and (config.model_type in _SEQ_TO_SEQ or not around):
-        return "encoder_decoder"
+        return EncoderDecoderModel
     architecture = (config.architectures or [""])[0]
     causal, masked = (
         names.get(config.model_type)
         for names in (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES)
     )
     if causal == masked == architecture != "":  # XLM has one class for both
-        return "causal" if getattr(config, "causal", False) else "masked"
+        return CausalModel if getattr(config, "causal", False) else MaskedModel
     if architecture == masked or architecture.endswith(("ForMaskedLM", "ForPreTraining")):
-        return "masked"
+        return MaskedModel
     if causal and (not masked or architecture == causal):
-        return "causal"
+        return CausalModel
     if masked:  # an encoder without a head
-        return "sentence_encoder"
+        return SentenceEncoder
     if _around_a_causal_model(config) and not config.get_text_config().is_encoder_decoder:
-        return "causal"
+        return CausalModel
     raise ModelNotFoundError(
         f"{path} is of type {config.model_type}, which writes no text here: expected a causal, "
         "masked or encoder–decoder language model, or a sentence encoder (decode, find and map "

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from probe.models.by_label import by_label
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, InjectionError, no_prompt
-from probe.models.rows import Row, label_tokens, right_option
+from probe.models.rows import Row, by_label, right_option
 from probe.template import RowError
 
 
@@ -45,7 +44,7 @@ class LanguageModel(FrozenModel):
         if kind == "full":
             right = [row.words[right_option(row)] for row in rows]
             sums = self._option_scores(injection, rows, which, right)
-            tokens = torch.tensor([label_tokens(row, self.family) for row in rows])
+            tokens = torch.tensor([self.label_tokens(row) for row in rows])
             return -sums.logsumexp(1) / tokens.to(sums.device)
         scores = self.label_scores(injection, rows, which)
         labels = torch.tensor([right_option(row) for row in rows], device=scores.device)

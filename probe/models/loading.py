@@ -15,15 +15,10 @@ from transformers.utils import logging as library_logging
 from probe.errors import ModelNotFoundError, ProbeError, is_out_of_memory
 from probe.models.agreement import require_agreement
 from probe.models.borne_out import count_parameters, require_borne_out
-from probe.models.causal import CausalModel
 from probe.models.devices import check_device
-from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
 from probe.models.kinds import automatic_class, family_of
-from probe.models.masked import MaskedModel
-from probe.models.rows import Family
-from probe.models.sentence_encoder import SentenceEncoder
 from probe.tables import check_model_files
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
@@ -31,12 +26,6 @@ from probe.tables.tokenizer_calls import tokenizer_calls
 from probe.texts import counted
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_CLASSES: dict[Family, type[FrozenModel]] = {
-    "causal": CausalModel,
-    "encoder_decoder": EncoderDecoderModel,
-    "masked": MaskedModel,
-    "sentence_encoder": SentenceEncoder,
-}
 _NO_MEMORY = re.compile(r"annot allocate memory|can't allocate memory|out of memory", re.IGNORECASE)
 _TOKENIZER_FILE = re.compile(r"token|vocab|merges|\.(?:model|spm|tiktoken)$", re.IGNORECASE)
 _SPARE = 0.2
@@ -98,7 +87,7 @@ def load_model(
             ) from error
         why = _without_tokenizer(error, place) or _why(error)
         raise ModelNotFoundError(f"{name} cannot be loaded as a model: {why}") from error
-    frozen = _CLASSES[family](str(name), model, tokenizer)
+    frozen = family(str(name), model, tokenizer)
     require_agreement(frozen)
     return frozen
 
@@ -154,7 +143,7 @@ def _read(
     path: str,
     revision: str | None,
     config: Any,
-    family: Family,
+    family: type[FrozenModel],
     dtype: torch.dtype,
     device: str | None,
 ) -> Any:

@@ -14,7 +14,7 @@ from probe.models.frozen import FrozenModel, position_limit
 from probe.models.injection import Injection, InjectionError
 from probe.models.inputs import equal_lengths, padded
 from probe.models.language import LanguageModel, log_likelihoods
-from probe.models.rows import Family, Row
+from probe.models.rows import Row
 from probe.models.shortcuts import logits_at
 from probe.texts import counted
 
@@ -26,7 +26,10 @@ class MaskedModel(LanguageModel):
     different passes. Attention runs both ways: every row has its own copy of the prompt.
     """
 
-    family: Family = "masked"
+    family = "masked"
+    automatic = "AutoModelForMaskedLM"
+    labels = "in_text"
+    writes = False
 
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         super().__init__(name, model, tokenizer)
@@ -35,6 +38,11 @@ class MaskedModel(LanguageModel):
                 f"the tokenizer of {name} has no mask token, with which a masked language model "
                 "is asked for words: name it as mask_token in tokenizer_config.json"
             )
+
+    @property
+    def label_placeholder(self) -> list[int]:
+        """The mask."""
+        return [int(self.tokenizer.mask_token_id)]
 
     @property
     def positions(self) -> int | None:
@@ -52,7 +60,7 @@ class MaskedModel(LanguageModel):
         prompts: list[int] = []
         asked: list[tuple[int, int, int, int]] = []  # sequence, place, target, owner
         most = max(map(len, picks))
-        mask = int(self.tokenizer.mask_token_id)
+        (mask,) = self.label_placeholder
         for index, (row, prompt, picked) in enumerate(zip(rows, choice, picks, strict=True)):
             length, known = injection.lengths[prompt], {}
             start = row.label_start(length)

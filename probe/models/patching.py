@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from probe.models.causal import CausalModel
 from probe.models.frozen import FrozenModel
 from probe.models.generation import Anew, CausalStep, continuations, last_logits
 from probe.models.injection import InjectionError
@@ -36,7 +37,7 @@ def patcher(model: FrozenModel, *, max_new_tokens: int = 24) -> Patch:
     Raises:
         InjectionError: the model is not causal, so it continues no texts.
     """
-    if model.family != "causal":
+    if not isinstance(model, CausalModel):
         raise InjectionError(
             f"{model.name} ({model.family}) cannot describe hidden states: patching continues a "
             "text, which takes a causal language model"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from probe.label_words import classes_of, every_word, note_lengths, require_different
 from probe.models.cutting import cut_values, note_cuts
-from probe.models.rows import Family, Objective, Row, Slot
+from probe.models.rows import LabelPlace, Objective, Row, Slot
 from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
 from probe.task import Example, Task
 from probe.template import Half, RowError, Template, read_template, require_room
@@ -19,8 +19,13 @@ class Reader(Protocol):
     """What preparing rows asks of a model."""
 
     @property
-    def family(self) -> Family:
-        """Decides what goes where."""
+    def labels(self) -> LabelPlace:
+        """Where the tokens of a label stand."""
+        ...
+
+    @property
+    def writes(self) -> bool:
+        """Whether it continues texts, and does not read them in both directions."""
         ...
 
     @property
@@ -48,7 +53,7 @@ def prepare(
     What is cut is noted, and so are label words that differ in their number of tokens.
 
     Args:
-        model: a frozen model; its family decides what goes where.
+        model: a frozen model; its kind decides what goes where.
         task: the template, with optional `{label}` and `{prompt:n}` slots, and the label words.
         examples: texts with or without labels.
         objective: what the loss is over.
@@ -107,13 +112,13 @@ class _Writer:
     """Writes the rows of one task for one model."""
 
     def __init__(self, model: Reader, task: Task, template: Template, objective: Objective) -> None:
-        self.family = model.family
+        self.labels, self.writes = model.labels, model.writes
         self.tokenizer = model.tokenizer
         self.task = task
         self.template = template
         self.objective = objective
         self.prefix, self.suffix = special_ids(model.tokenizer)
-        self.paper = objective == "paper" and model.family in ("causal", "encoder_decoder")
+        self.paper = objective == "paper" and model.writes
         ends = self.paper or task.kind == "generation"
         self.end = end_ids(model.tokenizer) if ends else []
         self.classes = classes_of(task) if task.kind == "classification" else ()
@@ -135,13 +140,13 @@ class _Writer:
 
     def note_words(self, rows: Sequence[Row]) -> None:
         """Say that label words differ in tokens; a sentence encoder compares whole labels."""
-        if self.task.kind == "classification" and self.family != "sentence_encoder":
+        if self.task.kind == "classification" and self.labels != "own_text":
             for row in rows[:1]:
                 note_lengths(self.task, row.options)
 
     def length(self, row: Row) -> int:
         """Positions a row takes, with its longest label."""
-        if self.family in ("encoder_decoder", "sentence_encoder"):
+        if self.labels != "in_text":
             return max(map(len, [row.prefix_ids, *row.options]))
         return len(row)
 
@@ -162,7 +167,7 @@ class _Writer:
         if self.task.kind == "generation":
             answers = [] if example.target is None else [example.target]
         stem, tail = "", ""
-        if self.family in ("causal", "masked"):
+        if self.labels == "in_text":
             stem = before[-1] + self.template.separator
             tail = after[0] if self.paper else ""
         return [*before, *after, *(stem + answer + tail for answer in answers)]
@@ -173,17 +178,17 @@ class _Writer:
         return _Pieces(ids[:first], ids[first:second], ids[second:])
 
     def _row(self, example: Example, pieces: _Pieces) -> Row:
-        if self.family in ("causal", "masked"):
+        if self.labels == "in_text":
             before, options = self._inside(pieces)
         else:
             before, options = pieces.before, [[*ids, *self.end] for ids in pieces.answers]
-        if self.family == "sentence_encoder":
+        if self.labels == "own_text":
             options = [[*self.prefix, *ids, *self.suffix] for ids in pieces.answers]
-        head = [] if self.family == "causal" and self.paper else self.prefix
+        head = [] if self.paper and self.labels == "in_text" else self.prefix
         lead, slots = _join(before, self.template.before, len(head))
         behind, more = _join(pieces.after, self.template.after, len(head) + len(lead) + 1)
         behind += self.suffix
-        if self.family in ("encoder_decoder", "sentence_encoder"):  # the label is elsewhere
+        if self.labels != "in_text":
             lead, behind = lead + behind, []
             more = [Slot(slot.index - 1, slot.count) for slot in more]
         label = example.label if self.task.kind == "classification" else 0 if options else None
@@ -191,7 +196,7 @@ class _Writer:
             prefix_ids=(*head, *lead),
             options=tuple(map(tuple, options)),
             label=label,
-            suffix_ids=() if self.family == "causal" else tuple(behind),
+            suffix_ids=() if self.writes else tuple(behind),
             slots=tuple(slots + more) or self._default_slots(),
             objective=self.objective,
             classes=self.classes,
@@ -210,7 +215,7 @@ class _Writer:
         return [*pieces.before[:-1], answers[0][:start]], [ids[start:] for ids in answers]
 
     def _default_slots(self) -> tuple[Slot, ...]:
-        behind_first = self.family in ("masked", "sentence_encoder") and self.prefix
+        behind_first = not self.writes and self.prefix
         return (Slot(1 if behind_first else 0),)
 
     def _checked(self, row: Row) -> Row:
@@ -225,7 +230,7 @@ class _Writer:
                 "put text in the template"
             )
         if self.task.kind == "classification" and row.options not in self._different:
-            whole = self.paper or self.family in ("masked", "sentence_encoder")
+            whole = self.paper or not self.writes
             require_different(self.task, row.options, whole=whole)
             self._different.add(row.options)
         return row

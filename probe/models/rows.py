@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from probe.template import RowError
 from probe.texts import counted
 
-Family = Literal["causal", "encoder_decoder", "masked", "sentence_encoder"]
-"""Kind of model: decides what goes where in a row."""
+LabelPlace = Literal["in_text", "in_decoder", "own_text"]
+"""Where the tokens of a label stand: in the text's own sequence, in a decoder, or in a text of
+their own that is compared with it."""
 
 Objective = Literal["full", "label_words", "paper", "distill"]
 """`full`: mean cross-entropy in nats per label token over the whole vocabulary; of a label with
@@ -128,16 +130,6 @@ class Row:
         return items + [i for part in parts[start:] for i in part]
 
 
-def label_tokens(row: Row, family: str) -> int:
-    """Tokens over which the loss of a row's right label is a mean; those of its shortest word.
-
-    A sentence encoder compares whole labels; the other families predict them token by token.
-    """
-    if family == "sentence_encoder":
-        return 1
-    return min(len(row.options[option]) for option in row.words[right_option(row)])
-
-
 def right_option(row: Row) -> int:
     """Index of a row's right label.
 
@@ -147,3 +139,24 @@ def right_option(row: Row) -> int:
     if row.label is None:
         raise RowError("a loss needs the right label or a target, found an example without")
     return row.label
+
+
+def by_label(scores: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Log-likelihoods [B, words] in nats as those of labels, [B, labels].
+
+    The likelihood of a label is the sum of its words'. Rows with fewer labels than others are
+    filled with -inf.
+    """
+    if not any(row.classes for row in rows):
+        return scores
+    words = [row.words for row in rows]
+    most = max(map(len, words))
+    own = torch.zeros(len(rows), most, scores.shape[1], dtype=torch.bool)
+    for number, labels in enumerate(words):
+        for label, options in enumerate(labels):
+            own[number, label, options] = True
+    own = own.to(scores.device)
+    none = ~own.any(-1)
+    # The gradient of a logsumexp over nothing is no number, so where no label is stands a zero.
+    each = scores[:, None].masked_fill(~own, -torch.inf).masked_fill(none[..., None], 0.0)
+    return each.logsumexp(-1).masked_fill(none, -torch.inf)

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, pad
 
-from probe.models.by_label import by_label
 from probe.models.frozen import FrozenModel, choices
 from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import equal_lengths, number_table, padded
 from probe.models.masked import check_room, encoder_positions
-from probe.models.rows import Family, Row, right_option
+from probe.models.rows import Row, by_label, right_option
 
 SCALE = 20.0
 """Factor on cosines: what such encoders are trained with (sentence-transformers'
@@ -30,7 +29,10 @@ class SentenceEncoder(FrozenModel):
     objective is their cross-entropy.
     """
 
-    family: Family = "sentence_encoder"
+    family = "sentence_encoder"
+    automatic = "AutoModel"
+    labels = "own_text"
+    writes = False
 
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         super().__init__(name, model, tokenizer)

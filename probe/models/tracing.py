@@ -39,7 +39,7 @@ def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
     """
     task = task or Task("trace", "generation")
     other = shared_weight_copy(model.model)
-    body = other.get_encoder() if model.family == "encoder_decoder" else other.base_model
+    body = model.traced_stack(other)
 
     def trace(prompt: ModelPrompt, examples: Sequence[Example]) -> TraceResult:
         injection = model.injection_of([prompt])
@@ -58,8 +58,7 @@ def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
 
 def _items(model: FrozenModel, row: Row, length: int) -> list[int]:
     """What is run: the row without its label, a mask in its place where masks are read."""
-    mask = [int(model.tokenizer.mask_token_id)] if model.family == "masked" else []
-    items = row.items(length, mask)
+    items = row.items(length, model.label_placeholder)
     if items[-1:] and items[-1] >= 0:
         return items
     # After a bare prompt something has to be read: the token that begins or ends texts.

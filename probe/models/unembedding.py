@@ -28,7 +28,7 @@ def unembedder(model: FrozenModel) -> Unembed:
     Raises:
         InjectionError: the model has no unembedding for the states a trace gives.
     """
-    if model.family not in ("causal", "masked"):
+    if model.labels != "in_text":
         raise InjectionError(
             f"{model.name} ({model.family}) has no unembedding for its hidden states: use a "
             "causal or masked language model"

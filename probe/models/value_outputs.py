@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from probe.models.causal import CausalModel
 from probe.models.frozen import FrozenModel
 from probe.models.injection import InjectionError
 from probe.models.shortcuts import layer_list
@@ -31,7 +32,7 @@ def value_projector(model: FrozenModel) -> ProjectValues:
         InjectionError: the model takes no key/value prefixes, or does not add its attention's
             output to the stream as it is.
     """
-    if model.family != "causal" or model.kv_shape is None:
+    if not isinstance(model, CausalModel) or model.kv_shape is None:
         raise InjectionError(
             f"{model.name} ({model.family}) reads no key/value prefixes in one stack of layers: "
             "use the causal model the prefix was trained on"

@@ -11,7 +11,7 @@ import torch
 
 from probe.distillation.explained import Explained, row_divergences, share_explained
 from probe.errors import NotDecodableError, ProbeError
-from probe.models import FrozenModel, Row, prepare
+from probe.models import CausalModel, FrozenModel, Row, prepare
 from probe.models.generation import sampling
 from probe.prompt import AnyPrompt
 from probe.readings.promoted import frame_template, held_out_contexts
@@ -64,7 +64,7 @@ def score_texts(
         NotDecodableError: the model is no causal language model.
         ProbeError: a text is empty, or the prompt does not fit.
     """
-    if model.family != "causal":
+    if not isinstance(model, CausalModel):
         raise NotDecodableError(
             f"texts are scored on causal language models, found {model.name} ({model.family})"
         )

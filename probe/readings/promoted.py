@@ -14,7 +14,7 @@ from torch import Tensor
 from probe.distillation import default_contexts, frame_of
 from probe.distillation.answers import HELD_OUT
 from probe.errors import NotDecodableError
-from probe.models import FrozenModel, Injection, Row, prepare
+from probe.models import CausalModel, FrozenModel, Injection, Row, prepare
 from probe.models.language import LanguageModel
 from probe.prompt import AnyPrompt
 from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
@@ -64,7 +64,7 @@ def read_promoted(subject: Subject) -> Reading:
         NotDecodableError: the model writes no text, or is not here.
     """
     model, prompt = subject.model, subject.prompt
-    if model is None or model.family != "causal":
+    if not isinstance(model, CausalModel):
         named = subject.vocabulary.name if model is None else f"{model.name} ({model.family})"
         raise NotDecodableError(f"promoted tokens need a causal language model, found {named}")
     own = frame_template(model, len(prompt))

@@ -46,8 +46,7 @@ def train(
             f"{run_folder} holds the checkpoints of a run: resume it, or choose another folder"
         )
     for task, config in pairs:
-        writes = model.family in ("causal", "encoder_decoder")
-        check_training(task, config, writes=writes, positions=model.positions)
+        check_training(task, config, writes=model.writes, positions=model.positions)
     runs = [
         PromptRun(model, task, config, start_of(model, task, config), data)
         for (task, config), data in zip(pairs, prepared(model, pairs), strict=True)

@@ -12,8 +12,6 @@ from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, SoftPrompt, Submodu
 from probe.training.methods import METHODS
 from probe.training.prompt_run import PromptRun
 
-_TASK_TYPES = {"causal": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
-
 
 @torch.no_grad()
 def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
@@ -29,7 +27,7 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
     made = functional_call(run.module, state, ()).float().cpu().numpy()
     config = _config(model, run) | {"model_sha256": weights} | run.module.describe(state)
     name = f"{run.task.name}-{run.config.method}"
-    two_halves = model.family == "encoder_decoder"
+    two_halves = model.two_stacks
     if made.ndim == 5:
         return KVPrefix(
             name=name,
@@ -65,8 +63,8 @@ def _config(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
     }
     if run.start.nearest_ids is not None:
         config[START_NEAREST] = list(run.start.nearest_ids)
-    if model.family in _TASK_TYPES:
-        config["task_type"] = _TASK_TYPES[model.family]
+    if model.peft_task is not None:
+        config["task_type"] = model.peft_task
     return config
 
 

@@ -196,7 +196,7 @@ def cached_states(model: FrozenModel, rows: Tensor) -> Tensor:
     lm = model.model
     inputs = rows[None].to(model.device)
     with model.precision():
-        if model.family == "encoder_decoder":
+        if model.two_stacks:
             output = lm(inputs_embeds=inputs, decoder_inputs_embeds=inputs, use_cache=True)
             cache = output.past_key_values.self_attention_cache
         else:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from probe.metrics import accuracy, macro_f1
-from probe.models import FrozenModel, Injection, Row, label_tokens
+from probe.models import FrozenModel, Injection, Row
 from probe.task import Task
 
 _ROWS_AT_ONCE = 64
@@ -54,7 +54,7 @@ def validate(
         loss = float(torch.cat(losses).double().mean())
         return Validation("loss_nats", loss, loss, len(rows))
     scores = [model.label_scores(injection, chunk, _first(chunk)) for chunk in chunks]
-    tokens = torch.tensor([label_tokens(row, model.family) for row in by_length])
+    tokens = torch.tensor([model.label_tokens(row) for row in by_length])
     return _classified(torch.cat(scores).double().cpu(), tokens, by_length, task)
 
 

@@ -7,20 +7,36 @@ from typing import Any
 
 import pytest
 
-from probe.models import Objective, Row, RowError, Slot, load_model, prepare
-from probe.models.rows import Family
+from probe.models import FrozenModel, Objective, Row, RowError, Slot, load_model, prepare
+from probe.models.causal import CausalModel
+from probe.models.encoder_decoder import EncoderDecoderModel
+from probe.models.masked import MaskedModel
+from probe.models.rows import LabelPlace
+from probe.models.sentence_encoder import SentenceEncoder
 from probe.notes import collected
 from probe.task import Example, Task
 from tests.models.conftest import word_tokenizer
+
+FAMILIES: dict[str, type[FrozenModel]] = {
+    each.family: each for each in (CausalModel, MaskedModel, EncoderDecoderModel, SentenceEncoder)
+}
 
 
 @dataclass
 class Model:
     """What preparing rows asks of a model."""
 
-    family: Family = "causal"
+    family: str = "causal"
     tokenizer: Any = None
     positions: int | None = None
+
+    @property
+    def labels(self) -> LabelPlace:
+        return FAMILIES[self.family].labels
+
+    @property
+    def writes(self) -> bool:
+        return FAMILIES[self.family].writes
 
 
 BARE = word_tokenizer()
@@ -39,7 +55,7 @@ def task(template: str, *words: str) -> Task:
 def rows(
     template: str,
     *texts: str,
-    family: Family = "causal",
+    family: str = "causal",
     tokenizer: Any = BARE,
     positions: int | None = None,
     objective: Objective = "full",
@@ -83,7 +99,7 @@ def test_labels_are_tokenised_with_the_text_in_front_of_them() -> None:
 
 
 @pytest.mark.parametrize("family", ["causal", "masked", "encoder_decoder", "sentence_encoder"])
-def test_every_family_frames_rows_with_its_special_tokens(family: Family) -> None:
+def test_every_family_frames_rows_with_its_special_tokens(family: str) -> None:
     row = rows("{text} is {label} .", "film", family=family, tokenizer=FRAMED)[0]
     great, bad = ids("great"), ids("very bad")
     stem, whole = (BOS, *ids("film is")), (BOS, *ids("film is ."), EOS)
@@ -127,7 +143,7 @@ def test_generation_tasks_end_their_targets() -> None:
 
 
 @pytest.mark.parametrize("family", ["causal", "masked", "encoder_decoder", "sentence_encoder"])
-def test_texts_are_cut_so_that_prompt_template_and_labels_fit(family: Family) -> None:
+def test_texts_are_cut_so_that_prompt_template_and_labels_fit(family: str) -> None:
     words = ["film", "book", "good", "bad", "dull", "fine"] * 5
     found = rows(
         "the {text} is {label} .",
@@ -199,7 +215,7 @@ def test_cut_texts_are_counted_and_noted_once() -> None:
 
 
 @pytest.mark.parametrize("family", ["causal", "encoder_decoder", "masked", "sentence_encoder"])
-def test_label_words_of_which_one_can_never_win_are_refused(family: Family) -> None:
+def test_label_words_of_which_one_can_never_win_are_refused(family: str) -> None:
     """`good enough` is never likelier than `good` to a model that reads from left to right."""
     words = ("good", "good fine")
     if family in ("causal", "encoder_decoder"):

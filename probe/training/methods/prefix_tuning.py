@@ -86,7 +86,7 @@ class ProjectedPrefix(PromptModule):
 
 def _checked_tie(model: FrozenModel, config: TrainConfig) -> bool:
     layers = model.kv_shape[0] if model.kv_shape else 0
-    if config.tie_layers and (model.family != "encoder_decoder" or layers % 2):
+    if config.tie_layers and (not model.two_stacks or layers % 2):
         raise TrainingError(
             "tie_layers is for encoder–decoder models with an even number of decoder layers, "
             f"{model.name} is {model.family} with {layers}: leave it out"
