@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,10 +16,12 @@ from probe.cli.main import _one_line
 from probe.cli.watching import _interrupts
 from probe.jobs import observe, worker
 from probe.jobs.failures import is_expected, reason
+from probe.parent import WATCHED
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace, read_records
 from tests.disks import fill, small_disk
 from tests.trainable import LIGHT
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("own_handlers")
 
@@ -79,6 +83,31 @@ def test_a_terminal_that_is_closed_asks_the_run_it_watches_to_save(workspace, ma
     with _interrupts(workspace, run):
         os.kill(os.getpid(), signal.SIGHUP)
         assert not run.stop.exists()
+
+
+_STARTER = """
+import sys, time
+from pathlib import Path
+from probe.jobs.launching import launch
+from probe.store import RunFolder
+launch(RunFolder(Path(sys.argv[1])), "probe.jobs.worker")
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_goes_on_where_the_processes_that_started_it_are_ended(number, workspace, make):
+    """As a dashboard's are, which a terminal ends together."""
+    run = make(workspace, steps=300)
+    command = [sys.executable, "-c", _STARTER, str(run.path)]
+    with subprocess.Popen(command, env=os.environ | WATCHED, process_group=0) as starter:
+        until(lambda: read_records(run.metrics)[0])
+        os.killpg(starter.pid, number)
+        assert starter.wait(timeout=10) == -number
+    until(lambda: run.status.state != "running")
+    assert (run.status.state, run.status.step) == ("finished", 300)
+    assert run.status.prompts == ("mood@1",) and not list(run.path.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("another", [False, True])
