@@ -21,6 +21,8 @@ FLOORS = {
     "digests": 1,
     "parent": 1,
     "paths": 1,
+    "plugins": 1,
+    "measures": 1,
     "prompt": 1,
     "vocabulary": 1,
     "task": 1,
@@ -58,6 +60,7 @@ SAME_FLOOR = {
     ("label_words", "task"),
     ("label_words", "template"),
     ("prompt", "linalg"),
+    ("measures", "plugins"),
     ("verbs", "reports"),
 }
 # A study is a process that others look for as they look for a run's.

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.cli.decode import Metric
+from probe.cli.names import named_in
 from probe.cli.options import Json, Model, Prompts, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.measures import MEASURES
 from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.compare import Comparison
 
-MeasureName = Literal[
-    "mean_token_cosine",
-    "mean_pairwise_cosine",
-    "mean_pairwise_inverse_euclidean",
-    "flattened_cosine",
-    "inverse_euclidean",
-    "position_cosine",
-    "chamfer",
-    "transport",
-    "cka",
-    "jaccard",
-    "neuron_overlap",
-]
 _COLUMNS = 10
 """Prompts up to which the whole matrix fits a terminal."""
 _PAIRS = 15
@@ -37,7 +26,12 @@ _LAYERS = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
 def compare(
     prompts: Prompts,
     measure: Annotated[
-        MeasureName, typer.Option("--measure", help="What close means; docs/commands.md says how.")
+        str,
+        typer.Option(
+            "--measure",
+            help="What close means; docs/commands.md says how.",
+            **named_in(MEASURES.builtin, lambda: MEASURES.names),
+        ),
     ] = "mean_token_cosine",
     centre: Annotated[
         bool, typer.Option("--centre", help="Subtract the mean row of all prompts first.")

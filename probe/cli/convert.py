@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from probe.cli.names import named_in
 from probe.cli.options import Json, Prompt
 from probe.cli.output import console, print_json, visible
-
-Layout = Literal["peft", "npy", "safetensors", "koboldai"]
+from probe.formats.registry import WRITTEN, writable_formats
 
 
 def convert(
@@ -18,7 +18,10 @@ def convert(
     dest: Annotated[
         Path, typer.Argument(metavar="DEST", help="A new file, or a new folder for peft.")
     ],
-    to: Annotated[Layout, typer.Option("--to", help="Layout to write.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="Layout to write.", **named_in(WRITTEN, writable_formats)),
+    ],
     json: Json = False,
 ) -> None:
     """Write a prompt in another layout. Nothing is overwritten."""

@@ -17,6 +17,7 @@ from probe.datasets.rows import DataRow, read_rows
 from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
 from probe.paths import shipped
+from probe.plugins import Registry
 from probe.suggestions import did_you_mean
 from probe.task import Example, LabelWords, Task, TaskMetric, columns_of
 
@@ -24,6 +25,10 @@ _STEMS = {"train": ("train",), "validation": ("validation", "dev"), "test": ("te
 _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 
 Rows = Mapping[str, Iterable[DataRow]]
+
+TASKS: Registry[str | Path] = Registry("probe.tasks", (str, Path), {})
+"""Tasks that distributions add: an entry point in the group `probe.tasks` is the path of a folder
+with a `task.toml` and its rows."""
 
 
 def load_task(
@@ -72,7 +77,8 @@ def load_task(
     definition = reworded(definition, label_words, where=f"task {definition.name}")
     if data_dir is not None:
         given = Path(data_dir) / definition.name
-        folder = folder if task in _shipped_tasks() and not given.is_dir() else given
+        keeps = _named_folder(task) is not None and not given.is_dir()
+        folder = folder if keeps else given
     if folder is not None:
         rows: Rows = _files(definition, folder)
         columns = definition.columns
@@ -109,16 +115,16 @@ def task_name(task: str | Path) -> str:
 
 
 def task_names() -> tuple[str, ...]:
-    """The tasks that are known by name: the paper's, then those that come with `probe`."""
-    return (*PAPER_TASKS, *_shipped_tasks())
+    """The tasks that are known by name: the paper's, those shipped, and those distributions add."""
+    own = (*PAPER_TASKS, *_shipped_tasks())
+    return (*own, *(name for name in TASKS.names if name not in own))
 
 
 def _find(task: str | Path) -> tuple[Definition, Path | None]:
     """The definition, and the folder of its files unless its rows lie on the hub."""
-    known = _shipped_tasks()
     if task in PAPER_TASKS:
         return PAPER_TASKS[str(task)], None
-    path = known[str(task)] if task in known else Path(task)
+    path = _named_folder(task) or Path(task)
     file = path / TASK_FILE if path.is_dir() else path
     if file.suffix != ".toml" or not file.is_file():
         raise DataError(
@@ -131,6 +137,15 @@ def _find(task: str | Path) -> tuple[Definition, Path | None]:
     if definition.hub is not None and os.path.exists(definition.hub.id):
         require_inside(file.parent, Path(definition.hub.id))
     return definition, file.parent if definition.hub is None else None
+
+
+def _named_folder(task: str | Path) -> Path | None:
+    """The folder of a task that is known by name; None for the paper's, and for paths."""
+    shipped_tasks = _shipped_tasks()
+    if task in shipped_tasks:
+        return shipped_tasks[str(task)]
+    named = isinstance(task, str) and task in TASKS.names and task in TASKS
+    return Path(TASKS[str(task)]) if named else None
 
 
 def _shipped_tasks() -> dict[str, Path]:

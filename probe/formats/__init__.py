@@ -1,63 +1,35 @@
-"""Reading and writing trained soft prompts, whatever trained them. See docs/formats.md."""
+"""Reading and writing trained soft prompts, whatever trained them. See docs/formats.md.
+
+    prompts = load("path or owner/name")
+    save(prompts[0], "out", to="peft")
+
+A layout is one file of `probe.formats.layouts` and one entry of `FORMATS`. What is here is imported
+when it is used: a model's table needs the readers of containers alone, a command line the names.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from probe.errors import PromptFormatError
-from probe.formats.hub import is_hub_id, read_hub
-from probe.formats.reading import read_path
-from probe.formats.writing import WriteFormat as WriteFormat
-from probe.formats.writing import save as save
-from probe.prompt import AnyPrompt
-from probe.suggestions import did_you_mean
+if TYPE_CHECKING:
+    from probe.formats.content import Content
+    from probe.formats.loading import load
+    from probe.formats.registry import FORMATS, Format
+    from probe.formats.writing import save
 
+__all__ = ["FORMATS", "Content", "Format", "load", "save"]
 
-def load(source: str | Path, *, revision: str | None = None) -> list[AnyPrompt]:
-    """Every prompt of a file, a folder or a hub repository.
-
-    Args:
-        source: a path or a hub id `owner/name`; `PATH#name` picks one prompt, or one folder, of it.
-        revision: branch, tag or commit of a hub repository.
-
-    Raises:
-        PromptFormatError: nothing is there, it holds no prompt, or a damaged or unsafe one.
-    """
-    whole = str(source)
-    if os.path.exists(whole):
-        return read_path(Path(whole))
-    base, _, wanted = whole.rpartition("#")
-    if base and wanted and os.path.exists(base):
-        return _picked(Path(base), wanted)
-    if is_hub_id(base or whole) and not Path(base or whole).parent.is_dir():
-        return _from_hub(base or whole, revision, wanted if base else "")
-    raise PromptFormatError(
-        f"{whole}: expected a file, a folder or a hub id like owner/name, found nothing there"
-    )
+_PLACES = {
+    "FORMATS": "registry",
+    "Format": "registry",
+    "Content": "content",
+    "load": "loading",
+    "save": "writing",
+}
 
 
-def _picked(path: Path, wanted: str) -> list[AnyPrompt]:
-    """One prompt of a path, or those of one folder in it (PEFT keeps further adapters so)."""
-    if wanted not in (".", "..") and (path / wanted).is_dir():
-        return read_path(path / wanted)
-    return [_named(read_path(path), wanted, str(path))]
-
-
-def _from_hub(repository: str, revision: str | None, wanted: str) -> list[AnyPrompt]:
-    if not wanted:
-        return read_hub(repository, revision)
-    try:
-        return read_hub(repository, revision, wanted)
-    except PromptFormatError:  # no such folder, so it names a prompt
-        return [_named(read_hub(repository, revision), wanted, repository)]
-
-
-def _named(prompts: list[AnyPrompt], wanted: str, source: str) -> AnyPrompt:
-    exact = [prompt for prompt in prompts if prompt.name == wanted]
-    found = exact or [prompt for prompt in prompts if prompt.name.endswith(f"-{wanted}")]
-    if len(found) != 1:
-        names = ", ".join(repr(prompt.name) for prompt in prompts[:20])
-        hint = "" if found else did_you_mean(wanted, [prompt.name for prompt in prompts])
-        raise PromptFormatError(f"{source} has no single prompt {wanted!r}, it holds {names}{hint}")
-    return found[0]
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'probe.formats' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"probe.formats.{_PLACES[name]}"), name)

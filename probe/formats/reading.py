@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,42 +14,13 @@ from probe.errors import PromptFormatError
 from probe.formats.build import distinct
 from probe.formats.content import Content, open_content
 from probe.formats.folders import beside, entries, holds_adapter, known_files
-from probe.formats.layouts import (
-    adapterhub,
-    bare,
-    contextualised,
-    koboldai,
-    mkultra,
-    nemo,
-    openprompt,
-    p_tuning_v2,
-    peft,
-    probe_file,
-    state_dict,
-    textual_inversion,
-    trainable_tokens,
-)
+from probe.formats.layouts import nemo
 from probe.formats.refusal import refusal, require_gathered
-from probe.prompt import AnyPrompt, LeftOut
+from probe.formats.registry import FORMATS
+from probe.notes import note
+from probe.prompt import AnyPrompt, KVPrefix, LeftOut, SoftPrompt
 
 _LOG = logging.getLogger(__name__)
-
-READERS: tuple[Callable[[Content], list[AnyPrompt] | None], ...] = (
-    probe_file.read,
-    p_tuning_v2.read,
-    bare.read,
-    koboldai.read,
-    mkultra.read,
-    contextualised.read,
-    nemo.read,
-    trainable_tokens.read,
-    peft.read,
-    adapterhub.read,
-    openprompt.read,
-    textual_inversion.read,
-    state_dict.read,
-)
-"""Each looks at contents alone and answers None for files of others; the broadest comes last."""
 
 _DEPTH = 3
 
@@ -73,11 +44,33 @@ def read_one(path: Path) -> list[AnyPrompt]:
     content = open_content(path)
     require_gathered(content)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused as not finite
-        for read in READERS:
-            prompts = read(content)
+        for prompts in _attempts(content):
             if prompts:
                 return prompts
     raise refusal(content)
+
+
+def _attempts(content: Content) -> Iterator[list[AnyPrompt] | None]:
+    """What each layout makes of a file; those that distributions add come first."""
+    for name, format_ in FORMATS.added.items():
+        if format_.reader is not None:
+            try:
+                yield _checked(format_.reader(content))
+            except PromptFormatError:
+                raise
+            except Exception as error:  # code of others may raise anything
+                why = " ".join(str(error).split())[:200] or type(error).__name__
+                note(f"the format {name}, which an installed distribution adds, failed: {why}")
+    for format_ in FORMATS.builtin.values():
+        if format_.reader is not None:
+            yield format_.reader(content)
+
+
+def _checked(prompts: list[AnyPrompt] | None) -> list[AnyPrompt]:
+    found = list(prompts or ())
+    if not all(isinstance(one, SoftPrompt | KVPrefix) for one in found):
+        raise TypeError("expected soft prompts or prefixes")
+    return found
 
 
 def beside_others(prompts: list[AnyPrompt], rest: tuple[LeftOut, ...]) -> list[AnyPrompt]:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
-from typing import Literal, get_args
-
-import numpy as np
 
 from probe.atomic import folder_aside, is_full, settle, sync_folder
 from probe.errors import PromptFormatError
-from probe.formats.layouts import koboldai, peft_writer, probe_file
+from probe.formats.registry import FORMATS, writable_formats
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.suggestions import did_you_mean
 
-WriteFormat = Literal["peft", "npy", "safetensors", "koboldai"]
 
-_FOR_PREFIXES = ("peft", "safetensors")
-
-
-def save(prompt: AnyPrompt, dest: str | Path, *, to: WriteFormat) -> Path:
+def save(prompt: AnyPrompt, dest: str | Path, *, to: str) -> Path:
     """Write a prompt and say where; PEFT makes a folder, the others one file.
 
     Args:
         prompt: what to write.
         dest: a path that is not there yet; its parent folders are made.
-        to: the layout.
+        to: the layout, one of those in `FORMATS` that are written.
 
     Raises:
         PromptFormatError: `dest` is there already, cannot be written, or the layout cannot hold
@@ -39,7 +31,8 @@ def save(prompt: AnyPrompt, dest: str | Path, *, to: WriteFormat) -> Path:
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with folder_aside(dest.parent) as aside:
-            made = _fill(prompt, aside / dest.name, to)
+            made = aside / dest.name
+            _write(prompt, made, to)
             settle(aside)
             made.rename(dest)
         sync_folder(dest.parent)
@@ -50,28 +43,35 @@ def save(prompt: AnyPrompt, dest: str | Path, *, to: WriteFormat) -> Path:
 
 
 def _require_layout(prompt: AnyPrompt, to: str) -> None:
-    known = get_args(WriteFormat)
+    known = writable_formats()
     if to not in known:
         raise PromptFormatError(
             f"expected one of {', '.join(known)} to write, found {to!r}{did_you_mean(to, known)}"
         )
-    if isinstance(prompt, KVPrefix) and to not in _FOR_PREFIXES:
+    if isinstance(prompt, KVPrefix) and not known[to].holds_prefixes:
+        others = [name for name, one in known.items() if one.holds_prefixes]
         raise PromptFormatError(
             f"{prompt.name!r} is a prefix of keys and values in every layer, which {to} cannot "
-            f"hold: convert it to {' or '.join(_FOR_PREFIXES)}"
+            f"hold: convert it to {' or '.join(others)}"
         )
 
 
-def _fill(prompt: AnyPrompt, path: Path, to: str) -> Path:
-    if to == "peft":
-        path.mkdir()
-        peft_writer.write(prompt, path)
-    elif to == "safetensors" or isinstance(prompt, KVPrefix):
-        path.write_bytes(probe_file.to_bytes(prompt))
-    elif to == "koboldai":
-        path.write_bytes(koboldai.to_bytes(prompt))
-    else:
-        array = io.BytesIO()
-        np.save(array, prompt.embeddings, allow_pickle=False)
-        path.write_bytes(array.getvalue())
-    return path
+def _write(prompt: AnyPrompt, path: Path, to: str) -> None:
+    """Fill a path, by a function that may be another's.
+
+    Raises:
+        PromptFormatError: the layout cannot hold the prompt, or that function fails.
+    """
+    write = FORMATS[to].writer
+    assert write is not None  # _require_layout has asked
+    try:
+        write(prompt, path)
+    except (PromptFormatError, OSError):
+        raise
+    except Exception as error:
+        if to in FORMATS.builtin:
+            raise
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise PromptFormatError(
+            f"the format {to}, which an installed distribution adds, failed: {why}"
+        ) from error

@@ -73,9 +73,9 @@ def compare(
     pool = gather(prompts, workspace)
     require_count(pool, 2, "a comparison")
     names = [prompt.name for prompt in pool]
-    if measure == "jaccard":
+    if facts.needs == "tokenizer":
         found = compare_tokens(_decoded(pool, model, metric, k), names=names)
-    elif measure == "neuron_overlap":
+    elif facts.needs == "model":
         found = compare_activations(_activations(pool, model), names=names, layers=layers)
     else:
         soft = comparable(pool, measure, centre=centre, same_model=model is not None)

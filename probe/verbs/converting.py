@@ -16,7 +16,7 @@ def convert(
     prompt: AnyPrompt | str | Path,
     dest: str | Path,
     *,
-    to: formats.WriteFormat,
+    to: str,
     workspace: Workspace | None = None,
 ) -> Path:
     """Write a prompt where nothing is yet; returns the path written.

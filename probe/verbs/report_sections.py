@@ -228,7 +228,7 @@ def _similarity(
     command = ("probe", "compare", *_references(pool), "--measure", measure, *settings.on_model)
     command += ("--centre",) if centre else ()
     command += ("--change",) if change else ()
-    command += settings.near if measure == "jaccard" else ()
+    command += settings.near if MEASURES[measure].needs == "tokenizer" else ()
     if MEASURES[measure].needs == "model" and settings.task is None:
         why = "it runs the model, which a report does only with a task: name one with --task"
         return Similarity(measure, centre, False, Asked(command, refused=why))

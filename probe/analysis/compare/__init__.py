@@ -1,9 +1,7 @@
 """Do prompts resemble each other? Measures between prompts, their order and what they separate."""
 
 from probe.analysis.compare.comparison import (
-    MEASURES,
     Comparison,
-    Measure,
     compare_activations,
     compare_rows,
     compare_tokens,
@@ -23,12 +21,14 @@ from probe.analysis.compare.starts import (
     shared_starts,
     start_words,
 )
+from probe.measures import MEASURES, Measure, MeasureFacts
 
 __all__ = [
     "MEASURES",
     "Comparison",
     "Hierarchy",
     "Measure",
+    "MeasureFacts",
     "PositionView",
     "Separation",
     "SharedToken",

@@ -8,8 +8,8 @@ import numpy as np
 
 from probe.arrays import Float64Array, FloatArray
 
-MIN_LENGTH = 4
-"""Positions from which the debiased estimator is defined."""
+_MIN_LENGTH = 4
+"""Positions from which the debiased estimator is defined; `probe.measures` says so too."""
 
 
 def cka(prompts: Sequence[FloatArray]) -> Float64Array:
@@ -27,9 +27,9 @@ def cka(prompts: Sequence[FloatArray]) -> Float64Array:
     Raises:
         ValueError: fewer than 4 positions.
     """
-    if len(prompts[0]) < MIN_LENGTH:
+    if len(prompts[0]) < _MIN_LENGTH:
         raise ValueError(
-            f"cka needs {MIN_LENGTH} positions or more for its debiased estimator, found "
+            f"cka needs {_MIN_LENGTH} positions or more for its debiased estimator, found "
             f"{len(prompts[0])}: use another measure"
         )
     centred = np.stack([_u_centred(rows).ravel() for rows in prompts])

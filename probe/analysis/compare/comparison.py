@@ -2,103 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.analysis.compare import alignment, distances, neurons, similarities, tokens
+from probe.analysis.compare import neurons, tokens
 from probe.analysis.compare.separation import Separation, separation
 from probe.analysis.compare.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
+from probe.errors import NotComparableError
+from probe.measures import MEASURES, Measure, MeasureFacts
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
     import pandas as pd
 
-Measure = Literal[
-    "mean_token_cosine",
-    "mean_pairwise_cosine",
-    "mean_pairwise_inverse_euclidean",
-    "flattened_cosine",
-    "inverse_euclidean",
-    "position_cosine",
-    "chamfer",
-    "transport",
-    "cka",
-    "jaccard",
-    "neuron_overlap",
-]
-Needs = Literal["table", "table and length", "length", "tokenizer", "model"]
-
 NEAREST = 100
 """Most pairs that a comparison names as its nearest."""
-
-
-@dataclass(frozen=True)
-class MeasureFacts:
-    """What one measure says and asks."""
-
-    meaning: str
-    needs: Needs
-    """What two prompts must share: the embedding table, the number of positions, or both."""
-    higher_is_closer: bool = True
-    of_rows: Callable[[Sequence[Float32Array]], Float64Array] | None = None
-    """Prompts [P, H] → [N, N]; None where rows are not what is compared."""
-
-
-MEASURES: dict[Measure, MeasureFacts] = {
-    "mean_token_cosine": MeasureFacts(
-        "cosine of the two mean rows", "table", of_rows=similarities.mean_token_cosine
-    ),
-    "mean_pairwise_cosine": MeasureFacts(
-        "mean cosine of every row with every row; with itself it is not 1",
-        "table",
-        of_rows=similarities.mean_pairwise_cosine,
-    ),
-    "mean_pairwise_inverse_euclidean": MeasureFacts(
-        "1 / (1 + mean distance of every row to every row); with itself it is not 1",
-        "table",
-        of_rows=distances.mean_pairwise_inverse_euclidean,
-    ),
-    "flattened_cosine": MeasureFacts(
-        "cosine of all rows laid end to end",
-        "table and length",
-        of_rows=similarities.flattened_cosine,
-    ),
-    "inverse_euclidean": MeasureFacts(
-        "1 / (1 + distance of all rows laid end to end)",
-        "table and length",
-        of_rows=similarities.inverse_euclidean,
-    ),
-    "position_cosine": MeasureFacts(
-        "mean cosine of the rows at one position",
-        "table and length",
-        of_rows=similarities.position_cosine,
-    ),
-    "chamfer": MeasureFacts(
-        "mean distance of a row to the other prompt's nearest row, mean of both ways",
-        "table",
-        higher_is_closer=False,
-        of_rows=distances.chamfer,
-    ),
-    "transport": MeasureFacts(
-        "least mean distance that moves one prompt's rows onto the other's",
-        "table",
-        higher_is_closer=False,
-        of_rows=distances.transport,
-    ),
-    "cka": MeasureFacts(
-        "linear centred kernel alignment of the positions, debiased",
-        "length",
-        of_rows=alignment.cka,
-    ),
-    "jaccard": MeasureFacts("shared part of the decoded token strings", "tokenizer"),
-    "neuron_overlap": MeasureFacts("cosine of the sets of feed-forward neurons that fire", "model"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,16 +114,15 @@ def compare_rows(
 
     Raises:
         ValueError: the measure is unknown or does not compare rows, or fewer than two prompts.
+        NotComparableError: a measure that a distribution added fails on them.
     """
-    facts = require_measure(measure)
-    if facts.of_rows is None:
-        raise ValueError(f"{measure} does not compare rows")
+    require_rows(measure)
     _check_count(len(prompts), names)
     if centre:
         mean = np.concatenate(prompts).mean(axis=0, dtype=np.float64)
         prompts = [rows.astype(np.float64) - mean for rows in prompts]
     lengths = tuple(len(rows) for rows in prompts)
-    matrix = facts.of_rows(prompts)
+    matrix = _matrix(measure, prompts)
     matrix = (matrix + matrix.T) / 2  # products may round otherwise on the two sides
     return Comparison(measure, centre, tuple(names), matrix, lengths, change)
 
@@ -246,6 +169,42 @@ def require_measure(measure: str) -> MeasureFacts:
     if measure not in MEASURES:
         raise ValueError(f"measure must be one of {', '.join(MEASURES)}, found {measure!r}")
     return MEASURES[measure]
+
+
+def require_rows(measure: str) -> None:
+    """Refuse a measure that does not compare rows.
+
+    Raises:
+        ValueError: it does not, or there is none of that name.
+    """
+    if require_measure(measure).of_rows is None:
+        raise ValueError(f"{measure} does not compare rows")
+
+
+def _matrix(measure: str, prompts: Sequence[Float32Array]) -> Float64Array:
+    """[N, N], by a function that may be another's.
+
+    Raises:
+        NotComparableError: that function fails, or gives something else.
+    """
+    compute = MEASURES[measure].function
+    assert compute is not None  # compare_rows has asked
+    if measure in MEASURES.builtin:
+        return compute(prompts)
+    try:
+        found = np.asarray(compute(prompts), dtype=np.float64)
+    except Exception as error:  # code of others may raise anything
+        why = " ".join(str(error).split())[:200]
+        raise NotComparableError(
+            f"{measure}, which an installed distribution adds, failed ({type(error).__name__}: "
+            f"{why}): use another measure, or mend it"
+        ) from error
+    if found.shape != (len(prompts), len(prompts)) or not np.isfinite(found).all():
+        raise NotComparableError(
+            f"{measure}, which an installed distribution adds, gave numbers {found.shape}: "
+            f"expected {len(prompts)} × {len(prompts)} finite ones; use another measure, or mend it"
+        )
+    return found
 
 
 def task_separation(

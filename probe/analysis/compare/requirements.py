@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probe.analysis.compare.alignment import MIN_LENGTH
-from probe.analysis.compare.comparison import Measure, require_measure
+from probe.analysis.compare.comparison import require_measure
 from probe.errors import NotComparableError
+from probe.measures import Measure, MeasureFacts
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.texts import counted
 
@@ -30,12 +30,13 @@ def comparable(
         NotComparableError: it is not; two prompts and the reason are named.
         ValueError: the measure is unknown.
     """
-    needs = require_measure(measure).needs
+    facts = require_measure(measure)
+    needs = facts.needs
     soft = [_with_rows(prompt, measure) for prompt in prompts]
     if "table" in needs or centre:
         _check_tables(soft, measure if "table" in needs else "centring", same_model=same_model)
     if "length" in needs:
-        _check_lengths(soft, measure)
+        _check_lengths(soft, measure, facts)
     return soft
 
 
@@ -66,7 +67,7 @@ def _check_tables(prompts: Sequence[SoftPrompt], what: str, *, same_model: bool)
             )
 
 
-def _check_lengths(prompts: Sequence[SoftPrompt], measure: str) -> None:
+def _check_lengths(prompts: Sequence[SoftPrompt], measure: str, facts: MeasureFacts) -> None:
     first = prompts[0]
     for other in prompts[1:]:
         if len(other) != len(first):
@@ -75,8 +76,8 @@ def _check_lengths(prompts: Sequence[SoftPrompt], measure: str) -> None:
                 f"{counted(len(first), 'position')}, {other.name} has {len(other)}; use "
                 "mean_token_cosine, chamfer or transport"
             )
-    if measure == "cka" and len(first) < MIN_LENGTH:
+    if len(first) < facts.least_length:
         raise NotComparableError(
-            f"cka needs {MIN_LENGTH} positions or more, {first.name} has {len(first)}: use another "
-            "measure"
+            f"{measure} needs {facts.least_length} positions or more, {first.name} has "
+            f"{len(first)}: use another measure"
         )

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from probe.formats.build import Card, soft_prompt, without_batch
 from probe.formats.content import Content
 from probe.formats.refusal import refused
 from probe.formats.weights import named_like, shaped_like
-from probe.prompt import AnyPrompt, Method, Submodule
+from probe.prompt import AnyPrompt, Method, SoftPrompt, Submodule
 
 TGIS_FILES = ("encoder.pt", "decoder.pt")
 
@@ -68,3 +69,9 @@ def _require_rows(content: Content, rows: NDArray[Any]) -> None:
     """
     if weight := named_like(content.path.stem) or shaped_like(rows.shape):
         raise refused(content, content.path.name, rows.shape, weight)
+
+
+def write(prompt: SoftPrompt, path: Path) -> None:
+    """Make an `.npy` of the rows [P, H], in float32."""
+    with path.open("wb") as file:
+        np.save(file, prompt.embeddings, allow_pickle=False)

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def _from_zip(content: Content, members: Mapping[str, bytes]) -> SoftPrompt:
     return soft_prompt(content.inside(rows), rows, card)
 
 
-def to_bytes(prompt: SoftPrompt) -> bytes:
+def write(prompt: SoftPrompt, path: Path) -> None:
     """A `.zip` that KoboldAI loads: float32 rows, LZMA, the prompt's name and base model.
 
     Raises:
@@ -76,11 +77,9 @@ def to_bytes(prompt: SoftPrompt) -> bytes:
     } | ({"author": author} if author else {})
     tensor = io.BytesIO()
     np.save(tensor, prompt.embeddings, allow_pickle=False)
-    result = io.BytesIO()
-    with zipfile.ZipFile(result, "w", compression=zipfile.ZIP_LZMA) as archive:
+    with zipfile.ZipFile(path, "w", compression=zipfile.ZIP_LZMA) as archive:
         archive.writestr("tensor.npy", tensor.getvalue())
         archive.writestr("meta.json", json.dumps(as_json(meta), indent=2))
-    return result.getvalue()
 
 
 def _is_number(value: object) -> bool:

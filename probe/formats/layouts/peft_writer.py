@@ -21,7 +21,7 @@ _INIT_FIELDS = ("prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name
 
 
 def write(prompt: AnyPrompt, folder: Path) -> None:
-    """Fill an empty folder with an adapter that `PeftModel.from_pretrained` loads.
+    """Make a folder with an adapter that `PeftModel.from_pretrained` loads.
 
     Raises:
         PromptFormatError: PEFT cannot express the prompt.
@@ -37,6 +37,7 @@ def write(prompt: AnyPrompt, folder: Path) -> None:
     data = to_safetensors(
         {"prompt_embeddings": np.ascontiguousarray(rows)}, metadata=card_metadata(prompt)
     )
+    folder.mkdir()
     (folder / WEIGHT_FILES[0]).write_bytes(data)
     (folder / CONFIG_FILE).write_text(json.dumps(as_json(config), indent=2, sort_keys=True))
 

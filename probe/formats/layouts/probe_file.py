@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,11 @@ def read(content: Content) -> list[AnyPrompt] | None:
     if "keys" in tensors and "values" in tensors:
         return [kv_prefix(content, tensors["keys"], tensors["values"], card)]
     return None
+
+
+def write(prompt: AnyPrompt, path: Path) -> None:
+    """Make the file."""
+    path.write_bytes(to_bytes(prompt))
 
 
 def to_bytes(prompt: AnyPrompt) -> bytes:
