@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, reading
-from probe.verbs.reading import ReadPrompt
+from probe.verbs import ReadPrompt
 
 
 def draw_meaning(entry: Entry, model: str) -> None:

@@ -13,8 +13,8 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
-from probe.formats import load
 from probe.prompt import AnyPrompt, KVPrefix
+from probe.verbs import load
 
 MAX_FILE_MB = 200
 MOST_NAME = 60

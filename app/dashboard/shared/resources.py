@@ -14,14 +14,12 @@ from probe.analysis.neighbours import Metric
 from probe.datasets import task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import ProbeError
-from probe.formats import load
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.store import Card, Workspace, card_of
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.verbs import decode, sample_folders
+from probe.verbs import ReadPrompt, decode, load, read, sample_folders
 from probe.verbs.decoding import vocabulary_of
 from probe.verbs.loading import with_facts
-from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.shipped import sample_facts
 from probe.vocabulary import Vocabulary
 
