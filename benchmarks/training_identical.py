@@ -23,8 +23,7 @@ from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
 from probe.task import Task
 from probe.training import TrainConfig
-from probe.training.batches import Batches
-from probe.training.data import Data
+from probe.training.data import Batches, Data
 from probe.training.initialise import Start
 from probe.training.loop import Training
 from probe.training.prompt_run import PromptRun

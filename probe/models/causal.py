@@ -18,7 +18,7 @@ from probe.models.injection import Injection, InjectionError, no_prompt
 from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
-from probe.models.prefix_shapes import causal_prefix_shape
+from probe.models.prefixes import causal_prefix_shape
 from probe.models.rows import Row, right_option
 from probe.models.sequences import (
     ScoredTokens,

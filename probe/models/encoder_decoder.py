@@ -27,8 +27,7 @@ from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import padded
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.masked import check_room
-from probe.models.prefix_shapes import decoder_prefix_shape
-from probe.models.prefixes import prefilled
+from probe.models.prefixes import decoder_prefix_shape, prefilled
 from probe.models.rows import Row
 from probe.models.shortcuts import logits_at
 

@@ -26,9 +26,13 @@ from safetensors.torch import save_model
 from transformers import AutoConfig
 
 from probe.errors import ModelNotFoundError
-from probe.models.gguf_config import complete_config, require_layers, require_plausible
+from probe.models.gguf_config import (
+    complete_config,
+    complete_rope,
+    require_layers,
+    require_plausible,
+)
 from probe.models.gguf_lean import write_lean
-from probe.models.gguf_rope import complete_rope
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
 from probe.tables.gguf_files import GgufFile
 from probe.tables.gguf_header import GgufHeader

@@ -14,11 +14,10 @@ from transformers.utils import logging as library_logging
 
 from probe.errors import ModelNotFoundError, ProbeError, is_out_of_memory
 from probe.models.agreement import require_agreement
-from probe.models.borne_out import count_parameters, require_borne_out
 from probe.models.devices import check_device
 from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
-from probe.models.kinds import automatic_class, family_of
+from probe.models.kinds import automatic_class, count_parameters, family_of, require_borne_out
 from probe.tables import check_model_files
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of

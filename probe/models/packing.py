@@ -104,10 +104,7 @@ def packed_attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
     packing: Packing | None = None,
-    sliding_window: int | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """Attention of one layer: packed when the call carries a packing, else the library's own.
@@ -118,19 +115,17 @@ def packed_attention(
         key: [1, kv_heads, N, d].
         value: [1, kv_heads, N, d].
         attention_mask: used only without packing.
-        scaling: factor on the scores.
-        dropout: used only without packing; frozen models have none.
         packing: who attends to whom.
-        sliding_window: positions a query sees, itself included.
-        others: what the library passes on to every attention function.
+        others: what the library passes on to every attention function: `scaling`, the factor on
+            the scores; `sliding_window`, positions a query sees, itself included; `dropout`, which
+            frozen models have none of.
 
     Returns:
         [1, N, heads, d], and None for weights that are never made.
     """
     if packing is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout, scaling, **others
-        )
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+    scaling, window = others.get("scaling"), others.get("sliding_window")
     states = [heads[0].transpose(0, 1) for heads in (query, key, value)]  # [N, heads, d]
     outputs, prefix = [], []
     if packing.prompts is not None:
@@ -139,7 +134,7 @@ def packed_attention(
         parts = [torch.split(flat, cut) for flat in states]
         prompt = [packing.prompts.pad(inside) for inside, _ in parts]
         states = [text for _, text in parts]
-        seen = _attend(prompt, packing.prompt_mask(sliding_window), scaling)
+        seen = _attend(prompt, packing.prompt_mask(window), scaling)
         outputs.append(packing.prompts.flatten(seen))
         prefix = prompt[1:]
     elif packing.key_values is not None:
@@ -151,7 +146,7 @@ def packed_attention(
             torch.cat([_per_text(shared, packing), own], 2)
             for shared, own in zip(prefix, text[1:], strict=True)
         ]
-    seen = _attend(text, packing.text_mask(sliding_window), scaling)
+    seen = _attend(text, packing.text_mask(window), scaling)
     outputs.append(packing.texts.flatten(seen))
     return torch.cat(outputs)[None], None
 

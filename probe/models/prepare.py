@@ -7,9 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from probe.label_words import classes_of, every_word, note_lengths, require_different
-from probe.models.cutting import cut_values, note_cuts
 from probe.models.rows import LabelPlace, Objective, Row, Slot
-from probe.models.tokens import encode_batch, end_ids, shared_start, special_ids
+from probe.models.tokens import (
+    cut_values,
+    encode_batch,
+    end_ids,
+    note_cuts,
+    shared_start,
+    special_ids,
+)
 from probe.task import Example, Task
 from probe.template import Half, RowError, Template, read_template, require_room
 from probe.texts import counted, require_unicode

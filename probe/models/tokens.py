@@ -1,11 +1,13 @@
-"""Small questions to a tokenizer that transformers answers differently from model to model."""
+"""Small questions to a tokenizer, and where texts are cut that are longer than a model reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from probe.texts import require_unicode
+from probe.models.rows import Row
+from probe.notes import note
+from probe.texts import counted, require_unicode
 
 
 def encode_batch(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -42,3 +44,47 @@ def shared_start(sequences: Sequence[Sequence[int]]) -> int:
     shortest = min(map(len, sequences))
     same = (len({ids[i] for ids in sequences}) == 1 for i in range(shortest))
     return next((i for i, equal in enumerate(same) if not equal), shortest)
+
+
+def cut_values(
+    values: Mapping[str, str], ends: Mapping[str, Sequence[int]], excess: int
+) -> dict[str, str]:
+    """Values without their last tokens, so many in all or a few more; the longest is cut first.
+
+    Args:
+        values: texts by column.
+        ends: of each, the characters up to the end of every token, [T].
+        excess: tokens to lose, 1 or more.
+    """
+    kept = max(map(len, ends.values()))
+    while kept and sum(max(0, len(own) - kept) for own in ends.values()) < excess:
+        kept -= 1
+    return {name: _cut(value, ends[name], kept) for name, value in values.items()}
+
+
+def note_cuts(rows: Sequence[Row], what: str, room: int) -> None:
+    """Say how many texts were cut, and by how much.
+
+    Args:
+        rows: of all texts.
+        what: they are called.
+        room: positions the model has beside the prompt.
+    """
+    lost = sorted(row.cut for row in rows if row.cut)
+    if not lost:
+        return
+    much = f"{lost[0]:,} to {lost[-1]:,} tokens each"
+    if lost[0] == lost[-1]:
+        much = counted(lost[0], "token") + " each" * (len(lost) > 1)
+    do, ends = ("does", "its end is") if len(lost) == 1 else ("do", "their ends are")
+    note(
+        f"{len(lost):,} of {counted(len(rows), what.removesuffix('s'))} {do} not fit the "
+        f"{counted(room, 'position')} beside the prompt: {ends} cut, {much}"
+    )
+
+
+def _cut(value: str, ends: Sequence[int], kept: int) -> str:
+    if len(ends) <= kept:
+        return value
+    # A character of several byte tokens may end where the whole text does: always lose one.
+    return value[: min(ends[kept - 1], len(value) - 1)] if kept else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from probe.training.batches import Batches
+from probe.training.data import Batches
 
 LENGTHS = np.random.default_rng(0).integers(5, 80, 1000).tolist()
 
