@@ -42,7 +42,11 @@ def _score(metrics: Mapping[str, Any]) -> str:
     """What training noted; empty where it noted nothing."""
     told = score_sentence(metrics)
     if not told:
-        known = [f"{key} {rounded(value)}" for key, value in metrics.items() if _is_score(value)]
+        known = [
+            f"{key.replace('_', ' ')} {rounded(value)}"
+            for key, value in metrics.items()
+            if _is_score(value)
+        ]
         return ", ".join(known)
     return f"when trained: {told[0].lower()}{told[1:]}"
 
