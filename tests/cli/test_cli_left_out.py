@@ -44,14 +44,14 @@ def here(here_once, monkeypatch):
 
 def asking(command):
     match command:
-        case "evaluate":
+        case "evaluate" | "transfer":
             return ("--task", "moods")
         case "predict":
             return ("--text", "so", "--label-word", WORDS[0], "--label-word", WORDS[1])
     return ("--text", "so", "--max-new-tokens", 1)
 
 
-@pytest.mark.parametrize("command", ["evaluate", "predict", "generate"])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "generate", "transfer"])
 def test_a_trained_head_that_was_left_out_is_noted(here, probe, check_schema, command):
     found = probe(command, "./adapter", *asking(command), "--json")
     check_schema(command, found.json)
