@@ -8,7 +8,7 @@ from typing import Any
 _COMMON = {"length": 10, "steps": 200, "warmup_steps": 20, "eval_every": 50}
 RECOMMENDED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "smollm2": {
-        "prompt_tuning": _COMMON | {"learning_rate": 0.03},
+        "prompt_tuning": _COMMON | {"learning_rate": 0.03, "steps": 300},
         "p_tuning": _COMMON | {"learning_rate": 0.003, "encoder": "mlp", "init": "random"},
         "prefix_tuning": _COMMON | {"learning_rate": 0.01},
     }

@@ -59,7 +59,7 @@ def test_other_models_keep_the_general_defaults() -> None:
 def test_a_run_and_its_command_hold_what_was_recommended(tmp_path: Any) -> None:
     pytest.importorskip("gguf")
     asked = verbs.run_config("smollm2", "mood", {"seed": 3}, workspace=Workspace(tmp_path))
-    assert (asked.training["length"], asked.training["steps"]) == (10, 200)
+    assert (asked.training["length"], asked.training["steps"]) == (10, 300)
     command = verbs.train_command(asked)
     assert {"--length", "--lr", "--steps", "--warmup-steps"} <= set(command)
 
