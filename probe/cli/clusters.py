@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import ClustersRequest
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -17,28 +17,8 @@ _MEMBERS = 6
 """Prompts up to which every cluster's share of each has a column."""
 
 
-def clusters(
-    prompts: Prompts,
-    method: Annotated[
-        Literal["kmeans", "hdbscan", "agglomerative"],
-        typer.Option("--method", help="hdbscan finds the number of clusters itself."),
-    ] = "kmeans",
-    items: Annotated[
-        Literal["rows", "prompts"],
-        typer.Option("--items", help="Cluster the rows of all prompts, or whole prompts."),
-    ] = "rows",
-    metric: Annotated[
-        Literal["cosine", "l2"],
-        typer.Option("--metric", help="cosine looks at directions, l2 at places."),
-    ] = "cosine",
-    count: Annotated[
-        int | None,
-        typer.Option("--count", min=2, help="Clusters. Default: the number of best silhouette."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of k-means and controls.")] = 0,
-    model: Model = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def clusters(asked: ClustersRequest, json: Json = False) -> None:
     """Group prompt rows, or prompts, and name each group by its nearest tokens.
 
     A source may hold several prompts; all that were trained take part.
@@ -46,15 +26,7 @@ def clusters(
     from probe import verbs
 
     with usage_errors():
-        found = verbs.clusters(
-            prompts,
-            method,
-            items=items,
-            metric=metric,
-            count=count,
-            seed=seed,
-            model=model,
-        )
+        found = verbs.clusters(asked)
     if json:
         print_json(found.to_json())
     else:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.decode import Metric
-from probe.cli.names import named_in
-from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
-from probe.measures import MEASURES
+from probe.cli.requests import takes_requests
+from probe.requests import CompareRequest
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -20,41 +16,10 @@ if TYPE_CHECKING:
 _COLUMNS = 10
 """Prompts up to which the whole matrix fits a terminal."""
 _PAIRS = 15
-_LAYERS = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
 
 
-def compare(
-    prompts: Prompts,
-    measure: Annotated[
-        str,
-        typer.Option(
-            "--measure",
-            help="What close means; docs/commands.md says how.",
-            **named_in(MEASURES.builtin, lambda: MEASURES.names),
-        ),
-    ] = "mean_token_cosine",
-    centre: Annotated[
-        bool, typer.Option("--centre", help="Subtract the mean row of all prompts first.")
-    ] = False,
-    change: Annotated[
-        bool,
-        typer.Option(
-            "--change",
-            help="Compare what training changed: each row minus its initial token, where files "
-            "say what that was.",
-        ),
-    ] = False,
-    model: Model = None,
-    metric: Metric = "cosine",
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Tokens per position (jaccard).")] = 5,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers", help="One layer or a group, as 0-2 (neuron_overlap). Default: all."
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def compare(asked: CompareRequest, json: Json = False) -> None:
     """Say how close every prompt is to every other.
 
     A source may hold several prompts; all that were trained take part.
@@ -62,29 +27,11 @@ def compare(
     from probe import verbs
 
     with usage_errors():
-        comparison = verbs.compare(
-            prompts,
-            measure,
-            centre=centre,
-            change=change,
-            model=model,
-            metric=metric,
-            k=k,
-            layers=_group(layers),
-        )
+        comparison = verbs.compare(asked)
     if json:
         print_json(comparison.to_json())
     else:
         _print_comparison(comparison)
-
-
-def _group(layers: str | None) -> slice:
-    if layers is None:
-        return slice(None)
-    found = _LAYERS.fullmatch(layers)
-    if found is None:
-        raise ValueError(f"layers must be one layer or FIRST-LAST, as 0-2, found {layers!r}")
-    return slice(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def _print_comparison(comparison: Comparison) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import typer
 
-from probe.cli.options import Json, Prompts
+from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import InspectRequest
 
 _ALL_COLUMNS = 100
 """Characters of a terminal that has room for them."""
@@ -16,7 +18,8 @@ _WIDEST = 200
 """Characters of a base model's name in the table; JSON has it whole."""
 
 
-def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
+@takes_requests
+def inspect_prompts(asked: InspectRequest, json: Json = False) -> None:
     """Say what each prompt is: kind, format, method, shape, base model, digest, norms.
 
     And what came with it that is no part of it: trained heads, other adapters, optimizers' states.
@@ -26,13 +29,13 @@ def inspect_prompts(prompts: Prompts, json: Json = False) -> None:
     """
     from probe.errors import ProbeError
     from probe.notes import note
-    from probe.verbs import describe, load
+    from probe.verbs import inspect
 
     rows: list[dict[str, Any]] = []
     failed = False
-    for source in prompts:
+    for source in asked.prompts:
         try:
-            rows += [describe(prompt) for prompt in load(source)]
+            rows += inspect((source,))
         except ProbeError as error:
             complain(str(error))
             failed = True

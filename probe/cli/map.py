@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.options import Json, Model, Prompts, usage_errors
+from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import MapRequest
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -19,35 +20,16 @@ _SHOWN = 40
 _TOKENS = 4
 
 
-def map_prompts(
-    prompts: Prompts,
-    method: Annotated[
-        Literal["pca", "umap", "tsne"],
-        typer.Option("--method", help="pca is there at once, umap and tsne take a minute or more."),
-    ] = "pca",
-    metric: Annotated[
-        Literal["cosine", "l2"],
-        typer.Option("--metric", help="cosine looks at directions, l2 at places."),
-    ] = "cosine",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of layout and samples.")] = 0,
-    background: Annotated[
-        int | None,
-        typer.Option(
-            "--background",
-            min=10,
-            help="Vocabulary rows, drawn at random. Default: all; tsne 4000.",
-        ),
-    ] = None,
-    near: Annotated[
-        int, typer.Option("--near", min=2, help="Neighbours of umap, perplexity of tsne.")
-    ] = 15,
-    model: Model = None,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", help="Also write the map to this new file, to open anywhere."),
-    ] = None,
-    json: Json = False,
-) -> None:
+@dataclass(frozen=True)
+class Beside:
+    """Files beside the answer."""
+
+    html: Path | None = None
+    """Also write the map to this new file, to open anywhere."""
+
+
+@takes_requests
+def map_prompts(asked: MapRequest, beside: Beside, json: Json = False) -> None:
     """Lay prompt rows out among the vocabulary, with their neighbours in the original space.
 
     A source may hold several prompts; all that were trained take part.
@@ -55,17 +37,9 @@ def map_prompts(
     from probe import verbs
     from probe.cli.exports import new_place
 
-    html = new_place(html)
+    html = new_place(beside.html)
     with usage_errors():
-        mapped = verbs.map(
-            prompts,
-            method,
-            metric=metric,
-            seed=seed,
-            background=background,
-            near=near,
-            model=model,
-        )
+        mapped = verbs.map(asked)
     if html is not None:
         from probe.cli.exports import write_map
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from probe.cli.completion import offered
+from probe.formats.registry import WRITTEN, writable_formats
+from probe.measures import MEASURES
+from probe.requests.base import Completion
 
 
 def named_in(ours: Iterable[str], every: Callable[[], Iterable[str]]) -> dict[str, Any]:
@@ -26,3 +29,10 @@ def named_in(ours: Iterable[str], every: Callable[[], Iterable[str]]) -> dict[st
         return offered(every(), incomplete)
 
     return {"parser": parse, "autocompletion": complete, "metavar": f"<{'|'.join(names)}>"}
+
+
+NAMED: dict[Completion, dict[str, Any]] = {
+    "measure": named_in(MEASURES.builtin, lambda: MEASURES.names),
+    "layout": named_in(WRITTEN, writable_formats),
+}
+"""By what a field of a request is a name of."""

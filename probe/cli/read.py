@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from probe.cli.asking_options import Device, Dtype
-from probe.cli.options import Json, Model, Prompt, usage_errors
+from probe.cli.options import Json, usage_errors
 from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.requests import takes_requests
+from probe.requests import ReadRequest
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -21,45 +20,13 @@ if TYPE_CHECKING:
 _WORDS = 10
 
 
-def read(
-    prompt: Prompt,
-    model: Model = None,
-    readings: Annotated[
-        str | None,
-        typer.Option(
-            "--readings",
-            help="Any of nearest, displacement and promoted, with commas between; promoted runs "
-            "the model. Default: nearest,displacement.",
-        ),
-    ] = None,
-    texts_to_score: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text-to-score",
-            help="A guess, repeatable: the share of the prompt's effect that this text has in its "
-            "place. Runs the model.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of controls, answers and intervals.")
-    ] = 0,
-    device: Device = None,
-    dtype: Dtype = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def read(asked: ReadRequest, json: Json = False) -> None:
     """Say what a prompt means, by readings whose hit rate is known."""
     from probe import verbs
 
     with usage_errors():
-        found = verbs.read(
-            prompt,
-            model=model,
-            readings=readings or (),
-            texts_to_score=texts_to_score or (),
-            seed=seed,
-            device=device,
-            dtype=dtype,
-        )
+        found = verbs.read(asked)
     if json:
         print_json(found.to_json())
     else:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from probe.cli.completion import COMPLETIONS
+from probe.cli.names import NAMED
 from probe.requests import Field, Request, RequestError, fields_of, options_of
 
 _Options = dict[str, inspect.Parameter]
@@ -74,12 +75,11 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 def _spelled(field: Field) -> Any:
     option = field.option
-    completion = None if option.complete is None else COMPLETIONS[option.complete]
-    shared: dict[str, Any] = {
-        "help": field.help,
-        "metavar": option.metavar,
-        "autocompletion": completion,
-    }
+    shared: dict[str, Any] = {"help": field.help, "metavar": option.metavar}
+    if option.complete in NAMED:
+        shared |= NAMED[option.complete]
+    elif option.complete is not None:
+        shared["autocompletion"] = COMPLETIONS[option.complete]
     if option.positional:
         return typer.Argument(**shared)
     least = None if option.parse else option.minimum

@@ -7,18 +7,35 @@ document that a run or study keeps, and its JSON Schema.
 
 from probe.requests.base import Field, Option, Request, RequestError, fields_of, options_of, takes
 from probe.requests.command_line import command_of
+from probe.requests.comparison import ClustersRequest, CompareRequest, MapRequest, ReportRequest
 from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
 from probe.requests.insides import AblateRequest, LensRequest, TransferRequest
+from probe.requests.readings import (
+    DecodeRequest,
+    DistillRequest,
+    FindRequest,
+    InspectRequest,
+    ReadRequest,
+)
 
 __all__ = [
     "AblateRequest",
+    "ClustersRequest",
+    "CompareRequest",
+    "DecodeRequest",
+    "DistillRequest",
     "EvaluateRequest",
     "Field",
+    "FindRequest",
     "GenerateRequest",
+    "InspectRequest",
     "LensRequest",
+    "MapRequest",
     "Option",
     "PredictRequest",
+    "ReadRequest",
+    "ReportRequest",
     "Request",
     "RequestError",
     "TransferRequest",

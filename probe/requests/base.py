@@ -34,7 +34,7 @@ from typing import (
 from probe.errors import ProbeError
 from probe.suggestions import did_you_mean
 
-Completion = Literal["prompt", "workspace_prompt", "model", "task", "run"]
+Completion = Literal["prompt", "workspace_prompt", "model", "task", "run", "measure", "layout"]
 P = ParamSpec("P")
 Q = TypeVar("Q", bound="Request")
 R = TypeVar("R", covariant=True)
@@ -54,7 +54,7 @@ class Option:
     metavar: str | None = None
     minimum: float | None = None
     complete: Completion | None = None
-    """What a shell offers after a tab."""
+    """What a shell offers after a tab; names of a registry are also the only ones taken."""
     parse: Callable[[str], Any] | None = None
     """A value, or several, of one word of the command line."""
     fields_of: type[Any] | None = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     TableSource = str | Path | Vocabulary
     TextSource = str | Mapping[str, str] | Example
     LabelWord = str | Sequence[str]
+    Contexts = str | Path | Sequence[str]
     TokenSource = str | int
     LayerRange = str | slice
     StepWatcher = Callable[[Any], None]
@@ -26,6 +27,8 @@ else:  # a command line and a document give names
     PromptSource = TaskSource = ModelSource = TableSource = str | Path
     TextSource = str | dict[str, str]
     LabelWord = str | list[str]
+    Contexts = str | Path | Sequence[str]
+    Contexts = Path | list[str]
     TokenSource = str | int
     LayerRange = str
     StepWatcher = Any

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from probe.analysis.compare import (
     Comparison,
-    Measure,
     changes_since_start,
     comparable,
     compare_activations,
@@ -22,42 +20,22 @@ from probe.analysis.compare import (
 )
 from probe.analysis.compare.tokens import token_strings
 from probe.analysis.decoding import require_decodable
-from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
+from probe.analysis.neighbours import nearest_tokens
 from probe.errors import ModelNotFoundError, NotComparableError
+from probe.measures import MeasureFacts
 from probe.prompt import AnyPrompt, SoftPrompt
+from probe.requests import CompareRequest, takes
+from probe.requests.sources import TableSource
 from probe.store import Workspace
 from probe.task import Example
 from probe.verbs.decoding import taken_for, vocabulary_of
-from probe.verbs.gathering import Source, gather, require_count
+from probe.verbs.gathering import gather, require_count
 from probe.vocabulary import Vocabulary
 
 
-def compare(
-    prompts: Sequence[Source],
-    measure: Measure = "mean_token_cosine",
-    *,
-    centre: bool = False,
-    change: bool = False,
-    model: str | Path | Vocabulary | None = None,
-    metric: Metric = DEFAULT_METRIC,
-    k: int = 5,
-    layers: slice = slice(None),
-    workspace: Workspace | None = None,
-) -> Comparison:
+@takes(CompareRequest)
+def compare(asked: CompareRequest) -> Comparison:
     """How close is every prompt to every other?
-
-    Args:
-        prompts: two or more: prompts, or anything `load` takes; all trained prompts of a source.
-        measure: one of `probe.analysis.compare.MEASURES`.
-        centre: subtract the mean of all rows of all prompts first.
-        change: compare what training changed, each row minus its initial token, instead of where
-            rows lie.
-        model: the base model of all prompts, where files do not say or say otherwise; for
-            `jaccard` it may be a vocabulary.
-        metric: of `jaccard`, what near means.
-        k: of `jaccard`, tokens per position.
-        layers: of `neuron_overlap`, the group of layers looked at; all by default.
-        workspace: the default one when None.
 
     Raises:
         NotComparableError: the measure is not defined for two of the prompts, or there is only one;
@@ -65,19 +43,18 @@ def compare(
         ProbeError: a prompt or a model cannot be read.
         ValueError: a bad measure, metric, k or group of layers, or a measure that has no centre.
     """
-    facts = require_measure(measure)
-    if centre and facts.of_rows is None:
-        raise ValueError(f"{measure} does not compare rows, so there is nothing to centre")
-    if change and facts.of_rows is None:
-        raise ValueError(f"{measure} does not compare rows, so none can be taken from their start")
-    pool = gather(prompts, workspace)
+    measure, model = asked.measure, asked.model
+    needs = _facts(asked).needs
+    pool = gather(asked.prompts, Workspace(asked.workspace))
     require_count(pool, 2, "a comparison")
     names = [prompt.name for prompt in pool]
-    if facts.needs == "tokenizer":
-        found = compare_tokens(_decoded(pool, model, metric, k), names=names)
-    elif facts.needs == "model":
-        found = compare_activations(_activations(pool, model), names=names, layers=layers)
+    if needs == "tokenizer":
+        found = compare_tokens(_decoded(pool, asked), names=names)
+    elif needs == "model":
+        fired = _activations(pool, model)
+        found = compare_activations(fired, names=names, layers=asked.layer_group)
     else:
+        centre, change = asked.centre, asked.change
         soft = comparable(pool, measure, centre=centre, same_model=model is not None)
         rows = _changes(soft, model) if change else [one.embeddings for one in soft]
         found = compare_rows(rows, measure, names=names, centre=centre, change=change)
@@ -90,12 +67,23 @@ def compare(
     )
 
 
-def _name_of(model: str | Path | Vocabulary) -> str:
+def _facts(asked: CompareRequest) -> MeasureFacts:
+    """What is known of the measure; nothing is taken from rows that it does not look at."""
+    facts = require_measure(asked.measure)
+    why = f"{asked.measure} does not compare rows, so"
+    if asked.centre and facts.of_rows is None:
+        raise ValueError(f"{why} there is nothing to centre")
+    if asked.change and facts.of_rows is None:
+        raise ValueError(f"{why} none can be taken from their start")
+    return facts
+
+
+def _name_of(model: TableSource) -> str:
     return model.name if isinstance(model, Vocabulary) else str(model)
 
 
 def _changes(
-    prompts: Sequence[SoftPrompt], model: str | Path | Vocabulary | None
+    prompts: Sequence[SoftPrompt], model: TableSource | None
 ) -> list[np.typing.NDArray[np.float32]]:
     """What training changed in each prompt's rows; each table is read once."""
     tables: dict[object, Vocabulary] = {}
@@ -108,9 +96,7 @@ def _changes(
     return found
 
 
-def _decoded(
-    prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None, metric: Metric, k: int
-) -> list[frozenset[str]]:
+def _decoded(prompts: Sequence[AnyPrompt], asked: CompareRequest) -> list[frozenset[str]]:
     """The token strings near each prompt; prompts of one table are looked up together."""
     together: dict[object, list[int]] = {}
     for number, prompt in enumerate(prompts):
@@ -118,9 +104,9 @@ def _decoded(
         together.setdefault(key, []).append(number)
     decoded: dict[int, frozenset[str]] = {}
     for members in together.values():
-        vocabulary = vocabulary_of(prompts[members[0]], model)
+        vocabulary = vocabulary_of(prompts[members[0]], asked.model)
         rows = [require_decodable(prompts[number], vocabulary).embeddings for number in members]
-        near = nearest_tokens(np.concatenate(rows), vocabulary, metric, k=k).ids
+        near = nearest_tokens(np.concatenate(rows), vocabulary, asked.metric, k=asked.k).ids
         ends = np.cumsum([len(part) for part in rows])[:-1]
         for number, own in zip(members, np.split(near, ends), strict=True):
             decoded[number] = token_strings(own, vocabulary)
@@ -128,7 +114,7 @@ def _decoded(
 
 
 def _activations(
-    prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None
+    prompts: Sequence[AnyPrompt], model: TableSource | None
 ) -> np.typing.NDArray[np.float32]:
     """[N, L, F] at the first position after each prompt, with an empty input."""
     from probe.models import InjectionError, load_model, tracer

@@ -9,42 +9,21 @@ from typing import Any
 
 from probe.analysis import decoding as analysis
 from probe.analysis.decoding import Decoding
-from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.errors import ModelNotFoundError
 from probe.notes import note
 from probe.prompt import AnyPrompt, SoftPrompt
+from probe.requests import DecodeRequest, takes
 from probe.store import Workspace
 from probe.tables import load_vocabulary, same_model
-from probe.verbs.loading import load_one
-from probe.verbs.naming import option_names
+from probe.verbs.loading import single_prompt
 from probe.vocabulary import Vocabulary
 
 
-@option_names(filter="filters")
-def decode(
-    prompt: AnyPrompt | str | Path,
-    model: str | Path | Vocabulary | None = None,
-    *,
-    metric: Metric = DEFAULT_METRIC,
-    k: int = 5,
-    filters: str | Sequence[str] = (),
-    one_to_one: bool = False,
-    controls: bool = True,
-    seed: int = 0,
-    workspace: Workspace | None = None,
-) -> Decoding:
+@takes(DecodeRequest)
+def decode(asked: DecodeRequest) -> Decoding:
     """Which vocabulary tokens each position is closest to, beside what chance would give.
 
-    Args:
-        prompt: a prompt, or anything `load` takes that holds one.
-        model: the base model or its vocabulary; the prompt's own when None.
-        metric: `cosine`, `l2` or `dot`.
-        k: neighbours per position.
-        filters: one or more of `special`, `byte`, `unused`, `words`, `regex:PATTERN`.
-        one_to_one: give every position a token of its own.
-        controls: compare with real tokens, chance rows and isotropic rows.
-        seed: of the controls.
-        workspace: keeps the controls of a table between calls; the default one when None.
+    The workspace keeps the controls of a table between calls.
 
     Raises:
         PromptFormatError: the prompt cannot be read.
@@ -52,19 +31,18 @@ def decode(
         NotDecodableError: the prompt has no nearest tokens in this table.
         ValueError: a bad metric, k or filter.
     """
-    workspace = workspace or Workspace()
-    if isinstance(prompt, str | Path):
-        prompt = load_one(prompt, workspace=workspace)
-    vocabulary = vocabulary_of(prompt, model)
+    workspace = Workspace(asked.workspace)
+    prompt = single_prompt(asked.prompt, workspace)
+    vocabulary = vocabulary_of(prompt, asked.model)
     found = analysis.decode(
         with_start(prompt, vocabulary),
         vocabulary,
-        metric=metric,
-        k=k,
-        filters=(filters,) if isinstance(filters, str) else filters,
-        one_to_one=one_to_one,
-        controls=controls,
-        seed=seed,
+        metric=asked.metric,
+        k=asked.k,
+        filters=asked.filter,
+        one_to_one=asked.one_to_one,
+        controls=asked.controls,
+        seed=asked.seed,
         cached=workspace.cached_arrays,
     )
     for line in found.notes:

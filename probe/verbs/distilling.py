@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
+from probe.requests import DistillRequest, takes
+from probe.requests.sources import Contexts, StepWatcher
 from probe.store import Workspace
 from probe.tables import default_model
 from probe.verbs.checks import check_models, require_writers
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from probe.distillation import Explained, Frame
     from probe.models import FrozenModel
     from probe.task import Task
-    from probe.training import Step, Training
+    from probe.training import Training
 
 CONTEXTS = 32
 """Of the shipped questions; the last quarter is held out."""
@@ -64,72 +65,44 @@ class Distilled:
         }
 
 
-def distill(
-    text: str,
-    model: str | Path | None = None,
-    *,
-    length: int = 8,
-    steps: int = 60,
-    contexts: str | Path | Sequence[str] | None = None,
-    frame: str | None = None,
-    name: str | None = None,
-    seed: int = 0,
-    device: str | None = None,
-    dtype: str | None = None,
-    on_step: Callable[[Step], None] | None = None,
-    workspace: Workspace | None = None,
-) -> Distilled:
+@takes(DistillRequest)
+def distill(asked: DistillRequest) -> Distilled:
     """Train a prompt to do what a text in its place does, keep it, and read it.
-
-    Args:
-        text: what is to be distilled, such as a system text.
-        model: a causal language model; what `probe train` takes where none is named when None.
-        length: prompt rows, P.
-        steps: updates.
-        contexts: questions or documents, or a file with one per line; 32 of the shipped questions
-            when None. The last quarter is held out.
-        frame: `chat`, `plain`, or a template with `{prompt}` and `{text}`; chat where the model
-            has a chat template when None.
-        name: of the prompt; from the text when None.
-        seed: of answers, start, order and intervals.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: precision of the frozen model; bfloat16 on GPUs and CPUs that have it, else float32,
-            when None.
-        on_step: called after every update.
-        workspace: keeps the prompt; the default one when None.
 
     Raises:
         TrainingError: the text is empty, or does not fit the model, the frame or the contexts.
         DataError: the file of contexts cannot be read.
         ModelNotFoundError: there is no such model.
     """
-    if not text.strip():
+    if not asked.text.strip():
         raise TrainingError("expected a text to distil, found an empty one")
-    workspace = workspace or Workspace()
-    named = str(model or default_model())
-    require_writers(check_models([(named, None)], device=device, workspace=workspace))
+    workspace = Workspace(asked.workspace)
+    named = str(asked.model or default_model())
+    require_writers(check_models([(named, None)], device=asked.device, workspace=workspace))
     from probe.distillation import distillation_config, distillation_task, frame_of
     from probe.jobs.training import loaded
     from probe.models.devices import fast_dtype
     from probe.training import train
 
-    config = distillation_config(text, length, steps=steps, seed=seed)
-    opened = loaded(named, device=device, dtype=dtype or fast_dtype(device))
+    text, length, seed = asked.text, asked.length, asked.seed
+    config = distillation_config(text, length, steps=asked.steps, seed=seed)
+    dtype = asked.dtype or fast_dtype(asked.device)
+    opened = loaded(named, device=asked.device, dtype=dtype)
     began = time.perf_counter()
-    chosen = frame_of(opened, frame)
+    frame = frame_of(opened, asked.frame)
     task = distillation_task(
         opened,
         text,
-        chosen,
+        frame,
         length=length,
-        contexts=_contexts(contexts),
+        contexts=_contexts(asked.contexts),
         answer_tokens=ANSWER_TOKENS,
         seed=seed,
     )
     training = train(opened, task, config)
-    loss = _trained(training, on_step)
+    loss = _trained(training, asked.on_step)
     cut, measured, beside = _measured(opened, task, text, training.prompts[0], seed)
-    made = _with_origin(training.prompts[0], name or _name(text), measured)
+    made = _with_origin(training.prompts[0], asked.name or _name(text), measured)
     seconds = time.perf_counter() - began
     kept = workspace.save(made).id
     return Distilled(
@@ -137,9 +110,9 @@ def distill(
         model=named,
         text=text,
         length=length,
-        steps=steps,
+        steps=asked.steps,
         seed=seed,
-        frame=_frame_name(chosen),
+        frame=_frame_name(frame),
         trained_contexts=len(task.train),
         loss_nats=loss,
         explained=measured,
@@ -150,7 +123,7 @@ def distill(
     )
 
 
-def _contexts(contexts: str | Path | Sequence[str] | None) -> list[str]:
+def _contexts(contexts: Contexts | None) -> list[str]:
     from probe.distillation import default_contexts, read_contexts
 
     if contexts is None:
@@ -160,7 +133,7 @@ def _contexts(contexts: str | Path | Sequence[str] | None) -> list[str]:
     return list(contexts)
 
 
-def _trained(training: Training, on_step: Callable[[Step], None] | None) -> float:
+def _trained(training: Training, on_step: StepWatcher | None) -> float:
     """Train to the end; the last loss.
 
     Raises:

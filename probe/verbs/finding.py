@@ -12,18 +12,18 @@ import numpy as np
 from probe import formats
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import (
-    DEFAULT_METRIC,
     HIGHER_IS_BETTER,
     Metric,
     closest_positions,
 )
 from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
+from probe.requests import FindRequest, takes
+from probe.requests.sources import PromptSource
 from probe.store import Workspace
 from probe.tables import default_model, load_vocabulary
 from probe.verbs.decoding import taken_for
 from probe.verbs.gathering import gather, one_vocabulary
-from probe.verbs.naming import option_names, several
 from probe.verbs.shipped import sample_folders
 from probe.vocabulary import Vocabulary
 
@@ -84,61 +84,49 @@ class Found:
         )
 
 
-@option_names(prompts="sources")
-def find(
-    token: str | int,
-    sources: Sequence[AnyPrompt | str | Path] | None = None,
-    *,
-    model: str | Path | Vocabulary | None = None,
-    metric: Metric = DEFAULT_METRIC,
-    k: int = 10,
-    workspace: Workspace | None = None,
-) -> Found:
+@takes(FindRequest)
+def find(asked: FindRequest) -> Found:
     """The positions closest to a token, over the library or the given prompts.
 
-    Args:
-        token: a row id, `#id`, a token as it is shown (`␣great`), or text that is one token.
-        sources: prompts, or anything `load` takes; the workspace's and the sample prompts of this
-            base model when None.
-        model: the base model whose table holds the token, or its vocabulary; when None that of the
-            given prompts, without any the model that commands take where none is named.
-        metric: what near means.
-        k: number of positions.
-        workspace: the default one when None.
+    The library is the workspace's and the sample prompts of the base model.
 
     Raises:
         ProbeError: the token, a prompt or the model cannot be found, or widths differ.
         ValueError: a bad metric or k.
     """
-    workspace = workspace or Workspace()
-    if sources is None:
-        vocabulary = _named_vocabulary(model or default_model())
-        row = token_id(token, vocabulary)
-        prompts = _library(workspace, vocabulary)
-    else:
-        given = _given(sources, workspace)
-        vocabulary = one_vocabulary(given, model)
-        row = token_id(token, vocabulary)
+    workspace = Workspace(asked.workspace)
+    if asked.prompts:
+        given = _given(asked.prompts, workspace)
+        vocabulary = one_vocabulary(given, asked.model)
+        row = token_id(asked.token, vocabulary)
         prompts = [require_decodable(prompt, vocabulary) for prompt in given]
-    notes = taken_for(prompts, vocabulary)
-    owners = [(prompt.name, position) for prompt in prompts for position in range(len(prompt))]
-    matches: tuple[Match, ...] = ()
-    if owners:
-        rows = np.concatenate([prompt.embeddings for prompt in prompts])
-        near = closest_positions(vocabulary.rows([row]), rows, metric, k=k)
-        matches = tuple(
-            Match(prompt=owners[index][0], position=owners[index][1], score=float(score))
-            for index, score in zip(near.ids[0], near.scores[0], strict=True)
-        )
+    else:
+        vocabulary = _named_vocabulary(asked.model or default_model())
+        row = token_id(asked.token, vocabulary)
+        prompts = _library(workspace, vocabulary)
     return Found(
         token=vocabulary.tokens[row],
         id=row,
         model=vocabulary.name,
-        metric=metric,
+        metric=asked.metric,
         prompts=len(prompts),
-        positions=len(owners),
-        matches=matches,
-        notes=notes,
+        positions=sum(map(len, prompts)),
+        matches=_closest(prompts, vocabulary, row, asked),
+        notes=taken_for(prompts, vocabulary),
+    )
+
+
+def _closest(
+    prompts: Sequence[SoftPrompt], vocabulary: Vocabulary, row: int, asked: FindRequest
+) -> tuple[Match, ...]:
+    owners = [(prompt.name, position) for prompt in prompts for position in range(len(prompt))]
+    if not owners:
+        return ()
+    rows = np.concatenate([prompt.embeddings for prompt in prompts])
+    near = closest_positions(vocabulary.rows([row]), rows, asked.metric, k=asked.k)
+    return tuple(
+        Match(prompt=owners[index][0], position=owners[index][1], score=float(score))
+        for index, score in zip(near.ids[0], near.scores[0], strict=True)
     )
 
 
@@ -187,8 +175,8 @@ def _named_vocabulary(model: str | Path | Vocabulary) -> Vocabulary:
     return model if isinstance(model, Vocabulary) else load_vocabulary(model)
 
 
-def _given(sources: Sequence[AnyPrompt | str | Path], workspace: Workspace) -> list[AnyPrompt]:
-    prompts = gather(several(sources), workspace)
+def _given(sources: Sequence[PromptSource], workspace: Workspace) -> list[AnyPrompt]:
+    prompts = gather(sources, workspace)
     if not prompts:
         raise NotDecodableError("none of the given prompts was trained: name others")
     return prompts

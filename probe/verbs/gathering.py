@@ -6,30 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.errors import NotComparableError
-from probe.prompt import AnyPrompt
+from probe.prompt import AnyPrompt, PromptPair
+from probe.requests.sources import PromptSource
 from probe.store import Workspace
 from probe.verbs.decoding import vocabulary_of
 from probe.verbs.loading import load
 from probe.vocabulary import Vocabulary
 
-Source = AnyPrompt | str | Path
 
-
-def gather(
-    sources: Source | Sequence[Source], workspace: Workspace | None = None
-) -> list[AnyPrompt]:
+def gather(sources: Sequence[PromptSource], workspace: Workspace | None = None) -> list[AnyPrompt]:
     """Every trained prompt of the sources, in their order; a source may hold several.
 
     Raises:
         ProbeError: a source cannot be read.
     """
-    if isinstance(sources, AnyPrompt | str | Path):
-        sources = [sources]
-    prompts: list[AnyPrompt] = []
-    for source in sources:
-        every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
-        prompts += [prompt for prompt in every if prompt.trained]
-    return prompts
+    every = (prompt for source in sources for prompt in prompts_of(source, workspace))
+    return [prompt for prompt in every if prompt.trained]
+
+
+def prompts_of(source: PromptSource, workspace: Workspace | None = None) -> list[AnyPrompt]:
+    """Every prompt of a source; both halves of a pair.
+
+    Raises:
+        ProbeError: it cannot be read.
+    """
+    if isinstance(source, PromptPair):
+        return [source.encoder, source.decoder]
+    return load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
 
 
 def require_count(prompts: Sequence[AnyPrompt], least: int, what: str) -> None:

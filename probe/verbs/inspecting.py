@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -11,33 +10,22 @@ from typing import Any
 from probe.analysis.strength import strength_note
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
+from probe.requests import InspectRequest, takes
 from probe.store import Workspace, shape_of
 from probe.tables import load_vocabulary, place_on_disk
-from probe.verbs.gathering import Source
-from probe.verbs.loading import load
+from probe.verbs.gathering import prompts_of
 from probe.vocabulary import EmbeddingScale
 
 
-def inspect(
-    prompts: Source | Sequence[Source], *, workspace: Workspace | None = None
-) -> list[dict[str, Any]]:
+@takes(InspectRequest)
+def inspect(asked: InspectRequest) -> list[dict[str, Any]]:
     """What each prompt is: the rows of `probe inspect --json`.
-
-    Args:
-        prompts: prompts, or anything `load` takes; every prompt of a source.
-        workspace: where names are looked up; the default one when None.
 
     Raises:
         ProbeError: a source cannot be read.
     """
-    sources = [prompts] if isinstance(prompts, Source) else prompts
-    return [
-        describe(prompt)
-        for source in sources
-        for prompt in (
-            load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
-        )
-    ]
+    workspace = Workspace(asked.workspace)
+    return [describe(one) for source in asked.prompts for one in prompts_of(source, workspace)]
 
 
 def describe(prompt: AnyPrompt) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe import formats
-from probe.errors import PromptFormatError
-from probe.prompt import AnyPrompt
+from probe.errors import NotDecodableError, PromptFormatError
+from probe.prompt import AnyPrompt, PromptPair
+from probe.requests.sources import PromptSource
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
 from probe.texts import counted
@@ -65,6 +66,18 @@ def load_one(source: str | Path, *, workspace: Workspace | None = None) -> AnyPr
         if prompt is not chosen[0]:
             _LOG.info("left out %s: its rows were never trained", prompt.name)
     return chosen[0]
+
+
+def single_prompt(source: PromptSource, workspace: Workspace) -> AnyPrompt:
+    """The prompt given, or that of a source, where it is no pair.
+
+    Raises:
+        PromptFormatError: the source cannot be read, or one of its prompts must be named.
+        NotDecodableError: it is the pair of an encoder's and a decoder's prompt.
+    """
+    if isinstance(source, PromptPair):
+        raise NotDecodableError("expected one prompt, found a pair: take its encoder or decoder")
+    return load_one(source, workspace=workspace) if isinstance(source, str | Path) else source
 
 
 def with_facts(prompt: AnyPrompt, sample: str) -> AnyPrompt:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.errors import NotDecodableError
 from probe.notes import collected
-from probe.prompt import AnyPrompt, PromptPair
 from probe.readings import DEFAULT_READINGS, Reading, Subject, answer_in_words, read_all
 from probe.readings import needs_model as running
+from probe.requests import ReadRequest, takes
 from probe.store import Workspace
 from probe.task import TEXT_SLOT
 from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import taken_for, vocabulary_of, with_start
-from probe.verbs.naming import option_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,44 +59,23 @@ class ReadPrompt:
         )
 
 
-@option_names(text_to_score="texts_to_score")
-def read(
-    prompt: AnyPrompt | str | Path,
-    model: str | Path | None = None,
-    *,
-    readings: str | Sequence[str] = DEFAULT_READINGS,
-    texts_to_score: Sequence[str] = (),
-    seed: int = 0,
-    device: str | None = None,
-    dtype: str | None = None,
-    workspace: Workspace | None = None,
-) -> ReadPrompt:
+@takes(ReadRequest)
+def read(asked: ReadRequest) -> ReadPrompt:
     """What a prompt means, as readings of known hit rate have it.
-
-    Args:
-        prompt: a prompt, or anything `load` takes that holds one.
-        model: the base model; the prompt's own when None.
-        readings: any of `nearest`, `displacement`, `promoted`, as a list or with commas between;
-            `promoted` runs the model.
-        texts_to_score: guesses, put in the prompt's place: the share of its effect that each has.
-        seed: of controls, answers and intervals.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: precision of the model; float32 when None.
-        workspace: the default one when None.
 
     Raises:
         ModelNotFoundError: no base model is known, or it cannot be read.
         ProbeError: the prompt cannot be read, or has none of the readings.
         ValueError: there is no such reading.
     """
-    names = _names(readings)
-    needed = running(names) or bool(texts_to_score)
-    workspace = workspace or Workspace()
+    names = _names(asked.readings)
+    needed = running(names) or bool(asked.text_to_score)
+    workspace = Workspace(asked.workspace)
     with collected() as notes:
-        (asker,) = askers([prompt], model=model, workspace=workspace)
-        one = _single(asker)
-        vocabulary = vocabulary_of(one, None if model is None else str(model))
-        opened = _opened(asker, device, dtype, workspace) if needed else None
+        (asker,) = askers([asked.prompt], model=asked.model, workspace=workspace)
+        one = asker.single
+        vocabulary = vocabulary_of(one, None if asked.model is None else str(asked.model))
+        opened = _opened(asker, asked) if needed else None
         if opened is None:
             taken_for([one], vocabulary)
         template = _own_template(asker)
@@ -108,15 +84,16 @@ def read(
             vocabulary,
             opened,
             template=template,
-            seed=seed,
+            seed=asked.seed,
             cached=workspace.cached_arrays,
         )
         found = read_all(subject, names)
         scored: list[TextScore] = []
-        if opened is not None and texts_to_score:
+        if opened is not None and asked.text_to_score:
             from probe.readings.plug_in import score_texts
 
-            scored = score_texts(opened, one, texts_to_score, template=template, seed=seed)
+            texts, seed = asked.text_to_score, asked.seed
+            scored = score_texts(opened, one, texts, template=template, seed=seed)
     return ReadPrompt(
         prompt=asker.name,
         model=asker.model,
@@ -127,27 +104,17 @@ def read(
     )
 
 
-def _names(readings: str | Sequence[str]) -> list[str]:
-    given = readings.split(",") if isinstance(readings, str) else readings
-    names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
-    return names or list(DEFAULT_READINGS)
+def _names(readings: Sequence[str]) -> list[str]:
+    given = (name.strip() for one in readings for name in one.split(","))
+    return list(dict.fromkeys(filter(None, given))) or list(DEFAULT_READINGS)
 
 
-def _single(asker: Asker) -> AnyPrompt:
-    if isinstance(asker.prompt, PromptPair):
-        raise NotDecodableError(
-            f"{asker.name} is an encoder and a decoder prompt: name one of them as PATH#NAME"
-        )
-    return asker.prompt
-
-
-def _opened(
-    asker: Asker, device: str | None, dtype: str | None, workspace: Workspace
-) -> FrozenModel:
-    check_models([(asker.model, asker.revision)], device=device, workspace=workspace)
+def _opened(asker: Asker, asked: ReadRequest) -> FrozenModel:
+    models, device = [(asker.model, asker.revision)], asked.device
+    check_models(models, device=device, workspace=asked.workspace)
     from probe.models import load_model
 
-    opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
+    opened = load_model(asker.model, revision=asker.revision, device=device, dtype=asked.dtype)
     note_doubts(opened, [asker])
     return opened
 

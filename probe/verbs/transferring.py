@@ -139,7 +139,7 @@ def _correlated(
                 measure,
                 centre=rows,
                 model=asked.model,
-                workspace=Workspace(asked.workspace),
+                workspace=asked.workspace,
             )
         except ProbeError as error:
             refused.append((measure, str(error)))

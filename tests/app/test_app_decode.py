@@ -57,7 +57,7 @@ def test_another_metric_gives_other_scores_and_is_named(open_page: Open) -> None
 
 def test_the_address_restores_the_view(open_page: Open) -> None:
     at = open_page("decode", p="subj-vocab", m="dot", k="3", sel="7", q="the", f=["words"])
-    expected = decode("subj-vocab", metric="dot", k=3, filters=["words"])
+    expected = decode("subj-vocab", metric="dot", k=3, filter=["words"])
     table = at.dataframe[0].value
     assert list(table["token"]) == [p.neighbours[0].token for p in expected.positions]
     assert "#3" in table

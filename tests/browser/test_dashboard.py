@@ -70,7 +70,7 @@ def test_switching_the_metric_changes_scores_and_address(visit: Visit) -> None:
 
 
 def test_an_address_restores_the_view_and_survives_a_reload(visit: Visit) -> None:
-    expected = decode("subj-vocab", metric="dot", k=3, filters=["words"])
+    expected = decode("subj-vocab", metric="dot", k=3, filter=["words"])
     word = expected.positions[0].neighbours[0].token.strip("␣")
     page = visit(f"/decode?p=subj-vocab&m=dot&k=3&sel=7&f=words&q={quote(word)}")
     for _ in range(2):

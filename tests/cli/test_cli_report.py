@@ -4,7 +4,9 @@ import pytest
 
 
 def test_a_report_says_what_it_wrote_and_what_it_left_out(probe, check_schema, tmp_path):
-    result = probe("report", "sst2-text", "subj-prefix", "-o", tmp_path / "report.html", "--json")
+    result = probe(
+        "report", "sst2-text", "subj-prefix", "-k", "4", "-o", tmp_path / "report.html", "--json"
+    )
     assert (result.code, result.err) == (0, "")
     check_schema("report", result.json)
     assert result.json["prompts"] == ["sst2-text", "subj-prefix"]
@@ -13,7 +15,7 @@ def test_a_report_says_what_it_wrote_and_what_it_left_out(probe, check_schema, t
     assert (left["section"], left["prompt"]) == ("decoding", "subj-prefix")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "key/value prefix" in left["reason"] and left["reason"] in page
-    assert "probe decode sst2-text --metric cosine -k 5 --seed 0" in page
+    assert "probe decode sst2-text -k 4" in page
 
 
 def test_nothing_is_overwritten(probe, tmp_path):

@@ -41,10 +41,10 @@ class Pool:
         return tuple((e.id, e.card.created, e.card.sha256) for e in self.entries)
 
     @property
-    def prompts(self) -> list[SoftPrompt]:
+    def prompts(self) -> tuple[SoftPrompt, ...]:
         """The prompts themselves, called by their ids."""
         found = (prompt_of(entry).renamed(entry.id) for entry in self.entries)
-        return [prompt for prompt in found if isinstance(prompt, SoftPrompt)]
+        return tuple(prompt for prompt in found if isinstance(prompt, SoftPrompt))
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -102,7 +102,7 @@ def decoding(
         model=vocabulary(entry, model),
         metric=metric,
         k=k,
-        filters=filters,
+        filter=filters,
         one_to_one=one_to_one,
     )
 

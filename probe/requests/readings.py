@@ -1,0 +1,114 @@
+"""What is asked about what prompts are and mean, and about a token."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated
+
+from probe.requests.base import Option, Request
+from probe.requests.shared import Dtype, Metric, Nearest, OfPrompt, OfPrompts, OnDevice
+from probe.requests.sources import (
+    Contexts,
+    ModelSource,
+    PromptSource,
+    StepWatcher,
+    TableSource,
+    TokenSource,
+)
+
+
+@dataclass(frozen=True)
+class InspectRequest(OfPrompts):
+    """Say what each prompt is: kind, format, method, shape, base model, digest, norms."""
+
+
+@dataclass(frozen=True)
+class DecodeRequest(OfPrompt, Nearest):
+    """List the tokens each position is closest to, and say what that is worth."""
+
+    model: Annotated[TableSource | None, Option(complete="model")] = None
+    """Base model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Default: the
+    prompt's own."""
+    _: KW_ONLY
+    filter: tuple[str, ...] = ()
+    """Which tokens may be neighbours, repeatable: special, byte or unused leaves those out; words
+    keeps tokens that begin a word; regex:PATTERN keeps tokens that match."""
+    one_to_one: bool = False
+    """Give every position a token of its own."""
+    controls: Annotated[bool, Option(flag="--controls/--no-controls")] = True
+    """Compare with real tokens and chance."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of the controls."""
+
+
+@dataclass(frozen=True)
+class ReadRequest(OfPrompt, OnDevice):
+    """Say what a prompt means, by readings whose hit rate is known."""
+
+    model: Annotated[ModelSource | None, Option(complete="model")] = None
+    """Base model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Default: the
+    prompt's own."""
+    _: KW_ONLY
+    readings: tuple[str, ...] = ()
+    """Any of nearest, displacement and promoted, with commas between; promoted runs the model.
+    Default: nearest,displacement."""
+    text_to_score: tuple[str, ...] = ()
+    """A guess, repeatable: the share of the prompt's effect that this text has in its place. Runs
+    the model."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of controls, answers and intervals."""
+
+
+@dataclass(frozen=True)
+class FindRequest(Request):
+    """Find the prompt positions closest to a token, across the library or in given prompts."""
+
+    token: Annotated[TokenSource, Option(positional=True, metavar="TOKEN")]
+    """A token as `probe decode` shows it (␣great; a real space will do), or #ID."""
+    prompts: Annotated[
+        tuple[PromptSource, ...],
+        Option(positional=True, metavar="[PROMPT]...", complete="prompt"),
+    ] = ()
+    """Search these only. A file or folder (PATH#NAME picks one prompt of several), a workspace
+    prompt (NAME or NAME@VERSION), a sample prompt, or a hub id. Default: the whole library."""
+    _: KW_ONLY
+    model: Annotated[TableSource | None, Option(complete="model")] = None
+    """Base model whose token is meant; the library's prompts on it are searched. Default: that of
+    the named prompts; without any, smollm2 where it is installed, else builtin."""
+    metric: Metric = "cosine"
+    """What near means; cosine and dot: higher is closer, l2: lower."""
+    k: Annotated[int, Option(flag="-k --k", minimum=1)] = 10
+    """Positions to list."""
+
+
+@dataclass(frozen=True)
+class DistillRequest(Request):
+    """Train a prompt to do what a text does, keep it in the workspace, and read it."""
+
+    text: Annotated[str, Option(positional=True, metavar="TEXT")]
+    """What the prompt is to do, as a text would say it."""
+    model: Annotated[ModelSource | None, Option(complete="model")] = None
+    """A causal language model: smollm2, builtin, a folder, a GGUF file or a hub id. Default:
+    smollm2 where it is installed, else builtin."""
+    _: KW_ONLY
+    length: Annotated[int, Option(minimum=1)] = 8
+    """Prompt rows."""
+    steps: Annotated[int, Option(minimum=1)] = 60
+    """Updates of 8 contexts."""
+    contexts: Contexts | None = None
+    """A text file with a question or document per line; the last quarter is held out. Default: 32
+    questions that come with probe."""
+    frame: str | None = None
+    """Where the prompt stands: chat, plain, or a template with {prompt} and {text}. Default: chat
+    where the model has a chat template."""
+    name: str | None = None
+    """Of the prompt in the workspace. Default: from the text."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Of answers, start, order and intervals."""
+    device: str | None = None
+    """As torch names it. Default: a GPU if there is one."""
+    dtype: Dtype | None = None
+    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs and CPUs that
+    have it, else float32."""
+    on_step: Annotated[StepWatcher | None, Option(shown=False)] = None
+    """Called with every update."""
