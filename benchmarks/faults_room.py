@@ -125,7 +125,7 @@ class Room:
     def _fill(self) -> None:
         workspace = Workspace(self.home)
         for tags in (["film"], []):
-            verbs.add_to_library(["sst2-text"], tags=tags, note="kept", workspace=workspace)
+            verbs.add_to_library(["sst2-text"], tag=tags, note="kept", workspace=workspace)
         ended = forked(lambda: worker.main([str(self.asked(self.home).path)]), self.home)
         assert ended.code == 0, ended.err
         evaluate = ["evaluate", "mine", "--task", str(self.task), "--record"]

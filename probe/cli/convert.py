@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from dataclasses import replace
 
-import typer
-
-from probe.cli.names import named_in
-from probe.cli.options import Json, Prompt
+from probe.cli.options import Json
 from probe.cli.output import console, print_json, visible
-from probe.formats.registry import WRITTEN, writable_formats
+from probe.cli.requests import takes_requests
+from probe.requests import ConvertRequest
 
 
-def convert(
-    prompt: Prompt,
-    dest: Annotated[
-        Path, typer.Argument(metavar="DEST", help="A new file, or a new folder for peft.")
-    ],
-    to: Annotated[
-        str,
-        typer.Option("--to", help="Layout to write.", **named_in(WRITTEN, writable_formats)),
-    ],
-    json: Json = False,
-) -> None:
+@takes_requests
+def convert(asked: ConvertRequest, json: Json = False) -> None:
     """Write a prompt in another layout. Nothing is overwritten."""
     from probe import verbs
 
-    loaded = verbs.load_one(prompt)
-    path = verbs.convert(loaded, dest, to=to)
+    loaded, to = verbs.load_one(str(asked.prompt)), asked.to
+    path = verbs.convert(replace(asked, prompt=loaded))
     described = verbs.describe(loaded)
     written = {"prompt": loaded.name, "to": to, "path": str(path), "shape": described["shape"]}
     if json:

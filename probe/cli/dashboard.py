@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,9 @@ from typing import Annotated
 import typer
 
 from probe.cli.output import complain
+from probe.cli.requests import takes_requests
 from probe.parent import WATCHED
+from probe.requests import Option
 
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
@@ -30,27 +33,27 @@ _POLITE_S = 5.0
 """What the server has to close its pages and end what works for them."""
 
 
+@dataclass(frozen=True)
+class Serving:
+    """For whom the dashboard is opened."""
+
+    workspace: Path | None = None
+    """Workspace folder. Default: PROBE_HOME, else your own."""
+    browser: Annotated[bool, Option(flag="--browser/--no-browser")] = True
+    """Open a browser window."""
+    no_token: bool = False
+    """Let in whoever reaches the port: for use behind a login of your own."""
+
+
+@takes_requests
 def dashboard(
+    serving: Serving,
     port: Annotated[
         int | None,
         typer.Option(
             "--port", min=1, max=65535, help="Port. Default: the first free one from 8501."
         ),
     ] = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option("--workspace", help="Workspace folder. Default: PROBE_HOME, else your own."),
-    ] = None,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open a browser window.")
-    ] = True,
-    no_token: Annotated[
-        bool,
-        typer.Option(
-            "--no-token",
-            help="Let in whoever reaches the port: for use behind a login of your own.",
-        ),
-    ] = False,
 ) -> None:
     """Open the dashboard, for this machine and whoever has its address alone; Ctrl-C ends it."""
     from importlib.util import find_spec
@@ -66,8 +69,8 @@ def dashboard(
     if folder is None:
         raise ProbeError("the dashboard's pages are gone: reinstall soft-prompt-probe")
     port = _free_port() if port is None else _require_free(port)
-    root = Workspace(workspace).root
-    token = "" if no_token else secrets.token_urlsafe(32)
+    root = Workspace(serving.workspace).root
+    token = "" if serving.no_token else secrets.token_urlsafe(32)
     environment = os.environ | WATCHED | {"PROBE_HOME": str(root), TOKEN: token}
     address = f"http://{ADDRESS}:{port}" + (f"/?token={token}" if token else "")
     for other in running_dashboards(root):
@@ -78,7 +81,7 @@ def dashboard(
         # From its own folder, no module or configuration lying where the user stands gets in.
         arguments = command(folder / "main.py", port)
         server = subprocess.Popen(arguments, env=environment, cwd=folder, stdin=subprocess.PIPE)
-        if browser and _has_display():
+        if serving.browser and _has_display():
             threading.Thread(target=_open_window, args=(server, port, shown), daemon=True).start()
         return server
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from probe.cli.completion import complete_model, complete_workspace_prompt
-from probe.cli.options import Json, Prompts
+from probe.cli.completion import complete_workspace_prompt
+from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, rounded, table
+from probe.cli.requests import takes_requests
+from probe.requests import AddToLibraryRequest
 
 if TYPE_CHECKING:
     from probe.store import Card
@@ -46,26 +48,12 @@ def listing(
 
 
 @app.command()
-def add(
-    prompts: Prompts,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="Tag what is added, repeatable.")
-    ] = None,
-    note: Annotated[str, typer.Option("--note", help="A note to keep with it.")] = "",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Base model to record where a source does not say.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
+@takes_requests
+def add(asked: AddToLibraryRequest, json: Json = False) -> None:
     """Keep every trained prompt of the sources. A name that exists gets its next version."""
     from probe import verbs
 
-    _print_cards(verbs.add_to_library(prompts, tags=tags or (), note=note, model=model), json=json)
+    _print_cards(verbs.add_to_library(asked), json=json)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from probe.requests.comparison import ClustersRequest, CompareRequest, MapReques
 from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
 from probe.requests.insides import AblateRequest, LensRequest, TransferRequest
+from probe.requests.library import AddToLibraryRequest, ConvertRequest
 from probe.requests.readings import (
     DecodeRequest,
     DistillRequest,
@@ -21,8 +22,10 @@ from probe.requests.readings import (
 
 __all__ = [
     "AblateRequest",
+    "AddToLibraryRequest",
     "ClustersRequest",
     "CompareRequest",
+    "ConvertRequest",
     "DecodeRequest",
     "DistillRequest",
     "EvaluateRequest",

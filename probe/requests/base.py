@@ -217,7 +217,7 @@ def _field(field: dataclasses.Field[Any], hint: Any, words: str) -> Field:
     if get_origin(hint) is Annotated:
         hint, *notes = get_args(hint)
         option = next((note for note in notes if isinstance(note, Option)), option)
-    if field.default is dataclasses.MISSING:
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
         option = dataclasses.replace(option, required=True)
     kind = _single(hint)
     several = get_origin(kind) is tuple

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from probe import formats
 from probe.digests import noted_digests
 from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
+from probe.requests import AddToLibraryRequest, takes
+from probe.requests.sources import PromptSource
 from probe.store import Card, Workspace, card_of
-from probe.verbs.loading import load
-from probe.verbs.naming import several
+from probe.verbs.gathering import prompts_of
 from probe.verbs.shipped import sample_facts, sample_folders
 
 _LOG = logging.getLogger(__name__)
@@ -45,39 +45,26 @@ def library(
     return [library_row(card, where=where) for card, where in found]
 
 
-def add_to_library(
-    sources: Sequence[AnyPrompt | str | Path],
-    *,
-    tags: Sequence[str] = (),
-    note: str = "",
-    model: str | None = None,
-    workspace: Workspace | None = None,
-) -> list[Card]:
+@takes(AddToLibraryRequest)
+def add_to_library(asked: AddToLibraryRequest) -> list[Card]:
     """Keep every trained prompt of the sources; all are read before any is written.
-
-    Args:
-        sources: prompts, or anything `load` takes.
-        tags: tags of what is kept.
-        note: a note kept with it.
-        model: base model to record where a source does not say.
-        workspace: the default one when None.
 
     Raises:
         PromptFormatError: a source cannot be read.
         WorkspaceError: the workspace cannot be written.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(asked.workspace)
     prompts: list[AnyPrompt] = []
-    for source in several(sources):
-        every = load(source, workspace=workspace) if isinstance(source, str | Path) else [source]
+    for source in asked.prompts:
+        every = prompts_of(source, workspace)
         trained = [prompt for prompt in every if prompt.trained]
         if not trained:
             raise PromptFormatError(f"{_shown(source)}: none of its rows was ever trained")
         for prompt in every:
             if not prompt.trained:
                 _LOG.info("left out %s: its rows were never trained", prompt.name)
-        prompts += [_on_model(prompt, model) for prompt in trained]
-    return [workspace.save(prompt, tags=tags, note=note) for prompt in prompts]
+        prompts += [_on_model(prompt, asked.model) for prompt in trained]
+    return [workspace.save(prompt, tags=asked.tag, note=asked.note) for prompt in prompts]
 
 
 def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[str, Any]]:
@@ -131,8 +118,8 @@ def library_row(card: Card, *, where: str = "workspace") -> dict[str, Any]:
     return row
 
 
-def _shown(source: AnyPrompt | str | Path) -> str:
-    return str(source) if isinstance(source, str | Path) else source.name
+def _shown(source: PromptSource) -> str:
+    return source.name if isinstance(source, AnyPrompt) else str(source)
 
 
 def _on_model(prompt: AnyPrompt, model: str | None) -> AnyPrompt:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
-
-from probe.prompt import AnyPrompt, PromptPair
-from probe.task import Example
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 _SINGLE = ("output", "all")
 """Options that a command line does not repeat."""
-
-
-def several(given: Sequence[T]) -> Sequence[T]:
-    """What is given alone, as one of several: a name is not as many prompts as it has letters."""
-    alone: Any = given
-    one = isinstance(alone, str | Path | AnyPrompt | PromptPair | Example | Mapping)
-    return [alone] if one else given
 
 
 def option_names(**parameters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
