@@ -1,6 +1,5 @@
 """Compare: how do prompts differ?"""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -183,10 +182,7 @@ def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str,
         f"compare-{found.measure}",
         {
             "csv": lambda: csv_with(table, made),
-            "json": lambda: json.dumps(
-                found.to_json() | {"made_with": made, "order": list(tree.order)},
-                ensure_ascii=False, indent=1,
-            ),
+            "json": lambda: found.to_json() | {"made_with": made, "order": list(tree.order)},
             "html": lambda: figures_html(
                 f"{counted(len(pool.ids), 'prompt')} compared",
                 {found.measure.replace("_", " "): similarity_map(found, tree)},

@@ -1,7 +1,5 @@
 """Decode: which tokens is this prompt closest to, and does that mean anything?"""
 
-import json
-
 import streamlit as st
 
 from dashboard.decode.meaning import draw_meaning
@@ -225,7 +223,7 @@ def draw_take_along(entry: Entry, found: Decoding) -> None:
         f"{found.prompt}-{found.metric}",
         {
             "csv": lambda: decoding_csv(found),
-            "json": lambda: json.dumps(found.to_json(), ensure_ascii=False, indent=1),
+            "json": found.to_json,
             "html": lambda: decoding_html(found),
         },
         {"p": entry.id} | {name: st.session_state.get(name) for name in view},

@@ -20,11 +20,11 @@ def answer(entries: Sequence[Entry]) -> str:
     own = sum(entry.source == "yours" for entry in entries)
     samples = len(entries) - own
     tasks = len({entry.card.task for entry in entries} - {None})
-    about = f" for {_count(tasks, 'task')}" if tasks else ""
+    about = f" for {counted(tasks, 'task')}" if tasks else ""
     if not own:
-        return f"{_count(samples, 'sample prompt')}{about}; add your own to see them here."
-    parts = f": {own:,} of your own and {_count(samples, 'sample')}" if samples else " of your own"
-    return f"{_count(len(entries), 'prompt')}{about}{parts}."
+        return f"{counted(samples, 'sample prompt')}{about}; add your own to see them here."
+    parts = f": {own:,} of your own and {counted(samples, 'sample')}" if samples else " of your own"
+    return f"{counted(len(entries), 'prompt')}{about}{parts}."
 
 
 def draw_search(entries: list[Entry]) -> list[Entry]:
@@ -182,10 +182,6 @@ def _choose_selected(key: str, ids: Sequence[str]) -> None:
     rows = st.session_state[key].selection.rows
     if chosen := [ids[row] for row in rows if row < len(ids)]:
         choose(chosen)
-
-
-def _count(n: int, unit: str) -> str:
-    return f"{n:,} {unit}" if n == 1 else f"{n:,} {unit}s"
 
 
 def _number(value: object) -> str:

@@ -1,6 +1,6 @@
 """Map: where do prompts sit relative to the vocabulary?"""
 
-import json
+from typing import Any
 
 import streamlit as st
 
@@ -128,11 +128,9 @@ def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
             figures["Shares of variance"] = variance_bars(mapped)
         return figures_html(f"Map of {', '.join(mapped.prompts[:6])}", figures, made=caption)
 
-    def document() -> str:
-        whole = mapped.to_json()
-        if clusters is not None:
-            whole["clusters"] = clusters.to_json()
-        return json.dumps(whole, ensure_ascii=False, indent=1)
+    def document() -> dict[str, Any]:
+        grouped = {} if clusters is None else {"clusters": clusters.to_json()}
+        return mapped.to_json() | grouped
 
     draw_downloads(
         f"map-{mapped.method}-{mapped.metric}-seed{mapped.seed}",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
 
+Content = str | bytes | Mapping[str, Any]
+"""Of a file; a mapping is written as JSON."""
 _KINDS = {
     "csv": ("CSV", "text/csv"),
     "json": ("JSON", "application/json"),
@@ -18,7 +22,7 @@ _KINDS = {
 
 
 def draw_downloads(
-    stem: str, files: Mapping[str, Callable[[], str | bytes]], view: Mapping[str, object]
+    stem: str, files: Mapping[str, Callable[[], Content]], view: Mapping[str, object]
 ) -> None:
     """A row of download buttons and the link to this very view.
 
@@ -45,9 +49,11 @@ def draw_downloads(
             st.caption("Opens this very view on this machine.")
 
 
-def _bytes(write: Callable[[], str | bytes]) -> bytes:
+def _bytes(write: Callable[[], Content]) -> bytes:
     """UTF-8, with halves of characters, which it cannot hold, written by their numbers."""
     text = write()
+    if isinstance(text, Mapping):
+        text = json.dumps(text, ensure_ascii=False, indent=1)
     return text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
 
 
