@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from tests.browser.dashboard import (
     WAIT_S,
+    end_work,
     find_chromium,
     launch,
     let_in,
@@ -17,6 +19,7 @@ from tests.browser.dashboard import (
     settled,
 )
 from tests.hostile import prompt_rows, write_hostile_model
+from tests.trainable import write_task
 
 Visit = Callable[[str], Page]
 
@@ -33,19 +36,47 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with one prompt whose vocabulary is hostile."""
+@pytest.fixture(scope="session")
+def aside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the dashboard puts what it must write down to read it."""
+    return tmp_path_factory.mktemp("aside")
+
+
+@pytest.fixture(scope="session")
+def dashboard(
+    chromium: Browser, aside: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
+    """The one dashboard of all tests: its workspace and its address.
+
+    Its workspace has a prompt whose vocabulary is hostile, and a task, which forms offer first.
+    """
     home = tmp_path_factory.mktemp("home")
     model = write_hostile_model(home / "model")
     Workspace(home).save(SoftPrompt("hostile", prompt_rows(), base_model=str(model)))
-    return home
+    write_task(home / "tasks" / "moods")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(aside))
+        with running_dashboard(home) as address:
+            yield home, address
 
 
-@pytest.fixture(scope="module")
-def address(chromium: Browser, home: Path) -> Iterator[str]:
-    with running_dashboard(home) as address:
-        yield address
+@pytest.fixture
+def address(dashboard: tuple[Path, str]) -> str:
+    return dashboard[1]
+
+
+@pytest.fixture
+def home(dashboard: tuple[Path, str]) -> Iterator[Path]:
+    """The workspace of the dashboard, which is afterwards as it was."""
+    home, _ = dashboard
+    yield home
+    workspace = Workspace(home)
+    end_work(workspace)
+    for job in (*workspace.runs, *workspace.studies):
+        shutil.rmtree(job.path)
+    for card in workspace.list():
+        if card.id != "hostile@1":
+            workspace.remove(card.id)
 
 
 @pytest.fixture

@@ -7,13 +7,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
+from probe import jobs
 from probe.cli.announcing import running_dashboards
+from probe.errors import TrainingError
+from probe.store import Workspace
+from probe.studies import cancel_study, study_view
 from tests.servers import free_port, wait_until_healthy
 
 CHROMIUM_FLAGS = [
@@ -67,7 +71,20 @@ def kill_dashboard(port: int) -> None:
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if f"--server.port={port}" in words or words[-5:-3] == ["--port", str(port)]:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended with the one that was killed before
+                process.kill()
+
+
+def end_work(workspace: Workspace) -> None:
+    """End the trainings and studies of a workspace, if any are at work."""
+    for run in workspace.runs:
+        with suppress(TrainingError):  # it has just ended
+            if jobs.view(workspace, run).active:
+                jobs.cancel(workspace, run.id)
+    for study in workspace.studies:
+        with suppress(TrainingError):
+            if study_view(study).active:
+                cancel_study(workspace, study.id)
 
 
 def settled(page: Page) -> Page:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from probe.store import Workspace
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import running_dashboard, settled
+from tests.browser.dashboard import settled
 from tests.formats.attacks import write_attacks
 
 pytestmark = pytest.mark.browser
@@ -43,20 +42,6 @@ ROWS = {
     "bytes.csv": b"text,label\n\xff\xfe\x00,1\n",
     "one_long_field.csv": b'text,label\n"' + b"a" * 3_000_000,
 }
-
-
-@pytest.fixture(scope="module")
-def aside(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the server puts what it must write down to read it."""
-    return tmp_path_factory.mktemp("aside")
-
-
-@pytest.fixture(scope="module")
-def address(chromium: Browser, home: Path, aside: Path) -> Iterator[str]:  # noqa: ARG001
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(aside))
-        with running_dashboard(home) as address:
-            yield address
 
 
 def _push(page: Page, field: Locator, path: Path) -> str:
@@ -110,6 +95,6 @@ def test_hostile_rows_end_in_a_line_too(
         words = _push(page, page.locator("input[type=file]"), path)
         assert "\n" not in words.strip("\n"), (name, words)
         expect(page.get_by_role("button", name="Keep as a task")).to_have_count(0)
-    assert not (home / "tasks").exists()
+    assert [path.name for path in (home / "tasks").iterdir()] == ["moods"]
     assert not list(aside.glob("probe-*"))
     assert not (home / "dashboard.log").exists()

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from probe import jobs
-from probe.errors import TrainingError
 from probe.jobs import view
 from probe.store import RunFolder, Workspace, read_records
 from probe.verbs import run_config
@@ -21,6 +20,7 @@ from tests.browser.conftest import Visit
 from tests.browser.dashboard import (
     WAIT_S,
     choose_model,
+    end_work,
     kill_dashboard,
     let_in,
     running_dashboard,
@@ -35,27 +35,12 @@ pytestmark = pytest.mark.browser
 STEPS = 12
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_task(home: Path) -> None:
-    """A task of one's own, which the form offers first."""
-    write_task(home / "tasks" / "moods")
-
-
 @pytest.fixture
 def own_home(tmp_path: Path) -> Iterator[Path]:
     """A workspace with that task, whose runs are ended afterwards."""
     write_task(tmp_path / "home" / "tasks" / "moods")
     yield tmp_path / "home"
-    _end_runs(Workspace(tmp_path / "home"))
-
-
-def _end_runs(workspace: Workspace) -> None:
-    for run in workspace.runs:
-        if view(workspace, run).active:
-            try:
-                jobs.cancel(workspace, run.id)
-            except TrainingError:
-                continue  # it has just ended
+    end_work(Workspace(tmp_path / "home"))
 
 
 def _start(page: Page, workspace: Workspace) -> RunFolder:

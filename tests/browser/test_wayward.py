@@ -9,30 +9,12 @@ import pytest
 from playwright.sync_api import expect
 
 from probe.store import Workspace
-from probe.studies import cancel_study, study_view
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import WAIT_S, choose_model, settled
-from tests.trainable import write_task
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_task(home: Path) -> None:
-    """A task of one's own, which the form offers first."""
-    write_task(home / "tasks" / "moods")
-
-
-@pytest.fixture
-def _ended(home: Path):
-    yield
-    workspace = Workspace(home)
-    for study in workspace.studies:
-        if study_view(study).active:
-            cancel_study(workspace, study.id)
-
-
-@pytest.mark.usefixtures("_ended")
 def test_a_study_survives_a_reload_finishes_and_its_prompt_opens_in_decode(
     visit: Visit, home: Path
 ) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ from probe.cli.announcing import announced
 from probe.cli.dashboard import ADDRESS, command
 from probe.paths import shipped
 from tests.servers import free_port, wait_until_healthy
-from tests.waiting import until
+from tests.waiting import LONGEST_S, until
 
 pytest.importorskip("streamlit")
 
@@ -52,43 +52,57 @@ def _asked(port, path, *, host=None, method="GET", body=None, **headers):
         wire.close()
 
 
-@pytest.fixture
-def server(tmp_path):
-    """A running dashboard, started where somebody left a careless configuration and a trap.
+@contextmanager
+def _dashboard(folder):
+    """A dashboard started where somebody left a careless configuration and a trap.
 
     The user's browser is a script that notes which addresses it was asked to open.
     """
-    window = tmp_path / "window"
-    window.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/opened.txt\n')
+    window = folder / "window"
+    window.write_text(f'#!/bin/sh\necho "$@" >> {folder}/opened.txt\n')
     window.chmod(0o755)
-    (tmp_path / ".streamlit").mkdir()
-    (tmp_path / ".streamlit" / "config.toml").write_text(
+    (folder / ".streamlit").mkdir()
+    (folder / ".streamlit" / "config.toml").write_text(
         '[server]\naddress = "0.0.0.0"\nenableXsrfProtection = false\nallowedHosts = []\n'
         '[client]\nshowErrorDetails = "full"\n'
     )
-    (tmp_path / "streamlit.py").write_text("raise SystemExit('a module from the current folder')")
+    (folder / "streamlit.py").write_text("raise SystemExit('a module from the current folder')")
+    environment = {"BROWSER": str(window), "PROBE_HOME": str(folder / "home")}
     port = free_port()
-    output = (tmp_path / "server.log").open("wb")
-    started = subprocess.Popen(
-        [sys.executable, "-P", "-m", "probe", "app", "--port", str(port)],
-        env=os.environ | {"BROWSER": str(window)},
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        wait_until_healthy(started, port, tmp_path / "server.log")
-        yield started, port
-    finally:
-        for process in (
-            [*psutil.Process(started.pid).children(recursive=True)]
-            if (started.poll() is None)
-            else []
-        ):
-            process.kill()
-        started.kill()
-        started.wait()
-        output.close()
+    with (folder / "server.log").open("wb") as output:
+        started = subprocess.Popen(
+            [sys.executable, "-P", "-m", "probe", "app", "--port", str(port)],
+            cwd=folder,
+            env=os.environ | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_until_healthy(started, port, folder / "server.log")
+            yield started, port
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                for process in psutil.Process(started.pid).children(recursive=True):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+            started.kill()
+            started.wait()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A dashboard that the test ends."""
+    with _dashboard(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    """The folder and port of a dashboard that no test ends."""
+    folder = tmp_path_factory.mktemp("lasting")
+    with _dashboard(folder) as (started, port):
+        yield folder, started, port
 
 
 def _cookie(tmp_path, port):
@@ -124,13 +138,13 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
     assert _websocket_status(port, f"localhost:{port}", **evil) == 403
     assert f"http://{ADDRESS}:{port}" in (tmp_path / "server.log").read_text()
     os.killpg(started.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
-    assert started.wait(timeout=30) == 0
+    assert started.wait(timeout=LONGEST_S) == 0
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
-def test_no_page_of_elsewhere_reaches_anything_the_server_has(server, tmp_path):
-    _, port = server
-    own, cookie = f"localhost:{port}", _cookie(tmp_path, port)
+def test_no_page_of_elsewhere_reaches_anything_the_server_has(lasting):
+    folder, _, port = lasting
+    own, cookie = f"localhost:{port}", _cookie(folder, port)
     status, page, _ = _asked(port, "/", Cookie=cookie)
     assert status == 200
     script = re.search(r'src="\./(static/[^"]+\.js)"', page)[1]
@@ -175,9 +189,9 @@ def test_no_page_of_elsewhere_reaches_anything_the_server_has(server, tmp_path):
         assert _websocket_status(port, own, origin=origin, cookie=cookie) == 403
 
 
-def test_another_user_of_the_machine_gets_one_line(server, tmp_path):
-    _, port = server
-    own, cookie = f"localhost:{port}", _cookie(tmp_path, port)
+def test_another_user_of_the_machine_gets_one_line(lasting):
+    folder, _, port = lasting
+    own, cookie = f"localhost:{port}", _cookie(folder, port)
     name, _, token = cookie.partition("=")
     said = "This dashboard opens at the address that `probe app` printed, with its token."
     wrong = {
@@ -218,15 +232,15 @@ def test_a_second_dashboard_says_where_the_first_one_is(server, home, tmp_path):
     assert re.fullmatch(rf"probe: the dashboard is at http://{ADDRESS}:\d+ .*\n", said[1])
     assert list(home.glob("dashboard-*.json")) == [kept]
     started.terminate()
-    started.wait(timeout=10)
+    started.wait(timeout=LONGEST_S)
     assert list(home.glob("dashboard-*")) == []
 
 
-def test_nobody_else_reads_the_token_off_a_command_line(server, tmp_path):
-    started, port = server
-    until(lambda: (tmp_path / "opened.txt").exists())  # by the browser's own command line
-    token = _cookie(tmp_path, port).partition("=")[2]
-    assert token not in (tmp_path / "opened.txt").read_text()
+def test_nobody_else_reads_the_token_off_a_command_line(lasting):
+    folder, started, port = lasting
+    until(lambda: (folder / "opened.txt").exists())  # by the browser's own command line
+    token = _cookie(folder, port).partition("=")[2]
+    assert token not in (folder / "opened.txt").read_text()
     for process in psutil.Process(started.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # what opens the window is soon gone
             assert token not in " ".join(process.cmdline())
@@ -253,22 +267,26 @@ def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(num
     started, _ = server
     child = until(lambda: _server_of(started))
     started.send_signal(number)
-    assert started.wait(timeout=10) == (0 if number == signal.SIGTERM else -number)
-    _, living = psutil.wait_procs([child], timeout=10)
+    assert started.wait(timeout=LONGEST_S) == (0 if number == signal.SIGTERM else -number)
+    _, living = psutil.wait_procs([child], timeout=LONGEST_S)
     assert living == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_server_that_is_still_starting_ends_with_the_command(number):
+def test_a_server_that_is_still_starting_ends_with_the_command(number, own_handlers):
+    signal.signal(number, signal.SIG_DFL)  # what ignores it, as under nohup, leaves it to a child
     command = [sys.executable, "-P", "-m", "probe", "app", "--no-browser"]
     command += ["--port", str(free_port())]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as started:
-        started.stderr.readline()
-        children = until(lambda: psutil.Process(started.pid).children())
-        started.send_signal(number)
-        assert started.wait(timeout=10) == 0
-    _, living = psutil.wait_procs(children, timeout=10)
+        try:
+            started.stderr.readline()
+            children = until(lambda: psutil.Process(started.pid).children())
+            started.send_signal(number)
+            assert started.wait(timeout=LONGEST_S) == 0
+        finally:
+            started.kill()
+    _, living = psutil.wait_procs(children, timeout=LONGEST_S)
     assert living == []
 
 
