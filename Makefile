@@ -2,16 +2,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: app test check bench clean
+.PHONY: app test quick check bench clean
 
 app: $(VENV)/.app
 	$(BIN)/probe app
 
 test: $(VENV)/.dev check
 	tests/browser/install_chromium.sh $(BIN)/playwright
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	$(PYTEST)
+
+# What can be tested without a browser and without other processes.
+quick: $(VENV)/.dev
+	$(PYTEST) -m 'not browser and not process and not slow'
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 # Before torch and numba are imported, here and in every process that a test starts: models this
@@ -12,6 +13,31 @@ from pathlib import Path
 os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 import pytest
+
+
+class NoProcesses:
+    """A run that leaves out what is marked `process` fails what starts one without the mark."""
+
+    def __init__(self) -> None:
+        self._testing = False
+        sys.addaudithook(self._refuse)
+
+    def _refuse(self, event: str, _: object) -> None:
+        if self._testing and event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+            raise RuntimeError("this test starts a process: mark it with pytest.mark.process")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        self._testing = True
+        try:
+            return (yield)
+        finally:
+            self._testing = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "not process" in config.option.markexpr:
+        config.pluginmanager.register(NoProcesses())
 
 
 @pytest.fixture(scope="session")

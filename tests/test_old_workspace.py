@@ -44,6 +44,7 @@ def test_its_runs_stand_as_they_stood(workspace):
     assert (done.model, done.task, done.method) == ("builtin", "mood", "prompt_tuning")
 
 
+@pytest.mark.process
 def test_its_cancelled_run_goes_on_from_its_checkpoint(workspace):
     run = jobs.resume(workspace, HALF)
     for _ in jobs.follow(run):

@@ -39,6 +39,7 @@ def test_a_command_is_a_function_with_its_options_as_arguments(name):
     assert name in probe.__all__
 
 
+@pytest.mark.process
 def test_the_functions_stay_whatever_is_imported_before():
     code = (
         "import probe.training.begin, probe.evaluation, probe.studies.executor, probe.reports; "

@@ -36,6 +36,7 @@ def installed(tmp_path_factory):
     return target, [sys.executable, "-S", "-m", "probe"], environment
 
 
+@pytest.mark.process
 def test_the_wheel_carries_the_dashboard_the_samples_and_the_model(installed):
     target, _, _ = installed
     for part in (
@@ -50,6 +51,7 @@ def test_the_wheel_carries_the_dashboard_the_samples_and_the_model(installed):
     assert not (target / "tests").exists()
 
 
+@pytest.mark.process
 def test_an_installed_probe_decodes_a_sample(installed, tmp_path):
     target, command, environment = installed
     run = subprocess.run(
@@ -72,6 +74,7 @@ def test_an_installed_probe_decodes_a_sample(installed, tmp_path):
     assert Path(where.stdout.strip()).is_relative_to(target)
 
 
+@pytest.mark.process
 def test_an_installed_probe_serves_its_dashboard(installed, tmp_path):
     _, command, environment = installed
     port = free_port()

@@ -148,6 +148,7 @@ def _ended(arguments: tuple[str, ...]) -> SideJob:
     return job
 
 
+@pytest.mark.process
 def test_a_job_keeps_its_answer_and_tells_why_it_failed(workspace: Workspace) -> None:
     answer = workspace.root / "cache" / "answer.json"
     start_job(("inspect", "sst2-text", "--json"), answer)
@@ -158,6 +159,7 @@ def test_a_job_keeps_its_answer_and_tells_why_it_failed(workspace: Workspace) ->
     assert "nowhere" in _ended(("inspect", "nowhere", "--json")).last_words()
 
 
+@pytest.mark.process
 def test_two_tabs_may_watch_one_job(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryFile() as complaints:
         job = SideJob(subprocess.Popen(["true"]), complaints, None)
@@ -173,6 +175,7 @@ print(job_of(("map", "--method", "umap", "sst2-text")).process.pid)
 """
 
 
+@pytest.mark.process
 def test_jobs_end_with_the_server(workspace: Workspace) -> None:
     path = os.pathsep.join([str(Path.cwd() / "app"), str(Path.cwd())])
     done = subprocess.run(

@@ -72,6 +72,7 @@ def test_fields_that_contradict_each_other_are_one_line(open_page: Open) -> None
     assert not [button for button in at.button if button.label == "Start training"]
 
 
+@pytest.mark.process
 def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
     open_page: Open, workspace: Workspace, model: str, task: str
 ) -> None:
@@ -277,6 +278,7 @@ def test_an_estimate_is_made_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert plans == [{"trainings": 8}, {"trainings": 0}]
 
 
+@pytest.mark.process
 def test_the_time_of_a_run_is_estimated_on_demand(
     open_page: Open, model: str, task: str, workspace: Workspace
 ) -> None:

@@ -163,6 +163,7 @@ def test_an_address_of_a_study_that_is_gone_shows_the_newest(
     assert at.query_params["study"] == study.id
 
 
+@pytest.mark.process
 def test_start_makes_a_process_that_finishes(
     open_page: Open, workspace: Workspace, model: str
 ) -> None:

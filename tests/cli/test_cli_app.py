@@ -115,6 +115,7 @@ def _cookie(tmp_path, port):
     return cookies[0].partition(";")[0]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_folder(
     server, tmp_path
@@ -142,6 +143,7 @@ def test_the_dashboard_answers_this_machine_only_whatever_lies_in_the_current_fo
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
+@pytest.mark.process
 def test_no_page_of_elsewhere_reaches_anything_the_server_has(lasting):
     folder, _, port = lasting
     own, cookie = f"localhost:{port}", _cookie(folder, port)
@@ -189,6 +191,7 @@ def test_no_page_of_elsewhere_reaches_anything_the_server_has(lasting):
         assert _websocket_status(port, own, origin=origin, cookie=cookie) == 403
 
 
+@pytest.mark.process
 def test_another_user_of_the_machine_gets_one_line(lasting):
     folder, _, port = lasting
     own, cookie = f"localhost:{port}", _cookie(folder, port)
@@ -215,6 +218,7 @@ def test_another_user_of_the_machine_gets_one_line(lasting):
     assert headers["Location"] == "/evil.example/"
 
 
+@pytest.mark.process
 def test_a_second_dashboard_says_where_the_first_one_is(server, home, tmp_path):
     started, port = server
     (kept,) = home.glob("dashboard-*.json")
@@ -236,6 +240,7 @@ def test_a_second_dashboard_says_where_the_first_one_is(server, home, tmp_path):
     assert list(home.glob("dashboard-*")) == []
 
 
+@pytest.mark.process
 def test_nobody_else_reads_the_token_off_a_command_line(lasting):
     folder, started, port = lasting
     until(lambda: (folder / "opened.txt").exists())  # by the browser's own command line
@@ -261,6 +266,7 @@ def _server_of(command):
     return None
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(number, server):
@@ -272,6 +278,7 @@ def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(num
     assert living == []
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_that_is_still_starting_ends_with_the_command(number, own_handlers):
@@ -290,6 +297,7 @@ def test_a_server_that_is_still_starting_ends_with_the_command(number, own_handl
     assert living == []
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_a_server_that_does_not_listen_is_killed(monkeypatch):
     monkeypatch.setattr(dashboard, "_POLITE_S", 0.3)

@@ -35,6 +35,7 @@ def _complete(words, shell="bash"):
     return done.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -57,6 +58,7 @@ def test_a_shell_is_offered_what_fits(words, offered, tmp_path):
     assert set(_complete(words).split()) == offered
 
 
+@pytest.mark.process
 def test_zsh_is_offered_the_same():
     assert "sst2-text" in _complete("probe decode sst2-t", shell="zsh")
 
@@ -101,6 +103,7 @@ def test_a_damaged_workspace_does_not_disturb_the_shell(home):
     assert "builtin" in complete_model("")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_for_a_shell_can_be_shown(shell):
     done = subprocess.run(
@@ -113,6 +116,7 @@ def test_the_script_for_a_shell_can_be_shown(shell):
     assert f"complete_{shell}" in done.stdout
 
 
+@pytest.mark.process
 def test_the_script_can_be_installed(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "probe", "--install-completion", "bash"],
@@ -128,6 +132,7 @@ def test_the_script_can_be_installed(tmp_path):
     assert str(script) in (tmp_path / ".bashrc").read_text()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("named", [r"\$(touch pwned)", "$(id)", "`id`", "a b", "a'b", "a\\b"])
 def test_a_base_model_that_a_prompt_names_is_offered_only_if_it_is_plain(named):
     for name, base_model in (("evil", named), ("kind", "EleutherAI/pythia-70m")):

@@ -149,6 +149,7 @@ def test_an_index_that_cannot_be_one_hinders_only_who_writes_and_that_in_one_lin
     assert result.err.startswith("probe: ")
 
 
+@pytest.mark.process
 def test_python_m_probe_is_probe():
     done = subprocess.run(
         [sys.executable, "-m", "probe", "--version"], capture_output=True, text=True, check=True
@@ -156,6 +157,7 @@ def test_python_m_probe_is_probe():
     assert done.stdout == f"probe {__version__}\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -182,6 +184,7 @@ def test_nothing_heavy_is_imported_on_the_way(arguments):
     assert done.stderr == ""
 
 
+@pytest.mark.process
 def test_tokens_a_terminal_cannot_write_are_escaped_not_fatal():
     done = subprocess.run(
         [sys.executable, "-m", "probe", "decode", "sst2-text", "--no-controls"],
@@ -193,6 +196,7 @@ def test_tokens_a_terminal_cannot_write_are_escaped_not_fatal():
     assert max(len(line) for line in done.stdout.splitlines() if b"0." in line) <= 60
 
 
+@pytest.mark.process
 def test_no_colour_code_reaches_a_pipe_and_no_color_is_obeyed():
     for extra in ({}, {"NO_COLOR": "1", "TERM": "xterm-256color"}):
         done = subprocess.run(

@@ -128,6 +128,7 @@ def answers(tmp_path_factory):
     return dict(zip(MISTAKES, json.loads(done.stdout), strict=True)), home
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("line", MISTAKES, ids=lambda line: " ".join(line)[:80])
 def test_a_mistake_is_one_line_and_torch_stays_away(answers, line):
     code, told, imported = answers[0][line]
@@ -137,6 +138,7 @@ def test_a_mistake_is_one_line_and_torch_stays_away(answers, line):
     assert imported == []
 
 
+@pytest.mark.process
 def test_no_mistake_leaves_a_run_or_a_study(answers):
     _, home = answers
     assert not any((home / name).is_dir() and any((home / name).iterdir()) for name in _LEFT)

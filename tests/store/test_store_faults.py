@@ -73,6 +73,7 @@ def test_an_index_without_stamps_is_brought_up_to_files_that_went_on_without_it(
     assert [one.tags for one in workspace.list()] == [("new",)]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="kills with a POSIX signal")
 def test_a_killed_convert_leaves_nothing_that_the_next_one_does_not_sweep(tmp_path):
     program = (
@@ -96,6 +97,7 @@ def test_a_killed_convert_leaves_nothing_that_the_next_one_does_not_sweep(tmp_pa
     assert [path.name for path in out.iterdir()] == ["b.npy"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="needs advisory locks")
 def test_what_is_still_being_written_is_no_leftover_however_old(tmp_path):
     program = (
@@ -159,6 +161,7 @@ def test_a_power_cut_finds_a_prompt_whole_or_not_at_all(workspace, monkeypatch):
 # Full and read-only disks
 
 
+@pytest.mark.process
 def test_a_full_disk_keeps_nobody_from_making_space(tmp_path):
     with small_disk(tmp_path / "home") as disk:
         workspace = Workspace(disk)
@@ -175,6 +178,7 @@ def test_a_full_disk_keeps_nobody_from_making_space(tmp_path):
         assert hidden == []
 
 
+@pytest.mark.process
 def test_a_full_disk_is_said_in_one_line_with_its_place_and_leaves_nothing_half(tmp_path):
     with small_disk(tmp_path / "home") as disk:
         workspace = Workspace(disk)
@@ -195,6 +199,7 @@ def test_a_full_disk_is_said_in_one_line_with_its_place_and_leaves_nothing_half(
         assert workspace.tag("a", "more").tags == ("kept", "more")
 
 
+@pytest.mark.process
 def test_what_cannot_be_written_can_be_read(workspace, caplog):
     workspace.save(prompt("a"), tags=["film"])
     workspace.record("a", RECORD)

@@ -46,6 +46,7 @@ def test_settings_of_another_kind_are_one_clear_line():
         study_of({"models": ["builtin"]})
 
 
+@pytest.mark.process
 def test_a_started_study_finishes_by_itself_as_the_command_would(workspace, model, task):
     config = _config(model, task)
     study = start_study(workspace, config, WORKER)
@@ -66,6 +67,7 @@ def test_a_started_study_finishes_by_itself_as_the_command_would(workspace, mode
     assert start_study(workspace, config, WORKER).status.state == "finished"
 
 
+@pytest.mark.process
 def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
     workspace, model, task
 ):
@@ -88,6 +90,7 @@ def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
     assert (seen.state, seen.done, seen.found) == ("finished", 16, 8)
 
 
+@pytest.mark.process
 def test_a_study_that_cannot_be_done_says_why_in_its_folder(workspace, model, task, tmp_path):
     config = _config(model, task)
     missing = config.settings | {"models": [str(tmp_path / "nowhere")]}

@@ -122,6 +122,7 @@ def _start(model, task, folder):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
+@pytest.mark.process
 def test_after_a_kill_nothing_finished_is_repeated_and_the_rest_goes_on(model, task, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     with _start(model, task, str(cut)) as process:

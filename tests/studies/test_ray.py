@@ -51,6 +51,7 @@ def _node(cluster):
     return None
 
 
+@pytest.mark.process
 def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_path):
     runs = keyed(asked[:4], SHARED)
     alone = ResultCache(tmp_path / "alone")

@@ -43,6 +43,7 @@ def test_stacks_within_a_larger_model_have_their_tables(which: Which, tmp_path: 
     assert_same(load_vocabulary(tmp_path, which=which), stack.embed_tokens)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("model_type", ["gemma3", "llava", "mistral3", "clip"])
 def test_models_around_a_listed_family_are_read_without_torch(
     model_type: str, tmp_path: Path

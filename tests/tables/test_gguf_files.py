@@ -318,6 +318,7 @@ def test_tokens_that_are_no_text_are_read_all_the_same(tmp_path):
     assert len(set(found.tokens)) == 3
 
 
+@pytest.mark.process
 def test_damaged_files_end_in_a_vocabulary_a_model_or_one_line():
     """A few of the fuzzer's cases; `make bench` runs five thousand."""
     fuzzer = subprocess.run(

@@ -68,6 +68,7 @@ def test_only_the_shard_that_holds_the_table_is_opened(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_vocabulary(tmp_path).table, TABLE)
 
 
+@pytest.mark.process
 def test_a_big_table_costs_no_memory_until_it_is_read(tmp_path: Path) -> None:
     """512 MB of sparse file in a process allowed far less."""
     rows, header_bytes = 1 << 17, 1 << 10

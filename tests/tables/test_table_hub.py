@@ -151,6 +151,7 @@ def test_a_model_in_the_hub_librarys_own_cache_is_used_from_there(hub: Hub) -> N
     assert not cache_folder().exists()
 
 
+@pytest.mark.process
 def test_the_environment_alone_points_to_a_mirror(hub: Hub, tmp_path: Path) -> None:
     code = (
         "import sys; from probe.tables import load_vocabulary\n"

@@ -35,6 +35,7 @@ def test_builtin_is_a_name_even_beside_a_folder_called_so(
     assert len(load_vocabulary("builtin")) == 16384
 
 
+@pytest.mark.process
 def test_nothing_heavy_is_imported_for_a_local_model() -> None:
     code = (
         "import sys; from probe.tables import load_vocabulary; v = load_vocabulary('builtin')\n"
@@ -45,6 +46,7 @@ def test_nothing_heavy_is_imported_for_a_local_model() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not HAS_MINILM, reason="the minilm extra is not installed")
 def test_minilm_is_read_from_its_package_without_importing_it() -> None:
     code = (

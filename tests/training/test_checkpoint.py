@@ -27,6 +27,7 @@ KILLS = 50
 _KILLS_S = 880  # half a minute alone on a core
 
 
+@pytest.mark.process
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 def test_killed_at_fifty_random_moments_every_method_ends_byte_for_byte_the_same(

@@ -58,6 +58,7 @@ def _adapter(folder, rows, **config):
 # What names a prompt
 
 
+@pytest.mark.process
 def test_the_trainer_is_there_without_another_import():
     code = (
         "import sys, probe; light = 'torch' not in sys.modules; "
