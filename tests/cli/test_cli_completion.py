@@ -14,28 +14,39 @@ from probe.cli.completion import (
     complete_run,
     complete_workspace_prompt,
 )
+from probe.cli.main import app
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs import load_one, sample_folders
 
 
-def _complete(words, shell="bash"):
-    environment = os.environ | {"_PROBE_COMPLETE": f"complete_{shell}"}
+def _asked(words, shell):
+    """What a shell sets when it asks for completions."""
     if shell == "bash":
-        environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+        place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     else:
-        environment |= {"_TYPER_COMPLETE_ARGS": words}
-    program = (
-        "import sys; sys.argv[0] = 'probe'; from probe.cli.main import app; app(prog_name='probe')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
-    )
-    assert done.stderr == ""
-    return done.stdout
+        place = {"_TYPER_COMPLETE_ARGS": words}
+    return {"_PROBE_COMPLETE": f"complete_{shell}"} | place
 
 
-@pytest.mark.process
+@pytest.fixture
+def complete(monkeypatch, capsys):
+    """What a shell is offered behind some words."""
+
+    def offered(words, shell="bash"):
+        for name, value in _asked(words, shell).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["probe"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            app(prog_name="probe")
+        said = capsys.readouterr()
+        assert (end.value.code, said.err) == (0, "")
+        return said.out
+
+    return offered
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -51,16 +62,27 @@ def _complete(words, shell="bash"):
         ("probe inspect folder/", {"folder/a.npy"}),
     ],
 )
-def test_a_shell_is_offered_what_fits(words, offered, tmp_path):
+def test_a_shell_is_offered_what_fits(words, offered, tmp_path, complete):
     (tmp_path / "folder").mkdir()
     np.save(tmp_path / "folder" / "a.npy", np.ones((1, 2)))
     Workspace().save(load_one("sst2-text").renamed("mine"))
-    assert set(_complete(words).split()) == offered
+    assert set(complete(words).split()) == offered
 
 
 @pytest.mark.process
-def test_zsh_is_offered_the_same():
-    assert "sst2-text" in _complete("probe decode sst2-t", shell="zsh")
+def test_zsh_is_offered_the_same_by_a_process_of_its_own():
+    program = (
+        "import sys; sys.argv[0] = 'probe'; from probe.cli.main import app; app(prog_name='probe')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | _asked("probe decode sst2-t", "zsh"),
+        check=True,
+    )
+    assert done.stderr == ""
+    assert "sst2-text" in done.stdout
 
 
 def test_names_that_could_run_something_in_a_shell_are_never_offered(tmp_path):
@@ -132,11 +154,10 @@ def test_the_script_can_be_installed(tmp_path):
     assert str(script) in (tmp_path / ".bashrc").read_text()
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("named", [r"\$(touch pwned)", "$(id)", "`id`", "a b", "a'b", "a\\b"])
-def test_a_base_model_that_a_prompt_names_is_offered_only_if_it_is_plain(named):
+def test_a_base_model_that_a_prompt_names_is_offered_only_if_it_is_plain(named, complete):
     for name, base_model in (("evil", named), ("kind", "EleutherAI/pythia-70m")):
         Workspace().save(SoftPrompt(name, np.ones((1, 2), np.float32), base_model=base_model))
     assert named not in complete_model("")
     assert "EleutherAI/pythia-70m" in complete_model("E")
-    assert "touch" not in _complete("probe decode --model ", shell="zsh")
+    assert "touch" not in complete("probe decode --model ", shell="zsh")
