@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import free_port, wait_until_healthy
+from tests.waiting import LONGEST_S
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,4 +90,4 @@ def test_an_installed_probe_serves_its_dashboard(installed, tmp_path):
         wait_until_healthy(server, port)
     finally:
         server.terminate()
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=LONGEST_S) == 0

@@ -20,7 +20,7 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
 from probe.verbs import map as lay_out
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
-from tests.waiting import until
+from tests.waiting import LONGEST_S, until
 
 Open = Callable[..., AppTest]
 
@@ -144,7 +144,7 @@ def test_a_slow_projection_is_offered_then_found_in_the_cache(
 def _ended(arguments: tuple[str, ...]) -> SideJob:
     job = job_of(arguments)
     assert job is not None
-    job.process.wait(timeout=120)
+    job.process.wait(timeout=LONGEST_S)
     return job
 
 
@@ -180,7 +180,7 @@ def test_jobs_end_with_the_server(workspace: Workspace) -> None:
     path = os.pathsep.join([str(Path.cwd() / "app"), str(Path.cwd())])
     done = subprocess.run(
         [sys.executable, "-c", ENDING], env=os.environ | {"PYTHONPATH": path},
-        check=True, capture_output=True, text=True, timeout=120,
+        check=True, capture_output=True, text=True, timeout=LONGEST_S,
     )  # fmt: skip
     pid = int(done.stdout)
     until(lambda: not is_alive(pid, process_start_time(pid)))

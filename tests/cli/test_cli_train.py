@@ -19,7 +19,7 @@ from probe.jobs import worker
 from probe.store import Status, Workspace, read_records
 from probe.training import TrainConfig
 from tests.trainable import write_task
-from tests.waiting import until
+from tests.waiting import LONGEST_S, until
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def _interrupted_by_ctrl_c(model, workspace, check_schema):
     with subprocess.Popen(command, **pipes) as train:
         first = train.stdout.readline()
         train.send_signal(signal.SIGINT)
-        out, err = train.communicate(timeout=120)
+        out, err = train.communicate(timeout=LONGEST_S)
     *steps, end = [json.loads(line) for line in [first, *out.splitlines()]]
     for step in steps:
         check_schema("train_step", step)

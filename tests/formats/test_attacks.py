@@ -20,6 +20,7 @@ from probe.formats import load
 from tests.formats.attacks import write_attacks
 from tests.formats.bombs import ROWS, koboldai, npy, tar_of
 from tests.formats.gadgets import gadgets, live, saved
+from tests.waiting import LONGEST_S
 
 MOST_SECONDS = 2.0
 MOST_BYTES = 300_000_000
@@ -58,7 +59,7 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
         input=lines,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST_S,
         cwd=Path(__file__).parents[2],
     )
     found = [json.loads(line) for line in worker.stdout.splitlines()]
@@ -177,7 +178,7 @@ def test_damaged_files_of_every_format_end_in_a_prompt_or_one_line() -> None:
         [sys.executable, "benchmarks/fuzz_formats.py", "--cases", "400", "--seed", "7"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST_S,
         cwd=root,
     )
     assert fuzzer.returncode == 0, fuzzer.stderr[-2000:]

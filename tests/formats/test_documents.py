@@ -82,7 +82,7 @@ def test_a_text_without_end_is_passed_over_once() -> None:
     start = time.process_time()
     with pytest.raises(PromptFormatError, match="damaged"):
         read_json(b'"' + b'\\"' * 4_000_000)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 8
 
 
 CONFIG = """

@@ -25,6 +25,7 @@ READ = """
 import json, sys
 from probe.errors import PromptFormatError
 from probe.formats import load
+from tests.waiting import LONGEST_S
 try:
     prompts = load(sys.argv[1], revision=sys.argv[2] or None)
     print(json.dumps([[p.name, p.embeddings.tolist(), p.provenance.path] for p in prompts]))
@@ -123,7 +124,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 def run(source: str, environment: dict[str, str], revision: str = "") -> tuple[str, str]:
     command = [sys.executable, "-c", READ, source, revision]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=True
+        command, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=True
     )
     return done.stdout, done.stderr
 

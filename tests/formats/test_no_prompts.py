@@ -236,12 +236,12 @@ def test_endless_keys_cost_no_time(tmp_path: Path) -> None:
     keys = ["key." * 200_000 + "x", "h.0." * 200_000, "a_" * 200_000, "." * 500_000]
     state = {key: torch.randn(4, 6) for key in keys}
     path = torch_file(tmp_path / "x.pt", state | {"prompt": torch.randn(4, 6)})
-    started = time.perf_counter()
+    started = time.process_time()
     with suppress(PromptFormatError):
         prompts = load(path)
         assert all(len(prompt.name) < 300 for prompt in prompts)
         assert all(len(one.name) < 400 for prompt in prompts for one in prompt.left_out)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 # One refusal, one cause.

@@ -21,7 +21,7 @@ from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace, read_records
 from tests.disks import fill, small_disk
 from tests.trainable import LIGHT
-from tests.waiting import until
+from tests.waiting import LONGEST_S, until
 
 pytestmark = pytest.mark.usefixtures("own_handlers")
 
@@ -105,7 +105,7 @@ def test_a_run_goes_on_where_the_processes_that_started_it_are_ended(number, wor
     with subprocess.Popen(command, env=os.environ | WATCHED, process_group=0) as starter:
         until(lambda: read_records(run.metrics)[0])
         os.killpg(starter.pid, number)
-        assert starter.wait(timeout=10) == -number
+        assert starter.wait(timeout=LONGEST_S) == -number
     until(lambda: run.status.state != "running")
     assert (run.status.state, run.status.step) == ("finished", 300)
     assert run.status.prompts == ("mood@1",) and not list(run.path.rglob("*.tmp"))

@@ -24,6 +24,7 @@ from probe.prompt import KVPrefix, Provenance, SoftPrompt
 from probe.store import Workspace, replace_file
 from probe.store.card import workspace_name
 from probe.store.index import MIGRATIONS, Index, stamps
+from tests.waiting import LONGEST_S
 
 RNG = np.random.default_rng(5)
 HOUR_S = 3600
@@ -346,7 +347,7 @@ def test_processes_that_save_at_once_lose_nothing(tmp_path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=120)
+        worker.join(timeout=LONGEST_S)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     workspace = Workspace(tmp_path)
     cards = workspace.list()

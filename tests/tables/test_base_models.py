@@ -244,10 +244,10 @@ TABLE = {f"{EMBEDDING}.weight": torch.zeros(4, 3)}
 def test_sizes_that_are_not_those_of_the_weights_are_one_line(
     config: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ModelNotFoundError, match=words) as caught:
         load_vocabulary(_llama(tmp_path, TABLE, **config))
-    assert time.monotonic() - started < 20 and "\n" not in str(caught.value)
+    assert time.process_time() - started < 20 and "\n" not in str(caught.value)
 
 
 def test_a_missing_table_is_told_by_what_is_there(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.tables.gguf_made import (
     train_byte_level,
     write_gguf,
 )
+from tests.waiting import LONGEST_S
 
 ROWS, WIDTH = 420, 64
 
@@ -325,7 +326,7 @@ def test_damaged_files_end_in_a_vocabulary_a_model_or_one_line():
         [sys.executable, "benchmarks/fuzz_gguf.py", "--cases", "100", "--seed", "7"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST_S,
         cwd=Path(__file__).parents[2],
     )
     assert fuzzer.returncode == 0, fuzzer.stderr[-2000:]

@@ -75,7 +75,7 @@ def test_absurd_sizes_are_refused_before_anything_is_built(
     model = build("llama", head=True)
     folder = _add_tokenizer(save(model, tmp_path))
     write_json(folder / "config.json", model.config.to_dict() | change)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ModelNotFoundError, match=words) as caught:
         load_model(folder)
-    assert time.monotonic() - started < 20 and "\n" not in str(caught.value)
+    assert time.process_time() - started < 20 and "\n" not in str(caught.value)
