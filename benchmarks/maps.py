@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 from umap import UMAP
 
-from probe.analysis.maps import Map, map_rows
+from probe.analysis.maps import Layout, Map, map_rows
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary
@@ -71,7 +71,7 @@ def _pca(
         return PCA(2).fit_transform(normalize(both) if metric == "cosine" else both)
 
     def ours() -> Map:
-        return map_rows([rows], vocabulary, names=NAME, metric=metric)
+        return map_rows([rows], vocabulary, Layout(metric=metric), names=NAME)
 
     np.testing.assert_allclose(ours().points, direct()[: len(rows)], atol=1e-4)
     mine, theirs = np.median([(_seconds(ours), _seconds(direct)) for _ in range(rounds)], axis=0)
@@ -86,9 +86,8 @@ def _umap(
         return UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(both)
 
     def ours(seed: int = 0) -> Map:
-        return map_rows(
-            [rows], vocabulary, "umap", names=NAME, seed=seed, cached=workspace.cached_arrays
-        )
+        layout = Layout("umap", seed=seed)
+        return map_rows([rows], vocabulary, layout, names=NAME, cached=workspace.cached_arrays)
 
     UMAP(metric="cosine", random_state=0, n_jobs=1).fit(words[:5000])  # compiles, for both sides
     vocabulary.__dict__.pop("fingerprint", None)

@@ -117,16 +117,28 @@ class Clusters:
         return frame.assign(tokens=[tokens.get(label, "") for label in self.labels])
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """What is grouped, and how."""
+
+    method: ClusterMethod = "kmeans"
+    """`hdbscan` finds the number of clusters itself and may leave items out."""
+    items: Items = "rows"
+    """Cluster `rows` or whole `prompts`."""
+    metric: ClusterMetric = "cosine"
+    """`cosine` or `l2`."""
+    count: int | None = None
+    """Clusters; the number of best silhouette up to 8 when None."""
+    seed: int = 0
+    """Of k-means and of the random vocabulary rows."""
+
+
 def cluster(
     prompts: Sequence[Float32Array],
     vocabulary: Vocabulary,
-    method: ClusterMethod = "kmeans",
+    grouping: Grouping = Grouping(),
     *,
     names: Sequence[str],
-    items: Items = "rows",
-    metric: ClusterMetric = "cosine",
-    count: int | None = None,
-    seed: int = 0,
 ) -> Clusters:
     """Group rows or prompts, and name each group by the tokens nearest to its centroid.
 
@@ -137,30 +149,27 @@ def cluster(
     Args:
         prompts: N arrays [P, H].
         vocabulary: table [V, H].
-        method: `hdbscan` finds the number of clusters itself and may leave items out.
+        grouping: of what, by which method.
         names: [N].
-        items: cluster `rows` or whole `prompts`.
-        metric: `cosine` or `l2`.
-        count: clusters; the number of best silhouette up to 8 when None.
-        seed: of k-means and of the random vocabulary rows.
 
     Raises:
         ValueError: a bad method, metric or count, widths that differ, or fewer than 3 items.
     """
-    _check(prompts, vocabulary, method, items, metric)
+    metric, seed = grouping.metric, grouping.seed
+    _check(prompts, vocabulary, grouping)
     rows = np.concatenate(prompts)
     lengths = [len(prompt) for prompt in prompts]
     directed = unit_rows(rows.astype(np.float64)) if metric == "cosine" else rows.astype(np.float64)
     owners = np.repeat(np.arange(len(prompts)), lengths)
     positions = np.concatenate([np.arange(length) for length in lengths])
-    if items == "prompts":
+    if grouping.items == "prompts":
         directed = np.stack([directed[owners == n].mean(axis=0) for n in range(len(prompts))])
         directed = unit_rows(directed) if metric == "cosine" else directed
         owners, positions = np.arange(len(prompts)), np.full(len(prompts), -1)
-    labels, silhouette = _grouped(directed, method, count, seed)
+    labels, silhouette = _grouped(directed, grouping)
     return Clusters(
-        items=items,
-        method=method,
+        items=grouping.items,
+        method=grouping.method,
         metric=metric,
         seed=seed,
         model=vocabulary.name,
@@ -174,10 +183,9 @@ def cluster(
     )
 
 
-def _grouped(
-    items: FloatArray, method: ClusterMethod, count: int | None, seed: int
-) -> tuple[IntArray, float | None]:
+def _grouped(items: FloatArray, grouping: Grouping) -> tuple[IntArray, float | None]:
     """Labels [n], the largest cluster being 0, and their silhouette."""
+    method, count = grouping.method, grouping.count
     if len(items) < 3:
         raise ValueError(f"clusters need 3 items or more, found {len(items)}: add prompts")
     if method != "hdbscan" and count is not None and not 2 <= count <= len(items):
@@ -187,7 +195,7 @@ def _grouped(
     counts: Sequence[int] = range(2, min(MOST_CLUSTERS, len(items) - 1) + 1)
     if count is not None or method == "hdbscan":
         counts = [count or 0]
-    tried = [_labels(items, method, number, seed) for number in counts]
+    tried = [_labels(items, method, number, grouping.seed) for number in counts]
     scored = [(_silhouette(items, labels), labels) for labels in tried]
     silhouette, best = max(scored, key=lambda pair: -2.0 if pair[0] is None else pair[0])
     return _by_size(best), silhouette
@@ -250,14 +258,14 @@ def _named(
     )
 
 
-def _check(
-    prompts: Sequence[Float32Array], vocabulary: Vocabulary, method: str, items: str, metric: str
-) -> None:
-    for name, found, choices in (
-        ("method", method, CLUSTER_METHODS),
-        ("items", items, ("rows", "prompts")),
-        ("metric", metric, ("cosine", "l2")),
-    ):
+def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, grouping: Grouping) -> None:
+    choices_of = {
+        "method": CLUSTER_METHODS,
+        "items": ("rows", "prompts"),
+        "metric": ("cosine", "l2"),
+    }
+    for name, choices in choices_of.items():
+        found = getattr(grouping, name)
         if found not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, found {found!r}")
     widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}

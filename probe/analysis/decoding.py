@@ -37,7 +37,7 @@ from probe.arrays import BoolArray, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.texts import counted
-from probe.vocabulary import Rows, Vocabulary
+from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +180,23 @@ def _control_columns(controls: PositionControls) -> dict[str, Any]:
     return asdict(controls) | {"flags": "; ".join(controls.flags)}
 
 
+def _compute(_key: str, compute: Callable[[], Arrays], _fits: Callable[[Arrays], bool]) -> Arrays:
+    return compute()
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The reference samples that a decoding is held against."""
+
+    computed: bool = True
+    seed: int = 0
+    cached: Cached = _compute
+    """Keeps the samples of a table between calls."""
+
+
+NO_CONTROLS = Controls(computed=False)
+
+
 def decode(
     prompt: AnyPrompt,
     vocabulary: Vocabulary,
@@ -188,9 +205,7 @@ def decode(
     k: int = 5,
     filters: Sequence[str] = (),
     one_to_one: bool = False,
-    controls: bool = True,
-    seed: int = 0,
-    cached: Cached = lambda _, compute, __: compute(),
+    controls: Controls = Controls(),
 ) -> Decoding:
     """List each position's nearest tokens and say what they are worth.
 
@@ -201,9 +216,7 @@ def decode(
         k: neighbours per position.
         filters: see `token_filter`; the controls obey them too.
         one_to_one: give every position a token of its own (one neighbour each).
-        controls: compute the reference samples.
-        seed: of the reference samples.
-        cached: keeps the reference samples of a table between calls.
+        controls: the reference samples beside.
 
     Raises:
         NotDecodableError: the prompt lives in key/value space or has another width.
@@ -216,7 +229,7 @@ def decode(
     table = vocabulary.search_table
     near = {
         name: nearest_rows(rows, table, name, k=k, allowed=allowed)
-        for name in (HIGHER_IS_BETTER if controls else (metric,))
+        for name in (HIGHER_IS_BETTER if controls.computed else (metric,))
     }
     shown = near[metric]
     if one_to_one:
@@ -224,8 +237,8 @@ def decode(
     stayed = at_start(prompt, vocabulary, near.get("cosine") if allowed.all() else None)
     judged: tuple[PositionControls | None, ...] = (None,) * len(rows)
     scores = None
-    if controls:
-        reference = _reference(vocabulary, table, metric, allowed, seed, cached)
+    if controls.computed:
+        reference = _reference(vocabulary, metric, allowed, controls)
         best, norms = near[metric].scores[:, 0], prompt.norms
         agreement = metric_agreement([n.ids for n in near.values()])
         judged = position_controls(best, norms, reference, agreement, at_start=stayed)
@@ -235,7 +248,7 @@ def decode(
         model=vocabulary.name,
         metric=metric,
         k=k,
-        seed=seed,
+        seed=controls.seed,
         filters=tuple(filters),
         one_to_one=one_to_one,
         text=_text(vocabulary, shown.ids[:, 0]),
@@ -267,26 +280,22 @@ def require_decodable(prompt: AnyPrompt, vocabulary: Vocabulary) -> SoftPrompt:
 
 
 def _reference(
-    vocabulary: Vocabulary,
-    table: Rows,
-    metric: Metric,
-    allowed: BoolArray,
-    seed: int,
-    cached: Cached,
+    vocabulary: Vocabulary, metric: Metric, allowed: BoolArray, controls: Controls
 ) -> Reference:
     mask = hashlib.sha256(np.packbits(allowed).tobytes()).hexdigest()[:16]
     sizes = f"{TOKEN_SAMPLE}-{RANDOM_SAMPLE}"
-    parts = (REFERENCE_VERSION, vocabulary.fingerprint, mask, metric, seed, sizes)
+    parts = (REFERENCE_VERSION, vocabulary.fingerprint, mask, metric, controls.seed, sizes)
     key = "-".join(map(str, ("controls", *parts)))
 
     def compute() -> Arrays:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(controls.seed)
+        table = vocabulary.search_table
         return sample_reference(table, metric, allowed=allowed, rng=rng).to_arrays()
 
     def fits(arrays: Arrays) -> bool:
         return is_reference(arrays, int(allowed.sum()))
 
-    return Reference.from_arrays(cached(key, compute, fits), metric)
+    return Reference.from_arrays(controls.cached(key, compute, fits), metric)
 
 
 def _reference_scores(

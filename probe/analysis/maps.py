@@ -131,16 +131,28 @@ class Map:
         return frame.astype({"position": "Int64", "id": "Int64"})
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How rows are laid out."""
+
+    method: Method = "pca"
+    """`pca` is there at once; `umap` and `tsne` take a minute or more."""
+    metric: MapMetric = "cosine"
+    """`cosine` or `l2`."""
+    seed: int = 0
+    """Of the layout, of the rows drawn and of the trustworthiness sample."""
+    background: int | None = None
+    """Vocabulary rows, drawn at random; all when None (t-SNE: 4,000)."""
+    near: int = 15
+    """UMAP's `n_neighbors`, t-SNE's perplexity."""
+
+
 def map_rows(
     prompts: Sequence[Float32Array],
     vocabulary: Vocabulary,
-    method: Method = "pca",
+    layout: Layout = Layout(),
     *,
     names: Sequence[str],
-    metric: MapMetric = "cosine",
-    seed: int = 0,
-    background: int | None = None,
-    near: int = 15,
     cached: Cached = lambda _, compute, __: compute(),
 ) -> Map:
     """Lay prompt rows and vocabulary rows out together.
@@ -152,43 +164,39 @@ def map_rows(
     Args:
         prompts: N arrays [P, H].
         vocabulary: table [V, H].
-        method: `pca` is there at once; `umap` and `tsne` take a minute or more.
+        layout: by which method.
         names: [N].
-        metric: `cosine` or `l2`.
-        seed: of the layout, of the rows drawn and of the trustworthiness sample.
-        background: vocabulary rows, drawn at random; all when None (t-SNE: 4,000).
-        near: UMAP's `n_neighbors`, t-SNE's perplexity.
         cached: keeps UMAP and t-SNE layouts between calls.
 
     Raises:
         ValueError: a bad method, metric or number, or widths that differ.
     """
-    _check(prompts, vocabulary, method, metric, near, background)
+    _check(prompts, vocabulary, layout)
     rows = np.concatenate(prompts)
-    ids = _background_ids(len(vocabulary), method, background, seed)
+    ids = _background_ids(len(vocabulary), layout)
     whole = len(ids) == len(vocabulary)
     table = vocabulary.rows(slice(None) if whole else ids)
 
     def compute() -> Arrays:
-        return _layout(rows, table, method, metric, seed, near)
+        return _layout(rows, table, layout)
 
     def fits(arrays: Arrays) -> bool:
         places = (len(rows) + len(ids), 2)
         shapes = {"places": places, "explained": (0,), "trustworthiness": (), "trust_sample": ()}
         return are_numbers(arrays, shapes)
 
-    if method == "pca":
+    if layout.method == "pca":
         found = compute()
     else:
-        found = cached(_key(rows, vocabulary, method, metric, seed, near, len(ids)), compute, fits)
+        found = cached(_key(rows, vocabulary, layout, len(ids)), compute, fits)
     places = np.asarray(found["places"], dtype=np.float32)
     shares = [float(share) for share in found["explained"]]
     lengths = [len(prompt) for prompt in prompts]
     return Map(
-        method=method,
-        metric=metric,
-        seed=seed,
-        near=near,
+        method=layout.method,
+        metric=layout.metric,
+        seed=layout.seed,
+        near=layout.near,
         model=vocabulary.name,
         prompts=tuple(names),
         owners=np.repeat(np.arange(len(prompts)), lengths),
@@ -205,10 +213,9 @@ def map_rows(
     )
 
 
-def _layout(
-    rows: Float32Array, table: Float32Array, method: Method, metric: MapMetric, seed: int, near: int
-) -> Arrays:
+def _layout(rows: Float32Array, table: Float32Array, layout: Layout) -> Arrays:
     """Places [n + B, 2] of prompt rows [n, H] and vocabulary rows [B, H], and their worth."""
+    method, metric, seed = layout.method, layout.metric, layout.seed
     explained: Sequence[float] = ()
     if method == "pca":
         parts = [unit_rows(part) if metric == "cosine" else part for part in (rows, table)]
@@ -217,7 +224,7 @@ def _layout(
         explained = tuple(axes.variances / max(axes.total_variance, np.finfo(float).tiny))
     else:
         both = np.concatenate([rows, table])
-        places = (_umap if method == "umap" else _tsne)(both, metric, seed, near)
+        places = (_umap if method == "umap" else _tsne)(both, metric, seed, layout.near)
     own, others = _trust_sample(len(rows), len(table), seed)
     original = np.concatenate([rows[own], table[others]])
     shown = places[np.concatenate([own, others + len(rows)])]
@@ -273,45 +280,31 @@ def _trustworthiness(rows: Float32Array, places: FloatArray, metric: MapMetric) 
     return float(trustworthiness(rows, places, n_neighbors=max(1, near), metric=original))
 
 
-def _background_ids(size: int, method: Method, wanted: int | None, seed: int) -> IntArray:
+def _background_ids(size: int, layout: Layout) -> IntArray:
+    wanted = layout.background
     if wanted is None:
-        wanted = TSNE_BACKGROUND if method == "tsne" else size
+        wanted = TSNE_BACKGROUND if layout.method == "tsne" else size
     if wanted >= size:
         return np.arange(size)
-    return np.sort(np.random.default_rng(seed).choice(size, wanted, replace=False))
+    return np.sort(np.random.default_rng(layout.seed).choice(size, wanted, replace=False))
 
 
-def _key(
-    rows: Float32Array,
-    vocabulary: Vocabulary,
-    method: Method,
-    metric: MapMetric,
-    seed: int,
-    near: int,
-    background: int,
-) -> str:
+def _key(rows: Float32Array, vocabulary: Vocabulary, layout: Layout, background: int) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()
-    library = f"{_LIBRARY[method]}-{version(_LIBRARY[method])}"
+    library = f"{_LIBRARY[layout.method]}-{version(_LIBRARY[layout.method])}"
     parts = (MAP_VERSION, library, vocabulary.fingerprint, rows.shape, digest)
-    return "-".join(map(str, ("map", *parts, metric, seed, near, background)))
+    return "-".join(map(str, ("map", *parts, layout.metric, layout.seed, layout.near, background)))
 
 
-def _check(
-    prompts: Sequence[Float32Array],
-    vocabulary: Vocabulary,
-    method: str,
-    metric: str,
-    near: int,
-    background: int | None,
-) -> None:
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, found {method!r}")
-    if metric not in METRICS:
-        raise ValueError(f"metric must be cosine or l2 for a map, found {metric!r}")
-    if near < 2 or (background is not None and background < 10):
+def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, layout: Layout) -> None:
+    if layout.method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, found {layout.method!r}")
+    if layout.metric not in METRICS:
+        raise ValueError(f"metric must be cosine or l2 for a map, found {layout.metric!r}")
+    if layout.near < 2 or (layout.background is not None and layout.background < 10):
         raise ValueError(
-            f"a map needs 2 neighbours and 10 background rows or more, found {near} and "
-            f"{background}"
+            f"a map needs 2 neighbours and 10 background rows or more, found {layout.near} and "
+            f"{layout.background}"
         )
     widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}
     if not prompts or len(widths) > 1:
@@ -321,7 +314,7 @@ def _check(
     if vocabulary.width < 2:
         raise ValueError("a map needs rows of two numbers or more, found a table of width 1")
     largest = max(float(np.abs(rows).max()) for rows in prompts)
-    if metric == "l2" and largest > _LARGEST_IN_L2:
+    if layout.metric == "l2" and largest > _LARGEST_IN_L2:
         raise ValueError(
             f"an l2 map needs numbers up to {_LARGEST_IN_L2:g}, found {largest:.3g}: choose cosine"
         )

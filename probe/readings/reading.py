@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.analysis.controls import Cached
-from probe.analysis.decoding import Decoding, decode, require_decodable
+from probe.analysis.decoding import Controls, Decoding, decode, require_decodable
 from probe.analysis.displacement import StartRows, StartSource, chance_lead, infer_start
 from probe.analysis.neighbours import token_filter
 from probe.errors import NotDecodableError
@@ -112,7 +112,11 @@ class Subject:
             NotDecodableError: the prompt has no nearest tokens in this table.
         """
         return decode(
-            self.prompt, self.vocabulary, k=3, metric="cosine", seed=self.seed, cached=self.cached
+            self.prompt,
+            self.vocabulary,
+            k=3,
+            metric="cosine",
+            controls=Controls(seed=self.seed, cached=self.cached),
         )
 
     @cached_property

@@ -41,9 +41,7 @@ def decode(asked: DecodeRequest) -> Decoding:
         k=asked.k,
         filters=asked.filter,
         one_to_one=asked.one_to_one,
-        controls=asked.controls,
-        seed=asked.seed,
-        cached=workspace.cached_arrays,
+        controls=analysis.Controls(asked.controls, asked.seed, workspace.cached_arrays),
     )
     for line in found.notes:
         note(line)

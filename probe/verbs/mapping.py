@@ -31,12 +31,8 @@ def clusters(asked: ClustersRequest) -> Clusters:
     found = grouping.cluster(
         [prompt.embeddings for prompt in pool],
         vocabulary,
-        asked.method,
+        grouping.Grouping(asked.method, asked.items, asked.metric, asked.count, asked.seed),
         names=[prompt.name for prompt in pool],
-        items=asked.items,
-        metric=asked.metric,
-        count=asked.count,
-        seed=asked.seed,
     )
     return dataclasses.replace(found, notes=taken_for(pool, vocabulary))
 
@@ -86,12 +82,8 @@ def _laid_out(
     return maps.map_rows(
         [prompt.embeddings for prompt in pool],
         vocabulary,
-        asked.method,
+        maps.Layout(asked.method, asked.metric, asked.seed, asked.background, asked.near),
         names=[prompt.name for prompt in pool],
-        metric=asked.metric,
-        seed=asked.seed,
-        background=asked.background,
-        near=asked.near,
         cached=cached,
     )
 

@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from probe.analysis.clusters import CLUSTER_METHODS, cluster
+from probe.analysis.clusters import CLUSTER_METHODS, Grouping, cluster
 from probe.analysis.neighbour_tightness import tightness
 
 
@@ -33,7 +33,7 @@ def test_families_of_rows_are_found_counted_and_named_by_their_words(
     method, metric, prompts, vocabulary
 ):
     families, rows = prompts
-    found = cluster(rows, vocabulary, method, names=["a", "b"], metric=metric)
+    found = cluster(rows, vocabulary, Grouping(method, metric=metric), names=["a", "b"])
     truth = np.concatenate(families)
     inside = found.labels >= 0
     assert adjusted_rand_score(truth[inside], found.labels[inside]) == 1
@@ -51,7 +51,7 @@ def test_families_of_rows_are_found_counted_and_named_by_their_words(
 
 def test_silhouette_is_that_of_scikit_learn(prompts, vocabulary):
     rows = prompts[1]
-    found = cluster(rows, vocabulary, names="ab", metric="l2", count=2, seed=4)
+    found = cluster(rows, vocabulary, Grouping(metric="l2", count=2, seed=4), names="ab")
     every = np.concatenate(rows).astype(np.float64)
     labels = KMeans(2, n_init=10, random_state=4).fit_predict(every)
     assert found.silhouette == pytest.approx(silhouette_score(every, labels))
@@ -60,7 +60,7 @@ def test_silhouette_is_that_of_scikit_learn(prompts, vocabulary):
 
 def test_prompts_can_be_clustered_whole(rng, vocabulary):
     rows = [(np.eye(8)[n % 2] * 5 + rng.standard_normal((4, 8))).astype("f4") for n in range(6)]
-    found = cluster(rows, vocabulary, "agglomerative", names="abcdef", items="prompts", count=2)
+    found = cluster(rows, vocabulary, Grouping("agglomerative", "prompts", count=2), names="abcdef")
     assert found.labels.tolist() in ([0, 1] * 3, [1, 0] * 3)
     assert (found.positions == -1).all()
     assert found.to_json()["labels"][2] == {
@@ -75,7 +75,7 @@ def test_noise_is_in_no_cluster(rng, vocabulary):
     centres = np.repeat(np.eye(8)[:2] * 5, 9, axis=0)
     far = np.eye(8)[2:4] * [[40], [-70]]
     rows = np.concatenate([centres + 0.1 * rng.standard_normal((18, 8)), far]).astype("f4")
-    found = cluster([rows], vocabulary, "hdbscan", names="a", metric="l2")
+    found = cluster([rows], vocabulary, Grouping("hdbscan", metric="l2"), names="a")
     document = found.to_json()
     assert document["noise"] >= 2 and (found.labels[-2:] == -1).all()
     assert sum(c["size"] for c in document["clusters"]) + document["noise"] == len(rows)
@@ -94,7 +94,7 @@ def test_noise_is_in_no_cluster(rng, vocabulary):
 )
 def test_what_makes_no_sense_is_refused(options, message, prompts, vocabulary):
     with pytest.raises(ValueError, match=message):
-        cluster(prompts[1], vocabulary, **{"names": "ab"} | options)
+        cluster(prompts[1], vocabulary, Grouping(**options), names="ab")
 
 
 # Lester's observation

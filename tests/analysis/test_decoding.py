@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from probe.analysis.decoding import decode
+from probe.analysis.decoding import NO_CONTROLS, Controls, decode
 from probe.errors import NotDecodableError
 from probe.prompt import KVPrefix, SoftPrompt
 
@@ -76,7 +76,7 @@ def test_one_to_one_uses_each_token_once(vocabulary):
     assert len(ids) == len(set(ids)) == 3
 
 
-@pytest.mark.parametrize("controls", [True, False])
+@pytest.mark.parametrize("controls", [Controls(), NO_CONTROLS])
 def test_an_unknown_metric_is_refused_by_name(vocabulary, controls):
     prompt = SoftPrompt("p", vocabulary.rows([5]))
     with pytest.raises(ValueError, match="metric must be one of l2, cosine, dot, found 'near'"):
@@ -84,7 +84,9 @@ def test_an_unknown_metric_is_refused_by_name(vocabulary, controls):
 
 
 def test_controls_can_be_left_out(vocabulary, rng):
-    decoding = decode(SoftPrompt("p", rng.standard_normal((2, 8))), vocabulary, controls=False)
+    decoding = decode(
+        SoftPrompt("p", rng.standard_normal((2, 8))), vocabulary, controls=NO_CONTROLS
+    )
     assert decoding.reference is None
     assert decoding.sample_size == 0
     assert all(p.controls is None for p in decoding.positions)
@@ -106,19 +108,21 @@ def test_the_reference_is_computed_once_per_table_metric_filter_and_seed(vocabul
         return kept[key]
 
     prompts = [SoftPrompt(name, rng.standard_normal((2, 8))) for name in "ab"]
-    first = decode(prompts[0], vocabulary, cached=cached)
-    again = decode(prompts[0], vocabulary, cached=cached)
-    decode(prompts[1], vocabulary, cached=cached)
+    first = decode(prompts[0], vocabulary, controls=Controls(cached=cached))
+    again = decode(prompts[0], vocabulary, controls=Controls(cached=cached))
+    decode(prompts[1], vocabulary, controls=Controls(cached=cached))
     assert len(computed) == 1
     assert first.to_json() == again.to_json()
-    decode(prompts[0], vocabulary, cached=cached, metric="l2")
-    decode(prompts[0], vocabulary, cached=cached, seed=1)
-    decode(prompts[0], vocabulary, cached=cached, filters=["special"])
+    decode(prompts[0], vocabulary, controls=Controls(cached=cached), metric="l2")
+    decode(prompts[0], vocabulary, controls=Controls(seed=1, cached=cached))
+    decode(prompts[0], vocabulary, controls=Controls(cached=cached), filters=["special"])
     assert len(set(computed)) == 4
 
 
 def test_json_and_frame_hold_the_same_numbers(vocabulary, rng):
-    decoding = decode(SoftPrompt("p", rng.standard_normal((3, 8))), vocabulary, k=2, seed=4)
+    decoding = decode(
+        SoftPrompt("p", rng.standard_normal((3, 8))), vocabulary, k=2, controls=Controls(seed=4)
+    )
     document = json.loads(json.dumps(decoding.to_json()))
     frame = decoding.to_frame()
     assert len(frame) == 6

@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from probe.analysis import maps
-from probe.analysis.maps import map_rows
+from probe.analysis.maps import Layout, map_rows
 from probe.analysis.neighbours import nearest_tokens
 from probe.linalg import principal_axes
 from probe.store import Workspace
@@ -26,8 +26,10 @@ def prompts(rng, vocabulary):
     return [near[:5].astype(np.float32), near[5:].astype(np.float32)]
 
 
-def _map(prompts, vocabulary, method="pca", **options):
-    return map_rows(prompts, vocabulary, method, names="ab"[: len(prompts)], **options)
+def _map(prompts, vocabulary, method="pca", cached=None, **options):
+    keep = {} if cached is None else {"cached": cached}
+    layout = Layout(method, **options)
+    return map_rows(prompts, vocabulary, layout, names="ab"[: len(prompts)], **keep)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
@@ -87,7 +89,7 @@ def test_trustworthiness_is_that_of_scikit_learn_in_the_sample_it_names(
 def test_a_flat_world_is_mapped_without_loss(rng, make_vocabulary):
     turn = np.linalg.qr(rng.standard_normal((7, 7)))[0][:2]
     flat = (rng.standard_normal((80, 2)) @ turn).astype(np.float32)
-    mapped = map_rows([flat[:4]], make_vocabulary(flat), names=["a"], metric="l2")
+    mapped = map_rows([flat[:4]], make_vocabulary(flat), Layout(metric="l2"), names=["a"])
     assert mapped.trustworthiness > 0.999 and sum(mapped.explained) == pytest.approx(1)
 
 
