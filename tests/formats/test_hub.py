@@ -19,13 +19,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as to_safetensors
 
+from tests.waiting import LONGEST_S
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
 READ = """
 import json, sys
 from probe.errors import PromptFormatError
 from probe.formats import load
-from tests.waiting import LONGEST_S
 try:
     prompts = load(sys.argv[1], revision=sys.argv[2] or None)
     print(json.dumps([[p.name, p.embeddings.tolist(), p.provenance.path] for p in prompts]))
