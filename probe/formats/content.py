@@ -17,7 +17,8 @@ from probe.errors import PromptFormatError
 from probe.formats.containers.json_yaml import read_json, read_yaml
 from probe.formats.containers.limits import Budget, read_file
 from probe.formats.containers.safetensors_npy import read_npy, read_safetensors
-from probe.formats.containers.zip import read_tar, read_zip
+from probe.formats.containers.tar import read_tar
+from probe.formats.containers.zip import read_zip
 from probe.formats.pickle.reader import read_pickle
 from probe.prompt import Provenance, default_name
 from probe.texts import counted
@@ -156,6 +157,32 @@ def document_beside(content: Content, filename: str) -> Mapping[str, Any]:
     if not isinstance(document, Mapping):
         raise PromptFormatError(f"{path}: expected an object, found {type(document).__name__}")
     return document
+
+
+def ends_with(key: str, suffix: str) -> bool:
+    """Whether the last dotted parts of a key are `suffix`."""
+    return key == suffix or key.endswith(f".{suffix}")
+
+
+def one(tensors: Tensors, suffix: str) -> NDArray[Any] | None:
+    """The tensor whose key ends with `suffix`, None when there is none."""
+    return next((array for key, array in tensors.items() if ends_with(key, suffix)), None)
+
+
+def keys_of(tensors: Tensors, *suffixes: str) -> list[str]:
+    """Every key that ends with one of the suffixes."""
+    return [key for key in tensors if any(ends_with(key, suffix) for suffix in suffixes)]
+
+
+def below(tensors: Tensors, module: str) -> dict[str, NDArray[Any]]:
+    """The tensors of a submodule, by their keys within it.
+
+    Args:
+        tensors: a state dict.
+        module: the submodule's dotted name, wherever it stands in the key.
+    """
+    marked = ((f".{key}".rpartition(f".{module}."), array) for key, array in tensors.items())
+    return {rest: array for (_, found, rest), array in marked if found}
 
 
 def sniff(data: bytes) -> Container | None:

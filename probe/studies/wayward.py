@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from probe.analysis.neighbours import nearest_tokens
-from probe.analysis.prompt_f1 import prompt_f1, token_match
 from probe.analysis.waywardness import WaywardRun
 from probe.datasets import load_wording
 from probe.errors import TrainingError
+from probe.metrics import prompt_f1, token_match
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.studies.grid import require_doable
 from probe.studies.specs import RunSpec, StudySettings, require_names

@@ -13,7 +13,8 @@ import pytest
 
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import MAX_MEMBERS, Budget
-from probe.formats.containers.zip import open_zip, read_tar, read_zip
+from probe.formats.containers.tar import read_tar
+from probe.formats.containers.zip import open_zip, read_zip
 from tests.formats.bombs import tar_of, zip_of
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)

@@ -104,3 +104,37 @@ class Budget:
             raise PromptFormatError(
                 f"{what} would unpack to more than {MAX_COPIED_BYTES:,} bytes, a prompt never does"
             )
+
+
+def require_safe_name(name: str, archive: str) -> None:
+    """Refuse a member's name that leads out of the archive's own folder, or cannot be shown.
+
+    Args:
+        name: the member's name.
+        archive: kind of archive, for the message.
+
+    Raises:
+        PromptFormatError: the name is absolute, goes upward, or is not printable.
+    """
+    parts = name.replace("\\", "/").split("/")
+    unsafe = not name.isprintable() or ".." in parts or parts[0] == "" or parts[0][1:2] == ":"
+    if unsafe:
+        raise PromptFormatError(
+            f"{archive}: the name {name[:80]!r} leads out of the archive, or cannot be shown"
+        )
+
+
+def require_small(size: int, what: str) -> None:
+    """Refuse what is larger than an archive of prompts.
+
+    Args:
+        size: in bytes.
+        what: the message up to the number.
+
+    Raises:
+        PromptFormatError: it is larger than `MAX_ARCHIVE_BYTES`.
+    """
+    if size > MAX_ARCHIVE_BYTES:
+        raise PromptFormatError(
+            f"{what} {size:,} bytes, expected at most {MAX_ARCHIVE_BYTES:,} for prompts"
+        )

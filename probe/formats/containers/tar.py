@@ -1,16 +1,23 @@
 """Tar archives, walked header by header.
 
-The standard library's reader takes quadratic time on some extended headers (CVE-2024-6232) and
-recurses on chains of them; the few kinds of header that tools write for plain files are simple.
+The standard library's reader stops without a word at a damaged header, takes quadratic time on some
+extended ones (CVE-2024-6232, in Python up to 3.11.9) and recurses on chains of them; the few kinds
+of header that tools write for plain files are simple.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from probe.errors import PromptFormatError
-from probe.formats.containers.limits import MAX_ARCHIVE_BYTES, MAX_MEMBERS
+from probe.formats.containers.limits import (
+    MAX_ARCHIVE_BYTES,
+    MAX_MEMBERS,
+    require_safe_name,
+    require_small,
+)
 
 _BLOCK = 512
 _NAME_BYTES = 65_536
@@ -25,12 +32,15 @@ class _Entry:
     data: memoryview
 
 
-def read_members(data: bytes) -> dict[str, bytes]:
-    """The files of an uncompressed tar archive by name.
+def read_tar(data: bytes) -> dict[str, bytes]:
+    """The files of a tar archive, gzipped or not, by name.
 
     Raises:
         PromptFormatError: it is damaged, too large, or holds unsafe names, links or devices.
     """
+    require_small(len(data), "tar: the archive has")
+    if data[:2] == b"\x1f\x8b":
+        data = _gunzip(data)
     members: dict[str, bytes] = {}
     total = 0
     for entry in _named(_entries(data)):
@@ -47,6 +57,18 @@ def read_members(data: bytes) -> dict[str, bytes]:
         require_small(total, "tar: its members have")
         members[entry.name] = bytes(entry.data)
     return members
+
+
+def _gunzip(data: bytes) -> bytes:
+    try:
+        unpacker = zlib.decompressobj(31)
+        plain = unpacker.decompress(data, MAX_ARCHIVE_BYTES + 1)
+    except zlib.error as error:
+        raise PromptFormatError(f"gzip: damaged ({error})") from error
+    require_small(len(plain), "gzip: unpacks to")
+    if not unpacker.eof:
+        raise PromptFormatError("gzip: cut short")
+    return plain
 
 
 def _entries(data: bytes) -> Iterator[_Entry]:
@@ -119,37 +141,3 @@ def _number(field: bytes) -> int:
 
 def _checksum_fits(header: bytes) -> bool:
     return _number(header[148:156]) == sum(header) - sum(header[148:156]) + 8 * ord(" ")
-
-
-def require_safe_name(name: str, archive: str) -> None:
-    """Refuse a member's name that leads out of the archive's own folder, or cannot be shown.
-
-    Args:
-        name: the member's name.
-        archive: kind of archive, for the message.
-
-    Raises:
-        PromptFormatError: the name is absolute, goes upward, or is not printable.
-    """
-    parts = name.replace("\\", "/").split("/")
-    unsafe = not name.isprintable() or ".." in parts or parts[0] == "" or parts[0][1:2] == ":"
-    if unsafe:
-        raise PromptFormatError(
-            f"{archive}: the name {name[:80]!r} leads out of the archive, or cannot be shown"
-        )
-
-
-def require_small(size: int, what: str) -> None:
-    """Refuse what is larger than an archive of prompts.
-
-    Args:
-        size: in bytes.
-        what: the message up to the number.
-
-    Raises:
-        PromptFormatError: it is larger than `MAX_ARCHIVE_BYTES`.
-    """
-    if size > MAX_ARCHIVE_BYTES:
-        raise PromptFormatError(
-            f"{what} {size:,} bytes, expected at most {MAX_ARCHIVE_BYTES:,} for prompts"
-        )

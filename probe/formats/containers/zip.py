@@ -1,6 +1,6 @@
-"""Zip and tar archives, read in memory: nothing is written, nothing unpacks without bound.
+"""Zip archives, read in memory: nothing is written, nothing unpacks without bound.
 
-A zip's directory is checked before any member is opened: number and size of members, names, links,
+The directory is checked before any member is opened: number and size of members, names, links,
 encryption, and that no two members share bytes (Fifield, "A better zip bomb", WOOT 2019).
 """
 
@@ -18,8 +18,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from probe.errors import PromptFormatError
-from probe.formats.containers.limits import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Budget
-from probe.formats.containers.tar import read_members, require_safe_name, require_small
+from probe.formats.containers.limits import (
+    MAX_MEMBERS,
+    Budget,
+    require_safe_name,
+    require_small,
+)
 
 _DIRECTORY_BYTES = 300 * MAX_MEMBERS
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -197,27 +201,3 @@ def _require_safe(entry: zipfile.ZipInfo, earlier: dict[str, Member]) -> None:
     mode = entry.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise PromptFormatError(f"zip: {name[:80]!r} is a link or device, expected plain files")
-
-
-def read_tar(data: bytes) -> dict[str, bytes]:
-    """The files of a tar archive, gzipped or not, by name.
-
-    Raises:
-        PromptFormatError: it is damaged, too large, or holds unsafe names, links or devices.
-    """
-    require_small(len(data), "tar: the archive has")
-    if data[:2] == b"\x1f\x8b":
-        data = _gunzip(data)
-    return read_members(data)
-
-
-def _gunzip(data: bytes) -> bytes:
-    try:
-        unpacker = zlib.decompressobj(31)
-        plain = unpacker.decompress(data, MAX_ARCHIVE_BYTES + 1)
-    except zlib.error as error:
-        raise PromptFormatError(f"gzip: damaged ({error})") from error
-    require_small(len(plain), "gzip: unpacks to")
-    if not unpacker.eof:
-        raise PromptFormatError("gzip: cut short")
-    return plain

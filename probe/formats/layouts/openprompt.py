@@ -17,8 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joined
-from probe.formats.content import Content
-from probe.formats.keys import below, one
+from probe.formats.content import Content, below, one
 from probe.formats.layouts.reparametrise import bidirectional_lstm, mlp
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt, KVPrefix, Submodule

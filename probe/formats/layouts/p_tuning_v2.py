@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, fitting, kv_prefix, split_prefix, text
-from probe.formats.content import Content, document_beside
-from probe.formats.keys import below
+from probe.formats.content import Content, below, document_beside
 from probe.formats.layouts.reparametrise import mlp
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.formats.build import fitting
-from probe.formats.content import Content, Tensors
-from probe.formats.keys import below
+from probe.formats.content import Content, Tensors, below
 from probe.formats.layouts.reparametrise import bidirectional_lstm, mlp
 from probe.formats.weights import OPTIMIZER, what_is
 

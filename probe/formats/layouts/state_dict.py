@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from probe.formats.build import MAX_PROMPTS, Card, require_few, soft_prompt, without_batch
 from probe.formats.containers.safetensors_npy import read_npy
-from probe.formats.content import Content, opened
-from probe.formats.keys import keys_of
+from probe.formats.content import Content, keys_of, opened
 from probe.formats.refusal import refused
 from probe.formats.weights import (
     LAYER,

@@ -18,8 +18,7 @@ from probe.formats.containers.zip import Member, open_zip
 from probe.formats.pickle.allowed import NAMES, STORAGE_DTYPES
 from probe.formats.pickle.machine import Allowance, Machine
 from probe.formats.pickle.opcodes import run
-from probe.formats.pickle.results import plain
-from probe.formats.pickle.values import Storage, Symbol
+from probe.formats.pickle.values import Storage, Symbol, plain
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001

@@ -2,7 +2,7 @@
 
 import pytest
 
-from probe.analysis.prompt_f1 import normalised_words, prompt_f1, token_match
+from probe.metrics import normalised_words, prompt_f1, token_match
 
 
 @pytest.mark.parametrize(
