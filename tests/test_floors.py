@@ -180,3 +180,34 @@ def test_nobody_imports_the_package_front_door() -> None:
 def test_no_module_takes_a_standard_library_name() -> None:
     taken = {path.stem for path in _sources()} & set(sys.stdlib_module_names)
     assert not taken - {"__main__", "__init__"}
+
+
+MOST_PARAMETERS = {"cli": 3}
+"""Of one function; seven elsewhere. More are a value with a name of its own."""
+UNFINISHED = {
+    "cli": {"conduct", "go_on", "print_plan", "resume", "sweep", "train", "wayward"}
+    | {"_attend", "_cancelled"},
+    "studies": {"_point"},
+    "verbs": {"run_config", "sweep", "sweep_asked", "train", "wayward", "wayward_config"},
+}
+
+
+@pytest.mark.parametrize("path", _sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_function_takes_more_than_one_can_keep_in_mind(path: Path) -> None:
+    most = MOST_PARAMETERS.get(_module(path), 7)
+    found = {one.name: _parameters(one) for one in _functions(path)}
+    long = {name for name, taken in found.items() if len(taken) > most}
+    assert not long - UNFINISHED.get(_module(path), set())
+
+
+def _functions(path: Path) -> list[ast.FunctionDef]:
+    return [
+        one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.FunctionDef)
+    ]
+
+
+def _parameters(function: ast.FunctionDef) -> list[str]:
+    """The names of what is handed in; one that stands for any number is not counted."""
+    given = function.args
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    return [one.arg for one in every if one.arg not in ("self", "cls")]

@@ -31,7 +31,8 @@ def loss_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figur
         loss = run.loss_nats.thinned()
         alone = len(runs) == 1
         if alone:
-            _line(figure, loss, "batches", colour, width=1, opacity=0.35)
+            _line(figure, loss, "batches", colour, width=1)
+            figure.data[-1].opacity = 0.35
         label = "training, running mean" if alone else run.name
         _line(figure, loss.smoothed(), label, colour, dash=dash, width=2.5)
         other = CHANCE if alone else colour
@@ -159,7 +160,6 @@ def _line(
     *,
     dash: str = "solid",
     width: float = 2,
-    opacity: float = 1,
     markers: bool = False,
 ) -> None:
     figure.add_scatter(
@@ -169,7 +169,6 @@ def _line(
         mode="lines+markers" if markers else "lines",
         line={"color": colour, "dash": dash, "width": width},
         marker={"color": colour, "size": 6},
-        opacity=opacity,
         cliponaxis=not markers,
         hovertemplate="%{y:.4g}",
         showlegend=True,

@@ -28,7 +28,8 @@ class FittedTable(Table):
         """The table at the terminal's width, and which columns that left out."""
         kept, left = list(self.columns), []
         for name in self._spare:
-            if not _excess(kept, console, options, least=_COMFORT):
+            needs = [_need(column, console, options) for column in kept]
+            if not _excess(needs, options, least=_COMFORT):
                 break
             left += [name] if name in [one.header for one in kept] else []
             kept = [one for one in kept if one.header != name]
@@ -41,8 +42,8 @@ class FittedTable(Table):
         """A table of some of the columns, each as wide as there is room for."""
         made = Table(box=self.box, pad_edge=False, show_header=self.show_header)
         needs = [_need(column, console, options) for column in columns]
-        fits = not _excess(columns, console, options)  # else rich breaks words: nothing is lost
-        widths = _shared(needs, _room(columns, options)) if fits else [None] * len(needs)
+        fits = not _excess(needs, options)  # else rich breaks words: nothing is lost
+        widths = _shared(needs, _room(needs, options)) if fits else [None] * len(needs)
         for column, width in zip(columns, widths, strict=True):
             made.add_column(column.header, justify=column.justify, overflow="fold", width=width)
         for row in zip(*(column.cells for column in columns), strict=True):
@@ -50,25 +51,21 @@ class FittedTable(Table):
         return made
 
 
-def _room(columns: Sequence[Column], options: ConsoleOptions) -> int:
+def _room(needs: Sequence[Measurement], options: ConsoleOptions) -> int:
     """Characters for the cells of all columns."""
-    return options.max_width - 2 - _BETWEEN * (len(columns) - 1)
+    return options.max_width - 2 - _BETWEEN * (len(needs) - 1)
 
 
-def _excess(
-    columns: Sequence[Column], console: Console, options: ConsoleOptions, *, least: int = 0
-) -> bool:
-    """Whether the columns cannot stand beside each other without breaking words.
+def _excess(needs: Sequence[Measurement], options: ConsoleOptions, *, least: int = 0) -> bool:
+    """Whether columns cannot stand beside each other without breaking words.
 
     Args:
-        columns: of the table.
-        console: that shows it.
-        options: its width.
+        needs: of the columns.
+        options: the width.
         least: characters that a column shall have if its cells can use them.
     """
-    needs = [_need(column, console, options) for column in columns]
     wanted = sum(max(need.minimum, min(least, need.maximum)) for need in needs)
-    return wanted > _room(columns, options)
+    return wanted > _room(needs, options)
 
 
 def _need(column: Column, console: Console, options: ConsoleOptions) -> Measurement:

@@ -48,7 +48,6 @@ def distillation_tasks(
     length: int,
     contexts: Sequence[str] | None = None,
     answer_tokens: int = 32,
-    temperature: float = 1.0,
     seed: int = 0,
 ) -> list[Task]:
     """Contexts and the answers that the model gives them when it reads each of K texts.
@@ -61,7 +60,6 @@ def distillation_tasks(
         contexts: questions or documents; the shipped questions when None. The last quarter is held
             out as the test split.
         answer_tokens: the longest answer.
-        temperature: of the softmax that answers are drawn from.
         seed: of the draws.
 
     Raises:
@@ -82,7 +80,7 @@ def distillation_tasks(
             prompt_length=answer_tokens,
         )
     ]
-    pick = sampling(temperature, seed)
+    pick = sampling(1.0, seed)
     at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
     answers: list[str] = []
     for start in range(0, len(rows), at_once):

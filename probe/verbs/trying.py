@@ -90,7 +90,6 @@ def try_on(
     text: str,
     prompts: Sequence[AnyPrompt | PromptPair | str | Path],
     *,
-    model: str | Path | None = None,
     template: str | None = None,
     label_words: LabelWords = (),
     max_new_tokens: int = 24,
@@ -104,7 +103,6 @@ def try_on(
     Args:
         text: any text.
         prompts: prompts, or anything `load` takes.
-        model: the frozen model; each prompt's own when None.
         template: the model's input, in place of the prompts' own.
         label_words: two or more, in place of the prompts' own.
         max_new_tokens: longest continuation.
@@ -118,7 +116,7 @@ def try_on(
         raise ProbeError(
             f"a text and one or more prompts are needed, found {counted(len(prompts), 'prompt')}"
         )
-    found = askers(prompts, model=model, workspace=workspace or Workspace())
+    found = askers(prompts, model=None, workspace=workspace or Workspace())
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:
         for (name, revision), group in by_model(found).items():
