@@ -6,7 +6,6 @@ import dataclasses
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -100,41 +99,39 @@ def test_a_damaged_result_is_trained_again(asked, tmp_path):
     assert np.array_equal(kept.get(runs[0].key).embeddings.shape, (2, 16))
 
 
-KILLED = """
-    import sys, torch
-    from pathlib import Path
-    torch.set_num_threads(1)
-    from probe.studies import RunSpec, ResultCache, StudySettings, keyed, sweep
-    from probe.training import TrainConfig
-    model, task, folder = sys.argv[1:]
-    shared = StudySettings(validation_examples=8, test_examples=10, device="cpu", dtype="float32")
-    config = dict(steps=40, batch_size=4, eval_every=0, checkpoint_every=5, length=2)
-    runs = [RunSpec(model, task, TrainConfig(**config, seed=s)) for s in range(4)]
+CUT = {"steps": 40, "batch_size": 4, "eval_every": 0, "checkpoint_every": 5, "length": 2}
+
+
+def _sweep_cut(model, task, folder):
+    """Four runs in two packs; returns after every turn what is done, left and at which step."""
+    runs = [RunSpec(model, task, TrainConfig(**CUT, seed=seed)) for seed in range(4)]
+    seen = []
+
     def watch(progress):
-        at = None if progress.pack is None else progress.pack.step
-        print(progress.done, progress.packs, at, flush=True)
-    sweep(keyed(runs, shared), shared, ResultCache(Path(folder)), at_once=2, watch=watch)
-"""
+        step = None if progress.pack is None else progress.pack.step
+        seen.append((progress.done, progress.packs, step))
+        print(*seen[-1], flush=True)  # noqa: T201 - read by who kills it
 
-
-def _start(model, task, folder):
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), model, task, folder]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    sweep(keyed(runs, SHARED), SHARED, ResultCache(folder), at_once=2, watch=watch)
+    return seen
 
 
 @pytest.mark.process
 def test_after_a_kill_nothing_finished_is_repeated_and_the_rest_goes_on(model, task, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    with _start(model, task, str(cut)) as process:
+    program = (
+        "import sys, pathlib; from tests.studies.test_executor import _sweep_cut; "
+        "_sweep_cut(*sys.argv[1:3], pathlib.Path(sys.argv[3]))"
+    )
+    command = [sys.executable, "-c", program, model, task, str(cut)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         for line in process.stdout:  # in the second pack, past its second checkpoint
             if line.split()[0] == "2" and line.split()[2] == "12":
                 break
         process.send_signal(signal.SIGKILL)
     finished = {path.name: path.stat().st_mtime_ns for path in cut.glob("*.safetensors")}
     assert len(finished) == 2
-    with _start(model, task, str(cut)) as process:
-        lines = [line.split() for line in process.stdout]
-    assert lines[0] == ["2", "1", "None"] and lines[1] == ["2", "1", "11"]  # from checkpoint 10
+    assert _sweep_cut(model, task, cut)[:2] == [(2, 1, None), (2, 1, 11)]  # from checkpoint 10
     config = TrainConfig(steps=40, batch_size=4, eval_every=0, length=2)
     configs = [dataclasses.replace(config, seed=seed) for seed in range(4)]
     runs = keyed([RunSpec(model, task, config) for config in configs], SHARED)
