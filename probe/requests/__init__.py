@@ -5,7 +5,16 @@ tables of `docs/commands.md`, the words of a form, the command line that asks fo
 document that a run or study keeps, and its JSON Schema.
 """
 
-from probe.requests.base import Field, Option, Request, RequestError, fields_of, options_of, takes
+from probe.requests.base import (
+    Field,
+    Option,
+    Request,
+    RequestError,
+    fields_of,
+    help_of,
+    options_of,
+    takes,
+)
 from probe.requests.command_line import command_of
 from probe.requests.comparison import ClustersRequest, CompareRequest, MapRequest, ReportRequest
 from probe.requests.documents import from_document, schema_of, to_document
@@ -45,6 +54,7 @@ __all__ = [
     "command_of",
     "fields_of",
     "from_document",
+    "help_of",
     "options_of",
     "schema_of",
     "takes",

@@ -153,6 +153,11 @@ def _read_fields(request: type[Any]) -> Iterator[Field]:
     return (_field(known[name], hints[name], words[name]) for name in order if name in known)
 
 
+def help_of(request: type[Any], name: str) -> str:
+    """What a field is for, as a form says it too."""
+    return next(field.help for field in fields_of(request) if field.name == name)
+
+
 def options_of(request: type[Any]) -> Iterator[Field]:
     """The fields that a command line shows."""
     return (field for field in fields_of(request) if field.option.shown)

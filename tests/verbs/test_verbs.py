@@ -304,7 +304,7 @@ def test_controls_are_computed_once_per_table_metric_and_seed(workspace):
 def test_find_takes_prompts_ids_and_text(builtin, workspace):
     prompt = SoftPrompt("rows", builtin.rows([5, 778, 9]))
     for token in (778, "#778", "␣great", " great"):
-        found = probe.find(token, [prompt], k=1, workspace=workspace)
+        found = probe.find(token, [prompt], model="builtin", k=1, workspace=workspace)
         (match,) = found.matches
         assert (found.id, match.prompt, match.position) == (778, "rows", 1)
         assert match.score == pytest.approx(1)
@@ -315,7 +315,7 @@ def test_find_takes_prompts_ids_and_text(builtin, workspace):
 @pytest.mark.parametrize("token", [-1, 16384, "#16384", "#-1"])
 def test_a_row_that_is_not_there_is_refused(token, workspace):
     with pytest.raises(ProbeError, match="rows 0 to 16383|expected one token"):
-        probe.find(token, workspace=workspace)
+        probe.find(token, model="builtin", workspace=workspace)
 
 
 @pytest.mark.parametrize("token", ["\udcff", "#\udcff"])
@@ -329,7 +329,7 @@ def test_find_searches_the_workspace_and_leaves_other_models_out(builtin, worksp
     workspace.save(SoftPrompt("here", row, base_model="builtin"))
     workspace.save(SoftPrompt("elsewhere", row, base_model="another/model"))
     workspace.save(SoftPrompt("untrained", row, base_model="builtin", trained=False))
-    found = probe.find("␣great", k=500, workspace=workspace)
+    found = probe.find("␣great", model="builtin", k=500, workspace=workspace)
     assert found.matches[0].prompt == "here@1"
     assert {m.prompt for m in found.matches} & {"elsewhere@1", "untrained@1"} == set()
 

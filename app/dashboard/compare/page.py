@@ -25,6 +25,7 @@ from probe.analysis.compare import (
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
 from probe.reports import csv_with
+from probe.requests import CompareRequest, help_of
 from probe.texts import counted
 
 OF_ROWS = ("position", "change since start")
@@ -57,8 +58,8 @@ def draw_options() -> tuple[Measure, bool, bool, int]:
     centre = centred.toggle(
         "Centre", key="centre", bind="query-params", persist_state="session",
         disabled=not of_rows,
-        help="Subtract the mean row of all prompts first. Rows of one table share a direction that "
-        "makes every two prompts look alike.",
+        help=f"{help_of(CompareRequest, 'centre')} Rows of one table share a direction that makes "
+        "every two prompts look alike.",
     )  # fmt: skip
     change = of_rows and looked_at == OF_ROWS[1]
     return measure, of_rows and bool(centre), change, k

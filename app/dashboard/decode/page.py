@@ -16,6 +16,7 @@ from probe.charts import colour_meaning, neighbour_bars, position_rank_map, scor
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import KVPrefix
 from probe.reports import FLAG_MEANINGS, decoding_csv, decoding_html, headline
+from probe.requests import DecodeRequest, help_of
 
 FILTERS = ("special", "byte", "unused", "words")
 STATIC = {"displayModeBar": False}
@@ -51,7 +52,7 @@ def draw_options() -> tuple[int, tuple[str, ...], bool, str]:
         )  # fmt: skip
         once = st.toggle(
             "Use each token once", key="one", bind="query-params", persist_state="session",
-            help="Gives every position a token of its own, with the best total score.",
+            help=help_of(DecodeRequest, "one_to_one"),
         )  # fmt: skip
     return k, (*kinds, *([f"regex:{pattern}"] if pattern else [])), once, words
 

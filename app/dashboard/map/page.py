@@ -17,6 +17,7 @@ from probe.analysis.maps import METHODS, Map, MapMetric, Method
 from probe.analysis.mixing import Mixing
 from probe.charts import figures_html, map_caption, map_figure, variance_bars
 from probe.reports import csv_with
+from probe.requests import MapRequest, help_of
 from probe.texts import counted
 
 NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
@@ -30,7 +31,7 @@ def draw_options() -> tuple[Method, MapMetric, int, bool]:
     method = how.segmented_control(
         "Projection", METHODS, default="pca", required=True, key="proj", bind="query-params",
         persist_state="session", width="stretch",
-        help="PCA is there at once. UMAP and t-SNE are computed when asked for, and kept.",
+        help=help_of(MapRequest, "method"),
     )  # fmt: skip
     seed = number.number_input(
         "Seed", 0, 9999, 0, key="seed", bind="query-params", persist_state="session",
