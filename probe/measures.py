@@ -94,7 +94,7 @@ MEASURES: Registry[MeasureFacts] = Registry(
         "cka": MeasureFacts(
             "linear centred kernel alignment of the positions, debiased",
             "length",
-            of_rows=f"{_COMPARE}.alignment:cka",
+            of_rows=f"{_COMPARE}.similarities:cka",
             least_length=4,
         ),
         "jaccard": MeasureFacts("shared part of the decoded token strings", "tokenizer"),

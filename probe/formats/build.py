@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -64,24 +64,8 @@ def soft_prompt(content: Content, rows: NDArray[Any], card: Card) -> SoftPrompt:
             f"most {MAX_ROWS}: this looks like a table of word embeddings"
         )
     take(content, card.name, rows.nbytes)
-    try:
-        return SoftPrompt(
-            name=brief(card.name, MAX_NAME),
-            embeddings=rows,
-            base_model=card.base_model,
-            revision=card.revision,
-            task=card.task,
-            method=card.method,
-            submodule=card.submodule,
-            trained=card.trained,
-            init_token_ids=card.init_token_ids,
-            provenance=content.provenance(card.reader, card.notes),
-            metrics=card.metrics,
-            config=card.config,
-            left_out=card.left_out,
-        )
-    except ValueError as error:
-        raise PromptFormatError(f"{content.path}: {shown(card.name)}: {error}") from error
+    with _refused(content, card):
+        return SoftPrompt(embeddings=rows, **_facts(content, card, SoftPrompt))
 
 
 def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: Card) -> KVPrefix:
@@ -93,21 +77,23 @@ def kv_prefix(content: Content, keys: NDArray[Any], values: NDArray[Any], card: 
     _require_sound(content, card.name, keys)
     _require_sound(content, card.name, values)
     take(content, card.name, keys.nbytes + values.nbytes)
+    with _refused(content, card):
+        return KVPrefix(keys=keys, values=values, **_facts(content, card, KVPrefix))
+
+
+def _facts(content: Content, card: Card, kind: type[SoftPrompt | KVPrefix]) -> dict[str, Any]:
+    """What a kind of prompt keeps of a card."""
+    kept = {one.name for one in fields(kind) if one.init}
+    return {name: value for name, value in vars(card).items() if name in kept} | {
+        "name": brief(card.name, MAX_NAME),
+        "provenance": content.provenance(card.reader, card.notes),
+    }
+
+
+@contextmanager
+def _refused(content: Content, card: Card) -> Iterator[None]:
     try:
-        return KVPrefix(
-            name=brief(card.name, MAX_NAME),
-            keys=keys,
-            values=values,
-            base_model=card.base_model,
-            revision=card.revision,
-            task=card.task,
-            submodule=card.submodule,
-            trained=card.trained,
-            provenance=content.provenance(card.reader, card.notes),
-            metrics=card.metrics,
-            config=card.config,
-            left_out=card.left_out,
-        )
+        yield
     except ValueError as error:
         raise PromptFormatError(f"{content.path}: {shown(card.name)}: {error}") from error
 

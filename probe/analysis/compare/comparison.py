@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.analysis.compare import neurons, tokens
+from probe.analysis.compare import shared, similarities
 from probe.analysis.compare.separation import Separation, separation
-from probe.analysis.compare.starts import UNKNOWN
+from probe.analysis.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from probe.errors import NotComparableError
 from probe.measures import MEASURES, Measure, MeasureFacts
@@ -138,7 +138,7 @@ def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comp
         ValueError: fewer than two prompts.
     """
     _check_count(len(decoded), names)
-    return Comparison("jaccard", False, tuple(names), tokens.jaccard(decoded))
+    return Comparison("jaccard", False, tuple(names), shared.jaccard(decoded))
 
 
 def compare_activations(
@@ -156,7 +156,7 @@ def compare_activations(
         ValueError: fewer than two prompts, or no layer.
     """
     _check_count(len(activations), names)
-    matrix = neurons.neuron_overlap(activations[:, layers])
+    matrix = similarities.neuron_overlap(activations[:, layers])
     return Comparison("neuron_overlap", False, tuple(names), matrix)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from probe.analysis.compare.comparison import Comparison, task_separation
 from probe.analysis.compare.positions import PositionView
 from probe.analysis.compare.separation import Separation
-from probe.analysis.compare.starts import start_words
+from probe.analysis.starts import start_words
 
 
 def pair_words(comparison: Comparison, i: int, j: int) -> str:

@@ -1,4 +1,4 @@
-"""Measures that are products of one long vector per prompt.
+"""Measures that are products of one long vector per prompt: of rows, of positions, of neurons.
 
 Sources: Vu et al. 2022, "SPoT", §4.2 (similarity of task embeddings, a and b); Su et al. 2022, "On
 Transferability of Prompt Tuning", §5.1 (Euclidean and cosine, of rows and of the whole).
@@ -13,9 +13,12 @@ import numpy as np
 from probe.analysis.compare.distances import square_distances
 from probe.arrays import Float64Array, FloatArray
 from probe.linalg import unit_rows
+from probe.texts import counted
 
 CHUNK_BYTES = 64 << 20
 """Of the long vectors, widened to float64 at a time."""
+_MIN_LENGTH = 4
+"""Positions from which the debiased estimator is defined; `probe.measures` says so too."""
 
 
 def mean_token_cosine(prompts: Sequence[FloatArray]) -> Float64Array:
@@ -74,3 +77,80 @@ def _products(prompts: Sequence[FloatArray]) -> Float64Array:
         flat = part.reshape(count, -1).astype(np.float64)
         total += flat @ flat.T
     return total
+
+
+def cka(prompts: Sequence[FloatArray]) -> Float64Array:
+    """Linear centred kernel alignment with the debiased HSIC, [N, N].
+
+    CKA is HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with K = X Xᵀ (Kornblith et al. 2019, "Similarity
+    of Neural Network Representations Revisited", §3); HSIC is the unbiased estimator of Song et al.
+    2012, "Feature Selection via Dependence Maximization", eq. 5, which is the inner product of the
+    U-centred matrices over P(P − 3) (Székely & Rizzo 2014). Widths may differ. Debiased values may
+    fall below 0; a prompt whose rows are all alike aligns with nothing.
+
+    Args:
+        prompts: N arrays [P, H] of one P ≥ 4.
+
+    Raises:
+        ValueError: fewer than 4 positions.
+    """
+    if len(prompts[0]) < _MIN_LENGTH:
+        raise ValueError(
+            f"cka needs {_MIN_LENGTH} positions or more for its debiased estimator, found "
+            f"{len(prompts[0])}: use another measure"
+        )
+    centred = np.stack([_u_centred(rows).ravel() for rows in prompts])
+    products = centred @ centred.T
+    lengths = np.sqrt(np.diag(products))
+    # Rounding alone must not pass for structure where all rows are alike.
+    sizes = np.array([np.square(rows, dtype=np.float64).sum() for rows in prompts])
+    real = lengths > 1e-12 * sizes
+    scale = np.where(real, lengths, np.inf)
+    return np.asarray(np.clip(products / scale / scale[:, None], -1, 1), dtype=np.float64)
+
+
+def _u_centred(rows: FloatArray) -> Float64Array:
+    """Székely and Rizzo's centring of the linear kernel, [P, P], diagonal 0."""
+    wide = rows.astype(np.float64)
+    wide = wide - wide.mean(axis=0)  # changes nothing but the digits that are kept
+    kernel = wide @ wide.T
+    np.fill_diagonal(kernel, 0)
+    count = len(kernel)
+    sums = kernel.sum(axis=0) / (count - 2)
+    total = kernel.sum() / ((count - 1) * (count - 2))
+    kernel = kernel - sums - sums[:, None] + total
+    np.fill_diagonal(kernel, 0)
+    return np.asarray(kernel, dtype=np.float64)
+
+
+def neuron_overlap(activations: FloatArray) -> Float64Array:
+    """Cosine of the binarised activations (> 0) of every two prompts, [N, N].
+
+    Source: Su et al. 2022, "On Transferability of Prompt Tuning", §5.2 (overlapping rate of
+    activated neurons). Of a gated unit (SwiGLU) the gate is meant.
+
+    Args:
+        activations: [N, L, F] of one group of layers.
+
+    Raises:
+        ValueError: there is no layer or no neuron.
+    """
+    if activations.ndim != 3 or 0 in activations.shape:
+        raise ValueError(
+            f"activations must be [N, L, F] of one layer or more, found {activations.shape}: this "
+            "model shows no feed-forward activations, or the layers asked for are not there"
+        )
+    fires = unit_rows((activations > 0).reshape(len(activations), -1).astype(np.float64))
+    return np.asarray(np.clip(fires @ fires.T, 0, 1), dtype=np.float64)
+
+
+def layer_groups(layers: int, groups: int = 3) -> tuple[slice, ...]:
+    """Consecutive groups of layers as equal as can be, lowest first: slices for `activations`.
+
+    Raises:
+        ValueError: there are fewer layers than groups, or no group.
+    """
+    if not 1 <= groups <= layers:
+        raise ValueError(f"groups must be 1 to the {counted(layers, 'layer')}, found {groups}")
+    parts = np.array_split(np.arange(layers), groups)
+    return tuple(slice(int(part[0]), int(part[-1]) + 1) for part in parts)
