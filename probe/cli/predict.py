@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.exports import new_place, write_table
 from probe.cli.options import Json
 from probe.cli.output import cell, console, print_json, table
 from probe.cli.requests import takes_requests
@@ -28,6 +27,7 @@ class Beside:
 def predict(asked: PredictRequest, beside: Beside, json: Json = False) -> None:
     """Label texts, with the probability of every label word; several prompts share a batch."""
     from probe import verbs
+    from probe.cli.exports import new_place, write_table
 
     csv = new_place(beside.csv)
     result = verbs.predict(asked)

@@ -269,6 +269,7 @@ def _check(field: Field, value: Any) -> None:
         raise RequestError(f"{field.name} must be at least {least:g}, found {value!r}", field.name)
 
 
+@functools.cache
 def _field_docstrings(owner: type[Any]) -> dict[str, str]:
     """The docstring under each field that a class itself declares, on one line."""
     classes = (one for one in _parsed(inspect.getfile(owner)) if isinstance(one, ast.ClassDef))
@@ -281,6 +282,6 @@ def _field_docstrings(owner: type[Any]) -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=2)  # the requests of one module are read one after another
+@functools.cache
 def _parsed(file: str) -> list[ast.stmt]:
     return ast.parse(Path(file).read_text(encoding="utf-8")).body
