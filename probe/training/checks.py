@@ -13,7 +13,7 @@ from probe.suggestions import did_you_mean
 from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
 from probe.training.config import TrainConfig
-from probe.training.methods import METHODS, list_methods, row_methods
+from probe.training.methods import METHODS, name_methods
 
 
 def check_training(
@@ -44,7 +44,7 @@ def check_training(
     if METHODS[config.method].injects == "prefix" and not writes:
         raise TrainingError(
             "prefix tuning needs a causal or encoder–decoder model, found an encoder: choose "
-            f"{list_methods(row_methods())}"
+            f"{name_methods('rows')}"
         )
     if config.init == "labels":
         require_label_words(task)
@@ -71,7 +71,8 @@ def check_start(prompt: AnyPrompt, config: TrainConfig) -> None:
     """
     if isinstance(prompt, KVPrefix) and METHODS[config.method].injects != "prefix":
         raise TrainingError(
-            f"{prompt.name} is a prefix of keys and values, expected rows: choose prefix_tuning"
+            f"{prompt.name} is a prefix of keys and values, expected rows: choose "
+            f"{name_methods('prefix')}"
         )
     require_one_length({"length": asked_length(config), f"prompt {prompt.name}": len(prompt)})
 

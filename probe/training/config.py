@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from probe.errors import TrainingError
 from probe.suggestions import closest, did_you_mean
-from probe.training.methods import METHODS, TrainMethod, list_methods, row_methods
+from probe.training.methods import METHODS, TrainMethod, name_methods
 
 Encoder = Literal["lstm", "mlp"]
 Objective = Literal["full", "label_words", "paper", "distill"]
@@ -110,7 +110,7 @@ class TrainConfig:
         if prefix and self.target is not None:
             raise TrainingError(
                 "a prefix lives in key/value space, so it has no distance to a target text: "
-                f"choose {list_methods(row_methods())}"
+                f"choose {name_methods('rows')}"
             )
         if prefix and self.template is not None:
             raise TrainingError("a prefix stands before everything: leave the template out")
@@ -119,7 +119,7 @@ class TrainConfig:
                 "the objective distill and a teacher text belong together: give both, or neither"
             )
         if (self.projection or self.tie_layers) and not prefix:
-            raise TrainingError("projection and tie_layers belong to prefix_tuning")
+            raise TrainingError(f"projection and tie_layers belong to {name_methods('prefix')}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:

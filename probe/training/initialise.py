@@ -28,7 +28,7 @@ from probe.template import slot_sizes
 from probe.texts import require_unicode
 from probe.training.checks import require_label_words, require_one_length
 from probe.training.config import DEFAULT_LENGTH, TrainConfig
-from probe.training.methods import METHODS, list_methods, row_methods
+from probe.training.methods import METHODS, name_methods
 from probe.training.nearest import NearestTokens
 
 _NOISE_STD = 0.02
@@ -161,7 +161,7 @@ def _prefix(
     if model.kv_shape is None:
         raise TrainingError(
             f"{model.name} is a {model.family} model, prefix tuning needs a causal or "
-            f"encoder–decoder one: choose {list_methods(row_methods())}"
+            f"encoder–decoder one: choose {name_methods('rows')}"
         )
     if kind == "random":
         return _prefix_noise(model.kv_shape, length, rng)
@@ -210,7 +210,8 @@ def _rows_prompt(model: FrozenModel, source: str, length: int) -> SoftPrompt:
     prompt = _one_prompt(source)
     if isinstance(prompt, KVPrefix):
         raise TrainingError(
-            f"{source} is a prefix of keys and values, expected rows: choose prefix_tuning"
+            f"{source} is a prefix of keys and values, expected rows: choose "
+            f"{name_methods('prefix')}"
         )
     if prompt.embeddings.shape != (length, model.width):
         raise TrainingError(

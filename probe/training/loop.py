@@ -19,7 +19,7 @@ from probe.prompt import AnyPrompt
 from probe.texts import as_json, counted
 from probe.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from probe.training.export import exported
-from probe.training.methods import METHODS
+from probe.training.methods import METHODS, name_methods
 from probe.training.methods.base import injection_of_made
 from probe.training.prompt_run import PromptRun
 from probe.training.validation import Validation
@@ -203,7 +203,7 @@ def _require_one_kind(runs: Sequence[PromptRun]) -> None:
     if len({METHODS[run.config.method].injects for run in runs}) != 1:
         raise TrainingError(
             "prompts trained at once share a pass of the model, where prefixes do not mix with "
-            "rows: train prefix_tuning in a call of its own"
+            f"rows: train {name_methods('prefix')} in a call of its own"
         )
 
 

@@ -59,12 +59,7 @@ def trains_tokens(method: str | None) -> bool:
     return spec is not None and spec.trains_tokens
 
 
-def list_methods(chosen: list[str]) -> str:
-    """Names in a sentence: `prompt_tuning, p_tuning or pez`."""
-    *others, last = chosen
+def name_methods(injects: Literal["rows", "prefix"]) -> str:
+    """The methods that train rows, or prefixes, in a sentence: `prompt_tuning, p_tuning or pez`."""
+    *others, last = [name for name, spec in METHODS.items() if spec.injects == injects]
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def row_methods() -> list[str]:
-    """The methods that train rows."""
-    return [name for name, spec in METHODS.items() if spec.injects == "rows"]
