@@ -26,8 +26,9 @@ class TrainConfig:
     """One prompt's training run; K of them train K prompts at once."""
 
     method: TrainMethod = "prompt_tuning"
-    """prompt_tuning (Lester 2021), p_tuning (Liu 2021), prefix_tuning (Li & Liang 2021) or pez
-    (Wen 2023: every row is a real token's embedding)."""
+    """prompt_tuning (Lester 2021), p_tuning (Liu 2021), prefix_tuning (Li & Liang 2021), pez
+    (Wen 2023: every row is a real token's embedding) or mixture (every row is a softmax mixture of
+    tokens' embeddings that narrows to one: its heaviest tokens are a text)."""
     length: int | None = None
     """Virtual tokens, P. None: as many as the target, the start text or the start prompt has, else
     what is recommended for the model, else 20."""

@@ -24,6 +24,7 @@ ROWS = [
     {"length": 3},
     {"method": "p_tuning", "length": 5},
     {"method": "pez", "length": 4, "learning_rate": 0.3},
+    {"method": "mixture", "length": 2, "learning_rate": 0.5},
 ]
 PREFIXES = [
     {"method": "prefix_tuning", "length": 3},

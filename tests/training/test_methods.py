@@ -18,10 +18,11 @@ from probe.models import FrozenModel, load_model, prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.training import TrainConfig, train
-from probe.training.initialise import embedded, start_of, text_ids
+from probe.training.initialise import embedded, ordinary_tokens, start_of, text_ids
 from probe.training.methods import METHODS, TrainMethod
 from probe.training.methods.base import build_module, injection_of_made
 from probe.training.methods.p_tuning import PTuning
+from probe.training.nearest import NearestTokens
 from tests import tiny
 
 EVERY = [
@@ -106,6 +107,54 @@ def test_pez_takes_the_token_nearest_by_cosine(causal: FrozenModel, task: Task) 
     assert torch.equal(module(), embedded(causal, ids))
 
 
+def test_a_mixture_starts_between_its_token_and_the_mean_of_all_others(
+    causal: FrozenModel, task: Task
+) -> None:
+    config = TrainConfig(length=2, init="text:soup day", method="mixture")
+    module = build_module(causal, config, start_of(causal, task, config))
+    tokens = ordinary_tokens(causal).tolist()
+    for row, token in zip(module(), text_ids(causal, "soup day"), strict=True):
+        others = embedded(causal, [each for each in tokens if each != token]).mean(0)
+        torch.testing.assert_close(row.detach(), (embedded(causal, [token])[0] + others) / 2)
+
+
+def test_a_mixture_narrows_to_one_token_which_its_export_names(
+    causal: FrozenModel, task: Task
+) -> None:
+    config = TrainConfig(
+        length=3, method="mixture", steps=60, eval_every=0, learning_rate=0.3, init="vocab"
+    )
+    training = train(causal, task, config)
+    steps = list(training)
+    assert steps[-1].loss_nats < steps[0].loss_nats
+    (prompt,) = training.prompts
+    assert isinstance(prompt, SoftPrompt) and prompt.config["training"]["method"] == "mixture"
+    assert prompt.config["mixture_temperature"] == pytest.approx(0.1, rel=0.05)
+    assert np.mean(prompt.config["mixture_weights"]) > 0.5
+    ids = prompt.config["mixture_token_ids"]
+    assert set(ids) <= set(ordinary_tokens(causal).tolist())
+    nearest = NearestTokens(causal).ids(torch.tensor(prompt.embeddings))
+    assert nearest.tolist() == ids
+
+
+def test_a_mixture_is_as_narrow_at_a_step_however_it_came_there(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    config = TrainConfig(length=2, method="mixture", steps=8, eval_every=0, checkpoint_every=4)
+    whole = train(causal, task, config)
+    list(whole)
+    half = train(causal, task, config, run_folder=tmp_path / "run")
+    for step in half:
+        if step.step == 5:
+            break
+    half.save()
+    again = train(causal, task, config, run_folder=tmp_path / "run", resume=True)
+    assert [step.step for step in again] == [6, 7, 8]
+    (expected,), (found,) = whole.prompts, again.prompts
+    assert isinstance(expected, SoftPrompt) and isinstance(found, SoftPrompt)
+    np.testing.assert_array_equal(found.embeddings, expected.embeddings)
+
+
 def test_slots_put_the_rows_around_the_words_and_anchors(causal: FrozenModel, task: Task) -> None:
     config = TrainConfig(template="{prompt:2}{text} it{prompt:1} was", eval_every=0, steps=3)
     training = train(causal, task, config)
@@ -182,6 +231,7 @@ def test_a_saved_prompt_is_a_start_for_every_method(
     [
         (TrainConfig(), 0.18),
         (TrainConfig(method="pez"), 0.18),
+        (TrainConfig(method="mixture"), 0.3),
         (TrainConfig(method="p_tuning"), 0.003),
         (TrainConfig(method="prefix_tuning"), 0.1),
         (TrainConfig(method="prefix_tuning", projection=True), 0.003),

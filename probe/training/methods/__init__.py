@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from probe.prompt import Method  # whose module needs numpy
 
-TrainMethod = Literal["prompt_tuning", "p_tuning", "prefix_tuning", "pez"]
+TrainMethod = Literal["prompt_tuning", "p_tuning", "prefix_tuning", "pez", "mixture"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ METHODS: Mapping[str, MethodSpec] = {
         keeps_rows=False,
     ),
     "pez": MethodSpec(trains_tokens=True),
+    "mixture": MethodSpec(keeps_rows=False),
 }
 
 
