@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -74,12 +76,31 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         importlib.invalidate_caches()
 
     yield lay_down
-    sys.modules.pop("lab_tools", None)
+    for name in ("lab_tools", "lab_prompts"):
+        sys.modules.pop(name, None)
 
 
 def prompts(width: int = 3) -> list[SoftPrompt]:
     rows = np.arange(4.0 * width).reshape(4, width)
     return [SoftPrompt(name, rows * scale) for name, scale in (("a", 1), ("b", 2), ("c", 3))]
+
+
+def test_the_example_of_the_documentation_does_what_it_says(
+    install: Install, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "extending.md").read_text()
+    declared = tomllib.loads(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0])
+    groups = declared["project"]["entry-points"]
+    points = "".join(
+        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in entries.items())
+        for group, entries in groups.items()
+    )
+    assert set(groups) == {"probe.formats", "probe.measures", "probe.tasks"}
+    install(points, re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], "lab_prompts")
+    assert "asking" in task_names()
+    written = [probe.convert(one, tmp_path / f"{one.name}.json", to="lab") for one in prompts()]
+    found = probe.compare(written, "first_row")
+    assert found.nearest[0][:2] == (0, 1) and not found.higher_is_closer
 
 
 def test_a_measure_of_a_distribution_is_one_of_the_names_and_is_computed(install: Install) -> None:
@@ -97,6 +118,7 @@ def test_a_format_of_a_distribution_is_read_and_written(install: Install, tmp_pa
     written = probe.convert(prompts()[1], tmp_path / "b.json", to="lab")
     (back,) = load(written)
     np.testing.assert_array_equal(back.embeddings, prompts()[1].embeddings)
+    assert back.provenance is not None and back.provenance.format == "lab"
     rows = np.zeros((1, 2, 4, 3), np.float32)
     with pytest.raises(PromptFormatError, match="which lab cannot hold: convert it to"):
         save(KVPrefix("p", rows, rows), tmp_path / "p", to="lab")

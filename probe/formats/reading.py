@@ -18,7 +18,7 @@ from probe.formats.layouts import nemo
 from probe.formats.refusal import refusal, require_gathered
 from probe.formats.registry import FORMATS
 from probe.notes import note
-from probe.prompt import AnyPrompt, KVPrefix, LeftOut, SoftPrompt
+from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Provenance, SoftPrompt
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _attempts(content: Content) -> Iterator[list[AnyPrompt] | None]:
     for name, format_ in FORMATS.added.items():
         if format_.reader is not None:
             try:
-                yield _checked(format_.reader(content))
+                yield _checked(format_.reader(content), content.provenance(name))
             except PromptFormatError:
                 raise
             except Exception as error:  # code of others may raise anything
@@ -66,11 +66,12 @@ def _attempts(content: Content) -> Iterator[list[AnyPrompt] | None]:
             yield format_.reader(content)
 
 
-def _checked(prompts: list[AnyPrompt] | None) -> list[AnyPrompt]:
+def _checked(prompts: list[AnyPrompt] | None, origin: Provenance) -> list[AnyPrompt]:
+    """Prompts of another's reader, which know where they came from."""
     found = list(prompts or ())
     if not all(isinstance(one, SoftPrompt | KVPrefix) for one in found):
         raise TypeError("expected soft prompts or prefixes")
-    return found
+    return [replace(one, provenance=one.provenance or origin) for one in found]
 
 
 def beside_others(prompts: list[AnyPrompt], rest: tuple[LeftOut, ...]) -> list[AnyPrompt]:
