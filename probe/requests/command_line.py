@@ -15,17 +15,20 @@ def command_of(request: Request, command: str) -> tuple[str, ...]:
         request: of names and places; objects in memory have no words.
         command: such as `evaluate`, or `runs resume`.
     """
-    words = ["probe", *command.split()]
+    placed: list[str] = []
     named: list[str] = []
     for field in options_of(type(request)):
         value = getattr(request, field.name)
         if value == field.default:
             continue
         if field.option.positional:
-            words += [str(one) for one in (value if field.several else (value,))]
+            placed += [str(one) for one in (value if field.several else (value,))]
         else:
             named += _options(field, value)
-    return (*words, *named)
+    words = ("probe", *command.split())
+    if any(word.startswith("-") for word in placed):
+        return (*words, *named, "--", *placed)
+    return (*words, *placed, *named)
 
 
 def written(flag: str, value: object) -> list[str]:

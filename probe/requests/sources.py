@@ -28,7 +28,7 @@ else:  # a command line and a document give names
     TextSource = str | dict[str, str]
     LabelWord = str | list[str]
     Contexts = str | Path | Sequence[str]
-    Contexts = Path | list[str]
+    Contexts = str | Path | list[str]
     TokenSource = str | int
     LayerRange = str
     StepWatcher = Any

@@ -1,17 +1,21 @@
 """Requests: what a verb is asked, as options, arguments, a command line and a document."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import probe
+from probe import PromptPair, SoftPrompt, requests
 from probe.cli.requests import takes_requests
-from probe.errors import DataError
+from probe.errors import DataError, ProbeError
 from probe.requests import (
     EvaluateRequest,
     Option,
@@ -24,6 +28,8 @@ from probe.requests import (
 )
 from probe.requests.sources import read_numbers
 from tests.cli import commands_page
+
+HALVES = ("encoder", "decoder")
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,65 @@ def test_a_command_line_makes_the_request_and_the_request_the_command_line():
     assert written[:3] == ("probe", "shout", "a")
     assert _typed(*written[2:]) == asked
     assert command_of(ShoutRequest(), "shout") == ("probe", "shout")
+
+
+def _of_command(kind, words):
+    """The request of a kind that words on a command line make."""
+    made = []
+
+    def say(asked):
+        made.append(asked)
+
+    say.__annotations__ = {"asked": kind, "return": None}
+    app = typer.Typer()
+    app.command()(takes_requests(say))
+    answer = CliRunner().invoke(app, words)
+    assert made, answer.output
+    return made[0]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        requests.EvaluateRequest(("a", "b"), "mood", split="train", hard=("It: {text}",), seed=3),
+        requests.PredictRequest("a", ("x", "-y"), label_word=(["good", "great"], "bad")),
+        requests.GenerateRequest(file=Path("rows.csv"), max_new_tokens=3, dtype="bfloat16"),
+        requests.TransferRequest(("a", "b"), ("mood", "sst2"), measure=("cka",), centre=True),
+        requests.AblateRequest("a", "mood", data_dir=Path("data"), limit=7),
+        requests.LensRequest("a", describe=True, term=("good", "bad"), k=2),
+        requests.DecodeRequest("a", "builtin", filter=("words", "regex:^a"), controls=False),
+        requests.ReadRequest("a", readings=("nearest,promoted",), text_to_score=("be kind",)),
+        requests.FindRequest("#7", ("a",), metric="dot", k=3),
+        requests.DistillRequest("- Be kind.", steps=2, contexts="lines.txt"),
+        requests.CompareRequest(("a", "b"), "neuron_overlap", layers="0-2"),
+        requests.ClustersRequest(("a",), "hdbscan", items="prompts"),
+        requests.MapRequest(("a",), "umap", background=50),
+        requests.ReportRequest(("a",), Path("page.html"), task="mood", metric="l2"),
+        requests.ConvertRequest("a", Path("a.npy"), to="npy"),
+        requests.AddToLibraryRequest(("a",), tag=("one", "two"), note="kept"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_every_request_is_read_again_from_its_command_line_and_its_document(asked):
+    kind = type(asked)
+    assert _of_command(kind, command_of(asked, "x")[2:]) == asked
+    assert from_document(kind, json.loads(json.dumps(to_document(asked)))) == asked
+
+
+def test_layers_are_a_number_or_a_range():
+    assert requests.CompareRequest(("a", "b"), layers="3").layer_group == slice(3, 4)
+    assert requests.CompareRequest(("a", "b"), layers=slice(1, 3)).layer_group == slice(1, 3)
+    with pytest.raises(RequestError, match="one layer or FIRST-LAST, as 0-2, found 'all'"):
+        requests.CompareRequest(("a", "b"), layers="all")
+
+
+def test_a_pair_is_two_prompts_where_several_are_taken_and_refused_where_one_is():
+    rows = np.random.default_rng(0).standard_normal((4, 320)).astype(np.float32)
+    halves = [SoftPrompt(f"{half}", rows, "builtin", submodule=half) for half in HALVES]
+    found = probe.compare([PromptPair(*halves)])
+    assert found.prompts == HALVES
+    with pytest.raises(ProbeError, match="found a pair: take its encoder or decoder"):
+        probe.decode(PromptPair(*halves))
 
 
 def test_wrong_usage_names_the_option():
