@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from probe import verbs
-from probe.analysis.decoding import Decoding, decode
+from probe.analysis.decoding import NO_CONTROLS, Controls, Decoding, decode
 from probe.charts import visible
 from probe.errors import ProbeError
 from probe.formats import save
@@ -32,7 +32,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 @pytest.fixture(scope="module")
 def decoding(vocabulary: Vocabulary) -> Decoding:
     prompt = SoftPrompt("<script>window.attacked=1</script>", prompt_rows())
-    return decode(prompt, vocabulary, metric="l2", k=3, seed=11)
+    return decode(prompt, vocabulary, metric="l2", k=3, controls=Controls(seed=11))
 
 
 class _Page(HTMLParser):
@@ -86,7 +86,7 @@ def test_the_report_runs_nothing_and_fetches_nothing(decoding: Decoding) -> None
 
 
 def test_a_report_without_controls_says_so(vocabulary: Vocabulary) -> None:
-    bare = decode(SoftPrompt("bare", prompt_rows()), vocabulary, controls=False)
+    bare = decode(SoftPrompt("bare", prompt_rows()), vocabulary, controls=NO_CONTROLS)
     text = _Page(decoding_html(bare)).text
     assert "Without controls, nobody can say whether these tokens mean anything." in text
     assert "no controls" in text
