@@ -1,0 +1,39 @@
+"""What is registered is asked of its registry: no code elsewhere compares names of its entries."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from probe.training.methods import METHODS
+
+ROOT = Path(__file__).parent.parent
+FAMILIES = {"causal", "encoder_decoder", "masked", "sentence_encoder"}
+# Formats read and write the names that other tools give methods and models, `with_start` follows a
+# rule of PEFT's, and tables know kinds of models by their files alone.
+FOREIGN = ("probe/formats/", "probe/verbs/decoding.py", "probe/tables/", "probe/verbs/room.py")
+
+
+def _compared(tree: ast.AST) -> Iterator[str]:
+    """Every text that something is compared with, or looked for in."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            for part in (node.left, *node.comparators):
+                for leaf in ast.walk(part):
+                    if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str):
+                        yield leaf.value
+
+
+@pytest.mark.parametrize("names", [set(METHODS), FAMILIES], ids=["methods", "model families"])
+def test_no_code_compares_the_names_of_a_registry(names: set[str]) -> None:
+    found = [
+        f"{place}: {text}"
+        for source in sorted([*(ROOT / "probe").rglob("*.py"), *(ROOT / "app").rglob("*.py")])
+        if not (place := str(source.relative_to(ROOT))).startswith(FOREIGN)
+        for text in _compared(ast.parse(source.read_text(encoding="utf-8")))
+        if text in names
+    ]
+    assert not found
