@@ -6,7 +6,10 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from probe.formats.registry import WRITTEN, writable_formats
+from probe.measures import MEASURES
 from probe.requests.base import Completion
 
 # zsh evaluates what a program offers: no name of a file, and no base model that a downloaded prompt
@@ -88,3 +91,30 @@ COMPLETIONS: Mapping[Completion, Callable[[str], list[str]]] = {
     "run": complete_run,
 }
 """By what a field of a request is completed with."""
+
+
+def named_in(ours: Iterable[str], every: Callable[[], Iterable[str]]) -> dict[str, Any]:
+    """What typer has to know of such an option.
+
+    Args:
+        ours: the names that the help lists.
+        every: these and those that distributions add; asked where a name is none of ours.
+    """
+    names = tuple(ours)
+
+    def parse(name: str) -> str:
+        if name not in names and name not in (known := tuple(every())):
+            raise ValueError(f"{name!r} is not one of {', '.join(map(repr, known))}.")
+        return name
+
+    def complete(incomplete: str) -> list[str]:
+        return offered(every(), incomplete)
+
+    return {"parser": parse, "autocompletion": complete, "metavar": f"<{'|'.join(names)}>"}
+
+
+NAMED: dict[Completion, dict[str, Any]] = {
+    "measure": named_in(MEASURES.builtin, lambda: MEASURES.names),
+    "layout": named_in(WRITTEN, writable_formats),
+}
+"""By what a field of a request is a name of."""

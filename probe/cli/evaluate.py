@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.cli.options import Json
-from probe.cli.output import complain, print_json
+from probe.cli.output import cell, complain, console, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import EvaluateRequest
 
 if TYPE_CHECKING:
+    from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
     from probe.verbs import Evaluated, Recorded
 
 
@@ -39,8 +42,6 @@ def evaluate(
     if json:
         print_json(result.to_json())
     else:
-        from probe.cli.evaluation_table import print_evaluation
-
         print_evaluation(result)
     if fail_on_drop and any(one.dropped for one in result.records):
         raise typer.Exit(1)
@@ -59,3 +60,120 @@ def _chance(one: Recorded) -> str:
     """How often chance alone would bring such a drop, where the examples' scores are known."""
     p_value = None if one.last is None else one.record.p_value(one.last)
     return "" if p_value is None else f" (paired p = {p_value:.2g})"
+
+
+_SHOWN = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "exact_match": "exact match",
+    "rouge_l": "ROUGE-L",
+    "loss_nats": "loss (nats)",
+}
+
+
+def print_evaluation(result: Evaluated) -> None:
+    """Print header, table, faithfulness and history."""
+    found, out = result.comparison, console()
+    out.print(
+        f"{visible(found.task)} · {found.n} {found.split} examples · 95 % intervals over examples",
+        soft_wrap=True,
+    )
+    out.print(_scores(found))
+    for words in sorted({_asked_as(one, found) for one in found.evaluations}):
+        out.print(visible(words), soft_wrap=True)
+    for share in found.faithfulness:
+        out.print(visible(_faithful(share)), soft_wrap=True)
+    for cost in found.readability:
+        out.print(visible(_readable(cost)), soft_wrap=True)
+    for record in result.records:
+        out.print(visible(_history(record)), soft_wrap=True)
+
+
+def _scores(found: Comparison) -> object:
+    """One row per way of asking, with its template where there are several."""
+    names = [name for name in _SHOWN if name in found.evaluations[0].measures]
+    worded = len({one.label_words for one in found.evaluations}) > 1
+    columns: dict[str, Callable[[Evaluation], str]] = {
+        "asked with": _name,
+        "template": _words if worded else lambda one: repr(one.template),
+        "model": lambda one: one.model,
+        **{_SHOWN[name]: partial(_with_interval, name=name) for name in names},
+        f"{_SHOWN[found.metric]} − zero-shot": partial(_gain, metric=found.metric),
+    }
+    constant = [
+        *(["template"] if len({_words(one) for one in found.evaluations}) == 1 else []),
+        *(["model"] if len({one.model for one in found.evaluations}) == 1 else []),
+        *([] if any(one.against_zero_shot for one in found.evaluations) else [list(columns)[-1]]),
+    ]
+    shown = {header: of for header, of in columns.items() if header not in constant}
+    numbers = tuple(header for header in shown if header not in ("asked with", "template", "model"))
+    others = [_SHOWN[name] for name in names if name not in (found.metric, "loss_nats")]
+    spare = (*others, _SHOWN["loss_nats"]) if len(numbers) > 1 else ()
+    grid = table(*shown, right=numbers, spare=spare)
+    for one in found.evaluations:
+        grid.add_row(*(cell(of(one)) for of in shown.values()))
+    return grid
+
+
+def _name(one: Evaluation) -> str:
+    if one.kind == "discretised":
+        return f"{one.name} (nearest tokens)"
+    told = one.method not in (None, "unknown")
+    return f"{one.name} ({str(one.method).replace('_', ' ')})" if told else one.name
+
+
+def _asked_as(one: Evaluation, found: Comparison) -> str:
+    """The wording that all share; of several templates, which stand in the rows, the labels."""
+    same = len({other.template for other in found.evaluations}) == 1
+    return f"asked as: {_words(one)}" if same else f"label words: {', '.join(one.label_words)}"
+
+
+def _words(one: Evaluation) -> str:
+    labels = f" → {', '.join(one.label_words)}" if one.label_words else ""
+    return f"{one.template!r}{labels}"
+
+
+def _with_interval(one: Evaluation, name: str) -> str:
+    measure = one.measures[name]
+    low, high = measure.ends
+    return f"{measure.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _gain(one: Evaluation, metric: str) -> str:
+    if one.against_zero_shot is None:
+        return "–"
+    measure = one.against_zero_shot[metric]
+    low, high = measure.ends
+    return f"{measure.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _faithful(share: Faithfulness) -> str:
+    parts = {
+        "faithfulness": share.discretised,
+        "shuffled": share.shuffled,
+        "random tokens": share.random_tokens,
+    }
+    shown = []
+    for name, part in parts.items():
+        ends = "" if part.interval is None else " [{:.2f}, {:.2f}]".format(*part.interval)
+        shown.append(f"{name} {'undefined' if part.value is None else f'{part.value:.2f}'}{ends}")
+    why = "" if share.undefined is None else f": {share.undefined}"
+    return f"{share.prompt}: {', '.join(shown)}{why}"
+
+
+def _readable(cost: Readability) -> str:
+    low, high = cost.cost.ends
+    name = "its nearest tokens" if cost.how == "discretised" else cost.readable
+    kept = "" if cost.kept is None or cost.kept.value is None else f", {cost.kept.value:.2f} kept"
+    return (
+        f"cost of readability: {cost.prompt} − {name} = {cost.cost.value:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}] {_SHOWN[cost.metric]}{kept}"
+    )
+
+
+def _history(one: Recorded) -> str:
+    value = f"{one.prompt}: {_SHOWN[one.record.metric]} {one.record.value:.3f} recorded"
+    if one.last is None or one.change is None:
+        return f"{value}, the first of its kind"
+    word = "DROPPED" if one.dropped else "was"
+    return f"{value}, {word} {one.last.value:.3f} on {one.last.recorded[:10]} ({one.change:+.3f})"

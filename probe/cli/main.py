@@ -15,7 +15,6 @@ import typer
 from probe import __version__
 from probe.cli import (
     ablate,
-    clusters,
     compare,
     convert,
     dashboard,
@@ -24,7 +23,6 @@ from probe.cli import (
     doctor,
     evaluate,
     find,
-    generate,
     inspection,
     lens,
     library,
@@ -57,14 +55,14 @@ app.command("decode")(decode.decode)
 app.command("read")(read.read)
 app.command("find")(find.find)
 app.command("compare")(compare.compare)
-app.command("clusters")(clusters.clusters)
+app.command("clusters")(map.clusters)
 app.command("map")(map.map_prompts)
 app.command("convert")(convert.convert)
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
-app.command("generate")(generate.generate)
+app.command("generate")(predict.generate)
 app.command("sweep")(sweep.sweep)
 app.command("wayward")(wayward.wayward)
 app.command("transfer")(transfer.transfer)

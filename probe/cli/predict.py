@@ -1,4 +1,4 @@
-"""`probe predict`: the label of every text under every prompt."""
+"""`probe predict` and `probe generate`: what texts get under every prompt."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from probe.cli.options import Json
 from probe.cli.output import cell, console, print_json, table
 from probe.cli.requests import takes_requests
-from probe.requests import PredictRequest
+from probe.requests import GenerateRequest, PredictRequest
 
 if TYPE_CHECKING:
-    from probe.verbs import Predictions
+    from probe.verbs import Continuations, Predictions
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,32 @@ def predict(asked: PredictRequest, beside: Beside, json: Json = False) -> None:
     if json:
         print_json(result.to_json())
     else:
-        _print(result)
+        _print_labels(result)
 
 
-def _print(result: Predictions) -> None:
+def _print_labels(result: Predictions) -> None:
     grid = table("text", "prompt", "label", "probabilities")
     for one in result.predictions:
         ranked = sorted(one.probabilities.items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{word} {share:.3f}" for word, share in ranked)
         grid.add_row(*map(cell, (one.text, one.prompt, one.label, shares)))
+    console().print(grid)
+
+
+@takes_requests
+def generate(asked: GenerateRequest, json: Json = False) -> None:
+    """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
+    from probe import verbs
+
+    result = verbs.generate(asked)
+    if json:
+        print_json(result.to_json())
+    else:
+        _print_texts(result)
+
+
+def _print_texts(result: Continuations) -> None:
+    grid = table("text", "prompt", "continuation")
+    for one in result.continuations:
+        grid.add_row(*map(cell, (one.text, one.prompt, one.output)))
     console().print(grid)

@@ -9,8 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from probe.cli.completion import COMPLETIONS
-from probe.cli.names import NAMED
+from probe.cli.completion import COMPLETIONS, NAMED
 from probe.requests import Field, Request, RequestError, fields_of, options_of
 
 _Options = dict[str, inspect.Parameter]

@@ -18,8 +18,7 @@ from probe.store import Workspace
 from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.texts import counted
-from probe.verbs.loading import load, load_one
-from probe.verbs.parts import missing_parts
+from probe.verbs.loading import load, load_one, missing_parts
 
 if TYPE_CHECKING:
     from probe.evaluation import Condition

@@ -8,8 +8,7 @@ from probe import formats
 from probe.notes import note
 from probe.requests import ConvertRequest, takes
 from probe.store import Workspace
-from probe.verbs.loading import single_prompt
-from probe.verbs.parts import missing_parts
+from probe.verbs.loading import missing_parts, single_prompt
 
 
 @takes(ConvertRequest)

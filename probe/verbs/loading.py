@@ -118,3 +118,13 @@ def _unknown(source: str, workspace: Workspace) -> str:
         f"no prompt {source!r}: expected a file or folder, a workspace or sample name, or a hub id "
         f"like owner/name{hint}"
     )
+
+
+_NAMED = 3
+
+
+def missing_parts(prompt: AnyPrompt) -> str:
+    """What its answers depend on beside the prompt itself, in words; empty where nothing."""
+    kinds = {one.why: one.name for one in prompt.left_out if one.changes_answers}
+    named = [f"{why} ({name})" for why, name in list(kinds.items())[:_NAMED]]
+    return ", ".join(named) + (", …" if len(kinds) > _NAMED else "")
