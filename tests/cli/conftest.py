@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from jsonschema import Draft202012Validator
 
 from probe.cli.main import run
@@ -32,6 +34,14 @@ class Result:
     def flat(self) -> str:
         """Stdout with every run of blanks as one space, so that wrapping does not matter."""
         return re.sub(r"\s+", " ", self.out)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once():
+    """A process runs one command, for which typer builds them all; here it would be hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +72,13 @@ def check_schema():
     """Assert that a document is what the named schema says."""
 
     def check(name: str, document: Any) -> None:
-        schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
-        Draft202012Validator.check_schema(schema)
-        Draft202012Validator(schema).validate(document)
+        _validator(name).validate(document)
 
     return check
+
+
+@functools.cache
+def _validator(name: str) -> Draft202012Validator:
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
