@@ -51,11 +51,6 @@ class ValueLens:
     """Layer by layer, head by head."""
     layers: tuple[LayerControl, ...]
 
-    def clearest(self, layer: int, position: int) -> ValueCell:
-        """The head that gives its first token the highest probability."""
-        own = [cell for cell in self.cells if (cell.layer, cell.position) == (layer, position)]
-        return max(own, key=lambda cell: cell.tokens[0].probability)
-
     def to_frame(self) -> pd.DataFrame:
         """One row per layer, head, position and rank."""
         import pandas as pd

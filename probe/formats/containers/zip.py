@@ -15,7 +15,6 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import (
@@ -31,10 +30,6 @@ _END = struct.Struct("<4s4H2LH")
 _WIDE_END_BYTES = 56 + 20
 """Of zip64's end record and its locator, which lie before the end record."""
 _LZMA_WINDOW = 4096
-
-
-class _Decompressor(Protocol):
-    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
 
 @dataclass(frozen=True)
