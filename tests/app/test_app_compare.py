@@ -123,6 +123,7 @@ def test_a_prompt_alone_in_its_table_asks_for_another(
     assert "needs two prompts of one base model" in at.info[0].value
 
 
+@pytest.mark.slow
 def test_two_hundred_prompts_are_compared(open_page: Open, workspace: Workspace, tmp_path: Path):
     model = str(write_hostile_model(tmp_path / "model"))
     rows = np.random.default_rng(2).standard_normal((200, 3, WIDTH))

@@ -20,6 +20,7 @@ def _is_prefix(name):
     return isinstance(load(sample_folders()[name])[0], KVPrefix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_sample_decodes_as_the_schema_says(name, probe, check_schema):
     result = probe("decode", name, "--json")

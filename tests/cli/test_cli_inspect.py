@@ -111,6 +111,7 @@ def test_a_file_comes_before_a_workspace_prompt_and_that_before_a_sample(probe, 
     assert probe("inspect", "sst2-text", "--json").json["prompts"][0]["shape"] == [7, 16]
 
 
+@pytest.mark.slow
 def test_every_sample_prompt_can_be_inspected(probe, check_schema):
     names = list(sample_folders())
     result = probe("inspect", *names, "--json")

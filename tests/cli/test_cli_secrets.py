@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.trainable import write_task
 
 TOKEN = "hf_" + "Secret" * 6
@@ -14,6 +16,7 @@ def _holding(folder: Path, secret: str) -> list[str]:
     return [str(file) for file in files if secret.encode() in file.read_bytes()]
 
 
+@pytest.mark.process
 def test_no_file_and_no_line_holds_a_token_or_the_name_of_a_home(
     probe, home, tmp_path, monkeypatch
 ):

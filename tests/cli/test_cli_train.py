@@ -215,6 +215,7 @@ def test_every_field_of_a_configuration_is_an_option_with_its_default_and_words(
     assert "Share of the injected numbers that are zeroed at each step. [default: 0.0]" in shown
 
 
+@pytest.mark.process
 def test_options_arrive_as_they_were_given(model, probe, monkeypatch):
     given = "--lr 0.25 --clip-norm none --method prefix_tuning --projection --patience 3 --seed 7"
     monkeypatch.setattr(
@@ -310,6 +311,7 @@ def test_help_and_refusals_need_no_torch(tmp_path):
 # What is not done as it might seem
 
 
+@pytest.mark.process
 def test_cut_texts_unequal_label_words_and_changed_names_are_said(
     model, tmp_path, probe, check_schema
 ):
@@ -348,6 +350,7 @@ def test_cut_texts_unequal_label_words_and_changed_names_are_said(
     assert Workspace().get("evil@2").config["training"]["steps"] == 5
 
 
+@pytest.mark.process
 def test_a_bare_csv_is_trained_on_and_asked_about(model, tmp_path, probe, check_schema):
     rows = tmp_path / "reviews.csv"
     lines = [f"the film w{n}, so {'kind' if n % 2 else 'mean'};{'yes' if n % 2 else 'no'}"

@@ -23,6 +23,7 @@ def home(tmp_path_factory):
         yield
 
 
+@pytest.mark.process
 def test_it_trains_and_its_prompt_is_decoded_on_the_same_table(home, tmp_path):
     task = write_task(tmp_path / "mood")
     asked = {"steps": 2, "length": 3, "batch_size": 4, "eval_every": 2, "init": "vocab"}

@@ -43,6 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FrozenModel]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "methods"),
     CASES,
