@@ -27,9 +27,8 @@ from probe.evaluation.comparison import METRICS, Comparison, Evaluation, compare
 from probe.evaluation.conditions import Condition, Kind, discretised, hard_prompt, zero_shot
 from probe.evaluation.faithfulness import Faithfulness, Share, faithfulness
 from probe.evaluation.fine_tuning import FineTuning, fine_tuned
-from probe.evaluation.measuring import measured
+from probe.evaluation.measuring import ensemble, measured
 from probe.evaluation.readability import Readability, readability
-from probe.evaluation.voting import ensemble
 
 __all__ = [
     "METRICS",
