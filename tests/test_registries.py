@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from probe.measures import MEASURES
 from probe.training.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,11 @@ def _compared(tree: ast.AST) -> Iterator[str]:
                         yield leaf.value
 
 
-@pytest.mark.parametrize("names", [set(METHODS), FAMILIES], ids=["methods", "model families"])
+@pytest.mark.parametrize(
+    "names",
+    [set(METHODS), FAMILIES, set(MEASURES.builtin)],
+    ids=["methods", "model families", "measures"],
+)
 def test_no_code_compares_the_names_of_a_registry(names: set[str]) -> None:
     found = [
         f"{place}: {text}"

@@ -56,12 +56,14 @@ def comparison_of(
     Raises:
         ProbeError: the measure is not defined for these prompts, or the model cannot be read.
     """
+    facts = MEASURES[measure]
+    by_table = facts.needs == "tokenizer" or change
     found = compare(
         pool.prompts,
         measure,
-        centre=centre and MEASURES[measure].of_rows is not None,
-        change=change and MEASURES[measure].of_rows is not None,
-        model=pool.vocabulary if measure == "jaccard" or change else pool.model,
+        centre=centre and facts.of_rows is not None,
+        change=change and facts.of_rows is not None,
+        model=pool.vocabulary if by_table else pool.model,
         metric=metric,
         k=k,
     )
