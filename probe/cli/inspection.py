@@ -1,8 +1,9 @@
-"""`probe inspect`: what each prompt is."""
+"""`probe inspect` and `probe convert`: what each prompt is, and a prompt in another layout."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, table, visible
 from probe.cli.requests import takes_requests
-from probe.requests import InspectRequest
+from probe.requests import ConvertRequest, InspectRequest
 
 _ALL_COLUMNS = 100
 """Characters of a terminal that has room for them."""
@@ -103,3 +104,20 @@ def _left_out(rows: list[dict[str, Any]]) -> Iterator[str]:
 def _range(norms: list[float]) -> str:
     low, high = f"{min(norms):.3g}", f"{max(norms):.3g}"
     return low if low == high else f"{low}–{high}"
+
+
+@takes_requests
+def convert(asked: ConvertRequest, json: Json = False) -> None:
+    """Write a prompt in another layout. Nothing is overwritten."""
+    from probe import verbs
+
+    loaded, to = verbs.load_one(str(asked.prompt)), asked.to
+    path = verbs.convert(replace(asked, prompt=loaded))
+    described = verbs.describe(loaded)
+    written = {"prompt": loaded.name, "to": to, "path": str(path), "shape": described["shape"]}
+    if json:
+        print_json(written)
+    else:
+        shape = " × ".join(map(str, described["shape"]))
+        out = console()
+        out.print(visible(f"wrote {loaded.name} ({shape}) to {path} as {to}"), soft_wrap=True)

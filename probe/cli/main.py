@@ -16,13 +16,11 @@ from probe import __version__
 from probe.cli import (
     ablate,
     compare,
-    convert,
     dashboard,
     decode,
     distill,
     doctor,
     evaluate,
-    find,
     inspection,
     lens,
     library,
@@ -53,11 +51,11 @@ app = typer.Typer(
 app.command("inspect")(inspection.inspect_prompts)
 app.command("decode")(decode.decode)
 app.command("read")(read.read)
-app.command("find")(find.find)
+app.command("find")(decode.find)
 app.command("compare")(compare.compare)
 app.command("clusters")(map.clusters)
 app.command("map")(map.map_prompts)
-app.command("convert")(convert.convert)
+app.command("convert")(inspection.convert)
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
 app.command("evaluate")(evaluate.evaluate)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
-from probe.verbs.converting import convert
 from probe.verbs.decoding import decode
 from probe.verbs.distilling import Distilled, distill
 from probe.verbs.drifting import drift
@@ -17,7 +16,7 @@ from probe.verbs.finding import Found, Match, find
 from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe, inspect
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
-from probe.verbs.loading import load, load_one
+from probe.verbs.loading import convert, load, load_one
 from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import generate, predict

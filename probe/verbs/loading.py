@@ -1,4 +1,4 @@
-"""From what a user types to prompts: a path, a workspace name, a sample or a hub id."""
+"""From what a user types to prompts: a path, a workspace name, a sample or a hub id; and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from probe import formats
 from probe.errors import NotDecodableError, PromptFormatError
+from probe.notes import note
 from probe.prompt import AnyPrompt, PromptPair
+from probe.requests import ConvertRequest, takes
 from probe.requests.sources import PromptSource
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
@@ -128,3 +130,18 @@ def missing_parts(prompt: AnyPrompt) -> str:
     kinds = {one.why: one.name for one in prompt.left_out if one.changes_answers}
     named = [f"{why} ({name})" for why, name in list(kinds.items())[:_NAMED]]
     return ", ".join(named) + (", …" if len(kinds) > _NAMED else "")
+
+
+@takes(ConvertRequest)
+def convert(asked: ConvertRequest) -> Path:
+    """Write a prompt where nothing is yet; returns the path written.
+
+    Raises:
+        PromptFormatError: the prompt cannot be read or expressed in that layout, or the place is
+            taken.
+    """
+    prompt = single_prompt(asked.prompt, Workspace(asked.workspace))
+    path = formats.save(prompt, Path(asked.dest).expanduser(), to=asked.to)
+    if missing := missing_parts(prompt):
+        note(f"{prompt.name} is written without {missing}, which it was trained with")
+    return path
