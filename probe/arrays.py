@@ -14,6 +14,8 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 ByteArray = NDArray[np.uint8]
+Arrays = dict[str, NDArray[np.generic]]
+"""By name, as caches keep them."""
 
 FLOAT32_ROUNDOFF = 2.0**-24
 """Unit roundoff: a float32 result of one operation is off by at most this, relatively."""

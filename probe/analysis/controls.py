@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
@@ -25,6 +24,7 @@ from probe.analysis.neighbours import (
     Metric,
     nearest_rows,
 )
+from probe.arrays import Arrays as Arrays
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import squared_norms, unit_rows
 from probe.vocabulary import Rows, to_float32
@@ -44,8 +44,6 @@ NEVER_LEFT_ITS_START = "never left its start"
 FLAG_NAMES = {NEVER_LEFT_ITS_START: "nearest token is still its initial token (by cosine)"}
 """What people read where a flag's own words, which documents keep, would claim more than it says.
 """
-
-Arrays = dict[str, NDArray[np.generic]]
 Fits = Callable[[Arrays], bool]
 """Whether arrays have the names, shapes and values that computed ones would."""
 Cached = Callable[[str, Callable[[], Arrays], Fits], Arrays]

@@ -10,14 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.arrays import Arrays as Arrays
 from probe.atomic import make_private
 from probe.store.files import keep_file
 
 _LOG = logging.getLogger(__name__)
-
-Arrays = dict[str, NDArray[np.generic]]
 
 
 def cached_arrays(
