@@ -167,7 +167,7 @@ def test_several_prompts_are_shown_one_at_a_time(open_page: Open) -> None:
 
 
 def test_no_prompt_leads_to_the_library(open_page: Open) -> None:
-    at = open_page("decode")
+    at = open_page("decode", p="sst2-text")
     at.multiselect(key="p").set_value([]).run()
     assert at.info[0].value.startswith("No prompt is chosen")
 

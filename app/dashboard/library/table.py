@@ -124,7 +124,8 @@ def _comparable(entry: Entry) -> tuple[SoftPrompt, Vocabulary] | None:
 
 
 def _key(entry: Entry) -> Key:
-    return str(workspace().root), entry.id, entry.card.created
+    place = "" if entry.source == "sample" else str(workspace().root)
+    return place, entry.id, entry.card.created
 
 
 @st.cache_resource(show_spinner=False)
