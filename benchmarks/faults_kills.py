@@ -18,7 +18,7 @@ from faults_room import STEPS, Room, Row, command, contents, forked, lost, sweep
 
 from probe import formats
 from probe.jobs import observe, worker
-from probe.store import RunFolder, Workspace, read_records
+from probe.store import JobFolder, Workspace, read_records
 
 _OUTLIVE_S = 900.0
 
@@ -206,13 +206,13 @@ def kill_trainings(room: Room, runs: int, kills: int) -> Row:
     return row
 
 
-def finish(run: RunFolder, home: Path) -> list[str]:
+def finish(run: JobFolder, home: Path) -> list[str]:
     """Let a run come to its end, however often it was ended; what it said amiss."""
     ended = forked(lambda: worker.main([str(run.path)]), home)
     return ended.foreign
 
 
-def trained(run: RunFolder) -> tuple[bytes, list[tuple[int, float]]]:
+def trained(run: JobFolder) -> tuple[bytes, list[tuple[int, float]]]:
     """The rows of a finished run's prompt, and its losses."""
     (id_,) = run.status.prompts
     prompt = Workspace(run.path.parents[1]).get(id_)
@@ -221,7 +221,7 @@ def trained(run: RunFolder) -> tuple[bytes, list[tuple[int, float]]]:
     return rows, [(record["step"], record["loss_nats"]) for record in records]
 
 
-def differs(expected: tuple[bytes, list[tuple[int, float]]], run: RunFolder) -> list[str]:
+def differs(expected: tuple[bytes, list[tuple[int, float]]], run: JobFolder) -> list[str]:
     """What of a run is not as it would have been."""
     status = run.status
     if status.state != "finished":
@@ -256,7 +256,7 @@ def end_starters(room: Room) -> Row:
     return row
 
 
-def _outlives(run: RunFolder) -> list[str]:
+def _outlives(run: JobFolder) -> list[str]:
     until = time.monotonic() + _OUTLIVE_S
     while observe(run)[1] in ("queued", "running") and time.monotonic() < until:
         time.sleep(0.05)

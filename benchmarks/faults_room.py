@@ -28,7 +28,7 @@ from probe.atomic import replace_file
 from probe.cli.main import run
 from probe.digests import digest_of
 from probe.jobs import worker
-from probe.store import RunFolder, Status, Workspace
+from probe.store import JobFolder, Status, Workspace
 from probe.tables import named_path
 
 STEPS = 24
@@ -111,7 +111,7 @@ class Room:
         """Remove a copy."""
         shutil.rmtree(home.parent, ignore_errors=True)
 
-    def asked(self, home: Path, **training: object) -> RunFolder:
+    def asked(self, home: Path, **training: object) -> JobFolder:
         """A run's folder whose worker has not begun."""
         workspace = Workspace(home)
         settings = {"steps": STEPS, "length": 3, "batch_size": 4, "eval_every": 6,

@@ -72,7 +72,7 @@ def _overhead(runs: Sequence[KeyedRun], at_once: int) -> list[tuple[str, str, st
     model = model_of("builtin", "cpu", "float32")
     for pack in packs_of(runs, SHARED, at_once=at_once):
         task = task_of(pack.runs[0].asked, SHARED)
-        training = train(model, task, [run.asked.config for run in pack.runs])
+        training = train(model, task, [run.spec.config for run in pack.runs])
         began = time.process_time()
         for _ in training:
             pass
@@ -84,7 +84,7 @@ def _overhead(runs: Sequence[KeyedRun], at_once: int) -> list[tuple[str, str, st
         scores += time.process_time() - began
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        sweep(runs, SHARED, ResultCache(Path(folder)), at_once=at_once)
+        sweep(runs, SHARED, ResultCache(Path(folder)), executor=Executor(at_once))
         whole = time.process_time() - began
     return [
         ("training steps alone", f"{steps:.1f}", "1.00"),
@@ -109,10 +109,12 @@ def _on_ray(runs: Sequence[KeyedRun], at_once: int, workers: int) -> float:
     try:
         with tempfile.TemporaryDirectory() as folder:
             warm = keyed([_asked(1000 + n, 20) for n in range(2 * workers)], SHARED)
-            sweep(warm, SHARED, ResultCache(Path(folder)), where=Executor(ray="local"), at_once=1)
+            sweep(
+                warm, SHARED, ResultCache(Path(folder)), executor=Executor(ray="local", at_once=1)
+            )
             began = time.perf_counter()
             kept = ResultCache(Path(folder) / "measured")
-            sweep(runs, SHARED, kept, where=Executor(ray="local"), at_once=at_once)
+            sweep(runs, SHARED, kept, executor=Executor(at_once, ray="local"))
             return time.perf_counter() - began
     finally:
         ray.shutdown()

@@ -9,10 +9,7 @@ import pytest
 
 from probe import jobs, verbs
 from probe.store import Workspace, read_records
-from probe.studies import study_views
-from probe.verbs.sweeping import sweep_asked
 from probe.verbs.wayward_report import wayward_found
-from probe.verbs.waywardness import wayward_asked
 
 ARCHIVE = Path(__file__).parent / "data" / "workspace_dde9a1a.tar.gz"
 DONE, HALF = "done-20261126-092345", "half-20261126-092405"
@@ -62,10 +59,10 @@ def test_its_run_that_was_killed_is_interrupted(workspace):
 
 
 def test_its_studies_stand_as_they_stood(workspace):
-    (study,) = study_views(workspace, "wayward")
-    assert (study.study, study.state, study.done, study.runs) == (WAYWARD, "finished", 4, 4)
-    (sweep,) = study_views(workspace, "sweep")
-    assert (sweep.study, sweep.state, sweep.done, sweep.found) == (SWEEP, "finished", 2, 1)
+    (study,) = jobs.views(workspace, "wayward")
+    assert (study.run, study.state, study.done, study.runs) == (WAYWARD, "finished", 4, 4)
+    (sweep,) = jobs.views(workspace, "sweep")
+    assert (sweep.run, sweep.state, sweep.done, sweep.found) == (SWEEP, "finished", 2, 1)
     found = wayward_found(workspace.studies.get(WAYWARD))
     assert len(found.runs) == 4 and {run.gamma for run in found.runs} == {0.0, 1.0}
 
@@ -73,13 +70,13 @@ def test_its_studies_stand_as_they_stood(workspace):
 def test_results_that_its_studies_kept_are_found_again(workspace):
     summary = workspace.studies.get(WAYWARD).summary
     before = json.loads(summary.read_text())
-    asked = wayward_asked(workspace.studies.get(WAYWARD).config)
+    asked = workspace.studies.get(WAYWARD).config
     assert verbs.study_plan(asked, workspace=workspace).found == 4
     found = verbs.study_run(asked, workspace=workspace).to_json()
     assert found["study"] == WAYWARD and set(before) <= set(found)
-    swept = sweep_asked(
-        {"training": FEW, "grid": {"length": [1, 2]}}, models=["builtin"], tasks=["mood"],
+    swept = verbs.sweep_config(
+        {"training": FEW, "grid": {"length": [1, 2]}}, model=["builtin"], task=["mood"],
         validation_examples=10, test_examples=10, device="cpu", dtype="float32",
     )  # fmt: skip
-    assert swept.config.id == SWEEP
+    assert swept.id == SWEEP
     assert verbs.study_plan(swept, workspace=workspace).found == 2

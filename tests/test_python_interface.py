@@ -1,6 +1,5 @@
 """Every command is a function of `probe` with the same argument names."""
 
-import dataclasses
 import inspect
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import typer
 import probe
 from probe.cli.main import app
 from probe.errors import DataError, TrainingError
-from probe.training import TrainConfig
-from probe.training.command_line import option_of
+from probe.requests import TrainConfig, fields_of
 from probe.verbs.naming import option_names
 
 COMMANDS = typer.main.get_command(app).commands
@@ -33,8 +31,10 @@ def test_a_command_is_a_function_with_its_options_as_arguments(name):
     function = getattr(probe, name)
     taken = set(inspect.signature(function).parameters)
     taken |= set(getattr(function, "option_names", {}))
-    if "options" in taken:
-        taken |= {option_of(field.name) for field in dataclasses.fields(TrainConfig)}
+    if "training" in taken:
+        taken |= {
+            field.flag.removeprefix("--").replace("-", "_") for field in fields_of(TrainConfig)
+        }
     assert set(_options(COMMANDS[name])) - OF_A_TERMINAL <= taken
     assert name in probe.__all__
 

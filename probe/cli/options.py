@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -18,3 +19,13 @@ def usage_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a run that is started is shown."""
+
+    detach: bool = False
+    """Leave the run to itself at once; `probe runs` finds it."""
+    json: bool = False
+    """Print JSON lines, one per step, and nothing else."""

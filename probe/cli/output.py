@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probe.texts import visible as visible
@@ -30,6 +30,17 @@ def print_notes(notes: Sequence[str]) -> None:
     """What was not done as it might seem, line by line on stderr."""
     for line in notes:
         complain(line)
+
+
+def tell_queue(before: Sequence[str]) -> None:
+    """What works first, where anything does."""
+    if before:
+        complain(f"queued behind {', '.join(before)}")
+
+
+def command_line() -> tuple[str, ...]:
+    """The command as typed, with the program's plain name."""
+    return "probe", *sys.argv[1:]
 
 
 def console() -> Console:
@@ -61,6 +72,15 @@ def table(
         justify: Any = "right" if column in right else "left"
         grid.add_column(column, overflow="fold", justify=justify, no_wrap=column in whole)
     return grid
+
+
+def print_facts(rows: Mapping[str, object]) -> None:
+    """Names and values, a pair per line."""
+    grid = table("", "")
+    grid.show_header = False
+    for key, value in rows.items():
+        grid.add_row(cell(key), cell(value))
+    console().print(grid)
 
 
 def rounded(value: object) -> str:

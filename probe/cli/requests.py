@@ -25,7 +25,8 @@ def takes_requests(command: Callable[..., None]) -> Callable[..., None]:
     own = inspect.signature(command, eval_str=True).parameters
     requests = {name: kinds[name] for name in own if dataclasses.is_dataclass(kinds[name])}
     by_request = {name: _options(kind) for name, kind in requests.items()}
-    kept = [parameter for name, parameter in own.items() if name not in requests]
+    by_typer = [name for name in own if kinds[name] is typer.Context]
+    kept = [one for name, one in own.items() if name not in (*requests, *by_typer)]
     flat = [option for options in by_request.values() for option in options.values()]
     context = inspect.Parameter(
         "typer_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
@@ -35,7 +36,7 @@ def takes_requests(command: Callable[..., None]) -> Callable[..., None]:
         for name, options in by_request.items():
             values = {option: given.pop(option) for option in options}
             given[name] = _made(requests[name], values, typer_context)
-        command(**given)
+        command(**given, **dict.fromkeys(by_typer, typer_context))
 
     shown = [context, *flat, *(one.replace(kind=one.KEYWORD_ONLY) for one in kept)]
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from probe.cli.completion import complete_run
-from probe.cli.options import Json
+from probe.cli.options import Json, Watched
 from probe.cli.output import cell, console, print_json
-from probe.cli.runs_table import print_run, print_runs
-from probe.cli.train import Detach, go_on
-
-if TYPE_CHECKING:
-    pass
+from probe.cli.requests import takes_requests
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
@@ -30,6 +26,7 @@ def listing(context: typer.Context, json: Json = False) -> None:
     """List training runs, the newest first, or do what the subcommand says."""
     if context.invoked_subcommand is None:
         from probe import verbs
+        from probe.cli.runs_table import print_runs
 
         print_runs(verbs.runs(), json=json)
 
@@ -38,6 +35,7 @@ def listing(context: typer.Context, json: Json = False) -> None:
 def show(run: Run, json: Json = False) -> None:
     """Show how one run stands and what came of it."""
     from probe import verbs
+    from probe.cli.runs_table import print_run, print_runs
 
     found = verbs.show_run(run)
     if json:
@@ -50,28 +48,30 @@ def show(run: Run, json: Json = False) -> None:
 def cancel(run: Run, json: Json = False) -> None:
     """Let a run save and end; it can be resumed."""
     from probe import verbs
+    from probe.cli.runs_table import print_runs
 
     print_runs([verbs.cancel_run(run)], json=json)
 
 
 @app.command()
+@takes_requests
 def resume(
     run: Run,
+    shown: Watched,
     steps: Annotated[
         int | None,
         typer.Option(
             "--steps", min=1, help="In all, more than it was asked for: a finished run goes on too."
         ),
     ] = None,
-    detach: Detach = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print JSON lines, one per step, and nothing else.")
-    ] = False,
 ) -> None:
     """Go on with a run from its last checkpoint, as it was asked for."""
+    from probe import jobs
+    from probe.cli.watching import attend
     from probe.store import Workspace
 
-    go_on(Workspace(), run, steps=steps, detach=detach, json=json)
+    workspace = Workspace()
+    attend(workspace, jobs.resume(workspace, run, steps=steps), shown)
 
 
 @app.command()
@@ -82,6 +82,7 @@ def rename(
 ) -> None:
     """Give a run a label; its name and its prompts keep theirs."""
     from probe import verbs
+    from probe.cli.runs_table import print_runs
 
     print_runs([verbs.rename_run(run, label)], json=json)
 
@@ -96,7 +97,7 @@ def delete(
     from probe import verbs
     from probe.store import Workspace
 
-    name = Workspace().runs.get(run).id
+    name = Workspace().jobs.get(run).id
     if not yes:
         typer.confirm(f"Delete run {name} for good?", abort=True, err=True)
     verbs.delete_run(name)

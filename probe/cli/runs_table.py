@@ -1,18 +1,18 @@
-"""Trainings as people read them: all of them in a table, and what is known of one."""
+"""Runs as tables and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
+from probe.analysis.gains import best_sentence, score_sentence
 from probe.cli.folds import fold_lines
-from probe.cli.output import cell, console, print_json, table
+from probe.cli.output import cell, console, print_facts, print_json, table
+from probe.jobs import JobView, scored
+from probe.jobs.eta import duration
 
-if TYPE_CHECKING:
-    from probe.jobs import RunView
 
-
-def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
+def print_runs(runs: Sequence[JobView], *, json: bool) -> None:
     """The runs as a table, or as the document of `runs.json`."""
     if json:
         print_json({"runs": [run.to_json() for run in runs]})
@@ -20,10 +20,6 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
     if not runs:
         console().print("no runs: `probe train --task T` starts one")
         return
-    from probe.analysis.gains import best_sentence
-    from probe.cli.watching import duration, score
-    from probe.jobs import scored
-
     right = ("step", "loss")
     columns = ("run", "state", "step", "loss", "validation", "left", "made")
     grid = table(*columns, right=right, spare=("loss", "made", "left"))
@@ -31,7 +27,7 @@ def print_runs(runs: Sequence[RunView], *, json: bool) -> None:
         cells = (
             f"{run.run} ({run.label})" if run.label else run.run,
             run.state,
-            f"{run.step}/{run.steps}",
+            how_far(run),
             "–" if run.loss_nats is None else f"{run.loss_nats:.4f}",
             score(run.validation),
             "–" if run.eta_s is None else duration(run.eta_s),
@@ -50,15 +46,6 @@ def _made(prompts: Sequence[str]) -> str:
     return prompts[0] + (f" and {len(prompts) - 1} more" if len(prompts) > 1 else "")
 
 
-def print_facts(rows: Mapping[str, object]) -> None:
-    """Names and values, a pair per line."""
-    grid = table("", "")
-    grid.show_header = False
-    for key, value in rows.items():
-        grid.add_row(cell(key), cell(value))
-    console().print(grid)
-
-
 def _short(value: object) -> str:
     """A metric for people; the folds of a cross-validation as their number."""
     if isinstance(value, list):
@@ -67,19 +54,16 @@ def _short(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def print_run(run: RunView) -> None:
-    """All that is known of a run, a line each."""
-    from probe.analysis.gains import score_sentence
-    from probe.cli.watching import duration, score
-
+def print_run(run: JobView) -> None:
+    """How one job stands and what came of it."""
     rows = {
         "run": run.run,
         "label": run.label or "–",
         "state": f"{run.state} {run.activity}",
         "model, task": f"{run.model}, {run.task}",
-        "method": run.method,
+        "method": run.method or "–",
         "created": run.created,
-        "step": f"{run.step} of {run.steps}",
+        "step" if run.kind == "train" else "runs": how_far(run).replace("/", " of "),
         "validation": score(run.validation),
         "left": "–" if run.eta_s is None else duration(run.eta_s),
         "sign of life": "–" if run.silent_s is None else f"{duration(run.silent_s)} ago",
@@ -94,4 +78,23 @@ def print_run(run: RunView) -> None:
     for line in fold_lines(run.metrics, run.prompts):
         console().print(cell(line))
     if run.resumable:
-        console().print(cell(f"go on: `probe train --resume {run.run}`"))
+        console().print(cell(f"go on: {go_on_command(run)}"))
+
+
+def how_far(run: JobView) -> str:
+    """Steps of a training, or runs of a study, that are done and asked for."""
+    if run.kind == "train":
+        return f"{run.step}/{run.steps}"
+    return f"{run.done}/{'?' if run.runs is None else run.runs}"
+
+
+def go_on_command(run: JobView) -> str:
+    """The command that goes on with a run."""
+    return f"`probe {'train --resume' if run.kind == 'train' else 'runs resume'} {run.run}`"
+
+
+def score(validation: dict[str, Any] | None) -> str:
+    """A validation in words."""
+    if validation is None or validation["value"] is None:
+        return "–"
+    return f"{validation['metric'].replace('_', ' ')} {validation['value']:.3f}"

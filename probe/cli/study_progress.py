@@ -6,23 +6,32 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from probe.cli.output import print_json, visible
+from probe.cli.output import print_facts, print_json, tell_queue, visible
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from probe.studies import Executor, Plan, Progress, StudySummary
-    from probe.verbs import StudyAsked, StudyResult
-
-P = TypeVar("P")
-R = TypeVar("R")
-F = TypeVar("F", bound="StudySummary")
+    from probe.studies import Progress, StudyPlan
+    from probe.verbs import StudyResult
 
 _EVERY_S = {True: 0.5, False: 60.0}
 """Between two lines within a pack, on a terminal and elsewhere."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What becomes of a study besides its folder."""
+
+    out: Path | None = None
+    """Also copy results, figures and prompts to this new folder."""
+    dry_run: bool = False
+    """Count runs, make two steps, print plan and time."""
+    json: bool = False
+    """Print one JSON document and nothing else."""
 
 
 class Line:
@@ -61,7 +70,7 @@ class Line:
 
 
 def _words(progress: Progress) -> str:
-    from probe.cli.watching import duration
+    from probe.jobs.eta import duration
 
     parts = [f"{progress.done} of {counted(progress.runs, 'run')}"]
     if progress.found:
@@ -76,46 +85,39 @@ def _words(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def conduct(
-    asked: StudyAsked[P, R, F],
-    show: Callable[[StudyResult[F]], None],
-    *,
-    where: Executor,
-    at_once: int,
-    out: Path | None,
-    json: bool,
+def run_and_print(
+    run: Callable[..., StudyResult], show: Callable[[StudyResult], None], output: Output
 ) -> None:
-    """Do a study, keep a copy where one was asked for, and show what it found."""
-    from probe import verbs
+    """Do a study, keep a copy where one was asked for, and show what it found.
+
+    Args:
+        run: does it; takes who watches it, and who is told what it waits for.
+        show: prints what it found.
+        output: what else becomes of it.
+    """
     from probe.cli.exports import new_place
 
-    out = new_place(out)
+    out = new_place(output.out)
     with Line() as line:
-        result = verbs.study_run(asked, where=where, at_once=at_once, watch=line.watch)
+        result = run(watch=line.watch, told=tell_queue)
     if out is not None:
         _keep_copy(result.folder, out)
-    if json:
+    if output.json:
         print_json(result.to_json())
     else:
         show(result)
 
 
-def print_plan(
-    asked: StudyAsked[P, R, F], facts: Mapping[str, str], *, at_once: int, json: bool
-) -> None:
+def print_plan(plan: StudyPlan, facts: Mapping[str, str], *, json: bool) -> None:
     """What a study would do, with facts of its own kind before what all have."""
-    from probe import verbs
-
-    plan = verbs.study_plan(asked, at_once=at_once)
     if json:
         print_json(plan.to_json())
     else:
         _print_facts(facts, plan)
 
 
-def _print_facts(facts: Mapping[str, str], plan: Plan) -> None:
-    from probe.cli.runs_table import print_facts
-    from probe.cli.watching import duration
+def _print_facts(facts: Mapping[str, str], plan: StudyPlan) -> None:
+    from probe.jobs.eta import duration
 
     shared = plan.runs - plan.trainings
     step = "–" if plan.update_s is None else f"{plan.update_s * 1000:,.0f} ms per prompt"

@@ -18,7 +18,7 @@ _COSTS = {
 }
 
 
-def print_sweep(result: StudyResult[GridResult]) -> None:
+def print_sweep(result: StudyResult) -> None:
     """Print settings, answers, and where the rest is."""
     found, out = result.found, console()
     out.print(

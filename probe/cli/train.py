@@ -2,173 +2,53 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probe.cli.asking_options import (
-    DATA_TASK_HELP,
-    DataDir,
-    DataTextColumn,
-    LabelColumn,
-    split_synonyms,
-)
-from probe.cli.completion import complete_model, complete_run, complete_task
-from probe.cli.output import print_json, print_notes
-from probe.cli.train_options import with_training_options
+from probe.cli.options import Watched
+from probe.cli.output import command_line, print_facts, print_json
+from probe.cli.requests import takes_requests
+from probe.requests import Option, TrainRequest
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from probe.jobs.plan import Plan
-    from probe.store import RunFolder, Workspace
-
-Detach = Annotated[
-    bool, typer.Option("--detach", help="Leave the run to itself at once; `probe runs` finds it.")
-]
+    from probe.jobs.plan import TrainPlan
 
 
-@with_training_options
-def train(
-    context: typer.Context,
-    config: dict[str, Any],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="The frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. "
-            "Default: smollm2 where it is installed, else builtin.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task",
-            help=DATA_TASK_HELP,
-            autocompletion=complete_task,
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    text_column: DataTextColumn = None,
-    label_column: LabelColumn = None,
-    label_words: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label-word",
-            help="Repeat it, once per label in label order; 'great|good' gives a label two words. "
-            "Default: the task's own; of a data file, its labels.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Of the prompt in the workspace. Default: task and method."),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", help="As torch names it. Default: a GPU if there is one."),
-    ] = None,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(
-            "--dtype",
-            help="Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs "
-            "that have it and, for GGUF files, on CPUs that have it; else float32.",
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            "--folds", min=2, help="Train so many prompts at once, as a cross-validation."
-        ),
-    ] = None,
-    test_examples: Annotated[
-        int,
-        typer.Option(
-            "--test-examples",
-            min=0,
-            help="At most so many test examples, from all over the split, score the finished "
-            "prompt; 0 scores none.",
-        ),
-    ] = 2000,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            "--resume",
-            metavar="RUN",
-            help="Go on with a run from its last checkpoint, as it was asked for; with --steps to "
-            "so many in all, also where it had finished.",
-            autocompletion=complete_run,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Make two steps, print plan and time, and keep nothing."),
-    ] = False,
-    detach: Detach = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print JSON lines, one per step, and nothing else.")
-    ] = False,
-) -> None:
+@dataclass(frozen=True)
+class Start(Watched):
+    """How a run is started and shown."""
+
+    resume: Annotated[str | None, Option(metavar="RUN", complete="run")] = None
+    """Go on with a run from its last checkpoint, as it was asked for; with --steps to so many in
+    all, also where it had finished."""
+    dry_run: bool = False
+    """Make two steps, print plan and time, and keep nothing."""
+
+
+@takes_requests
+def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
     """Train a soft prompt and keep it in the workspace. Ctrl-C saves; --resume goes on."""
-    from probe import verbs
+    from probe import jobs, verbs
+    from probe.cli.watching import attend
     from probe.store import Workspace
-    from probe.tables import default_model
 
     workspace = Workspace()
-    if resume is not None:
+    if start.resume is not None:
         _require_alone(context)
-        go_on(workspace, resume, steps=config.get("steps"), detach=detach, json=json)
-        return
-    if task is None:
+        steps = asked.training.get("steps")
+        attend(workspace, jobs.resume(workspace, start.resume, steps=steps), start)
+    if asked.task is None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
-    asked = verbs.run_config(
-        model or default_model(),
-        task,
-        config,
-        data_dir=data_dir,
-        text_column=text_column,
-        label_column=label_column,
-        label_words=split_synonyms(label_words),
-        name=name,
-        device=device,
-        dtype=dtype,
-        folds=folds,
-        test_examples=test_examples,
-        command=_command(),
-        workspace=workspace,
-    )
-    if dry_run:
+    config = replace(verbs.run_config(asked), command=command_line())
+    if start.dry_run:
         from probe.jobs import plan
 
-        _print_plan(plan.dry_run(asked), json=json)
+        _print_plan(plan.dry_run(config), json=start.json)
         return
-    from probe import jobs
-
-    _attend(workspace, jobs.start(workspace, asked), detach=detach, json=json)
-
-
-def go_on(
-    workspace: Workspace, reference: str, *, steps: int | None, detach: bool, json: bool
-) -> None:
-    """Resume a run and watch it."""
-    from probe import jobs
-
-    _attend(workspace, jobs.resume(workspace, reference, steps=steps), detach=detach, json=json)
-
-
-def _attend(workspace: Workspace, run: RunFolder, *, detach: bool, json: bool) -> None:
-    if detach:
-        from probe import jobs
-        from probe.cli.runs_table import print_runs
-
-        found = jobs.view(workspace, run)
-        print_notes(found.notes)
-        print_runs([found], json=json)
-        return
-    from probe.cli.watching import watch
-
-    raise typer.Exit(watch(workspace, run, json=json))
+    attend(workspace, jobs.start(workspace, config), start)
 
 
 def _require_alone(context: typer.Context) -> None:
@@ -183,17 +63,11 @@ def _require_alone(context: typer.Context) -> None:
             )
 
 
-def _command() -> list[str]:
-    """The command line as typed, with the program's plain name."""
-    return ["probe", *sys.argv[1:]]
-
-
-def _print_plan(plan: Plan, *, json: bool) -> None:
+def _print_plan(plan: TrainPlan, *, json: bool) -> None:
     if json:
         print_json(plan.to_json())
         return
-    from probe.cli.runs_table import print_facts
-    from probe.cli.watching import duration
+    from probe.jobs.eta import duration
 
     examples = f"{plan.train_examples:,} to train, {plan.validation_examples:,} to validate"
     batch = counted(plan.batch_size, "example")
@@ -217,14 +91,14 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
     print_facts(rows)
 
 
-def _labels(plan: Plan) -> str:
+def _labels(plan: TrainPlan) -> str:
     """Every label's words, with the tokens of the one that names it."""
     pairs = zip(plan.label_words, plan.label_tokens, strict=True)
     each = [f"{word} ({counted(tokens, 'token')})" for word, tokens in pairs]
     return ", ".join(each) or "–"
 
 
-def _balance(plan: Plan) -> str:
+def _balance(plan: TrainPlan) -> str:
     """How the training examples are spread over the labels."""
     pairs = zip(plan.label_words, plan.label_counts, strict=True)
     total = plan.train_examples

@@ -11,24 +11,37 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from probe.analysis.gains import score_sentence
 from probe.cli.folds import fold_lines
-from probe.cli.output import cell, complain, console, print_notes, visible
+from probe.cli.options import Watched
+from probe.cli.output import cell, complain, console, print_notes, tell_queue, visible
+from probe.cli.runs_table import go_on_command, how_far, print_runs, score
 from probe.errors import TrainingError
-from probe.jobs import RunUpdate, RunView, cancel, follow, view
-from probe.jobs.eta import duration as duration  # other commands take it from here
+from probe.jobs import JobView, RunUpdate, cancel, follow, view
+from probe.jobs.eta import duration
 from probe.store.card import name_note
 from probe.training.methods import injects_prefix
 
 if TYPE_CHECKING:
-    from probe.store import RunFolder, Workspace
+    from probe.store import JobFolder, Workspace
 
 Show = Callable[[RunUpdate], None]
 _LINES = 10
 """Lines that a run without validations prints into a pipe."""
 
 
-def watch(workspace: Workspace, run: RunFolder, *, json: bool) -> int:
+def attend(workspace: Workspace, run: JobFolder, shown: Watched) -> None:
+    """Leave a run that has just been started to itself, or watch it."""
+    if not shown.detach:
+        raise typer.Exit(watch(workspace, run, json=shown.json))
+    found = view(workspace, run)
+    print_notes(found.notes)
+    print_runs([found], json=shown.json)
+
+
+def watch(workspace: Workspace, run: JobFolder, *, json: bool) -> int:
     """Show a run until nobody works at it any more; the exit status."""
     showing: AbstractContextManager[Show]
     if json:
@@ -36,9 +49,8 @@ def watch(workspace: Workspace, run: RunFolder, *, json: bool) -> int:
     elif sys.stderr.isatty():
         showing = _live(run)
     else:
-        showing = nullcontext(_Lines(run.config.steps).show)
-    if ahead := view(workspace, run).waits_for:
-        sys.stderr.write(f"probe: queued behind {', '.join(ahead)}\n")
+        showing = nullcontext(_Lines(run.config.steps or 1).show)
+    tell_queue(view(workspace, run).waits_for)
     with _interrupts(workspace, run), showing as show:
         said = [name_note(run.config.name) or ""]  # when it began
         for news in follow(run):
@@ -54,15 +66,8 @@ def _say_new(notes: Sequence[str], said: list[str]) -> None:
     said += new
 
 
-def score(validation: dict[str, Any] | None) -> str:
-    """A validation in words."""
-    if validation is None or validation["value"] is None:
-        return "–"
-    return f"{validation['metric'].replace('_', ' ')} {validation['value']:.3f}"
-
-
 @contextmanager
-def _interrupts(workspace: Workspace, run: RunFolder) -> Iterator[None]:
+def _interrupts(workspace: Workspace, run: JobFolder) -> Iterator[None]:
     """The first Ctrl-C, SIGTERM or hang-up lets the run save and end, the second one kills it."""
     asked = 0
 
@@ -75,10 +80,8 @@ def _interrupts(workspace: Workspace, run: RunFolder) -> Iterator[None]:
             run.stop.touch(mode=0o600)  # at once: without a terminal this process may end first
             # A terminal has just printed ^C on the line.
             sys.stderr.write(("\n" if sys.stderr.isatty() else "") + f"probe: {note} …\n")
-        arguments = {"save_s": patience_s, "end_s": patience_s / 3}
-        threading.Thread(
-            target=_cancelled, args=(workspace, run), kwargs=arguments, daemon=True
-        ).start()
+        arguments = (workspace, run, patience_s)
+        threading.Thread(target=_cancel, args=arguments, daemon=True).start()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
@@ -91,9 +94,9 @@ def _interrupts(workspace: Workspace, run: RunFolder) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _cancelled(workspace: Workspace, run: RunFolder, *, save_s: float, end_s: float) -> None:
+def _cancel(workspace: Workspace, run: JobFolder, patience_s: float) -> None:
     with suppress(TrainingError):  # it has just ended by itself
-        cancel(workspace, run.id, save_s=save_s, end_s=end_s)
+        cancel(workspace, run.id, save_s=patience_s, end_s=patience_s / 3)
 
 
 def _print_records(news: RunUpdate) -> None:
@@ -140,7 +143,7 @@ def _words(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _live(run: RunFolder) -> Iterator[Show]:
+def _live(run: JobFolder) -> Iterator[Show]:
     """A line on a terminal that is drawn anew with every look."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -180,7 +183,7 @@ def _now(news: RunUpdate) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _print_end(run: RunView, *, json: bool) -> int:
+def _print_end(run: JobView, *, json: bool) -> int:
     """What came of it, or how to go on; the exit status."""
     if json:
         first = run.prompts[0] if run.prompts else None
@@ -204,17 +207,21 @@ def _print_end(run: RunView, *, json: bool) -> int:
     return 0
 
 
-def _failure(run: RunView) -> str:
-    again = f"`probe train --resume {run.run}`"
+def _failure(run: JobView) -> str:
+    again = go_on_command(run)
     if run.state == "cancelled":
         return f"{run.message}: go on with {again}"
     if run.state == "interrupted":
-        return f"the worker died at step {run.step} of {run.steps}: go on with {again}"
+        at = f"step {run.step} of {run.steps}" if run.kind == "train" else f"run {how_far(run)}"
+        return f"the worker died at {at}: go on with {again}"
     return f"{run.message} (run {run.run})"
 
 
-def _print_made(run: RunView) -> None:
+def _print_made(run: JobView) -> None:
     out = console()
+    if run.kind != "train":
+        out.print(cell(f"{run.run}: {run.done} runs are finished, see {run.folder}"))
+        return
     for prompt in run.prompts:
         out.print(cell(f"made {prompt}"))
     for line in fold_lines(run.metrics, run.prompts):

@@ -27,7 +27,7 @@ without being held near to it.
 """
 
 
-def print_waywardness(result: StudyResult[Waywardness]) -> None:
+def print_waywardness(result: StudyResult) -> None:
     """Print the answer, the main table, examples, and where the rest is."""
     from probe.reports.waywardness import wayward_headline
 

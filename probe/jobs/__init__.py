@@ -1,29 +1,39 @@
-"""Runs as processes of their own, which outlive whoever starts them; their folders are the truth.
+"""Work that outlives whoever starts it, in processes of its own; their folders are the truth.
 
-    run = start(workspace, config)          # or resume(workspace, NAME): a worker begins
-    for news in follow(run):                # until nobody works at it any more
-        print(news.state, news.status.step, news.records)
-    cancel(workspace, run.id)               # it saves first
-    view(workspace, run)                    # as people see it, `interrupted` included
+    job = start(workspace, config)          # or resume(workspace, NAME): a worker begins
+    for update in follow(job):              # until nobody works at it any more
+        print(update.state, update.status.step, update.records)
+    cancel(workspace, job.id)               # it saves first
+    view(workspace, job)                    # as people see it, `interrupted` included
 
-One run of a workspace trains at a time, the others queue. `probe.jobs.training` is what a worker
-does and `probe.jobs.plan` what `--dry-run` does; both import torch, this module does not.
+One job of a workspace works at a time, the others queue. What a job is for is its kind: training a
+prompt, a waywardness study, a sweep. A further kind is an entry of `probe.jobs.worker.KINDS` and a
+module with `run(workspace, job, reporter, stop)`. Those modules import torch, this one does not.
 """
 
-from probe.jobs.control import RunUpdate, cancel, delete, follow, resume, start
-from probe.jobs.views import ObservedState, RunView, observe, scored, view, views
+from probe.jobs.control import cancel, delete, resume, start
+from probe.jobs.views import (
+    JobView,
+    ObservedState,
+    RunUpdate,
+    follow,
+    observe,
+    scored,
+    view,
+    views,
+)
 
 __all__ = [
-    "RunUpdate",
-    "RunView",
+    "JobView",
     "ObservedState",
+    "RunUpdate",
     "cancel",
     "delete",
     "follow",
     "observe",
     "resume",
-    "start",
     "scored",
+    "start",
     "view",
     "views",
 ]

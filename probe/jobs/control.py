@@ -1,204 +1,196 @@
-"""Start, stop and remove runs."""
+"""Start, stop and remove jobs, whatever their kind."""
 
 from __future__ import annotations
 
 import dataclasses
 import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
+from probe.atomic import privately
 from probe.errors import TrainingError
-from probe.jobs.launching import launch
-from probe.jobs.processes import require_posix, signal_group
-from probe.jobs.views import ObservedState, observe
-from probe.store import ACTIVE, Record, RunConfig, RunFolder, Status, Workspace, read_records
+from probe.jobs.processes import require_posix, signal_worker
+from probe.jobs.views import observe
+from probe.store import ACTIVE, TRAINING, JobConfig, JobFolder, Status, Workspace, queued
 from probe.store.card import name_note
 from probe.texts import counted
 
-TRAINING = "training"
-"""The activity during which a worker saves before it ends."""
 _SAVE_S = 30.0
 """A step, and the checkpoint after it, of a large model."""
 _END_S = 10.0
 _POLL_S = 0.05
 
 
-def start(workspace: Workspace, config: RunConfig) -> RunFolder:
-    """Make a run's folder and start its worker.
+def start(workspace: Workspace, config: JobConfig) -> JobFolder:
+    """Start a worker for a job; a study that was asked for before goes on where it is.
 
     Raises:
-        TrainingError: no worker can be started here.
+        TrainingError: a process is at it, or no worker can be started here.
         WorkspaceError: the workspace cannot be written.
     """
     require_posix()
-    run = workspace.runs.create(
-        config, Status("queued", queued_at=time.time(), notes=_name_notes(config.name))
-    )
-    _launch(run)
-    return run
+    if (before := workspace.jobs.same(config)) is not None:
+        finished = observe(before)[1] == "finished"
+        return before if finished else resume(workspace, before.id)
+    status = dataclasses.replace(queued(), notes=_name_notes(config))
+    job = workspace.jobs.create(config, status)
+    _launch(job)
+    return job
 
 
-def resume(workspace: Workspace, reference: str, *, steps: int | None = None) -> RunFolder:
-    """Start another worker for a run, from its last checkpoint.
+def resume(workspace: Workspace, reference: str, *, steps: int | None = None) -> JobFolder:
+    """Start another worker for a job: a training goes on from its last checkpoint, a study too.
 
     Args:
-        workspace: where the run is.
+        workspace: where the job is.
         reference: its name.
-        steps: in all, more than it was asked for, so that a finished run goes on too; as many as
-            it was asked for when None.
+        steps: of a training in all, more than it was asked for, so that a finished one goes on
+            too; as many as it was asked for when None.
 
     Raises:
-        TrainingError: the run has a worker, or has nothing left to do.
-        WorkspaceError: there is no such run.
+        TrainingError: the job has a worker, or has nothing left to do.
+        WorkspaceError: there is no such job.
     """
     require_posix()
-    run = workspace.runs.get(reference)
-    status, state = observe(run)
+    job = workspace.jobs.get(reference)
+    status, state = observe(job)
     if state in ACTIVE:
-        raise TrainingError(f"{run.id} is {state}: cancel it first, or wait")
+        raise TrainingError(f"{job.id} is {state}: cancel it first, or wait")
     if steps is not None:
-        _lengthen(run, status, steps)
+        _lengthen(job, status, steps)
     elif state == "finished":
-        raise TrainingError(
-            f"{run.id} is finished and made {', '.join(status.prompts)}: it goes on with more "
-            f"steps than its {run.config.steps} (--steps, steps= in Python)"
-        )
-    run.stop.unlink(missing_ok=True)
-    run.write(
-        dataclasses.replace(
-            status,
-            state="queued",
-            queued_at=time.time(),
-            pid=None,
-            started=None,
-            activity="",
-            began=None,
-            eta_s=None,
-            message="",
-        )
+        raise TrainingError(_nothing_left(job, status))
+    job.stop.unlink(missing_ok=True)
+    job.write(queued(status))
+    _launch(job)
+    return job
+
+
+def _nothing_left(job: JobFolder, status: Status) -> str:
+    if job.config.steps is None:
+        return f"{job.id} is finished: there is nothing left to do"
+    return (
+        f"{job.id} is finished and made {', '.join(status.prompts)}: it goes on with more steps "
+        f"than its {job.config.steps} (--steps, steps= in Python)"
     )
-    _launch(run)
-    return run
 
 
-def _lengthen(run: RunFolder, status: Status, steps: int) -> None:
-    if steps <= run.config.steps:
+def _lengthen(job: JobFolder, status: Status, steps: int) -> None:
+    config = job.config
+    if config.steps is None:
+        raise TrainingError(f"{job.id} is no single training: leave --steps out")
+    if steps <= config.steps:
         raise TrainingError(
-            f"{run.id} was asked for {counted(run.config.steps, 'step')}: expected more than "
+            f"{job.id} was asked for {counted(config.steps, 'step')}: expected more than "
             f"these, found {steps}"
         )
     if status.state == "finished" and status.message.startswith("diverged"):
-        raise TrainingError(f"{run.id} {status.message}: start another at a lower learning rate")
-    run.lengthen(steps)
+        raise TrainingError(f"{job.id} {status.message}: start another at a lower learning rate")
+    training = {**config.request["training"], "steps": steps}
+    job.ask(dataclasses.replace(config, request={**config.request, "training": training}))
 
 
 def cancel(
     workspace: Workspace, reference: str, *, save_s: float = _SAVE_S, end_s: float = _END_S
-) -> RunFolder:
-    """End a run so that it can be resumed; first kindly, then not.
+) -> JobFolder:
+    """End a job so that it can be resumed: ask it to, then terminate it, then kill it.
 
     Args:
-        workspace: where the run is.
+        workspace: where the job is.
         reference: its name.
         save_s: time it has to save and end by itself, before SIGTERM.
-        end_s: time after SIGTERM before SIGKILL; both go to the worker's whole process group.
+        end_s: time after SIGTERM before SIGKILL; both go to a worker's whole process group.
 
     Raises:
-        TrainingError: nobody works at the run.
-        WorkspaceError: there is no such run.
+        TrainingError: nobody works at the job.
+        WorkspaceError: there is no such job.
     """
-    run = workspace.runs.get(reference)
-    status, state = observe(run)
+    job = workspace.jobs.get(reference)
+    status, state = observe(job)
     if state not in ACTIVE:
-        raise TrainingError(f"{run.id} is {state}: there is nothing to cancel")
-    run.stop.touch(mode=0o600)
-    if status.activity != TRAINING:
-        _signal(run, signal.SIGTERM)  # nothing to save: it need not finish what it is loading
-    if not _ends(run, save_s):
-        _signal(run, signal.SIGTERM)
-        if not _ends(run, end_s):
-            _signal(run, signal.SIGKILL)
-            _ends(run, end_s)
-    status, state = observe(run)
+        raise TrainingError(f"{job.id} is {state}: there is nothing to cancel")
+    job.stop.touch(mode=0o600)
+    if not (job.config.kind == "train" and status.activity == TRAINING):
+        _signal(job, signal.SIGINT)  # nothing to save: it need not finish what it is loading
+    for number, within_s in ((signal.SIGTERM, save_s), (signal.SIGKILL, end_s)):
+        if _ends(job, within_s):
+            break
+        _signal(job, number)
+    else:
+        _ends(job, end_s)
+    status, state = observe(job)
     if state == "interrupted":  # killed: it could not say so itself
         message = "killed while it did not answer: it goes on from its last checkpoint"
-        run.write(dataclasses.replace(status, state="cancelled", message=message))
-    return run
+        job.write(dataclasses.replace(status, state="cancelled", message=message))
+    return job
 
 
-def delete(workspace: Workspace, reference: str) -> RunFolder:
-    """Remove a run with its checkpoints; the prompts it made stay.
+def delete(workspace: Workspace, reference: str) -> JobFolder:
+    """Remove a job with its checkpoints; the workspace's prompts and kept results stay.
 
     Raises:
         TrainingError: a worker is at it.
-        WorkspaceError: there is no such run.
+        WorkspaceError: there is no such job.
     """
-    run = workspace.runs.get(reference)
+    job = workspace.jobs.get(reference)
     try:
-        _, state = observe(run)
+        _, state = observe(job)
     except Exception:  # damaged beyond reading: all the more reason to remove it
-        workspace.runs.remove(run)
-        return run
+        workspace.jobs.remove(job)
+        return job
     if state in ACTIVE:
-        raise TrainingError(f"{run.id} is {state}: cancel it first")
-    workspace.runs.remove(run)
-    return run
+        raise TrainingError(f"{job.id} is {state}: cancel it first")
+    workspace.jobs.remove(job)
+    return job
 
 
-@dataclass(frozen=True)
-class RunUpdate:
-    """What has happened in a run since the last look."""
-
-    state: ObservedState
-    status: Status
-    records: list[Record]
-    """One per update and prompt."""
-
-
-def follow(run: RunFolder, *, poll_s: float = 0.1) -> Iterator[RunUpdate]:
-    """What happens in a run, look by look, until nobody works at it any more.
-
-    Records are those of the present worker; what earlier ones logged is in the folder.
-    """
-    offset = 0
-    while True:
-        status, state = observe(
-            run
-        )  # before the records: those logged until it ended are then there
-        records: list[Record] = []
-        if status.began is not None:
-            found, offset = read_records(run.metrics, offset)
-            records = [record for record in found if record["step"] > status.began]
-        yield RunUpdate(state, status, records)
-        if state not in ACTIVE:
-            return
-        time.sleep(poll_s)
-
-
-def _name_notes(name: str) -> tuple[str, ...]:
-    line = name_note(name)
+def _name_notes(config: JobConfig) -> tuple[str, ...]:
+    line = name_note(config.name) if config.kind == "train" else None
     return () if line is None else (line,)
 
 
-def _launch(run: RunFolder) -> None:
+def _launch(job: JobFolder) -> None:
     try:
-        launch(run, "probe.jobs.worker")
+        start_worker(job)
     except KeyboardInterrupt:
-        run.stop.touch(mode=0o600)  # nobody would be left to watch it
+        job.stop.touch(mode=0o600)  # nobody would be left to watch it
         raise
 
 
-def _signal(run: RunFolder, number: signal.Signals) -> None:
-    status = run.status
-    if status.pid is not None and status.started is not None:
-        signal_group(status.pid, status.started, number)
+def start_worker(job: JobFolder) -> None:
+    """Start a worker in a session of its own and wait until its folder names it.
+
+    Raises:
+        TrainingError: it ended before; the folder says so too.
+    """
+    # -P: no module that lies in the working folder gets in.
+    command = [sys.executable, "-P", "-m", "probe.jobs.worker", str(job.path)]
+    with open(job.log, "ab", opener=privately) as log:
+        worker = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=job.path,
+            start_new_session=True, umask=0o077,
+        )  # fmt: skip
+    # Somebody must take notice of its end, or it stays in the process table as a zombie.
+    threading.Thread(target=worker.wait, daemon=True).start()
+    while job.status.pid is None:
+        if worker.poll() is not None and job.status.pid is None:
+            message = f"no worker could be started: see {job.log}"
+            job.write(dataclasses.replace(job.status, state="failed", message=message))
+            raise TrainingError(message)
+        time.sleep(_POLL_S)
 
 
-def _ends(run: RunFolder, within_s: float) -> bool:
+def _signal(job: JobFolder, number: signal.Signals) -> None:
+    status = job.status
+    signal_worker(status.pid, status.started, number)
+
+
+def _ends(job: JobFolder, within_s: float) -> bool:
     """Whether the worker ends in time."""
     until = time.monotonic() + within_s
-    while observe(run)[1] in ACTIVE:
+    while observe(job)[1] in ACTIVE:
         if time.monotonic() > until:
             return False
         time.sleep(_POLL_S)

@@ -11,7 +11,8 @@ from probe.errors import ProbeError, TrainingError
 from probe.evaluation import Condition, Evaluation, answer, compare, zero_shot
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
-from probe.store import RunConfig, RunFolder, Workspace
+from probe.requests import TrainRequest
+from probe.store import JobFolder, Workspace
 from probe.store.card import workspace_name
 from probe.tables import load_vocabulary
 from probe.task import Example, Task
@@ -19,7 +20,7 @@ from probe.training import TrainConfig, Training
 
 
 def scored(
-    model: FrozenModel, task: Task, training: Training, config: RunConfig
+    model: FrozenModel, task: Task, training: Training, request: TrainRequest
 ) -> list[AnyPrompt]:
     """The prompts of a training with their names, and their scores beside the model's alone.
 
@@ -29,10 +30,10 @@ def scored(
     if all(run.diverged and run.good_step == 0 and run.best is None for run in training.runs):
         raise TrainingError(f"{training.runs[0].stopped}: try a lower learning rate")
     prompts = [
-        _named(prompt, task, config, number)
+        _named(prompt, task, request, number)
         for number, prompt in enumerate(training.prompts, start=1)
     ]
-    asked, limit = TrainConfig.from_dict(config.training), config.test_examples
+    asked, limit = request.config, request.test_examples
     for split, examples in (("test", task.test), ("validation", task.validation)):
         if examples:
             return _beside_the_model(
@@ -48,22 +49,22 @@ def scored(
     ]  # fmt: skip
 
 
-def keep(workspace: Workspace, prompt: AnyPrompt, run: RunFolder) -> str:
+def keep(workspace: Workspace, prompt: AnyPrompt, job: JobFolder) -> str:
     """Save a prompt with its origin, once: a run that was killed after saving saves no second one.
 
     Returns:
         Its name in the workspace, `name@version`.
     """
-    config = run.config
+    request = job.config.request
     for id_, stored in workspace.prompts.loaded(workspace_name(prompt.name)):
-        if stored.config.get("run") == run.id and _steps(stored) == _steps(prompt):
+        if stored.config.get("run") == job.id and _steps(stored) == _steps(prompt):
             return id_
     origin = {
-        "run": run.id,
-        "command": list(config.command),
-        "seed": config.training["seed"],
-        "data_dir": config.data_dir,
-        "folds": config.folds,
+        "run": job.id,
+        "command": list(job.config.command),
+        "seed": request["training"]["seed"],
+        "data_dir": request.get("data_dir"),
+        "folds": request.get("folds"),
         "table_sha256": None if prompt.submodule else _table_sha256(prompt),
     }
     made = dataclasses.replace(prompt, config={**prompt.config, **origin})
@@ -124,8 +125,8 @@ def _beside_the_model(
     ]
 
 
-def _named(prompt: AnyPrompt, task: Task, config: RunConfig, number: int) -> AnyPrompt:
-    name = config.name if config.folds is None else f"{config.name}-fold{number}"
+def _named(prompt: AnyPrompt, task: Task, request: TrainRequest, number: int) -> AnyPrompt:
+    name = str(request.name) if request.folds is None else f"{request.name}-fold{number}"
     return dataclasses.replace(prompt, name=name, task=task.name)
 
 

@@ -11,19 +11,20 @@ from typing import Any
 
 import torch
 
-from probe.jobs.training import begun, loaded, task_of
+from probe.jobs.training import begin, request_of, task_of
 from probe.models import Row
 from probe.notes import collected
-from probe.store import RunConfig
+from probe.store import JobConfig
 from probe.store.card import kept_name
+from probe.studies.sources import load_frozen
 from probe.task import Task
-from probe.training import TrainConfig, Training
+from probe.training import Training
 
 _STEPS = 2
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainPlan:
     """A run that was not made."""
 
     model: str
@@ -72,7 +73,7 @@ class Plan:
         return asdict(self) | {name: list(getattr(self, name)) for name in names}
 
 
-def dry_run(config: RunConfig) -> Plan:
+def dry_run(config: JobConfig) -> TrainPlan:
     """Load everything, make two steps, and keep nothing.
 
     Raises:
@@ -80,13 +81,13 @@ def dry_run(config: RunConfig) -> Plan:
     """
     with collected() as notes:
         kept_name(config.name)
-        task = task_of(config)
-        model = loaded(config.model, device=config.device, dtype=config.dtype)
-        training = begun(model, task, config)
-    asked = TrainConfig.from_dict(config.training)
+        request = request_of(config)
+        task, asked = task_of(request), request.config
+        model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
+        training = begin(model, task, request)
     run = training.runs[0]
     step_s, tokens_per_s = _timed(training)
-    return Plan(
+    return TrainPlan(
         model=model.name,
         family=model.family,
         parameters=sum(value.numel() for value in model.model.parameters()),
@@ -100,7 +101,7 @@ def dry_run(config: RunConfig) -> Plan:
         template=asked.template or task.template,
         train_examples=len(run.data.train),
         validation_examples=len(run.data.validation),
-        test_examples=min(len(task.test), config.test_examples),
+        test_examples=min(len(task.test), request.test_examples),
         cut_texts=sum(row.cut > 0 for row in (*run.data.train, *run.data.validation)),
         method=asked.method,
         prompts=len(training.runs),

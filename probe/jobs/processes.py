@@ -31,10 +31,10 @@ def require_posix() -> None:
 def process_start_time(pid: int) -> str | None:
     """When a process began, in the system's own words; None where it is dead.
 
-    Two processes may have one pid, one after the other, but never with the same birth.
+    Two processes may have one pid, one after the other, but never with the same start.
     """
     if _PROC.is_dir():
-        return _birth_in_proc(pid)
+        return _start_in_proc(pid)
     found = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
@@ -47,17 +47,21 @@ def is_alive(pid: int | None, started: str | None) -> bool:
     return pid is not None and started is not None and process_start_time(pid) == started
 
 
-def signal_group(pid: int, started: str, number: signal.Signals) -> None:
-    """Signal a process and all its children, unless it is dead and the pid somebody else's."""
-    if not is_alive(pid, started):
+def signal_worker(pid: int | None, started: str | None, number: signal.Signals) -> None:
+    """Signal a process, unless it is dead and the pid somebody else's.
+
+    One that leads a session, as workers do, is signalled with all its children; one that a
+    terminal started, alone: it may share its group with others.
+    """
+    if pid is None or not is_alive(pid, started):
         return
     try:
-        os.killpg(pid, number)
+        (os.killpg if os.getsid(pid) == pid else os.kill)(pid, number)
     except ProcessLookupError:
         return  # it has just ended
 
 
-def _birth_in_proc(pid: int) -> str | None:
+def _start_in_proc(pid: int) -> str | None:
     """Field 22 of `/proc/PID/stat`, in clock ticks since boot, and which boot (man 5 proc)."""
     try:
         # The second field is the command in brackets and may itself hold blanks and brackets.

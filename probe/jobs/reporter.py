@@ -1,34 +1,36 @@
-"""A worker's own account of itself."""
+"""What a job's process says of itself in the job's folder, its end included."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from probe.atomic import is_full
+from probe.errors import ProbeError, is_failure, is_out_of_memory
 from probe.jobs.processes import process_start_time
-from probe.jobs.stopping import RunGoneError
-from probe.store import RunFolder, State, Status
+from probe.jobs.stopping import JobGoneError
+from probe.store import JobFolder, State, Status
 
 _BEAT_S = 1.0
 
 
 class Reporter:
-    """Writes the status of a run: news at once, signs of life at most once a second."""
+    """Writes the status of a job: changes at once, signs of life at most once a second."""
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, job: JobFolder) -> None:
         pid = os.getpid()
-        self._run = run
+        self._job = job
         self._written_s = 0.0
-        self.status = replace(
-            run.status, pid=pid, started=process_start_time(pid), activity="waiting"
-        )
+        started = process_start_time(pid)
+        self.status = replace(job.status, pid=pid, started=started, activity="waiting")
         self._write()
 
     def doing(self, activity: str) -> None:
-        """The worker's turn has come, and this is what it does."""
+        """The job's turn has come, and this is what is done."""
         self.status = replace(self.status, state="running", activity=activity)
         self._write()
 
@@ -42,36 +44,67 @@ class Reporter:
         known = dict.fromkeys([*self.status.notes, *notes])
         self.status = replace(self.status, notes=tuple(known))
 
-    def beat(self, status: Status | None = None) -> None:
-        """A sign of life, with a new status if there is one."""
+    def beat(self, status: Status | None = None, *, now: bool = False) -> None:
+        """A sign of life, with a new status if there is one; at once where it must not wait."""
         self.status = status or self.status
-        if time.monotonic() - self._written_s >= _BEAT_S:
+        if now or time.monotonic() - self._written_s >= _BEAT_S:
             self._write()
 
-    def end(
-        self,
-        state: State,
-        message: str = "",
-        *,
-        prompts: tuple[str, ...] = (),
-        metrics: dict[str, Any] | None = None,
-    ) -> None:
-        """The worker's last word."""
+    def end(self, state: State, message: str = "", **found: Any) -> None:
+        """Say how the work ended, and what it found where it has found something."""
         self.status = replace(
-            self.status,
-            state=state,
-            message=message,
-            activity="",
-            eta_s=None,
-            prompts=prompts,
-            metrics=metrics or {},
+            self.status, state=state, message=message, activity="", eta_s=None, **found
         )
         self._write()
 
     def _write(self) -> None:
         self.status = replace(self.status, heartbeat=time.time())
         try:
-            self._run.write(self.status)
+            self._job.write(self.status)
         except FileNotFoundError as error:
-            raise RunGoneError from error
+            raise JobGoneError from error
         self._written_s = time.monotonic()
+
+
+@contextmanager
+def end_reported(job: JobFolder, reporter: Reporter) -> Iterator[None]:
+    """Say in the job's folder how the work inside ended where it did not finish."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        with suppress(JobGoneError):
+            reporter.end("cancelled", _how_far(job, reporter.status))
+        raise
+    except JobGoneError:
+        raise
+    except BaseException as error:
+        if is_failure(error):
+            with suppress(JobGoneError):
+                reporter.end("failed", reason(error))
+        raise
+
+
+def reason(error: BaseException) -> str:
+    """What befell, and what to do about it, in one line."""
+    if isinstance(error, ProbeError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "out of memory: choose a smaller batch size, a shorter prompt or a smaller model"
+    if isinstance(error, OSError):
+        if is_full(error):
+            return f"disk full at {error.filename}: free space, then go on"
+        return f"{error.filename} cannot be used ({error.strerror or error})"
+    said = " ".join(str(error).split())[:300]
+    return f"unexpected {type(error).__name__}: {said} (see log.txt)"
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether the reason says all there is to say, without a stack."""
+    full = isinstance(error, OSError) and is_full(error)
+    return full or isinstance(error, ProbeError) or is_out_of_memory(error)
+
+
+def _how_far(job: JobFolder, status: Status) -> str:
+    if job.config.kind == "train":
+        return f"stopped at step {status.step} of {job.config.steps}"
+    return f"stopped after {status.step} runs, which are kept: the same request goes on"

@@ -1,4 +1,4 @@
-"""Whose turn it is: one run of a workspace trains, the others wait in the order they came."""
+"""Whose turn it is: one job of a workspace trains, the others wait in the order they came."""
 
 from __future__ import annotations
 
@@ -6,55 +6,62 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from probe.atomic import make_private
 from probe.errors import WorkspaceError
 from probe.jobs.processes import is_alive
-from probe.store import RunFolder, RunFolders
+from probe.store import JobFolder, Workspace
 
-_LOCK = ".turn"
 _WAIT_S = 0.3
+_KILLED_S = 2.0
+"""So long the threads of a process that was just killed may hold its files."""
 
 
 @contextmanager
-def turn(runs: RunFolders, run: RunFolder, waiting: Callable[[], None]) -> Iterator[None]:
-    """Wait for the run's turn and keep it; the system ends it with the process, however it dies.
+def only_worker(job: JobFolder) -> Iterator[bool]:
+    """Whether no other process is at the job; the system frees it however this process ends."""
+    with _opened(job.path / ".worker") as handle:
+        deadline = time.monotonic() + _KILLED_S
+        while not (alone := locked(handle)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield alone
+
+
+@contextmanager
+def turn(workspace: Workspace, job: JobFolder, waiting: Callable[[], None]) -> Iterator[None]:
+    """Wait for the job's turn and keep it; the system ends it with the process, however it dies.
 
     Args:
-        runs: the workspace's runs.
-        run: whose turn is waited for; its status says since when.
+        workspace: where jobs wait for each other.
+        job: whose turn is waited for; its status says since when.
         waiting: called again and again until then.
     """
-    handle = os.open(runs.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while not (_is_first(runs, run) and locked(handle)):
+    make_private(workspace.runs.root)
+    with _opened(workspace.runs.root / ".turn") as handle:
+        while queued_before(workspace, job) or not locked(handle):
             waiting()
             time.sleep(_WAIT_S)
         yield
-    finally:
-        os.close(handle)
 
 
-def queued_before(runs: RunFolders, run: RunFolder) -> list[str]:
-    """Living runs that train now or queued earlier."""
-    mine = (run.status.queued_at, run.id)
+def queued_before(workspace: Workspace, job: JobFolder) -> list[str]:
+    """Living jobs that train now or queued earlier."""
+    mine = (job.status.queued_at, job.id)
     found = []
-    for other in runs:
-        if other.id == run.id:
+    for other in workspace.jobs:
+        if other.path == job.path:
             continue
         try:
             status = other.status
         except WorkspaceError:
-            continue  # a damaged run holds up nobody
-        if not is_alive(status.pid, status.started):
+            continue  # a damaged job holds up nobody
+        if not (status.takes_turn and is_alive(status.pid, status.started)):
             continue
         earlier = (status.queued_at, other.id) < mine
         if status.state == "running" or (status.state == "queued" and earlier):
             found.append(other.id)
     return found
-
-
-def _is_first(runs: RunFolders, run: RunFolder) -> bool:
-    return not queued_before(runs, run)
 
 
 def locked(handle: int) -> bool:
@@ -66,3 +73,12 @@ def locked(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from probe.store import RunFolder
+from probe.store import JobFolder
+
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that ask a process to end."""
 
 
-class Stopped(BaseException):
+class Stopped(KeyboardInterrupt):
     """Somebody asked the worker to end, and nothing is left to save."""
 
 
-class RunGoneError(Exception):
-    """The run's folder was removed: nobody can see the worker any more, so it ends."""
+class JobGoneError(Exception):
+    """The job's folder was removed: nobody can see the worker any more, so it ends."""
 
 
 class StopRequest:
-    """Somebody's wish that a worker end: a stop file, SIGTERM, SIGINT or a hang-up."""
+    """Somebody's wish that a worker end: a stop file, SIGTERM, SIGINT or a hang-up.
 
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-        self._place = _place(run.path)
+    Args:
+        job: whose worker.
+        signals: handled here; none where the process is not the job's own.
+    """
+
+    def __init__(self, job: JobFolder, signals: Sequence[signal.Signals] = ENDINGS) -> None:
+        self._job = job
+        self._identity = _identity(job.path)
         self._signalled = False
         self._raised = False
         self.patient = False
         """True while a signal must wait for the end of a step, so that the step can be saved."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in signals:
             signal.signal(number, self._on_signal)
 
     @property
@@ -36,18 +45,18 @@ class StopRequest:
         """Whether the worker shall end.
 
         Raises:
-            RunGoneError: its run was removed, so that there is no place to save either.
+            JobGoneError: its job was removed, so that there is no place to save either.
         """
-        if self._place is None or _place(self._run.path) != self._place:
-            raise RunGoneError
-        return self._signalled or self._run.stop.exists()
+        if self._identity is None or _identity(self._job.path) != self._identity:
+            raise JobGoneError
+        return self._signalled or self._job.stop.exists()
 
     def check(self) -> None:
         """End here if the worker shall end.
 
         Raises:
             Stopped: it shall.
-            RunGoneError: its run was removed.
+            JobGoneError: its job was removed.
         """
         if self.asked:
             raise Stopped
@@ -59,7 +68,7 @@ class StopRequest:
             raise Stopped
 
 
-def _place(folder: Path) -> tuple[int, int] | None:
+def _identity(folder: Path) -> tuple[int, int] | None:
     """Which folder it is, whatever others come to have its name; None where it is gone."""
     try:
         found = os.stat(folder)

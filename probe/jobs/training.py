@@ -12,102 +12,103 @@ from pathlib import Path
 
 from probe.atomic import naming
 from probe.datasets import load_task
-from probe.jobs.control import TRAINING
 from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import Stopped, StopRequest
-from probe.models import FrozenModel, load_model
-from probe.models.devices import fast_dtype, on_cpu
+from probe.models import FrozenModel
 from probe.notes import collected
-from probe.store import Record, RunConfig, RunFolder, Workspace, cut_records
-from probe.tables.gguf_files import find_gguf
-from probe.tables.named import place_of
+from probe.requests import TrainRequest, from_document
+from probe.store import TRAINING, JobConfig, JobFolder, Record, Workspace, cut_records
+from probe.studies.sources import load_frozen
 from probe.task import Task
 from probe.texts import as_json
-from probe.training import Step, TrainConfig, Training, folds, train
+from probe.training import Step, Training, folds, train
 
 _LOG = logging.getLogger(__name__)
 
 
-def work(workspace: Workspace, run: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
-    """Train the prompts of a run from its last checkpoint on and keep them.
+def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Train the prompts of a job from its last checkpoint on and keep them.
 
     Raises:
         Stopped: somebody asked for it; a checkpoint holds what was done.
-        ProbeError: the run cannot be done as it was asked for.
+        ProbeError: the training cannot be done as it was asked for.
     """
-    config = run.config
+    request = request_of(job.config)
     with collected() as notes:
-        task = task_of(config)
-        model = loaded(config.model, device=config.device, dtype=config.dtype)
-        training = begun(model, task, config, run)
+        task = task_of(request)
+        model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
+        training = begin(model, task, request, job)
     reporter.note(notes)
-    cut_records(run.metrics, training.step)
+    cut_records(job.metrics, training.step)
     reporter.doing(TRAINING)
     reporter.began(training.step)
-    _train(training, run, reporter, stop)
+    _train(training, request, job, reporter, stop)
     reporter.doing("scoring")
     with collected() as notes:
-        prompts = scored(model, task, training, config)
+        prompts = scored(model, task, training, request)
     reporter.note(notes)
-    kept = tuple(keep(workspace, prompt, run) for prompt in prompts)
+    kept = tuple(keep(workspace, prompt, job) for prompt in prompts)
     metrics = as_json(means([dict(prompt.metrics) for prompt in prompts]))
     reporter.end("finished", _ends(training), prompts=kept, metrics=metrics)
 
 
-def task_of(config: RunConfig) -> Task:
-    """The task of a run; where it has no validation split, holdout or folds make one."""
-    training = TrainConfig.from_dict(config.training)
+def request_of(config: JobConfig) -> TrainRequest:
+    """What a training was asked, its fields checked.
+
+    Raises:
+        DataError: it is none.
+        TrainingError: a field is out of its range.
+    """
+    return from_document(TrainRequest, {**config.request, "name": config.name})
+
+
+def task_of(request: TrainRequest) -> Task:
+    """The task of a training; where it has no validation split, holdout or folds make one."""
     return load_task(
-        config.task,
-        config.data_dir,
-        holdout=training.holdout if config.folds is None else 0.0,
-        text_column=config.text_column,
-        label_column=config.label_column,
-        label_words=config.label_words,
-        template=training.template,
+        str(request.task),
+        request.data_dir,
+        holdout=request.config.holdout if request.folds is None else 0.0,
+        text_column=request.text_column,
+        label_column=request.label_column,
+        label_words=request.label_word,
+        template=request.config.template,
     )
 
 
-def loaded(name: str, *, device: str | None, dtype: str | None) -> FrozenModel:
-    """The model; where nothing is said of the precision, bf16 where the device multiplies it.
-
-    On a CPU that goes for GGUF files alone, whose numbers were rounded to fewer bits before; other
-    models run in float32 unless bf16 is asked for.
-    """
-    if dtype is None and (not on_cpu(device) or find_gguf(name, place_of(name)) is not None):
-        dtype = fast_dtype(device)
-    return load_model(name, device=device, dtype=dtype)
-
-
-def begun(
-    model: FrozenModel, task: Task, config: RunConfig, run: RunFolder | None = None
+def begin(
+    model: FrozenModel, task: Task, request: TrainRequest, job: JobFolder | None = None
 ) -> Training:
-    """The training of a run, at its last checkpoint; without a folder, one that leaves none."""
-    asked = TrainConfig.from_dict(config.training)
-    tasks = [task] if config.folds is None else folds(task, config.folds)
-    if run is None:
-        return train(model, tasks, asked)
-    return train(model, tasks, asked, run_folder=run.path, resume=True)
+    """The training of a job, at its last checkpoint; without a folder, one that leaves none."""
+    tasks = [task] if request.folds is None else folds(task, request.folds)
+    if job is None:
+        return train(model, tasks, request.config)
+    return train(model, tasks, request.config, run_folder=job.path, resume=True)
 
 
-def _train(training: Training, run: RunFolder, reporter: Reporter, stop: StopRequest) -> None:
+def _train(
+    training: Training,
+    request: TrainRequest,
+    job: JobFolder,
+    reporter: Reporter,
+    stop: StopRequest,
+) -> None:
     """Log every record, and save and leave between two steps if somebody asked for it."""
     pace = Pace(time.monotonic())
     living = sum(not one.stopped for one in training.runs)
     missing = living  # records of this step that are still to come, one per prompt
     stop.patient = True
-    with run.metrics.open("ab", buffering=0) as log:
+    with job.metrics.open("ab", buffering=0) as log:
         for step in training:
             missing -= 1
             living -= step.stopped is not None
             if missing == 0:
                 missing = living
                 pace.step(time.monotonic())
-                eta_s = pace.eta_s(run.config.steps - step.step)
+                eta_s = pace.eta_s(request.config.steps - step.step)
                 reporter.status = replace(reporter.status, eta_s=eta_s)
-            record = _record(step, run.config, reporter.status.eta_s)
+            record = _record(step, request, reporter.status.eta_s)
             _append(log, record)
             _report(step, record, reporter)
             if stop.asked and missing == living > 0:
@@ -124,10 +125,10 @@ def _append(log: FileIO, record: Record) -> None:
             raise OSError(errno.ENOSPC, "no space for the rest of a line")
 
 
-def _record(step: Step, config: RunConfig, eta_s: float | None) -> Record:
+def _record(step: Step, request: TrainRequest, eta_s: float | None) -> Record:
     record: Record = as_json(step.to_json())
     number = record.pop("prompt")
-    fold = None if config.folds is None else number + 1
+    fold = None if request.folds is None else number + 1
     return record | {"fold": fold, "eta_s": eta_s, "time_s": time.time()}
 
 

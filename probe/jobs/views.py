@@ -1,10 +1,10 @@
-"""A run as people and programs see it: what its folder says, and whether its worker lives."""
+"""A job as people and programs see it: what its folder says, and whether its worker lives."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,32 +12,54 @@ from probe.analysis.gains import Scored, gain_of
 from probe.errors import WorkspaceError
 from probe.jobs.processes import is_alive
 from probe.jobs.run_queue import queued_before
-from probe.store import ACTIVE, RunFolder, State, Status, StudyFolder, Workspace
+from probe.store import (
+    ACTIVE,
+    TRAINING,
+    JobConfig,
+    JobFolder,
+    JobKind,
+    Record,
+    State,
+    Status,
+    Workspace,
+    read_records,
+)
 
 _LOG = logging.getLogger(__name__)
 _START_UP_S = 60.0
-"""So long may a process take from its birth to its first word, on a machine that is busy."""
+"""So long may a process take from its start to its first status, on a machine that is busy."""
 
 ObservedState = State | Literal["interrupted"]
 
 
 @dataclass(frozen=True)
-class RunView:
-    """One run, at one moment."""
+class JobView:
+    """One job, at one moment."""
 
     run: str
+    """The job's name."""
+    kind: JobKind
     state: ObservedState
     """interrupted: its worker died without a word; it can be resumed."""
     model: str
     task: str
     method: str
+    """Of a training; empty for a study."""
     name: str
-    """Of the prompt it makes."""
+    """Of the prompt it makes; of a study, of its models and tasks."""
     label: str
-    """What people call the run; empty until somebody names it."""
+    """What people call the job; empty until somebody names it."""
     created: str
     step: int
+    """Updates made; of a study in the present pack."""
     steps: int
+    """Updates asked for; of a study in the present pack, 0 between packs."""
+    done: int
+    """Runs of a study that are finished; 0 of a training."""
+    runs: int | None
+    """Different runs of a study in all; None of a training, and until they are counted."""
+    found: int
+    """Of those done, how many had been trained before."""
     loss_nats: float | None
     validation: dict[str, Any] | None
     tokens_per_s: float | None
@@ -48,7 +70,7 @@ class RunView:
     silent_s: float | None
     """Seconds since the worker's last sign of life; None where none lives."""
     waits_for: tuple[str, ...]
-    """Runs ahead of it in the queue."""
+    """Jobs ahead of it in the queue."""
     message: str
     notes: tuple[str, ...]
     """What was not done as it might seem: texts that were cut, and the like."""
@@ -75,9 +97,9 @@ class RunView:
 
 
 def scored(
-    runs: Iterable[RunView], name: Callable[[RunView], str] = lambda run: run.label or run.run
+    runs: Iterable[JobView], name: Callable[[JobView], str] = lambda run: run.label or run.run
 ) -> list[Scored]:
-    """The scores of the runs that have finished.
+    """The scores of the trainings that have finished.
 
     Args:
         runs: in any order.
@@ -87,67 +109,118 @@ def scored(
     return [Scored(name(run), run.task, gain) for run, gain in found if gain is not None]
 
 
-def view(workspace: Workspace, run: RunFolder) -> RunView:
-    """The run as it is now.
+def view(workspace: Workspace, job: JobFolder) -> JobView:
+    """The job as it is now.
 
     Raises:
         WorkspaceError: its folder is damaged or gone.
     """
-    config = run.config
-    status, state = observe(run)
+    config = job.config
+    status, state = observe(job)
     living = state in ACTIVE
-    return RunView(
-        run=run.id,
+    return JobView(
+        run=job.id,
+        kind=config.kind,
         state=state,
-        model=config.model,
-        task=config.task,
-        method=str(config.training["method"]),
+        **_asked(config),
+        **_progress(config, status, living=living),
         name=config.name,
-        label=run.label,
+        label=job.label,
         created=config.created,
-        step=status.step,
-        steps=config.steps,
         loss_nats=status.loss_nats,
         validation=status.validation,
         tokens_per_s=status.tokens_per_s,
         eta_s=status.eta_s if state == "running" else None,
         activity=status.activity if living else "",
         silent_s=max(0.0, time.time() - status.heartbeat) if living else None,
-        waits_for=tuple(queued_before(workspace.runs, run)) if state == "queued" else (),
+        waits_for=tuple(queued_before(workspace, job)) if state == "queued" else (),
         message=status.message,
         notes=status.notes,
         prompts=status.prompts,
-        metrics=status.metrics,
-        folder=str(run.path),
+        folder=str(job.path),
         pid=status.pid if living else None,
     )
 
 
-def views(workspace: Workspace) -> Sequence[RunView]:
-    """Every run, the newest first; damaged ones are named on the way and left out."""
+def views(workspace: Workspace, *kinds: JobKind) -> Sequence[JobView]:
+    """Every job, or those of some kinds, the newest first; damaged ones are named and left out."""
     found = []
-    for run in workspace.runs:
+    for job in workspace.jobs:
         try:
-            found.append(view(workspace, run))
+            if not kinds or job.config.kind in kinds:
+                found.append(view(workspace, job))
         except WorkspaceError as error:
-            _LOG.warning("left out %s: %s", run.id, error)
+            _LOG.warning("left out %s: %s", job.id, error)
     return sorted(found, key=lambda one: (one.created, one.run), reverse=True)
 
 
-def observe(run: RunFolder | StudyFolder) -> tuple[Status, ObservedState]:
+def observe(job: JobFolder) -> tuple[Status, ObservedState]:
     """What a worker last said, and the state this comes to now that it has been looked for.
 
     Raises:
         WorkspaceError: the folder is damaged or gone.
     """
-    status = run.status
-    if status.state not in ACTIVE or _living(status):
+    status = job.status
+    if status.state not in ACTIVE or _is_living(status):
         return status, status.state
-    status = run.status  # its last word may have come between the two looks
+    status = job.status  # it may have said how it ended between the two looks
     return status, "interrupted" if status.state in ACTIVE else status.state
 
 
-def _living(status: Status) -> bool:
+@dataclass(frozen=True)
+class RunUpdate:
+    """What has happened in a job since it was last observed."""
+
+    state: ObservedState
+    status: Status
+    records: list[Record]
+    """One per update and prompt of a training."""
+
+
+def follow(job: JobFolder, *, poll_s: float = 0.1) -> Iterator[RunUpdate]:
+    """What happens in a job until nobody works at it any more.
+
+    Records are those of the present worker; what earlier ones logged is in the folder.
+    """
+    offset = 0
+    while True:
+        status, state = observe(job)  # before the records, which are then there to the last
+        records: list[Record] = []
+        if status.began is not None:
+            found, offset = read_records(job.metrics, offset)
+            records = [record for record in found if record["step"] > status.began]
+        yield RunUpdate(state, status, records)
+        if state not in ACTIVE:
+            return
+        time.sleep(poll_s)
+
+
+def _is_living(status: Status) -> bool:
     if status.pid is None:
         return time.time() - status.queued_at < _START_UP_S
     return is_alive(status.pid, status.started)
+
+
+def _asked(config: JobConfig) -> dict[str, Any]:
+    asked = config.request
+    if config.kind == "train":
+        method = str(asked["training"]["method"])
+        return {"model": asked["model"], "task": asked["task"], "method": method}
+    return {"model": ", ".join(asked["models"]), "task": ", ".join(asked["tasks"]), "method": ""}
+
+
+def _progress(config: JobConfig, status: Status, *, living: bool) -> dict[str, Any]:
+    """How far a training is in steps; a study in runs, and in steps of the present pack."""
+    if config.steps is not None:
+        no_runs = {"done": 0, "runs": None, "found": 0}
+        return {"step": status.step, "steps": config.steps, "metrics": status.metrics, **no_runs}
+    counts = status.metrics
+    pack = counts if living and status.activity == TRAINING else {}
+    return {
+        "step": pack.get("pack_step", 0),
+        "steps": pack.get("pack_steps", 0),
+        "done": status.step,
+        "runs": counts.get("runs"),
+        "found": counts.get("found", 0),
+        "metrics": {},
+    }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import TableRow, Waywardness
-from probe.bootstrap import Estimate
+from probe.bootstrap import LEVEL, RESAMPLES, Estimate
 from probe.texts import counted
 
 AT_TARGET = "target"
@@ -29,6 +29,22 @@ def wayward_headline(found: Waywardness) -> list[str]:
     unsolved = [words for rows in by_start if (words := _unsolved(rows))]
     unknown = [_UNKNOWN] if any(row.solved is None for row in whole) else []
     return [*unsolved, *map(_sentence, by_start), *unknown]
+
+
+def wayward_html(found: Waywardness, *, name: str) -> str:
+    """Answer, main table and figures as one page that opens anywhere."""
+    from probe.charts import figures_html, waywardness_figures
+
+    made = f"{' '.join(wayward_headline(found))} {counted(len(found.runs), 'run')}"
+    if found.has_intervals:
+        made += (
+            f"; intervals hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of targets and "
+            f"seeds, seed {found.seed}"
+        )
+    made += "."
+    return figures_html(
+        f"Waywardness: {name}", waywardness_figures(found), made=made, table=found.to_frame()
+    )
 
 
 def _unsolved(rows: Sequence[TableRow]) -> str:

@@ -28,8 +28,13 @@ from probe.requests.readings import (
     InspectRequest,
     ReadRequest,
 )
+from probe.requests.studies import GAMMAS, TARGET_SETS, SweepRequest, WaywardRequest
+from probe.requests.train_config import TrainConfig
+from probe.requests.training import TrainRequest
 
 __all__ = [
+    "GAMMAS",
+    "TARGET_SETS",
     "AblateRequest",
     "AddToLibraryRequest",
     "ClustersRequest",
@@ -51,6 +56,10 @@ __all__ = [
     "Request",
     "RequestError",
     "TransferRequest",
+    "SweepRequest",
+    "TrainConfig",
+    "TrainRequest",
+    "WaywardRequest",
     "command_of",
     "fields_of",
     "from_document",

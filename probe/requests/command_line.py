@@ -17,18 +17,21 @@ def command_of(request: Request, command: str) -> tuple[str, ...]:
     """
     placed: list[str] = []
     named: list[str] = []
+    inner: list[str] = []
     for field in options_of(type(request)):
         value = getattr(request, field.name)
         if value == field.default:
             continue
         if field.option.positional:
             placed += [str(one) for one in (value if field.several else (value,))]
+        elif field.option.fields_of is not None:
+            inner += _inner(field, value)
         else:
             named += _options(field, value)
     words = ("probe", *command.split())
     if any(word.startswith("-") for word in placed):
-        return (*words, *named, "--", *placed)
-    return (*words, *placed, *named)
+        return (*words, *named, *inner, "--", *placed)
+    return (*words, *placed, *named, *inner)
 
 
 def written(flag: str, value: object) -> list[str]:
@@ -43,10 +46,15 @@ def written(flag: str, value: object) -> list[str]:
 def _options(field: Field, value: Any) -> list[str]:
     if field.kind is bool:
         return [field.flag if value else _opposite(field)]
-    if field.option.fields_of is not None:
-        return _inner(field, value)
     each = value if field.several else (value,)
+    if field.several and field.kind in (int, float):
+        each = (",".join(map(_plain, each)),)
     return [word for one in each for word in written(field.flag, one)]
+
+
+def _plain(number: float) -> str:
+    """A number as people write it: 10, not 10.0."""
+    return str(int(number)) if float(number).is_integer() else str(number)
 
 
 def _opposite(field: Field) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     TokenSource = str | int
     LayerRange = str | slice
     StepWatcher = Callable[[Any], None]
+    GridSource = str | Path | Mapping[str, Any]
 else:  # a command line and a document give names
     Place = Path
     PromptSource = TaskSource = ModelSource = TableSource = str | Path
@@ -32,11 +33,21 @@ else:  # a command line and a document give names
     TokenSource = str | int
     LayerRange = str
     StepWatcher = Any
+    GridSource = str | Path | dict[str, Any]
 
 
 def read_label_word(text: str) -> list[str | list[str]]:
     """A label's word as typed: `great|good` are two of one label."""
     return [text.split("|") if "|" in text.strip("|") else text]
+
+
+def read_number_or_none(text: str) -> float | None:
+    """A number, or None where the word none stands for it.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    return None if text in ("none", "None") else float(text)
 
 
 def read_numbers(text: str) -> list[float]:
@@ -45,7 +56,10 @@ def read_numbers(text: str) -> list[float]:
     Raises:
         ValueError: there is something else.
     """
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"expected numbers with commas between them, found {text}") from error
 
 
 def read_whole_numbers(text: str) -> list[int]:
@@ -54,4 +68,9 @@ def read_whole_numbers(text: str) -> list[int]:
     Raises:
         ValueError: there is something else.
     """
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(
+            f"expected whole numbers with commas between them, found {text}"
+        ) from error

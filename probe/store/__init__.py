@@ -4,30 +4,37 @@ from probe.atomic import replace_file, require_new
 from probe.store.card import Card, card_of, shape_of
 from probe.store.files import keep_file
 from probe.store.history import EvaluationRecord, last_like
-from probe.store.runs import RunConfig, RunFolder, RunFolders
-from probe.store.runs_metrics import Record, cut_records, read_records
-from probe.store.runs_status import ACTIVE, State, Status
-from probe.store.studies import StudyConfig, StudyFolder, StudyFolders
+from probe.store.job_status import (
+    ACTIVE,
+    TRAINING,
+    Record,
+    State,
+    Status,
+    cut_records,
+    queued,
+    read_records,
+)
+from probe.store.jobs import JobConfig, JobFolder, JobFolders, JobKind
 from probe.store.workspace import Workspace
 
 __all__ = [
     "ACTIVE",
+    "TRAINING",
     "Card",
     "EvaluationRecord",
+    "JobConfig",
+    "JobFolder",
+    "JobFolders",
+    "JobKind",
     "Record",
-    "RunConfig",
-    "RunFolder",
-    "RunFolders",
     "State",
     "Status",
-    "StudyConfig",
-    "StudyFolder",
-    "StudyFolders",
     "Workspace",
     "card_of",
     "cut_records",
     "keep_file",
     "last_like",
+    "queued",
     "read_records",
     "replace_file",
     "require_new",

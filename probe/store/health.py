@@ -11,11 +11,10 @@ from probe.digests import changed_files
 from probe.errors import ProbeError
 from probe.store.folders import PromptFolders
 from probe.store.index import Index
-from probe.store.runs import RunFolder
-from probe.store.studies import StudyFolder
+from probe.store.jobs import JobFolder
 
 
-def job_problems(jobs: Iterable[RunFolder | StudyFolder]) -> list[str]:
+def job_problems(jobs: Iterable[JobFolder]) -> list[str]:
     """A line for each run or study that cannot be read, and for each damaged checkpoint."""
     found = []
     for job in jobs:

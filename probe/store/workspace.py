@@ -21,8 +21,7 @@ from probe.store.health import job_problems, problems
 from probe.store.history import EvaluationRecord
 from probe.store.index import Index, IndexUnusableError
 from probe.store.indexed import IndexedFolders
-from probe.store.runs import RunFolders
-from probe.store.studies import StudyFolders
+from probe.store.jobs import JobFolders
 from probe.store.tasks import TaskFolders
 from probe.suggestions import did_you_mean
 from probe.texts import counted
@@ -35,9 +34,9 @@ class Workspace:
         self.root = home() if root is None else full_path(root)
         self.cache = self.root / "cache"
         self.prompts = PromptFolders(self.root / "prompts")
-        self.runs = RunFolders(self.root / "runs")
+        self.jobs = JobFolders(self.root / "runs", self.root / "studies")
+        self.runs, self.studies = (JobFolders(root) for root in self.jobs.roots)
         self.tasks = TaskFolders(self.root / "tasks")
-        self.studies = StudyFolders(self.root / "studies")
         self.index = Index(self.root / "library.sqlite")
         self._indexed = IndexedFolders(self.prompts, self.index)
 
@@ -179,7 +178,7 @@ class Workspace:
 
     def problems(self) -> Sequence[str]:
         """What is wrong with the workspace, a line each; empty when it is healthy."""
-        found = job_problems([*self.runs, *self.studies])
+        found = job_problems(self.jobs)
         if not (self.index.path.exists() or self.prompts.root.is_dir()):
             return found  # looking does not create a workspace
         try:

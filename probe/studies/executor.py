@@ -20,8 +20,10 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Executor:
-    """Where packs are trained."""
+    """Where packs are trained, and how large they are."""
 
+    at_once: int = AT_ONCE
+    """At most so many prompts are trained in one pass."""
     ray: str | None = None
     """None: in this process. local: on a Ray cluster of this machine. auto or HOST:PORT: on one
     that runs."""
@@ -53,13 +55,12 @@ Watch = Callable[[Progress], None]
 def sweep(
     runs: Sequence[KeyedRun],
     shared: StudySettings,
-    kept: ResultCache,
+    cache: ResultCache,
     *,
-    where: Executor | None = None,
-    at_once: int = AT_ONCE,
+    executor: Executor | None = None,
     watch: Watch = lambda _: None,
 ) -> None:
-    """Bring every run's result into `kept`; a run is trained once however often it is asked for.
+    """Bring every run's result into the cache; a run is trained once however often it is asked for.
 
     A pack that is interrupted in this process goes on from its last checkpoint when the same runs
     are asked for again.
@@ -67,39 +68,40 @@ def sweep(
     Args:
         runs: may hold one key several times.
         shared: what all runs share.
-        kept: where results are, and go.
-        where: this process when None.
-        at_once: prompts of a pack.
+        cache: where results are, and go.
+        executor: this process, in packs of eight, when None.
         watch: told of the start, of every step in this process, and of every finished pack.
 
     Raises:
         ProbeError: a run cannot be done as it was asked for; those finished before stay.
     """
+    executor = executor or Executor()
     wanted = {run.key: run for run in runs}
-    missing = [run for key, run in wanted.items() if kept.get(key) is None]
-    packs = packs_of(missing, shared, at_once=at_once)
+    missing = [run for key, run in wanted.items() if cache.get(key) is None]
+    packs = packs_of(missing, shared, at_once=executor.at_once)
     pace = _Pace(Progress(len(wanted) - len(missing), len(wanted), len(wanted) - len(missing),
                           len(packs)), sum(pack.updates for pack in packs))  # fmt: skip
     watch(pace.progress)
-    for pack, files in _finished(packs, kept, where or Executor(), pace, watch):
+    for pack, files in _finished(packs, cache, executor, pace, watch):
         for run, data in zip(pack.runs, files, strict=True):
-            kept.put(run.key, data)
+            cache.put(run.key, data)
         watch(pace.finished(pack))
 
 
 def _finished(
-    packs: Sequence[Pack], kept: ResultCache, where: Executor, pace: _Pace, watch: Watch
+    packs: Sequence[Pack], cache: ResultCache, executor: Executor, pace: _Pace, watch: Watch
 ) -> Iterator[tuple[Pack, list[bytes]]]:
     if not packs:
         return
-    if where.ray is not None:
+    if executor.ray is not None:
         from probe.studies.on_ray import spread
 
-        yield from spread(packs, where.ray, gpu_share=where.gpu_share, retries=where.retries)
+        share, retries = executor.gpu_share, executor.retries
+        yield from spread(packs, executor.ray, gpu_share=share, retries=retries)
         return
     for pack in packs:
         # Named by all its runs: another pack has another place.
-        folder = kept.folder / "unfinished" / _name(pack)
+        folder = cache.folder / "unfinished" / _name(pack)
         try:
             files = work(pack, folder=folder, report=partial(_step, pace, pack, watch))
         except ProbeError:

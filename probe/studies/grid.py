@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from probe.analysis.grids import GridRun
+from probe.analysis.grids import GridRun, grid_result
 from probe.datasets.rows import read_text
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
-from probe.studies.specs import RunSpec
+from probe.studies.specs import RunSpec, Study, StudySettings
 from probe.suggestions import did_you_mean
 from probe.tables import default_model
 from probe.training import TrainConfig
@@ -46,7 +46,7 @@ class Grid:
 class GridPoint:
     """One run of a grid."""
 
-    asked: RunSpec
+    spec: RunSpec
     varied: Mapping[str, Any]
     """What the grid varies, without the fields that have a column of their own."""
 
@@ -130,6 +130,28 @@ def grid_points(grid: Grid) -> list[GridPoint]:
     return found
 
 
+def sweep_study(request: Mapping[str, Any]) -> Study:
+    """The sweep that was asked for, its models and tasks read.
+
+    Args:
+        request: the fields of a grid, those of `StudySettings` as `shared`, and the `question`.
+
+    Raises:
+        ProbeError: something of it cannot be read, or does not fit together.
+    """
+    from probe.studies.sources import keyed  # torch comes with it, and is not needed to refuse
+
+    fields = dict(request)
+    settings, question = StudySettings(**fields.pop("shared")), fields.pop("question")
+    own = grid_points(Grid(**fields))
+    return Study(
+        settings,
+        tuple(keyed([point.spec for point in own], settings)),
+        row=lambda number, prompt, file: grid_run_of(own[number], prompt, file),
+        summarise=lambda rows: grid_result(rows, question=question),
+    )
+
+
 def require_doable(choices: Iterable[int]) -> None:
     """Refuse a study of more runs than anybody can train, before they are listed.
 
@@ -155,10 +177,10 @@ def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
         prompt: what it left, with its scores.
         file: where that is.
     """
-    scores, config = prompt.metrics, point.asked.config
+    scores, config = prompt.metrics, point.spec.config
     metric = str(scores["metric"])
     return GridRun(
-        model=point.asked.model,
+        model=point.spec.model,
         parameters=scores["parameters"],
         task=str(scores["task"]),
         method=config.method,
@@ -167,7 +189,7 @@ def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
         learning_rate=prompt.config["training"]["learning_rate"],
         varied=point.varied,
         seed=config.seed,
-        fold=None if point.asked.fold is None else point.asked.fold[0] + 1,
+        fold=None if point.spec.fold is None else point.spec.fold[0] + 1,
         metric=metric,
         validation_score=scores[f"validation_{metric}"],
         test_score=scores.get(f"test_{metric}", scores[f"validation_{metric}"]),

@@ -52,8 +52,8 @@ def work(pack: Pack, *, folder: Path | None = None, report: Report = lambda _: N
     began = time.perf_counter()
     shared = pack.shared
     model = model_of(pack.model, shared.device, shared.dtype)
-    tasks = [task_of(run.asked, shared) for run in pack.runs]
-    configs = [run.asked.config for run in pack.runs]
+    tasks = [task_of(run.spec, shared) for run in pack.runs]
+    configs = [run.spec.config for run in pack.runs]
     training = train(model, tasks, configs, run_folder=folder, resume=folder is not None)
     last = _trained(training, report, pack.steps)
     prompts = training.prompts

@@ -14,7 +14,7 @@ from probe.training import train
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """A sweep that was not made."""
 
     runs: int
@@ -39,20 +39,20 @@ class Plan:
 
 
 def dry_run(
-    runs: Sequence[KeyedRun], shared: StudySettings, kept: ResultCache, *, at_once: int
-) -> Plan:
+    runs: Sequence[KeyedRun], shared: StudySettings, cache: ResultCache, *, at_once: int
+) -> StudyPlan:
     """Count what is to be done, make two steps of one pack, and keep nothing.
 
     Raises:
         ProbeError: the runs could not be done as they are asked for.
     """
     wanted = {run.key: run for run in runs}
-    missing = [run for key, run in wanted.items() if kept.get(key) is None]
+    missing = [run for key, run in wanted.items() if cache.get(key) is None]
     packs = packs_of(missing, shared, at_once=at_once)
     updates = sum(pack.updates for pack in packs)
     # The one in the middle of an order by length.
     update_s = _update_s(packs[len(packs) // 2]) if packs else None
-    return Plan(
+    return StudyPlan(
         runs=len(runs),
         trainings=len(wanted),
         found=len(wanted) - len(missing),
@@ -66,8 +66,8 @@ def dry_run(
 
 def _update_s(pack: Pack) -> float:
     model = model_of(pack.model, pack.shared.device, pack.shared.dtype)
-    tasks = [task_of(run.asked, pack.shared) for run in pack.runs]
-    training = train(model, tasks, [run.asked.config for run in pack.runs])
+    tasks = [task_of(run.spec, pack.shared) for run in pack.runs]
+    training = train(model, tasks, [run.spec.config for run in pack.runs])
     ends = [time.perf_counter()]
     for step in training:
         if step.step == len(ends):  # the first record of a step: all prompts have made it

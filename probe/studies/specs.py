@@ -1,15 +1,20 @@
-"""What a sweep is asked for: runs, what they share, and the packs they are trained in."""
+"""What a study is: runs, what they share, what they come to, and the packs they are trained in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
 
 from probe.datasets import load_wording
 from probe.errors import TrainingError
+from probe.prompt import AnyPrompt
 from probe.training import TrainConfig
 from probe.training.methods import injects_prefix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,36 @@ class StudySettings:
 class KeyedRun:
     """A run and the key its result is kept under."""
 
-    asked: RunSpec
+    spec: RunSpec
     key: str
+
+
+class StudySummary(Protocol):
+    """What the rows of a study come to."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table."""
+        ...
+
+    def runs_frame(self) -> pd.DataFrame:
+        """One row per run."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Its tables."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A study that could be made: its models and tasks are read, nothing is trained."""
+
+    settings: StudySettings
+    runs: tuple[KeyedRun, ...]
+    row: Callable[[int, AnyPrompt, str], Any]
+    """What is kept of a finished run: takes its number among `runs`, its prompt, and its file."""
+    summarise: Callable[[Sequence[Any]], StudySummary]
+    """What the rows there are come to."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +92,17 @@ class Pack:
     @property
     def model(self) -> str:
         """The model of all of them."""
-        return self.runs[0].asked.model
+        return self.runs[0].spec.model
 
     @property
     def steps(self) -> int:
         """Updates of the longest run."""
-        return max(run.asked.config.steps for run in self.runs)
+        return max(run.spec.config.steps for run in self.runs)
 
     @property
     def updates(self) -> int:
         """Updates of all runs together."""
-        return sum(run.asked.config.steps for run in self.runs)
+        return sum(run.spec.config.steps for run in self.runs)
 
 
 def packs_of(runs: Sequence[KeyedRun], shared: StudySettings, *, at_once: int) -> list[Pack]:
@@ -89,12 +122,12 @@ def packs_of(runs: Sequence[KeyedRun], shared: StudySettings, *, at_once: int) -
 
 
 def _together(run: KeyedRun) -> tuple[str, str, bool]:
-    asked = run.asked
-    return asked.model, asked.task, injects_prefix(asked.config.method)
+    spec = run.spec
+    return spec.model, spec.task, injects_prefix(spec.config.method)
 
 
 def _order(run: KeyedRun) -> tuple[object, ...]:
-    config = run.asked.config
+    config = run.spec.config
     return (*_together(run), config.length or 0, config.steps, config.gamma, run.key)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from probe.analysis.neighbours import nearest_tokens
-from probe.analysis.waywardness import WaywardRun
+from probe.analysis.waywardness import WaywardRun, waywardness
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.metrics import prompt_f1, token_match
 from probe.prompt import AnyPrompt, SoftPrompt
+from probe.requests import GAMMAS
 from probe.studies.grid import require_doable
-from probe.studies.specs import RunSpec, StudySettings, require_names
+from probe.studies.specs import RunSpec, Study, StudySettings, require_names
 from probe.studies.targets import OWN, Target, spread_over_lengths
 from probe.tables import load_vocabulary
 from probe.training import TrainConfig
@@ -25,7 +27,6 @@ from probe.vocabulary import Vocabulary
 
 TARGET_INIT = "target"
 """The start at the target's own embeddings, as in the published code."""
-GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class WaywardStudy:
             )
 
 
-def settings_of(study: WaywardStudy, shared: StudySettings) -> dict[str, Any]:
+def settings_of(study: WaywardStudy, shared: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that decides which runs there are, as JSON can hold it."""
-    settings = asdict(study) | {"shared": asdict(shared)}
+    settings = asdict(study) | {"shared": shared}
     return dict(json.loads(json.dumps(settings)))
 
 
@@ -76,11 +77,29 @@ def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, StudySettings]:
         raise TrainingError(f"the study's settings cannot be read ({error})") from error
 
 
+def wayward_study(request: Mapping[str, Any]) -> Study:
+    """The study of such settings, its models and tasks read.
+
+    Raises:
+        ProbeError: something of it cannot be read, or does not fit together.
+    """
+    from probe.studies.sources import keyed  # torch comes with it, and is not needed to refuse
+
+    study, settings = study_of(request)
+    own = points(study)
+    return Study(
+        settings,
+        tuple(keyed([point.spec for point in own], settings)),
+        row=lambda number, prompt, file: run_of(own[number], prompt, file),
+        summarise=waywardness,
+    )
+
+
 @dataclass(frozen=True)
 class Point:
     """One run of the study and what it stands for."""
 
-    asked: RunSpec
+    spec: RunSpec
     target: Target
     ids: tuple[int, ...]
     """Token ids of the target, [P]."""
@@ -111,12 +130,10 @@ def points(study: WaywardStudy) -> list[Point]:
         for task in study.tasks:
             for target in _chosen(study, task, vocabulary):
                 ids = tuple(vocabulary.encode(target.text))
-                for init in study.inits:
-                    for gamma in gammas:
-                        found += [
-                            _point(study, model, task, target, ids, gamma, seed, init)
-                            for seed in range(study.seeds)
-                        ]
+                found += [
+                    Point(RunSpec(model, task, config), target, ids, gamma, seed, init)
+                    for gamma, seed, init, config in _configs(study, target, len(ids))
+                ]
     return found
 
 
@@ -133,7 +150,7 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
     """
     if not isinstance(prompt, SoftPrompt):
         raise TrainingError(f"{prompt.name} is a prefix: it has no distance to a text")
-    vocabulary = vocabulary_of(point.asked.model)
+    vocabulary = vocabulary_of(point.spec.model)
     near = nearest_tokens(prompt.embeddings, vocabulary, "l2", k=1).ids[:, 0]  # Khashabi §3
     decoded = vocabulary.decode([int(i) for i in near])
     away = prompt.embeddings.astype(np.float64) - vocabulary.rows(list(point.ids))
@@ -143,7 +160,7 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
     accuracy_low, accuracy_high = scores.get(f"{split}_accuracy_interval") or (None, None)
     gain_low, gain_high = scores.get(f"{split}_accuracy_gain_interval") or (None, None)
     return WaywardRun(
-        model=point.asked.model,
+        model=point.spec.model,
         parameters=scores["parameters"],
         task=str(prompt.task),
         kind=point.target.kind,
@@ -201,26 +218,23 @@ def _chosen(study: WaywardStudy, task: str, vocabulary: Vocabulary) -> list[Targ
     ]
 
 
-def _point(
-    study: WaywardStudy,
-    model: str,
-    task: str,
-    target: Target,
-    ids: Sequence[int],
-    gamma: float,
-    seed: int,
-    init: str,
-) -> Point:
-    start = f"text:{target.text}" if init == TARGET_INIT else init
-    config = TrainConfig.from_dict(
-        # The prompt of the last step, not of the best validation: that might be one from before
-        # the prompt reached its target.
-        {"eval_every": 0}
-        | dict(study.training)
-        | {"length": len(ids), "init": start, "seed": seed, "gamma": gamma}
-        | {"target": target.text if gamma else None}
-    )
-    return Point(RunSpec(model, task, config), target, tuple(ids), gamma, seed, init)
+def _configs(
+    study: WaywardStudy, target: Target, length: int
+) -> Iterator[tuple[float, int, str, TrainConfig]]:
+    """Every γ, seed and start of a target, with the training that this comes to."""
+    for init, gamma, seed in itertools.product(
+        study.inits, sorted({0.0, *study.gammas}), range(study.seeds)
+    ):
+        config = TrainConfig.from_dict(
+            # The prompt of the last step, not of the best validation: that might be one from
+            # before the prompt reached its target.
+            {"eval_every": 0}
+            | dict(study.training)
+            | {"length": length, "seed": seed, "gamma": gamma}
+            | {"init": f"text:{target.text}" if init == TARGET_INIT else init}
+            | {"target": target.text if gamma else None}
+        )
+        yield gamma, seed, init, config
 
 
 def _number(value: float | None) -> float:

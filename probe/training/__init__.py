@@ -37,9 +37,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from probe.requests.train_config import INITS, TrainConfig
+
 if TYPE_CHECKING:
     from probe.training.begin import train
-    from probe.training.config import INITS, TrainConfig
     from probe.training.data import folds
     from probe.training.loop import Step, Training
     from probe.training.optimiser import learning_rate
@@ -57,9 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "INITS": "config",
     "Step": "loop",
-    "TrainConfig": "config",
     "Training": "loop",
     "Validation": "validation",
     "folds": "data",

@@ -8,11 +8,11 @@ from pathlib import Path
 from probe.atomic import make_private
 from probe.errors import TrainingError
 from probe.models import FrozenModel
+from probe.requests.train_config import TrainConfig
 from probe.task import Task
 from probe.texts import counted
 from probe.training.checkpoint import checkpoint_folders
 from probe.training.checks import check_training
-from probe.training.config import TrainConfig
 from probe.training.data import prepared
 from probe.training.initialise import start_of
 from probe.training.loop import Training

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row, prepare
+from probe.requests.train_config import TrainConfig
 from probe.task import Task
 from probe.texts import counted
 from probe.training.checks import check_examples, check_patience, placed, split_of
-from probe.training.config import TrainConfig
 from probe.training.initialise import resolved_length, text_ids
 from probe.training.teachers import taught
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers.optimization import Adafactor
 
-from probe.training.config import TrainConfig
+from probe.requests.train_config import TrainConfig
 
 Tensors = dict[str, Tensor]
 

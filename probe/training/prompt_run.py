@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from probe.models import FrozenModel, Injection, Row
+from probe.requests.train_config import TrainConfig
 from probe.task import Task
 from probe.texts import counted
-from probe.training.config import TrainConfig
 from probe.training.data import Batches, Data
 from probe.training.initialise import Start, embedded, table_spread, text_ids
 from probe.training.methods.base import build_module, injection_of_made

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from probe.requests import TrainConfig
+
 _COMMON = {"length": 10, "steps": 200, "warmup_steps": 20, "eval_every": 50}
 RECOMMENDED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "smollm2": {
@@ -15,6 +17,7 @@ RECOMMENDED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 """By model and method: the best validation scores of the grids in `recipes/smollm2`."""
 
+_DEFAULTS = TrainConfig().to_dict()
 _OTHER_LENGTHS = ("target", "template")
 """Fields that say how many rows a prompt has."""
 
@@ -35,6 +38,22 @@ def with_recommended(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return found | {
         name: value for name, value in given.items() if value is not None or name not in found
     }
+
+
+def stated(config: TrainConfig, model: str) -> dict[str, Any]:
+    """The fields that a request of the same training must state; the others come by themselves.
+
+    Args:
+        config: with every field.
+        model: as the user names it.
+    """
+    usual = with_recommended(model, {"method": config.method})
+
+    def comes_by_itself(name: str, value: object) -> bool:
+        return value == _DEFAULTS[name] and (value is None or value == usual.get(name, value))
+
+    fields = config.to_dict()
+    return {name: value for name, value in fields.items() if not comes_by_itself(name, value)}
 
 
 def _tells_length(given: Mapping[str, Any]) -> bool:

@@ -24,8 +24,8 @@ from probe.verbs.predictions import Continuations, Predictions
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.shipped import sample_folders
-from probe.verbs.studies import StudyAsked, StudyResult, study_plan, study_run
-from probe.verbs.sweeping import SweepAsked, sweep, sweep_asked
+from probe.verbs.studies import StudyResult, executor_of, study_plan, study_run
+from probe.verbs.sweeping import sweep, sweep_config
 from probe.verbs.training import (
     cancel_run,
     delete_run,
@@ -38,7 +38,7 @@ from probe.verbs.training import (
     train_command,
 )
 from probe.verbs.transferring import transfer
-from probe.verbs.waywardness import WaywardAsked, wayward, wayward_asked, wayward_config
+from probe.verbs.waywardness import wayward, wayward_config
 
 if TYPE_CHECKING:
     from probe.verbs.reporting import Written, report
@@ -56,10 +56,7 @@ __all__ = [
     "Predictions",
     "ReadPrompt",
     "Recorded",
-    "StudyAsked",
     "StudyResult",
-    "SweepAsked",
-    "WaywardAsked",
     "Written",
     "ablate",
     "add_to_library",
@@ -74,6 +71,7 @@ __all__ = [
     "doctor",
     "drift",
     "evaluate",
+    "executor_of",
     "find",
     "generate",
     "inspect",
@@ -97,12 +95,11 @@ __all__ = [
     "study_plan",
     "study_run",
     "sweep",
-    "sweep_asked",
+    "sweep_config",
     "train",
     "train_command",
     "transfer",
     "wayward",
-    "wayward_asked",
     "wayward_config",
     "report",
 ]

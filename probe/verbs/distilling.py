@@ -80,14 +80,14 @@ def distill(asked: DistillRequest) -> Distilled:
     named = str(asked.model or default_model())
     require_writers(check_models([(named, None)], device=asked.device, workspace=workspace))
     from probe.distillation import distillation_config, distillation_task, frame_of
-    from probe.jobs.training import loaded
     from probe.models.devices import fast_dtype
+    from probe.studies.sources import load_frozen
     from probe.training import train
 
     text, length, seed = asked.text, asked.length, asked.seed
     config = distillation_config(text, length, steps=asked.steps, seed=seed)
     dtype = asked.dtype or fast_dtype(asked.device)
-    opened = loaded(named, device=asked.device, dtype=dtype)
+    opened = load_frozen(named, device=asked.device, dtype=dtype)
     began = time.perf_counter()
     frame = frame_of(opened, asked.frame)
     task = distillation_task(

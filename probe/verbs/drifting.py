@@ -10,7 +10,7 @@ from probe.analysis.drift import Drift
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
-from probe.store import RunFolder, Workspace
+from probe.store import JobFolder, Workspace
 from probe.store.card import workspace_name
 from probe.tables import load_vocabulary
 from probe.verbs.loading import load_one
@@ -48,20 +48,20 @@ def drift(
     workspace = workspace or Workspace()
     folder = workspace.runs.get(run)
     steps, rows = checkpoint_rows(folder.path, number)
-    vocabulary = load_vocabulary(folder.config.model)
+    vocabulary = load_vocabulary(str(folder.config.request["model"]))
     start = _start(workspace, folder, vocabulary)
     if start is not None and start.shape == rows.shape[1:] and steps[0] > 0:
         steps, rows = [0, *steps], np.concatenate([start[None], rows])
     return analysis.drift(rows, steps, name=folder.id, vocabulary=vocabulary, metric=metric)
 
 
-def _start(workspace: Workspace, run: RunFolder, vocabulary: Vocabulary) -> Start:
+def _start(workspace: Workspace, run: JobFolder, vocabulary: Vocabulary) -> Start:
     """The rows a finished run's prompt started from, [P, H], if they are known.
 
     They are another prompt's, or embeddings of tokens. A run that trains several prompts at once
     names them otherwise, and then nothing is found.
     """
-    kind, _, source = str(run.config.training.get("init")).partition(":")
+    kind, _, source = str(run.config.request["training"].get("init")).partition(":")
     if kind == "prompt":
         return _rows_of(source, workspace)
     for _, prompt in workspace.prompts.loaded(workspace_name(run.config.name)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from probe.analysis.gains import best_sentence, gain_of, score_sentence
 from probe.charts.curves import Series, curves
 from probe.charts.labels import visible
-from probe.jobs import RunView, scored, view
+from probe.jobs import JobView, scored, view
 from probe.reports.spreadsheets import csv_of
-from probe.store import Record, RunConfig, Workspace, read_records
+from probe.store import JobConfig, Record, Workspace, read_records
 
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
 
@@ -23,9 +23,15 @@ _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
 class RunRecord:
     """A run as it stands, what it was asked, and what it noted."""
 
-    view: RunView
-    config: RunConfig
+    view: JobView
+    config: JobConfig
     records: Sequence[Record]
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Every field of its `TrainConfig`."""
+        settings: Mapping[str, Any] = self.config.request["training"]
+        return settings
 
     @property
     def score(self) -> tuple[str, float, float | None] | None:
@@ -57,15 +63,20 @@ class RunRecord:
             "examples": one.metrics.get("examples"),
             "loss_nats": one.loss_nats,
             "prompts": " ".join(one.prompts),
-            "folds": self.config.folds,
-            **self.config.training,
+            "folds": self.config.request.get("folds"),
+            **self.training,
         }
 
     def to_json(self) -> dict[str, Any]:
         """Everything there is."""
         return {
             "run": self.view.to_json(),
-            "config": asdict(self.config) | {"command": list(self.config.command)},
+            "config": {
+                **self.config.request,
+                "name": self.config.name,
+                "created": self.config.created,
+                "command": list(self.config.command),
+            },
             "records": list(self.records),
         }
 
@@ -94,7 +105,7 @@ def steps_csv(runs: Sequence[RunRecord]) -> str:
 
     rows = [
         {"run": run.view.run, "task": run.view.task, "model": run.view.model,
-         "seed": run.config.training.get("seed")} | _flat(record)
+         "seed": run.training.get("seed")} | _flat(record)
         for run in runs
         for record in run.records
     ]  # fmt: skip
@@ -112,7 +123,7 @@ def runs_html(runs: Sequence[RunRecord]) -> str:
         loader=PackageLoader("probe"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["visible"] = visible
-    shown = [(run, _differing(run.config.training), _polyline(run)) for run in runs]
+    shown = [(run, _differing(run.training), _polyline(run)) for run in runs]
     several = scored(run.view for run in runs) if len(runs) > 1 else ()
     return environment.get_template("runs.html").render(
         runs=shown, best=best_sentence(several), score_sentence=score_sentence

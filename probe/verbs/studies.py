@@ -1,64 +1,31 @@
-"""Studies of many runs, from end to end: what is the same for sweeps and waywardness studies."""
+"""Studies of many trainings: planned, or done from end to end in this process."""
 
 from __future__ import annotations
 
-import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from probe.notes import collected
-from probe.prompt import AnyPrompt
-from probe.store import StudyConfig, StudyFolder, Workspace, keep_file
+from probe.requests import SweepRequest, WaywardRequest
+from probe.store import JobConfig, Workspace
+from probe.verbs.training import place
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.studies import (
-        Executor,
-        KeyedRun,
-        Plan,
-        Progress,
-        ResultCache,
-        StudySettings,
-        StudySummary,
-    )
+    from probe.studies import Executor, Progress, StudyPlan
 
-P = TypeVar("P")
-R = TypeVar("R")
-F = TypeVar("F", bound="StudySummary")
-
-
-@dataclass(frozen=True)
-class StudyAsked(ABC, Generic[P, R, F]):
-    """A study that could be started: its runs, their keys, and what they come to."""
-
-    shared: StudySettings
-    points: tuple[P, ...]
-    """What each run stands for."""
-    runs: tuple[KeyedRun, ...]
-    config: StudyConfig
-
-    @abstractmethod
-    def row(self, point: P, prompt: AnyPrompt, file: str) -> R:
-        """What is kept of a finished run."""
-
-    @abstractmethod
-    def judge(self, rows: Sequence[R]) -> F:
-        """What the rows come to."""
-
-    @abstractmethod
-    def page(self, found: F) -> str:
-        """Answer and figures as one page that opens anywhere."""
+StudyRequest = WaywardRequest | SweepRequest
 
 
 @dataclass(frozen=True, eq=False)
-class StudyResult(Generic[F]):
+class StudyResult:
     """A finished study and where it lies."""
 
-    found: F
+    found: Any
+    """What its runs come to: a `Waywardness`, or the `GridResult` of a sweep."""
     document: Mapping[str, Any]
     """What the command prints with `--json`."""
     folder: Path
@@ -69,81 +36,77 @@ class StudyResult(Generic[F]):
 
     def to_frame(self) -> pd.DataFrame:
         """The main table."""
-        return self.found.to_frame()
+        frame: pd.DataFrame = self.found.to_frame()
+        return frame
 
 
 def study_plan(
-    asked: StudyAsked[P, R, F], *, at_once: int = 8, workspace: Workspace | None = None
-) -> Plan:
-    """What a study would do, and how long it would take: two steps, measured."""
-    from probe.studies import dry_run
+    config: JobConfig, *, at_once: int = 8, workspace: Workspace | None = None
+) -> StudyPlan:
+    """What a study would do, and how long it would take: two steps, measured.
 
-    return dry_run(asked.runs, asked.shared, _kept(workspace or Workspace()), at_once=at_once)
+    Raises:
+        ProbeError: it could not be done as it is asked for.
+    """
+    from probe.jobs import studying
+
+    return studying.dry_run(config, workspace or Workspace(), at_once=at_once)
 
 
 def study_run(
-    asked: StudyAsked[P, R, F],
+    config: JobConfig,
     *,
-    where: Executor | None = None,
-    at_once: int = 8,
+    executor: Executor | None = None,
     workspace: Workspace | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
-) -> StudyResult[F]:
+    told: Callable[[Sequence[str]], None] = lambda _: None,
+) -> StudyResult:
     """Do a study; what was trained before, by this or another study, is not trained again.
 
-    The folder is kept up to date after every pack, so that others can watch.
+    Its folder is kept up to date after every pack, so that others can watch.
+
+    Args:
+        config: what is asked.
+        executor: this process, in packs of eight, when None.
+        workspace: where results are kept; the default one when None.
+        watch: told of the start, of every step, and of every finished pack.
+        told: the jobs ahead of it in the queue, where there are some.
 
     Raises:
         ProbeError: a run cannot be done, or another process works at the same study.
     """
-    from probe.studies import at_work
+    from probe.jobs import studying
+    from probe.jobs.worker import at_work
+    from probe.studies import study_document
 
     workspace = workspace or Workspace()
-    with collected(), at_work(workspace, asked.config) as (study, reporter):
-        watchers = (reporter.watch, watch)
-        return work_at(asked, study, watchers, where=where, at_once=at_once, workspace=workspace)
+    study = studying.study_of(config)  # what cannot be done is refused before there is a folder
+    elsewhere = executor is not None and executor.ray not in (None, "local")
+    with (
+        collected(),
+        at_work(workspace, config, takes_turn=not elsewhere, told=told) as (job, reporter, stop),
+    ):
+        found = studying.make(study, workspace, job, reporter, stop, executor, watch)
+        return StudyResult(found, study_document(job, found), job.path)
 
 
-def work_at(
-    asked: StudyAsked[P, R, F],
-    study: StudyFolder,
-    watchers: Sequence[Callable[[Progress], None]],
-    *,
-    at_once: int,
-    workspace: Workspace,
-    where: Executor | None = None,
-) -> StudyResult[F]:
-    """Do the runs of a study in a folder that this process has for itself.
+def executor_of(request: StudyRequest) -> Executor:
+    """Where the packs of a study are trained, and how large they are."""
+    from probe.studies import Executor
 
-    Raises:
-        ProbeError: a run cannot be done.
-    """
-    from probe.studies import StudyWriter, both, sweep
-
-    kept = _kept(workspace)
-    book = StudyWriter(asked.points, asked.runs, kept, study, row=asked.row, judge=asked.judge)
-    watch = both(book.watch, *watchers)
-    sweep(asked.runs, asked.shared, kept, where=where, at_once=at_once, watch=watch)
-    found = book.write()
-    keep_file(study.figures, asked.page(found).encode("utf-8", "backslashreplace"))
-    return StudyResult(found, book.document(found), study.path)
+    return Executor(request.at_once, request.ray, request.gpu_share)
 
 
-def shared_by(
-    data_dir: str | Path | None,
-    device: str | None,
-    dtype: str | None,
-    validation_examples: int,
-    test_examples: int,
-) -> StudySettings:
+def shared_by(request: StudyRequest) -> dict[str, Any]:
     """What all runs of a study share, its folder of data by its full path."""
     from probe.studies import StudySettings
 
-    folder = None if data_dir is None else os.path.abspath(Path(data_dir).expanduser())
-    return StudySettings(folder, device, dtype, validation_examples, test_examples)
-
-
-def _kept(workspace: Workspace) -> ResultCache:
-    from probe.studies import ResultCache
-
-    return ResultCache(workspace.cache / "studies")
+    return asdict(
+        StudySettings(
+            data_dir=None if request.data_dir is None else place(request.data_dir),
+            device=request.device,
+            dtype=request.dtype,
+            validation_examples=request.validation_examples,
+            test_examples=request.test_examples,
+        )
+    )

@@ -12,109 +12,77 @@ from typing import Any
 from probe import jobs
 from probe.datasets import load_task, task_names
 from probe.errors import DataError, TrainingError
-from probe.jobs import RunView
+from probe.jobs import JobView
 from probe.notes import collected, note
 from probe.prompt import AnyPrompt
-from probe.store import RunConfig, Workspace
+from probe.requests import TrainRequest, command_of, from_document, takes, to_document
+from probe.store import JobConfig, JobKind, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
-from probe.task import LabelWords, Task
+from probe.task import Task
 from probe.texts import counted
 from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
-from probe.training.command_line import arguments, option_of, written
-from probe.training.recommended import with_recommended
+from probe.training.recommended import stated, with_recommended
 from probe.verbs.checks import check_label_words, check_models, check_width
 from probe.verbs.loading import load_one
-from probe.verbs.naming import option_names
 from probe.verbs.room import check_room
 from probe.verbs.shipped import sample_folders
 
-TEST_EXAMPLES = 2000
 
-
-def run_config(
-    model: str | Path,
-    task: str | Path,
-    config: TrainConfig | Mapping[str, Any] | None = None,
-    *,
-    data_dir: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    label_words: LabelWords = (),
-    name: str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    folds: int | None = None,
-    test_examples: int = TEST_EXAMPLES,
-    command: Sequence[str] = (),
-    workspace: Workspace | None = None,
-) -> RunConfig:
-    """A run that could be started, its configuration and data checked; writes nothing.
-
-    Args:
-        model: `builtin`, `minilm`, a folder or a hub id.
-        task: a task's name, file or folder.
-        config: how to train; what it leaves open, or all of it when None, is as recommended for
-            the model, else at the defaults of `TrainConfig`.
-        data_dir: a folder of data sets, by task.
-        text_column: the column that is the text; the task's own, or `text`, when None.
-        label_column: the column that is the label; the task's own, or `label`, when None.
-        label_words: one per label, or a list of several, in place of the task's own; of a data
-            file, in the order of its sorted labels.
-        name: of the prompt; task and method when None.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: `float32`, `bfloat16` or `float16`; when None, bfloat16 on GPUs that have it
-            and, for GGUF files, on CPUs that have it, else float32.
-        folds: parts of a cross-validation, which trains as many prompts at once.
-        test_examples: at most so many score the finished prompt.
-        command: the command line that asks for it, kept with the prompt.
-        workspace: where prompts to start from are looked up; the default one when None.
+@takes(TrainRequest)
+def run_config(request: TrainRequest) -> JobConfig:
+    """A training that could be started, its configuration and data checked; writes nothing.
 
     Raises:
         TrainingError: the configuration is not one.
         PromptFormatError: the prompt to start from cannot be read.
         DataError: the task cannot be read; the message names the line.
     """
-    given = config.to_dict() if isinstance(config, TrainConfig) else dict(config or {})
-    asked = TrainConfig.from_dict(with_recommended(str(model), given))
+    if request.task is None:
+        raise DataError("name the task, such as task='mood'")
+    workspace, model = Workspace(request.workspace), str(request.model or default_model())
+    asked = TrainConfig.from_dict(with_recommended(model, request.training))
+    task = _read_task(request, asked)
+    (facts,) = check_models([(model, None)], device=request.device, workspace=workspace)
+    start = _start(asked.init, workspace)
+    _check(task, asked, facts, start, request.test_examples)
+    if asked.patience is not None and request.folds is None:
+        check_patience(task, asked)
+    settled = dataclasses.replace(
+        request,
+        model=full_path(model, known=ALWAYS_NAMED),
+        task=full_path(str(request.task), known=task_names()),
+        training=asked.to_dict() | {"init": start_with_full_path(asked.init, workspace)},
+        data_dir=None if request.data_dir is None else place(request.data_dir),
+        name=request.name or f"{task.name}-{asked.method}",
+    )
+    return new_config("train", str(settled.name), to_document(settled))
+
+
+def _read_task(request: TrainRequest, asked: TrainConfig) -> Task:
+    """The task with its examples.
+
+    Raises:
+        DataError: it cannot be read.
+        TrainingError: it has fewer examples than folds.
+    """
     with collected(said=False):  # the worker reads it too, and will say them
-        loaded = load_task(
-            task,
-            data_dir,
-            holdout=asked.holdout if folds is None else 0.0,
-            text_column=text_column,
-            label_column=label_column,
-            label_words=label_words,
+        task = load_task(
+            str(request.task),
+            request.data_dir,
+            holdout=asked.holdout if request.folds is None else 0.0,
+            text_column=request.text_column,
+            label_column=request.label_column,
+            label_words=request.label_word,
             template=asked.template,
         )
-    if folds is not None and not 2 <= folds <= len(loaded.train):
+    examples, parts = len(task.train), request.folds
+    if parts is not None and parts > examples:
         raise TrainingError(
-            f"expected 2 to {counted(len(loaded.train), 'fold')} of "
-            f"{counted(len(loaded.train), 'example')}, found {folds}"
+            f"expected 2 to {counted(examples, 'fold')} of {counted(examples, 'example')}, "
+            f"found {parts}"
         )
-    workspace = workspace or Workspace()
-    (facts,) = check_models([(str(model), None)], device=device, workspace=workspace)
-    start = _start(asked.init, workspace)
-    _check(loaded, asked, facts, start, test_examples)
-    if asked.patience is not None and folds is None:
-        check_patience(loaded, asked)
-    init = start_with_full_path(asked.init, workspace)
-    return RunConfig(
-        model=full_path(str(model), known=ALWAYS_NAMED),
-        task=full_path(str(task), known=task_names()),
-        name=name or f"{loaded.name}-{asked.method}",
-        training=asked.to_dict() | {"init": init},
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        data_dir=None if data_dir is None else os.path.abspath(Path(data_dir).expanduser()),
-        text_column=text_column,
-        label_column=label_column,
-        label_words=tuple(one if isinstance(one, str) else list(one) for one in label_words),
-        device=device,
-        dtype=dtype,
-        folds=folds,
-        test_examples=test_examples,
-        command=tuple(command),
-    )
+    return task
 
 
 def _check(
@@ -141,66 +109,19 @@ def _start(init: str, workspace: Workspace) -> AnyPrompt | None:
     return load_one(reference, workspace=workspace) if kind == "prompt" else None
 
 
-def train_command(config: RunConfig) -> tuple[str, ...]:
-    """The command line that asks for the same run."""
-    pairs = {
-        "--model": config.model,
-        "--task": config.task,
-        "--data-dir": config.data_dir,
-        "--text-column": config.text_column,
-        "--label-column": config.label_column,
-        "--name": config.name,
-        "--device": config.device,
-        "--dtype": config.dtype,
-        "--folds": config.folds,
-        "--test-examples": None if config.test_examples == TEST_EXAMPLES else config.test_examples,
-    }  # None: at its default
-    given = [word for option, value in pairs.items() for word in written(option, value)]
-    for words in config.label_words:
-        given += written("--label-word", words if isinstance(words, str) else "|".join(words))
-    training = TrainConfig.from_dict(config.training)
-    return "probe", "train", *given, *arguments(training, config.model)
+def train_command(config: JobConfig) -> tuple[str, ...]:
+    """The command line that asks for the same training; what is at its default is left out."""
+    request = from_document(TrainRequest, {**config.request, "name": config.name})
+    told = stated(request.config, str(request.model))
+    return command_of(dataclasses.replace(request, training=told), "train")
 
 
-@option_names(label_word="label_words")
-def train(
-    model: str | Path | None = None,
-    task: str | Path | None = None,
-    config: TrainConfig | Mapping[str, Any] | None = None,
-    *,
-    data_dir: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    label_words: LabelWords = (),
-    name: str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    folds: int | None = None,
-    test_examples: int = TEST_EXAMPLES,
-    workspace: Workspace | None = None,
-    **options: Any,
-) -> RunView:
+@takes(TrainRequest)
+def train(request: TrainRequest) -> JobView:
     """Train a prompt in a process of its own, wait for it, and keep it in the workspace.
 
     An interrupt saves a checkpoint; `resume_run` goes on from it. To iterate over the steps in this
     process, see `probe.training`.
-
-    Args:
-        model: `builtin`, `minilm`, `smollm2`, a folder, a GGUF file or a hub id; the model that the
-            command takes where none is named when None.
-        task: a task's name, file or folder.
-        config: as in `run_config`.
-        data_dir: a folder of data sets, by task.
-        text_column: as in `run_config`.
-        label_column: as in `run_config`.
-        label_words: as in `run_config`.
-        name: of the prompt; task and method when None.
-        device: as torch names it; a GPU if there is one when None.
-        dtype: as in `run_config`.
-        folds: parts of a cross-validation, which trains as many prompts at once.
-        test_examples: at most so many score the finished prompt.
-        workspace: the default one when None.
-        **options: further fields of `TrainConfig`, also as the command spells them: `lr=0.1`.
 
     Returns:
         The finished run; its `prompts` can be loaded by name.
@@ -210,25 +131,8 @@ def train(
         DataError: the task cannot be read.
         WorkspaceError: the workspace cannot be written.
     """
-    workspace = workspace or Workspace()
-    if task is None:
-        raise DataError("name the task, such as task='mood'")
-    asked = run_config(
-        model or default_model(),
-        task,
-        _with_options(config, options),
-        data_dir=data_dir,
-        text_column=text_column,
-        label_column=label_column,
-        label_words=label_words,
-        name=name,
-        device=device,
-        dtype=dtype,
-        folds=folds,
-        test_examples=test_examples,
-        workspace=workspace,
-    )
-    run = jobs.start(workspace, asked)
+    workspace = Workspace(request.workspace)
+    run = jobs.start(workspace, run_config(request))
     try:
         for _ in jobs.follow(run):
             pass
@@ -243,21 +147,12 @@ def train(
     return found
 
 
-def _with_options(
-    config: TrainConfig | Mapping[str, Any] | None, options: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The fields of a configuration with those that were given by name."""
-    fields = config.to_dict() if isinstance(config, TrainConfig) else dict(config or {})
-    own = {option_of(field.name): field.name for field in dataclasses.fields(TrainConfig)}
-    return fields | {own.get(name, name): value for name, value in options.items()}
+def runs(workspace: Workspace | None = None) -> list[JobView]:
+    """Every training of the workspace, the newest first."""
+    return list(jobs.views(workspace or Workspace(), "train"))
 
 
-def runs(workspace: Workspace | None = None) -> list[RunView]:
-    """Every run of the workspace, the newest first."""
-    return list(jobs.views(workspace or Workspace()))
-
-
-def show_run(run: str, *, workspace: Workspace | None = None) -> RunView:
+def show_run(run: str, *, workspace: Workspace | None = None) -> JobView:
     """How one run stands.
 
     Args:
@@ -268,10 +163,10 @@ def show_run(run: str, *, workspace: Workspace | None = None) -> RunView:
         WorkspaceError: there is no such run.
     """
     workspace = workspace or Workspace()
-    return jobs.view(workspace, workspace.runs.get(run))
+    return jobs.view(workspace, workspace.jobs.get(run))
 
 
-def cancel_run(run: str, *, workspace: Workspace | None = None) -> RunView:
+def cancel_run(run: str, *, workspace: Workspace | None = None) -> JobView:
     """Let a run save and end.
 
     Raises:
@@ -284,7 +179,7 @@ def cancel_run(run: str, *, workspace: Workspace | None = None) -> RunView:
 
 def resume_run(
     run: str, *, steps: int | None = None, workspace: Workspace | None = None
-) -> RunView:
+) -> JobView:
     """Let another worker go on with a run; does not wait for it.
 
     Args:
@@ -300,14 +195,14 @@ def resume_run(
     return jobs.view(workspace, jobs.resume(workspace, run, steps=steps))
 
 
-def rename_run(run: str, label: str, *, workspace: Workspace | None = None) -> RunView:
+def rename_run(run: str, label: str, *, workspace: Workspace | None = None) -> JobView:
     """Give a run a label of your own; its name and its prompts keep theirs.
 
     Raises:
         WorkspaceError: there is no such run, or the label is too long.
     """
     workspace = workspace or Workspace()
-    found = workspace.runs.get(run)
+    found = workspace.jobs.get(run)
     found.name(label)
     return jobs.view(workspace, found)
 
@@ -320,6 +215,16 @@ def delete_run(run: str, *, workspace: Workspace | None = None) -> str:
         WorkspaceError: there is no such run.
     """
     return jobs.delete(workspace or Workspace(), run).id
+
+
+def new_config(kind: JobKind, name: str, request: Mapping[str, Any]) -> JobConfig:
+    """What a job is asked from now on."""
+    return JobConfig(kind, name, request, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def place(path: str | Path) -> str:
+    """The full path of a folder, wherever the worker stands."""
+    return os.path.abspath(Path(path).expanduser())
 
 
 def full_path(source: str, *, known: Sequence[str]) -> str:

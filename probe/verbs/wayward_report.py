@@ -1,4 +1,4 @@
-"""A waywardness study in words and as a page to take along, and its prompts for the library."""
+"""What a waywardness study has found so far, and its prompts for the library."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from probe import formats
 from probe.errors import WorkspaceError
 from probe.prompt import AnyPrompt
-from probe.store import StudyFolder, Workspace
+from probe.store import JobFolder, Workspace
 from probe.store.card import workspace_name
-from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import Waywardness, WaywardRun
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 TAG = "wayward"
 
 
-def wayward_found(study: StudyFolder) -> Waywardness:
+def wayward_found(study: JobFolder) -> Waywardness:
     """What the finished runs of a study come to; it may still be at work.
 
     Raises:
@@ -50,25 +49,7 @@ def _known(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return {k: v for k, v in named.items() if not (k in optional and (v is None or v != v))}
 
 
-def wayward_html(found: Waywardness, *, name: str) -> str:
-    """Answer, main table and figures as one page that opens anywhere."""
-    from probe.bootstrap import LEVEL, RESAMPLES
-    from probe.charts import figures_html, waywardness_figures
-    from probe.reports.waywardness import wayward_headline
-
-    made = f"{' '.join(wayward_headline(found))} {counted(len(found.runs), 'run')}"
-    if found.has_intervals:
-        made += (
-            f"; intervals hold {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of targets and "
-            f"seeds, seed {found.seed}"
-        )
-    made += "."
-    return figures_html(
-        f"Waywardness: {name}", waywardness_figures(found), made=made, table=found.to_frame()
-    )
-
-
-def keep_wayward(study: StudyFolder, run: WaywardRun, *, workspace: Workspace) -> str:
+def keep_wayward(study: JobFolder, run: WaywardRun, *, workspace: Workspace) -> str:
     """Put the prompt of a run into the library, once however often it is asked for.
 
     Returns:

@@ -15,13 +15,13 @@ from streamlit.util import calc_hash
 
 from probe import verbs
 from probe.jobs.processes import process_start_time
-from probe.store import RunFolder, Status, Workspace
+from probe.store import JobFolder, Status, Workspace
 from tests.trainable import LIGHT
 
 APP = Path(__file__).parents[2] / "app"
 
 Open = Callable[..., AppTest]
-Made = Callable[..., RunFolder]
+Made = Callable[..., JobFolder]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,7 +80,7 @@ def made(workspace: Workspace, model: str, task: str) -> Made:
         records: int = 0,
         asked: Mapping[str, object] | None = None,
         **fields: object,
-    ) -> RunFolder:
+    ) -> JobFolder:
         status = Status(state, queued_at=time.time(), **fields)
         if living:
             pid = os.getpid()

@@ -9,11 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe.analysis.gains import score_sentence
-from probe.store import RunFolder, Workspace
+from probe.store import JobFolder, Workspace
 from probe.verbs import sample_folders
 
 Open = Callable[..., AppTest]
-Made = Callable[..., RunFolder]
+Made = Callable[..., JobFolder]
 
 
 def _metrics(accuracy: float) -> dict[str, object]:
@@ -25,7 +25,7 @@ def _metrics(accuracy: float) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _finished(made: Made, accuracy: float = 0.8, **asked: object) -> RunFolder:
+def _finished(made: Made, accuracy: float = 0.8, **asked: object) -> JobFolder:
     return made(
         "finished", records=6, step=6, loss_nats=2.4, prompts=("mood@1",),
         metrics=_metrics(accuracy), asked=asked,
@@ -180,7 +180,8 @@ def test_reproduce_fills_the_form_of_the_train_page(open_page: Open, made: Made)
 def test_reproduce_names_what_the_form_has_no_field_for(open_page: Open, made: Made) -> None:
     run = _finished(made, init="vocab:500")
     config = run.path / "config.json"
-    asked = json.loads(config.read_text()) | {"folds": 3, "test_examples": 7}
+    asked = json.loads(config.read_text())
+    asked["request"] |= {"folds": 3, "test_examples": 7}
     config.write_text(json.dumps(asked))
     at = open_page("runs", run=run.id)
     at.button(key=f"again_{run.id}").click().run()

@@ -16,14 +16,14 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.side_jobs import plan_of
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
-from probe.store import RunFolder, Workspace
+from probe.store import JobFolder, Workspace
 from probe.tables import default_model
 from probe.training.recommended import with_recommended
 from tests.trainable import write_task
 from tests.waiting import LONGEST_S, until
 
 Open = Callable[..., AppTest]
-Made = Callable[..., RunFolder]
+Made = Callable[..., JobFolder]
 
 KILLED = "killed while it did not answer: it goes on from its last checkpoint"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -11,26 +12,26 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from probe import verbs
+from probe import jobs, verbs
 from probe.jobs.processes import process_start_time
-from probe.store import Status, StudyConfig, StudyFolder, Workspace
-from probe.studies import study_view
+from probe.store import JobConfig, JobFolder, Status, Workspace
 from tests.trainable import write_task
 from tests.waiting import LONGEST_S, until
 
 Open = Callable[..., AppTest]
 
 
-def _config(model: str, task: str) -> StudyConfig:
-    return verbs.wayward_config(
-        [model], [task], ["text:soup it", "text:the film was"], gammas=[0.01, 20], seeds=2,
-        training={"steps": 4, "batch_size": 4}, device="cpu", command=["probe", "wayward"],
+def _config(model: str, task: str) -> JobConfig:
+    config = verbs.wayward_config(
+        [model], [task], ["text:soup it", "text:the film was"], gamma=[0.01, 20], seeds=2,
+        steps=4, batch_size=4, device="cpu",
     )  # fmt: skip
+    return dataclasses.replace(config, command=("probe", "wayward"))
 
 
 @pytest.fixture
-def study(workspace: Workspace, model: str, task: str) -> StudyFolder:
-    verbs.study_run(verbs.wayward_asked(_config(model, task)), workspace=workspace)
+def study(workspace: Workspace, model: str, task: str) -> JobFolder:
+    verbs.study_run(_config(model, task), workspace=workspace)
     (found,) = workspace.studies
     return found
 
@@ -81,7 +82,7 @@ def test_the_count_is_for_sets_and_a_text_of_ones_own_is_a_line(open_page: Open)
 
 
 def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
-    open_page: Open, study: StudyFolder
+    open_page: Open, study: JobFolder
 ) -> None:
     at = open_page("waywardness", study=study.id)
     assert at.subheader[0].value.startswith("On moods, started at sampled tokens, ")
@@ -105,7 +106,7 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
 
 
 def test_a_prompt_of_any_gamma_opens_in_decode_and_is_kept_once(
-    open_page: Open, study: StudyFolder, workspace: Workspace
+    open_page: Open, study: JobFolder, workspace: Workspace
 ) -> None:
     at = open_page("waywardness")
     at.button(key="w_open").click().run()
@@ -119,7 +120,7 @@ def test_a_prompt_of_any_gamma_opens_in_decode_and_is_kept_once(
     assert [one.id for one in workspace.list("wayward")] == [card.id]
 
 
-def test_the_address_leads_back_to_a_text(open_page: Open, study: StudyFolder) -> None:
+def test_the_address_leads_back_to_a_text(open_page: Open, study: JobFolder) -> None:
     at = open_page("waywardness")
     slot = at.selectbox(key=f"w_text_{study.id}")
     other = slot.options[-1]
@@ -138,7 +139,7 @@ def test_a_study_at_work_shows_how_far_it_is_and_takes_no_second_one(
         activity="training", step=8, loss_nats=1.5, eta_s=65.0,
         metrics={"runs": 24, "found": 0, "packs": 3, "pack_step": 2, "pack_steps": 4},
     )  # fmt: skip
-    workspace.studies.open(_config(model, task), status)
+    workspace.studies.create(_config(model, task), status)
     at = open_page("waywardness")
     assert "Step 2 of 4 of this pack, loss 1.500 nats, about 1 min 5 s left." in _texts(at)
     assert at.button(key="w_cancel")
@@ -149,14 +150,14 @@ def test_a_killed_study_says_so_and_can_go_on(
     open_page: Open, workspace: Workspace, model: str, task: str
 ) -> None:
     dead = Status("running", time.time(), pid=1, started="another boot", step=8)
-    workspace.studies.open(_config(model, task), dead)
+    workspace.studies.create(_config(model, task), dead)
     at = open_page("waywardness")
     assert "The process died without a word" in _texts(at)
     assert at.button(key="w_resume")
 
 
 def test_an_address_of_a_study_that_is_gone_shows_the_newest(
-    open_page: Open, study: StudyFolder
+    open_page: Open, study: JobFolder
 ) -> None:
     at = open_page("waywardness", study="nobody")
     assert "no study nobody" in at.error[0].value
@@ -177,14 +178,14 @@ def test_start_makes_a_process_that_finishes(
     assert not at.error
     (study,) = workspace.studies
     assert at.query_params["study"] == study.id
-    until(lambda: not study_view(study).active)
+    until(lambda: not jobs.view(workspace, study).active)
     at.run()
     assert "On moods, started at sampled tokens" in at.subheader[0].value, study.log.read_text()
     assert " ".join(study.config.command) in _command(at).replace("'", "")
 
 
 def test_a_study_from_before_the_model_alone_was_kept_opens_and_says_so(
-    open_page: Open, study: StudyFolder
+    open_page: Open, study: JobFolder
 ) -> None:
     new = ["zero_shot_accuracy", "majority_accuracy", "accuracy_low", "accuracy_high", "gain_low",
            "gain_high"]  # fmt: skip
@@ -195,7 +196,7 @@ def test_a_study_from_before_the_model_alone_was_kept_opens_and_says_so(
     assert list(at.dataframe[0].value["solved"]) == ["not known", "not known"]
 
 
-def test_without_intervals_no_brackets_are_announced(open_page: Open, study: StudyFolder) -> None:
+def test_without_intervals_no_brackets_are_announced(open_page: Open, study: JobFolder) -> None:
     frame = pd.read_parquet(study.results)
     one = frame[(frame["seed"] == 0) & (frame["target"] == "soup it")]
     one.to_parquet(study.results)

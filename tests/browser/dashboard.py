@@ -17,7 +17,6 @@ from probe import jobs
 from probe.cli.announcing import running_dashboards
 from probe.errors import TrainingError
 from probe.store import Workspace
-from probe.studies import cancel_study, study_view
 from tests.servers import free_port, wait_until_healthy
 
 CHROMIUM_FLAGS = [
@@ -83,8 +82,8 @@ def end_work(workspace: Workspace) -> None:
                 jobs.cancel(workspace, run.id)
     for study in workspace.studies:
         with suppress(TrainingError):
-            if study_view(study).active:
-                cancel_study(workspace, study.id)
+            if jobs.view(workspace, study).active:
+                jobs.cancel(workspace, study.id)
 
 
 def settled(page: Page) -> Page:

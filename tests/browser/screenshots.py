@@ -47,8 +47,8 @@ def trained(workspace: Workspace) -> Mapping[str, str]:
         for seed in range(2)
     ]
     studied = verbs.wayward(
-        ["builtin"], ["mood"], ["instructions", "definitions"], target_count=1, gammas=[0.1, 1],
-        seeds=1, inits=["vocab"], training={"steps": 40, "batch_size": 8}, validation_examples=40,
+        ["builtin"], ["mood"], ["instructions", "definitions"], target_count=1, gamma=[0.1, 1],
+        seeds=1, init=["vocab"], steps=40, batch_size=8, validation_examples=40,
         test_examples=60, workspace=workspace,
     )  # fmt: skip
     return {

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from probe import jobs
 from probe.jobs import view
-from probe.store import RunFolder, Workspace, read_records
+from probe.store import JobFolder, Workspace, read_records
 from probe.verbs import run_config
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import (
@@ -43,7 +43,7 @@ def own_home(tmp_path: Path) -> Iterator[Path]:
     end_work(Workspace(tmp_path / "home"))
 
 
-def _start(page: Page, workspace: Workspace) -> RunFolder:
+def _start(page: Page, workspace: Workspace) -> JobFolder:
     """Fill in the form and start; the run is held still as soon as it has noted something."""
     choose_model(page, "builtin")
     steps = page.get_by_role("spinbutton", name="Steps", exact=True)
@@ -59,7 +59,7 @@ def _start(page: Page, workspace: Workspace) -> RunFolder:
 
 
 @contextmanager
-def _held(run: RunFolder) -> Iterator[None]:
+def _held(run: JobFolder) -> Iterator[None]:
     """A run that stands still, which goes on afterwards if its worker lives."""
     try:
         yield

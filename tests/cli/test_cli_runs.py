@@ -9,13 +9,16 @@ import pytest
 
 from probe.cli.completion import complete_run
 from probe.jobs.processes import process_start_time
-from probe.store import RunConfig, Status, Workspace
+from probe.store import JobConfig, Status, Workspace
 
-CONFIG = RunConfig(
-    model="builtin",
-    task="sst2",
+CONFIG = JobConfig(
+    kind="train",
     name="mood",
-    training={"method": "prompt_tuning", "steps": 200},
+    request={
+        "model": "builtin",
+        "task": "sst2",
+        "training": {"method": "prompt_tuning", "steps": 200},
+    },
     created="2026-01-02T03:04:05+00:00",
 )
 VALIDATION = {"metric": "accuracy", "value": 0.875, "loss_nats": 0.5, "examples": 8}

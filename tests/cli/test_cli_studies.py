@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from probe.jobs import observe
+from probe.jobs.run_queue import only_worker
 from probe.store import Workspace
-from probe.studies import seen_state
 from tests.trainable import write_task
 
 SHORT = ["--steps", "4", "--batch-size", "4", "--seeds", "2", "--device", "cpu"]
@@ -51,7 +52,7 @@ def test_a_study_prints_its_document_and_leaves_a_folder(probe, model, tmp_path,
     assert (tmp_path / "copy" / "figures.html").is_file()
     assert json.loads((tmp_path / "copy" / "summary.json").read_text()) == document
     (study,) = Workspace().studies
-    assert study.id == document["study"] and seen_state(study) == "finished"
+    assert study.id == document["study"] and observe(study)[1] == "finished"
     assert study.status.step == study.status.metrics["runs"] == 46
 
 
@@ -66,11 +67,9 @@ def test_the_same_study_again_is_a_table_at_once_and_more_targets_train_only_tho
 
 
 def test_another_process_at_the_same_study_is_refused(probe, model):
-    from probe.studies.study import _only
-
     _wayward(probe, model, "--target-count", 1)
     (study,) = Workspace().studies
-    with _only(study.path):
+    with only_worker(study):
         refused = _wayward(probe, model, "--target-count", 1)
     assert refused.code == 1 and "another process is at" in refused.err
 

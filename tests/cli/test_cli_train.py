@@ -223,12 +223,13 @@ def test_options_arrive_as_they_were_given(model, probe, monkeypatch):
     )  # no worker: the folder is what is looked at
     probe("train", "--model", model, "--task", "moods", "--data-dir", ".", *given.split())
     (run,) = Workspace().runs
-    training = run.config.training
+    request = run.config.request
+    training = request["training"]
     asked = {"learning_rate": 0.25, "clip_norm": None, "projection": True, "patience": 3, "seed": 7}
     assert {key: training[key] for key in asked} == asked
     assert training["steps"] == 1000 and TrainConfig.from_dict(training).method == "prefix_tuning"
-    assert run.config.model == str(model) and os.path.isabs(run.config.task)
-    assert os.path.isabs(run.config.data_dir)
+    assert request["model"] == str(model) and os.path.isabs(request["task"])
+    assert os.path.isabs(request["data_dir"])
 
 
 @pytest.mark.parametrize(

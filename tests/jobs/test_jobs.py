@@ -22,13 +22,13 @@ from probe.evaluation import Condition, answer
 from probe.jobs import worker
 from probe.jobs.eta import Pace
 from probe.jobs.outcome import scored
-from probe.jobs.processes import is_alive, process_start_time, signal_group
+from probe.jobs.processes import is_alive, process_start_time, signal_worker
 from probe.jobs.run_queue import locked
-from probe.jobs.training import begun, task_of
+from probe.jobs.training import begin, request_of, task_of
 from probe.models import load_model
 from probe.store import Workspace, read_records
 from probe.tables import load_vocabulary
-from probe.training import TrainConfig, train
+from probe.training import train
 from tests.trainable import LIGHT
 from tests.waiting import until
 
@@ -91,9 +91,9 @@ def _logged(run) -> list[tuple[int, float]]:
 
 
 def test_a_run_that_diverged_before_any_checkpoint_keeps_its_best_validation(asked, model):
-    config = asked(steps=9, eval_every=2, checkpoint_every=100)
-    frozen, shared = load_model(model, device="cpu"), load_task(config.task)
-    training = train(frozen, shared, TrainConfig.from_dict(config.training))
+    config = request_of(asked(steps=9, eval_every=2, checkpoint_every=100))
+    frozen, shared = load_model(model, device="cpu"), load_task(str(config.task))
+    training = train(frozen, shared, config.config)
     for step in training:
         if step.step == 5:
             training.runs[0].module.rows.data.fill_(math.inf)
@@ -106,9 +106,9 @@ def test_a_run_that_diverged_before_any_checkpoint_keeps_its_best_validation(ask
 
 
 def test_the_model_alone_is_asked_in_the_words_of_the_prompt(asked, model):
-    config = asked(template="well {prompt:1} {text} so {prompt:2} it was")
-    frozen, shared = load_model(model, device="cpu"), load_task(config.task)
-    training = train(frozen, shared, TrainConfig.from_dict(config.training))
+    config = request_of(asked(template="well {prompt:1} {text} so {prompt:2} it was"))
+    frozen, shared = load_model(model, device="cpu"), load_task(str(config.task))
+    training = train(frozen, shared, config.config)
     list(training)
     (prompt,) = scored(frozen, shared, training, config)
     plain = dataclasses.replace(shared, template="well  {text} so  it was")
@@ -121,9 +121,9 @@ def test_folds_of_training_examples_alone_are_scored_each_on_its_own(asked, mode
     shutil.copytree(task, bare)
     (bare / "validation.jsonl").unlink()
     (bare / "test.jsonl").unlink()
-    config = dataclasses.replace(asked(folds=2), task=str(bare))
+    config = dataclasses.replace(request_of(asked(folds=2)), task=str(bare))
     frozen, shared = load_model(model, device="cpu"), task_of(config)
-    training = begun(frozen, shared, config)
+    training = begin(frozen, shared, config)
     list(training)
     prompts = scored(frozen, shared, training, config)
     assert [len(run.task.train) for run in training.runs] == [12, 12]
@@ -175,10 +175,10 @@ DEAF = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from probe.jobs.reporter import Reporter
-from probe.store import RunFolder
+from probe.store import JobFolder
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-run = RunFolder(Path(sys.argv[1]))
+run = JobFolder(Path(sys.argv[1]))
 (run.path / "child").write_text(str(child.pid))
 reporter = Reporter(run)
 reporter.doing("training")
@@ -247,7 +247,7 @@ def test_a_process_that_took_over_a_pid_is_neither_seen_nor_signalled(workspace,
         assert jobs.view(workspace, run).state == "interrupted"
         with pytest.raises(TrainingError, match="is interrupted: there is nothing to cancel"):
             jobs.cancel(workspace, run.id)
-        signal_group(sleeper.pid, "long ago", signal.SIGKILL)
+        signal_worker(sleeper.pid, "long ago", signal.SIGKILL)
         time.sleep(0.1)
         assert sleeper.poll() is None
     finally:
@@ -286,7 +286,7 @@ def test_a_finished_prompt_knows_its_scores_its_origin_and_its_start(workspace, 
     assert (prompt.task, prompt.base_model) == ("moods", str(model))
     assert prompt.method == "prompt_tuning" and len(prompt.init_token_ids) == 3
     assert prompt.config["run"] == run.id and prompt.config["seed"] == 0
-    assert prompt.config["table_sha256"] == load_vocabulary(run.config.model).fingerprint
+    assert prompt.config["table_sha256"] == load_vocabulary(run.config.request["model"]).fingerprint
     assert prompt.config["training"]["steps"] == 6 and prompt.config["command"] == []
     assert prompt.metrics == found.metrics
     assert (prompt.metrics["split"], prompt.metrics["examples"]) == ("test", 10)
@@ -349,7 +349,8 @@ def test_a_stop_file_that_is_there_before_the_worker_ends_it_at_once(workspace, 
 def test_a_run_that_cannot_be_done_fails_in_one_line(workspace, made, tmp_path):
     run = made()
     run.write(run.status)
-    gone = dataclasses.replace(run.config, model=str(tmp_path / "nowhere"))
+    asked = {**run.config.request, "model": str(tmp_path / "nowhere")}
+    gone = dataclasses.replace(run.config, request=asked)
     other = workspace.runs.create(gone, run.status)
     assert _work(other) == 1
     assert other.status.state == "failed" and "nowhere" in other.status.message
@@ -388,8 +389,8 @@ def test_a_damaged_run_hides_no_other_and_can_be_deleted(workspace, made, caplog
 def test_another_prompt_can_be_the_start_by_its_workspace_name(workspace, made, asked):
     assert _work(made(name="first")) == 0
     config = asked(init="prompt:first", length=None)
-    assert config.training["init"] == f"prompt:{workspace.prompts.root / 'first@1'}"
-    assert Path(config.training["init"].removeprefix("prompt:")).is_dir()
+    assert config.request["training"]["init"] == f"prompt:{workspace.prompts.root / 'first@1'}"
+    assert Path(config.request["training"]["init"].removeprefix("prompt:")).is_dir()
     run = workspace.runs.create(config, jobs.control.Status("queued", queued_at=time.time()))
     assert _work(run) == 0
 

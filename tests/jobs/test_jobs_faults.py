@@ -15,7 +15,7 @@ from probe import verbs
 from probe.cli.main import _one_line
 from probe.cli.watching import _interrupts
 from probe.jobs import observe, worker
-from probe.jobs.failures import is_expected, reason
+from probe.jobs.reporter import is_expected, reason
 from probe.parent import WATCHED
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace, read_records
@@ -88,9 +88,9 @@ def test_a_terminal_that_is_closed_asks_the_run_it_watches_to_save(workspace, ma
 _STARTER = """
 import sys, time
 from pathlib import Path
-from probe.jobs.launching import launch
-from probe.store import RunFolder
-launch(RunFolder(Path(sys.argv[1])), "probe.jobs.worker")
+from probe.jobs.control import start_worker
+from probe.store import JobFolder
+start_worker(JobFolder(Path(sys.argv[1])))
 time.sleep(600)
 """
 

@@ -17,8 +17,8 @@ from probe.errors import ProbeError
 from probe.formats import save
 from probe.prompt import SoftPrompt
 from probe.reports import decoding_html, headline
-from probe.store import RunConfig, Workspace
-from probe.store.runs_status import Status
+from probe.store import JobConfig, Workspace
+from probe.store.job_status import Status
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
@@ -230,7 +230,12 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
 
     workspace = Workspace(tmp_path)
     rows = np.ones((3, 320), np.float32)
-    asked = RunConfig("builtin", "sst2", "mood", {"method": "prompt_tuning"}, "2026-01-02T03:04:05")
+    asked = JobConfig(
+        "train",
+        "mood",
+        {"model": "builtin", "task": "sst2", "training": {"method": "prompt_tuning"}},
+        "2026-01-02T03:04:05",
+    )
     run = workspace.runs.create(asked, Status("finished", queued_at=1.0))
     for step in (10, 20):
         state = {"module.rows": torch.from_numpy(rows * (step / 10))}

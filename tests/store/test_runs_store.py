@@ -7,13 +7,16 @@ import threading
 import pytest
 
 from probe.errors import WorkspaceError
-from probe.store import RunConfig, Status, Workspace, cut_records, read_records
+from probe.store import JobConfig, Status, Workspace, cut_records, read_records
 
-CONFIG = RunConfig(
-    model="builtin",
-    task="sst2",
+CONFIG = JobConfig(
+    kind="train",
     name="mood",
-    training={"method": "prompt_tuning", "steps": 9},
+    request={
+        "model": "builtin",
+        "task": "sst2",
+        "training": {"method": "prompt_tuning", "steps": 9},
+    },
     created="2026-01-02T03:04:05+00:00",
     command=("probe", "train"),
 )

@@ -7,22 +7,27 @@ from probe import verbs
 from probe.errors import TrainingError
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.studies import points, study_of
+from probe.studies import Grid, grid_points, points, study_of
 from tests.trainable import write_task
 
 
 def _wayward(model, tasks, targets=("text:soup it",), **more):
-    asked = {"gammas": [1.0], "inits": ["vocab"], "seeds": 1, "device": "cpu"} | more
+    asked = {"gamma": [1.0], "init": ["vocab"], "seeds": 1, "device": "cpu"} | more
     return verbs.wayward_config([model], tasks, targets, **asked)
 
 
 def _points(config):
-    return points(study_of(config.settings)[0])
+    return points(study_of(config.request)[0])
 
 
 def _sweep(model, task, grid, **more):
-    asked = verbs.sweep_asked(grid, models=[model], tasks=[task], device="cpu", **more)
-    return [point.asked.config for point in asked.points]
+    asked = verbs.sweep_config(grid, model=[model], task=[task], device="cpu", **more)
+    return [point.spec.config for point in _grid_points(asked)]
+
+
+def _grid_points(config):
+    own = {key: config.request[key] for key in config.request.keys() - {"shared", "question"}}
+    return grid_points(Grid(**own))
 
 
 def test_two_tasks_of_one_name_are_one_clear_line_and_one_task_twice_is_not(model, task, tmp_path):
@@ -32,13 +37,13 @@ def test_two_tasks_of_one_name_are_one_clear_line_and_one_task_twice_is_not(mode
     assert task in str(found.value) and other in str(found.value)
     assert len(_points(_wayward(model, [task, task]))) == 4
     with pytest.raises(TrainingError, match="both named moods"):
-        verbs.sweep_asked({"tasks": [task, other]}, models=[model], device="cpu")
+        verbs.sweep_config({"tasks": [task, other]}, model=[model], device="cpu")
 
 
 @pytest.mark.parametrize("gammas", [[], [0], (0.0, -0.0)])
 def test_a_waywardness_study_of_baselines_alone_is_one_clear_line(gammas, model, task):
     with pytest.raises(TrainingError, match="needs a γ above 0 beside the baseline"):
-        _wayward(model, [task], gammas=gammas)
+        _wayward(model, [task], gamma=gammas)
 
 
 def test_the_number_of_targets_is_for_sets_and_ones_own_texts_are_all_taken(model, task, tmp_path):
@@ -68,13 +73,13 @@ def test_studies_start_from_prompts_of_the_workspace_by_name(model, task, worksp
         workspace=workspace,
     )  # fmt: skip
     assert [config.init for config in varied] == ["vocab", path]
-    config = _wayward(model, [task], inits=["target", "prompt:start"], workspace=workspace)
-    assert verbs.wayward_asked(config).study.inits == ("target", path)
+    config = _wayward(model, [task], init=["target", "prompt:start"], workspace=workspace)
+    assert study_of(config.request)[0].inits == ("target", path)
 
 
 def test_what_is_asked_for_takes_the_place_of_the_grids_wherever_that_stands(model, task):
     grid = {"training": {"length": 3, "seed": 5}, "grid": {"steps": [1, 2]}}
-    found = _sweep(model, task, grid, lengths=[2], steps=4, seeds=3)
+    found = _sweep(model, task, grid, length=[2], steps=4, seeds=3)
     assert [(one.length, one.steps, one.seed) for one in found] == [(2, 4, 0), (2, 4, 1), (2, 4, 2)]
     assert [one.seed for one in _sweep(model, task, {"grid": {"seed": [7]}}, seeds=1)] == [0]
     kept = _sweep(model, task, grid)
@@ -83,5 +88,5 @@ def test_what_is_asked_for_takes_the_place_of_the_grids_wherever_that_stands(mod
 
 def test_tuples_are_as_good_as_lists(model, task):
     grid = {"models": (model,), "tasks": (task,), "grid": {"length": (2, 3)}}
-    found = verbs.sweep_asked(grid, device="cpu")
-    assert [point.asked.config.length for point in found.points] == [2, 3]
+    found = _grid_points(verbs.sweep_config(grid, device="cpu"))
+    assert [point.spec.config.length for point in found] == [2, 3]

@@ -13,7 +13,16 @@ import pytest
 
 from probe.errors import TrainingError
 from probe.models import load_model
-from probe.studies import ResultCache, RunSpec, StudySettings, dry_run, keyed, packs_of, sweep
+from probe.studies import (
+    Executor,
+    ResultCache,
+    RunSpec,
+    StudySettings,
+    dry_run,
+    keyed,
+    packs_of,
+    sweep,
+)
 from probe.studies.sources import task_of
 from probe.training import TrainConfig, train
 from tests.studies.conftest import SHARED
@@ -67,15 +76,15 @@ def test_packs_hold_what_fits_together_and_every_run_once(model, task):
     assert sorted(run.key for pack in packs for run in pack.runs) == sorted(run.key for run in runs)
     assert sorted(len(pack.runs) for pack in packs) == [1, 2, 2, 2]
     for pack in packs:
-        assert len({run.asked.config.method for run in pack.runs}) == 1
-    lengths = [[run.asked.config.length for run in pack.runs] for pack in packs]
+        assert len({run.spec.config.method for run in pack.runs}) == 1
+    lengths = [[run.spec.config.length for run in pack.runs] for pack in packs]
     assert [2, 2] in lengths and [9, 9] in lengths
 
 
 def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp_path):
     runs = keyed([*asked, *asked], SHARED)
     kept, seen = ResultCache(tmp_path), []
-    sweep(runs, SHARED, kept, at_once=4, watch=seen.append)
+    sweep(runs, SHARED, kept, executor=Executor(at_once=4), watch=seen.append)
     assert seen[0].runs == 6 and seen[0].packs == 2 and seen[-1].done == 6
     frozen = load_model(asked[4].model, device="cpu")
     alone = train(frozen, task_of(asked[4], SHARED), asked[4].config)
@@ -85,7 +94,7 @@ def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp
     assert found.metrics["validation_examples"] == 8 and found.metrics["test_examples"] == 10
     assert found.metrics["stopped"] == "finished" and found.config["run_key"] == runs[4].key
     again = []
-    sweep(runs, SHARED, kept, at_once=4, watch=again.append)
+    sweep(runs, SHARED, kept, executor=Executor(at_once=4), watch=again.append)
     assert [progress.packs for progress in again] == [0] and again[0].found == 6
 
 
@@ -112,7 +121,9 @@ def _sweep_cut(model, task, folder):
         seen.append((progress.done, progress.packs, step))
         print(*seen[-1], flush=True)  # noqa: T201 - read by who kills it
 
-    sweep(keyed(runs, SHARED), SHARED, ResultCache(folder), at_once=2, watch=watch)
+    sweep(
+        keyed(runs, SHARED), SHARED, ResultCache(folder), executor=Executor(at_once=2), watch=watch
+    )
     return seen
 
 
@@ -135,7 +146,7 @@ def test_after_a_kill_nothing_finished_is_repeated_and_the_rest_goes_on(model, t
     config = TrainConfig(steps=40, batch_size=4, eval_every=0, length=2)
     configs = [dataclasses.replace(config, seed=seed) for seed in range(4)]
     runs = keyed([RunSpec(model, task, config) for config in configs], SHARED)
-    sweep(runs, SHARED, ResultCache(whole), at_once=2)
+    sweep(runs, SHARED, ResultCache(whole), executor=Executor(at_once=2))
     assert len(list(whole.glob("*.safetensors"))) == len(list(cut.glob("*.safetensors"))) == 4
     for path in whole.glob("*.safetensors"):
         mine = ResultCache(cut).get(path.stem)

@@ -55,7 +55,7 @@ def _node(cluster):
 def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_path):
     runs = keyed(asked[:4], SHARED)
     alone = ResultCache(tmp_path / "alone")
-    sweep(runs, SHARED, alone, at_once=1)
+    sweep(runs, SHARED, alone, executor=Executor(at_once=1))
     _, second = _node(cluster), _node(cluster)
     kept, seen = ResultCache(tmp_path / "cluster"), []
 
@@ -64,7 +64,7 @@ def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_
         if progress.done == 1:
             cluster.remove_node(second, allow_graceful=False)
 
-    sweep(runs, SHARED, kept, where=Executor(ray=cluster.address), at_once=1, watch=watch)
+    sweep(runs, SHARED, kept, executor=Executor(at_once=1, ray=cluster.address), watch=watch)
     assert seen == [0, 1, 2, 3, 4]
     for run in runs:
         mine, theirs = kept.get(run.key), alone.get(run.key)
@@ -76,4 +76,4 @@ def test_a_sweep_outlives_a_node_and_ends_as_in_one_process(asked, cluster, tmp_
 def test_no_cluster_is_one_clear_line_at_once(address, asked, tmp_path):
     runs = keyed(asked[:1], SHARED)
     with pytest.raises(TrainingError, match=f"no Ray cluster at {address} "):
-        sweep(runs, SHARED, ResultCache(tmp_path), where=Executor(ray=address))
+        sweep(runs, SHARED, ResultCache(tmp_path), executor=Executor(ray=address))

@@ -6,12 +6,12 @@ import pytest
 
 from probe.formats.layouts import probe_file
 from probe.prompt import SoftPrompt
-from probe.store import Status, StudyConfig, Workspace
-from probe.studies import KeyedRun, ResultCache, RunSpec, StudyWriter
+from probe.store import JobConfig, Workspace, queued
+from probe.studies import KeyedRun, ResultCache, RunSpec, Study, StudySettings, StudyWriter
 from probe.studies.cache import prompt_name
 from probe.training import TrainConfig
 
-CONFIG = StudyConfig("sweep", "any", settings={}, created="2026-01-01T00:00:00+00:00")
+CONFIG = JobConfig("sweep", "any", {}, created="2026-01-01T00:00:00+00:00")
 
 
 class _Found:
@@ -26,7 +26,7 @@ class _Found:
 
 @pytest.mark.parametrize("name", ["../../../../../escaped", "..", "/tmp/x", "a\x00b\nc", "moods"])
 def test_a_prompt_file_stays_in_the_study_whatever_the_task_is_called(name, tmp_path):
-    study = Workspace(tmp_path / "home").studies.open(CONFIG, Status("running", 0.0))
+    study = Workspace(tmp_path / "home").studies.create(CONFIG, queued())
     kept, run = (
         ResultCache(tmp_path / "kept"),
         KeyedRun(RunSpec("builtin", "any", TrainConfig()), "0123456789ab"),
@@ -34,10 +34,13 @@ def test_a_prompt_file_stays_in_the_study_whatever_the_task_is_called(name, tmp_
     prompt = SoftPrompt(name, np.zeros((2, 4), np.float32), task=name)
     kept.put(run.key, probe_file.to_bytes(prompt))
     files = []
-    StudyWriter(
-        ["point"], [run], kept, study,
-        row=lambda _point, _prompt, file: files.append(file), judge=lambda _rows: _Found(),
-    ).write()  # fmt: skip
+    asked = Study(
+        StudySettings(),
+        (run,),
+        row=lambda _number, _prompt, file: files.append(file),
+        summarise=lambda _rows: _Found(),
+    )
+    StudyWriter(asked, kept, study).write()
     (made,) = study.prompts.iterdir()
     assert files == [str(made)] and made.name.endswith("-0123456789.safetensors")
     assert {path.parent for path in tmp_path.rglob("*.safetensors")} == {study.prompts, kept.folder}

@@ -13,8 +13,8 @@ import torch
 from numpy.testing import assert_array_equal
 
 from probe.errors import ModelNotFoundError
-from probe.jobs.training import loaded
 from probe.models import load_model
+from probe.studies.sources import load_frozen
 from probe.tables import load_vocabulary, model_facts
 from tests.tables.gguf_made import (
     byte_level_fields,
@@ -111,10 +111,10 @@ def test_runs_take_a_file_in_bfloat16_where_the_cpu_multiplies_it(
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     model, metadata = causal("llama", ROWS)
     path = write_gguf(tmp_path / "m.gguf", "llama", fields, metadata, tensors_of(model, "llama"))
-    found = loaded(str(path), device="cpu", dtype=None)
+    found = load_frozen(str(path), device="cpu", dtype=None)
     assert found.dtype == (torch.bfloat16 if native else torch.float32)
-    assert loaded(str(path), device="cpu", dtype="float32").dtype == torch.float32
-    assert loaded("builtin", device="cpu", dtype=None).dtype == torch.float32
+    assert load_frozen(str(path), device="cpu", dtype="float32").dtype == torch.float32
+    assert load_frozen("builtin", device="cpu", dtype=None).dtype == torch.float32
 
 
 def write_split(path, fields, metadata, tensors, kept, count):

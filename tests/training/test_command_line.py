@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from typing import Any
 
@@ -10,10 +9,11 @@ import pytest
 import typer
 
 from probe import verbs
-from probe.cli.main import app
-from probe.store import RunConfig, Workspace
+from probe.cli.requests import takes_requests
+from probe.requests import TrainRequest, command_of, fields_of
+from probe.store import Workspace
 from probe.training import TrainConfig
-from probe.training.command_line import arguments, field_help
+from probe.training.recommended import stated
 
 CONFIGS = [
     TrainConfig(),
@@ -24,27 +24,38 @@ CONFIGS = [
 ]
 
 
-def _read(words: list[str]) -> dict[str, Any]:
+def _read(words: list[str]) -> TrainRequest:
     """What the program itself makes of the words behind `probe train`."""
-    command = typer.main.get_command(app).commands["train"]
-    return command.make_context("train", words).params
+    asked = []
+
+    @takes_requests
+    def train(request: TrainRequest) -> None:
+        asked.append(request)
+
+    app = typer.Typer()
+    app.command()(train)
+    typer.main.get_command(app).main(words, standalone_mode=False)
+    return asked[0]
+
+
+def _arguments(config: TrainConfig) -> list[str]:
+    request = TrainRequest(training=stated(config, "builtin"))
+    return list(command_of(request, "train")[2:])
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_what_is_written_is_read_as_the_same_configuration(config: TrainConfig) -> None:
-    read = _read(["--task", "mood", *shlex.split(shlex.join(arguments(config, "builtin")))])
-    assert {name: read[name] for name in config.to_dict()} == config.to_dict()
+    read = _read(["--task", "mood", *shlex.split(shlex.join(_arguments(config)))])
+    assert read.config == config
 
 
 def test_defaults_are_left_out() -> None:
-    assert arguments(TrainConfig(), "builtin") == []
-    assert arguments(TrainConfig(batch_size=8), "builtin") == ["--batch-size", "8"]
+    assert _arguments(TrainConfig()) == []
+    assert _arguments(TrainConfig(batch_size=8)) == ["--batch-size", "8"]
 
 
 def test_every_field_has_words_of_help() -> None:
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    assert field_help().keys() == names
-    assert all(field_help().values())
+    assert all(field.help for field in fields_of(TrainConfig))
 
 
 def test_the_command_of_a_run_asks_for_the_same_run(workspace_of_tests: Workspace) -> None:
@@ -61,10 +72,9 @@ def test_the_command_of_a_run_asks_for_the_same_run(workspace_of_tests: Workspac
     program, verb, *words = verbs.train_command(asked)
     assert (program, verb) == ("probe", "train")
     read = _read(words)
-    assert {name: read[name] for name in TrainConfig().to_dict()} == asked.training
+    assert read.config.to_dict() == asked.request["training"]
     for field in ("model", "task", "data_dir", "name", "device", "dtype", "folds", "test_examples"):
-        assert read[field] == getattr(asked, field)
-    assert isinstance(asked, RunConfig)
+        assert getattr(read, field) == asked.request[field]
 
 
 @pytest.fixture

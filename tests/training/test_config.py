@@ -8,8 +8,8 @@ import json
 import pytest
 
 from probe.errors import TrainingError
+from probe.requests.train_config import _OPTIONAL, _RULES
 from probe.training import TrainConfig
-from probe.training.config import _OPTIONAL, _RULES
 
 
 def test_a_configuration_survives_json() -> None:

@@ -7,11 +7,10 @@ from typing import Any, get_args
 import pytest
 
 from probe import verbs
+from probe.requests.train_config import TrainMethod
 from probe.store import Workspace
 from probe.training import TrainConfig
-from probe.training.command_line import arguments
-from probe.training.config import TrainMethod
-from probe.training.recommended import RECOMMENDED, with_recommended
+from probe.training.recommended import RECOMMENDED, stated, with_recommended
 
 
 def test_every_recommended_setting_is_a_field_that_a_configuration_takes() -> None:
@@ -59,14 +58,13 @@ def test_other_models_keep_the_general_defaults() -> None:
 def test_a_run_and_its_command_hold_what_was_recommended(tmp_path: Any) -> None:
     pytest.importorskip("gguf")
     asked = verbs.run_config("smollm2", "mood", {"seed": 3}, workspace=Workspace(tmp_path))
-    assert (asked.training["length"], asked.training["steps"]) == (10, 300)
+    assert (asked.request["training"]["length"], asked.request["training"]["steps"]) == (10, 300)
     command = verbs.train_command(asked)
     assert {"--length", "--lr", "--steps", "--warmup-steps"} <= set(command)
 
 
 def test_a_command_says_where_a_run_differs_from_what_is_recommended() -> None:
     general = TrainConfig(method="p_tuning")
-    words = arguments(general, "smollm2")
-    assert words[words.index("--steps") + 1] == "1000"
-    assert words[words.index("--encoder") + 1] == "lstm"
-    assert arguments(general, "builtin") == ["--method", "p_tuning"]
+    told = stated(general, "smollm2")
+    assert (told["steps"], told["encoder"]) == (1000, "lstm")
+    assert stated(general, "builtin") == {"method": "p_tuning"}

@@ -6,8 +6,8 @@ import torch
 
 from probe.errors import TrainingError, WorkspaceError
 from probe.prompt import SoftPrompt
-from probe.store import RunConfig, Workspace
-from probe.store.runs_status import Status
+from probe.store import JobConfig, Workspace
+from probe.store.job_status import Status
 from probe.tables import load_vocabulary
 from probe.training.checkpoint import Checkpoint, write_checkpoint
 from probe.verbs import drift
@@ -26,11 +26,14 @@ def workspace(tmp_path):
 
 
 def _run(workspace, rows_by_step, method="prompt_tuning", **training):
-    config = RunConfig(
-        model="builtin",
-        task="sst2",
+    config = JobConfig(
+        "train",
         name="mood",
-        training={"method": method, "steps": 30, **training},
+        request={
+            "model": "builtin",
+            "task": "sst2",
+            "training": {"method": method, "steps": 30, **training},
+        },
         created="2026-01-02T03:04:05+00:00",
     )
     folder = workspace.runs.create(config, Status("finished", queued_at=1.0))

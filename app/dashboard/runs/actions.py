@@ -9,23 +9,23 @@ import streamlit as st
 
 from dashboard.runs.words import shown_name
 from dashboard.shared.errors import attempt
-from dashboard.shared.jobs import cancel_run, resume_run
+from dashboard.shared.jobs import cancel_job, resume_job
 from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import choose
 from dashboard.train.form import fill_form
-from probe.jobs import RunView
+from probe.jobs import JobView
 from probe.verbs import delete_run, rename_run
 
 
-def draw_actions(run: RunView) -> None:
+def draw_actions(run: JobView) -> None:
     """Buttons for one run, those that make sense in its state."""
     with st.container(horizontal=True, key=f"actions_{run.run}"):
         if run.active and st.button("Cancel", icon=":material/stop:", key=f"cancel_{run.run}"):
-            cancel_run(run.run)
+            cancel_job(run.run)
         if run.resumable and st.button(
             "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
         ):
-            resume_run(run.run)
+            resume_job(run.run)
         if run.prompts and st.button(
             "Open in Decode", icon=":material/translate:", type="primary",
             key=f"decode_{run.run}", on_click=choose, args=(run.prompts,),
@@ -45,7 +45,7 @@ def draw_actions(run: RunView) -> None:
             )  # fmt: skip
 
 
-def draw_delete(runs: Sequence[RunView]) -> None:
+def draw_delete(runs: Sequence[JobView]) -> None:
     """The button that deletes runs once it has been confirmed."""
     idle = [run for run in runs if not run.active]
     label = "Delete" if len(runs) == 1 else f"Delete {len(idle)} runs"

@@ -18,7 +18,7 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
 from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
-from probe.jobs import ObservedState, RunView, scored
+from probe.jobs import JobView, ObservedState, scored
 from probe.texts import counted
 from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
 
@@ -34,7 +34,7 @@ _MANY = 8  # from so many runs on, parallel coordinates say more than curves ove
 _STATIC = {"displayModeBar": False}
 
 
-def summary(runs: Sequence[RunView]) -> str:
+def summary(runs: Sequence[JobView]) -> str:
     """What there is, in one sentence."""
     counts = Counter(run.state for run in runs)
     parts = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
@@ -43,7 +43,7 @@ def summary(runs: Sequence[RunView]) -> str:
     return f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}: {', '.join(parts)}.{scored}"
 
 
-def _best(runs: Sequence[RunView]) -> str:
+def _best(runs: Sequence[JobView]) -> str:
     """Which finished prompt gains most over its model alone, and of how many."""
     return best_sentence(scored(runs, lambda run: plain(shown_name(run))), strong="**")
 
@@ -66,7 +66,7 @@ def _draw_live(states: Sequence[tuple[str, ObservedState]]) -> None:
             )
 
 
-def draw_filters(runs: Sequence[RunView]) -> list[RunView]:
+def draw_filters(runs: Sequence[JobView]) -> list[JobView]:
     """Filters by state, task and model; returns what passes."""
     parts = st.columns(3, gap="small")
     known: dict[str, tuple[str, list[str]]] = {
@@ -148,7 +148,7 @@ def draw_comparison(chosen: Sequence[RunRecord]) -> None:
 def differing(chosen: Sequence[RunRecord]) -> dict[str, list[object]]:
     """The settings in which runs differ, with their values run by run."""
     rows = [
-        {"task": short(one.view.task), "model": short(one.view.model)} | dict(one.config.training)
+        {"task": short(one.view.task), "model": short(one.view.model)} | dict(one.training)
         for one in chosen
     ]
     every = {name: [row.get(name) for row in rows] for name in rows[0]}
@@ -238,7 +238,7 @@ def draw_empty() -> None:
         )
 
 
-def draw(runs: Sequence[RunView]) -> None:
+def draw(runs: Sequence[JobView]) -> None:
     """The whole page where there are runs."""
     st.markdown(summary(runs))
     draw_live()

@@ -19,9 +19,9 @@ from dashboard.shared.resources import workspace
 from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import TrainingError
-from probe.jobs import ObservedState, RunView
+from probe.jobs import JobView, ObservedState
 from probe.jobs.eta import duration
-from probe.store import Record, RunConfig
+from probe.store import JobConfig, Record
 from probe.texts import counted
 from probe.verbs import train_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
@@ -49,12 +49,12 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
     with st.expander("Settings and the command that asks for the same run"):
         if command := _command(folder.config):
             st.code(command, language="bash", wrap_lines=True)
-        st.json(dict(folder.config.training), expanded=True)
+        st.json(dict(folder.config.request["training"]), expanded=True)
     if exports:
         _draw_exports(folder.id)
 
 
-def _command(config: RunConfig) -> str:
+def _command(config: JobConfig) -> str:
     """The command that asks for the same run; empty where its settings are no longer valid."""
     try:
         return shlex.join(config.command or train_command(config))
@@ -78,7 +78,7 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> 
                 st.code(text, language=None, wrap_lines=True)
 
 
-def _draw_answer(run: RunView) -> None:
+def _draw_answer(run: JobView) -> None:
     st.markdown(f"#### {answer(run)}")
     if run.state == "finished" and (score := score_sentence(run.metrics, strong="**")):
         st.markdown(score)
@@ -91,7 +91,7 @@ def _draw_answer(run: RunView) -> None:
     )
 
 
-def _draw_numbers(run: RunView, last: dict[str, object]) -> None:
+def _draw_numbers(run: JobView, last: dict[str, object]) -> None:
     numbers = {"Loss": _number(run.loss_nats, "{:.3f} nats")}
     if run.validation and run.validation["metric"] != "loss_nats":
         name = f"Validation {run.validation['metric'].replace('_', ' ')}"
@@ -105,7 +105,7 @@ def _draw_numbers(run: RunView, last: dict[str, object]) -> None:
             st.metric(name, value, width="content")
 
 
-def _kept_curves(run: RunView, records: Sequence[Record]) -> Curves:
+def _kept_curves(run: JobView, records: Sequence[Record]) -> Curves:
     """The curves as they were drawn last, unless that was a while ago.
 
     A chart whose data changes is made anew by the browser, so a living one changes now and then.
@@ -118,9 +118,9 @@ def _kept_curves(run: RunView, records: Sequence[Record]) -> Curves:
     return found
 
 
-def _draw_curves(run: RunView, found: Curves, config: RunConfig) -> None:
+def _draw_curves(run: JobView, found: Curves, config: JobConfig) -> None:
     alone = run.metrics.get(f"zero_shot_{found.metric}")
-    scored = config.training["eval_every"] > 0 and found.metric != "loss_nats"
+    scored = config.request["training"]["eval_every"] > 0 and found.metric != "loss_nats"
     figures = {
         "loss": (loss_curves([found], steps=run.steps), "Loss of training and validation"),
         "score": (score_curves([found], steps=run.steps, alone=alone), "Validation score"),

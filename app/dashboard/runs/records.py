@@ -11,8 +11,8 @@ import streamlit as st
 
 from dashboard.shared.resources import workspace
 from probe.errors import WorkspaceError
-from probe.jobs import RunView
-from probe.store import Record, RunFolder, read_records
+from probe.jobs import JobView
+from probe.store import JobFolder, Record, read_records
 from probe.verbs.run_exports import RunRecord
 
 _TAIL_BYTES = 8192
@@ -42,7 +42,7 @@ class _Reader:
             return list(self._records)
 
 
-def records_of(run: RunFolder) -> list[Record]:
+def records_of(run: JobFolder) -> list[Record]:
     """Every record of a run, those of earlier workers among them.
 
     Raises:
@@ -52,7 +52,7 @@ def records_of(run: RunFolder) -> list[Record]:
     return _reader(_Stretch(str(run.metrics), status.pid, status.began)).read()
 
 
-def record_of(run: RunView) -> RunRecord:
+def record_of(run: JobView) -> RunRecord:
     """A run with its configuration and records.
 
     Raises:
@@ -62,7 +62,7 @@ def record_of(run: RunView) -> RunRecord:
     return RunRecord(run, folder.config, records_of(folder))
 
 
-def records(runs: Sequence[RunView]) -> list[RunRecord]:
+def records(runs: Sequence[JobView]) -> list[RunRecord]:
     """The runs with what they noted; one that has just been deleted is left out."""
     found = []
     for run in runs:
@@ -73,7 +73,7 @@ def records(runs: Sequence[RunView]) -> list[RunRecord]:
     return found
 
 
-def log_tail(run: RunFolder, lines: int = 20) -> str:
+def log_tail(run: JobFolder, lines: int = 20) -> str:
     """The last lines of a run's log."""
     try:
         with run.log.open("rb") as file:

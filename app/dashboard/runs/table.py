@@ -55,7 +55,7 @@ COLUMNS: dict[str, Any] = {
 
 
 def _row(run: RunRecord, *, spark: bool) -> dict[str, Any]:
-    one, training, score = run.view, run.config.training, run.score
+    one, training, score = run.view, run.training, run.score
     return {
         "run": shown_name(one),
         "state": one.state,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dashboard.shared.markdown import plain
-from probe.jobs import RunView
+from probe.jobs import JobView
 from probe.jobs.eta import duration
 
 
-def shown_name(run: RunView) -> str:
+def shown_name(run: JobView) -> str:
     """Its label, or its name where it has none."""
     return run.label or run.run
 
 
-def answer(run: RunView) -> str:
+def answer(run: JobView) -> str:
     """How the run stands, in one sentence of Markdown."""
     return _ANSWERS[run.state](run)
 
 
-def hint(run: RunView) -> str:
+def hint(run: JobView) -> str:
     """What to do about a run that has stopped short; empty where there is nothing to do."""
     if run.state == "interrupted":
         return (
@@ -32,19 +32,19 @@ def hint(run: RunView) -> str:
     return ""
 
 
-def killed(run: RunView) -> bool:
+def killed(run: JobView) -> bool:
     """Whether its worker had to be killed to cancel it, and so saved nothing at its end."""
     return run.state == "cancelled" and run.message.startswith("killed")
 
 
-def _queued(run: RunView) -> str:
+def _queued(run: JobView) -> str:
     if not run.waits_for:
         return "Waiting for its turn."
     count = len(run.waits_for)
     return f"Waiting for {'the run' if count == 1 else f'{count} runs'} before it."
 
 
-def _running(run: RunView) -> str:
+def _running(run: JobView) -> str:
     if run.activity == "loading":
         return "Loading the model and the data …"
     if run.activity == "scoring":
@@ -53,17 +53,17 @@ def _running(run: RunView) -> str:
     return f"Training: step {run.step:,} of {run.steps:,}{left}."
 
 
-def _finished(run: RunView) -> str:
+def _finished(run: JobView) -> str:
     made = ", ".join(f"**{plain(name)}**" for name in run.prompts)
     return f"Finished after {run.step:,} steps: made {made}."
 
 
-def _cancelled(run: RunView) -> str:
+def _cancelled(run: JobView) -> str:
     saved = "; it was saved" if run.step and not killed(run) else ""
     return f"Cancelled at step {run.step:,} of {run.steps:,}{saved}."
 
 
-def _failed(run: RunView) -> str:
+def _failed(run: JobView) -> str:
     return f"Failed at step {run.step:,}: {plain(run.message)}"
 
 

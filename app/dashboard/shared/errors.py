@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from probe.atomic import make_private
 from probe.errors import ProbeError, is_failure
-from probe.jobs.failures import is_expected, reason
+from probe.jobs.reporter import is_expected, reason
 from probe.paths import home
 
 

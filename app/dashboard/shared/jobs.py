@@ -8,11 +8,10 @@ import streamlit as st
 
 from dashboard.shared.errors import attempt
 from dashboard.shared.resources import workspace
-from probe import jobs, studies, verbs
+from probe import jobs, verbs
 from probe.errors import WorkspaceError
-from probe.jobs import ObservedState, RunView
-from probe.store import ACTIVE, RunConfig, StudyConfig, StudyFolder
-from probe.studies import StudyView
+from probe.jobs import JobView, ObservedState
+from probe.store import ACTIVE, JobConfig, JobFolder
 
 POLL_S = 1.0
 """How often a page looks at what is at work."""
@@ -24,7 +23,6 @@ BADGES = {
     "interrupted": ":orange-badge[:material/warning: interrupted]",
     "failed": ":red-badge[:material/error: failed]",
 }
-_STUDY_WORKER = "probe.verbs.study_worker"
 
 
 def short(name: str) -> str:
@@ -32,12 +30,12 @@ def short(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
 
 
-def all_runs() -> Sequence[RunView]:
+def all_runs() -> Sequence[JobView]:
     """Every run, the newest first."""
     return verbs.runs(workspace())
 
 
-def run_of(run: str) -> RunView:
+def run_of(run: str) -> JobView:
     """How a run stands now.
 
     Raises:
@@ -59,8 +57,8 @@ def active_runs() -> list[tuple[str, ObservedState]]:
     return found
 
 
-def start_run(config: RunConfig) -> str:
-    """Start a worker of its own; the id of the run.
+def start_job(config: JobConfig) -> str:
+    """Start a worker of its own for a run or a study; its id.
 
     Raises:
         ProbeError: what is asked for cannot be done.
@@ -68,49 +66,29 @@ def start_run(config: RunConfig) -> str:
     return jobs.start(workspace(), config).id
 
 
-def wayward_studies() -> Sequence[StudyView]:
+def wayward_studies() -> Sequence[JobView]:
     """Every waywardness study, the newest first."""
-    return studies.study_views(workspace(), "wayward")
+    return jobs.views(workspace(), "wayward")
 
 
-def study_of(study: str) -> tuple[StudyFolder, StudyView]:
+def study_of(study: str) -> tuple[JobFolder, JobView]:
     """The folder of a study, and how it stands now.
 
     Raises:
         WorkspaceError: there is no such study, or its folder is damaged.
     """
     folder = workspace().studies.get(study)
-    return folder, studies.study_view(folder)
+    return folder, jobs.view(workspace(), folder)
 
 
-def start_study(config: StudyConfig) -> str:
-    """Start a worker of its own for a new study or one that stopped; the id of the study.
-
-    Raises:
-        ProbeError: what is asked for cannot be done.
-    """
-    return studies.start_study(workspace(), config, _STUDY_WORKER).id
+def cancel_job(job: str) -> None:
+    """Let a run or a study end so that it can go on, and draw the page anew."""
+    _act("Ending it …", lambda: verbs.cancel_run(job, workspace=workspace()))
 
 
-def cancel_run(run: str) -> None:
-    """Let a run save and end, and draw the page anew."""
-    _act("Saving a checkpoint …", lambda: verbs.cancel_run(run, workspace=workspace()))
-
-
-def resume_run(run: str) -> None:
-    """Let another worker go on with a run, and draw the page anew."""
-    _act("Starting a worker …", lambda: verbs.resume_run(run, workspace=workspace()))
-
-
-def cancel_study(study: str) -> None:
-    """End a study so that it can go on, and draw the page anew."""
-    _act("Ending it …", lambda: studies.cancel_study(workspace(), study))
-
-
-def resume_study(study: str) -> None:
-    """Let another worker go on with a study, and draw the page anew."""
-    config = workspace().studies.get(study).config
-    _act("Starting a worker …", lambda: start_study(config))
+def resume_job(job: str) -> None:
+    """Let another worker go on with a run or a study, and draw the page anew."""
+    _act("Starting a worker …", lambda: verbs.resume_run(job, workspace=workspace()))
 
 
 def _act(doing: str, action: Callable[[], object]) -> None:

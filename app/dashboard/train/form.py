@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,13 +13,12 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.resources import known_tasks, library
 from probe.datasets import load_wording
 from probe.errors import TrainingError
-from probe.store import RunConfig
+from probe.requests import TrainConfig, TrainRequest, command_of, fields_of
+from probe.requests.train_config import DEFAULT_LENGTH
+from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.training import TrainConfig
-from probe.training.command_line import arguments, field_help, written
-from probe.training.config import DEFAULT_LENGTH
 from probe.training.methods import METHODS, injects_prefix
-from probe.training.recommended import with_recommended
+from probe.training.recommended import stated, with_recommended
 
 _DRAWER = (
     ("method", "objective", "eval_every", "patience"),
@@ -51,7 +50,7 @@ _STARTS = {
     "random": "noise",
     "prompt": "another prompt",
 }
-_HELP = field_help()
+_HELP = {field.name: field.help for field in fields_of(TrainConfig)}
 _KINDS = get_type_hints(TrainConfig)
 _DEFAULTS = TrainConfig()
 
@@ -60,19 +59,12 @@ _DEFAULTS = TrainConfig()
 class Wanted:
     """What the form asks for."""
 
-    model: str
-    task: str
-    name: str
-    data_dir: str | None
-    config: TrainConfig
+    request: TrainRequest
 
     @property
     def command(self) -> tuple[str, ...]:
         """The command line that asks for the same run."""
-        pairs = {"--model": self.model, "--task": self.task, "--data-dir": self.data_dir,
-                 "--name": self.name}  # fmt: skip
-        given = [word for option, value in pairs.items() for word in written(option, value)]
-        return "probe", "train", *given, *arguments(self.config, self.model)
+        return command_of(self.request, "train")
 
 
 def draw_form() -> Wanted:
@@ -121,16 +113,18 @@ def draw_form() -> Wanted:
     config = TrainConfig(
         length=positions, init=init, steps=int(count or _SHORT_RUNS["steps"]), **more
     )
-    return Wanted(str(base), str(chosen), name, data_dir, config)
+    training = stated(config, str(base))
+    return Wanted(TrainRequest(str(base), str(chosen), training, name=name, data_dir=data_dir))
 
 
-def fill_form(asked: RunConfig) -> None:
+def fill_form(asked: JobConfig) -> None:
     """Put the settings of a run into the form; call it before the form is drawn."""
-    training = dict(asked.training)
+    request = asked.request
+    training = dict(request["training"])
     kind, _, words = str(training.pop("init")).partition(":")
     state = st.session_state
-    state["t_task"], state["t_model"], state["t_name"] = asked.task, asked.model, asked.name
-    state["t_data_dir"] = asked.data_dir or ""
+    state["t_task"], state["t_model"] = request["task"], request["model"]
+    state["t_name"], state["t_data_dir"] = asked.name, request.get("data_dir") or ""
     state["t_start"] = kind
     if kind in ("text", "prompt"):
         state["t_words" if kind == "text" else "t_prompt"] = words
@@ -141,13 +135,13 @@ def fill_form(asked: RunConfig) -> None:
     state["filled"], state["t_open"] = (asked.name, _without_field(asked)), True
 
 
-def _without_field(asked: RunConfig) -> list[str]:
+def _without_field(asked: JobConfig) -> list[str]:
     """What a run was asked for that the form does not hold."""
     kept = ("device", "dtype", "folds", "test_examples")
     return [
-        f"{field.name.replace('_', ' ')} {getattr(asked, field.name)}"
-        for field in fields(asked)
-        if field.name in kept and getattr(asked, field.name) != field.default
+        f"{field.name.replace('_', ' ')} {asked.request[field.name]}"
+        for field in fields_of(TrainRequest)
+        if field.name in kept and asked.request.get(field.name) != field.default
     ]
 
 

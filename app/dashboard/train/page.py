@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.runs.panel import draw_run
 from dashboard.runs.words import answer, shown_name
 from dashboard.shared.errors import draw_said
-from dashboard.shared.jobs import all_runs, cancel_run, start_run
+from dashboard.shared.jobs import all_runs, cancel_job, start_job
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
@@ -18,13 +18,13 @@ from dashboard.train import form
 from dashboard.train.form import Wanted
 from dashboard.train.task_upload import draw_task_upload
 from probe.errors import ProbeError
-from probe.jobs import RunView
+from probe.jobs import JobView
 from probe.jobs.eta import duration
 from probe.texts import counted
 from probe.verbs import run_config, train_command
 
 
-def featured(runs: Sequence[RunView]) -> str | None:
+def featured(runs: Sequence[JobView]) -> str | None:
     """The run to show: that of the address, else the one at work, else one that died just now."""
     if wanted := st.query_params.get("run"):
         return wanted
@@ -35,7 +35,7 @@ def featured(runs: Sequence[RunView]) -> str | None:
     return runs[0].run if runs and runs[0].state == "interrupted" else None
 
 
-def draw_featured(runs: Sequence[RunView]) -> str | None:
+def draw_featured(runs: Sequence[JobView]) -> str | None:
     """Show the featured run; which it was, None where there is none or it cannot be shown."""
     run = featured(runs)
     if run is None:
@@ -51,7 +51,7 @@ def draw_featured(runs: Sequence[RunView]) -> str | None:
     return run
 
 
-def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
+def draw_queue(runs: Sequence[JobView], shown: str | None) -> None:
     """The other runs that train or wait."""
     others = [run for run in reversed(runs) if run.active and run.run != shown]
     if not others:
@@ -64,7 +64,7 @@ def draw_queue(runs: Sequence[RunView], shown: str | None) -> None:
             st.query_params["run"] = run.run
             st.rerun()
         if stop.button("Cancel", key=f"cancel_{run.run}", width="stretch"):
-            cancel_run(run.run)
+            cancel_job(run.run)
 
 
 def draw_form() -> Wanted:
@@ -87,11 +87,8 @@ def start(wanted: Wanted) -> str:
     Raises:
         ProbeError: what is asked for cannot be done.
     """
-    asked = run_config(
-        wanted.model, wanted.task, wanted.config, data_dir=wanted.data_dir,
-        name=wanted.name, workspace=workspace(),
-    )  # fmt: skip
-    run = start_run(dataclasses.replace(asked, command=train_command(asked)))
+    asked = run_config(dataclasses.replace(wanted.request, workspace=workspace()))
+    run = start_job(dataclasses.replace(asked, command=train_command(asked)))
     st.session_state["t_open"] = False
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -11,9 +11,9 @@ from dashboard.shared.jobs import active_runs
 from dashboard.shared.resources import is_local, known_tasks
 from probe.datasets import load_wording
 from probe.errors import TrainingError
-from probe.store import StudyConfig
+from probe.requests import WaywardRequest, command_of
+from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.training.command_line import written
 from probe.verbs import wayward_config
 
 _SETS = ("instructions", "web", "definitions")
@@ -31,7 +31,7 @@ _STEPS = 100
 class WantedStudy:
     """What the form asks for."""
 
-    config: StudyConfig
+    config: JobConfig
     runs: int | None
     """None where counting would fetch a model."""
 
@@ -99,7 +99,7 @@ def _draw_numbers() -> dict[str, Any]:
     )  # fmt: skip
     number = seeds.number_input("Seeds", 1, 20, 1, key="w_seeds", persist_state="session")
     count = steps.number_input("Steps", 1, None, _STEPS, key="w_steps", persist_state="session")
-    return {"gammas": _numbers(words), "inits": inits, "seeds": int(number), "steps": int(count)}
+    return {"gamma": _numbers(words), "init": inits, "seeds": int(number), "steps": int(count)}
 
 
 def _wanted(
@@ -107,32 +107,15 @@ def _wanted(
 ) -> WantedStudy:
     from probe.studies import points, study_of
 
-    for what, given in (("task", tasks), ("text or set", texts), ("start", numbers["inits"])):
+    for what, given in (("task", tasks), ("text or set", texts), ("start", numbers["init"])):
         if not given:
             raise TrainingError(f"a study needs at least one {what}: choose one")
-    steps = numbers.pop("steps")
-    config = wayward_config(
-        [model], tasks, texts, target_count=most, training={"steps": steps},
-        command=_command(tasks, model, texts, most, numbers, steps), **numbers,
-    )  # fmt: skip
-    runs = len(points(study_of(config.settings)[0])) if is_local(model) else None
-    return WantedStudy(config, runs)
-
-
-def _command(
-    tasks: list[str], model: str, texts: list[str], most: int, numbers: dict[str, Any], steps: int
-) -> tuple[str, ...]:
-    pairs = [
-        ("--model", model),
-        *(("--task", task) for task in tasks),
-        *(("--targets", text) for text in texts),
-        ("--target-count", most),
-        ("--gamma", ",".join(f"{gamma:g}" for gamma in numbers["gammas"])),
-        ("--seeds", numbers["seeds"]),
-        *(("--init", init) for init in numbers["inits"]),
-        ("--steps", steps),
-    ]
-    return "probe", "wayward", *(word for pair in pairs for word in written(*pair))
+    request = WaywardRequest(
+        model=(model,), task=tuple(tasks), targets=tuple(texts), target_count=most, **numbers
+    )
+    config = wayward_config(request)
+    runs = len(points(study_of(config.request)[0])) if is_local(model) else None
+    return WantedStudy(replace(config, command=command_of(request, "wayward")), runs)
 
 
 def _numbers(words: str) -> list[float]:

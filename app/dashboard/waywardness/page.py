@@ -6,39 +6,39 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared.errors import draw_said
-from dashboard.shared.jobs import cancel_study, resume_study, start_study, wayward_studies
+from dashboard.shared.jobs import cancel_job, resume_job, start_job, wayward_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
+from probe.jobs import JobView
 from probe.jobs.eta import duration
-from probe.studies import StudyView
 from probe.texts import counted
 
 
-def featured(studies: Sequence[StudyView]) -> StudyView:
+def featured(studies: Sequence[JobView]) -> JobView:
     """The study to show: that of the address, else the one at work, else the newest."""
     wanted = st.query_params.get("study")
-    named = [one for one in studies if one.study == wanted]
+    named = [one for one in studies if one.run == wanted]
     live = [one for one in studies if one.active]
     if wanted and not named:
         st.error(plain(f"The workspace has no study {wanted}."), icon=":material/error:")
     return (named or live or list(studies))[0]
 
 
-def draw_choice(studies: Sequence[StudyView], shown: StudyView) -> StudyView:
+def draw_choice(studies: Sequence[JobView], shown: JobView) -> JobView:
     """Which study to show where there are several, and what can be done with it."""
-    names = {one.study: one for one in studies}
+    names = {one.run: one for one in studies}
     pick, act = st.columns([4, 1], gap="small", vertical_alignment="bottom")
     with pick:
         chosen = st.selectbox(
-            "Study", list(names), index=list(names).index(shown.study),
+            "Study", list(names), index=list(names).index(shown.run),
             format_func=lambda one: " · ".join(
                 (names[one].name, names[one].created[:16].replace("T", " "), one[-8:])
             ),
         )  # fmt: skip
-    if chosen != shown.study:
+    if chosen != shown.run:
         st.query_params.pop("see", None)
     st.query_params["study"] = chosen
     with act:
@@ -46,17 +46,17 @@ def draw_choice(studies: Sequence[StudyView], shown: StudyView) -> StudyView:
     return names[chosen]
 
 
-def draw_actions(seen: StudyView) -> None:
+def draw_actions(seen: JobView) -> None:
     """Cancel or resume, whichever makes sense."""
     if seen.active and st.button(
         "Cancel", icon=":material/stop:", key="w_cancel", width="stretch",
         help="Finished packs are kept.",
     ):  # fmt: skip
-        cancel_study(seen.study)
+        cancel_job(seen.run)
     if seen.resumable and st.button(
         "Resume", icon=":material/play_arrow:", type="primary", key="w_resume", width="stretch"
     ):
-        resume_study(seen.study)
+        resume_job(seen.run)
 
 
 def start(wanted: WantedStudy) -> str:
@@ -65,7 +65,7 @@ def start(wanted: WantedStudy) -> str:
     Raises:
         ProbeError: what is asked for cannot be done.
     """
-    study = start_study(wanted.config)
+    study = start_job(wanted.config)
     st.query_params.pop("see", None)
     return study
 

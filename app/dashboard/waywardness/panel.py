@@ -19,34 +19,34 @@ from probe.bootstrap import LEVEL, RESAMPLES
 from probe.charts import waywardness_figures
 from probe.jobs.eta import duration
 from probe.reports.spreadsheets import csv_of
-from probe.reports.waywardness import wayward_headline
-from probe.store import StudyFolder
+from probe.reports.waywardness import wayward_headline, wayward_html
+from probe.store import JobFolder
 from probe.texts import as_json, counted
-from probe.verbs.wayward_report import wayward_found, wayward_html
+from probe.verbs.wayward_report import wayward_found
 
 if TYPE_CHECKING:
     from probe.analysis.waywardness import TableRow
     from probe.bootstrap import Estimate
-    from probe.studies import StudyView
+    from probe.jobs import JobView
 
 _STATIC = {"displayModeBar": False}
 _ACTIVITIES = {"": "Starting …", "loading": "Loading the model and the data …"}
 
 
-def draw_study(seen: StudyView) -> None:
+def draw_study(seen: JobView) -> None:
     """A study with everything there is to see of it.
 
     Raises:
         WorkspaceError: its folder is damaged or gone.
     """
-    study, _ = study_of(seen.study)
+    study, _ = study_of(seen.run)
     found = found_of(study)
     first, *others = wayward_headline(found) or [_nothing_yet(seen)]
     st.subheader(plain(first), anchor=False)
     for sentence in others:
         st.markdown(plain(sentence))
     every = 2 * POLL_S if seen.active else None
-    st.fragment(_draw_progress, run_every=every)(seen.study, seen.state, results_stamp(study))
+    st.fragment(_draw_progress, run_every=every)(seen.run, seen.state, results_stamp(study))
     if found.table:
         _draw_evidence(study, found)
     with st.expander("Settings and the command that asks for the same study"):
@@ -55,7 +55,7 @@ def draw_study(seen: StudyView) -> None:
         _draw_exports(study, found)
 
 
-def results_stamp(study: StudyFolder) -> int:
+def results_stamp(study: JobFolder) -> int:
     """Another number whenever the results are."""
     try:
         return study.results.stat().st_mtime_ns
@@ -65,9 +65,9 @@ def results_stamp(study: StudyFolder) -> int:
 
 @st.cache_resource(
     max_entries=16, show_spinner=False,
-    hash_funcs={StudyFolder: lambda study: (str(study.path), results_stamp(study))},
+    hash_funcs={JobFolder: lambda study: (str(study.path), results_stamp(study))},
 )  # fmt: skip
-def found_of(study: StudyFolder) -> Waywardness:
+def found_of(study: JobFolder) -> Waywardness:
     """What the finished runs of a study come to, computed once for each state of its results.
 
     Raises:
@@ -76,7 +76,7 @@ def found_of(study: StudyFolder) -> Waywardness:
     return wayward_found(study)
 
 
-def _nothing_yet(seen: StudyView) -> str:
+def _nothing_yet(seen: JobView) -> str:
     if seen.active:
         return "No text has both its baseline and a wayward prompt yet."
     return "The study stopped before a text had both its baseline and a wayward prompt."
@@ -95,7 +95,7 @@ def _draw_progress(study_id: str, state: str, stamp: int) -> None:
             st.progress(min(1.0, share), text=_counted(seen))
 
 
-def _standing(seen: StudyView) -> str:
+def _standing(seen: JobView) -> str:
     if seen.active and seen.activity != "training":
         return _ACTIVITIES.get(seen.activity, seen.activity)
     if seen.active:
@@ -114,13 +114,13 @@ def _standing(seen: StudyView) -> str:
     }.get(seen.state, f"{plain(seen.message)}")
 
 
-def _counted(seen: StudyView) -> str:
+def _counted(seen: JobView) -> str:
     return (
         f"{seen.done:,} of {counted(seen.runs, 'prompt')}" if seen.runs else "counting the prompts"
     )
 
 
-def _draw_evidence(study: StudyFolder, found: Waywardness) -> None:
+def _draw_evidence(study: JobFolder, found: Waywardness) -> None:
     seeds = sorted({row.seeds for row in found.table})
     # Whole rows before their parts, and starts elsewhere before those at the target.
     rows = sorted(found.table, key=lambda row: (row.kind != "all", row.init == "target", row.task))
@@ -192,16 +192,16 @@ def _gain(one: Estimate | None) -> str | None:
     return f"{signed(one.value)}{ends}"
 
 
-def _draw_settings(study: StudyFolder) -> None:
+def _draw_settings(study: JobFolder) -> None:
     import shlex
 
     if command := study.config.command:
         st.code(shlex.join(command), "bash", wrap_lines=True)
-    st.json(dict(study.config.settings), expanded=1)
+    st.json(dict(study.config.request), expanded=1)
     st.caption(f"Folder of the study: {plain(str(study.path))}")
 
 
-def _draw_exports(study: StudyFolder, found: Waywardness) -> None:
+def _draw_exports(study: JobFolder, found: Waywardness) -> None:
     def table() -> str:
         frame = found.to_frame().assign(resamples=RESAMPLES, seed=found.seed)
         return csv_of(frame)
@@ -213,7 +213,7 @@ def _draw_exports(study: StudyFolder, found: Waywardness) -> None:
             ensure_ascii=False, indent=1,
         )  # fmt: skip
 
-    name, settings, title = study.id, dict(study.config.settings), study.config.name
+    name, settings, title = study.id, dict(study.config.request), study.config.name
     st.subheader("Take it along", anchor=False)
     draw_downloads(
         name,

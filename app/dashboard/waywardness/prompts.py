@@ -13,14 +13,14 @@ from dashboard.shared.jobs import short
 from dashboard.shared.resources import workspace
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
-from probe.store import StudyFolder
+from probe.store import JobFolder
 from probe.verbs.wayward_report import keep_wayward
 
 Place = tuple[str, str, str, str, str]
 """What a text is held near to: model, task, start, kind and the text itself."""
 
 
-def draw_prompts(study: StudyFolder, found: Waywardness) -> None:
+def draw_prompts(study: JobFolder, found: Waywardness) -> None:
     """A row per text; the selected one with all its prompts."""
     st.subheader("What the prompts say", anchor=False)
     choices = {_place(choice): choice for choice in found.choices}
@@ -69,7 +69,7 @@ def _runs_of(place: Place, runs: Sequence[WaywardRun]) -> list[WaywardRun]:
     return [run for run in runs if _place(run) == place]
 
 
-def _draw_runs(study: StudyFolder, runs: Sequence[WaywardRun], choice: Choice) -> None:
+def _draw_runs(study: JobFolder, runs: Sequence[WaywardRun], choice: Choice) -> None:
     gammas = sorted({run.gamma for run in runs})
     left, right = st.columns([3, 1], gap="small", vertical_alignment="bottom")
     gamma = left.segmented_control(
@@ -98,7 +98,7 @@ def _draw_runs(study: StudyFolder, runs: Sequence[WaywardRun], choice: Choice) -
         st.switch_page("dashboard/decode/page.py", query_params={})
 
 
-def _open(study: StudyFolder, run: WaywardRun) -> None:
+def _open(study: JobFolder, run: WaywardRun) -> None:
     def keep() -> None:
         st.session_state["p"] = [keep_wayward(study, run, workspace=workspace())]
         st.session_state["m"] = "l2"  # the distance the study decodes by

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.models import FrozenModel, Injection
-from probe.training.config import TrainConfig
+from probe.requests.train_config import TrainConfig
 from probe.training.initialise import Start
 
 

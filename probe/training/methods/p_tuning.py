@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.models import FrozenModel
-from probe.training.config import Encoder, TrainConfig
+from probe.requests.train_config import Encoder, TrainConfig
 from probe.training.initialise import Start, rows_of
 from probe.training.methods.base import PromptModule, begin_at_zero, keeps_start
 

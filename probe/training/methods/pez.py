@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.models import FrozenModel
-from probe.training.config import TrainConfig
+from probe.requests.train_config import TrainConfig
 from probe.training.initialise import Start, ordinary_tokens, rows_of
 from probe.training.methods.base import PromptModule
 from probe.training.nearest import NearestTokens

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from probe.errors import TrainingError
 from probe.models import FrozenModel
-from probe.training.config import TrainConfig
+from probe.requests.train_config import TrainConfig
 from probe.training.initialise import Start
 from probe.training.methods.base import PromptModule, begin_at_zero, keeps_start
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from probe.models import FrozenModel
-from probe.training.config import TrainConfig
+from probe.requests.train_config import TrainConfig
 from probe.training.initialise import Start, rows_of
 from probe.training.methods.base import PromptModule
 

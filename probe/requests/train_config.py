@@ -6,11 +6,13 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from probe.errors import TrainingError
+from probe.requests.base import Option
+from probe.requests.sources import read_number_or_none
+from probe.requests.train_methods import METHODS, TrainMethod, name_methods
 from probe.suggestions import closest, did_you_mean
-from probe.training.methods import METHODS, TrainMethod, name_methods
 
 Encoder = Literal["lstm", "mlp"]
 Objective = Literal["full", "label_words", "paper", "distill"]
@@ -41,7 +43,7 @@ class TrainConfig:
     """Updates of the prompt."""
     batch_size: int = 16
     """Examples per update."""
-    learning_rate: float | None = None
+    learning_rate: Annotated[float | None, Option(flag="--lr")] = None
     """Highest rate. None: what is recommended for the model; else for rows that are trained
     themselves the spread of the embedding table, which differs a hundredfold between models; 0.1
     for keys and values; 0.003 through an encoder or MLP."""
@@ -53,7 +55,9 @@ class TrainConfig:
     """adamw, or adafactor without relative steps, as Lester et al. used it."""
     weight_decay: float = 0.0
     """Decoupled decay of the trained parameters."""
-    clip_norm: float | None = 1.0
+    clip_norm: Annotated[float | None, Option(parse=read_number_or_none, metavar="FLOAT|none")] = (
+        1.0
+    )
     """Gradients of one prompt longer than this are shortened to it; None never does."""
     dropout: float = 0.0
     """Share of the injected numbers that are zeroed at each step."""
@@ -71,9 +75,9 @@ class TrainConfig:
     """p_tuning: a bidirectional LSTM and an MLP, or the MLP alone."""
     encoder_width: int | None = None
     """Hidden width of the encoder of p_tuning or of the prefix MLP; None: the model's width."""
-    projection: bool = False
+    projection: Annotated[bool, Option(flag="--projection/--no-projection")] = False
     """prefix_tuning: train through the reparametrising MLP."""
-    tie_layers: bool = False
+    tie_layers: Annotated[bool, Option(flag="--tie-layers/--no-tie-layers")] = False
     """prefix_tuning of an encoder–decoder model with an even number of layers: the upper half
     repeats the lower half, the only such prefix that PEFT can express."""
     template: str | None = None

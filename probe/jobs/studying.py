@@ -1,0 +1,133 @@
+"""What is done when the turn of a study has come: train what is missing, and write what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from probe.analysis.grids import GridResult
+from probe.analysis.waywardness import Waywardness
+from probe.charts import figures_html, sweep_figures
+from probe.jobs.reporter import Reporter
+from probe.jobs.stopping import StopRequest
+from probe.notes import collected
+from probe.reports.waywardness import wayward_html
+from probe.store import TRAINING, JobConfig, JobFolder, Status, Workspace, keep_file
+from probe.studies import (
+    Executor,
+    Progress,
+    ResultCache,
+    Study,
+    StudyPlan,
+    StudySummary,
+    StudyWriter,
+    sweep,
+    sweep_study,
+    wayward_study,
+)
+from probe.studies import (
+    dry_run as plan_of,
+)
+from probe.texts import as_json
+
+_PACK = ("pack_step", "pack_steps")
+
+
+def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Do the runs of a study that are missing, and report its end.
+
+    Raises:
+        Stopped: somebody asked for it; finished packs are kept.
+        ProbeError: a run cannot be done as it was asked for.
+    """
+    with collected():
+        make(study_of(job.config), workspace, job, reporter, stop)
+
+
+def study_of(config: JobConfig) -> Study:
+    """The study that was asked for, its models and tasks read; writes nothing.
+
+    Raises:
+        ProbeError: something of it cannot be read, or does not fit together.
+    """
+    return (wayward_study if config.kind == "wayward" else sweep_study)(config.request)
+
+
+def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int) -> StudyPlan:
+    """What a study would do, and how long it would take: two steps, measured.
+
+    Raises:
+        ProbeError: it could not be done as it is asked for.
+    """
+    study = study_of(config)
+    return plan_of(study.runs, study.settings, _cache(workspace), at_once=at_once)
+
+
+def make(
+    study: Study,
+    workspace: Workspace,
+    job: JobFolder,
+    reporter: Reporter,
+    stop: StopRequest,
+    executor: Executor | None = None,
+    watch: Callable[[Progress], None] = lambda _: None,
+) -> StudySummary:
+    """Train what is missing of a study, and keep its folder up to date after every pack.
+
+    Raises:
+        Stopped: somebody asked for it.
+        ProbeError: a run cannot be done as it was asked for.
+    """
+    cache = _cache(workspace)
+    writer = StudyWriter(study, cache, job)
+
+    def watched(progress: Progress) -> None:
+        writer.watch(progress)
+        report(reporter, progress)
+        watch(progress)
+        stop.check()
+
+    sweep(study.runs, study.settings, cache, executor=executor, watch=watched)
+    summary = writer.write()
+    keep_file(job.figures, page_of(job.config, summary).encode("utf-8", "backslashreplace"))
+    counts = {key: n for key, n in reporter.status.metrics.items() if key not in _PACK}
+    reporter.end("finished", metrics=counts)
+    return summary
+
+
+def report(reporter: Reporter, progress: Progress) -> None:
+    """Note how far a study is: finished packs at once, steps at most once a second."""
+    before = reporter.status
+    status = _status(before, progress)
+    reporter.beat(status, now=progress.pack is None or progress.done != before.step)
+
+
+def page_of(config: JobConfig, summary: StudySummary) -> str:
+    """What a study found as one page that opens anywhere."""
+    if isinstance(summary, Waywardness):
+        return wayward_html(summary, name=config.name)
+    assert isinstance(summary, GridResult)
+    return figures_html(f"Sweep: {config.name}", sweep_figures(summary))
+
+
+def _status(before: Status, progress: Progress) -> Status:
+    counts: dict[str, Any] = {
+        "runs": progress.runs,
+        "found": progress.found,
+        "packs": progress.packs,
+    }
+    if (pack := progress.pack) is not None:
+        counts |= dict(zip(_PACK, (pack.step, pack.steps), strict=True))
+    return replace(
+        before,
+        activity=TRAINING,
+        step=progress.done,
+        loss_nats=None if pack is None else as_json(pack.loss_nats),
+        eta_s=progress.eta_s,
+        metrics=counts,
+    )
+
+
+def _cache(workspace: Workspace) -> ResultCache:
+    return ResultCache(workspace.cache / "studies")

@@ -1,0 +1,97 @@
+"""What `probe wayward` and `probe sweep` are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from probe.requests.base import Option, Request
+from probe.requests.shared import Dtype
+from probe.requests.sources import GridSource, ModelSource, read_numbers, read_whole_numbers
+from probe.requests.train_config import Objective
+
+GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+TARGET_SETS = ("definitions", "instructions", "web")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfStudy(Request):
+    """What studies of many trainings share: examples, and where they run."""
+
+    data_dir: str | Path | None = None
+    """A folder of data sets with one folder per task."""
+    validation_examples: Annotated[int, Option(minimum=1)] = 200
+    """At most so many validation examples, drawn at random but always the same ones."""
+    test_examples: Annotated[int, Option(minimum=1)] = 500
+    """At most so many test examples, drawn at random but always the same ones."""
+    ray: Annotated[str | None, Option(metavar="ADDRESS")] = None
+    """Train on a Ray cluster: local starts one here, auto or HOST:PORT joins one. Default: in this
+    process."""
+    gpu_share: Annotated[float, Option(minimum=0)] = 0.0
+    """GPUs that each worker on Ray takes, such as 0.25."""
+    at_once: Annotated[int, Option(minimum=1)] = 8
+    """Prompts trained at once, in one batch."""
+    device: str | None = None
+    """As torch names it. Default: a GPU if there is one."""
+    dtype: Dtype | None = None
+    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that have it
+    and, for GGUF files, on CPUs that have it; else float32."""
+
+
+@dataclass(frozen=True)
+class WaywardRequest(OfStudy):
+    """Train prompts that must stay near given texts, and report what that costs them."""
+
+    model: Annotated[tuple[ModelSource, ...], Option(complete="model")] = ()
+    """A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Repeatable.
+    Default: smollm2 where it is installed, else builtin."""
+    task: Annotated[tuple[ModelSource, ...], Option(required=True, complete="task")] = ()
+    """A task's name, its task.toml or the folder of one. Repeatable."""
+    targets: tuple[ModelSource, ...] = TARGET_SETS
+    """Texts to hold prompts near to, repeatable: the sets definitions, instructions, web,
+    text:WORDS, or a file: .txt with a text per line, .jsonl with text, kind and task, .toml with a
+    table per task."""
+    _: KW_ONLY
+    target_count: Annotated[int | None, Option(minimum=1)] = None
+    """At most so many targets of each set or file, from short to long. Default: all."""
+    gamma: Annotated[tuple[float, ...], Option(parse=read_numbers)] = GAMMAS
+    """Weights of the distance to the target, repeatable or with commas; 0, the baseline, is always
+    among them."""
+    seeds: Annotated[int, Option(minimum=1)] = 2
+    """Runs that differ in nothing but the seed."""
+    init: tuple[str, ...] = ("vocab", "target")
+    """Where prompts start, repeatable: target (at the target's own embeddings), vocab, random,
+    labels, text:WORDS."""
+    steps: Annotated[int, Option(minimum=1)] = 300
+    """Updates of every prompt."""
+    batch_size: Annotated[int, Option(minimum=1)] = 16
+    """Examples per update."""
+    lr: float | None = None
+    """Highest rate. Default: the spread of the embedding table."""
+    objective: Objective = "full"
+    """Loss over the whole vocabulary, the label words only, or as in the paper."""
+    training: Annotated[Mapping[str, Any], Option(shown=False)] = field(default_factory=dict)
+    """Further fields of `TrainConfig` for every prompt."""
+
+
+@dataclass(frozen=True)
+class SweepRequest(OfStudy):
+    """Train every combination of a grid, and say which settings are worth their cost."""
+
+    grid: Annotated[GridSource, Option(positional=True, metavar="GRID", required=True)]
+    """A TOML file, or a question: length (does more than 20 tokens help?), size (do larger models
+    need fewer tokens?)."""
+    _: KW_ONLY
+    task: Annotated[tuple[ModelSource, ...], Option(complete="task")] = ()
+    """A task's name, its task.toml or the folder of one. Repeatable, in place of the grid's."""
+    model: Annotated[tuple[ModelSource, ...], Option(complete="model")] = ()
+    """A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Repeatable, in
+    place of the grid's."""
+    length: Annotated[tuple[int, ...], Option(parse=read_whole_numbers)] = ()
+    """Numbers of virtual tokens, repeatable or with commas, in place of the grid's."""
+    seeds: Annotated[int | None, Option(minimum=1)] = None
+    """Runs of each setting that differ in the seed, in place of the grid's."""
+    steps: Annotated[int | None, Option(minimum=1)] = None
+    """Updates of every prompt, in place of the grid's."""

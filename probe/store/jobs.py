@@ -1,0 +1,280 @@
+"""Folders of jobs, `runs/<id>/` and `studies/<id>/`: what was asked, and what came of it.
+
+`config.json` says what was asked, `status.json` how it stands; whoever looks finds out from the
+process that the status names whether anybody still works at it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from probe.atomic import folder_aside, is_temporary, make_private, remove_folder, settle
+from probe.errors import WorkspaceError
+from probe.store.card import kept_name, workspace_name
+from probe.store.files import keep_file, keep_in_place, unwritable
+from probe.store.job_status import Status, read_object, read_status
+from probe.suggestions import closest
+
+JobKind = Literal["train", "wayward", "sweep"]
+_CONFIG, _STATUS, _LABEL = "config.json", "status.json", "label.txt"
+_MAX_LABEL = 100
+_ABOUT = ("name", "created", "command")
+"""What a configuration says besides its kind and what was asked."""
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """What a job was asked to do; written once, but for a training that is to go further."""
+
+    kind: JobKind
+    name: str
+    """Of a training the prompt's; of a study for people, of tasks and models."""
+    request: Mapping[str, Any]
+    """All that its worker needs, as a document: names and full paths, nothing left open."""
+    created: str
+    """ISO 8601 in UTC."""
+    command: tuple[str, ...] = field(default=())
+    """The command line that asked for it, where one did."""
+
+    @property
+    def id(self) -> str | None:
+        """Name of the folder of a study: the same request, the same folder. None for trainings."""
+        if self.kind == "train":
+            return None
+        text = json.dumps(self.request, sort_keys=True, default=list)
+        digest = hashlib.sha256(f"{self.kind} {text}".encode()).hexdigest()
+        return f"{self.kind}-{workspace_name(self.name)[:40]}-{digest[:8]}"
+
+    @property
+    def steps(self) -> int | None:
+        """Updates that a training was asked for; None for studies."""
+        return int(self.request["training"]["steps"]) if self.kind == "train" else None
+
+    def document(self) -> bytes:
+        """The bytes of `config.json`."""
+        return json.dumps(asdict(self), indent=1).encode()
+
+
+class JobFolder:
+    """The folder of one job, which is all there is to know of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics, self.log, self.stop = (
+            path / name for name in ("metrics.jsonl", "log.txt", "stop")
+        )
+        """`stop` is there once somebody wants the job to save and end."""
+        self.prompts = path / "prompts"
+        """Every prompt of a study, as a file that opens by itself."""
+        self.results = path / "results.parquet"
+        """One row per run of a study that is finished; replaced whole as it goes on."""
+        self.summary = path / "summary.json"
+        """A study's tables, the document that `--json` prints; replaced likewise."""
+        self.figures = path / "figures.html"
+        """A study as one page that opens anywhere; written at the end."""
+
+    @property
+    def id(self) -> str:
+        """The job's name."""
+        return self.path.name
+
+    @cached_property
+    def config(self) -> JobConfig:
+        """What was asked.
+
+        Raises:
+            WorkspaceError: `config.json` is missing or damaged.
+        """
+        return read_object(self.path / _CONFIG, _config_of)
+
+    @property
+    def status(self) -> Status:
+        """What its worker last said.
+
+        Raises:
+            WorkspaceError: `status.json` is missing or damaged.
+        """
+        return read_status(self.path / _STATUS)
+
+    @property
+    def label(self) -> str:
+        """What people call the job; empty until somebody names it."""
+        try:
+            return (self.path / _LABEL).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def name(self, label: str) -> None:
+        """Give the job a label, on one line; an empty one takes it away.
+
+        Raises:
+            WorkspaceError: the label is too long, or the folder cannot be written.
+        """
+        label = " ".join(label.split())
+        if len(label) > _MAX_LABEL:
+            raise WorkspaceError(
+                f"expected a label of at most {_MAX_LABEL} characters, found {len(label)}"
+            )
+        self._keep(_LABEL, label.encode("utf-8", "replace"))
+
+    def ask(self, config: JobConfig) -> None:
+        """Replace what is asked.
+
+        Raises:
+            WorkspaceError: the folder cannot be written.
+        """
+        self._keep(_CONFIG, config.document())
+        self.__dict__.pop("config", None)  # it is read anew
+
+    def write(self, status: Status) -> None:
+        """Replace the status, on a full disk in the space it has.
+
+        Raises:
+            OSError: the folder is gone or cannot be written.
+        """
+        keep_in_place(self.path / _STATUS, status.document())
+
+    def _keep(self, name: str, data: bytes) -> None:
+        try:
+            keep_file(self.path / name, data)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+
+class JobFolders:
+    """Every job of one workspace, or those of some of its folders."""
+
+    def __init__(self, *roots: Path) -> None:
+        self.roots = roots
+
+    @property
+    def root(self) -> Path:
+        """The first folder."""
+        return self.roots[0]
+
+    def create(self, config: JobConfig, status: Status) -> JobFolder:
+        """A new folder, named after what the request comes to, or its name and the time.
+
+        It appears whole.
+
+        Raises:
+            WorkspaceError: the workspace cannot be written.
+        """
+        created = datetime.fromisoformat(config.created)
+        stem = config.id or f"{kept_name(config.name)}-{created:%Y%m%d-%H%M%S}"
+        root = self._root(config.kind)
+        try:
+            make_private(root)
+            with folder_aside(root, private=True) as aside:
+                folder = aside / "job"
+                folder.mkdir(mode=0o700)
+                (folder / _CONFIG).write_bytes(config.document())
+                (folder / _STATUS).write_bytes(status.document())
+                settle(folder, private=True)
+                return JobFolder(_renamed(folder, root, stem, numbered=config.id is None))
+        except OSError as error:
+            raise unwritable(root, error) from error
+
+    def same(self, config: JobConfig) -> JobFolder | None:
+        """The folder of a study that was asked for before, if it was."""
+        if config.id is None:
+            return None
+        folder = JobFolder(self._root(config.kind) / config.id)
+        return folder if (folder.path / _CONFIG).is_file() else None
+
+    def get(self, reference: str) -> JobFolder:
+        """The job of that name, or the only one whose name begins so.
+
+        Raises:
+            WorkspaceError: there is none, or there are several.
+        """
+        paths = {path.name: path for path in self._paths()}
+        found = [id_ for id_ in paths if id_ == reference]
+        found = found or [id_ for id_ in paths if reference and id_.startswith(reference)]
+        if len(found) == 1:
+            return JobFolder(paths[found[0]])
+        near = found or closest(reference, list(paths))
+        hint = f"expected one of {', '.join(near)}" if near else "see `probe runs`"
+        raise WorkspaceError(f"the workspace has no single run {reference}: {hint}")
+
+    def ids(self) -> list[str]:
+        """Names of all jobs, sorted."""
+        return sorted(path.name for path in self._paths())
+
+    def __iter__(self) -> Iterator[JobFolder]:
+        """Every job, by name."""
+        return (JobFolder(path) for path in sorted(self._paths(), key=lambda path: path.name))
+
+    def remove(self, job: JobFolder) -> None:
+        """Delete a folder; it is gone at once or not at all.
+
+        Raises:
+            WorkspaceError: it cannot be deleted.
+        """
+        try:
+            remove_folder(job.path)
+        except OSError as error:
+            raise unwritable(job.path, error) from error
+
+    def _root(self, kind: JobKind) -> Path:
+        return self.roots[0] if kind == "train" else self.roots[-1]
+
+    def _paths(self) -> Iterator[Path]:
+        for root in self.roots:
+            for path in root.iterdir() if root.is_dir() else ():
+                if not is_temporary(path) and (path / _CONFIG).is_file():
+                    yield path
+
+
+def _config_of(document: dict[str, Any]) -> JobConfig:
+    """The configuration that a document describes, also one of an older version.
+
+    Raises:
+        ValueError: it is none.
+        TypeError: likewise.
+    """
+    if "request" not in document:
+        document = _renewed(document)
+    if document["kind"] not in get_args(JobKind) or not isinstance(document["request"], Mapping):
+        raise ValueError(f"no job of kind {document['kind']!r}")
+    return JobConfig(**document | {"command": tuple(document.get("command", ()))})
+
+
+def _renewed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of an older version as it is written now.
+
+    Studies had `settings` in place of `request`; trainings had neither, and no kind.
+
+    Raises:
+        ValueError: it is of no version.
+    """
+    about = {key: document[key] for key in _ABOUT if key in document}
+    if "settings" in document:
+        return about | {"kind": document["kind"], "request": document["settings"]}
+    if not {"model", "task", "training"} <= document.keys():
+        raise ValueError("no kind and no request")
+    asked = {key: value for key, value in document.items() if key not in _ABOUT}
+    asked["label_word"] = asked.pop("label_words", [])
+    return about | {"kind": "train", "request": asked}
+
+
+def _renamed(folder: Path, root: Path, stem: str, *, numbered: bool) -> Path:
+    """The folder under its name; where that is taken, under the first free one or as it stands."""
+    number = 1
+    while True:
+        place = root / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            return folder.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+        if not numbered:
+            return place  # another process has just made the same
+        number += 1
