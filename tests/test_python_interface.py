@@ -11,7 +11,6 @@ import probe
 from probe.cli.main import app
 from probe.errors import DataError, TrainingError
 from probe.requests import TrainConfig, fields_of
-from probe.verbs.naming import option_names
 
 COMMANDS = typer.main.get_command(app).commands
 NOT_IN_PYTHON = {"app"}
@@ -30,7 +29,6 @@ def _options(command):
 def test_a_command_is_a_function_with_its_options_as_arguments(name):
     function = getattr(probe, name)
     taken = set(inspect.signature(function).parameters)
-    taken |= set(getattr(function, "option_names", {}))
     if "training" in taken:
         taken |= {
             field.flag.removeprefix("--").replace("-", "_") for field in fields_of(TrainConfig)
@@ -48,17 +46,6 @@ def test_the_functions_stay_whatever_is_imported_before():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "True\n"
-
-
-def test_an_option_s_name_stands_for_the_parameter_and_one_text_for_a_list():
-    @option_names(text="texts")
-    def shout(texts, *, end="!"):
-        return [text.upper() + end for text in texts]
-
-    assert shout(text="a") == shout(texts=["a"]) == shout(["a"]) == ["A!"]
-    assert shout(text=["a", "b"], end="?") == ["A?", "B?"]
-    with pytest.raises(TypeError, match="text and texts are one"):
-        shout(text="a", texts=["b"])
 
 
 def test_training_takes_the_command_s_options_and_refuses_others(tmp_path, monkeypatch):
