@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from probe.cli.output import command_line
 from probe.cli.requests import takes_requests
 from probe.cli.study_progress import Output, print_plan, run_and_print
 from probe.cli.wayward_table import print_waywardness
 from probe.requests import WaywardRequest
-from probe.store import JobConfig
+
+if TYPE_CHECKING:
+    from probe.store import JobConfig
 
 
 @takes_requests
