@@ -17,10 +17,11 @@ from probe.analysis.gains import score_sentence
 from probe.cli.folds import fold_lines
 from probe.cli.options import Watched
 from probe.cli.output import cell, complain, console, print_notes, tell_queue, visible
-from probe.cli.runs_table import go_on_command, how_far, print_runs, score
+from probe.cli.runs_table import go_on_command, print_runs, score
 from probe.errors import TrainingError
 from probe.jobs import JobView, RunUpdate, cancel, follow, view
 from probe.jobs.eta import duration
+from probe.jobs.headlines import job_headline
 from probe.store.card import name_note
 from probe.training.methods import injects_prefix
 
@@ -212,8 +213,7 @@ def _failure(run: JobView) -> str:
     if run.state == "cancelled":
         return f"{run.message}: go on with {again}"
     if run.state == "interrupted":
-        at = f"step {run.step} of {run.steps}" if run.kind == "train" else f"run {how_far(run)}"
-        return f"the worker died at {at}: go on with {again}"
+        return f"{job_headline(run).rstrip('.')}: go on with {again}"
     return f"{run.message} (run {run.run})"
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from probe.analysis.gains import best_sentence, gain_of, score_sentence
+from probe.analysis.gains import best_sentence, gain_of, main_score, score_sentence
 from probe.charts.curves import Series, curves
 from probe.charts.labels import visible
 from probe.jobs import JobView, scored, view
 from probe.reports.spreadsheets import csv_of
 from probe.store import JobConfig, Record, Workspace, read_records
-
-_SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l")
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,8 @@ class RunRecord:
     @property
     def score(self) -> tuple[str, float, float | None] | None:
         """What the finished prompt scores: the metric, its value, and the model's alone."""
-        name = self.view.metrics.get("metric")
-        found = self.view.metrics.get(name) if name in _SCORES else None
-        if found is None:
-            return None
-        return str(name), float(found), self.view.metrics.get(f"zero_shot_{name}")
+        found = main_score(self.view.metrics)
+        return found and (*found, self.view.metrics.get(f"zero_shot_{found[0]}"))
 
     def to_row(self) -> dict[str, Any]:
         """Settings and scores in one row; every setting is a column."""
@@ -90,6 +85,13 @@ def run_record(run: str, *, workspace: Workspace | None = None) -> RunRecord:
     workspace = workspace or Workspace()
     folder = workspace.runs.get(run)
     return RunRecord(view(workspace, folder), folder.config, read_records(folder.metrics)[0])
+
+
+def differing_settings(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
+    """The settings in which runs differ, with their values run by run."""
+    rows = [{"task": run.view.task, "model": run.view.model, **run.training} for run in runs]
+    every = {name: [row.get(name) for row in rows] for row in rows[:1] for name in row}
+    return {name: values for name, values in every.items() if len(set(map(str, values))) > 1}
 
 
 def runs_csv(runs: Sequence[RunRecord]) -> str:

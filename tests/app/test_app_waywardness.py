@@ -152,7 +152,7 @@ def test_a_killed_study_says_so_and_can_go_on(
     dead = Status("running", time.time(), pid=1, started="another boot", step=8)
     workspace.studies.create(_config(model, task), dead)
     at = open_page("waywardness")
-    assert "The process died without a word" in _texts(at)
+    assert "Interrupted at run 8: the worker died." in _texts(at)
     assert at.button(key="w_resume")
 
 

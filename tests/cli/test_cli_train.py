@@ -121,7 +121,7 @@ def _killed_while_resumed(run, saved):
         assert resumed.wait(60) == 1
     reader.join()
     os.close(terminal)
-    assert b"the worker died at step" in b"".join(shown)
+    assert b": the worker died: go on with" in b"".join(shown)
     assert saved < len(_logged(run)) < STEPS
 
 

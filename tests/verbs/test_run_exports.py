@@ -13,7 +13,14 @@ from probe import verbs
 from probe.analysis.gains import score_sentence
 from probe.errors import WorkspaceError
 from probe.store import Workspace
-from probe.verbs.run_exports import run_record, runs_csv, runs_html, runs_json, steps_csv
+from probe.verbs.run_exports import (
+    differing_settings,
+    run_record,
+    runs_csv,
+    runs_html,
+    runs_json,
+    steps_csv,
+)
 from tests.trainable import LIGHT, write_model, write_task
 
 STEPS = 4
@@ -49,6 +56,15 @@ def test_a_label_that_begins_like_a_formula_is_text_in_a_spreadsheet(label, trai
     assert row["label"] == (label if label[0].isalpha() else f"'{label}")
     assert row["seed"] == 5 and row["score"] == pytest.approx(trained.score[1])
     assert json.loads(runs_json([named]))["runs"][0]["run"]["label"] == label
+
+
+def test_settings_that_differ_are_named_with_their_values(trained):
+    config = trained.config
+    training = {**trained.training, "seed": 6, "gamma": 0.5}
+    other = dataclasses.replace(config, request={**config.request, "training": training})
+    runs = [trained, dataclasses.replace(trained, config=other)]
+    assert differing_settings(runs) == {"seed": [5, 6], "gamma": [0.0, 0.5]}
+    assert differing_settings(runs[:1]) == differing_settings([]) == {}
 
 
 def test_every_noted_step_is_a_row(trained):

@@ -7,9 +7,8 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.runs.words import shown_name
 from dashboard.shared.errors import attempt
-from dashboard.shared.jobs import cancel_job, resume_job
+from dashboard.shared.jobs import cancel_job, resume_job, shown_name
 from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import choose
 from dashboard.train.form import fill_form

@@ -10,17 +10,16 @@ from dashboard.runs.actions import draw_delete
 from dashboard.runs.panel import draw_run
 from dashboard.runs.records import records
 from dashboard.runs.table import COLUMNS, runs_table
-from dashboard.runs.words import answer, shown_name
 from dashboard.shared.errors import draw_said, one_line_errors
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.jobs import POLL_S, active_runs, all_runs, run_of, short
+from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
 from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
 from probe.jobs import JobView, ObservedState, scored
 from probe.texts import counted
-from probe.verbs.run_exports import RunRecord, runs_csv, runs_html, runs_json
+from probe.verbs.run_exports import RunRecord, differing_settings, runs_csv, runs_html, runs_json
 
 _STATES: tuple[ObservedState, ...] = (
     "running",
@@ -62,7 +61,7 @@ def _draw_live(states: Sequence[tuple[str, ObservedState]]) -> None:
         for run_id, _ in states:
             run = run_of(run_id)
             st.progress(
-                min(1.0, run.step / run.steps), text=f"**{plain(shown_name(run))}** {answer(run)}"
+                min(1.0, run.step / run.steps), text=f"**{plain(shown_name(run))}** {headline(run)}"
             )
 
 
@@ -125,8 +124,7 @@ def _selected_before(key: str, found: Sequence[RunRecord]) -> list[int]:
 def draw_comparison(chosen: Sequence[RunRecord]) -> None:
     """Several runs side by side: curves, and what was asked of them differently."""
     st.subheader(f"{counted(len(chosen), 'run')} side by side", anchor=False)
-    different = differing(chosen)
-    words = ", ".join(name.replace("_", " ") for name in different)
+    words = ", ".join(name.replace("_", " ") for name in differing_settings(chosen))
     st.markdown(f"They differ in **{plain(words)}**." if words else "Their settings are the same.")
     drawn = [curves(shown_name(one.view), one.records) for one in chosen]
     left, right = st.columns(2, gap="large")
@@ -145,16 +143,6 @@ def draw_comparison(chosen: Sequence[RunRecord]) -> None:
         )  # fmt: skip
 
 
-def differing(chosen: Sequence[RunRecord]) -> dict[str, list[object]]:
-    """The settings in which runs differ, with their values run by run."""
-    rows = [
-        {"task": short(one.view.task), "model": short(one.view.model)} | dict(one.training)
-        for one in chosen
-    ]
-    every = {name: [row.get(name) for row in rows] for name in rows[0]}
-    return {name: values for name, values in every.items() if len(set(map(str, values))) > 1}
-
-
 _OF_NO_EFFECT = ("eval_every", "eval_examples", "checkpoint_every")
 
 
@@ -163,16 +151,17 @@ def draw_coordinates(found: Sequence[RunRecord]) -> None:
     known = [(one, one.score) for one in found if one.score]
     settings = {
         key: values
-        for key, values in (differing([one for one, _ in known]) if known else {}).items()
+        for key, values in differing_settings([one for one, _ in known]).items()
         if key not in _OF_NO_EFFECT
     }
     if len(known) < _MANY or not settings:
         return
     st.subheader("Which settings go with which scores?", anchor=False)
     name = known[0][1][0].replace("_", " ")
-    automatic = {key: ["automatic" if one is None else one for one in values]
-                 for key, values in settings.items()}  # fmt: skip
-    automatic = {key.replace("_", " "): values for key, values in automatic.items()}
+    automatic = {
+        key.replace("_", " "): ["automatic" if one is None else _shown(one) for one in values]
+        for key, values in settings.items()
+    }
     st.plotly_chart(
         run_coordinates(automatic, [score[1] for _, score in known], score=name),
         key="coordinates",
@@ -184,6 +173,10 @@ def draw_coordinates(found: Sequence[RunRecord]) -> None:
         "for the highest. Drag along an axis to pick out runs, drag its "
         "name to move it. With few runs per setting this shows patterns to test, not effects."
     )
+
+
+def _shown(value: object) -> object:
+    return short(value) if isinstance(value, str) else value
 
 
 def draw_selected(chosen: Sequence[RunRecord]) -> None:

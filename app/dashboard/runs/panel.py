@@ -10,10 +10,9 @@ import streamlit as st
 
 from dashboard.runs.actions import draw_actions
 from dashboard.runs.records import log_tail, record_of, records_of
-from dashboard.runs.words import answer, hint, killed, shown_name
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.jobs import BADGES, POLL_S, active_runs, run_of, short
+from dashboard.shared.jobs import BADGES, POLL_S, active_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
 from probe.analysis.gains import score_sentence
@@ -21,6 +20,7 @@ from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves,
 from probe.errors import TrainingError
 from probe.jobs import JobView, ObservedState
 from probe.jobs.eta import duration
+from probe.jobs.headlines import job_advice, was_killed
 from probe.store import JobConfig, Record
 from probe.texts import counted
 from probe.verbs import train_command
@@ -79,12 +79,12 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> 
 
 
 def _draw_answer(run: JobView) -> None:
-    st.markdown(f"#### {answer(run)}")
+    st.markdown(f"#### {headline(run)}")
     if run.state == "finished" and (score := score_sentence(run.metrics, strong="**")):
         st.markdown(score)
-    if run.message and (run.state in ("running", "finished") or killed(run)):
+    if run.message and (run.state in ("running", "finished") or was_killed(run)):
         st.warning(plain(run.message), icon=":material/warning:")
-    if advice := hint(run):
+    if advice := job_advice(run, resume="**Resume**"):
         st.markdown(advice)
     st.progress(
         min(1.0, run.step / run.steps), text=f"{run.step:,} of {counted(run.steps, 'step')}"

@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.runs.words import shown_name
-from dashboard.shared.jobs import short
+from dashboard.shared.jobs import short, shown_name
 from probe.charts import curves
 from probe.verbs.run_exports import RunRecord
 

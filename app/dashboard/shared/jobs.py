@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from dashboard.shared.errors import attempt
+from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.jobs import JobView, ObservedState
+from probe.jobs.headlines import job_headline
 from probe.store import ACTIVE, JobConfig, JobFolder
 
 POLL_S = 1.0
@@ -28,6 +30,16 @@ BADGES = {
 def short(name: str) -> str:
     """The last part of a path, the whole of any other name."""
     return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
+
+
+def shown_name(job: JobView) -> str:
+    """Its label, or its name where it has none."""
+    return job.label or job.run
+
+
+def headline(job: JobView) -> str:
+    """How a job stands, in one sentence of Markdown."""
+    return job_headline(job, shown=plain)
 
 
 def all_runs() -> Sequence[JobView]:

@@ -7,9 +7,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard.runs.panel import draw_run
-from dashboard.runs.words import answer, shown_name
 from dashboard.shared.errors import draw_said
-from dashboard.shared.jobs import all_runs, cancel_job, start_job
+from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name, start_job
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
@@ -59,7 +58,7 @@ def draw_queue(runs: Sequence[JobView], shown: str | None) -> None:
     st.subheader("Also at work", anchor=False)
     for run in others:
         words, show, stop = st.columns([4, 1, 1], vertical_alignment="center")
-        words.markdown(f"**{plain(shown_name(run))}**: {answer(run)}")
+        words.markdown(f"**{plain(shown_name(run))}**: {headline(run)}")
         if show.button("Show", key=f"show_{run.run}", width="stretch"):
             st.query_params["run"] = run.run
             st.rerun()

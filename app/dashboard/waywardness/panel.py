@@ -10,14 +10,14 @@ import streamlit as st
 
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.jobs import BADGES, POLL_S, short, study_of
+from dashboard.shared.jobs import BADGES, POLL_S, headline, short, study_of
 from dashboard.shared.markdown import plain
 from dashboard.waywardness.prompts import draw_prompts
 from probe.analysis.gains import relative_change, signed
 from probe.analysis.waywardness import Waywardness
 from probe.bootstrap import LEVEL, RESAMPLES
 from probe.charts import waywardness_figures
-from probe.jobs.eta import duration
+from probe.jobs.headlines import job_advice
 from probe.reports.spreadsheets import csv_of
 from probe.reports.waywardness import wayward_headline, wayward_html
 from probe.store import JobFolder
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from probe.jobs import JobView
 
 _STATIC = {"displayModeBar": False}
-_ACTIVITIES = {"": "Starting …", "loading": "Loading the model and the data …"}
 
 
 def draw_study(seen: JobView) -> None:
@@ -88,30 +87,11 @@ def _draw_progress(study_id: str, state: str, stamp: int) -> None:
         study, seen = study_of(study_id)
         if seen.state != state or results_stamp(study) != stamp:
             st.rerun()
-        words = f"{BADGES[seen.state]} {_standing(seen)}"
-        st.markdown(words)
+        advice = job_advice(seen, resume="**Resume**")
+        st.markdown(f"{BADGES[seen.state]} {headline(seen)} {advice}")
         if seen.state != "finished":
             share = seen.done / seen.runs if seen.runs else 0.0
             st.progress(min(1.0, share), text=_counted(seen))
-
-
-def _standing(seen: JobView) -> str:
-    if seen.active and seen.activity != "training":
-        return _ACTIVITIES.get(seen.activity, seen.activity)
-    if seen.active:
-        left = "" if seen.eta_s is None else f", about {duration(seen.eta_s)} left"
-        loss = "" if seen.loss_nats is None else f", loss {seen.loss_nats:.3f} nats"
-        pack = (
-            f"step {seen.step:,} of {seen.steps:,} of this pack{loss}" if seen.step else "Working"
-        )
-        return f"{pack[0].upper()}{pack[1:]}{left}."
-    found = f", {seen.found:,} of them trained before" if seen.found else ""
-    return {
-        "finished": f"{counted(seen.done, 'training')}{found}.",
-        "cancelled": "Cancelled. Finished packs are kept, and **Resume** goes on from there.",
-        "interrupted": "The process died without a word. Finished packs are kept, and **Resume** "
-        "goes on from there.",
-    }.get(seen.state, f"{plain(seen.message)}")
 
 
 def _counted(seen: JobView) -> str:

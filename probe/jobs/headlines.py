@@ -1,0 +1,94 @@
+"""How a run or a study stands and how it goes on, in one wording for pages and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probe.jobs import JobView
+from probe.jobs.eta import duration
+from probe.texts import counted
+
+_ACTIVITIES = {
+    "": "Starting …",
+    "loading": "Loading the model and the data …",
+    "scoring": "Trained; scoring the prompt on held-out examples …",
+}
+
+
+def job_headline(job: JobView, *, shown: Callable[[str], str] = str) -> str:
+    """How a job stands, in one sentence.
+
+    Args:
+        job: a run or a study.
+        shown: writes what comes from files, such as names and messages, so that it is safe to show.
+    """
+    if job.state == "queued":
+        return _queued(job)
+    if job.state == "running":
+        return _running(job)
+    if job.state == "failed":
+        return f"Failed at {_place(job)}: {shown(job.message)}"
+    if job.state == "finished":
+        return _finished(job, shown)
+    if job.state == "interrupted":
+        return f"Interrupted at {_place(job)}: the worker died."
+    saved = "; it was saved" if job.kind == "train" and job.step and not was_killed(job) else ""
+    return f"Cancelled at {_place(job)}{saved}."
+
+
+def job_advice(job: JobView, *, resume: str) -> str:
+    """What to do about a job that has stopped short; empty where there is nothing to do.
+
+    Args:
+        job: a run or a study.
+        resume: how the way to go on is called where this is read.
+    """
+    if job.kind != "train":
+        return f"Finished packs are kept, and {resume} goes on from there." * job.resumable
+    if job.state == "interrupted":
+        return (
+            "The process died without a word: it was killed, the machine went down, or memory ran "
+            f"out. Nothing up to the last checkpoint is lost: {resume} goes on from there. If it "
+            "dies again, choose a smaller batch size or a smaller model."
+        )
+    if job.state == "cancelled" and not was_killed(job):  # else its message says how it goes on
+        return f"{resume} {'goes on from where it was saved' if job.step else 'begins anew'}."
+    if job.state == "failed" and "out of memory" not in job.message:
+        return f"Mend what the message names, then {resume}, or train anew with other settings."
+    return ""
+
+
+def was_killed(job: JobView) -> bool:
+    """Whether its worker had to be killed to cancel it, and so saved nothing at its end."""
+    return job.state == "cancelled" and job.message.startswith("killed")
+
+
+def _place(job: JobView) -> str:
+    """How far it came."""
+    if job.kind == "train":
+        return f"step {job.step:,}" + (f" of {job.steps:,}" if job.state != "failed" else "")
+    return f"run {job.done:,}" + (f" of {job.runs:,}" if job.runs else "")
+
+
+def _queued(job: JobView) -> str:
+    if not job.waits_for:
+        return "Waiting for its turn." if job.kind == "train" else _ACTIVITIES[""]
+    count = len(job.waits_for)
+    return f"Waiting for {'the run' if count == 1 else f'{count} runs'} before it."
+
+
+def _running(job: JobView) -> str:
+    left = f", about {duration(job.eta_s)} left" if job.eta_s is not None else ""
+    if job.activity in ("loading", "scoring") or (job.kind != "train" and not job.step):
+        return _ACTIVITIES.get(job.activity, f"Working{left}.")
+    if job.kind == "train":
+        return f"Training: step {job.step:,} of {job.steps:,}{left}."
+    loss = "" if job.loss_nats is None else f", loss {job.loss_nats:.3f} nats"
+    return f"Step {job.step:,} of {job.steps:,} of this pack{loss}{left}."
+
+
+def _finished(job: JobView, shown: Callable[[str], str]) -> str:
+    if job.kind == "train":
+        return f"Finished after {job.step:,} steps: made {', '.join(map(shown, job.prompts))}."
+    before = f", {job.found:,} of them trained before" if job.found else ""
+    return f"{counted(job.done, 'training')}{before}."
