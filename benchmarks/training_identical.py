@@ -28,7 +28,8 @@ from probe.training.initialise import Start
 from probe.training.loop import Training
 from probe.training.prompt_run import PromptRun
 
-_TOLERANCE = 1e-3
+_TOLERANCE = {False: 1e-3, True: 0.1}
+"""Of losses in nats, in float32 and in bfloat16, whose products are rounded to 8 bits."""
 _RATES = {"gpt2": 0.1, "smollm2": 0.003}
 """On a trained model larger steps soon amplify the last bit's rounding."""
 _TITLES = {
@@ -42,6 +43,7 @@ def identical(args: argparse.Namespace, clock: Clock, part: str = "gpt2") -> str
     torch.manual_seed(0)
     raw = _smollm2() if part == "smollm2" else _gpt2()
     raw = raw.to("cuda" if torch.cuda.is_available() else "cpu")
+    raw = raw.bfloat16() if args.bf16 else raw
     model = CausalModel(part, copy.deepcopy(raw), None)
     ids = torch.randint(1, model.vocabulary_size, (4 * args.batch, args.tokens)).tolist()
     rows = [Row(tuple(row[:-1]), ((row[-1],), (0,)), 0) for row in ids]
@@ -51,9 +53,10 @@ def identical(args: argparse.Namespace, clock: Clock, part: str = "gpt2") -> str
     header = ["P", "side", "best s/step", "median s/step", "examples/s", "probe is faster by"]
     header += ["by medians", "largest loss difference", "token-steps allow", "multiply-adds allow"]
     return (
-        f"**{_TITLES[part]}**, float32, B = {args.batch}, {args.tokens} tokens "
+        f"**{_TITLES[part]}**, {'bfloat16' if args.bf16 else 'float32'}, B = {args.batch}, "
+        f"{args.tokens} tokens "
         f"with the label, {args.steps} steps of AdamW, the first not timed (the plain loop "
-        f"for {args.plain_steps}). Losses equal to {_TOLERANCE} over all steps: checked."
+        f"for {args.plain_steps}). Losses equal to {_TOLERANCE[args.bf16]} over all steps: checked."
         f"\n\n{table(header, lines)}"
     )
 
@@ -83,7 +86,8 @@ def _locked(
     batches = _batches(rows, args)
     trainer_model = peft_model(raw, start, model, rows).train()
     mine = iter(_training(model, rows, start, args))
-    loop = PlainLoop(peft_model(raw, start, model, rows), _RATES[model.name])
+    module = peft_model(raw, start, model, rows)
+    loop = PlainLoop(module, _RATES[model.name], bf16=args.bf16)
     seconds: dict[str, list[float]] = {name: [] for name in ("probe", "PEFT", "PEFT + Trainer")}
     losses: dict[str, list[float]] = {name: [] for name in seconds}
     trainer_model.register_forward_hook(
@@ -110,13 +114,12 @@ def _locked(
         steps=args.steps,
         order="sequential",
         seed=0,
-        bf16=False,
+        bf16=args.bf16,
         batch_size=args.batch,
         watch=AfterStep(before, after),
     )
-    return _lines(
-        length, seconds, losses, args.batch, allowed(model, length, args.tokens, args.batch)
-    )
+    limits = allowed(model, length, args.tokens, args.batch)
+    return _lines(length, seconds, losses, args, limits)
 
 
 def _timed(
@@ -151,7 +154,7 @@ def _lines(
     length: int,
     seconds: dict[str, list[float]],
     losses: dict[str, list[float]],
-    batch: int,
+    args: argparse.Namespace,
     limits: tuple[float, float],
 ) -> list[list[str]]:
     lines = []
@@ -160,11 +163,11 @@ def _lines(
         best, mine = timed[0], min(seconds["probe"][1:])
         middle, middles = median(timed), median(seconds["probe"][1:])
         apart = max(abs(a - b) for a, b in zip(losses[side], losses["probe"], strict=False))
-        if apart > _TOLERANCE:
+        if apart > _TOLERANCE[args.bf16]:
             raise SystemExit(f"P = {length}: losses of {side} differ by {apart:.2g}")
         lines.append(
             [str(length), side, f"{best:.3f}", f"{middle:.3f}"]
-            + [f"{batch / best:.1f}", f"{best / mine:.2f}×", f"{middle / middles:.2f}×"]
+            + [f"{args.batch / best:.1f}", f"{best / mine:.2f}×", f"{middle / middles:.2f}×"]
             + [f"{apart:.1e}", *(f"{limit:.2f}×" for limit in limits)]
         )
     return lines

@@ -49,7 +49,7 @@ def main() -> None:
             "transformers",
             "peft",
             write=args.write,
-            part=_file_of(part, args.many_model),
+            part=_file_of(part, args),
         )
 
 
@@ -72,7 +72,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--every", type=int, default=10, help="steps between validations")
     parser.add_argument("--limit-steps", type=int, default=300)
-    parser.add_argument("--bf16", action="store_true", help="let each side choose it in the races")
+    parser.add_argument(
+        "--bf16", action="store_true", help="gpt2, smollm2: on all sides; races: each side's choice"
+    )
     parser.add_argument("--many-model", default="builtin", help="of many")
     parser.add_argument("--many-length", type=int, default=20, help="of many: virtual tokens")
     parser.add_argument("--many-steps", type=int, default=7, help="of many, timed")
@@ -84,9 +86,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _file_of(part: str, many_model: str) -> str:
-    """Names of results; `builtin` goes without saying."""
-    return f"many_{many_model}" if part == "many" and many_model != "builtin" else part
+def _file_of(part: str, args: argparse.Namespace) -> str:
+    """Names of results; `builtin` of many goes without saying, and so does float32."""
+    if part == "many" and args.many_model != "builtin":
+        return f"many_{args.many_model}"
+    return f"{part}_bfloat16" if part in ("gpt2", "smollm2") and args.bf16 else part
 
 
 def _device() -> str:
