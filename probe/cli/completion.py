@@ -45,10 +45,10 @@ def complete_task(incomplete: str) -> list[str]:
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Runs that begin as typed."""
+    """Runs and studies that begin as typed."""
     from probe.store import Workspace
 
-    return offered(Workspace().runs.ids(), incomplete)
+    return offered(Workspace().jobs.ids(), incomplete)
 
 
 def offered(names: Iterable[str], incomplete: str) -> list[str]:

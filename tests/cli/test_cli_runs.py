@@ -179,3 +179,21 @@ def test_the_list_and_one_run_say_the_same_of_a_gain_that_is_not_clear(made, pro
     assert "No gain is clear. The largest gain is that of" in told
     assert f"t{words}; best of 2, chosen on the same test examples." in told
     assert f"T{words}." in probe("runs", "show", run.id).flat
+
+
+def test_a_study_is_shown_and_deleted_as_a_run_is(probe, check_schema):
+    asked = {"models": ["builtin"], "tasks": ["mood", "sst2"], "grid": {}}
+    config = JobConfig("sweep", "grid-mood", asked, created="2026-01-02T03:04:05+00:00")
+    counts = {"runs": 8, "found": 2, "packs": 1, "pack_step": 3, "pack_steps": 9}
+    dead = Status("running", time.time(), pid=1, started="another boot", step=4, metrics=counts)
+    study = Workspace().studies.create(config, dead)
+    shown = probe("runs", "show", study.id)
+    assert "interrupted" in shown.flat and "4 of 8" in shown.flat and "mood, sst2" in shown.flat
+    assert f"probe runs resume {study.id}" in shown.flat
+    document = probe("runs", "show", "sweep", "--json").json
+    check_schema("runs", document)
+    (found,) = document["runs"]
+    assert (found["kind"], found["done"], found["runs"], found["found"]) == ("sweep", 4, 8, 2)
+    assert probe("runs", "--json").json["runs"] == []
+    assert probe("runs", "delete", study.id, "--yes").code == 0
+    assert list(Workspace().studies) == []

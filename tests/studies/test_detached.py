@@ -12,6 +12,7 @@ import pytest
 
 from probe import jobs, verbs
 from probe.errors import TrainingError
+from probe.jobs.processes import process_start_time
 from probe.store import Status, Workspace
 from probe.studies import study_of
 from probe.verbs.wayward_report import keep_wayward, wayward_found
@@ -89,6 +90,26 @@ def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
 
 
 @pytest.mark.process
+def test_a_study_waits_for_the_training_ahead_of_it(workspace, model, task):
+    mine = process_start_time(os.getpid())
+    config = verbs.run_config(model, task, {"steps": 2}, device="cpu", workspace=workspace)
+    run = workspace.runs.create(config, Status("running", 0.0, pid=os.getpid(), started=mine))
+    study = jobs.start(workspace, _config(model, task))
+    seen = jobs.view(workspace, study)
+    assert (seen.state, seen.waits_for) == ("queued", (run.id,))
+    run.write(dataclasses.replace(run.status, takes_turn=False))  # as a study on a cluster
+    assert jobs.view(workspace, study).waits_for == ()
+    run.write(dataclasses.replace(run.status, takes_turn=True))
+    jobs.cancel(workspace, study.id)
+    seen = jobs.view(workspace, study)
+    assert seen.state == "cancelled" and "0 runs" in seen.message
+    with pytest.raises(TrainingError, match="is no single training: leave --steps out"):
+        jobs.resume(workspace, study.id, steps=9)
+    assert {one.kind for one in jobs.views(workspace)} == {"train", "wayward"}
+    jobs.delete(workspace, study.id)
+    assert list(workspace.studies) == []
+
+
 def test_a_study_that_cannot_be_done_says_why_in_its_folder(workspace, model, task, tmp_path):
     config = _config(model, task)
     missing = config.request | {"models": [str(tmp_path / "nowhere")]}
