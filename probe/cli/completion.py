@@ -61,10 +61,9 @@ def _is_plain(name: str) -> bool:
 
 
 def _known() -> list[str]:
-    from probe.store import Workspace
-    from probe.verbs.loading import known_names
+    from probe.store import Library
 
-    return list(known_names(Workspace()))
+    return Library().names()
 
 
 def _base_models() -> set[str]:

@@ -110,8 +110,9 @@ def _range(norms: list[float]) -> str:
 def convert(asked: ConvertRequest, json: Json = False) -> None:
     """Write a prompt in another layout. Nothing is overwritten."""
     from probe import verbs
+    from probe.store import Library
 
-    loaded, to = verbs.load_one(str(asked.prompt)), asked.to
+    loaded, to = Library().load_one(str(asked.prompt)), asked.to
     path = verbs.convert(replace(asked, prompt=loaded))
     described = verbs.describe(loaded)
     written = {"prompt": loaded.name, "to": to, "path": str(path), "shape": described["shape"]}

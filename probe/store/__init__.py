@@ -15,6 +15,14 @@ from probe.store.job_status import (
     read_records,
 )
 from probe.store.jobs import JobConfig, JobFolder, JobFolders, JobKind
+from probe.store.library import (
+    Library,
+    load_sample,
+    sample_card,
+    sample_cards,
+    sample_facts,
+    sample_folders,
+)
 from probe.store.workspace import Workspace
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "JobFolder",
     "JobFolders",
     "JobKind",
+    "Library",
     "Record",
     "State",
     "Status",
@@ -34,9 +43,14 @@ __all__ = [
     "cut_records",
     "keep_file",
     "last_like",
+    "load_sample",
     "queued",
     "read_records",
     "replace_file",
     "require_new",
+    "sample_card",
+    "sample_cards",
+    "sample_facts",
+    "sample_folders",
     "shape_of",
 ]

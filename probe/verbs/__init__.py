@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from probe.store import sample_folders
 from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
@@ -16,14 +17,13 @@ from probe.verbs.finding import Found, Match, find
 from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe, inspect
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
-from probe.verbs.loading import convert, load, load_one
+from probe.verbs.loading import convert, load
 from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import generate, predict
 from probe.verbs.predictions import Continuations, Predictions
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
-from probe.verbs.shipped import sample_folders
 from probe.verbs.studies import StudyResult, executor_of, study_plan, study_run
 from probe.verbs.sweeping import sweep, sweep_config
 from probe.verbs.training import (
@@ -79,7 +79,6 @@ __all__ = [
     "library",
     "library_row",
     "load",
-    "load_one",
     "load_vocabulary",
     "map",
     "predict",

@@ -14,11 +14,11 @@ from probe.analysis.strength import strength_note
 from probe.errors import ModelNotFoundError, NotDecodableError, ProbeError
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
-from probe.store import Workspace
+from probe.store import Library, Workspace
 from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.texts import counted
-from probe.verbs.loading import load, load_one, missing_parts
+from probe.verbs.loading import missing_parts
 
 if TYPE_CHECKING:
     from probe.evaluation import Condition
@@ -240,13 +240,14 @@ def _prompt(
 ) -> AnyPrompt | PromptPair:
     if not isinstance(source, str | Path):
         return source
-    trained = [prompt for prompt in load(source, workspace=workspace) if prompt.trained]
+    library = Library(workspace)
+    trained = [prompt for prompt in library.load(source) if prompt.trained]
     halves = {prompt.submodule: prompt for prompt in trained}
     if len(trained) == 2 and set(halves) == {"encoder", "decoder"}:
         encoder, decoder = halves["encoder"], halves["decoder"]
         if isinstance(encoder, SoftPrompt) and isinstance(decoder, SoftPrompt):
             return PromptPair(encoder, decoder)
-    return load_one(source, workspace=workspace)
+    return library.load_one(source)
 
 
 def _own_word(word: object) -> str | tuple[str, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 
 from probe.datasets import load_wording
-from probe.errors import ModelNotFoundError, ProbeError
+from probe.errors import ModelNotFoundError, NotComparableError, ProbeError
 from probe.label_words import every_word, may_begin_another, require_different
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
@@ -134,3 +134,14 @@ def _like(name: str, workspace: Workspace) -> str:
     except ProbeError:
         return ""  # this refusal is about a model
     return did_you_mean(name, sorted(known - {name}))
+
+
+def require_count(prompts: Sequence[AnyPrompt], least: int, what: str) -> None:
+    """Refuse too few prompts.
+
+    Raises:
+        NotComparableError: there are fewer than that.
+    """
+    if len(prompts) < least:
+        names = ", ".join(prompt.name for prompt in prompts) or "none"
+        raise NotComparableError(f"{what} needs {least} or more trained prompts, found {names}")

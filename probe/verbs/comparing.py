@@ -26,10 +26,10 @@ from probe.measures import MeasureFacts
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import CompareRequest, takes
 from probe.requests.sources import TableSource
-from probe.store import Workspace
+from probe.store import Library
 from probe.task import Example
+from probe.verbs.checks import require_count
 from probe.verbs.decoding import taken_for, vocabulary_of
-from probe.verbs.gathering import gather, require_count
 from probe.vocabulary import Vocabulary
 
 
@@ -45,7 +45,7 @@ def compare(asked: CompareRequest) -> Comparison:
     """
     measure, model = asked.measure, asked.model
     needs = _facts(asked).needs
-    pool = gather(asked.prompts, Workspace(asked.workspace))
+    pool = Library(asked.workspace).trained(asked.prompts)
     require_count(pool, 2, "a comparison")
     names = [prompt.name for prompt in pool]
     if needs == "tokenizer":

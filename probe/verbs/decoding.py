@@ -9,13 +9,12 @@ from typing import Any
 
 from probe.analysis import decoding as analysis
 from probe.analysis.decoding import Decoding
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, NotComparableError
 from probe.notes import note
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import DecodeRequest, takes
-from probe.store import Workspace
+from probe.store import Library, Workspace
 from probe.tables import load_vocabulary, same_model
-from probe.verbs.loading import single_prompt
 from probe.vocabulary import Vocabulary
 
 
@@ -32,7 +31,7 @@ def decode(asked: DecodeRequest) -> Decoding:
         ValueError: a bad metric, k or filter.
     """
     workspace = Workspace(asked.workspace)
-    prompt = single_prompt(asked.prompt, workspace)
+    prompt = Library(workspace).load_one(asked.prompt)
     vocabulary = vocabulary_of(prompt, asked.model)
     found = analysis.decode(
         with_start(prompt, vocabulary),
@@ -111,6 +110,28 @@ def vocabulary_of(prompt: AnyPrompt, model: str | Path | Vocabulary | None = Non
         if which == "input":
             raise
         return load_vocabulary(model)
+
+
+def one_vocabulary(
+    prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None = None
+) -> Vocabulary:
+    """The vocabulary the prompts are read in: of the base model they share, or of the one named.
+
+    Raises:
+        NotComparableError: they name several base models.
+        ModelNotFoundError: no base model is known, or it cannot be read.
+    """
+    if model is not None:
+        return vocabulary_of(prompts[0], model)
+    known = [prompt for prompt in prompts if prompt.base_model is not None]
+    for other in known[1:]:
+        if other.base_model != known[0].base_model:
+            raise NotComparableError(
+                f"{known[0].name} was trained on {known[0].base_model}, {other.name} on "
+                f"{other.base_model}: name one model with --model (model= in Python) if they share "
+                "its embedding table"
+            )
+    return vocabulary_of((known or prompts)[0])
 
 
 def with_start(prompt: AnyPrompt, vocabulary: Vocabulary) -> AnyPrompt:

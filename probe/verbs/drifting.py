@@ -10,10 +10,9 @@ from probe.analysis.drift import Drift
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
-from probe.store import JobFolder, Workspace
+from probe.store import JobFolder, Library, Workspace
 from probe.store.card import workspace_name
 from probe.tables import load_vocabulary
-from probe.verbs.loading import load_one
 from probe.vocabulary import Vocabulary
 
 Start = NDArray[np.float32] | None
@@ -74,7 +73,7 @@ def _start(workspace: Workspace, run: JobFolder, vocabulary: Vocabulary) -> Star
 def _rows_of(source: str, workspace: Workspace) -> Start:
     """The rows of a prompt, [P, H]; None where it is gone, or has none."""
     try:
-        prompt = load_one(source, workspace=workspace)
+        prompt = Library(workspace).load_one(source)
     except ProbeError:
         return None
     return prompt.embeddings if isinstance(prompt, SoftPrompt) else None

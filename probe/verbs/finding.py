@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe import formats
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
@@ -20,11 +19,9 @@ from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import FindRequest, takes
 from probe.requests.sources import PromptSource
-from probe.store import Workspace
+from probe.store import Library, Workspace
 from probe.tables import default_model, load_vocabulary
-from probe.verbs.decoding import taken_for
-from probe.verbs.gathering import gather, one_vocabulary
-from probe.verbs.shipped import sample_folders
+from probe.verbs.decoding import one_vocabulary, taken_for
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -158,16 +155,10 @@ def token_id(token: str | int, vocabulary: Vocabulary) -> int:
 
 def _library(workspace: Workspace, vocabulary: Vocabulary) -> list[SoftPrompt]:
     """Trained soft prompts of the workspace and the samples on this base model."""
-    names = [c.id for c in workspace.list() if c.base_model == vocabulary.name and c.trained]
-    stored = [workspace.get(name) for name in names]
-    samples = [prompt for folder in sample_folders().values() for prompt in formats.load(folder)]
     return [
         prompt
-        for prompt in [*stored, *samples]
-        if isinstance(prompt, SoftPrompt)
-        and prompt.trained
-        and prompt.base_model == vocabulary.name
-        and prompt.width == vocabulary.width
+        for prompt in Library(workspace).of_model(vocabulary.name)
+        if isinstance(prompt, SoftPrompt) and prompt.width == vocabulary.width
     ]
 
 
@@ -176,7 +167,7 @@ def _named_vocabulary(model: str | Path | Vocabulary) -> Vocabulary:
 
 
 def _given(sources: Sequence[PromptSource], workspace: Workspace) -> list[AnyPrompt]:
-    prompts = gather(sources, workspace)
+    prompts = Library(workspace).trained(sources)
     if not prompts:
         raise NotDecodableError("none of the given prompts was trained: name others")
     return prompts

@@ -12,15 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from probe import formats
 from probe.errors import MissingExtraError, ProbeError
 from probe.paths import shipped
-from probe.store import Workspace
+from probe.store import Workspace, load_sample, sample_folders
 from probe.store.health import is_open_to_others
 from probe.tables import load_vocabulary, named_path
 from probe.tables.named import SMOLLM2_MISSING, smollm2_file
 from probe.texts import counted
-from probe.verbs.shipped import sample_folders
 
 State = Literal["ok", "missing", "broken"]
 
@@ -182,11 +180,11 @@ def _tokenizer() -> Check:
 
 
 def _samples() -> Check:
-    folders = sample_folders()
-    if not folders:
+    names = sample_folders()
+    if not names:
         return Check("sample prompts", "broken", "none are installed: reinstall soft-prompt-probe")
     try:
-        prompts = [prompt for folder in folders.values() for prompt in formats.load(folder)]
+        prompts = [prompt for name in names for prompt in load_sample(name)]
     except ProbeError as error:
         return Check("sample prompts", "broken", str(error))
     return Check("sample prompts", "ok", f"{len(prompts)} can be read")

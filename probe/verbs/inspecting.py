@@ -11,9 +11,8 @@ from probe.analysis.strength import strength_note
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.requests import InspectRequest, takes
-from probe.store import Workspace, shape_of
+from probe.store import Library, shape_of
 from probe.tables import load_vocabulary, place_on_disk
-from probe.verbs.gathering import prompts_of
 from probe.vocabulary import EmbeddingScale
 
 
@@ -24,8 +23,8 @@ def inspect(asked: InspectRequest) -> list[dict[str, Any]]:
     Raises:
         ProbeError: a source cannot be read.
     """
-    workspace = Workspace(asked.workspace)
-    return [describe(one) for source in asked.prompts for one in prompts_of(source, workspace)]
+    library = Library(asked.workspace)
+    return [describe(one) for source in asked.prompts for one in library.load(source)]
 
 
 def describe(prompt: AnyPrompt) -> dict[str, Any]:

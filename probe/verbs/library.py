@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
 from typing import Any
 
-from probe import formats
 from probe.digests import noted_digests
 from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.requests import AddToLibraryRequest, takes
 from probe.requests.sources import PromptSource
-from probe.store import Card, Workspace, card_of
-from probe.verbs.gathering import prompts_of
-from probe.verbs.shipped import sample_facts, sample_folders
+from probe.store import Card, Library, Workspace, sample_cards, sample_folders
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +36,7 @@ def library(
     for id_, why in workspace.damaged():
         _LOG.warning("left out %s, which is damaged: %s", id_, why)
     if samples and tag is None:
-        cards += [(card, "sample") for card in _sample_cards()]
+        cards += [(card, "sample") for card in sample_cards()]
     found = [(c, where) for c, where in cards if search is None or c.matches(search)]
     return [library_row(card, where=where) for card, where in found]
 
@@ -56,7 +52,7 @@ def add_to_library(asked: AddToLibraryRequest) -> list[Card]:
     workspace = Workspace(asked.workspace)
     prompts: list[AnyPrompt] = []
     for source in asked.prompts:
-        every = prompts_of(source, workspace)
+        every = Library(workspace).load(source)
         trained = [prompt for prompt in every if prompt.trained]
         if not trained:
             raise PromptFormatError(f"{_shown(source)}: none of its rows was ever trained")
@@ -84,7 +80,7 @@ def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[st
     workspace = workspace or Workspace()
     if name.partition("@")[0] not in workspace.prompts.names() and name in sample_folders():
         unknown: dict[str, Any] = {"run": None, "stored_sha256": None, "evaluations": []}
-        return [library_row(card, where="sample") | unknown for card in _sample_cards([name])]
+        return [library_row(card, where="sample") | unknown for card in sample_cards([name])]
     return [
         library_row(card)
         | {
@@ -124,21 +120,3 @@ def _shown(source: PromptSource) -> str:
 
 def _on_model(prompt: AnyPrompt, model: str | None) -> AnyPrompt:
     return dataclasses.replace(prompt, base_model=prompt.base_model or model)
-
-
-def _sample_cards(names: Iterable[str] | None = None) -> list[Card]:
-    facts, folders = sample_facts(), sample_folders()
-    cards = []
-    for name in folders if names is None else names:
-        fact = facts.get(name, {})
-        for prompt in formats.load(folders[name]):
-            card = card_of(prompt, name=name, version=1, created="")
-            cards.append(
-                dataclasses.replace(
-                    card,
-                    task=fact.get("task", card.task),
-                    metrics=fact.get("metrics", card.metrics),
-                    note=fact.get("how_made", card.note),
-                )
-            )
-    return cards

@@ -13,9 +13,9 @@ from probe.analysis.decoding import require_decodable
 from probe.analysis.maps import Map
 from probe.prompt import SoftPrompt
 from probe.requests import ClustersRequest, MapRequest, takes
-from probe.store import Workspace
-from probe.verbs.decoding import taken_for
-from probe.verbs.gathering import gather, one_vocabulary, require_count
+from probe.store import Library, Workspace
+from probe.verbs.checks import require_count
+from probe.verbs.decoding import one_vocabulary, taken_for
 from probe.vocabulary import Vocabulary
 
 
@@ -89,7 +89,7 @@ def _laid_out(
 
 
 def _pool(asked: ClustersRequest | MapRequest, what: str) -> tuple[list[SoftPrompt], Vocabulary]:
-    prompts = gather(asked.prompts, Workspace(asked.workspace))
+    prompts = Library(asked.workspace).trained(asked.prompts)
     require_count(prompts, 1, what)
     vocabulary = one_vocabulary(prompts, asked.model)
     return [require_decodable(prompt, vocabulary) for prompt in prompts], vocabulary

@@ -24,12 +24,11 @@ from probe.requests import (
     command_of,
 )
 from probe.requests.sources import PromptSource
-from probe.store import Workspace
+from probe.store import Library, Workspace
 from probe.verbs.comparing import compare
 from probe.verbs.decoding import decode
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import evaluate
-from probe.verbs.gathering import prompts_of
 from probe.verbs.mapping import map
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def named_prompts(sources: Sequence[PromptSource], workspace: Workspace) -> list
     """
     found: list[Named] = []
     for source in sources:
-        every = prompts_of(source, workspace)
+        every = Library(workspace).load(source)
         if not isinstance(source, str | Path):
             found += [Named(p.provenance.path if p.provenance else p.name, p) for p in every]
             continue

@@ -16,7 +16,7 @@ from probe.jobs import JobView
 from probe.notes import collected, note
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest, command_of, from_document, takes, to_document
-from probe.store import JobConfig, JobKind, Workspace
+from probe.store import JobConfig, JobKind, Library, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
 from probe.task import Task
 from probe.texts import counted
@@ -24,9 +24,7 @@ from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
 from probe.training.recommended import stated, with_recommended
 from probe.verbs.checks import check_label_words, check_models, check_width
-from probe.verbs.loading import load_one
 from probe.verbs.room import check_room
-from probe.verbs.shipped import sample_folders
 
 
 @takes(TrainRequest)
@@ -106,7 +104,7 @@ def _check(
 def _start(init: str, workspace: Workspace) -> AnyPrompt | None:
     """The prompt that training begins from, where it is one."""
     kind, _, reference = init.partition(":")
-    return load_one(reference, workspace=workspace) if kind == "prompt" else None
+    return Library(workspace).load_one(reference) if kind == "prompt" else None
 
 
 def train_command(config: JobConfig) -> tuple[str, ...]:
@@ -241,13 +239,4 @@ def start_with_full_path(init: str, workspace: Workspace) -> str:
     """
     if _start(init, workspace) is None:
         return init
-    return f"prompt:{_place(init.partition(':')[2], workspace)}"
-
-
-def _place(reference: str, workspace: Workspace) -> str:
-    """The path of a prompt, looked for in the order of `probe.load`; a hub id stays one."""
-    if os.path.exists(reference) or os.path.exists(reference.rpartition("#")[0]):
-        return os.path.abspath(reference)
-    if reference.partition("@")[0] in workspace.prompts.names():
-        return str(workspace.prompts.root / workspace.card(reference).id)
-    return str(sample_folders().get(reference, reference))
+    return f"prompt:{Library(workspace).place(init.partition(':')[2])}"

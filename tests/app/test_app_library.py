@@ -15,10 +15,9 @@ from dashboard.library.table import library_table
 from dashboard.shared.resources import Entry
 from probe import paths
 from probe.prompt import SoftPrompt
-from probe.store import Workspace
+from probe.store import Workspace, sample_facts
 from probe.tables import default_model
 from probe.verbs import decode, sample_folders
-from probe.verbs.shipped import sample_facts
 
 Open = Callable[..., AppTest]
 

@@ -16,8 +16,8 @@ from probe.cli.completion import (
 )
 from probe.cli.main import app
 from probe.prompt import SoftPrompt
-from probe.store import Workspace
-from probe.verbs import load_one, sample_folders
+from probe.store import Library, Workspace
+from probe.verbs import sample_folders
 
 
 def _asked(words, shell):
@@ -65,7 +65,7 @@ def complete(monkeypatch, capsys):
 def test_a_shell_is_offered_what_fits(words, offered, tmp_path, complete):
     (tmp_path / "folder").mkdir()
     np.save(tmp_path / "folder" / "a.npy", np.ones((1, 2)))
-    Workspace().save(load_one("sst2-text").renamed("mine"))
+    Workspace().save(Library().load_one("sst2-text").renamed("mine"))
     assert set(complete(words).split()) == offered
 
 
@@ -94,7 +94,7 @@ def test_names_that_could_run_something_in_a_shell_are_never_offered(tmp_path):
 
 @pytest.mark.parametrize("name", ["m$(id)", "m`id`", "m;id", "m'q", "m\x1b[31m", "--all", "m n"])
 def test_folders_of_the_workspace_with_such_names_are_not_offered_either(name, home, tmp_path):
-    Workspace().save(load_one("sst2-text").renamed("mine"))
+    Workspace().save(Library().load_one("sst2-text").renamed("mine"))
     for kind in ("prompts", "runs"):
         (home / kind).mkdir(exist_ok=True)
         shutil.copytree(home / "prompts" / "mine@1", home / kind / name, dirs_exist_ok=True)
@@ -115,7 +115,7 @@ def test_everything_is_offered_for_nothing_typed():
 def test_base_models_of_the_library_are_offered():
     from dataclasses import replace
 
-    Workspace().save(replace(load_one("sst2-text"), base_model="org/some-model"))
+    Workspace().save(replace(Library().load_one("sst2-text"), base_model="org/some-model"))
     assert complete_model("org") == ["org/some-model"]
 
 

@@ -13,11 +13,10 @@ from probe.charts import score_intervals
 from probe.datasets import sample
 from probe.models import load_model
 from probe.prompt import KVPrefix, SoftPrompt
-from probe.store import Workspace
+from probe.store import Workspace, sample_facts
 from probe.task import Example, Task
 from probe.verbs import evaluate, sample_folders
 from probe.verbs.evaluating import some_examples
-from probe.verbs.shipped import sample_facts
 from tests.trainable import write_model, write_rows, write_task
 
 EXACT = 1e-4

@@ -9,8 +9,8 @@ import pytest
 from probe.datasets import load_task
 from probe.formats import load
 from probe.prompt import KVPrefix
+from probe.store import sample_facts
 from probe.verbs import sample_folders
-from probe.verbs.shipped import sample_facts
 from recipes.readings.known_texts import read_texts
 from recipes.sample_prompts import train_all
 from recipes.sample_prompts.distilled import CHOSEN

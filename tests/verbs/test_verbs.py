@@ -20,9 +20,9 @@ from probe.errors import (
 )
 from probe.paths import shipped
 from probe.prompt import SoftPrompt
-from probe.store import Workspace
+from probe.store import Library, Workspace
 from probe.tables import named_path
-from probe.verbs import add_to_library, library, load_one, sample_folders
+from probe.verbs import add_to_library, library, sample_folders
 from probe.verbs.decoding import vocabulary_of, with_start
 
 TEXT = "Tell me whether the writer liked the film ."
@@ -111,19 +111,19 @@ def test_what_names_nothing_is_one_clear_error(source, workspace):
 
 
 def test_a_name_nearly_right_is_answered_with_the_right_one(workspace):
-    workspace.save(load_one("sst2-text").renamed("mood"))
+    workspace.save(Library().load_one("sst2-text").renamed("mood"))
     with pytest.raises(PromptFormatError, match="did you mean mood@1"):
         probe.load("moood", workspace=workspace)
 
 
 def test_a_version_that_is_not_there_is_answered_with_those_that_are(workspace):
-    workspace.save(load_one("sst2-text"))
+    workspace.save(Library().load_one("sst2-text"))
     with pytest.raises(WorkspaceError, match="no sst2-text@2: expected one of sst2-text@1"):
         probe.load("sst2-text@2", workspace=workspace)
 
 
 def test_a_damaged_card_is_not_taken_for_an_unknown_name(workspace):
-    card = workspace.save(load_one("sst2-text").renamed("mood"))
+    card = workspace.save(Library().load_one("sst2-text").renamed("mood"))
     (workspace.prompts.root / card.id / "card.json").write_text("{")
     with pytest.raises(WorkspaceError, match="no prompt card"):
         probe.load("mood", workspace=workspace)
@@ -252,7 +252,7 @@ def test_an_adapter_that_was_never_trained_never_left_its_start(tmp_path, builti
 
 
 def test_a_prompt_a_path_and_a_name_decode_alike(workspace, builtin):
-    prompt = load_one("sst2-vocab")
+    prompt = Library().load_one("sst2-vocab")
     results = [
         probe.decode(source, model=model, controls=False, workspace=workspace).to_json()
         for source, model in [
@@ -358,7 +358,7 @@ def test_rows_that_were_never_trained_are_not_kept(workspace):
 
 
 def test_a_model_given_while_adding_fills_a_gap_and_never_overrules_the_file(workspace):
-    bare, sample = SoftPrompt("bare", np.ones((2, 320))), load_one("sst2-text")
+    bare, sample = SoftPrompt("bare", np.ones((2, 320))), Library().load_one("sst2-text")
     cards = add_to_library([bare, sample], model="other", workspace=workspace)
     assert [card.base_model for card in cards] == ["other", "builtin"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -15,12 +15,17 @@ from probe.datasets import task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
-from probe.store import Card, Workspace, card_of
+from probe.store import (
+    Card,
+    Workspace,
+    load_sample,
+    sample_card,
+    sample_facts,
+    sample_folders,
+)
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.verbs import ReadPrompt, decode, load, read, sample_folders
+from probe.verbs import ReadPrompt, decode, read
 from probe.verbs.decoding import vocabulary_of
-from probe.verbs.loading import with_facts
-from probe.verbs.shipped import sample_facts
 from probe.vocabulary import Vocabulary
 
 
@@ -180,16 +185,11 @@ def _stored_prompt(entry: Entry, space: Workspace) -> AnyPrompt:
 
 @st.cache_resource(show_spinner="Reading the sample prompts …")
 def _samples() -> dict[str, tuple[Card, AnyPrompt]]:
-    facts = sample_facts()
-    return {
-        name: _sample(name, folder, facts.get(name, {}))
-        for name, folder in sample_folders().items()
-    }
+    return {name: _sample(name) for name in sample_folders()}
 
 
-def _sample(name: str, folder: Path, facts: dict[str, Any]) -> tuple[Card, AnyPrompt]:
-    prompt = with_facts(load(folder)[0].renamed(name), name)
-    prompt = replace(prompt, metrics=facts.get("metrics", {}))
-    card = card_of(prompt, name=name, version=1, created="")
+def _sample(name: str) -> tuple[Card, AnyPrompt]:
+    facts = sample_facts()[name]
+    prompt = replace(load_sample(name)[0].renamed(name), metrics=facts.get("metrics", {}))
     note = ": ".join(facts[part] for part in ("about", "how_made") if part in facts)
-    return replace(card, tags=("sample",), note=note), prompt
+    return replace(sample_card(name, prompt), tags=("sample",), note=note), prompt

@@ -1,0 +1,195 @@
+"""The library: prompts of a workspace, samples, and every other source that a user can name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from probe import formats
+from probe.errors import NotDecodableError, PromptFormatError
+from probe.paths import shipped
+from probe.prompt import AnyPrompt, PromptPair
+from probe.requests.sources import PromptSource
+from probe.store.card import Card, card_of
+from probe.store.workspace import Workspace
+from probe.suggestions import did_you_mean
+from probe.texts import counted
+
+_LOG = logging.getLogger(__name__)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(#.+)?", re.ASCII)
+
+
+class Library:
+    """A workspace and the samples, and every other source by its path or hub id."""
+
+    def __init__(self, workspace: str | os.PathLike[str] | None = None) -> None:
+        self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+
+    def names(self) -> list[str]:
+        """Names of workspace prompts, then of samples."""
+        return [*sorted(self.workspace.prompts.ids()), *sample_folders()]
+
+    def load(self, source: PromptSource, *, revision: str | None = None) -> list[AnyPrompt]:
+        """Every prompt of a source; both halves of a pair.
+
+        Args:
+            source: a prompt, or the first that exists of: a file or folder (`PATH#name` picks one
+                of its prompts), a workspace prompt (`name`, `name@version`), a sample, a hub id.
+            revision: branch, tag or commit of a hub id.
+
+        Raises:
+            PromptFormatError: the source is none of these, or cannot be read.
+            WorkspaceError: the workspace has the name but not that version, or its card is damaged.
+        """
+        if isinstance(source, PromptPair):
+            return [source.encoder, source.decoder]
+        if not isinstance(source, str | Path):
+            return [source]
+        if isinstance(source, Path) or _is_path(source):
+            return formats.load(_at_home(source))
+        if self._holds(source):
+            return [self.workspace.get(source)]
+        if source in sample_folders():
+            return load_sample(source)
+        if _HUB_ID.fullmatch(source):
+            return formats.load(source, revision=revision)
+        raise PromptFormatError(self._unknown(source))
+
+    def load_one(self, source: PromptSource) -> AnyPrompt:
+        """The prompt of a source that holds one, or one trained prompt beside untrained rows.
+
+        Raises:
+            PromptFormatError: the source cannot be read, or one of its prompts must be named.
+            NotDecodableError: it is the pair of an encoder's and a decoder's prompt.
+        """
+        if isinstance(source, PromptPair):
+            raise NotDecodableError(
+                "expected one prompt, found a pair: take its encoder or decoder"
+            )
+        prompts = self.load(source)
+        chosen = prompts if len(prompts) == 1 else [p for p in prompts if p.trained]
+        if len(chosen) != 1:
+            names = ", ".join(f"{source}#{prompt.name}" for prompt in prompts)
+            raise PromptFormatError(
+                f"{source} holds {counted(len(prompts), 'prompt')}: name one of {names}"
+            )
+        for prompt in prompts:
+            if prompt is not chosen[0]:
+                _LOG.info("left out %s: its rows were never trained", prompt.name)
+        return chosen[0]
+
+    def trained(self, sources: Iterable[PromptSource]) -> list[AnyPrompt]:
+        """Every trained prompt of the sources, in their order.
+
+        Raises:
+            ProbeError: a source cannot be read.
+        """
+        every = (prompt for source in sources for prompt in self.load(source))
+        return [prompt for prompt in every if prompt.trained]
+
+    def of_model(self, model: str) -> Iterator[AnyPrompt]:
+        """Trained prompts of the workspace and the samples on a base model."""
+        for card in self.workspace.list():
+            if card.base_model == model and card.trained:
+                yield self.workspace.get(card.id)
+        for name in sample_folders():
+            yield from (p for p in load_sample(name) if p.base_model == model and p.trained)
+
+    def place(self, reference: str) -> str:
+        """The path of a prompt, looked for in the order of `load`; a hub id stays one."""
+        if os.path.exists(reference) or os.path.exists(reference.rpartition("#")[0]):
+            return os.path.abspath(reference)
+        if self._holds(reference):
+            return str(self.workspace.prompts.root / self.workspace.card(reference).id)
+        return str(sample_folders().get(reference, reference))
+
+    def _holds(self, reference: str) -> bool:
+        return reference.partition("@")[0] in self.workspace.prompts.names()
+
+    def _unknown(self, source: str) -> str:
+        hint = did_you_mean(source, self.names()) or "; see `probe library` for names"
+        return (
+            f"no prompt {source!r}: expected a file or folder, a workspace or sample name, or a "
+            f"hub id like owner/name{hint}"
+        )
+
+
+def sample_folders() -> dict[str, Path]:
+    """The sample prompts by name, sorted."""
+    root = shipped("sample_prompts")
+    if root is None:
+        return {}
+    return {path.name: path for path in sorted(root.iterdir()) if _holds_prompt(path)}
+
+
+def sample_facts() -> dict[str, dict[str, Any]]:
+    """What the manifest says of each sample prompt: task, how it was made, what it scores."""
+    root = shipped("sample_prompts")
+    if root is None or not (root / "manifest.json").is_file():
+        return {}
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    return {entry["name"]: entry for entry in manifest["prompts"]}
+
+
+def load_sample(name: str) -> list[AnyPrompt]:
+    """A sample with what the manifest says and its file does not: task, wording and scores.
+
+    Raises:
+        PromptFormatError: its file cannot be read.
+    """
+    fact = sample_facts().get(name, {})
+    wording = {key: fact[key] for key in ("template", "label_words") if key in fact}
+    return [
+        dataclasses.replace(
+            prompt,
+            task=prompt.task or fact.get("task"),
+            config=wording | dict(prompt.config),
+        )
+        for prompt in formats.load(sample_folders()[name])
+    ]
+
+
+def sample_card(name: str, prompt: AnyPrompt) -> Card:
+    """The card of a sample, with its scores and how it was made."""
+    fact = sample_facts().get(name, {})
+    card = card_of(prompt, name=name, version=1, created="")
+    return dataclasses.replace(
+        card,
+        task=fact.get("task", card.task),
+        metrics=fact.get("metrics", card.metrics),
+        note=fact.get("how_made", card.note),
+    )
+
+
+def sample_cards(names: Sequence[str] | None = None) -> list[Card]:
+    """The cards of these samples; of all when None."""
+    named = sample_folders() if names is None else names
+    return [sample_card(name, prompt) for name in named for prompt in load_sample(name)]
+
+
+def _holds_prompt(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("adapter_config.json", "prompt.safetensors"))
+
+
+def _is_path(source: str) -> bool:
+    path, mark, _ = source.rpartition("#")
+    looks_like_one = source.startswith(("/", "./", "../", "~", "\\")) or Path(source).is_absolute()
+    return looks_like_one or _exists(source) or (bool(mark) and _exists(path))
+
+
+def _exists(path: str) -> bool:
+    return bool(path) and os.path.exists(_at_home(path))
+
+
+def _at_home(path: str | Path) -> str:
+    """The path with its `~` spelt out."""
+    try:
+        return os.path.expanduser(path)
+    except ValueError:  # a null byte; what reads the path says that nothing is there
+        return str(path)
