@@ -50,8 +50,10 @@ class Map:
     method: Method
     metric: MapMetric
     seed: int
-    near: int
-    """UMAP's `n_neighbors`, t-SNE's perplexity; PCA has no such number."""
+    n_neighbors: int | None
+    """UMAP's; None for other methods."""
+    perplexity: float | None
+    """t-SNE's; None for other methods."""
     model: str
     prompts: tuple[str, ...]
     """[N] names."""
@@ -93,7 +95,8 @@ class Map:
             "method": self.method,
             "metric": self.metric,
             "seed": self.seed,
-            "near": None if self.method == "pca" else self.near,
+            "n_neighbors": self.n_neighbors,
+            "perplexity": self.perplexity,
             "model": self.model,
             "prompts": list(self.prompts),
             "background": len(self.background),
@@ -143,8 +146,10 @@ class Layout:
     """Of the layout, of the rows drawn and of the trustworthiness sample."""
     background: int | None = None
     """Vocabulary rows, drawn at random; all when None (t-SNE: 4,000)."""
-    near: int = 15
-    """UMAP's `n_neighbors`, t-SNE's perplexity."""
+    n_neighbors: int = 15
+    """UMAP's."""
+    perplexity: float = 15.0
+    """t-SNE's."""
 
 
 def map_rows(
@@ -196,7 +201,8 @@ def map_rows(
         method=layout.method,
         metric=layout.metric,
         seed=layout.seed,
-        near=layout.near,
+        n_neighbors=layout.n_neighbors if layout.method == "umap" else None,
+        perplexity=layout.perplexity if layout.method == "tsne" else None,
         model=vocabulary.name,
         prompts=tuple(names),
         owners=np.repeat(np.arange(len(prompts)), lengths),
@@ -224,7 +230,10 @@ def _layout(rows: Float32Array, table: Float32Array, layout: Layout) -> Arrays:
         explained = tuple(axes.variances / max(axes.total_variance, np.finfo(float).tiny))
     else:
         both = np.concatenate([rows, table])
-        places = (_umap if method == "umap" else _tsne)(both, metric, seed, layout.near)
+        if method == "umap":
+            places = _umap(both, metric, seed, layout.n_neighbors)
+        else:
+            places = _tsne(both, metric, seed, layout.perplexity)
     own, others = _trust_sample(len(rows), len(table), seed)
     original = np.concatenate([rows[own], table[others]])
     shown = places[np.concatenate([own, others + len(rows)])]
@@ -236,13 +245,13 @@ def _layout(rows: Float32Array, table: Float32Array, layout: Layout) -> Arrays:
     }
 
 
-def _umap(rows: Float32Array, metric: MapMetric, seed: int, near: int) -> FloatArray:
+def _umap(rows: Float32Array, metric: MapMetric, seed: int, n_neighbors: int) -> FloatArray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # a part nobody needs asks for TensorFlow
         from umap import UMAP
 
     layout = UMAP(
-        n_neighbors=min(near, len(rows) - 1),
+        n_neighbors=min(n_neighbors, len(rows) - 1),
         metric="cosine" if metric == "cosine" else "euclidean",
         random_state=seed,
         n_jobs=1,  # a seed asks for it
@@ -250,12 +259,12 @@ def _umap(rows: Float32Array, metric: MapMetric, seed: int, near: int) -> FloatA
     return np.asarray(layout.fit_transform(rows))
 
 
-def _tsne(rows: Float32Array, metric: MapMetric, seed: int, near: int) -> FloatArray:
+def _tsne(rows: Float32Array, metric: MapMetric, seed: int, perplexity: float) -> FloatArray:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     layout = TSNE(
-        perplexity=min(near, (len(rows) - 1) / 3),
+        perplexity=min(perplexity, (len(rows) - 1) / 3),
         metric="cosine" if metric == "cosine" else "euclidean",
         random_state=seed,
     )
@@ -293,7 +302,8 @@ def _key(rows: Float32Array, vocabulary: Vocabulary, layout: Layout, background:
     digest = hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()
     library = f"{_LIBRARY[layout.method]}-{version(_LIBRARY[layout.method])}"
     parts = (MAP_VERSION, library, vocabulary.fingerprint, rows.shape, digest)
-    return "-".join(map(str, ("map", *parts, layout.metric, layout.seed, layout.near, background)))
+    near = f"{layout.perplexity:g}" if layout.method == "tsne" else layout.n_neighbors
+    return "-".join(map(str, ("map", *parts, layout.metric, layout.seed, near, background)))
 
 
 def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, layout: Layout) -> None:
@@ -301,9 +311,10 @@ def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, layout: Layo
         raise ValueError(f"method must be one of {', '.join(METHODS)}, found {layout.method!r}")
     if layout.metric not in METRICS:
         raise ValueError(f"metric must be cosine or l2 for a map, found {layout.metric!r}")
-    if layout.near < 2 or (layout.background is not None and layout.background < 10):
+    near = min(layout.n_neighbors, layout.perplexity)
+    if near < 2 or (layout.background is not None and layout.background < 10):
         raise ValueError(
-            f"a map needs 2 neighbours and 10 background rows or more, found {layout.near} and "
+            f"a map needs 2 neighbours and 10 background rows or more, found {near:g} and "
             f"{layout.background}"
         )
     widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}

@@ -88,7 +88,8 @@ def map_caption(mapped: Map) -> str:
     """How the map was made and how far to trust it, in a few sentences."""
     rows = counted(len(mapped.points), "prompt row")
     size = f"{rows} and {len(mapped.background):,} vocabulary rows"
-    near = "" if mapped.method == "pca" else f", {mapped.near} neighbours"
+    near = "" if mapped.n_neighbors is None else f", {mapped.n_neighbors} neighbours"
+    near += "" if mapped.perplexity is None else f", perplexity {mapped.perplexity:g}"
     return (
         f"{mapped.method.upper()} of {size} of {mapped.model}, {mapped.metric}, seed "
         f"{mapped.seed}{near}. Trustworthiness {mapped.trustworthiness:.2f} among "

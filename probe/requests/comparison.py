@@ -94,8 +94,10 @@ class MapRequest(OfPrompts, InTable):
     """Seed of layout and samples."""
     background: Annotated[int | None, Option(minimum=10)] = None
     """Vocabulary rows, drawn at random. Default: all; tsne 4000."""
-    near: Annotated[int, Option(minimum=2)] = 15
-    """Neighbours of umap, perplexity of tsne."""
+    n_neighbors: Annotated[int, Option(minimum=2)] = 15
+    """Neighbours that umap keeps together, as umap-learn calls it."""
+    perplexity: Annotated[float, Option(minimum=2)] = 15.0
+    """About how many neighbours tsne keeps together, as scikit-learn calls it."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,14 @@ def _laid_out(
     return maps.map_rows(
         [prompt.embeddings for prompt in pool],
         vocabulary,
-        maps.Layout(asked.method, asked.metric, asked.seed, asked.background, asked.near),
+        maps.Layout(
+            asked.method,
+            asked.metric,
+            asked.seed,
+            asked.background,
+            asked.n_neighbors,
+            asked.perplexity,
+        ),
         names=[prompt.name for prompt in pool],
         cached=cached,
     )

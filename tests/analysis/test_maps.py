@@ -52,17 +52,17 @@ def test_norms_play_no_part_under_cosine_and_all_of_it_under_l2(prompts, vocabul
 
 
 def test_umap_is_umap_learn_with_metric_and_seed_passed_on(prompts, vocabulary):
-    mapped = _map(prompts, vocabulary, "umap", seed=3, near=8)
+    mapped = _map(prompts, vocabulary, "umap", seed=3, n_neighbors=8)
     from umap import UMAP  # only now: importing it first would warn of an absent TensorFlow
 
     both = np.concatenate([*prompts, vocabulary.rows(slice(None))])
     oracle = UMAP(n_neighbors=8, metric="cosine", random_state=3, n_jobs=1).fit_transform(both)
     np.testing.assert_array_equal(np.concatenate([mapped.points, mapped.background]), oracle)
-    assert mapped.explained is None and mapped.near == 8
+    assert mapped.explained is None and mapped.n_neighbors == 8 and mapped.perplexity is None
 
 
 def test_tsne_is_that_of_scikit_learn_on_a_drawn_background(prompts, vocabulary):
-    mapped = _map(prompts, vocabulary, "tsne", metric="l2", seed=1, background=60, near=10)
+    mapped = _map(prompts, vocabulary, "tsne", metric="l2", seed=1, background=60, perplexity=10)
     both = np.concatenate([*prompts, vocabulary.rows(mapped.background_ids)])
     with threadpool_limits(1, "openmp"):
         oracle = TSNE(perplexity=10, random_state=1).fit_transform(both)
@@ -113,7 +113,9 @@ def test_a_kept_layout_is_read_back_and_only_for_the_same_question(prompts, voca
         return workspace.cached_arrays(key, compute, fits)
 
     def again(**options):
-        return _map(prompts, vocabulary, "tsne", background=30, near=5, cached=cached, **options)
+        return _map(
+            prompts, vocabulary, "tsne", background=30, perplexity=5, cached=cached, **options
+        )
 
     first, second = again(), again()
     np.testing.assert_array_equal(first.points, second.points)
@@ -123,7 +125,7 @@ def test_a_kept_layout_is_read_back_and_only_for_the_same_question(prompts, voca
     )
     again(seed=1)
     again(metric="l2")
-    _map([prompts[0]], vocabulary, "tsne", background=30, near=5, cached=cached)
+    _map([prompts[0]], vocabulary, "tsne", background=30, perplexity=5, cached=cached)
     assert asked[0] == asked[1] and len(set(asked)) == 4
     assert len(list(workspace.cache.glob("*.npz"))) == 4
     _map(prompts, vocabulary, cached=cached)
@@ -135,7 +137,7 @@ def test_a_kept_layout_is_read_back_and_only_for_the_same_question(prompts, voca
     [
         ({"method": "mds"}, "method must be one of pca, umap, tsne, found 'mds'"),
         ({"metric": "dot"}, "metric must be cosine or l2 for a map, found 'dot'"),
-        ({"near": 1}, "2 neighbours and 10 background rows or more, found 1"),
+        ({"n_neighbors": 1}, "2 neighbours and 10 background rows or more, found 1"),
         ({"background": 3}, "10 background rows or more, found 15 and 3"),
     ],
 )
@@ -202,7 +204,7 @@ def test_a_kept_layout_that_cannot_be_one_is_computed_again(
 
     def again():
         return _map(
-            prompts, vocabulary, "tsne", background=30, near=5, cached=workspace.cached_arrays
+            prompts, vocabulary, "tsne", background=30, perplexity=5, cached=workspace.cached_arrays
         )
 
     first = again()

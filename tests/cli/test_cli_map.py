@@ -43,7 +43,7 @@ def test_the_map_is_printed_as_the_schema_says(probe, check_schema):
 
 def test_tsne_of_a_drawn_background_is_kept_in_the_workspace(probe, check_schema, home):
     before = set((home / "cache").glob("*.npz"))
-    options = ("--method", "tsne", "--background", "150", "--near", "5", "--seed", "2")
+    options = ("--method", "tsne", "--background", "150", "--perplexity", "5", "--seed", "2")
     document = probe("map", "sst2-text", *options, "--json").json
     check_schema("map", document)
     assert document["explained_variance"] is None and document["background"] == 150
@@ -83,7 +83,7 @@ def test_what_has_no_place_among_the_vocabulary_is_refused(command, arguments, m
     "arguments",
     [
         ("map", "sst2-text", "--metric", "dot"),
-        ("map", "sst2-text", "--near", "1"),
+        ("map", "sst2-text", "--n-neighbors", "1"),
         ("clusters", "sst2-text", "--count", "500"),
         ("clusters", "sst2-text", "--items", "prompts"),
     ],
