@@ -67,6 +67,7 @@ def test_its_studies_stand_as_they_stood(workspace):
     assert len(found.runs) == 4 and {run.gamma for run in found.runs} == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_results_that_its_studies_kept_are_found_again(workspace):
     summary = workspace.studies.get(WAYWARD).summary
     before = json.loads(summary.read_text())

@@ -51,6 +51,7 @@ def test_norms_play_no_part_under_cosine_and_all_of_it_under_l2(prompts, vocabul
     assert np.abs(places[0] - places[1]).max() > 10
 
 
+@pytest.mark.slow
 def test_umap_is_umap_learn_with_metric_and_seed_passed_on(prompts, vocabulary):
     mapped = _map(prompts, vocabulary, "umap", seed=3, n_neighbors=8)
     from umap import UMAP  # only now: importing it first would warn of an absent TensorFlow

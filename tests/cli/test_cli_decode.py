@@ -218,6 +218,7 @@ def test_no_export_overwrites_a_file(command, option, probe, tmp_path):
     assert path.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_position_at_its_start_is_flagged_alike_under_every_metric(probe):
     for metric in ("cosine", "l2", "dot"):
         lines = probe("decode", "sst2-vocab", "--metric", metric).flat

@@ -30,6 +30,7 @@ def _wayward(probe, model, *more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_study_prints_its_document_and_leaves_a_folder(probe, model, tmp_path, check_schema):
     asked = ["--out", tmp_path / "copy"]
     plan = _wayward(probe, model, "--dry-run", "--json").json

@@ -101,6 +101,7 @@ def test_nothing_ran(siege: Siege) -> None:
     assert not siege.canary.exists()
 
 
+@pytest.mark.process
 def test_the_gadgets_are_live(tmp_path: Path) -> None:
     """Otherwise a canary that does not appear would prove nothing."""
     for number, (name, _) in enumerate(live(tmp_path)):

@@ -191,6 +191,7 @@ def test_models_that_write_no_text_score_none(tmp_path):
         score_texts(model, SoftPrompt("p", np.ones((2, 16))), ["kind"])
 
 
+@pytest.mark.slow
 @needs_wheel
 def test_on_smollm2_a_prompt_moved_to_french_reads_french_beside_prompts_trained_on_nothing():
     vocabulary = load_vocabulary("smollm2")

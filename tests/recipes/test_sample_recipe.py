@@ -59,6 +59,7 @@ def test_prefixes_train_apart_from_rows():
     assert [prompt.kind for prompt in prefixes] == ["prefix"]
 
 
+@pytest.mark.slow
 def test_every_prompt_lies_in_a_folder_that_loads_with_its_scores(made):
     entries = read_entries(made.out)
     assert len(entries) == 9

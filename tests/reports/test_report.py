@@ -209,6 +209,7 @@ def test_the_same_report_gives_the_same_bytes(hostile_home: Path, report: str) -
         verbs.report(files, hostile_home / "page.html")
 
 
+@pytest.mark.slow
 def test_faithfulness_stands_there_with_its_controls_when_a_task_is_named(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "home")
     sources = ["sst2-text", "subj-prefix"]
@@ -249,6 +250,7 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
     assert {"drift-0", "drift-changes-0", "map-0", "variance-0"} <= places
 
 
+@pytest.mark.slow
 def test_prompts_of_several_base_models_are_compared_model_by_model(tmp_path: Path) -> None:
     names = ["sst2-text", "sst2-vocab", "trec-text", "minilm-sst2-text"]
     written = verbs.report(names, tmp_path / "page.html", workspace=Workspace(tmp_path / "home"))

@@ -49,6 +49,7 @@ def _tasks(count: int) -> list[Task]:
     return [(tiny.task(), other, three)[number % 3] for number in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configs", [ROWS, PREFIXES], ids=["rows", "prefixes"])
 def test_k_prompts_at_once_equal_k_runs_alone(
     causal: FrozenModel, configs: list[TrainConfig]

@@ -39,6 +39,7 @@ def trained(tmp_path_factory):
     return run_record(run.run, workspace=workspace)
 
 
+@pytest.mark.process
 def test_a_row_has_settings_score_and_sample_size(trained):
     (row,) = pd.read_csv(io.StringIO(runs_csv([trained]))).to_dict("records")
     assert (row["state"], row["seed"], row["steps"], row["length"]) == ("finished", 5, STEPS, 3)
@@ -49,6 +50,7 @@ def test_a_row_has_settings_score_and_sample_size(trained):
     assert row["zero_shot"] == pytest.approx(trained.score[2])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("label", ["=1+1", "+1", "-cmd", "@SUM(A1)", "quite - harmless"])
 def test_a_label_that_begins_like_a_formula_is_text_in_a_spreadsheet(label, trained):
     named = dataclasses.replace(trained, view=dataclasses.replace(trained.view, label=label))
@@ -58,6 +60,7 @@ def test_a_label_that_begins_like_a_formula_is_text_in_a_spreadsheet(label, trai
     assert json.loads(runs_json([named]))["runs"][0]["run"]["label"] == label
 
 
+@pytest.mark.process
 def test_settings_that_differ_are_named_with_their_values(trained):
     config = trained.config
     training = {**trained.training, "seed": 6, "gamma": 0.5}
@@ -67,6 +70,7 @@ def test_settings_that_differ_are_named_with_their_values(trained):
     assert differing_settings(runs[:1]) == differing_settings([]) == {}
 
 
+@pytest.mark.process
 def test_every_noted_step_is_a_row(trained):
     steps = pd.read_csv(io.StringIO(steps_csv([trained])))
     assert len(steps) == len(trained.records)
@@ -75,18 +79,21 @@ def test_every_noted_step_is_a_row(trained):
     assert steps["loss_nats"].tolist() == pytest.approx(losses)
 
 
+@pytest.mark.process
 def test_the_document_holds_everything(trained):
     (run,) = json.loads(runs_json([trained]))["runs"]
     assert run["config"]["training"]["seed"] == 5
     assert run["records"] == json.loads(json.dumps(list(trained.records)))
 
 
+@pytest.mark.process
 def test_the_page_shows_a_curve_and_takes_names_for_text(trained):
     page = runs_html([trained])
     assert "<polyline" in page and trained.view.run in page
     assert "<script" not in page and "&lt;script&gt;alert(1)" in page
 
 
+@pytest.mark.process
 def test_the_page_says_of_scores_what_other_places_say(trained):
     told = score_sentence(trained.view.metrics)
     assert "(95 % interval" in told and ", gain " in told
