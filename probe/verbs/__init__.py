@@ -11,14 +11,14 @@ from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
 from probe.verbs.decoding import decode
 from probe.verbs.distilling import Distilled, distill
+from probe.verbs.doctor import Check, Health, doctor
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
-from probe.verbs.health import Check, Health, doctor
 from probe.verbs.inspecting import describe, inspect
+from probe.verbs.lens import LensReading, lens
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import convert, load
-from probe.verbs.looking import LensReading, lens
 from probe.verbs.mapping import clusters, map
 from probe.verbs.predicting import generate, predict
 from probe.verbs.predictions import Continuations, Predictions

@@ -16,9 +16,9 @@ from probe.requests import AblateRequest, takes
 from probe.requests.shared import Split
 from probe.store import Workspace
 from probe.task import Example, Task
-from probe.verbs.asking import askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.evaluating import some_examples
+from probe.verbs.prompts import load_prompts, note_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,26 +72,26 @@ def ablate(asked: AblateRequest) -> Ablated:
         ProbeError: the prompt cannot be read or does not fit.
     """
     workspace = Workspace(asked.workspace)
-    (asker,) = askers([asked.prompt], model=asked.model, workspace=workspace)
-    one = asker.single
-    check_models([(asker.model, asker.revision)], device=asked.device, workspace=workspace)
+    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    one = loaded.single
+    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
     task = _with_labels(asked)
     examples = some_examples(task, asked.split, asked.limit)
-    condition = asker.condition(asker.worded(task, asked.template, asked.label_word))
+    condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
     from probe.models import load_model, tracer
 
     device, dtype = asked.device, asked.dtype
-    opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
+    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=dtype)
     kinds = [
         kind for kind in KINDS if kind != "removed" or "{prompt:" not in condition.task.template
     ]
     with collected() as notes:
-        note_doubts(opened, [asker])
+        note_doubts(opened, [loaded])
         score = _score(opened, condition)
         found = ablation_of(one, score, examples, kinds=kinds, seed=asked.seed)
         attention = attention_mass(one, tracer(opened, condition.task), examples)
     return Ablated(
-        model=asker.model,
+        model=loaded.model,
         task=task.name,
         split=asked.split,
         template=condition.task.template,

@@ -11,7 +11,7 @@ from probe.requests.evaluation import AskRequest
 from probe.requests.sources import TextSource
 from probe.store import Workspace
 from probe.task import Example
-from probe.verbs.asking import Asker, askers
+from probe.verbs.prompts import LoadedPrompt
 
 PROMPT_COLUMN = "prompt"
 """Chooses the prompt of its row."""
@@ -21,16 +21,16 @@ PROMPT_COLUMN = "prompt"
 class Asked:
     """Prompts, and the texts that each of them reads."""
 
-    askers: list[Asker]
+    loaded_prompts: list[LoadedPrompt]
     examples: list[Example]
     chosen: list[int] | None
-    """The asker of each example; None where every prompt reads every text."""
+    """The loaded of each example; None where every prompt reads every text."""
 
-    def of(self, asker: Asker) -> list[int]:
-        """The places of an asker's examples."""
+    def of(self, loaded: LoadedPrompt) -> list[int]:
+        """The places of an loaded's examples."""
         if self.chosen is None:
             return list(range(len(self.examples)))
-        own = self.askers.index(asker)
+        own = self.loaded_prompts.index(loaded)
         return [place for place, one in enumerate(self.chosen) if one == own]
 
 
@@ -54,11 +54,11 @@ def asked_texts(asked: AskRequest) -> Asked:
         raise ProbeError(
             f"one or more prompts and texts are needed, found {len(sources)} and {len(texts)}"
         )
-    found = askers(sources, model=asked.model, workspace=Workspace(asked.workspace))
+    found = load_prompts(sources, model=asked.model, workspace=Workspace(asked.workspace))
     examples = [_example(text) for text in texts]
     if not any(names):
         return Asked(found, examples, None)
-    places = {asker.name: place for place, asker in enumerate(found)}
+    places = {loaded.name: place for place, loaded in enumerate(found)}
     places |= {str(source): place for place, source in enumerate(sources)}
     chosen = [_place(name or "", row, places) for row, name in enumerate(names, start=1)]
     used = sorted(set(chosen))

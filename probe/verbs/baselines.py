@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from probe.requests import EvaluateRequest
 from probe.task import Example, Task
 from probe.texts import counted
-from probe.verbs.asking import Asker
 from probe.verbs.decoding import vocabulary_of
+from probe.verbs.prompts import LoadedPrompt
 
 if TYPE_CHECKING:
     from probe.evaluation import Answers, Condition
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def baseline_conditions(
     model: FrozenModel,
-    askers: Sequence[Asker],
+    loaded_prompts: Sequence[LoadedPrompt],
     conditions: Sequence[Condition],
     asked: EvaluateRequest,
 ) -> list[Condition]:
@@ -27,8 +27,8 @@ def baseline_conditions(
 
     Args:
         model: which they read.
-        askers: of the prompts; none where only baselines are asked.
-        conditions: one per asker, or one whose words are used.
+        loaded_prompts: of the prompts; none where only baselines are asked.
+        conditions: one per loaded, or one whose words are used.
         asked: which baselines, and the seed of the controls.
 
     Raises:
@@ -43,8 +43,8 @@ def baseline_conditions(
         made += [evaluation.zero_shot(condition) for condition in words]
     made += [evaluation.hard_prompt(condition, text) for condition in words for text in asked.hard]
     if asked.discretised:
-        for asker, condition in zip(askers, conditions, strict=True):
-            vocabulary = vocabulary_of(asker.one, named)
+        for loaded, condition in zip(loaded_prompts, conditions, strict=True):
+            vocabulary = vocabulary_of(loaded.one, named)
             made += evaluation.discretised(model, condition, vocabulary, seed=asked.seed)
     return made
 

@@ -15,10 +15,10 @@ from probe.requests import EvaluateRequest, takes
 from probe.requests.shared import Split
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
-from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
 from probe.verbs.baselines import baseline_conditions, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
+from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, note_doubts
 from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def evaluate(asked: EvaluateRequest) -> Evaluated:
     if asked.task is None:
         raise DataError("name the task, such as task='mood'")
     stored = stored_on(asked.task, workspace=workspace) if asked.all else []
-    found = askers([*asked.prompts, *stored], model=asked.model, workspace=workspace)
+    found = load_prompts([*asked.prompts, *stored], model=asked.model, workspace=workspace)
     models = by_model(found) or _named(asked.model)
     known = check_models(models, device=asked.device, workspace=workspace)
     if asked.record:
-        require_stored([asker.name for asker in found], workspace)
+        require_stored([loaded.name for loaded in found], workspace)
     with collected() as notes:
         question = _question(asked, found)
         if question.task.kind == "generation":
@@ -90,7 +90,7 @@ class _Question:
     label_words: LabelWords
 
 
-def _question(asked: EvaluateRequest, found: Sequence[Asker]) -> _Question:
+def _question(asked: EvaluateRequest, found: Sequence[LoadedPrompt]) -> _Question:
     assert asked.task is not None
     task = asked.task
     words: LabelWords = asked.label_word
@@ -113,7 +113,7 @@ def some_examples(task: Task, split: Split, limit: int | None) -> Sequence[Examp
     return sample(examples, limit)
 
 
-def _compared(question: _Question, found: Sequence[Asker]) -> Comparison:
+def _compared(question: _Question, found: Sequence[LoadedPrompt]) -> Comparison:
     from probe.evaluation import Comparison, compare, readability
     from probe.models import load_model
 
@@ -147,13 +147,15 @@ def _compared(question: _Question, found: Sequence[Asker]) -> Comparison:
     )
 
 
-def _answers(model: FrozenModel, group: Sequence[Asker], question: _Question) -> list[Answers]:
+def _answers(
+    model: FrozenModel, group: Sequence[LoadedPrompt], question: _Question
+) -> list[Answers]:
     """What one model answers under every condition; the ensemble first, then the prompts."""
     from probe.evaluation import Condition, answer, ensemble
 
     asked = question.asked
     words = (asked.template, question.label_words)
-    conditions = [asker.condition(asker.worded(question.task, *words)) for asker in group]
+    conditions = [loaded.condition(loaded.worded(question.task, *words)) for loaded in group]
     bare = conditions or [Condition("", _plainly_worded(question))]
     beside = baseline_conditions(model, group, bare, asked)
     answers = (

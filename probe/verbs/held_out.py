@@ -13,10 +13,12 @@ from probe.notes import note
 from probe.requests import EvaluateRequest
 from probe.task import LabelWords, Task
 from probe.texts import counted
-from probe.verbs.asking import Asker
+from probe.verbs.prompts import LoadedPrompt
 
 
-def task_as_trained(source: str | Path, asked: EvaluateRequest, found: Sequence[Asker]) -> Task:
+def task_as_trained(
+    source: str | Path, asked: EvaluateRequest, found: Sequence[LoadedPrompt]
+) -> Task:
     """A task whose training and validation examples are parted as when the prompts were trained.
 
     Args:
@@ -32,7 +34,7 @@ def task_as_trained(source: str | Path, asked: EvaluateRequest, found: Sequence[
     from probe.datasets import load_task, task_name
 
     name, bare, split = task_name(source), is_data_file(source), asked.split
-    trained = [asker for asker in found if asker.one.task == name]
+    trained = [loaded for loaded in found if loaded.one.task == name]
     load = partial(
         load_task,
         source,
@@ -59,35 +61,35 @@ def task_as_trained(source: str | Path, asked: EvaluateRequest, found: Sequence[
     return whole
 
 
-def _all_to_test(task: Task, trained: Sequence[Asker]) -> Task:
+def _all_to_test(task: Task, trained: Sequence[LoadedPrompt]) -> Task:
     """Every row of a data file as a test example."""
-    for asker in trained:
+    for loaded in trained:
         note(
-            f"{asker.name} was trained on a task of the name {task.name}: if on these rows, ask "
+            f"{loaded.name} was trained on a task of the name {task.name}: if on these rows, ask "
             "about those that were set aside, --split validation"
         )
     return replace(task, train=(), validation=(), test=[*task.train, *task.validation])
 
 
-def _own_template(trained: Sequence[Asker]) -> str | None:
-    return next((asker.own_words[0] for asker in trained if asker.own_words[0]), None)
+def _own_template(trained: Sequence[LoadedPrompt]) -> str | None:
+    return next((loaded.own_words[0] for loaded in trained if loaded.own_words[0]), None)
 
 
-def _own_words(trained: Sequence[Asker]) -> LabelWords:
-    return next((words for asker in trained if (words := asker.own_words[1])), ())
+def _own_words(trained: Sequence[LoadedPrompt]) -> LabelWords:
+    return next((words for loaded in trained if (words := loaded.own_words[1])), ())
 
 
-def _share(asker: Asker) -> float | None:
-    training = asker.one.config.get("training")
+def _share(loaded: LoadedPrompt) -> float | None:
+    training = loaded.one.config.get("training")
     share = training.get("holdout") if isinstance(training, dict) else None
     return float(share) if isinstance(share, int | float) and 0 <= share < 1 else None
 
 
-def _note_folds(trained: Sequence[Asker]) -> None:
-    for asker in trained:
-        folds = asker.one.config.get("folds")
+def _note_folds(trained: Sequence[LoadedPrompt]) -> None:
+    for loaded in trained:
+        folds = loaded.one.config.get("folds")
         if folds is not None:
             note(
-                f"{asker.name} was trained in a cross-validation of {counted(folds, 'fold')}: it "
+                f"{loaded.name} was trained in a cross-validation of {counted(folds, 'fold')}: it "
                 "has seen most of the training and validation examples of this task"
             )

@@ -12,9 +12,9 @@ from probe.requests import GenerateRequest, PredictRequest, takes
 from probe.requests.shared import OnDevice
 from probe.task import Example, Task
 from probe.verbs.asked_texts import Asked, asked_texts
-from probe.verbs.asking import Asker, by_model, note_doubts
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
+from probe.verbs.prompts import LoadedPrompt, by_model, note_doubts
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -37,24 +37,24 @@ def predict(asked: PredictRequest) -> Predictions:
         found = asked_texts(asked)
         wording = _wording(asked.task)
         tasks = {
-            asker.name: asker.labelling(asked.template, asked.label_word)
+            loaded.name: loaded.labelling(asked.template, asked.label_word)
             if wording is None
-            else asker.worded(wording, asked.template, asked.label_word)
-            for asker in found.askers
+            else loaded.worded(wording, asked.template, asked.label_word)
+            for loaded in found.loaded_prompts
         }
-        check_models(by_model(found.askers), device=asked.device, workspace=asked.workspace)
+        check_models(by_model(found.loaded_prompts), device=asked.device, workspace=asked.workspace)
         from probe.evaluation import label_scores_apart, probabilities
 
         made: dict[tuple[int, str], Prediction] = {}
-        for opened, group in _by_opened_model(found.askers, asked):
-            conditions = [asker.condition(tasks[asker.name]) for asker in group]
+        for opened, group in _by_opened_model(found.loaded_prompts, asked):
+            conditions = [loaded.condition(tasks[loaded.name]) for loaded in group]
             every = label_scores_apart(opened, conditions, _texts_of(found, group))
-            for asker, scores in zip(group, every, strict=True):
+            for loaded, scores in zip(group, every, strict=True):
                 shares = probabilities(scores).tolist()
-                for place, row in zip(found.of(asker), shares, strict=True):
-                    example, own = found.examples[place], tasks[asker.name]
-                    made[place, asker.name] = _prediction(example, asker, own, row)
-    return Predictions(_used(found.askers, tasks), _ordered(found, made), tuple(notes))
+                for place, row in zip(found.of(loaded), shares, strict=True):
+                    example, own = found.examples[place], tasks[loaded.name]
+                    made[place, loaded.name] = _prediction(example, loaded, own, row)
+    return Predictions(_used(found.loaded_prompts, tasks), _ordered(found, made), tuple(notes))
 
 
 @takes(GenerateRequest)
@@ -67,31 +67,35 @@ def generate(asked: GenerateRequest) -> Continuations:
     longest = asked.max_new_tokens
     with collected() as notes:
         found = asked_texts(asked)
-        tasks = {asker.name: asker.writing(asked.template) for asker in found.askers}
-        models = by_model(found.askers)
+        tasks = {loaded.name: loaded.writing(asked.template) for loaded in found.loaded_prompts}
+        models = by_model(found.loaded_prompts)
         require_writers(check_models(models, device=asked.device, workspace=asked.workspace))
         from probe.evaluation import generate_apart
 
         made: dict[tuple[int, str], Continuation] = {}
-        for opened, group in _by_opened_model(found.askers, asked):
-            conditions = [asker.condition(tasks[asker.name]) for asker in group]
+        for opened, group in _by_opened_model(found.loaded_prompts, asked):
+            conditions = [loaded.condition(tasks[loaded.name]) for loaded in group]
             own_texts = _texts_of(found, group)
             outputs = generate_apart(opened, conditions, own_texts, max_new_tokens=longest)
-            for asker, written in zip(group, outputs, strict=True):
-                for place, output in zip(found.of(asker), written, strict=True):
-                    text = tasks[asker.name].shown(found.examples[place])
-                    made[place, asker.name] = Continuation(text, asker.name, output)
-    return Continuations(_used(found.askers, tasks), longest, _ordered(found, made), tuple(notes))
+            for loaded, written in zip(group, outputs, strict=True):
+                for place, output in zip(found.of(loaded), written, strict=True):
+                    text = tasks[loaded.name].shown(found.examples[place])
+                    made[place, loaded.name] = Continuation(text, loaded.name, output)
+    return Continuations(
+        _used(found.loaded_prompts, tasks), longest, _ordered(found, made), tuple(notes)
+    )
 
 
-def _texts_of(asked: Asked, group: Sequence[Asker]) -> list[list[Example]]:
-    """The texts of each asker of a group."""
-    return [[asked.examples[place] for place in asked.of(asker)] for asker in group]
+def _texts_of(asked: Asked, group: Sequence[LoadedPrompt]) -> list[list[Example]]:
+    """The texts of each loaded of a group."""
+    return [[asked.examples[place] for place in asked.of(loaded)] for loaded in group]
 
 
 def _ordered(asked: Asked, made: Mapping[tuple[int, str], _Found]) -> tuple[_Found, ...]:
     """What was found, text by text and there prompt by prompt."""
-    keys = ((place, one.name) for place in range(len(asked.examples)) for one in asked.askers)
+    keys = (
+        (place, one.name) for place in range(len(asked.examples)) for one in asked.loaded_prompts
+    )
     return tuple(made[key] for key in keys if key in made)
 
 
@@ -110,8 +114,8 @@ def _wording(task: str | Path | Task | None) -> Task | None:
 
 
 def _by_opened_model(
-    found: Sequence[Asker], asked: OnDevice
-) -> Iterator[tuple[FrozenModel, list[Asker]]]:
+    found: Sequence[LoadedPrompt], asked: OnDevice
+) -> Iterator[tuple[FrozenModel, list[LoadedPrompt]]]:
     """Each model with its prompts, one at a time."""
     from probe.models import load_model
 
@@ -121,15 +125,19 @@ def _by_opened_model(
         yield opened, group
 
 
-def _prediction(example: Example, asker: Asker, task: Task, shares: Sequence[float]) -> Prediction:
+def _prediction(
+    example: Example, loaded: LoadedPrompt, task: Task, shares: Sequence[float]
+) -> Prediction:
     words = task.label_words
     probabilities = dict(zip(words, shares, strict=True))
     likeliest = max(words, key=probabilities.__getitem__)
-    return Prediction(task.shown(example), asker.name, likeliest, probabilities)
+    return Prediction(task.shown(example), loaded.name, likeliest, probabilities)
 
 
-def _used(found: Sequence[Asker], tasks: Mapping[str, Task]) -> tuple[Used, ...]:
+def _used(found: Sequence[LoadedPrompt], tasks: Mapping[str, Task]) -> tuple[Used, ...]:
     return tuple(
-        Used(asker.name, asker.model, tasks[asker.name].template, tasks[asker.name].spelled_words)
-        for asker in found
+        Used(
+            loaded.name, loaded.model, tasks[loaded.name].template, tasks[loaded.name].spelled_words
+        )
+        for loaded in found
     )

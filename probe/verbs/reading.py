@@ -12,9 +12,9 @@ from probe.readings import needs_model as running
 from probe.requests import ReadRequest, takes
 from probe.store import Workspace
 from probe.task import TEXT_SLOT
-from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import taken_for, vocabulary_of, with_start
+from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,13 +72,13 @@ def read(asked: ReadRequest) -> ReadPrompt:
     needed = running(names) or bool(asked.text_to_score)
     workspace = Workspace(asked.workspace)
     with collected() as notes:
-        (asker,) = askers([asked.prompt], model=asked.model, workspace=workspace)
-        one = asker.single
+        (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+        one = loaded.single
         vocabulary = vocabulary_of(one, None if asked.model is None else str(asked.model))
-        opened = _opened(asker, asked) if needed else None
+        opened = _opened(loaded, asked) if needed else None
         if opened is None:
             taken_for([one], vocabulary)
-        template = _own_template(asker)
+        template = _own_template(loaded)
         subject = Subject(
             with_start(one, vocabulary),
             vocabulary,
@@ -95,8 +95,8 @@ def read(asked: ReadRequest) -> ReadPrompt:
             texts, seed = asked.text_to_score, asked.seed
             scored = score_texts(opened, one, texts, template=template, seed=seed)
     return ReadPrompt(
-        prompt=asker.name,
-        model=asker.model,
+        prompt=loaded.name,
+        model=loaded.model,
         answer=answer_in_words(found, subject.stayed),
         readings=tuple(found),
         scored_texts=tuple(scored),
@@ -109,17 +109,17 @@ def _names(readings: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(filter(None, given))) or list(DEFAULT_READINGS)
 
 
-def _opened(asker: Asker, asked: ReadRequest) -> FrozenModel:
-    models, device = [(asker.model, asker.revision)], asked.device
+def _opened(loaded: LoadedPrompt, asked: ReadRequest) -> FrozenModel:
+    models, device = [(loaded.model, loaded.revision)], asked.device
     check_models(models, device=device, workspace=asked.workspace)
     from probe.models import load_model
 
-    opened = load_model(asker.model, revision=asker.revision, device=device, dtype=asked.dtype)
-    note_doubts(opened, [asker])
+    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=asked.dtype)
+    note_doubts(opened, [loaded])
     return opened
 
 
-def _own_template(asker: Asker) -> str | None:
+def _own_template(loaded: LoadedPrompt) -> str | None:
     """The template a prompt was trained in, if a question alone fills it."""
-    own = asker.own_words[0]
+    own = loaded.own_words[0]
     return own if own is not None and TEXT_SLOT in own else None

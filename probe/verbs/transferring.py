@@ -21,10 +21,10 @@ from probe.requests import TransferRequest, takes
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
 from probe.task import Example, Task
-from probe.verbs.asking import Asker, askers, by_model, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import some_examples
+from probe.verbs.prompts import LoadedPrompt, by_model, load_prompts, note_doubts
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -45,7 +45,7 @@ def transfer(asked: TransferRequest) -> Transfer:
     """
     measures = _measures(asked.measure)
     workspace = Workspace(asked.workspace)
-    found = askers(asked.prompts, model=asked.model, workspace=workspace)
+    found = load_prompts(asked.prompts, model=asked.model, workspace=workspace)
     check_models(by_model(found), device=asked.device, workspace=workspace)
     tasks = _tasks(asked)
     from probe.models import load_model
@@ -59,12 +59,12 @@ def transfer(asked: TransferRequest) -> Transfer:
                 for cell in _cells(opened, group, task, examples, asked.seed):
                     cells[cell.prompt, cell.task] = cell
     matrix = Transfer(
-        prompts=tuple(asker.name for asker in found),
-        trained_on=tuple(asker.one.task for asker in found),
+        prompts=tuple(loaded.name for loaded in found),
+        trained_on=tuple(loaded.one.task for loaded in found),
         tasks=tuple(TransferTask(t.name, t.metric, len(rows)) for t, rows in tasks.values()),
         split=asked.split,
         seed=asked.seed,
-        cells=tuple(cells[asker.name, name] for asker in found for name in tasks),
+        cells=tuple(cells[loaded.name, name] for loaded in found for name in tasks),
         notes=tuple(notes),
     )
     return _correlated(matrix, found, measures, asked)
@@ -95,7 +95,7 @@ def _tasks(asked: TransferRequest) -> dict[str, tuple[Task, Sequence[Example]]]:
 
 def _cells(
     model: FrozenModel,
-    group: Sequence[Asker],
+    group: Sequence[LoadedPrompt],
     task: Task,
     examples: Sequence[Example],
     seed: int,
@@ -103,7 +103,7 @@ def _cells(
     """One task's column for the prompts of one model."""
     from probe.evaluation import answer, compare, zero_shot
 
-    conditions = [asker.condition(asker.worded(task, None, ())) for asker in group]
+    conditions = [loaded.condition(loaded.worded(task, None, ())) for loaded in group]
     alone = [
         zero_shot(condition)
         for condition in {condition.wording: condition for condition in conditions}.values()
@@ -121,7 +121,10 @@ def _cells(
 
 
 def _correlated(
-    matrix: Transfer, found: Sequence[Asker], measures: Sequence[Measure], asked: TransferRequest
+    matrix: Transfer,
+    found: Sequence[LoadedPrompt],
+    measures: Sequence[Measure],
+    asked: TransferRequest,
 ) -> Transfer:
     """The matrix with what each measure of similarity tells of it."""
     names = [task.name for task in matrix.tasks]
@@ -133,7 +136,7 @@ def _correlated(
     for measure in measures:
         try:
             rows = asked.centre and MEASURES[measure].of_rows is not None
-            prompts = tuple(asker.one for asker in found)
+            prompts = tuple(loaded.one for loaded in found)
             close = compare(
                 prompts,
                 measure,

@@ -17,7 +17,7 @@ from probe.models import FrozenModel, Row, load_model
 from probe.models.frozen import position_limit
 from probe.notes import collected
 from probe.prompt import Provenance, SoftPrompt
-from probe.verbs.asking import Asker, note_doubts
+from probe.verbs.prompts import LoadedPrompt, note_doubts
 from tests.models.conftest import SIZES, random_ids, word_tokenizer
 
 BART_LIKE = {
@@ -113,7 +113,7 @@ def test_a_prompt_of_peft_is_noted_where_peft_leaves_the_factor_out(tmp_path: Pa
     for origin in ("peft", "npy"):
         prompt = SoftPrompt(origin, np.ones((2, 32)), provenance=Provenance(origin, "", ""))
         with collected(said=False) as found:
-            note_doubts(model, [Asker(origin, prompt, str(tmp_path), None)])
+            note_doubts(model, [LoadedPrompt(origin, prompt, str(tmp_path), None)])
         notes += found
     assert len(notes) == 1 and "leaves out the factor 5.657" in notes[0]
 

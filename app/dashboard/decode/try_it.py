@@ -14,7 +14,7 @@ from dashboard.shared.resources import Entry, is_local, prompt_of
 from dashboard.shared.sidebar import chosen_model
 from probe.charts import probability_bars
 from probe.errors import ProbeError
-from probe.verbs.trying import Answer, Tried, try_on
+from probe.verbs.try_prompt import Answer, Tried, try_on
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel

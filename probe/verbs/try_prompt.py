@@ -12,7 +12,7 @@ from probe.notes import collected
 from probe.store import Workspace
 from probe.task import LabelWords, Task
 from probe.texts import counted
-from probe.verbs.asking import Asker, askers, by_model, in_words, note_doubts
+from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, note_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,27 +116,27 @@ def try_on(
         raise ProbeError(
             f"a text and one or more prompts are needed, found {counted(len(prompts), 'prompt')}"
         )
-    found = askers(prompts, model=None, workspace=workspace or Workspace())
+    found = load_prompts(prompts, model=None, workspace=workspace or Workspace())
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:
         for (name, revision), group in by_model(found).items():
             opened = (open_model or _open)(name, revision)
             note_doubts(opened, group)
-            for asker in group:
-                condition = asker.condition(_task(asker, template, label_words))
-                made[asker.name] = _answer(opened, asker, condition, text, max_new_tokens)
-    return Tried(text, tuple(made[asker.name] for asker in found), tuple(notes))
+            for loaded in group:
+                condition = loaded.condition(_task(loaded, template, label_words))
+                made[loaded.name] = _answer(opened, loaded, condition, text, max_new_tokens)
+    return Tried(text, tuple(made[loaded.name] for loaded in found), tuple(notes))
 
 
-def _task(asker: Asker, template: str | None, label_words: LabelWords) -> Task:
+def _task(loaded: LoadedPrompt, template: str | None, label_words: LabelWords) -> Task:
     """The words a prompt is asked in: those given, its own, its task's."""
-    if label_words or len(asker.own_words[1]) >= 2:
-        return asker.labelling(template, label_words)
-    known = _known_wording(asker.one.task)
+    if label_words or len(loaded.own_words[1]) >= 2:
+        return loaded.labelling(template, label_words)
+    known = _known_wording(loaded.one.task)
     if known is not None and known.kind == "classification":
-        own = asker.own_words[0]
+        own = loaded.own_words[0]
         return in_words(known, template or own or known.template, known.words)
-    return asker.writing(template or (known.template if known else None))
+    return loaded.writing(template or (known.template if known else None))
 
 
 def _known_wording(task: str | None) -> Task | None:
@@ -146,7 +146,7 @@ def _known_wording(task: str | None) -> Task | None:
 
 
 def _answer(
-    model: FrozenModel, asker: Asker, condition: Condition, text: str, longest: int
+    model: FrozenModel, loaded: LoadedPrompt, condition: Condition, text: str, longest: int
 ) -> Answer:
     from probe.evaluation import generate, label_scores, probabilities, zero_shot
 
@@ -164,7 +164,7 @@ def _answer(
         outputs = generate(model, conditions, [text], max_new_tokens=longest)
         written = [one[0] for one in outputs]
     return Answer(
-        asker.name, asker.model, condition.task.template, tuple(words), own, alone, *written
+        loaded.name, loaded.model, condition.task.template, tuple(words), own, alone, *written
     )
 
 

@@ -15,9 +15,9 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests import LensRequest, takes
 from probe.store import Workspace
 from probe.task import split_words
-from probe.verbs.asking import Asker, askers, note_doubts
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import vocabulary_of
+from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,21 +60,21 @@ def lens(asked: LensRequest) -> LensReading:
         ValueError: a bad k, draws or target.
     """
     workspace = Workspace(asked.workspace)
-    (asker,) = askers([asked.prompt], model=asked.model, workspace=workspace)
-    one = asker.single
+    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    one = loaded.single
     if asked.describe and isinstance(one, KVPrefix):
         raise NotDecodableError(
             f"{one.name} is a key/value prefix: it has no hidden states to describe; its values "
             "can be read without --describe"
         )
-    counted = _terms(asker, asked.term) if asked.describe else ()
+    counted = _terms(loaded, asked.term) if asked.describe else ()
     tokens = vocabulary_of(one, None if asked.model is None else str(asked.model)).tokens
-    check_models([(asker.model, asker.revision)], device=asked.device, workspace=workspace)
+    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
     from probe.models import load_model, unembedder
 
     device, dtype = asked.device, asked.dtype
-    opened = load_model(asker.model, revision=asker.revision, device=device, dtype=dtype)
-    note_doubts(opened, [asker])
+    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=dtype)
+    note_doubts(opened, [loaded])
     opened.injection_of([one])  # a prompt that does not fit says so before anything is computed
     unembed = unembedder(opened)
     sizes: dict[str, int] = {"k": asked.k, "draws": asked.draws, "seed": asked.seed}
@@ -82,12 +82,12 @@ def lens(asked: LensRequest) -> LensReading:
         from probe.models import value_projector
 
         values = value_lens(one, value_projector(opened), unembed, tokens, **sizes)
-        return LensReading(asker.model, "value", values)
+        return LensReading(loaded.model, "value", values)
     from probe.models import tracer
 
     read = logit_lens(one, tracer(opened), unembed, tokens, **sizes)
     words = _described(opened, one, counted, asked) if asked.describe else None
-    return LensReading(asker.model, "logit", read, words)
+    return LensReading(loaded.model, "logit", read, words)
 
 
 def _described(
@@ -100,7 +100,7 @@ def _described(
     return described(prompt, tracer(model), patcher(model), terms, target=target, **sizes)
 
 
-def _terms(asker: Asker, given: Sequence[str]) -> tuple[str, ...]:
+def _terms(loaded: LoadedPrompt, given: Sequence[str]) -> tuple[str, ...]:
     """The class names asked for, else those the prompt or its task is known by.
 
     Raises:
@@ -108,12 +108,12 @@ def _terms(asker: Asker, given: Sequence[str]) -> tuple[str, ...]:
     """
     from probe.datasets import load_wording, task_names
 
-    found = tuple(given) or split_words(asker.own_words[1])[0]
-    if not found and asker.one.task in task_names():
-        found = load_wording(str(asker.one.task)).label_words
+    found = tuple(given) or split_words(loaded.own_words[1])[0]
+    if not found and loaded.one.task in task_names():
+        found = load_wording(str(loaded.one.task)).label_words
     if not found:
         raise ProbeError(
-            f"{asker.name} does not tell its label words: name the classes a description is "
+            f"{loaded.name} does not tell its label words: name the classes a description is "
             "searched for with --term (term= in Python)"
         )
     return found

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Asker:
+class LoadedPrompt:
     """A prompt ready to be used."""
 
     name: str
@@ -115,12 +115,12 @@ class Asker:
         return Condition(self.name, task, self.prompt, objective=objective)
 
 
-def askers(
+def load_prompts(
     prompts: Sequence[AnyPrompt | PromptPair | str | Path],
     *,
     model: str | Path | None,
     workspace: Workspace,
-) -> list[Asker]:
+) -> list[LoadedPrompt]:
     """Every prompt with its model; prompts of one name are told apart by their sources.
 
     Raises:
@@ -131,16 +131,16 @@ def askers(
     names = [_name(prompt, source) for prompt, source in zip(read, prompts, strict=True)]
     repeated = {name for name, times in Counter(names).items() if times > 1}
     return [
-        _asker(prompt, f"{name} ({number})" if name in repeated else name, model)
+        _loaded_prompt(prompt, f"{name} ({number})" if name in repeated else name, model)
         for number, (prompt, name) in enumerate(zip(read, names, strict=True), start=1)
     ]
 
 
-def by_model(found: Sequence[Asker]) -> dict[tuple[str, str | None], list[Asker]]:
-    """The askers of each model and revision, in order."""
-    groups: dict[tuple[str, str | None], list[Asker]] = {}
-    for asker in found:
-        groups.setdefault((asker.model, asker.revision), []).append(asker)
+def by_model(found: Sequence[LoadedPrompt]) -> dict[tuple[str, str | None], list[LoadedPrompt]]:
+    """The prompts of each model and revision, in order."""
+    groups: dict[tuple[str, str | None], list[LoadedPrompt]] = {}
+    for loaded in found:
+        groups.setdefault((loaded.model, loaded.revision), []).append(loaded)
     return groups
 
 
@@ -170,59 +170,59 @@ def in_words(task: Task, template: str, label_words: LabelWords) -> Task:
         )
 
 
-def note_doubts(opened: FrozenModel, group: Sequence[Asker]) -> None:
+def note_doubts(opened: FrozenModel, group: Sequence[LoadedPrompt]) -> None:
     """Say of each prompt if its answers may not be its own: of another model, strength or part.
 
     A prompt that records the weights it was trained with is known by them, whatever their name.
     """
-    for asker in group:
-        if _is_other_model(opened, asker):
+    for loaded in group:
+        if _is_other_model(opened, loaded):
             note(
-                f"{asker.name} was trained on {asker.one.base_model} and is asked on "
-                f"{asker.model}: unless that is a copy, its answers say nothing about the prompt"
+                f"{loaded.name} was trained on {loaded.one.base_model} and is asked on "
+                f"{loaded.model}: unless that is a copy, its answers say nothing about the prompt"
             )
-        for half in asker.halves:
+        for half in loaded.halves:
             if doubt := strength_note(half, opened.scale):
                 note(doubt)
-        _note_parts(asker)
-        _note_factor(opened, asker)
-        for line in asker.one.provenance.notes if asker.one.provenance else ():
-            note(f"{asker.name}: {line}")
+        _note_parts(loaded)
+        _note_factor(opened, loaded)
+        for line in loaded.one.provenance.notes if loaded.one.provenance else ():
+            note(f"{loaded.name}: {line}")
 
 
-def _is_other_model(opened: FrozenModel, asker: Asker) -> bool:
-    own = asker.one.base_model
-    if own is None or same_model(own, asker.model):
+def _is_other_model(opened: FrozenModel, loaded: LoadedPrompt) -> bool:
+    own = loaded.one.base_model
+    if own is None or same_model(own, loaded.model):
         return False
-    recorded = asker.one.config.get("model_sha256")
+    recorded = loaded.one.config.get("model_sha256")
     return recorded is None or (
         recorded != opened.fingerprint and recorded != opened.fingerprint_in_bfloat16
     )
 
 
-def _note_factor(opened: FrozenModel, asker: Asker) -> None:
+def _note_factor(opened: FrozenModel, loaded: LoadedPrompt) -> None:
     """Say if PEFT, which trained the prompt, fed the model's texts to it otherwise."""
-    origin = asker.one.provenance
+    origin = loaded.one.provenance
     of_peft = origin is not None and origin.format == "peft"
-    if of_peft and opened.input_factor != 1 and "model_sha256" not in asker.one.config:
+    if of_peft and opened.input_factor != 1 and "model_sha256" not in loaded.one.config:
         note(
-            f"{asker.name} comes from PEFT, which leaves out the factor {opened.input_factor:.4g} "
-            f"by which {asker.model} multiplies what it looks up: prompt and text are read with it "
-            "here, so the numbers are not those of PEFT"
+            f"{loaded.name} comes from PEFT, which leaves out the factor {opened.input_factor:.4g} "
+            f"by which {loaded.model} multiplies what it looks up: prompt and text are read with "
+            "it here, so the numbers are not those of PEFT"
         )
 
 
-def _note_parts(asker: Asker) -> None:
+def _note_parts(loaded: LoadedPrompt) -> None:
     """Say if a prompt is but a part of what was trained, or is used otherwise than it was."""
-    if missing := missing_parts(asker.one):
+    if missing := missing_parts(loaded.one):
         note(
-            f"{asker.name} is one part of what was trained: it is asked without {missing}, so its "
+            f"{loaded.name} is one part of what was trained: it is asked without {missing}, so its "
             "scores are not those of the whole"
         )
-    if asker.one.method == "trainable_tokens":
+    if loaded.one.method == "trainable_tokens":
         note(
-            f"{asker.name} holds rows that replace those of tokens in the model's table: here they "
-            "stand in front of the text, as a soft prompt does"
+            f"{loaded.name} holds rows that replace those of tokens in the model's table: here "
+            "they stand in front of the text, as a soft prompt does"
         )
 
 
@@ -260,13 +260,15 @@ def _name(prompt: AnyPrompt | PromptPair, source: object) -> str:
     return default_name(source) if isinstance(source, str | Path) else "pair"
 
 
-def _asker(prompt: AnyPrompt | PromptPair, name: str, model: str | Path | None) -> Asker:
+def _loaded_prompt(
+    prompt: AnyPrompt | PromptPair, name: str, model: str | Path | None
+) -> LoadedPrompt:
     one = prompt.encoder if isinstance(prompt, PromptPair) else prompt
     if model is not None:
-        return Asker(name, prompt, str(model), None)
+        return LoadedPrompt(name, prompt, str(model), None)
     if one.base_model is None:
         raise ModelNotFoundError(
             f"{name} does not say which model it was trained on: name it with --model "
             "(model= in Python)"
         )
-    return Asker(name, prompt, one.base_model, one.revision)
+    return LoadedPrompt(name, prompt, one.base_model, one.revision)

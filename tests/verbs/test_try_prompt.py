@@ -10,7 +10,7 @@ from probe.errors import ProbeError
 from probe.models import load_model
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.verbs.trying import try_on
+from probe.verbs.try_prompt import try_on
 
 TEXT = "the film was warm"
 
