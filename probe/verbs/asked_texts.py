@@ -11,7 +11,7 @@ from probe.requests.evaluation import AskRequest
 from probe.requests.sources import TextSource
 from probe.store import Workspace
 from probe.task import Example
-from probe.verbs.prompts import LoadedPrompt
+from probe.verbs.prompts import LoadedPrompt, load_prompts
 
 PROMPT_COLUMN = "prompt"
 """Chooses the prompt of its row."""
