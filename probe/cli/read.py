@@ -61,6 +61,8 @@ def _worth(reading: Reading) -> list[str]:
     if reading.control_95 is not None:
         best += f" (95 % of controls: below {reading.control_95:.3f})"
     said = [best]
+    if reading.shares is not None:
+        said.append(f"{len(reading.shares)} tokens explain {reading.shares[-1]:.0%} of each row")
     if reading.start is not None:
         said.append(f"start {reading.start}")
     if reading.p is None:

@@ -14,6 +14,7 @@ from probe.readings.displaced import read_displacement
 from probe.readings.hit_rates import HitRate, hit_rate
 from probe.readings.nearest import read_nearest
 from probe.readings.reading import Read, Reading, Subject
+from probe.readings.sparse import read_sparse
 
 __all__ = [
     "DEFAULT_READINGS",
@@ -23,6 +24,7 @@ __all__ = [
     "Subject",
     "answer_in_words",
     "hit_rate",
+    "named_readings",
     "needs_model",
     "read_all",
 ]
@@ -40,14 +42,28 @@ class Kind:
 
     read: Read
     needs_model: bool = False
+    by_default: bool = False
 
 
 READINGS = {
-    "nearest": Kind(read_nearest),
-    "displacement": Kind(read_displacement),
+    "nearest": Kind(read_nearest, by_default=True),
+    "displacement": Kind(read_displacement, by_default=True),
+    "sparse": Kind(read_sparse),
     "promoted": Kind(_read_promoted, needs_model=True),
 }
-DEFAULT_READINGS = tuple(name for name, kind in READINGS.items() if not kind.needs_model)
+ALL = "all"
+DEFAULT_READINGS = tuple(name for name, kind in READINGS.items() if kind.by_default)
+
+
+def named_readings(asked: Sequence[str]) -> list[str]:
+    """The readings asked for, each once: the usual ones where none are, every one for `all`.
+
+    Args:
+        asked: names, each one or several with commas between.
+    """
+    given = (name.strip() for one in asked for name in one.split(","))
+    names = [other for name in given if name for other in (READINGS if name == ALL else (name,))]
+    return list(dict.fromkeys(names)) or list(DEFAULT_READINGS)
 
 
 def needs_model(names: Sequence[str]) -> bool:

@@ -23,7 +23,13 @@ def answer_in_words(readings: Sequence[Reading], stayed: tuple[int, int] | None)
         return f"{_standing(stayed)}; {_learned(found['displacement'])}"
     if "promoted" in found:
         return f"It makes the model say: {_list(found['promoted'])}{_doubt(found['promoted'])}."
-    nearest = found["nearest"]
+    if "nearest" in found:
+        return _near(found["nearest"])
+    first = next(iter(found.values()))
+    return f"Read as {first.name}: {_list(first)}{_doubt(first)}."
+
+
+def _near(nearest: Reading) -> str:
     unknown = "" if nearest.start else ", which may be where they started"
     return f"Its rows stand nearest to: {_list(nearest)}{unknown}{_doubt(nearest)}."
 

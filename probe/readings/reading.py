@@ -68,6 +68,8 @@ class Reading:
     """The 95th percentile of the controls' best scores."""
     start: StartSource | None = None
     hit_rate: HitRate | None = None
+    shares: tuple[float, ...] | None = None
+    """Share of the rows' squared norm that sums of 1, 2, … tokens explain; of sparse sums only."""
     refused: str | None = None
     """Why there is no such reading of this prompt."""
 
@@ -78,6 +80,7 @@ class Reading:
             "tokens": [asdict(one) for one in self.tokens],
             "rows": None if self.rows is None else [_row_json(row) for row in self.rows],
             "hit_rate": None if self.hit_rate is None else self.hit_rate.to_json(),
+            "shares": None if self.shares is None else list(self.shares),
         }
 
 

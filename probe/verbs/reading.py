@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.notes import collected
-from probe.readings import DEFAULT_READINGS, Reading, Subject, answer_in_words, read_all
+from probe.readings import Reading, Subject, answer_in_words, named_readings, read_all
 from probe.readings import needs_model as running
 from probe.requests import ReadRequest, takes
 from probe.store import Workspace
@@ -68,7 +67,7 @@ def read(asked: ReadRequest) -> ReadPrompt:
         ProbeError: the prompt cannot be read, or has none of the readings.
         ValueError: there is no such reading.
     """
-    names = _names(asked.readings)
+    names = named_readings(asked.readings)
     needed = running(names) or bool(asked.text_to_score)
     workspace = Workspace(asked.workspace)
     with collected() as notes:
@@ -102,11 +101,6 @@ def read(asked: ReadRequest) -> ReadPrompt:
         scored_texts=tuple(scored),
         notes=tuple(notes),
     )
-
-
-def _names(readings: Sequence[str]) -> list[str]:
-    given = (name.strip() for one in readings for name in one.split(","))
-    return list(dict.fromkeys(filter(None, given))) or list(DEFAULT_READINGS)
 
 
 def _opened(loaded: LoadedPrompt, asked: ReadRequest) -> FrozenModel:

@@ -123,7 +123,7 @@ def test_best_cosines_are_those_of_the_nearest_allowed_token(builtin):
 
 
 def test_an_unknown_reading_is_refused_with_those_there_are(builtin):
-    with pytest.raises(ValueError, match="nearest, displacement, promoted, found 'lense'"):
+    with pytest.raises(ValueError, match="nearest, displacement, sparse, promoted, found 'lense'"):
         read(moved(builtin, 300), readings="nearest,lense")
 
 
@@ -153,7 +153,9 @@ def test_random_signs_call_controls_better_no_more_often_than_they_say():
 def test_hit_rates_are_only_told_of_the_table_they_were_counted_with(builtin):
     assert hit_rate("displacement", builtin, 8) is None
     assert rates()["table_sha256"] == controls()["table_sha256"]
-    assert all(name in {one["reading"] for one in rates()["rates"]} for name in READINGS)
+    assert {one["reading"] for one in rates()["rates"]} & set(READINGS) == {
+        "nearest", "displacement", "promoted",
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
