@@ -94,6 +94,7 @@ def test_picking_a_position_leaves_the_map_untouched(open_page: Open) -> None:
     assert at.get("plotly_chart")[0].proto.spec == before
 
 
+@pytest.mark.slow
 def test_a_search_marks_the_positions_that_hold_the_token(open_page: Open) -> None:
     at = open_page("decode", p="minilm-sst2-text", q="FILM")
     hits = [
@@ -212,6 +213,7 @@ def test_a_search_that_begins_with_a_space_names_what_it_searched(open_page: Ope
     assert not any("** a**" in m.value for m in at.markdown)
 
 
+@pytest.mark.slow
 def test_what_training_added_is_told_where_the_start_is_known(open_page: Open) -> None:
     at = open_page("decode", p="minilm-mood-text")
     assert at.subheader[1].value == "What training added"

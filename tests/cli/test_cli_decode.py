@@ -95,6 +95,7 @@ def test_filters_and_one_to_one_are_obeyed_and_named(probe):
     assert "one to one" in probe("decode", "sst2-text", "--one-to-one", "--no-controls").flat
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_same_twice_and_the_seed_is_obeyed(probe):
     first, again, other = (
         probe("decode", "sst2-vocab", "--seed", seed, "--json").out for seed in (0, 0, 1)

@@ -57,6 +57,7 @@ def test_a_study_prints_its_document_and_leaves_a_folder(probe, model, tmp_path,
     assert study.status.step == study.status.metrics["runs"] == 46
 
 
+@pytest.mark.slow
 def test_the_same_study_again_is_a_table_at_once_and_more_targets_train_only_those(probe, model):
     first = _wayward(probe, model, "--target-count", 1)
     again = _wayward(probe, model, "--target-count", 1)

@@ -52,6 +52,7 @@ def named(found, name):
     return next(one for one in found.readings if one.name == name)
 
 
+@pytest.mark.slow
 def test_displacement_names_the_token_that_all_rows_moved_to_and_nearest_the_start(builtin):
     token = builtin.encode(" great")[0]
     found = read(moved(builtin, token))
@@ -88,6 +89,7 @@ def test_start_ids_of_another_vocabulary_are_not_believed(builtin):
     assert named(read(odd), "displacement").start == "inferred"
 
 
+@pytest.mark.slow
 def test_rows_that_disagree_are_no_better_than_with_random_signs(builtin):
     rng = np.random.default_rng(2)
     start = builtin.rows(np.arange(300, 308))

@@ -165,6 +165,7 @@ def report(hostile_home: Path) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_page_holds_no_markup_that_came_from_a_token_a_name_or_a_configuration(
     report: str,
 ) -> None:

@@ -340,6 +340,7 @@ def _save_some(root, count, barrier):
         workspace.tag(saved.id, f"by {os.getpid()}")
 
 
+@pytest.mark.slow
 def test_processes_that_save_at_once_lose_nothing(tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)

@@ -32,6 +32,7 @@ def without_wheel(monkeypatch):
     monkeypatch.setattr(named_module, "distribution", distribution)
 
 
+@pytest.mark.slow
 @needs_wheel
 def test_its_table_is_the_published_one_undone_by_the_gguf_package():
     found = load_vocabulary("smollm2")

@@ -72,6 +72,7 @@ def _loss(model: FrozenModel, prompt: torch.Tensor, example: Example, task: Task
     return cross_entropy(logits, torch.tensor(label))
 
 
+@pytest.mark.slow
 def test_a_run_validates_on_its_way_and_lowers_the_loss(causal: FrozenModel) -> None:
     task = tiny.task(256, validation=64)
     config = TrainConfig(length=8, steps=150, eval_every=50, learning_rate=0.1)
@@ -108,6 +109,7 @@ def test_the_exported_prompt_is_that_of_the_best_validation(
     assert prompt.metrics["step"] < 12, "the last prompt was the best: the test shows nothing"
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_no_better_stops_early(causal: FrozenModel, task: Task) -> None:
     config = TrainConfig(length=3, steps=500, eval_every=2, patience=3, learning_rate=3.0)
     steps = list(train(causal, task, config))

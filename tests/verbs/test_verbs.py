@@ -264,6 +264,7 @@ def test_a_prompt_a_path_and_a_name_decode_alike(workspace, builtin):
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.slow
 def test_true_token_rows_decode_to_themselves(builtin, workspace):
     ids = [778, 300, 4000, 16000]
     prompt = SoftPrompt("rows", builtin.rows(ids), base_model="builtin")
@@ -292,6 +293,7 @@ def test_another_width_is_refused_with_both_numbers(workspace):
         probe.decode(SoftPrompt("thin", np.ones((2, 7))), model="builtin", workspace=workspace)
 
 
+@pytest.mark.slow
 def test_controls_are_computed_once_per_table_metric_and_seed(workspace):
     for _ in range(2):
         probe.decode("sst2-text", metric="dot", workspace=workspace)
