@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,10 +34,6 @@ class Estimate:
         """Whether the interval leaves out 0."""
         low, high = self.ends
         return low > 0 or high < 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Value and interval."""
-        return {"value": self.value, "interval": self.interval and list(self.interval)}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ JSON can spell half of a character, `"\ud800"`, a shell any byte, and a name wha
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import unicodedata
 from collections.abc import Mapping
@@ -70,11 +71,11 @@ def code_point(character: str) -> str:
 def as_json(value: object) -> Any:
     """A value that JSON can hold and a reader gives back as it is.
 
-    Numbers of numpy become numbers, NaN and infinity None, half of a character `?`, and whatever
-    else JSON lacks its text.
+    Arrays and numbers of numpy become lists and numbers, dataclasses their `to_json` or their
+    fields, NaN and infinity None, half of a character `?`, and whatever else JSON lacks its text.
     """
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, Mapping):
         return {as_json(str(key)): as_json(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -83,6 +84,10 @@ def as_json(value: object) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, int):
         return value
+    if dataclasses.is_dataclass(value):
+        own = getattr(value, "to_json", None)
+        fields = dataclasses.fields(value)
+        return own() if own else {one.name: as_json(getattr(value, one.name)) for one in fields}
     return str(value).encode("utf-8", "replace").decode()
 
 

@@ -33,6 +33,7 @@ FLOORS = {
     "suggestions": 1,
     "template": 1,
     "label_words": 1,
+    "results": 2,
     "requests": 2,
     "formats": 2,
     "tables": 2,

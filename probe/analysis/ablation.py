@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from probe.arrays import Float64Array, IntArray
 from probe.bootstrap import RESAMPLES, Bootstrap, Estimate
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.protocols import Score
+from probe.results import Result
 from probe.task import Example
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class PositionAblation:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Result):
     """How much a prompt's positions matter, one at a time."""
 
     prompt: str
@@ -79,15 +80,13 @@ class Ablation:
         ]
         return pd.DataFrame(rows)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, as `probe ablate --json` prints them."""
-        return asdict(self) | {
-            "without_prompt": _json_of(self.without_prompt),
-            "positions": [
-                asdict(one) | {kind: _json_of(getattr(one, kind)) for kind in KINDS}
-                for one in self.positions
-            ],
-        }
+    def _document(self) -> dict[str, Any]:
+        changed = [
+            vars(one) | {kind: _json_of(getattr(one, kind)) for kind in KINDS}
+            for one in self.positions
+        ]
+        whole = {"without_prompt": _json_of(self.without_prompt), "positions": changed}
+        return {**super()._document(), **whole}
 
 
 def ablate(

@@ -11,6 +11,7 @@ import numpy as np
 from probe.arrays import Float64Array
 from probe.prompt import AnyPrompt
 from probe.protocols import Trace
+from probe.results import Result
 from probe.task import Example
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _BATCH = 32
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionMass:
+class AttentionMass(Result):
     """The share of its attention that a text position gives each prompt position."""
 
     prompt: str
@@ -59,9 +60,8 @@ class AttentionMass:
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, as `probe ablate --json` prints them."""
-        return {"n": self.n, "mass": self.mass.tolist(), "uniform": self.uniform.tolist()}
+    def _document(self) -> dict[str, Any]:
+        return {"n": self.n, "mass": self.mass, "uniform": self.uniform}
 
 
 def attention_mass(prompt: AnyPrompt, trace: Trace, examples: Sequence[Example]) -> AttentionMass:

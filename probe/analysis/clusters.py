@@ -12,6 +12,7 @@ from probe.analysis.neighbour_tightness import Tightness, tightness
 from probe.analysis.neighbours import nearest_tokens
 from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import unit_rows
+from probe.results import Result
 from probe.texts import counted
 from probe.vocabulary import Vocabulary
 
@@ -43,7 +44,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, eq=False)
-class Clusters:
+class Clusters(Result):
     """Groups of rows, or of prompts."""
 
     items: Items
@@ -68,38 +69,19 @@ class Clusters:
     notes: tuple[str, ...] = ()
     """What makes the clusters doubtful, such as rows of another model."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe clusters --json` prints."""
-        return {
-            "items": self.items,
-            "method": self.method,
-            "metric": self.metric,
-            "seed": self.seed,
-            "model": self.model,
-            "prompts": list(self.prompts),
-            "silhouette": self.silhouette,
-            "noise": int(np.count_nonzero(self.labels < 0)),
-            "clusters": [
-                {
-                    "label": cluster.label,
-                    "size": cluster.size,
-                    "tokens": list(cluster.tokens),
-                    "members": list(cluster.members),
-                }
-                for cluster in self.clusters
-            ],
+    def _document(self) -> dict[str, Any]:
+        items = zip(self.owners, self.positions, self.labels, strict=True)
+        own = super()._document()
+        return {name: own[name] for name in own if name not in ("owners", "positions")} | {
+            "noise": np.count_nonzero(self.labels < 0),
             "labels": [
                 {
-                    "prompt": int(owner),
-                    "position": int(position) if position >= 0 else None,
-                    "cluster": int(label) if label >= 0 else None,
+                    "prompt": owner,
+                    "position": position if position >= 0 else None,
+                    "cluster": label if label >= 0 else None,
                 }
-                for owner, position, label in zip(
-                    self.owners, self.positions, self.labels, strict=True
-                )
+                for owner, position, label in items
             ],
-            "tightness": self.tightness.to_json(),
-            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:

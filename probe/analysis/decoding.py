@@ -36,6 +36,7 @@ from probe.analysis.strength import strength_note
 from probe.arrays import BoolArray, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.results import Result
 from probe.texts import counted
 from probe.vocabulary import Vocabulary
 
@@ -83,7 +84,7 @@ class ReferenceScores:
 
 
 @dataclass(frozen=True, eq=False)
-class Decoding:
+class Decoding(Result):
     """A prompt's nearest tokens beside their controls."""
 
     prompt: str
@@ -130,33 +131,10 @@ class Decoding:
         """Number of positions that carry a flag."""
         return sum(flag in p.controls.flags for p in self.positions if p.controls)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe decode --json` prints."""
-        return {
-            "prompt": self.prompt,
-            "model": self.model,
-            "metric": self.metric,
-            "higher_is_better": self.higher_is_better,
-            "k": self.k,
-            "filters": list(self.filters),
-            "one_to_one": self.one_to_one,
-            "seed": self.seed,
-            "sample_size": self.sample_size,
-            "text": self.text,
-            "never_left_start": self.never_left_start and list(self.never_left_start),
-            "embedding_factor": self.embedding_factor,
-            "notes": list(self.notes),
-            "positions": [
-                {
-                    "position": p.position,
-                    "norm": p.norm,
-                    "neighbours": [asdict(n) for n in p.neighbours],
-                    "controls": p.controls
-                    and asdict(p.controls) | {"flags": list(p.controls.flags)},
-                }
-                for p in self.positions
-            ],
-        }
+    def _document(self) -> dict[str, Any]:
+        own = {name: value for name, value in super()._document().items() if name != "reference"}
+        derived = {"higher_is_better": self.higher_is_better, "sample_size": self.sample_size}
+        return own | derived
 
     def to_frame(self) -> pd.DataFrame:
         """One row per position and rank; the controls repeat on every rank of a position."""
@@ -171,9 +149,6 @@ class Decoding:
                 for rank, neighbour in enumerate(p.neighbours, start=1)
             ]
         )
-
-    def _repr_html_(self) -> str:
-        return str(self.to_frame().to_html(index=False, escape=True))
 
 
 def _control_columns(controls: PositionControls) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, nearest_tokens
 from probe.arrays import Float64Array, FloatArray, IntArray
 from probe.linalg import unit_rows
+from probe.results import Result
 from probe.texts import counted
 from probe.vocabulary import Vocabulary
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Drift:
+class Drift(Result):
     """P positions over S checkpoints."""
 
     prompt: str
@@ -46,19 +47,10 @@ class Drift:
         changed = (np.diff(self.nearest, axis=0) != 0).sum(axis=1)
         return (0, *(int(count) for count in changed))
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain lists."""
-        changes = self.changes
-        return {
-            "prompt": self.prompt,
-            "steps": list(self.steps),
-            "distance": self.distance.tolist(),
-            "cosine": self.cosine.tolist(),
-            "norm": self.norm.tolist(),
-            "metric": self.metric,
-            "changes": None if changes is None else list(changes),
-            "tokens": [list(row) for row in self.tokens] or None,
-        }
+    def _document(self) -> dict[str, Any]:
+        unlisted = {"changes": self.changes, "tokens": self.tokens or None}
+        own = super()._document()
+        return {name: value for name, value in own.items() if name != "nearest"} | unlisted
 
     def to_frame(self) -> pd.DataFrame:
         """One row per checkpoint and position."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from probe.arrays import BoolArray, Float64Array
 from probe.bootstrap import RESAMPLES, Bootstrap
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +127,7 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class GridResult:
+class GridResult(Result):
     """Every run and setting of a grid."""
 
     runs: tuple[GridRun, ...]
@@ -152,16 +153,8 @@ class GridResult:
         columns = dict.fromkeys([*names, *(key for row in rows for key in row)])
         return pd.DataFrame(rows, columns=list(columns))
 
-    def to_json(self) -> dict[str, Any]:
-        """Settings and answers; the runs are in the Parquet file."""
-        return {
-            "cost": self.cost,
-            "resamples": self.resamples,
-            "seed": self.seed,
-            "runs": len(self.runs),
-            "settings": [asdict(setting) for setting in self.settings],
-            "answers": [asdict(answer) for answer in self.answers],
-        }
+    def _document(self) -> dict[str, Any]:
+        return {**super()._document(), "runs": len(self.runs)}
 
 
 def grid_result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from probe.arrays import Float32Array, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.protocols import Trace, Unembed
+from probe.results import Result
 from probe.task import Example
 from probe.texts import counted
 
@@ -54,7 +55,7 @@ class LayerControl:
 
 
 @dataclass(frozen=True)
-class Lens:
+class Lens(Result):
     """The k most probable tokens of every position at every layer."""
 
     prompt: str
@@ -82,10 +83,6 @@ class Lens:
             for rank, token in enumerate(cell.tokens, start=1)
         ]
         return pd.DataFrame(rows)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, as `probe lens --json` prints them."""
-        return asdict(self)
 
 
 def logit_lens(

@@ -16,6 +16,7 @@ from probe.analysis.controls import Arrays, Cached, are_numbers
 from probe.analysis.neighbours import Neighbours, nearest_tokens
 from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import principal_axes, unit_rows
+from probe.results import Result
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _LIBRARY = {"umap": "umap-learn", "tsne": "scikit-learn"}
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
+class Map(Result):
     """Prompt rows and vocabulary rows in two dimensions."""
 
     method: Method
@@ -89,8 +90,7 @@ class Map:
         """
         return nearest_tokens(self.rows, self.vocabulary, self.metric, k=NEIGHBOURS)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe map --json` prints: prompt rows with their neighbours."""
+    def _document(self) -> dict[str, Any]:
         return {
             "method": self.method,
             "metric": self.metric,
@@ -98,13 +98,13 @@ class Map:
             "n_neighbors": self.n_neighbors,
             "perplexity": self.perplexity,
             "model": self.model,
-            "prompts": list(self.prompts),
+            "prompts": self.prompts,
             "background": len(self.background),
-            "explained_variance": self.explained and list(self.explained),
+            "explained_variance": self.explained,
             "trustworthiness": self.trustworthiness,
             "trustworthiness_sample": self.trust_sample,
             "points": [self._point(row) for row in range(len(self.points))],
-            "notes": list(self.notes),
+            "notes": self.notes,
         }
 
     def _point(self, row: int) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probe.analysis.neighbours import HIGHER_IS_BETTER, Metric, nearest_rows, nearest_tokens
 from probe.arrays import Float32Array
 from probe.linalg import squared_norms
+from probe.results import Result
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mixing:
+class Mixing(Result):
     """What the nearest neighbours of n prompt rows are, among V tokens and the other rows."""
 
     metric: Metric
@@ -34,10 +35,6 @@ class Mixing:
     """Median norm of the prompt rows."""
     token_norm: float
     """Median norm of the tokens."""
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
 
     def to_frame(self) -> pd.DataFrame:
         """One row."""

@@ -10,6 +10,7 @@ import numpy as np
 from probe.analysis.neighbours import nearest_rows, nearest_tokens
 from probe.arrays import Float32Array, Float64Array, IntArray
 from probe.linalg import unit_rows
+from probe.results import Result
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SAMPLE = 500
 
 
 @dataclass(frozen=True, eq=False)
-class Tightness:
+class Tightness(Result):
     """Mean cosine between the five tokens of a set, for three kinds of sets."""
 
     seed: int
@@ -37,15 +38,14 @@ class Tightness:
         """Percent of real tokens' neighbourhoods that are looser than the mean prompt row's."""
         return float(100 * np.mean(self.tokens < self.rows.mean()))
 
-    def to_json(self) -> dict[str, Any]:
-        """Means, counts and the percentile."""
+    def _document(self) -> dict[str, Any]:
         return {
             "nearest": NEAREST,
             "seed": self.seed,
-            "rows": float(self.rows.mean()),
+            "rows": self.rows.mean(),
             "rows_n": len(self.rows),
-            "around_tokens": float(self.tokens.mean()),
-            "random_tokens": float(self.random.mean()),
+            "around_tokens": self.tokens.mean(),
+            "random_tokens": self.random.mean(),
             "sample": len(self.random),
             "percentile": self.percentile,
         }

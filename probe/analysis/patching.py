@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probe.analysis.lens import prompt_states, random_prompts
 from probe.prompt import SoftPrompt
 from probe.protocols import Patch, Trace
+from probe.results import Result
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Description:
 
 
 @dataclass(frozen=True)
-class Descriptions:
+class Descriptions(Result):
     """A prompt described from every layer, beside random rows described the same way."""
 
     prompt: str
@@ -68,10 +69,6 @@ class Descriptions:
         import pandas as pd
 
         return pd.DataFrame([{"prompt": self.prompt, **asdict(one)} for one in self.layers])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, as `probe lens --describe --json` prints them."""
-        return asdict(self)
 
 
 def describe(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from probe.arrays import Float64Array
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ class RankCorrelation:
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Result):
     """Every prompt on every task, and what similarity tells of it."""
 
     prompts: tuple[str, ...]
@@ -103,20 +104,14 @@ class Transfer:
             rows.append(row | dict(zip(("gain_low", "gain_high"), cell.gain_interval, strict=True)))
         return pd.DataFrame(rows)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe transfer --json` prints."""
-        document = asdict(self)
-        document["prompts"] = [
-            {"name": name, "trained_on": task}
-            for name, task in zip(self.prompts, self.trained_on, strict=True)
-        ]
-        del document["trained_on"]
-        document["notes"] = list(self.notes)
-        document["matrix"] = self.scores.tolist()
-        document["refused"] = [
-            {"measure": measure, "reason": reason} for measure, reason in self.refused
-        ]
-        return document
+    def _document(self) -> dict[str, Any]:
+        own = super()._document()
+        named = zip(self.prompts, self.trained_on, strict=True)
+        return {name: own[name] for name in own if name != "trained_on"} | {
+            "prompts": [{"name": name, "trained_on": task} for name, task in named],
+            "matrix": self.scores,
+            "refused": [{"measure": measure, "reason": why} for measure, why in self.refused],
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Transfer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from probe.analysis.lens import (
 from probe.arrays import Float32Array
 from probe.prompt import KVPrefix
 from probe.protocols import ProjectValues, Unembed
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ class ValueCell:
 
 
 @dataclass(frozen=True)
-class ValueLens:
+class ValueLens(Result):
     """The k most probable tokens of every value of a prefix."""
 
     prompt: str
@@ -69,10 +70,6 @@ class ValueLens:
             for rank, token in enumerate(cell.tokens, start=1)
         ]
         return pd.DataFrame(rows)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, as `probe lens --json` prints them."""
-        return asdict(self)
 
 
 def value_lens(

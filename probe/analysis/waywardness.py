@@ -20,6 +20,7 @@ from probe.analysis.wayward_choice import ChosenGamma, Group, choose_gammas
 from probe.analysis.wayward_choice import WaywardRun as WaywardRun
 from probe.arrays import Float64Array
 from probe.bootstrap import RESAMPLES, Estimate, percentiles
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ class TableRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Waywardness:
+class Waywardness(Result):
     """The study: every run, the choice for each target, and the main table."""
 
     runs: tuple[WaywardRun, ...]
@@ -85,16 +86,9 @@ class Waywardness:
         names = [field.name for field in fields(WaywardRun)]
         return pd.DataFrame([asdict(run) for run in self.runs], columns=names)
 
-    def to_json(self) -> dict[str, Any]:
-        """Table and choices; the runs are in the Parquet file."""
-        return {
-            "f1_wanted": F1_WANTED,
-            "resamples": RESAMPLES,
-            "seed": self.seed,
-            "runs": len(self.runs),
-            "table": [asdict(row) | _estimates(row) for row in self.table],
-            "choices": [asdict(choice) for choice in self.choices],
-        }
+    def _document(self) -> dict[str, Any]:
+        counted = {"runs": len(self.runs), "f1_wanted": F1_WANTED, "resamples": RESAMPLES}
+        return {**super()._document(), **counted}
 
 
 _MEASURES = ("baseline_accuracy", "wayward_accuracy", "delta", "f1", "f1_at_zero")
@@ -192,11 +186,6 @@ def _resampled(
 def _interval(resampled: Float64Array) -> tuple[float, float]:
     """Of the resamples in which the baselines are right at all: Δ has no value in others."""
     return percentiles(resampled[np.isfinite(resampled)])
-
-
-def _estimates(row: TableRow) -> dict[str, Any]:
-    found = {name: getattr(row, name) for name in _ESTIMATES}
-    return {name: one if one is None else one.to_json() for name, one in found.items()}
 
 
 def _flat(row: TableRow) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from probe.charts.drift import drift_changes, drift_lines
 from probe.charts.evaluation import score_intervals
 from probe.charts.labels import score_text, token_label, visible
 from probe.charts.lens import class_rate_bars, lens_map, lens_overlap
-from probe.charts.maps import map_caption, map_figure, variance_bars
+from probe.charts.maps import map_figure, variance_bars
 from probe.charts.page import figures_html
 from probe.charts.prompts import norm_bars
 from probe.charts.similarity import closeness_bars, position_view_map, similarity_map
@@ -24,7 +24,7 @@ from probe.charts.training import (
     run_coordinates,
     score_curves,
 )
-from probe.charts.transfer import correlation_bars, transfer_map, transfer_scatter
+from probe.charts.transfer import correlation_bars, transfer_map
 from probe.charts.waywardness import (
     definition_bars,
     gamma_curves,
@@ -51,7 +51,6 @@ __all__ = [
     "lens_map",
     "lens_overlap",
     "loss_curves",
-    "map_caption",
     "map_figure",
     "moved_curves",
     "neighbour_bars",
@@ -71,7 +70,6 @@ __all__ = [
     "sweep_figures",
     "token_label",
     "transfer_map",
-    "transfer_scatter",
     "variance_bars",
     "visible",
     "waywardness_figures",

@@ -10,7 +10,7 @@ from probe.analysis.attention import AttentionMass
 from probe.bootstrap import Estimate
 from probe.charts.palette import NEUTRAL, ORANGE_TO_BLUE, PROMPT, new_figure
 
-_TITLES: dict[Kind, str] = {
+CHANGES: dict[Kind, str] = {
     "removed": "removed",
     "mean": "replaced by the mean row",
     "swapped": "swapped",
@@ -31,7 +31,7 @@ def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
         if (change := getattr(one, kind)) is not None
     ]
     if not places:
-        raise ValueError(f"no position of {ablation.prompt} was {_TITLES[kind]}")
+        raise ValueError(f"no position of {ablation.prompt} was {CHANGES[kind]}")
     changes: list[Estimate] = [change for _, _, change in places]
     figure = new_figure(height=300)
     figure.add_bar(
@@ -54,11 +54,11 @@ def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
             [*change.ends, f" with {partner}" if kind == "swapped" else ""]
             for _, partner, change in places
         ],
-        hovertemplate=f"position %{{x}} {_TITLES[kind]}%{{customdata[2]}}<br>%{{y:+.3f}} nats "
+        hovertemplate=f"position %{{x}} {CHANGES[kind]}%{{customdata[2]}}<br>%{{y:+.3f}} nats "
         "[%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]<extra></extra>",
     )
     figure.update_xaxes(title="position", showgrid=False, tickformat="d")
-    figure.update_yaxes(title=f"loss change when {_TITLES[kind]} (nats)", nticks=6)
+    figure.update_yaxes(title=f"loss change when {CHANGES[kind]} (nats)", nticks=6)
     return figure
 
 

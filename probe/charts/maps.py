@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from probe.analysis.maps import Map
 from probe.charts.labels import token_label
 from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, add_legend, new_figure
-from probe.texts import counted
 
 SELECTABLE = 10_000
 """Vocabulary points that can be picked; the density shows the rest."""
@@ -82,21 +81,6 @@ def variance_bars(mapped: Map) -> go.Figure:
     figure.update_xaxes(title="principal axis", tickvals=axes, showgrid=False)
     figure.update_yaxes(title="% of variance", rangemode="tozero", nticks=4)
     return figure
-
-
-def map_caption(mapped: Map) -> str:
-    """How the map was made and how far to trust it, in a few sentences."""
-    rows = counted(len(mapped.points), "prompt row")
-    size = f"{rows} and {len(mapped.background):,} vocabulary rows"
-    near = "" if mapped.n_neighbors is None else f", {mapped.n_neighbors} neighbours"
-    near += "" if mapped.perplexity is None else f", perplexity {mapped.perplexity:g}"
-    return (
-        f"{mapped.method.upper()} of {size} of {mapped.model}, {mapped.metric}, seed "
-        f"{mapped.seed}{near}. Trustworthiness {mapped.trustworthiness:.2f} among "
-        f"{counted(mapped.trust_sample, 'sampled row')} (1 is perfect; near 0.5 the map's "
-        "neighbours say nothing). Distances on a map are not distances in the model: read "
-        "neighbours from the original space."
-    )
 
 
 def _density(mapped: Map) -> go.Heatmap:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.analysis.compare import Comparison
 from probe.analysis.transfer import Transfer
 from probe.charts.labels import token_label
 from probe.charts.palette import (
-    CATEGORIES,
     CHANCE,
     NEUTRAL,
     ON_CELL,
     ORANGE_TO_BLUE,
     PROMPT,
-    add_legend,
     new_figure,
 )
 
@@ -60,62 +57,6 @@ def transfer_map(transfer: Transfer) -> go.Figure:
         tickvals=list(range(rows)), range=[rows - 0.5, -0.5],
         ticktext=[token_label(name, most=_NAME) for name in transfer.prompts], **plain,
     )  # fmt: skip
-    return figure
-
-
-def transfer_scatter(transfer: Transfer, comparison: Comparison) -> go.Figure:
-    """Similarity of every prompt to a target's prompt against its score on the target's task.
-
-    One colour per target's task. Open circles are prompts trained on that very task.
-
-    Args:
-        transfer: N prompts on tasks.
-        comparison: of the same prompts in the same order.
-
-    Raises:
-        ValueError: the comparison is of other prompts.
-    """
-    if len(comparison.prompts) != len(transfer.prompts):
-        raise ValueError(
-            f"expected a comparison of the {len(transfer.prompts)} prompts, found one of "
-            f"{len(comparison.prompts)}"
-        )
-    figure = new_figure(height=420)
-    for column, task in enumerate(transfer.tasks):
-        pairs = [
-            (i, j)
-            for j, own in enumerate(transfer.trained_on)
-            for i in range(len(transfer.prompts))
-            if own == task.name and i != j
-        ]
-        if not pairs:
-            continue
-        # A legend shows the symbol of the first point.
-        pairs.sort(key=lambda pair: transfer.trained_on[pair[0]] == task.name)
-        colour = CATEGORIES[column % len(CATEGORIES)]
-        names = [token_label(name) for name in transfer.prompts]
-        figure.add_scatter(
-            x=[float(comparison.matrix[i, j]) for i, j in pairs],
-            y=[float(transfer.scores[i, column]) for i, _ in pairs],
-            mode="markers",
-            name=token_label(task.name, most=_NAME),
-            marker={
-                "color": colour, "size": 9, "line": {"color": colour, "width": 1.5},
-                "symbol": [
-                    "circle-open" if transfer.trained_on[i] == task.name else "circle"
-                    for i, _ in pairs
-                ],
-            },
-            customdata=[[names[i], names[j]] for i, j in pairs],
-            hovertemplate="%{customdata[0]}<br>similarity to %{customdata[1]}: %{x:.4g}"
-            "<br>score %{y:.3f}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
-    closer = "higher" if comparison.higher_is_closer else "lower"
-    measure = comparison.measure.replace("_", " ")
-    figure.update_xaxes(title=f"{measure} to the target's prompt ({closer} = closer)")
-    figure.update_yaxes(title="score on the target's task", nticks=6)
-    figure.update_layout(hovermode="closest")
-    add_legend(figure)
     return figure
 
 

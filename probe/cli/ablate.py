@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.cli.exports import new_place, write_figures
 from probe.cli.options import Json
-from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.output import cell, console, print_headline, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import AblateRequest
 
@@ -14,12 +17,22 @@ if TYPE_CHECKING:
     from probe.verbs import Ablated
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Files beside the answer."""
+
+    html: Path | None = None
+    """Also write the figures to this new file, to open anywhere."""
+
+
 @takes_requests
-def ablate(asked: AblateRequest, json: Json = False) -> None:
+def ablate(asked: AblateRequest, beside: Beside, json: Json = False) -> None:
     """Change each position in turn and measure how the loss changes, beside attention."""
     from probe import verbs
 
+    html = new_place(beside.html)
     result = verbs.ablate(asked)
+    write_figures(f"Ablation of {result.ablation.prompt}", result, html)
     if json:
         print_json(result.to_json())
     else:
@@ -33,11 +46,10 @@ def _print(result: Ablated) -> None:
     out.print(
         visible(
             f"{found.prompt} on {result.model} · {result.task} · {found.n} {result.split} examples"
-            f" · loss {found.loss_nats:.3f} nats; without the prompt "
-            f"{_change(found.without_prompt)}"
         ),
         soft_wrap=True,
     )
+    print_headline(result)
     kinds = [kind for kind in KINDS if getattr(found.positions[0], kind) is not None]
     names = {"removed": "removed", "mean": "mean row", "swapped": "swapped with"}
     columns = [names[kind] for kind in kinds]
@@ -49,12 +61,8 @@ def _print(result: Ablated) -> None:
             cells[-1] = f"{one.partner}: {cells[-1]}"
         grid.add_row(str(one.position), *map(cell, cells), f"{mass:.3f} ({mass / share:.1f}×)")
     out.print(grid)
-    counts = ", ".join(f"{names[kind]} {found.clear(kind)}" for kind in kinds)
     out.print(
-        "Change of the loss in nats, 95 % intervals over examples; * leaves out 0. "
-        f"Positions with *: {counts} of {len(found.positions)}; without any effect one in twenty "
-        "would have it.",
-        soft_wrap=True,
+        "Change of the loss in nats, 95 % intervals over examples; * leaves out 0.", soft_wrap=True
     )
     out.print(
         "Attention: what text positions give this one, mean over layers, and times its even share; "

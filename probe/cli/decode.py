@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.output import cell, console, print_headline, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import DecodeRequest, FindRequest
 from probe.texts import counted
@@ -76,7 +76,7 @@ def _print_found(found: Found) -> None:
         soft_wrap=True,
     )
     if not found.matches:
-        out.print("no prompt on this model in the library: `probe library add FILE`")
+        print_headline(found)
         return
     grid = table("prompt", "#", "score", right=("#", "score"))
     for match in found.matches:

@@ -59,21 +59,12 @@ def header(decoding: Decoding) -> str:
 
 def summary(decoding: Decoding) -> list[str]:
     """The decoded text and what it is worth."""
-    total = len(decoding.positions)
-    lines = [f"text: {visible(decoding.text)}"]
-    lines.append(decoding.start_sentence or "where the positions started is not known")
+    lines = [f"text: {visible(decoding.text)}", *map(visible, decoding.headline())]
     if decoding.reference is None:
-        return [*lines, "without controls nobody can say whether these tokens mean anything"]
-    chance = decoding.count(NOT_BETTER_THAN_CHANCE)
-    of = counted(total, "position")
-    lines.append(f"{chance} of {of} {_are(chance)} not better than chance")
-    if off := decoding.count(OFF_THE_MANIFOLD):
-        lines.append(f"{off} of {of} {_are(off)} off the manifold of real tokens")
+        return lines
+    if decoding.start_sentence is None:
+        lines.append("where the positions started is not known")
     return [*lines, "", *_how_to_read()]
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _how_to_read() -> list[str]:

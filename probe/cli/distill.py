@@ -10,7 +10,6 @@ from probe.cli.options import Json
 from probe.cli.output import console, print_json, visible
 from probe.cli.requests import takes_requests
 from probe.requests import DistillRequest
-from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.training import Step
@@ -40,19 +39,7 @@ def _print(found: Distilled) -> None:
     from probe.cli.read import print_reading
 
     print_reading(found.reading)
-    out, own, cut = console(), found.explained, found.truncated
+    out = console()
     out.print("")
-    out.print(
-        f"{own.share:.2f} of the text's effect is in {counted(found.length, 'row')} "
-        f"({own.interval[0]:.2f} to {own.interval[1]:.2f}; {own.kl_nats:.3f} of {own.kl0_nats:.3f} "
-        f"nats per token are left on {own.contexts} held-out contexts).",
-        soft_wrap=True,
-    )
-    out.print(
-        visible(
-            f"The text's first {counted(found.length, 'token')} ({found.truncated_text!r}) have "
-            f"{cut.share:.2f} ({cut.interval[0]:.2f} to {cut.interval[1]:.2f})."
-        ),
-        soft_wrap=True,
-    )
-    out.print(visible(f"Kept as {found.prompt}; {found.seconds:.0f} s."), soft_wrap=True)
+    for line in found.headline():
+        out.print(visible(line), soft_wrap=True)

@@ -11,10 +11,17 @@ import typer
 from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, table, visible
 from probe.cli.requests import takes_requests
+from probe.reports.evaluations import (
+    METRIC_WORDS,
+    condition_words,
+    doubt_lines,
+    gain_words,
+    score_words,
+)
 from probe.requests import EvaluateRequest
 
 if TYPE_CHECKING:
-    from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
+    from probe.evaluation import Comparison, Evaluation
     from probe.verbs import Evaluated, Recorded
 
 
@@ -62,15 +69,6 @@ def _chance(one: Recorded) -> str:
     return "" if p_value is None else f" (paired p = {p_value:.2g})"
 
 
-_SHOWN = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "exact_match": "exact match",
-    "rouge_l": "ROUGE-L",
-    "loss_nats": "loss (nats)",
-}
-
-
 def print_evaluation(result: Evaluated) -> None:
     """Print header, table, faithfulness and history."""
     found, out = result.comparison, console()
@@ -81,24 +79,22 @@ def print_evaluation(result: Evaluated) -> None:
     out.print(_scores(found))
     for words in sorted({_asked_as(one, found) for one in found.evaluations}):
         out.print(visible(words), soft_wrap=True)
-    for share in found.faithfulness:
-        out.print(visible(_faithful(share)), soft_wrap=True)
-    for cost in found.readability:
-        out.print(visible(_readable(cost)), soft_wrap=True)
+    for line in doubt_lines(found):
+        out.print(visible(line), soft_wrap=True)
     for record in result.records:
         out.print(visible(_history(record)), soft_wrap=True)
 
 
 def _scores(found: Comparison) -> object:
     """One row per way of asking, with its template where there are several."""
-    names = [name for name in _SHOWN if name in found.evaluations[0].measures]
+    names = [name for name in METRIC_WORDS if name in found.evaluations[0].measures]
     worded = len({one.label_words for one in found.evaluations}) > 1
     columns: dict[str, Callable[[Evaluation], str]] = {
-        "asked with": _name,
+        "asked with": condition_words,
         "template": _words if worded else lambda one: repr(one.template),
         "model": lambda one: one.model,
-        **{_SHOWN[name]: partial(_with_interval, name=name) for name in names},
-        f"{_SHOWN[found.metric]} − zero-shot": partial(_gain, metric=found.metric),
+        **{METRIC_WORDS[name]: partial(_with_interval, name=name) for name in names},
+        f"{METRIC_WORDS[found.metric]} − zero-shot": partial(gain_words, metric=found.metric),
     }
     constant = [
         *(["template"] if len({_words(one) for one in found.evaluations}) == 1 else []),
@@ -107,19 +103,12 @@ def _scores(found: Comparison) -> object:
     ]
     shown = {header: of for header, of in columns.items() if header not in constant}
     numbers = tuple(header for header in shown if header not in ("asked with", "template", "model"))
-    others = [_SHOWN[name] for name in names if name not in (found.metric, "loss_nats")]
-    spare = (*others, _SHOWN["loss_nats"]) if len(numbers) > 1 else ()
+    others = [METRIC_WORDS[name] for name in names if name not in (found.metric, "loss_nats")]
+    spare = (*others, METRIC_WORDS["loss_nats"]) if len(numbers) > 1 else ()
     grid = table(*shown, right=numbers, spare=spare)
     for one in found.evaluations:
         grid.add_row(*(cell(of(one)) for of in shown.values()))
     return grid
-
-
-def _name(one: Evaluation) -> str:
-    if one.kind == "discretised":
-        return f"{one.name} (nearest tokens)"
-    told = one.method not in (None, "unknown")
-    return f"{one.name} ({str(one.method).replace('_', ' ')})" if told else one.name
 
 
 def _asked_as(one: Evaluation, found: Comparison) -> str:
@@ -134,45 +123,11 @@ def _words(one: Evaluation) -> str:
 
 
 def _with_interval(one: Evaluation, name: str) -> str:
-    measure = one.measures[name]
-    low, high = measure.ends
-    return f"{measure.value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _gain(one: Evaluation, metric: str) -> str:
-    if one.against_zero_shot is None:
-        return "–"
-    measure = one.against_zero_shot[metric]
-    low, high = measure.ends
-    return f"{measure.value:+.3f} [{low:+.3f}, {high:+.3f}]"
-
-
-def _faithful(share: Faithfulness) -> str:
-    parts = {
-        "faithfulness": share.discretised,
-        "shuffled": share.shuffled,
-        "random tokens": share.random_tokens,
-    }
-    shown = []
-    for name, part in parts.items():
-        ends = "" if part.interval is None else " [{:.2f}, {:.2f}]".format(*part.interval)
-        shown.append(f"{name} {'undefined' if part.value is None else f'{part.value:.2f}'}{ends}")
-    why = "" if share.undefined is None else f": {share.undefined}"
-    return f"{share.prompt}: {', '.join(shown)}{why}"
-
-
-def _readable(cost: Readability) -> str:
-    low, high = cost.cost.ends
-    name = "its nearest tokens" if cost.how == "discretised" else cost.readable
-    kept = "" if cost.kept is None or cost.kept.value is None else f", {cost.kept.value:.2f} kept"
-    return (
-        f"cost of readability: {cost.prompt} − {name} = {cost.cost.value:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}] {_SHOWN[cost.metric]}{kept}"
-    )
+    return score_words(one.measures[name])
 
 
 def _history(one: Recorded) -> str:
-    value = f"{one.prompt}: {_SHOWN[one.record.metric]} {one.record.value:.3f} recorded"
+    value = f"{one.prompt}: {METRIC_WORDS[one.record.metric]} {one.record.value:.3f} recorded"
     if one.last is None or one.change is None:
         return f"{value}, the first of its kind"
     word = "DROPPED" if one.dropped else "was"

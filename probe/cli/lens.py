@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.cli.exports import new_place, write_figures
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.output import cell, console, print_headline, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import LensRequest
-from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.lens import LayerControl, Lens, LensCell
@@ -20,13 +22,23 @@ _LAYERS_SHOWN = 6
 """Layers that fit beside each other on a terminal."""
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Files beside the answer."""
+
+    html: Path | None = None
+    """Also write the figures to this new file, to open anywhere."""
+
+
 @takes_requests
-def lens(asked: LensRequest, json: Json = False) -> None:
+def lens(asked: LensRequest, beside: Beside, json: Json = False) -> None:
     """Read a prompt through the model's layers, beside random rows of the same norms."""
     from probe import verbs
 
+    html = new_place(beside.html)
     with usage_errors():
         result = verbs.lens(asked)
+    write_figures(f"Lens of {result.lens.prompt}", result, html)
     if json:
         print_json(result.to_json())
     else:
@@ -53,6 +65,7 @@ def _print(result: LensReading) -> None:
         "the model, not of the prompt.",
         soft_wrap=True,
     )
+    print_headline(read)
     if result.descriptions is not None:
         _print_descriptions(result.descriptions)
 
@@ -111,12 +124,4 @@ def _print_descriptions(found: Descriptions) -> None:
         grid.add_row(str(one.layer), cell(one.text.strip()), *shown)
     out.print()
     out.print(grid)
-    out.print(
-        visible(
-            f"Class rate: how many of {', '.join(found.terms)} are named. Best layer "
-            f"{found.best_class_rate:.2f}; best layer of random rows "
-            f"{found.random_best_class_rate:.2f}, mean of {counted(found.draws, 'draw')}; "
-            f"p = {found.p_value:.3f}"
-        ),
-        soft_wrap=True,
-    )
+    print_headline(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.output import cell, console, print_headline, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import ClustersRequest, MapRequest
 from probe.texts import counted
@@ -37,15 +37,12 @@ def map_prompts(asked: MapRequest, beside: Beside, json: Json = False) -> None:
     A source may hold several prompts; all that were trained take part.
     """
     from probe import verbs
-    from probe.cli.exports import new_place
+    from probe.cli.exports import new_place, write_figures
 
     html = new_place(beside.html)
     with usage_errors():
         mapped = verbs.map(asked)
-    if html is not None:
-        from probe.cli.exports import write_map
-
-        write_map(mapped, html)
+    write_figures("probe map", mapped, html)
     if json:
         print_json(mapped.to_json())
     else:
@@ -53,10 +50,8 @@ def map_prompts(asked: MapRequest, beside: Beside, json: Json = False) -> None:
 
 
 def _print_map(mapped: Map) -> None:
-    from probe.charts import map_caption
-
     out = console()
-    out.print(visible(map_caption(mapped)), soft_wrap=True)
+    print_headline(mapped)
     grid = table("prompt", "#", "x", "y", "nearest tokens", right=("#", "x", "y"))
     for point in mapped.to_json()["points"][:_SHOWN]:
         tokens = "  ".join(n["token"] for n in point["neighbours"][:_TOKENS])
@@ -89,27 +84,13 @@ def clusters(asked: ClustersRequest, json: Json = False) -> None:
 
 
 def _print_clusters(found: Clusters) -> None:
+    first, tightness = found.headline()
     out = console()
-    fit = "no silhouette" if found.silhouette is None else f"silhouette {found.silhouette:.3f}"
-    noise = int((found.labels < 0).sum())
-    out.print(
-        f"{found.method} of {len(found.labels)} {found.items} of "
-        f"{counted(len(found.prompts), 'prompt')} on {visible(found.model)} · {found.metric} · "
-        f"seed {found.seed} · {fit}" + (f" · {noise} in no cluster" if noise else ""),
-        soft_wrap=True,
-    )
+    out.print(visible(first), soft_wrap=True)
     names = found.prompts if len(found.prompts) <= _MEMBERS else ()
     grid = table("#", "size", "nearest tokens", *map(visible, names), right=("#", "size"))
     for cluster in found.clusters:
         members = cluster.members if names else ()
         grid.add_row(*map(cell, (cluster.label, cluster.size, "  ".join(cluster.tokens), *members)))
     out.print(grid)
-    tight = found.tightness
-    out.print(
-        f"The five tokens nearest to a row have a mean cosine of {tight.rows.mean():.3f} with each "
-        f"other ({counted(len(tight.rows), 'row')}); around real tokens it is "
-        f"{tight.tokens.mean():.3f}, among random tokens {tight.random.mean():.3f} "
-        f"({len(tight.random)} each): tighter than {tight.percentile:.0f} % of real tokens' "
-        "neighbourhoods.",
-        soft_wrap=True,
-    )
+    out.print(tightness, soft_wrap=True)

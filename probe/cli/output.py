@@ -13,6 +13,8 @@ from probe.texts import visible as visible
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from probe.results import Result
+
 _PIPE_WIDTH = 120
 
 
@@ -49,6 +51,11 @@ def console() -> Console:
 
     sized = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if sized else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+
+
+def print_headline(result: Result) -> None:
+    """What was found, in the words that pages and files have for it."""
+    console().print(visible(" ".join(result.headline())), soft_wrap=True)
 
 
 def table(

@@ -30,11 +30,5 @@ def report(asked: ReportRequest, json: Json = False) -> None:
 
 
 def _print_written(written: Written) -> None:
-    out = console()
-    count = len(written.prompts)
-    size = f"{written.size_bytes / 1e6:.1f} MB"
-    what = "1 prompt" if count == 1 else f"{count} prompts"
-    out.print(visible(f"wrote {written.path} ({size}): {what}"), soft_wrap=True)
-    for one in written.left:
-        whose = f" of {one.prompt}" if one.prompt else ""
-        out.print(visible(f"no {one.section}{whose}: {one.reason}"), soft_wrap=True)
+    for line in written.headline():
+        console().print(visible(line), soft_wrap=True)

@@ -8,7 +8,7 @@ from probe.cli.output import cell, console, table, visible
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from probe.analysis.grids import Answer, GridResult, Setting
+    from probe.analysis.grids import GridResult, Setting
     from probe.verbs import StudyResult
 
 _COSTS = {
@@ -33,8 +33,8 @@ def print_sweep(result: StudyResult) -> None:
             "or better with as much",
             soft_wrap=True,
         )
-    for answer in found.answers:
-        out.print(visible(_answer(answer)), soft_wrap=True)
+    for line in found.headline():
+        out.print(visible(line), soft_wrap=True)
     out.print(f"\nresults, prompts and figures: {visible(str(result.folder))}", soft_wrap=True)
 
 
@@ -75,22 +75,3 @@ def _value(one: Setting, name: str) -> object:
 
 def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _answer(one: Answer) -> str:
-    low, high = one.interval or (None, None)
-    ends = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
-    each = f"{counted(one.runs, 'run')} each"
-    where = f"{one.model} ({one.parameters / 1e6:,.1f} M parameters), {one.task}: "
-    if one.question == "length":
-        return (
-            f"{where}{counted(one.length, 'token')}, the best of more than 20, score "
-            f"{one.score:.3f}, 20 score {one.against:.3f}: {one.difference:+.3f}{ends} over "
-            f"{each}"
-        )
-    enough, score = ("is enough", "it scores") if one.length == 1 else ("are enough", "they score")
-    return (
-        f"{where}{counted(one.length, 'token')} {enough} for 95 % of the best validation score; "
-        f"{score} {one.score:.3f}, the best length {one.against:.3f}: "
-        f"{one.difference:+.3f}{ends} over {each}"
-    )

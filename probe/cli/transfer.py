@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.cli.exports import new_place, write_figures
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.output import cell, console, print_headline, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import TransferRequest
 from probe.texts import counted
@@ -14,13 +17,23 @@ if TYPE_CHECKING:
     from probe.analysis.transfer import RankCorrelation, Transfer
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Files beside the answer."""
+
+    html: Path | None = None
+    """Also write the figures to this new file, to open anywhere."""
+
+
 @takes_requests
-def transfer(asked: TransferRequest, json: Json = False) -> None:
+def transfer(asked: TransferRequest, beside: Beside, json: Json = False) -> None:
     """Score every prompt on every task, and correlate the scores with similarity."""
     from probe import verbs
 
+    html = new_place(beside.html)
     with usage_errors():
         result = verbs.transfer(asked)
+    write_figures("Prompts on other tasks", result, html)
     if json:
         print_json(result.to_json())
     else:
@@ -29,8 +42,7 @@ def transfer(asked: TransferRequest, json: Json = False) -> None:
 
 def _print(result: Transfer) -> None:
     out = console()
-    sizes = ", ".join(f"{task.name} {task.n}" for task in result.tasks)
-    out.print(visible(f"{result.split} examples: {sizes}"), soft_wrap=True)
+    print_headline(result)
     columns = [f"{task.name} ({task.metric.replace('_', ' ')})" for task in result.tasks]
     grid = table("prompt", "trained on", *columns, right=tuple(columns))
     for i, (name, own) in enumerate(zip(result.prompts, result.trained_on, strict=True)):

@@ -29,10 +29,8 @@ without being held near to it.
 
 def print_waywardness(result: StudyResult) -> None:
     """Print the answer, the main table, examples, and where the rest is."""
-    from probe.reports.waywardness import wayward_headline
-
     found, out = result.found, console()
-    for sentence in wayward_headline(found):
+    for sentence in found.headline():
         out.print(visible(sentence), soft_wrap=True)
     seeds = min((row.seeds for row in found.table), default=0)
     intervals = " · 95 % intervals over targets and seeds" if found.has_intervals else ""

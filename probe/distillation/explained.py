@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from probe.bootstrap import Bootstrap, percentiles
 from probe.models import FrozenModel, Row, prepare
 from probe.prompt import AnyPrompt
+from probe.results import Result
 from probe.task import Example, Task
 from probe.training.initialise import text_ids
 from probe.training.teachers import taught, with_text
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explained(Result):
     """Divergences from the model that reads the text, on contexts no prompt was trained on."""
 
     kl_nats: float
@@ -34,10 +34,6 @@ class Explained:
     interval: tuple[float, float]
     """Of the share: 95 % of resamples of the contexts, paired."""
     contexts: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The document that `--json` prints."""
-        return asdict(self) | {"interval": list(self.interval)}
 
 
 def explained(

@@ -13,6 +13,7 @@ from probe.evaluation.conditions import CONTROL_KINDS, Kind, PromptWording
 from probe.evaluation.faithfulness import Faithfulness, faithfulness
 from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Readability
+from probe.results import Result
 from probe.task import Example
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ METRICS = ("accuracy", "macro_f1", "exact_match", "rouge_l", "loss_nats")
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Result):
     """How well one condition did."""
 
     name: str
@@ -40,28 +41,27 @@ class Evaluation:
     example_scores: tuple[float, ...] = ()
     """What each example adds to the task's metric, in the order of the examples."""
 
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `probe evaluate --json`; what a task does not have is null."""
+    def _document(self) -> dict[str, Any]:
+        beside = self.against_zero_shot
         return {
             "name": self.name,
             "kind": self.kind,
             "method": self.method,
             "model": self.model,
             "template": self.template,
-            "label_words": list(self.label_words),
+            "label_words": self.label_words,
             **{name: _value(self.measures, name) for name in METRICS},
             "interval": _intervals(self.measures),
-            "against_zero_shot": None
-            if self.against_zero_shot is None
-            else {
-                name: {"difference": measure.value, "interval": list(measure.ends)}
-                for name, measure in self.against_zero_shot.items()
+            "against_zero_shot": beside
+            and {
+                name: {"difference": measure.value, "interval": measure.ends}
+                for name, measure in beside.items()
             },
         }
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result):
     """What `probe evaluate` found."""
 
     task: str
@@ -90,20 +90,8 @@ class Comparison:
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe evaluate --json` prints; its own numbers are the first one's."""
-        first = self.evaluations[0].to_json()
-        return {
-            "task": self.task,
-            "split": self.split,
-            "n": self.n,
-            "metric": self.metric,
-            "seed": self.seed,
-            **first,
-            "evaluations": [one.to_json() for one in self.evaluations],
-            "faithfulness": [one.to_json() for one in self.faithfulness],
-            "readability": [one.to_json() for one in self.readability],
-        }
+    def _document(self) -> dict[str, Any]:
+        return {**super()._document(), **self.evaluations[0].to_json()}
 
 
 def compare(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from probe.bootstrap import LEVEL, Estimate, Sampled, mean_of, percentiles
+from probe.results import Result
 
 _RARE = (1 - LEVEL) / 2
 
@@ -24,7 +24,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Faithfulness:
+class Faithfulness(Result):
     """A soft prompt against its nearest tokens and two controls for them."""
 
     prompt: str
@@ -42,10 +42,6 @@ class Faithfulness:
     draws: int
     undefined: str | None
     """Why there is no faithfulness, or no interval; None where there are both."""
-
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `probe evaluate --json`."""
-        return asdict(self)
 
 
 def faithfulness(

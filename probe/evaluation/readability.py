@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from probe.bootstrap import Bootstrap, Estimate, Sampled
 from probe.evaluation.answering import Answers
@@ -12,6 +12,7 @@ from probe.evaluation.conditions import Condition, PromptWording
 from probe.evaluation.faithfulness import Share, share_of_gain
 from probe.evaluation.measuring import measured
 from probe.prompt import SoftPrompt
+from probe.results import Result
 from probe.task import Example
 
 How = Literal["discretised", "tokens"]
@@ -19,7 +20,7 @@ How = Literal["discretised", "tokens"]
 
 
 @dataclass(frozen=True)
-class Readability:
+class Readability(Result):
     """A soft prompt and something readable in its place."""
 
     prompt: str
@@ -36,10 +37,6 @@ class Readability:
     kept: Share | None
     """The part of the soft prompt's gain over zero-shot that is kept; None where zero-shot was
     not asked in the soft prompt's words."""
-
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `probe evaluate --json`."""
-        return asdict(self)
 
 
 def is_readable(condition: Condition) -> bool:

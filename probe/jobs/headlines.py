@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from probe.jobs import JobView
+from probe.analysis.gains import best_sentence
+from probe.jobs import JobView, ObservedState, scored
 from probe.jobs.eta import duration
 from probe.texts import counted
 
@@ -13,6 +16,33 @@ _ACTIVITIES = {
     "loading": "Loading the model and the data …",
     "scoring": "Trained; scoring the prompt on held-out examples …",
 }
+
+
+STATES: tuple[ObservedState, ...] = (
+    "running",
+    "queued",
+    "finished",
+    "cancelled",
+    "interrupted",
+    "failed",
+)
+
+
+def runs_headline(
+    runs: Sequence[JobView], name: Callable[[JobView], str] | None = None, *, strong: str = ""
+) -> list[str]:
+    """How many runs there are in which state, and whose prompt gains most.
+
+    Args:
+        runs: in any order.
+        name: how each is called; by its label, or its own name, when None.
+        strong: stands around what matters, as `**` in Markdown.
+    """
+    counts = Counter(run.state for run in runs)
+    parts = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    first = f"{counted(len(runs), 'run')}: {parts}." if runs else "0 runs."
+    best = best_sentence(scored(runs, name) if name else scored(runs), strong=strong)
+    return [first, best] if best else [first]
 
 
 def job_headline(job: JobView, *, shown: Callable[[str], str] = str) -> str:
@@ -92,3 +122,10 @@ def _finished(job: JobView, shown: Callable[[str], str]) -> str:
         return f"Finished after {job.step:,} steps: made {', '.join(map(shown, job.prompts))}."
     before = f", {job.found:,} of them trained before" if job.found else ""
     return f"{counted(job.done, 'training')}{before}."
+
+
+HEADLINES: dict[str, Callable[[Any], list[str]]] = {
+    "jobs.JobView": lambda job: [f"{job.run}: {job_headline(job)}"],
+    "jobs.runs": runs_headline,
+}
+"""By package and name of the result's class, of lists by what they hold."""

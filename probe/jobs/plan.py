@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
 
 from probe.jobs.training import begin, request_of, task_of
 from probe.models import Row
 from probe.notes import collected
+from probe.results import Result
 from probe.store import JobConfig
 from probe.store.card import kept_name
 from probe.studies.sources import load_frozen
@@ -24,7 +24,7 @@ _STEPS = 2
 
 
 @dataclass(frozen=True)
-class TrainPlan:
+class TrainPlan(Result):
     """A run that was not made."""
 
     model: str
@@ -66,11 +66,6 @@ class TrainPlan:
     """All steps, without validations and scores."""
     notes: tuple[str, ...]
     """What will not be done as it might seem: texts that are cut, and the like."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe train --dry-run --json` prints."""
-        names = ("label_words", "label_tokens", "label_counts", "notes")
-        return asdict(self) | {name: list(getattr(self, name)) for name in names}
 
 
 def dry_run(config: JobConfig) -> TrainPlan:

@@ -8,10 +8,10 @@ from typing import Any
 
 from probe.analysis.grids import GridResult
 from probe.analysis.waywardness import Waywardness
-from probe.charts import figures_html, sweep_figures
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import StopRequest
 from probe.notes import collected
+from probe.reports.figures import result_html
 from probe.reports.waywardness import wayward_html
 from probe.store import TRAINING, JobConfig, JobFolder, Status, Workspace, keep_file
 from probe.studies import (
@@ -108,7 +108,7 @@ def page_of(config: JobConfig, summary: StudySummary) -> str:
     if isinstance(summary, Waywardness):
         return wayward_html(summary, name=config.name)
     assert isinstance(summary, GridResult)
-    return figures_html(f"Sweep: {config.name}", sweep_figures(summary))
+    return result_html(f"Sweep: {config.name}", summary)
 
 
 def _status(before: Status, progress: Progress) -> Status:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from probe.analysis.gains import Scored, gain_of
 from probe.errors import WorkspaceError
 from probe.jobs.processes import is_alive
 from probe.jobs.run_queue import queued_before
+from probe.results import Result
 from probe.store import (
     ACTIVE,
     TRAINING,
@@ -33,7 +34,7 @@ ObservedState = State | Literal["interrupted"]
 
 
 @dataclass(frozen=True)
-class JobView:
+class JobView(Result):
     """One job, at one moment."""
 
     run: str
@@ -89,11 +90,6 @@ class JobView:
     def resumable(self) -> bool:
         """Whether there is something left to do and nobody at it."""
         return self.state in ("interrupted", "cancelled", "failed")
-
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `probe runs --json`."""
-        lists = {name: list(getattr(self, name)) for name in ("waits_for", "notes", "prompts")}
-        return asdict(self) | lists
 
 
 def scored(

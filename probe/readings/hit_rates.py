@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from probe.results import Result
 from probe.vocabulary import Vocabulary
 
 _FILE = Path(__file__).parent / "hit_rates.json"
@@ -16,7 +17,7 @@ SCORER = "overlap"
 
 
 @dataclass(frozen=True)
-class HitRate:
+class HitRate(Result):
     """Share of known texts that a reading ranked first among all of them."""
 
     model: str
@@ -47,13 +48,8 @@ class HitRate:
             "this model (chance 1)."
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """The rate as a part of a document."""
-        return asdict(self) | {
-            "interval": list(self.interval),
-            "named": self.named,
-            "chance": self.chance,
-        }
+    def _document(self) -> dict[str, Any]:
+        return {**super()._document(), "named": self.named, "chance": self.chance}
 
 
 @cache

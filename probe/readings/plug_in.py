@@ -15,6 +15,7 @@ from probe.models import CausalModel, FrozenModel, Row, prepare
 from probe.models.generation import sampling
 from probe.prompt import AnyPrompt
 from probe.readings.promoted import frame_template, held_out_contexts
+from probe.results import Result
 from probe.task import Example, Task
 from probe.training.teachers import taught_by_prompt
 
@@ -23,15 +24,14 @@ _ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class TextScore:
+class TextScore(Result):
     """A text in a prompt's place."""
 
     text: str
     explained: Explained
     """Its KL₀ is the effect of the prompt itself."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The score as a part of the document of `probe read --json`."""
+    def _document(self) -> dict[str, Any]:
         return {"text": self.text, **self.explained.to_json()}
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from probe.analysis.neighbours import token_filter
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt
 from probe.readings.hit_rates import HitRate
+from probe.results import Result
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RowTokens:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Result):
     """What a prompt means, as one reading has it."""
 
     name: str
@@ -72,16 +72,6 @@ class Reading:
     """Share of the rows' squared norm that sums of 1, 2, … tokens explain; of sparse sums only."""
     refused: str | None = None
     """Why there is no such reading of this prompt."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The reading as a part of the document of `probe read --json`."""
-        return {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
-            "tokens": [asdict(one) for one in self.tokens],
-            "rows": None if self.rows is None else [_row_json(row) for row in self.rows],
-            "hit_rate": None if self.hit_rate is None else self.hit_rate.to_json(),
-            "shares": None if self.shares is None else list(self.shares),
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +163,3 @@ class Subject:
 
 
 Read = Callable[[Subject], Reading]
-
-
-def _row_json(row: RowTokens) -> dict[str, Any]:
-    return {"position": row.position, "tokens": [asdict(one) for one in row.tokens]}

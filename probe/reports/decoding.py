@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +17,8 @@ from probe.analysis.decoding import Decoding
 from probe.charts.labels import METRIC_NAMES
 from probe.charts.palette import CHANCE, ISOTROPIC, PROMPT, VOCABULARY
 from probe.reports.environment import environment
-from probe.reports.spreadsheets import csv_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from probe.reports.headlines import decoding_headline
+from probe.reports.spreadsheets import csv_with
 
 FLAG_MEANINGS = {
     NOT_BETTER_THAN_CHANCE: "not closer to a token than 97.5 % of rows drawn from the vocabulary's "
@@ -65,17 +61,9 @@ def decoding_csv(decoding: Decoding) -> str:
     return csv_with(decoding.to_frame(), made)
 
 
-def csv_with(frame: pd.DataFrame, made: Mapping[str, object]) -> str:
-    """A table with how it was made, the same in every row, in columns of its own."""
-    import pandas as pd
-
-    how = pd.DataFrame([made] * len(frame), index=frame.index)
-    return csv_of(pd.concat([frame, how], axis=1))
-
-
 def decoding_html(decoding: Decoding) -> str:
     """The whole decoding as one HTML page that opens anywhere and runs nothing."""
-    lines = headline(decoding)
+    lines = decoding_headline(decoding)
     return (
         environment()
         .get_template("decoding.html")
@@ -88,42 +76,6 @@ def decoding_html(decoding: Decoding) -> str:
             flags=FLAG_MEANINGS,
         )
     )
-
-
-def headline(decoding: Decoding) -> list[str]:
-    """What the decoding is worth, the answer first, each a plain sentence."""
-    if decoding.reference is None:
-        doubt = "Without controls, nobody can say whether these tokens mean anything."
-        return [doubt, *map(_sentence, decoding.notes)]
-    total = len(decoding.positions)
-    lines = [_chance_line(decoding.count(NOT_BETTER_THAN_CHANCE), total)]
-    if off := decoding.count(OFF_THE_MANIFOLD):
-        lines.append(
-            f"{off} of {total} {_lie(off)} farther from every token than 99 % of real tokens do."
-        )
-    if decoding.start_sentence:
-        lines.append(decoding.start_sentence)
-    return [*lines, *map(_sentence, decoding.notes)]
-
-
-def _sentence(note: str) -> str:
-    return f"Note: {note}."
-
-
-def _chance_line(noise: int, total: int) -> str:
-    if total == 1:
-        verb = "is no closer" if noise else "is closer"
-        return f"The only position {verb} to a token than chance rows are."
-    if noise == total:
-        return f"None of the {total} positions is closer to a token than chance rows are."
-    if noise == 0:
-        return f"All {total} positions are closer to a token than chance rows are."
-    verb = "is" if noise == 1 else "are"
-    return f"{noise} of {total} positions {verb} no closer to a token than chance rows are."
-
-
-def _lie(count: int) -> str:
-    return "lies" if count == 1 else "lie"
 
 
 def strips(decoding: Decoding) -> list[Strip]:

@@ -1,8 +1,11 @@
-"""The figures of a report, as the data that its script draws."""
+"""The figures of results, and those of a report as the data that its script draws."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -10,17 +13,133 @@ from probe.analysis.compare import Comparison, hierarchy
 from probe.analysis.drift import Drift
 from probe.analysis.maps import Map
 from probe.charts import (
+    ablation_bars,
+    attention_map,
+    class_rate_bars,
+    correlation_bars,
+    curves,
     drift_changes,
     drift_lines,
+    figures_html,
+    lens_map,
+    lens_overlap,
+    loss_curves,
     map_figure,
+    norm_bars,
+    position_rank_map,
+    position_view_map,
+    probability_bars,
     score_intervals,
+    score_violins,
     similarity_map,
+    sweep_figures,
+    transfer_map,
     variance_bars,
+    waywardness_figures,
 )
+from probe.charts.ablation import CHANGES
 from probe.reports.document import Report
+from probe.results import Result
+from probe.store import JobFolder, read_records
+
+Figures = dict[str, go.Figure]
 
 _VOCABULARY_POINTS = 1500
 """Vocabulary points a report draws one by one; the density behind them shows all."""
+
+
+def _of_ablation(found: Any) -> Figures:
+    return {
+        f"Loss when each position is {words}": ablation_bars(found, kind)
+        for kind, words in CHANGES.items()
+        if getattr(found.positions[0], kind) is not None
+    }
+
+
+def _of_lens(found: Any) -> Figures:
+    shared = "How much of it random rows give too"
+    return {"The likeliest token at each layer": lens_map(found), shared: lens_overlap(found)}
+
+
+def _of_lens_reading(found: Any) -> Figures:
+    described = found.descriptions
+    if described is None:
+        return _of_lens(found.lens)
+    return _of_lens(found.lens) | {"Classes that descriptions name": class_rate_bars(described)}
+
+
+def _of_transfer(found: Any) -> Figures:
+    figures = {"Scores and gains over the model alone": transfer_map(found)}
+    if any(one.spearman is not None for one in found.correlations):
+        figures["Does similarity foretell transfer?"] = correlation_bars(found)
+    return figures
+
+
+def _of_decoding(found: Any) -> Figures:
+    figures = {"Nearest tokens of every position": position_rank_map(found)}
+    if found.reference is not None:
+        figures["Best scores beside chance and real tokens"] = score_violins(found)
+    return figures
+
+
+def _of_drift(found: Any) -> Figures:
+    figures = {"Distance from the start": drift_lines(found)}
+    if found.changes is not None:
+        figures["Nearest tokens that changed"] = drift_changes(found)
+    return figures
+
+
+def _of_predictions(found: Any) -> Figures:
+    names = [f"{one.prompt}: {one.text}" for one in found.predictions]
+    bars = probability_bars(names, [one.probabilities for one in found.predictions])
+    return {"Probability of every label": bars}
+
+
+def _of_runs(found: Any) -> Figures:
+    noted = [(run.run, read_records(JobFolder(Path(run.folder)).metrics)[0]) for run in found]
+    drawn = [curves(name, records) for name, records in noted if records]
+    return {"Loss": loss_curves(drawn)} if drawn else {}
+
+
+def _of_scores(found: Any) -> Figures:
+    return {"Scores with their 95 % intervals": score_intervals(found)}
+
+
+FIGURES: dict[str, Callable[[Any], Figures]] = {
+    "analysis.Ablation": _of_ablation,
+    "analysis.AttentionMass": lambda found: {"Attention to each position": attention_map(found)},
+    "analysis.Comparison": lambda found: {"Closeness of every two prompts": _matrix(found)},
+    "analysis.Decoding": _of_decoding,
+    "analysis.Descriptions": lambda found: {"Class rates": class_rate_bars(found)},
+    "analysis.Drift": _of_drift,
+    "analysis.GridResult": sweep_figures,
+    "analysis.Lens": _of_lens,
+    "analysis.Map": lambda found: {"Prompt rows among the vocabulary": map_figure(found)},
+    "analysis.PositionView": lambda found: {"Cosines of positions": position_view_map(found)},
+    "analysis.Transfer": _of_transfer,
+    "analysis.ValueLens": _of_lens,
+    "analysis.Waywardness": waywardness_figures,
+    "evaluation.Comparison": _of_scores,
+    "jobs.JobView": lambda found: _of_runs([found]),
+    "jobs.runs": _of_runs,
+    "store.prompts": lambda found: {
+        f"Norms of {row['name']}": norm_bars(row["norms"]) for row in found if "norms" in row
+    },
+    "verbs.Ablated": lambda found: (
+        _of_ablation(found.ablation)
+        | {"Attention to each position": attention_map(found.attention)}
+    ),
+    "verbs.Evaluated": lambda found: _of_scores(found.comparison),
+    "verbs.LensReading": _of_lens_reading,
+    "verbs.Predictions": _of_predictions,
+    "verbs.StudyResult": lambda found: found.found.figures(),
+}
+"""By package and name of the result's class, of lists by what they hold; figures by title."""
+
+
+def result_html(title: str, result: Result) -> str:
+    """Headline and figures of a result as one page that opens anywhere."""
+    return figures_html(title, result.figures(), made=" ".join(result.headline()))
 
 
 def report_figures(report: Report) -> dict[str, go.Figure]:

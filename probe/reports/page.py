@@ -17,13 +17,13 @@ from plotly.offline import get_plotlyjs
 
 from probe.analysis.compare import MEASURES, pair_words, separation_sentence
 from probe.analysis.gains import score_sentence
-from probe.charts import map_caption
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import AnyPrompt, KVPrefix
-from probe.reports.decoding import FLAG_MEANINGS, headline, strips
+from probe.reports.decoding import FLAG_MEANINGS, strips
 from probe.reports.document import Report
 from probe.reports.environment import environment
 from probe.reports.figures import figures_json, report_figures
+from probe.reports.headlines import decoding_headline, map_headline
 
 _LIBRARIES = ("soft-prompt-probe", "numpy", "scikit-learn", "plotly")
 
@@ -46,12 +46,12 @@ def report_html(report: Report) -> str:
             scripts=[Markup(script) for script in scripts],
             digests=[_digest(script) for script in scripts],
             parts=[(part, provenance(part.prompt)) for part in report.prompts],
-            headline=headline,
+            headline=decoding_headline,
             score_sentence=score_sentence,
             separation_sentence=separation_sentence,
             pair_words=pair_words,
             strips=strips,
-            map_caption=map_caption,
+            map_headline=map_headline,
             shell=shlex.join,
             measures=MEASURES,
             metrics=METRIC_NAMES,

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from probe.errors import WorkspaceError
 from probe.formats.layouts.probe_file import CARD_FILE as CARD_FILE
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, trained_method
+from probe.results import Result
 from probe.texts import as_json
 
 Kind = Literal["soft_prompt", "kv_prefix"]
@@ -33,7 +34,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(Result):
     """A stored prompt without its vectors."""
 
     name: str
@@ -62,11 +63,6 @@ class Card:
     def id(self) -> str:
         """The prompt's folder and exact name, `name@version`."""
         return f"{self.name}@{self.version}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `card.json` holds."""
-        document = asdict(self)
-        return document | {"shape": list(self.shape), "tags": list(self.tags)}
 
     def matches(self, words: str) -> bool:
         """Whether every word occurs in the card, in any letter case."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from probe.errors import WorkspaceError
 from probe.metrics import sign_test
+from probe.results import Result
 from probe.store.files import keep_file
 
 HISTORY_FILE = "evaluations.jsonl"
@@ -22,7 +22,7 @@ _LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class EvaluationRecord:
+class EvaluationRecord(Result):
     """One evaluation of a stored prompt."""
 
     recorded: str
@@ -67,11 +67,6 @@ class EvaluationRecord:
         if not self.scores or len(self.scores) != len(last.scores):
             return None
         return sign_test(np.array(self.scores) - np.array(last.scores))
-
-    def to_json(self) -> dict[str, Any]:
-        """One line of the history."""
-        document = asdict(self)
-        return document | {name: list(document[name]) for name in _LISTS}
 
 
 _LISTS = ("label_words", "interval", "scores")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from probe.results import Result
 from probe.studies.cache import ResultCache
 from probe.studies.sources import model_of, task_of
 from probe.studies.specs import KeyedRun, Pack, StudySettings, packs_of
@@ -14,7 +14,7 @@ from probe.training import train
 
 
 @dataclass(frozen=True)
-class StudyPlan:
+class StudyPlan(Result):
     """A sweep that was not made."""
 
     runs: int
@@ -32,10 +32,6 @@ class StudyPlan:
     trained."""
     estimate_s: float
     """All updates, in this process, without preparing examples and scoring prompts."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `--dry-run --json` prints."""
-        return asdict(self)
 
 
 def dry_run(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ from torch import Tensor
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Row
 from probe.prompt import AnyPrompt
-from probe.texts import as_json, counted
+from probe.results import Result
+from probe.texts import counted
 from probe.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from probe.training.export import exported
 from probe.training.methods import METHODS, name_methods
@@ -26,7 +27,7 @@ from probe.training.validation import Validation
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Result):
     """What one update of one prompt did."""
 
     prompt: int
@@ -52,11 +53,6 @@ class Step:
     warning: str | None = None
     stopped: str | None = None
     """Why this was the prompt's last step: finished, early: …, or diverged: …"""
-
-    def to_json(self) -> dict[str, Any]:
-        """One line of a log; JSON has no NaN, so a diverged number is null."""
-        document: dict[str, Any] = as_json(asdict(self))
-        return document
 
 
 class Training:

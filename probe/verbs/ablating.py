@@ -14,6 +14,7 @@ from probe.notes import collected
 from probe.protocols import ModelPrompt, Score
 from probe.requests import AblateRequest, takes
 from probe.requests.shared import Split
+from probe.results import Result
 from probe.store import Workspace
 from probe.task import Example, Task
 from probe.verbs.checks import check_models
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Ablated:
+class Ablated(Result):
     """What `probe ablate` found."""
 
     model: str
@@ -42,18 +43,9 @@ class Ablated:
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe ablate --json` prints."""
-        return {
-            "model": self.model,
-            "task": self.task,
-            "split": self.split,
-            "template": self.template,
-            "label_words": list(self.label_words),
-            **self.ablation.to_json(),
-            "attention": self.attention.to_json(),
-            "notes": list(self.notes),
-        }
+    def _document(self) -> dict[str, Any]:
+        own = super()._document()
+        return {name: own[name] for name in own if name != "ablation"} | self.ablation.to_json()
 
     def to_frame(self) -> pd.DataFrame:
         """One row per position and kind of change; `attention.to_frame()` has the layers."""

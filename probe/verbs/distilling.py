@@ -7,12 +7,13 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
 from probe.requests import DistillRequest, takes
 from probe.requests.sources import Contexts, StepWatcher
+from probe.results import Result
 from probe.store import Workspace
 from probe.tables import default_model
 from probe.verbs.checks import check_models, require_writers
@@ -31,7 +32,7 @@ _NAME_LETTERS = 40
 
 
 @dataclass(frozen=True)
-class Distilled:
+class Distilled(Result):
     """A text in a prompt, how much of it is there, and how it reads."""
 
     prompt: str
@@ -54,15 +55,6 @@ class Distilled:
     seconds: float
     """From the opened model to the measured prompt."""
     reading: ReadPrompt
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe distill --json` prints."""
-        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return own | {
-            "explained": self.explained.to_json(),
-            "truncated": self.truncated.to_json(),
-            "reading": self.reading.to_json(),
-        }
 
 
 @takes(DistillRequest)

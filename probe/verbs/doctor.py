@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from probe.errors import MissingExtraError, ProbeError
 from probe.paths import shipped
+from probe.results import Result
 from probe.store import Workspace, load_sample, sample_folders
 from probe.store.health import is_open_to_others
 from probe.tables import load_vocabulary, named_path
@@ -38,7 +39,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Health:
+class Health(Result):
     """Everything `probe doctor` looked at."""
 
     versions: dict[str, str | None]
@@ -49,10 +50,8 @@ class Health:
         """Whether nothing is broken."""
         return all(check.state != "broken" for check in self.checks)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe doctor --json` prints."""
-        checks = [asdict(check) for check in self.checks]
-        return {"ok": self.ok, "versions": self.versions, "checks": checks}
+    def _document(self) -> dict[str, Any]:
+        return {"ok": self.ok, **super()._document()}
 
 
 def doctor(*, rebuild: bool = False, workspace: Workspace | None = None) -> Health:

@@ -13,6 +13,7 @@ from probe.errors import DataError, ModelNotFoundError, ProbeError
 from probe.notes import collected
 from probe.requests import EvaluateRequest, takes
 from probe.requests.shared import Split
+from probe.results import Result
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.baselines import baseline_conditions, fine_tuned_answers
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluated(Result):
     """What `probe evaluate` found, and what it wrote down."""
 
     comparison: Comparison
@@ -37,10 +38,8 @@ class Evaluated:
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe evaluate --json` prints."""
-        records = [one.to_json() for one in self.records]
-        return self.comparison.to_json() | {"records": records, "notes": list(self.notes)}
+    def _document(self) -> dict[str, Any]:
+        return self.comparison.to_json() | {"records": self.records, "notes": self.notes}
 
     def to_frame(self) -> pd.DataFrame:
         """One row per condition."""

@@ -19,6 +19,7 @@ from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import FindRequest, takes
 from probe.requests.sources import PromptSource
+from probe.results import Result
 from probe.store import Library, Workspace
 from probe.tables import default_model, load_vocabulary
 from probe.verbs.decoding import one_vocabulary, taken_for
@@ -38,7 +39,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Found:
+class Found(Result):
     """The positions closest to one token, best first."""
 
     token: str
@@ -58,19 +59,8 @@ class Found:
         """Whether a larger score means nearer."""
         return HIGHER_IS_BETTER[self.metric]
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe find --json` prints."""
-        return {
-            "token": self.token,
-            "id": self.id,
-            "model": self.model,
-            "metric": self.metric,
-            "higher_is_better": self.higher_is_better,
-            "prompts": self.prompts,
-            "positions": self.positions,
-            "matches": [asdict(match) for match in self.matches],
-            "notes": list(self.notes),
-        }
+    def _document(self) -> dict[str, Any]:
+        return {**super()._document(), "higher_is_better": self.higher_is_better}
 
     def to_frame(self) -> pd.DataFrame:
         """One row per match, best first."""

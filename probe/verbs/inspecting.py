@@ -11,20 +11,22 @@ from probe.analysis.strength import strength_note
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.requests import InspectRequest, takes
+from probe.results import Rows
 from probe.store import Library, shape_of
 from probe.tables import load_vocabulary, place_on_disk
 from probe.vocabulary import EmbeddingScale
 
 
 @takes(InspectRequest)
-def inspect(asked: InspectRequest) -> list[dict[str, Any]]:
+def inspect(asked: InspectRequest) -> Rows[dict[str, Any]]:
     """What each prompt is: the rows of `probe inspect --json`.
 
     Raises:
         ProbeError: a source cannot be read.
     """
     library = Library(asked.workspace)
-    return [describe(one) for source in asked.prompts for one in library.load(source)]
+    every = (one for source in asked.prompts for one in library.load(source))
+    return Rows(map(describe, every), "store.prompts")
 
 
 def describe(prompt: AnyPrompt) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from probe.analysis.value_lens import ValueLens, value_lens
 from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests import LensRequest, takes
+from probe.results import Result
 from probe.store import Workspace
 from probe.task import split_words
 from probe.verbs.checks import check_models
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LensReading:
+class LensReading(Result):
     """What `probe lens` found."""
 
     model: str
@@ -35,14 +36,12 @@ class LensReading:
     lens: Lens | ValueLens
     descriptions: Descriptions | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe lens --json` prints."""
-        described = self.descriptions
+    def _document(self) -> dict[str, Any]:
         return {
             "model": self.model,
             "kind": self.kind,
             **self.lens.to_json(),
-            "descriptions": None if described is None else described.to_json(),
+            "descriptions": self.descriptions,
         }
 
     def to_frame(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from probe.errors import PromptFormatError
 from probe.prompt import AnyPrompt
 from probe.requests import AddToLibraryRequest, takes
 from probe.requests.sources import PromptSource
+from probe.results import Rows
 from probe.store import Card, Library, Workspace, sample_cards, sample_folders
 
 _LOG = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def library(
     tag: str | None = None,
     samples: bool = True,
     workspace: Workspace | None = None,
-) -> list[dict[str, Any]]:
+) -> Rows[dict[str, Any]]:
     """One row per prompt of the workspace, then of the samples.
 
     Args:
@@ -38,7 +39,7 @@ def library(
     if samples and tag is None:
         cards += [(card, "sample") for card in sample_cards()]
     found = [(c, where) for c, where in cards if search is None or c.matches(search)]
-    return [library_row(card, where=where) for card, where in found]
+    return Rows((library_row(card, where=where) for card, where in found), "store.prompts")
 
 
 @takes(AddToLibraryRequest)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,27 +43,15 @@ class Used:
     label_words: tuple[str, ...]
     """One per label, or several with | between them."""
 
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `prompts` in the printed documents."""
-        return vars(self) | {"label_words": list(self.label_words)}
-
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(Result):
     """What `probe predict` found: prompt by prompt for every text."""
 
     prompts: tuple[Used, ...]
     predictions: tuple[Prediction, ...]
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe predict --json` prints."""
-        return {
-            "prompts": [used.to_json() for used in self.prompts],
-            "predictions": [dict(vars(one)) for one in self.predictions],
-            "notes": list(self.notes),
-        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per text, prompt and label word."""
@@ -91,7 +81,7 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Continuations:
+class Continuations(Result):
     """What `probe generate` wrote: prompt by prompt for every text."""
 
     prompts: tuple[Used, ...]
@@ -99,15 +89,6 @@ class Continuations:
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...] = ()
     """What was not done as it might seem."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe generate --json` prints."""
-        return {
-            "prompts": [used.to_json() for used in self.prompts],
-            "max_new_tokens": self.max_new_tokens,
-            "continuations": [dict(vars(one)) for one in self.continuations],
-            "notes": list(self.notes),
-        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per text and prompt."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probe.notes import collected
 from probe.readings import Reading, Subject, answer_in_words, named_readings, read_all
 from probe.readings import needs_model as running
 from probe.requests import ReadRequest, takes
+from probe.results import Result
 from probe.store import Workspace
 from probe.task import TEXT_SLOT
 from probe.verbs.checks import check_models
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReadPrompt:
+class ReadPrompt(Result):
     """What `probe read` found."""
 
     prompt: str
@@ -33,17 +34,6 @@ class ReadPrompt:
     readings: tuple[Reading, ...]
     scored_texts: tuple[TextScore, ...] = ()
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe read --json` prints."""
-        return {
-            "prompt": self.prompt,
-            "model": self.model,
-            "answer": self.answer,
-            "readings": [one.to_json() for one in self.readings],
-            "scored_texts": [one.to_json() for one in self.scored_texts],
-            "notes": list(self.notes),
-        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per reading and token."""

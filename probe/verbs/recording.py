@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import WorkspaceError
+from probe.results import Result
 from probe.store import EvaluationRecord, Workspace, last_like
 from probe.task import Example, Task
 from probe.texts import counted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(Result):
     """An evaluation that was added to a prompt's history."""
 
     prompt: str
@@ -38,18 +39,17 @@ class Recorded:
         """Whether the value is lower than in the last record, by more than chance."""
         return self.last is not None and self.record.dropped_from(self.last)
 
-    def to_json(self) -> dict[str, Any]:
-        """One entry of `probe evaluate --record --json`."""
+    def _document(self) -> dict[str, Any]:
         last = self.last
         return {
             "prompt": self.prompt,
             "recorded": self.record.recorded,
             "metric": self.record.metric,
             "value": self.record.value,
-            "last": None if last is None else {"recorded": last.recorded, "value": last.value},
+            "last": last and {"recorded": last.recorded, "value": last.value},
             "change": self.change,
             "drop": self.dropped,
-            "p_value": None if last is None else self.record.p_value(last),
+            "p_value": last and self.record.p_value(last),
         }
 
 

@@ -13,7 +13,7 @@ from probe.analysis.drift import Drift
 from probe.analysis.maps import Map
 from probe.errors import NotComparableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
-from probe.reports import Asked, PromptPart, Similarity
+from probe.reports.document import Asked, PromptPart, Similarity
 from probe.requests import (
     CompareRequest,
     DecodeRequest,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from probe.datasets import load_wording
-from probe.reports import Left, Report, report_html
+from probe.reports.document import Left, Report
+from probe.reports.page import report_html
 from probe.requests import ReportRequest, command_of, takes
+from probe.results import Result
 from probe.store import Workspace, replace_file, require_new
 from probe.verbs.checks import check_models
 from probe.verbs.report_sections import (
@@ -25,20 +26,13 @@ from probe.verbs.report_sections import (
 
 
 @dataclass(frozen=True)
-class Written:
+class Written(Result):
     """The file a report is in, and what it could not answer."""
 
     path: str
     size_bytes: int
     prompts: tuple[str, ...]
     left: tuple[Left, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe report --json` prints."""
-        return asdict(self) | {
-            "prompts": list(self.prompts),
-            "left": [asdict(one) for one in self.left],
-        }
 
 
 @takes(ReportRequest)

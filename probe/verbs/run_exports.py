@@ -14,11 +14,12 @@ from probe.charts.curves import Series, curves
 from probe.charts.labels import visible
 from probe.jobs import JobView, scored, view
 from probe.reports.spreadsheets import csv_of
+from probe.results import Result
 from probe.store import JobConfig, Record, Workspace, read_records
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Result):
     """A run as it stands, what it was asked, and what it noted."""
 
     view: JobView
@@ -62,17 +63,16 @@ class RunRecord:
             **self.training,
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything there is."""
+    def _document(self) -> dict[str, Any]:
         return {
-            "run": self.view.to_json(),
+            "run": self.view,
             "config": {
                 **self.config.request,
                 "name": self.config.name,
                 "created": self.config.created,
-                "command": list(self.config.command),
+                "command": self.config.command,
             },
-            "records": list(self.records),
+            "records": self.records,
         }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.notes import collected
 from probe.requests import SweepRequest, WaywardRequest
+from probe.results import Result
 from probe.store import JobConfig, Workspace
 from probe.verbs.training import place
 
@@ -21,7 +22,7 @@ StudyRequest = WaywardRequest | SweepRequest
 
 
 @dataclass(frozen=True, eq=False)
-class StudyResult:
+class StudyResult(Result):
     """A finished study and where it lies."""
 
     found: Any
@@ -30,8 +31,7 @@ class StudyResult:
     """What the command prints with `--json`."""
     folder: Path
 
-    def to_json(self) -> Mapping[str, Any]:
-        """The document the command prints with `--json`."""
+    def _document(self) -> Mapping[str, Any]:
         return self.document
 
     def to_frame(self) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from probe.jobs import JobView
 from probe.notes import collected, note
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest, command_of, from_document, takes, to_document
+from probe.results import Rows
 from probe.store import JobConfig, JobKind, Library, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
 from probe.task import Task
@@ -145,9 +146,9 @@ def train(request: TrainRequest) -> JobView:
     return found
 
 
-def runs(workspace: Workspace | None = None) -> list[JobView]:
+def runs(workspace: Workspace | None = None) -> Rows[JobView]:
     """Every training of the workspace, the newest first."""
-    return list(jobs.views(workspace or Workspace(), "train"))
+    return Rows(jobs.views(workspace or Workspace(), "train"), "jobs.runs")
 
 
 def show_run(run: str, *, workspace: Workspace | None = None) -> JobView:

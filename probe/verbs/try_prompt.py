@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import ProbeError
 from probe.notes import collected
+from probe.results import Result
 from probe.store import Workspace
 from probe.task import LabelWords, Task
 from probe.texts import counted
@@ -54,21 +55,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Tried(Result):
     """One text, answered."""
 
     text: str
     answers: tuple[Answer, ...]
     notes: tuple[str, ...] = ()
     """What was not done as it might seem; whoever shows the answers says them."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The answers as a document."""
-        return {
-            "text": self.text,
-            "answers": [asdict(one) for one in self.answers],
-            "notes": list(self.notes),
-        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per prompt and label word, or per prompt that writes."""

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe.prompt import SoftPrompt
-from probe.reports import headline
+from probe.reports.headlines import decoding_headline
 from probe.store import Workspace
 from probe.verbs import decode
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
@@ -36,7 +36,7 @@ def test_the_honest_answer_comes_first(open_page: Open) -> None:
     assert at.subheader[0].value == (
         "None of the 20 positions is closer to a token than chance rows are."
     )
-    assert at.markdown[0].value == " ".join(headline(expected)[1:])
+    assert at.markdown[0].value == " ".join(decoding_headline(expected)[1:])
 
 
 def test_the_table_is_the_decoding(open_page: Open) -> None:

@@ -12,7 +12,6 @@ from probe.charts import (
     closeness_bars,
     drift_changes,
     drift_lines,
-    map_caption,
     map_figure,
     position_view_map,
     similarity_map,
@@ -160,7 +159,7 @@ def test_bars_of_variance_begin_with_the_axes_that_are_shown(mapped):
 
 
 def test_the_caption_says_how_the_map_was_made_and_how_far_to_trust_it(mapped):
-    caption = map_caption(mapped)
+    caption = " ".join(mapped.headline())
     assert f"PCA of {len(mapped.points)} prompt rows" in caption and "seed 0" in caption
     assert f"among {mapped.trust_sample} sampled rows" in caption
 

@@ -5,7 +5,6 @@ import pytest
 
 from probe.analysis.ablation import ablate
 from probe.analysis.attention import AttentionMass
-from probe.analysis.compare import compare_rows
 from probe.analysis.lens import LayerControl, Lens, LensCell, LensToken
 from probe.analysis.patching import Description, Descriptions
 from probe.analysis.transfer import RankCorrelation, Transfer, TransferCell, TransferTask
@@ -18,7 +17,6 @@ from probe.charts import (
     lens_map,
     lens_overlap,
     transfer_map,
-    transfer_scatter,
 )
 from probe.prompt import SoftPrompt
 from probe.task import Example
@@ -57,22 +55,6 @@ def test_the_transfer_map_colours_gains_and_frames_own_tasks(transfer):
     assert figure.layout.yaxis.ticktext[0] == SHOWN
     frames = [((s.x0 + s.x1) / 2, (s.y0 + s.y1) / 2) for s in figure.layout.shapes]
     assert frames == [(0, 0), (1, 1), (0, 3)]
-
-
-def test_the_scatter_has_a_point_per_source_and_target(transfer):
-    rows = np.random.default_rng(0).normal(size=(4, 3, 5))
-    comparison = compare_rows(list(rows), names=transfer.prompts)
-    figure = transfer_scatter(transfer, comparison)
-    assert [trace.name for trace in figure.data] == ["x", "y"]
-    assert [len(trace.x) for trace in figure.data] == [6, 3]
-    first = figure.data[0]
-    assert list(first.customdata[0]) == ["two", SHOWN]
-    assert first.x[0] == pytest.approx(comparison.matrix[1, 0])
-    assert first.y[0] == pytest.approx(transfer.scores[1, 0])
-    # The first and the fourth are both trained on x; the legend shows the first point's symbol.
-    assert list(first.marker.symbol) == ["circle"] * 4 + ["circle-open"] * 2
-    with pytest.raises(ValueError, match="of the 4 prompts"):
-        transfer_scatter(transfer, compare_rows(list(rows[:2]), names=["a", "b"]))
 
 
 def test_correlations_stand_by_measure_and_undefined_ones_are_left_out(transfer):

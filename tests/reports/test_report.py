@@ -16,7 +16,8 @@ from probe.charts import visible
 from probe.errors import ProbeError
 from probe.formats import save
 from probe.prompt import SoftPrompt
-from probe.reports import decoding_html, headline
+from probe.reports.decoding import decoding_html
+from probe.reports.headlines import decoding_headline as headline
 from probe.store import JobConfig, Workspace
 from probe.store.job_status import Status
 from probe.tables import load_vocabulary

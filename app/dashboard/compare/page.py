@@ -1,6 +1,7 @@
 """Compare: how do prompts differ?"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,12 +20,11 @@ from probe.analysis.compare import (
     Comparison,
     Hierarchy,
     Measure,
-    pair_words,
-    separation_sentence,
 )
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
-from probe.reports import csv_with
+from probe.reports.headlines import comparison_headline
+from probe.reports.spreadsheets import csv_with
 from probe.requests import CompareRequest, help_of
 from probe.texts import counted
 
@@ -63,33 +63,6 @@ def draw_options() -> tuple[Measure, bool, bool, int]:
     )  # fmt: skip
     change = of_rows and looked_at == OF_ROWS[1]
     return measure, of_rows and bool(centre), change, k
-
-
-def answer(found: Comparison, pool: Pool) -> tuple[str, str]:
-    """The nearest pair, in a sentence, and what it is worth."""
-    i, j, value = found.nearest[0]
-    named = f"{plain(pool.ids[i])} and {plain(pool.ids[j])}"
-    pairs = len(pool.entries) * (len(pool.entries) - 1) // 2
-    centred = ", of changes since the start" if found.change else ""
-    centred += ", centred" if found.centre else ""
-    closer = "higher" if found.higher_is_closer else "lower"
-    measured = f"{MEASURES[found.measure].meaning}{centred}; {closer} is closer"
-    if pairs == 1:
-        told = pair_words(found, i, j)
-        return f"{named}: {value:.3g}.", f"{_sentence(measured)} {_sentence(told)}"
-    median = sorted(found.matrix[a, b] for a in range(len(pool.ids)) for b in range(a))[pairs // 2]
-    first = f"{named} are the closest of {counted(pairs, 'pair')}: {value:.3g}."
-    parts = (
-        _sentence(measured),
-        f"The median pair has {median:.3g}.",
-        f"Of the closest, {pair_words(found, i, j)}.",
-        separation_sentence(found, strong="**"),
-    )
-    return first, " ".join(part for part in parts if part)
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
 
 
 def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
@@ -255,10 +228,12 @@ def draw(pool: Pool) -> None:
             pool, measure, centre=centre, change=change, metric=metric, k=k
         )  # fmt: skip
         nearest = shown[0].nearest[0][:2]
-        words, worth = answer(shown[0], pool)
+        words, *worth = comparison_headline(
+            replace(shown[0], prompts=tuple(map(plain, pool.ids))), strong="**"
+        )
         with head:
             st.subheader(words, anchor=False)
-            st.markdown(worth)
+            st.markdown(" ".join(worth))
     with head:
         draw_notes(pool)
     paint_now(("compare", pool.ids, measure, centre, change))

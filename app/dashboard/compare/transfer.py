@@ -13,7 +13,8 @@ from dashboard.shared.resources import known_tasks, workspace
 from dashboard.shared.side_jobs import answer_path, draw_job, draw_start
 from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
-from probe.reports import csv_with
+from probe.reports.headlines import transfer_headline
+from probe.reports.spreadsheets import csv_with
 from probe.texts import counted
 
 _SECONDS_PER_ANSWER = 0.006
@@ -50,13 +51,8 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
 
 
 def _draw_result(found: Transfer) -> None:
-    clear = sum(one.gain_interval[0] > 0 for one in found.cells)
-    sizes = ", ".join(f"{plain(task.name)} {task.n}" for task in found.tasks)
-    st.markdown(
-        f"**{clear} of {len(found.cells)}** scores are clearly above the model alone (95 % "
-        f"interval of the paired gain). {found.split.capitalize()} examples: {sizes}; seed "
-        f"{found.seed}."
-    )
+    first, examples = transfer_headline(found, strong="**")
+    st.markdown(f"{first} {plain(examples)}")
     st.plotly_chart(
         transfer_map(found), key="transfer", config={"displaylogo": False},
         alt="Score of every prompt on every task, coloured by the gain over the model alone",

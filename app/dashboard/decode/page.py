@@ -15,7 +15,7 @@ from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import KVPrefix
-from probe.reports import FLAG_MEANINGS, decoding_csv, decoding_html, headline
+from probe.reports.decoding import FLAG_MEANINGS, decoding_csv, decoding_html
 from probe.requests import DecodeRequest, help_of
 
 FILTERS = ("special", "byte", "unused", "words")
@@ -59,7 +59,7 @@ def draw_options() -> tuple[int, tuple[str, ...], bool, str]:
 
 def draw_answer(found: Decoding) -> None:
     """The honest answer first, then what else is known of the whole prompt."""
-    first, *others = headline(found)
+    first, *others = found.headline()
     st.subheader(first, anchor=False)
     if others:
         st.markdown(" ".join(others))

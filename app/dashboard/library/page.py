@@ -12,19 +12,8 @@ from dashboard.shared.resources import Entry, is_local, library, norm_range, pro
 from dashboard.shared.sidebar import choose
 from probe.charts import norm_bars
 from probe.errors import ProbeError
+from probe.reports.headlines import library_headline
 from probe.texts import counted
-
-
-def answer(entries: Sequence[Entry]) -> str:
-    """What there is, in one sentence."""
-    own = sum(entry.source == "yours" for entry in entries)
-    samples = len(entries) - own
-    tasks = len({entry.card.task for entry in entries} - {None})
-    about = f" for {counted(tasks, 'task')}" if tasks else ""
-    if not own:
-        return f"{counted(samples, 'sample prompt')}{about}; add your own to see them here."
-    parts = f": {own:,} of your own and {counted(samples, 'sample')}" if samples else " of your own"
-    return f"{counted(len(entries), 'prompt')}{about}{parts}."
 
 
 def draw_search(entries: list[Entry]) -> list[Entry]:
@@ -227,7 +216,11 @@ def draw_explanation() -> None:
 st.title("Library", anchor=False)
 st.caption("What prompts do I have?")
 if entries := library():
-    st.markdown(answer(entries))
+    rows = [
+        {"where": "workspace" if one.source == "yours" else "sample", "task": one.card.task}
+        for one in entries
+    ]
+    st.markdown(" ".join(library_headline(rows)))
     paint_now(("library", len(entries)))
     if added := st.session_state.pop("added", None):
         st.success(f"Added {plain(', '.join(added))}.", icon=":material/check:")

@@ -14,11 +14,10 @@ from dashboard.shared.side_jobs import draw_job, draw_start
 from dashboard.shared.sidebar import OWN, chosen_metric
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import METHODS, Map, MapMetric, Method
-from probe.analysis.mixing import Mixing
-from probe.charts import figures_html, map_caption, map_figure, variance_bars
-from probe.reports import csv_with
+from probe.charts import figures_html, map_figure, variance_bars
+from probe.reports.headlines import clusters_headline
+from probe.reports.spreadsheets import csv_with
 from probe.requests import MapRequest, help_of
-from probe.texts import counted
 
 NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 # Seconds on one idle core: UMAP by vocabulary rows, t-SNE of the 4,000 rows it draws.
@@ -48,25 +47,6 @@ def draw_options() -> tuple[Method, MapMetric, int, bool]:
     return method, metric, int(seed), by == "cluster"
 
 
-def answer(found: Mixing) -> tuple[str, str]:
-    """Where the rows lie, in a sentence, and what that is worth."""
-    near, rows = found.near_rows, found.rows
-    if rows == 1:
-        first = "A single row lies among tokens only: choose more prompts to compare."
-    elif near:
-        verb = "lies nearer" if near == 1 else "lie nearer"
-        of = counted(rows, "prompt row")
-        first = f"{near} of {of} {verb} to another prompt row than to any token."
-    else:
-        first = f"Prompt rows lie among tokens: none of the {rows} is nearer to another prompt row."
-    return first, (
-        f"Drawn at random, {found.expected:.2g} of {rows} would have a prompt row nearest, since "
-        f"there are {counted(found.tokens, 'token')}. The median norm of the rows is "
-        f"{found.norm:.3g}, of tokens {found.token_norm:.3g}. Counted in the original space by "
-        f"{found.metric}, not on the map."
-    )
-
-
 def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int) -> None:
     """Offer to compute a layout that takes long, or show how far it is."""
     own = st.session_state["model"] == OWN
@@ -88,15 +68,7 @@ def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int) -> No
 
 def draw_clusters(found: Clusters) -> None:
     """The clusters by the tokens nearest to their centres."""
-    fit = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f} (1 is best)"
-    tight = found.tightness
-    st.markdown(
-        f"**{counted(len(found.clusters), 'cluster')}** by k-means of "
-        f"{counted(len(found.labels), 'row')}{fit}, seed {found.seed}. A row's five nearest tokens "
-        f"have a mean cosine of {tight.rows.mean():.2f} with each other; around real tokens it is "
-        f"{tight.tokens.mean():.2f}, among random tokens {tight.random.mean():.2f} "
-        f"({len(tight.random):,} each)."
-    )
+    st.markdown(" ".join(clusters_headline(found, strong="**")))
     st.dataframe(
         [
             {
@@ -121,7 +93,7 @@ def draw_clusters(found: Clusters) -> None:
 def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
     """The map to take along."""
     st.subheader("Take it along", anchor=False)
-    caption = map_caption(mapped)
+    caption = " ".join(mapped.headline())
 
     def page() -> str:
         figures = {"Map": map_figure(mapped)}
@@ -173,10 +145,10 @@ def draw_explanation() -> None:
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
     method, metric, seed, clustered = draw_options()
-    words, worth = answer(mixing_of(pool, metric))
+    words, *worth = mixing_of(pool, metric).headline()
     with head:
         st.subheader(words, anchor=False)
-        st.markdown(worth)
+        st.markdown(" ".join(worth))
         draw_notes(pool)
     paint_now(("map", words))
     mapped = map_of(pool, method, metric, seed)

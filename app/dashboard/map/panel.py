@@ -19,10 +19,9 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.sidebar import METRICS, chosen_metric, show_in_decode
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import Map
-from probe.charts import map_caption
 from probe.charts.labels import METRIC_NAMES
 from probe.linalg import squared_norms
-from probe.reports import csv_with
+from probe.reports.spreadsheets import csv_with
 
 
 def made_with(mapped: Map) -> dict[str, object]:
@@ -97,7 +96,7 @@ def _draw_chart(mapped: Map, clusters: Clusters | None, found: tuple[int, ...]) 
         alt=f"Map of {len(mapped.points)} prompt rows among {len(mapped.background):,} tokens by "
         f"{mapped.method}; every point can also be chosen in the list beside it",
     )  # fmt: skip
-    st.caption(plain(map_caption(mapped)))
+    st.caption(plain(" ".join(mapped.headline())))
 
 
 def _draw_details(mapped: Map, found: list[int]) -> None:

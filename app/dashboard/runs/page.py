@@ -1,6 +1,5 @@
 """Runs: what happened before?"""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
@@ -15,36 +14,14 @@ from dashboard.shared.exports import draw_downloads
 from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
-from probe.analysis.gains import best_sentence
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
-from probe.jobs import JobView, ObservedState, scored
+from probe.jobs import JobView, ObservedState
+from probe.jobs.headlines import STATES, runs_headline
 from probe.texts import counted
 from probe.verbs.run_exports import RunRecord, differing_settings, runs_csv, runs_html, runs_json
 
-_STATES: tuple[ObservedState, ...] = (
-    "running",
-    "queued",
-    "finished",
-    "cancelled",
-    "interrupted",
-    "failed",
-)
 _MANY = 8  # from so many runs on, parallel coordinates say more than curves over each other
 _STATIC = {"displayModeBar": False}
-
-
-def summary(runs: Sequence[JobView]) -> str:
-    """What there is, in one sentence."""
-    counts = Counter(run.state for run in runs)
-    parts = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
-    best = _best(runs)
-    scored = f" {best}" if best else ""
-    return f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}: {', '.join(parts)}.{scored}"
-
-
-def _best(runs: Sequence[JobView]) -> str:
-    """Which finished prompt gains most over its model alone, and of how many."""
-    return best_sentence(scored(runs, lambda run: plain(shown_name(run))), strong="**")
 
 
 def draw_live() -> None:
@@ -69,7 +46,7 @@ def draw_filters(runs: Sequence[JobView]) -> list[JobView]:
     """Filters by state, task and model; returns what passes."""
     parts = st.columns(3, gap="small")
     known: dict[str, tuple[str, list[str]]] = {
-        "rs": ("State", [state for state in _STATES if any(run.state == state for run in runs)]),
+        "rs": ("State", [state for state in STATES if any(run.state == state for run in runs)]),
         "rt": ("Task", sorted({short(run.task) for run in runs})),
         "rm": ("Model", sorted({short(run.model) for run in runs})),
     }
@@ -233,7 +210,8 @@ def draw_empty() -> None:
 
 def draw(runs: Sequence[JobView]) -> None:
     """The whole page where there are runs."""
-    st.markdown(summary(runs))
+    said = runs_headline(runs, lambda run: plain(shown_name(run)), strong="**")
+    st.markdown(" ".join(said))
     draw_live()
     shown = records(draw_filters(runs))
     if not shown:

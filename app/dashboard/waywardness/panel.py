@@ -19,7 +19,7 @@ from probe.bootstrap import LEVEL, RESAMPLES
 from probe.charts import waywardness_figures
 from probe.jobs.headlines import job_advice
 from probe.reports.spreadsheets import csv_of
-from probe.reports.waywardness import wayward_headline, wayward_html
+from probe.reports.waywardness import wayward_html
 from probe.store import JobFolder
 from probe.texts import as_json, counted
 from probe.verbs.wayward_report import wayward_found
@@ -40,7 +40,7 @@ def draw_study(seen: JobView) -> None:
     """
     study, _ = study_of(seen.run)
     found = found_of(study)
-    first, *others = wayward_headline(found) or [_nothing_yet(seen)]
+    first, *others = found.headline() or [_nothing_yet(seen)]
     st.subheader(plain(first), anchor=False)
     for sentence in others:
         st.markdown(plain(sentence))

@@ -15,6 +15,7 @@ from probe.analysis.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from probe.errors import NotComparableError
 from probe.measures import MEASURES, Measure, MeasureFacts
+from probe.results import Result
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -26,7 +27,7 @@ NEAREST = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Result):
     """How close every prompt is to every other under one measure."""
 
     measure: Measure
@@ -67,22 +68,19 @@ class Comparison:
         order = np.argsort(-values if self.higher_is_closer else values, kind="stable")[:NEAREST]
         return tuple((int(i[n]), int(j[n]), float(values[n])) for n in order)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document `probe compare --json` prints."""
+    def _document(self) -> dict[str, Any]:
+        apart = [task_separation(self, without_shared_start=without) for without in (False, True)]
         return {
             "measure": self.measure,
             "centre": self.centre,
             "change": self.change,
             "higher_is_closer": self.higher_is_closer,
-            "prompts": list(self.prompts),
-            "matrix": self.matrix.tolist(),
-            "nearest": [list(pair) for pair in self.nearest],
-            "separation": {
-                "all": _json(task_separation(self)),
-                "without_shared_start": _json(task_separation(self, without_shared_start=True)),
-            },
+            "prompts": self.prompts,
+            "matrix": self.matrix,
+            "nearest": self.nearest,
+            "separation": dict(zip(("all", "without_shared_start"), apart, strict=True)),
             "shared_starts": [[None if n < 0 else n for n in row] for row in _ints(self)],
-            "notes": list(self.notes),
+            "notes": self.notes,
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -90,9 +88,6 @@ class Comparison:
         import pandas as pd
 
         return pd.DataFrame(self.matrix, index=list(self.prompts), columns=list(self.prompts))
-
-    def _repr_html_(self) -> str:
-        return str(self.to_frame().to_html(escape=True))
 
 
 def compare_rows(
@@ -236,10 +231,6 @@ def task_separation(
     )
     unknown = int((shared[i, j][counted] == UNKNOWN).sum())
     return Separation(area, int(same.sum()), int((~same).sum()), unknown)
-
-
-def _json(found: Separation | None) -> dict[str, Any] | None:
-    return None if found is None else found.to_json()
 
 
 def _ints(comparison: Comparison) -> list[list[int]]:

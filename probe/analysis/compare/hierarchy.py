@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probe.arrays import Float64Array
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ OPTIMAL_ORDER = 400
 
 
 @dataclass(frozen=True, eq=False)
-class Hierarchy:
+class Hierarchy(Result):
     """A tree of prompts: which join first, and how far apart they are then."""
 
     prompts: tuple[str, ...]
@@ -27,14 +28,6 @@ class Hierarchy:
     """[N] leaves from left to right, as indices of prompts."""
     linkage: Float64Array
     """[N − 1, 4] as SciPy's `linkage` gives it: two joined nodes, their distance, leaves below."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Names in order and the linkage, as plain lists."""
-        return {
-            "prompts": list(self.prompts),
-            "order": list(self.order),
-            "linkage": self.linkage.tolist(),
-        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per join, first join first."""

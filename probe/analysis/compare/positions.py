@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import unit_rows
+from probe.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class PositionView:
+class PositionView(Result):
     """Cosines of every position of one prompt with every position of another."""
 
     prompts: tuple[str, str]
@@ -31,15 +32,6 @@ class PositionView:
     def matched(self) -> Float64Array:
         """Cosines of equal positions, [min(P, P′)]."""
         return np.diag(self.cosines)
-
-    def to_json(self) -> dict[str, Any]:
-        """Names, cosines and shared starts as plain lists."""
-        return {
-            "prompts": list(self.prompts),
-            "cosines": self.cosines.tolist(),
-            "shared": None if self.shared is None else self.shared.tolist(),
-            "change": self.change,
-        }
 
     def to_frame(self) -> pd.DataFrame:
         """[P, P′], positions on both sides."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from probe.arrays import BoolArray, Float64Array
+from probe.results import Result
 from probe.texts import counted
 
 
 @dataclass(frozen=True)
-class Separation:
+class Separation(Result):
     """How often pairs of prompts for one task are closer than pairs for two."""
 
     area: float
@@ -24,10 +24,6 @@ class Separation:
     """Pairs of two."""
     unknown: int = 0
     """Of all these, pairs whose start is not recorded."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Its numbers."""
-        return asdict(self)
 
 
 def separation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.arrays import Float64Array, IntArray
+from probe.results import Result
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class SharedToken:
 
 
 @dataclass(frozen=True)
-class SharedTokens:
+class SharedTokens(Result):
     """What two decodings have in common."""
 
     prompts: tuple[str, str]
@@ -48,9 +49,8 @@ class SharedTokens:
         """Shared part of all token strings."""
         return len(self.shared) / self.union
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self) | {"jaccard": self.jaccard}
+    def _document(self) -> dict[str, Any]:
+        return {**super()._document(), "jaccard": self.jaccard}
 
     def to_frame(self) -> pd.DataFrame:
         """One row per shared token, positions as text."""

@@ -1,0 +1,82 @@
+"""Evaluations in sentences: scores, how faithful nearest tokens are, what readability costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probe.bootstrap import Estimate
+    from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
+
+METRIC_WORDS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "exact_match": "exact match",
+    "rouge_l": "ROUGE-L",
+    "loss_nats": "loss (nats)",
+}
+
+
+def evaluation_headline(found: Comparison) -> list[str]:
+    """The best condition, then what nearest tokens keep and readability costs."""
+    best = max(found.evaluations, key=lambda one: one.measures[found.metric].value)
+    several = f", the best of {len(found.evaluations)}" if len(found.evaluations) > 1 else ""
+    beside = "" if best.against_zero_shot is None else f" ({gain_words(best, found.metric)})"
+    score = score_words(best.measures[found.metric])
+    return [
+        f"{condition_words(best)}{several}: {METRIC_WORDS[found.metric]} {score} on {found.n} "
+        f"{found.split} examples of {found.task}{beside}.",
+        *doubt_lines(found),
+    ]
+
+
+def doubt_lines(found: Comparison) -> list[str]:
+    """How faithful nearest tokens are, and what readability costs; empty where not asked."""
+    return [*map(_faithful, found.faithfulness), *map(_readable, found.readability)]
+
+
+def condition_words(one: Evaluation) -> str:
+    """What was evaluated, with how it was made."""
+    if one.kind == "discretised":
+        return f"{one.name} (nearest tokens)"
+    told = one.method not in (None, "unknown")
+    return f"{one.name} ({str(one.method).replace('_', ' ')})" if told else one.name
+
+
+def score_words(measure: Estimate) -> str:
+    """A score with its interval."""
+    low, high = measure.ends
+    return f"{measure.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def gain_words(one: Evaluation, metric: str) -> str:
+    """What it gains over the model alone, with its interval."""
+    if one.against_zero_shot is None:
+        return "–"
+    measure = one.against_zero_shot[metric]
+    low, high = measure.ends
+    return f"{measure.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _faithful(share: Faithfulness) -> str:
+    parts = {
+        "faithfulness": share.discretised,
+        "shuffled": share.shuffled,
+        "random tokens": share.random_tokens,
+    }
+    shown = []
+    for name, part in parts.items():
+        ends = "" if part.interval is None else " [{:.2f}, {:.2f}]".format(*part.interval)
+        shown.append(f"{name} {'undefined' if part.value is None else f'{part.value:.2f}'}{ends}")
+    why = "" if share.undefined is None else f": {share.undefined}"
+    return f"{share.prompt}: {', '.join(shown)}{why}"
+
+
+def _readable(cost: Readability) -> str:
+    low, high = cost.cost.ends
+    name = "its nearest tokens" if cost.how == "discretised" else cost.readable
+    kept = "" if cost.kept is None or cost.kept.value is None else f", {cost.kept.value:.2f} kept"
+    return (
+        f"cost of readability: {cost.prompt} − {name} = {cost.cost.value:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}] {METRIC_WORDS[cost.metric]}{kept}"
+    )

@@ -1,0 +1,311 @@
+"""What results say in plain sentences, the answer first: one wording for page, terminal and file.
+
+Nothing here draws, so that a terminal waits for no charts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from probe.analysis.controls import NOT_BETTER_THAN_CHANCE, OFF_THE_MANIFOLD
+from probe.reports.evaluations import evaluation_headline
+from probe.reports.sweeps import sweep_headline
+from probe.reports.waywardness import wayward_headline
+from probe.texts import counted
+
+if TYPE_CHECKING:
+    from probe.analysis.ablation import Ablation
+    from probe.analysis.clusters import Clusters
+    from probe.analysis.compare import Comparison
+    from probe.analysis.decoding import Decoding
+    from probe.analysis.drift import Drift
+    from probe.analysis.lens import Lens
+    from probe.analysis.maps import Map
+    from probe.analysis.mixing import Mixing
+    from probe.analysis.patching import Descriptions
+    from probe.analysis.transfer import Transfer
+    from probe.analysis.value_lens import ValueLens
+
+
+def decoding_headline(found: Decoding) -> list[str]:
+    """What the decoding is worth."""
+    notes = [f"Note: {note}." for note in found.notes]
+    if found.reference is None:
+        return ["Without controls, nobody can say whether these tokens mean anything.", *notes]
+    total = len(found.positions)
+    lines = [_chance_line(found.count(NOT_BETTER_THAN_CHANCE), total)]
+    if off := found.count(OFF_THE_MANIFOLD):
+        lie = "lies" if off == 1 else "lie"
+        lines.append(
+            f"{off} of {total} {lie} farther from every token than 99 % of real tokens do."
+        )
+    if found.start_sentence:
+        lines.append(found.start_sentence)
+    return [*lines, *notes]
+
+
+def _chance_line(noise: int, total: int) -> str:
+    if total == 1:
+        verb = "is no closer" if noise else "is closer"
+        return f"The only position {verb} to a token than chance rows are."
+    if noise == total:
+        return f"None of the {total} positions is closer to a token than chance rows are."
+    if noise == 0:
+        return f"All {total} positions are closer to a token than chance rows are."
+    verb = "is" if noise == 1 else "are"
+    return f"{noise} of {total} positions {verb} no closer to a token than chance rows are."
+
+
+def comparison_headline(found: Comparison, *, strong: str = "") -> list[str]:
+    """The nearest pair, and what it is worth.
+
+    Args:
+        found: of two prompts or more.
+        strong: stands around the shares, as `**` in Markdown.
+    """
+    from probe.analysis.compare import MEASURES, pair_words, separation_sentence
+
+    i, j, value = found.nearest[0]
+    named = f"{found.prompts[i]} and {found.prompts[j]}"
+    told = pair_words(found, i, j)
+    closer = "higher" if found.higher_is_closer else "lower"
+    how = ", of changes since the start" * found.change + ", centred" * found.centre
+    measured = _sentence(f"{MEASURES[found.measure].meaning}{how}; {closer} is closer")
+    values = [found.matrix[a, b] for a in range(len(found.prompts)) for b in range(a)]
+    if len(values) == 1:
+        return [f"{named}: {value:.3g}.", measured, _sentence(told)]
+    lines = [
+        f"{named} are the closest of {counted(len(values), 'pair')}: {value:.3g}.",
+        measured,
+        f"The median pair has {sorted(values)[len(values) // 2]:.3g}.",
+        f"Of the closest, {told}.",
+        separation_sentence(found, strong=strong),
+    ]
+    return [line for line in lines if line]
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def map_headline(found: Map) -> list[str]:
+    """How the map was made and how far to trust it."""
+    rows = counted(len(found.points), "prompt row")
+    near = "" if found.n_neighbors is None else f", {found.n_neighbors} neighbours"
+    near += "" if found.perplexity is None else f", perplexity {found.perplexity:g}"
+    return [
+        f"{found.method.upper()} of {rows} and {len(found.background):,} vocabulary rows of "
+        f"{found.model}, {found.metric}, seed {found.seed}{near}.",
+        f"Trustworthiness {found.trustworthiness:.2f} among "
+        f"{counted(found.trust_sample, 'sampled row')} (1 is perfect; near 0.5 the map's "
+        "neighbours say nothing).",
+        "Distances on a map are not distances in the model: read neighbours from the original "
+        "space.",
+    ]
+
+
+def mixing_headline(found: Mixing) -> list[str]:
+    """Where the rows lie, and what that is worth."""
+    near, rows = found.near_rows, found.rows
+    if rows == 1:
+        first = "A single row lies among tokens only: choose more prompts to compare."
+    elif near:
+        verb = "lies nearer" if near == 1 else "lie nearer"
+        of = counted(rows, "prompt row")
+        first = f"{near} of {of} {verb} to another prompt row than to any token."
+    else:
+        first = f"Prompt rows lie among tokens: none of the {rows} is nearer to another prompt row."
+    return [
+        first,
+        f"Drawn at random, {found.expected:.2g} of {rows} would have a prompt row nearest, since "
+        f"there are {counted(found.tokens, 'token')}.",
+        f"The median norm of the rows is {found.norm:.3g}, of tokens {found.token_norm:.3g}.",
+        f"Counted in the original space by {found.metric}, not on the map.",
+    ]
+
+
+_CLUSTERED = {
+    "kmeans": "k-means",
+    "hdbscan": "HDBSCAN",
+    "agglomerative": "agglomerative clustering",
+}
+
+
+def clusters_headline(found: Clusters, *, strong: str = "") -> list[str]:
+    """How many clusters there are, what they are worth, and how tight the rows' tokens are."""
+    fit = "" if found.silhouette is None else f", silhouette {found.silhouette:.3f} (1 is best)"
+    noise = int((found.labels < 0).sum())
+    left = f", {noise} in no cluster" if noise else ""
+    what = f"{len(found.labels)} {found.items} of {counted(len(found.prompts), 'prompt')}"
+    tight = found.tightness
+    return [
+        f"{strong}{counted(len(found.clusters), 'cluster')}{strong} by {_CLUSTERED[found.method]} "
+        f"of {what} on {found.model}{fit}{left}; {found.metric}, seed {found.seed}.",
+        f"The five tokens nearest to a row have a mean cosine of {tight.rows.mean():.3f} with each "
+        f"other ({counted(len(tight.rows), 'row')}); around real tokens it is "
+        f"{tight.tokens.mean():.3f}, among random tokens {tight.random.mean():.3f} "
+        f"({len(tight.random)} each): tighter than {tight.percentile:.0f} % of real tokens' "
+        "neighbourhoods.",
+    ]
+
+
+def drift_headline(found: Drift) -> list[str]:
+    """How far the prompt moved, and how many nearest tokens changed on the way."""
+    moved = f"{found.prompt} moved by {found.distance[-1].mean():.3g} per position on average"
+    lines = [f"{moved} from step {found.steps[0]} to step {found.steps[-1]}."]
+    if found.changes is not None:
+        times = counted(sum(found.changes), "time")
+        lines.append(f"Between the {len(found.steps)} checkpoints nearest tokens changed {times}.")
+    return lines
+
+
+def ablation_headline(found: Ablation) -> list[str]:
+    """What the prompt is worth, and how many positions matter."""
+    from probe.analysis.ablation import KINDS
+
+    low, high = found.without_prompt.ends
+    kinds = [kind for kind in KINDS if getattr(found.positions[0], kind) is not None]
+    names = {"removed": "removed", "mean": "mean row", "swapped": "swapped with"}
+    counts = ", ".join(f"{names[kind]} {found.clear(kind)}" for kind in kinds)
+    return [
+        f"Without {found.prompt} the loss of {found.loss_nats:.3f} nats changes by "
+        f"{found.without_prompt.value:+.3f} [{low:+.3f}, {high:+.3f}].",
+        f"Positions whose change leaves out 0: {counts} of {len(found.positions)}; without any "
+        "effect one in twenty would have it.",
+    ]
+
+
+def lens_headline(found: Lens | ValueLens) -> list[str]:
+    """What the last layer reads, beside what it reads of random rows."""
+    last = found.layers[-1]
+    return [
+        f"At layer {last.layer} the first token has probability {last.top_probability:.3f} on "
+        f"average, that of random rows of the same norms {last.random_top_probability:.3f}; "
+        f"{last.overlap:.0%} of the tokens are the same.",
+    ]
+
+
+def descriptions_headline(found: Descriptions) -> list[str]:
+    """How many of the classes descriptions name, beside those of random rows."""
+    return [
+        f"Class rate: how many of {', '.join(found.terms)} are named. Best layer "
+        f"{found.best_class_rate:.2f}; best layer of random rows "
+        f"{found.random_best_class_rate:.2f}, mean of {counted(found.draws, 'draw')}; "
+        f"p = {found.p_value:.3f}."
+    ]
+
+
+def transfer_headline(found: Transfer, *, strong: str = "") -> list[str]:
+    """How often prompts help on tasks, and on which examples."""
+    clear = sum(one.gain_interval[0] > 0 for one in found.cells)
+    sizes = ", ".join(f"{task.name} {task.n}" for task in found.tasks)
+    return [
+        f"{strong}{clear} of {len(found.cells)}{strong} scores are clearly above the model alone "
+        "(95 % interval of the paired gain).",
+        f"{found.split.capitalize()} examples: {sizes}; seed {found.seed}.",
+    ]
+
+
+def library_headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many prompts there are, and for how many tasks or of which models."""
+    if any("where" not in row for row in rows):
+        models = sorted({row["base_model"] for row in rows} - {None})
+        return [f"{counted(len(rows), 'prompt')} of {', '.join(models) or 'unknown models'}."]
+    own = sum(row["where"] == "workspace" for row in rows)
+    samples = len(rows) - own
+    tasks = len({row["task"] for row in rows} - {None})
+    about = f" for {counted(tasks, 'task')}" if tasks else ""
+    if not own:
+        more = "; add your own to see them here" if samples else ""
+        return [f"{counted(samples, 'sample prompt')}{about}{more}."]
+    parts = f": {own:,} of your own and {counted(samples, 'sample')}" if samples else " of your own"
+    return [f"{counted(len(rows), 'prompt')}{about}{parts}."]
+
+
+def find_headline(found: Any) -> list[str]:
+    """Where a token is closest, and among how many positions."""
+    of = f"{counted(found.positions, 'position')} of {counted(found.prompts, 'prompt')}"
+    if not found.matches:
+        return ["no prompt on this model in the library: `probe library add FILE`"]
+    best = found.matches[0]
+    return [
+        f"{found.token} (#{found.id}) is closest to position {best.position} of {best.prompt}, "
+        f"{found.metric} {best.score:.4g}, among {of} on {found.model}."
+    ]
+
+
+def distilled_headline(found: Any) -> list[str]:
+    """How much of the text's effect the prompt has, and how much a cut text of its length has."""
+    own, cut = found.explained, found.truncated
+    return [
+        f"{own.share:.2f} of the text's effect is in {counted(found.length, 'row')} "
+        f"({own.interval[0]:.2f} to {own.interval[1]:.2f}; {own.kl_nats:.3f} of {own.kl0_nats:.3f} "
+        f"nats per token are left on {own.contexts} held-out contexts).",
+        f"The text's first {counted(found.length, 'token')} ({found.truncated_text!r}) have "
+        f"{cut.share:.2f} ({cut.interval[0]:.2f} to {cut.interval[1]:.2f}).",
+        f"Kept as {found.prompt}; {found.seconds:.0f} s.",
+    ]
+
+
+def predictions_headline(found: Any) -> list[str]:
+    """How often each prompt gives each label."""
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in found.predictions:
+        labels[one.prompt][one.label] += 1
+    return [
+        f"{prompt} labels {counted(own.total(), 'text')}: "
+        f"{', '.join(f'{label} {number}' for label, number in own.most_common())}."
+        for prompt, own in labels.items()
+    ]
+
+
+def health_headline(found: Any) -> list[str]:
+    """Whether anything is broken."""
+    names = {state: [one.name for one in found.checks if one.state == state]
+             for state in ("broken", "missing")}  # fmt: skip
+    lines = [f"{_sentence(state)[:-1]}: {', '.join(own)}." for state, own in names.items() if own]
+    return ["Everything that is needed works.", *lines] if found.ok else lines
+
+
+def written_headline(found: Any) -> list[str]:
+    """Where the report is, and what it could not answer."""
+    size = f"{found.size_bytes / 1e6:.1f} MB"
+    lines = [f"wrote {found.path} ({size}): {counted(len(found.prompts), 'prompt')}"]
+    for one in found.left:
+        whose = f" of {one.prompt}" if one.prompt else ""
+        lines.append(f"no {one.section}{whose}: {one.reason}")
+    return lines
+
+
+HEADLINES: dict[str, Callable[[Any], list[str]]] = {
+    "analysis.Ablation": ablation_headline,
+    "analysis.Clusters": clusters_headline,
+    "analysis.Comparison": comparison_headline,
+    "analysis.Decoding": decoding_headline,
+    "analysis.Descriptions": descriptions_headline,
+    "analysis.Drift": drift_headline,
+    "analysis.GridResult": sweep_headline,
+    "analysis.Lens": lens_headline,
+    "analysis.Map": map_headline,
+    "analysis.Mixing": mixing_headline,
+    "analysis.Transfer": transfer_headline,
+    "analysis.ValueLens": lens_headline,
+    "analysis.Waywardness": wayward_headline,
+    "evaluation.Comparison": evaluation_headline,
+    "store.prompts": library_headline,
+    "verbs.Ablated": lambda found: ablation_headline(found.ablation),
+    "verbs.Distilled": distilled_headline,
+    "verbs.Evaluated": lambda found: found.comparison.headline(),
+    "verbs.Found": find_headline,
+    "verbs.Health": health_headline,
+    "verbs.LensReading": lambda found: [
+        line for one in (found.lens, found.descriptions) if one for line in one.headline()
+    ],
+    "verbs.Predictions": predictions_headline,
+    "verbs.ReadPrompt": lambda found: [found.answer],
+    "verbs.StudyResult": lambda found: found.found.headline(),
+    "verbs.Written": written_headline,
+}
+"""By package and name of the result's class, of lists by what they hold."""

@@ -1,0 +1,113 @@
+"""What was found makes its own document, table, headline and figure, and draws itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from probe.errors import ProbeError
+from probe.texts import as_json, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+Row = TypeVar("Row")
+ROWS_SHOWN = 20
+"""Rows of a table that a notebook shows; `to_frame` has all."""
+_STYLE = "overflow-x:auto;font-variant-numeric:tabular-nums"
+
+
+class Result:
+    """A dataclass that draws itself.
+
+    Headlines and figures are worded and drawn above: tables in `probe.reports.headlines` (of jobs,
+    `probe.jobs.headlines`) and `probe.reports.figures` name them by kind of result.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `--json` prints: plain containers, finite numbers, None for NaN."""
+        document: dict[str, Any] = as_json(self._document())
+        return document
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row."""
+        import pandas as pd
+
+        return pd.DataFrame([self.to_json()])
+
+    def headline(self) -> list[str]:
+        """What was found in plain sentences, the answer first; empty where it has no words."""
+        package = "jobs" if kind_of(self).startswith("jobs.") else "reports"
+        say = _entry(f"probe.{package}.headlines", "HEADLINES", self)
+        return [] if say is None else list(say(self))
+
+    def figures(self) -> dict[str, go.Figure]:
+        """Every figure there is of it by title, the one that tells most first."""
+        draw = _entry("probe.reports.figures", "FIGURES", self)
+        return {} if draw is None else dict(draw(self))
+
+    def figure(self) -> go.Figure:
+        """The figure that tells most of it.
+
+        Raises:
+            ProbeError: it has none.
+        """
+        for figure in self.figures().values():
+            return figure
+        raise ProbeError(f"{type(self).__name__} has no figure: to_frame() has what it found")
+
+    def _document(self) -> Mapping[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def _repr_html_(self) -> str:
+        lines = [f"<p>{escape(visible(line))}</p>" for line in self.headline()]
+        return f'<div style="{_STYLE}">{"".join(lines)}{_table(self.to_frame())}</div>'
+
+
+class Rows(list[Row], Result):
+    """Results or rows of one kind in a list, such as the runs of a workspace."""
+
+    def __init__(self, rows: Iterable[Row], kind: Literal["store.prompts", "jobs.runs"]) -> None:
+        super().__init__(rows)
+        self.kind = kind
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row each."""
+        import pandas as pd
+
+        return pd.DataFrame([as_json(one) for one in self])
+
+    def _document(self) -> Mapping[str, Any]:
+        return {self.kind.split(".")[1]: list(self)}
+
+
+def kind_of(result: Result) -> str:
+    """A kind of result by package and name, `analysis.Decoding`."""
+    if isinstance(result, Rows):
+        return result.kind
+    return f"{type(result).__module__.split('.')[1]}.{type(result).__name__}"
+
+
+def _entry(module: str, table: str, result: Result) -> Any:
+    return getattr(importlib.import_module(module), table).get(kind_of(result))
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """The first rows, without columns that hold nothing, and how many there are in all."""
+    shown = frame.head(ROWS_SHOWN).dropna(axis="columns", how="all").map(_shown)
+    named = frame.index.dtype == object
+    html = str(shown.rename(index=_shown, columns=_shown).to_html(index=named, border=0))
+    more = f"<p>{ROWS_SHOWN} of {len(frame):,} rows; <code>to_frame()</code> has all.</p>"
+    return html + (more if len(frame) > ROWS_SHOWN else "")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return "" if value is None else visible(str(value))
