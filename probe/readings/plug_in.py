@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from probe.distillation.explained import Explained, row_divergences, share_explained
 from probe.errors import NotDecodableError, ProbeError
@@ -35,25 +37,76 @@ class TextScore(Result):
         return {"text": self.text, **self.explained.to_json()}
 
 
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a prompt does on contexts, against which any number of texts are scored."""
+
+    rows: tuple[Row, ...]
+    """Contexts with the answers given with the prompt, and what the model expects there."""
+    without: NDArray[np.float64]
+    """KL(prompt ‖ nothing) of each context per token of its answer, [n]."""
+    seed: int
+
+    def score(self, model: FrozenModel, text: str) -> TextScore:
+        """The share of the effect that a text has in the prompt's place.
+
+        Raises:
+            ProbeError: the text is empty.
+        """
+        if not text.strip():
+            raise ProbeError("expected a text to score, found an empty one")
+        own = row_divergences(model, self.rows, text)
+        return TextScore(text, share_explained(own, self.without, seed=self.seed))
+
+
 def score_texts(
-    model: FrozenModel,
-    prompt: AnyPrompt,
-    texts: Sequence[str],
-    *,
-    template: str | None = None,
-    contexts: Sequence[str] | None = None,
-    answer_tokens: int = _ANSWER_TOKENS,
-    seed: int = 0,
+    model: FrozenModel, prompt: AnyPrompt, texts: Sequence[str], **others: Any
 ) -> list[TextScore]:
     """The share of a prompt's effect that each of several texts has in its place.
-
-    The model answers contexts with the prompt, the answers drawn from its distribution; the share
-    is 1 - KL(prompt ‖ text) / KL(prompt ‖ nothing) per token of these answers.
 
     Args:
         model: a causal language model.
         prompt: that the model reads.
         texts: that stand in the prompt's place.
+        others: as `effect_of` takes them.
+
+    Raises:
+        NotDecodableError: the model is no causal language model.
+        ProbeError: a text is empty, or the prompt does not fit.
+    """
+    if any(not text.strip() for text in texts):
+        raise ProbeError("expected a text to score, found an empty one")
+    effect = effect_of(model, prompt, **others)
+    return [effect.score(model, text) for text in texts]
+
+
+def random_text(model: FrozenModel, like: str, seed: int) -> str:
+    """A text of tokens drawn at random, as many as another text has."""
+    tokenizer = model.tokenizer
+    count = max(1, len(tokenizer(like, add_special_tokens=False)["input_ids"]))
+    allowed = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+    drawn = np.random.default_rng(seed).choice(allowed, count)
+    return str(tokenizer.decode(drawn.tolist())).strip() or like
+
+
+def effect_of(
+    model: FrozenModel,
+    prompt: AnyPrompt,
+    *,
+    template: str | None = None,
+    contexts: Sequence[str] | None = None,
+    answer_tokens: int = _ANSWER_TOKENS,
+    seed: int = 0,
+) -> Effect:
+    """What a prompt does on contexts.
+
+    The model answers contexts with the prompt, the answers drawn from its distribution; the share
+    that a text has of that is 1 - KL(prompt ‖ text) / KL(prompt ‖ nothing) per token of these
+    answers.
+
+    Args:
+        model: a causal language model.
+        prompt: that the model reads.
         template: what the model reads; the frame of distilled prompts when None.
         contexts: what is put to the model; the shipped questions that no prompt is distilled on
             when None.
@@ -62,22 +115,16 @@ def score_texts(
 
     Raises:
         NotDecodableError: the model is no causal language model.
-        ProbeError: a text is empty, or the prompt does not fit.
+        ProbeError: the prompt does not fit.
     """
     if not isinstance(model, CausalModel):
         raise NotDecodableError(
             f"texts are scored on causal language models, found {model.name} ({model.family})"
         )
-    if any(not text.strip() for text in texts):
-        raise ProbeError("expected a text to score, found an empty one")
     asked = held_out_contexts() if contexts is None else contexts
     task = Task("asked", "generation", template or frame_template(model, len(prompt)))
     rows = _taught_rows(model, prompt, task, asked, answer_tokens, seed)
-    without = row_divergences(model, rows, None)
-    return [
-        TextScore(text, share_explained(row_divergences(model, rows, text), without, seed=seed))
-        for text in texts
-    ]
+    return Effect(tuple(rows), row_divergences(model, rows, None), seed)
 
 
 @torch.no_grad()

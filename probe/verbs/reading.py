@@ -67,7 +67,7 @@ def read(asked: ReadRequest) -> ReadPrompt:
         opened = _opened(loaded, asked) if needed else None
         if opened is None:
             taken_for([one], vocabulary)
-        template = _own_template(loaded)
+        template = own_template(loaded)
         subject = Subject(
             with_start(one, vocabulary),
             vocabulary,
@@ -103,7 +103,7 @@ def _opened(loaded: LoadedPrompt, asked: ReadRequest) -> FrozenModel:
     return opened
 
 
-def _own_template(loaded: LoadedPrompt) -> str | None:
+def own_template(loaded: LoadedPrompt) -> str | None:
     """The template a prompt was trained in, if a question alone fills it."""
     own = loaded.own_words[0]
     return own if own is not None and TEXT_SLOT in own else None

@@ -4,26 +4,35 @@ import streamlit as st
 
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, reading
+from dashboard.shared.token_strip import draw_strip, ranked_strip, rows_strip
+from probe.readings import Reading
 from probe.verbs import ReadPrompt
+
+
+def displacement_of(found: ReadPrompt) -> Reading | None:
+    """What training added, where the start is known."""
+    told = next((one for one in found.readings if one.name == "displacement"), None)
+    return None if told is None or told.refused else told
 
 
 def draw_meaning(entry: Entry, model: str) -> None:
     """The displacement reading of a prompt whose start is known; nothing where it is refused."""
     found = reading(entry, model)
-    told = next((one for one in found.readings if one.name == "displacement"), None)
-    if told is None or told.refused:
+    told = displacement_of(found)
+    if told is None:
         return
-    st.subheader("What training added", anchor=False)
-    st.markdown(f"**{plain(found.answer)}**")
-    st.caption(_evidence(found))
+    st.subheader(plain(found.answer), anchor=False)
+    if told.hit_rate:
+        st.markdown(plain(told.hit_rate.sentence))
+    draw_strip("What training added to all rows together (mean of row minus start)",
+               ranked_strip(told))  # fmt: skip
+    draw_strip("What it added to each row, in order", rows_strip(told))
+    st.caption(_evidence(told))
 
 
-def _evidence(found: ReadPrompt) -> str:
+def _evidence(told: Reading) -> str:
     """How far the sentence is to be believed."""
-    told = next(one for one in found.readings if one.name == "displacement")
-    parts = ["Tokens nearest to the mean of row minus start"]
-    parts += [f"start {told.start}"] if told.start else []
+    parts = ["Tokens nearest to row minus start", f"start {told.start}"]
     parts += [f"p {told.p:.3f} against {plain(told.control)}"] if told.p and told.control else []
-    parts += [plain(told.hit_rate.sentence)] if told.hit_rate else []
     parts.append("more with `probe read`")
     return " · ".join(parts)

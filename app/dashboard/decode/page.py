@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.decode.guess import draw_guess
 from dashboard.decode.meaning import draw_meaning
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
@@ -11,6 +12,7 @@ from dashboard.shared.paint import paint_now
 from dashboard.shared.prompt_pool import chosen_entries
 from dashboard.shared.resources import Entry, decoding, find, prompt_of
 from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model
+from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip
 from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.labels import METRIC_NAMES
@@ -58,11 +60,13 @@ def draw_options() -> tuple[int, tuple[str, ...], bool, str]:
 
 
 def draw_answer(found: Decoding) -> None:
-    """The honest answer first, then what else is known of the whole prompt."""
+    """Where the rows stand and what that is worth, then the tokens as text."""
     first, *others = found.headline()
     st.subheader(first, anchor=False)
     if others:
         st.markdown(" ".join(others))
+    draw_strip("The token nearest to each row, in order", nearest_strip(found))
+    st.caption(LEGEND)
     st.caption(_made_with(found))
 
 
@@ -129,7 +133,11 @@ def draw_controls_of(found: Decoding, position: int) -> None:
 
 def draw_violins(found: Decoding) -> None:
     """Best scores of the prompt beside the three reference samples, with their legend."""
-    st.subheader("Is it closer than chance?", anchor=False)
+    with st.expander("Is it closer than chance?", icon=":material/query_stats:"):
+        _draw_references(found)
+
+
+def _draw_references(found: Decoding) -> None:
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     left.plotly_chart(
         score_violins(found),
@@ -197,7 +205,7 @@ def draw(entry: Entry) -> Decoding | None:
     model = usable_model(entry)
     if model is None:
         return None
-    answer, meaning = st.container(), st.container()
+    meaning, answer = st.container(), st.container()
     k, filters, once, words = draw_options()
     metric = chosen_metric()
     try:
@@ -235,6 +243,8 @@ st.title("Decode", anchor=False)
 st.caption("Which tokens is this prompt closest to, and does that mean anything?")
 if picked := pick_entry():
     decoded = draw(picked)
+    if decoded and (on := usable_model(picked)):
+        draw_guess(picked, on)
     draw_try_it([entry for id_ in chosen_prompts() if (entry := find(id_))])
     if decoded:
         draw_take_along(picked, decoded)

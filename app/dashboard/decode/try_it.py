@@ -45,7 +45,7 @@ def draw_try_it(entries: Sequence[Entry]) -> None:
             "Label words, with commas between", key="try_words", persist_state="session",
             placeholder="the prompt's own",
         )  # fmt: skip
-    if not text.strip() or not _all_here(usable):
+    if not text.strip() or not all_here(usable):
         return
     labels = tuple(word.strip() for word in words.split(",") if word.strip())
     try:
@@ -100,7 +100,7 @@ def _draw_bars(answers: Sequence[Answer]) -> None:
     )
 
 
-def _all_here(entries: Sequence[Entry]) -> bool:
+def all_here(entries: Sequence[Entry]) -> bool:
     """Whether every model may be opened; one that is elsewhere is fetched only when asked."""
     agreed: set[str] = st.session_state.setdefault("agreed_whole_models", set())
     missing = {
@@ -138,19 +138,25 @@ def _tried(
         replace(prompt_of(entry), name=entry.id, base_model=model)
         for entry, model in zip(entries, models, strict=True)
     ]
-    with _turn():
+    with turn_of_models():
         return try_on(
-            text, prompts, template=template or None, label_words=label_words, open_model=_opened
+            text,
+            prompts,
+            template=template or None,
+            label_words=label_words,
+            open_model=opened_model,
         )
 
 
 @st.cache_resource(show_spinner="Opening the model …", max_entries=2)
-def _opened(name: str, revision: str | None) -> FrozenModel:
+def opened_model(name: str, revision: str | None) -> FrozenModel:
+    """A whole model, opened once."""
     from probe.models import load_model  # imports torch, which a first visit need not wait for
 
     return load_model(name, revision=revision)
 
 
 @st.cache_resource(show_spinner=False)
-def _turn() -> threading.Lock:
+def turn_of_models() -> threading.Lock:
+    """Held while a model works: one computation of the server at a time."""
     return threading.Lock()

@@ -1,0 +1,88 @@
+"""Your guess: what share of a prompt's effect has a text that somebody types in its place?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard.decode.try_it import all_here, opened_model, turn_of_models
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import Entry, prompt_of, workspace
+from probe.errors import ProbeError
+from probe.verbs.prompts import load_prompts
+from probe.verbs.reading import own_template
+
+if TYPE_CHECKING:
+    from probe.readings.plug_in import Effect, TextScore
+
+_BY_CHANCE = 3
+"""Texts of random tokens that stand beside a guess."""
+
+
+def draw_guess(entry: Entry, model: str) -> None:
+    """The box, and what the text in it has of the prompt's effect."""
+    st.subheader("Your guess", anchor=False)
+    text = st.text_input(
+        "What does this prompt say?", key="guess", persist_state="session", max_chars=2000,
+        placeholder="Answer in French.",
+        help="Your text is put in the prompt's place: how much of what the prompt does to the "
+        "model's answers does it do? The model runs, some seconds the first time.",
+    )  # fmt: skip
+    if not text.strip() or not all_here([entry]):
+        return
+    try:
+        own, chance = _scored(entry, model, text.strip())
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
+    _draw(own, chance)
+
+
+def _draw(own: TextScore, chance: Sequence[TextScore]) -> None:
+    found, best = own.explained, max(one.explained.share for one in chance)
+    low, high = found.interval
+    st.markdown(
+        f"**{_percent(found.share)}** of the prompt's effect is in your text "
+        f"({_percent(low)} to {_percent(high)}). Texts of as many random tokens have at best "
+        f"**{_percent(best)}**."
+    )
+    st.progress(min(1.0, max(0.0, found.share)))
+    st.caption(
+        f"1 − KL(prompt ‖ text) / KL(prompt ‖ nothing), {found.kl_nats:.3f} of "
+        f"{found.kl0_nats:.3f} nats per token left, on {found.contexts} questions that no prompt "
+        f"is distilled on; in brackets 95 % over these. {len(chance)} random texts. The same by "
+        "`probe read --text-to-score`."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+@st.cache_data(show_spinner="Putting your text in the prompt's place …", max_entries=256)
+def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, list[TextScore]]:
+    """The score of a text and those of random ones of its length.
+
+    Raises:
+        ProbeError: the model writes no text, or the prompt does not fit.
+    """
+    from probe.readings.plug_in import random_text  # torch comes with it
+
+    with turn_of_models():
+        opened = opened_model(model, prompt_of(entry).revision)
+        effect = _effect(entry, model)
+        others = [random_text(opened, text, seed) for seed in range(_BY_CHANCE)]
+        return effect.score(opened, text), [effect.score(opened, one) for one in others]
+
+
+@st.cache_resource(show_spinner="Watching what the prompt does …", max_entries=16)
+def _effect(entry: Entry, model: str) -> Effect:
+    """What a prompt does on the questions, measured once."""
+    from probe.readings.plug_in import effect_of
+
+    prompt = prompt_of(entry)
+    (loaded,) = load_prompts([prompt], model=model, workspace=workspace())
+    opened = opened_model(model, prompt.revision)
+    return effect_of(opened, prompt, template=own_template(loaded))
