@@ -66,8 +66,9 @@ class Result:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def _repr_html_(self) -> str:
-        lines = [f"<p>{escape(visible(line))}</p>" for line in self.headline()]
-        return f'<div style="{_STYLE}">{"".join(lines)}{_table(self.to_frame())}</div>'
+        first, *others = [escape(visible(line)) for line in self.headline()] or [""]
+        told = f"<p><strong>{first}</strong> {' '.join(others)}</p>" if first else ""
+        return f'<div style="{_STYLE}">{told}{_table(self.to_frame())}</div>'
 
 
 class Rows(list[Row], Result):
@@ -100,8 +101,10 @@ def _entry(module: str, table: str, result: Result) -> Any:
 
 def _table(frame: pd.DataFrame) -> str:
     """The first rows, without columns that hold nothing, and how many there are in all."""
+    import pandas as pd
+
     shown = frame.head(ROWS_SHOWN).dropna(axis="columns", how="all").map(_shown)
-    named = frame.index.dtype == object
+    named = not isinstance(frame.index, pd.RangeIndex)
     html = str(shown.rename(index=_shown, columns=_shown).to_html(index=named, border=0))
     more = f"<p>{ROWS_SHOWN} of {len(frame):,} rows; <code>to_frame()</code> has all.</p>"
     return html + (more if len(frame) > ROWS_SHOWN else "")

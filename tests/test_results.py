@@ -28,7 +28,7 @@ WITHOUT_FIGURE = {
     "clusters", "distill", "doctor", "find", "generate", "library", "read", "report"
 }  # fmt: skip
 """As docs/commands.md says."""
-PLAIN = {"div", "p", "code", "table", "thead", "tbody", "tr", "th", "td"}
+PLAIN = {"div", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td"}
 """Tags that run nothing and load nothing."""
 NO_RESULTS = {"convert", "load", "load_vocabulary"}
 """A path, prompts and a table."""
@@ -169,6 +169,10 @@ def test_long_tables_are_cut_and_say_so(results):
         patch.setattr(Rows, "headline", lambda _: [])
         page = _Tags(long._repr_html_()).text
     assert f"{ROWS_SHOWN} of {ROWS_SHOWN + 5} rows" in page and "nothing" not in page
+
+
+def test_a_matrix_keeps_its_names_on_both_sides(results):
+    assert _Tags(results["compare"]._repr_html_()).text.count("sst2-vocab") == 3  # and headline
 
 
 def test_lists_are_lists(results):

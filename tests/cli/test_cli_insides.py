@@ -6,7 +6,7 @@ import pytest
 from probe import formats
 from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
-from probe.verbs import ablate, evaluate, lens, load_one, transfer
+from probe.verbs import ablate, evaluate, lens, load, transfer
 from tests import tiny
 from tests.trainable import write_model, write_task
 
@@ -111,7 +111,7 @@ def test_ablation_of_a_real_prompt_matches_evaluate(here, probe, check_schema):
     assert (result.code, result.err) == (0, "")
     document = result.json
     check_schema("ablate", document)
-    prompt = load_one("p0.safetensors")
+    (prompt,) = load("p0.safetensors")
     whole = evaluate([prompt], "moods", zero_shot=True).comparison.evaluations
     loss = [one.measures["loss_nats"].value for one in whole]
     assert document["loss_nats"] == pytest.approx(loss[0], rel=1e-5)
@@ -205,7 +205,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(here, probe, arguments, code
 
 
 def test_the_verbs_take_prompts_as_objects(here):
-    prompt = load_one("p1.safetensors")
+    (prompt,) = load("p1.safetensors")
     assert lens(prompt, draws=1).lens.prompt == "p1"
     assert transfer([prompt], ["moods"], limit=3).prompts == ("p1",)
 
@@ -230,3 +230,24 @@ def test_a_masked_model_reads_a_prompt_through_its_own_head(tmp_path):
     assert len(found.lens.cells) == 3 * 3
     with pytest.raises(ProbeError, match="patching continues a text"):
         lens(SoftPrompt("p", rows, base_model=str(folder)), describe=True, term=["a"], draws=1)
+
+
+# Pages
+
+
+@pytest.mark.parametrize(
+    ("asked", "figures"),
+    [
+        (("transfer", *prompts(2), "--task", "moods", "--limit", "4"), 1),
+        (("ablate", "p0.safetensors", "--task", "moods", "--limit", "4"), 4),
+        (("lens", "p0.safetensors", "--draws", "2"), 2),
+    ],
+)
+def test_figures_are_written_to_a_new_page_that_opens_anywhere(asked, figures, here, probe):
+    page = here / f"{asked[0]}.html"
+    shown = probe(*asked, "--html", page.name)
+    assert shown.code == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<h2>") == figures and 'src="http' not in text
+    again = probe(*asked, "--html", page.name)
+    assert again.code == 1 and page.name in again.err
