@@ -78,6 +78,8 @@ def own_handlers() -> Iterator[None]:
     """A worker that runs in this process takes the handlers of signals over; they come back."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # under nohup; what is tested is a terminal's
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

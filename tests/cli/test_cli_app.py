@@ -282,7 +282,6 @@ def test_ending_the_command_ends_the_server_even_when_it_can_tell_it_nothing(num
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_that_is_still_starting_ends_with_the_command(number, own_handlers):
-    signal.signal(number, signal.SIG_DFL)  # what ignores it, as under nohup, leaves it to a child
     command = [sys.executable, "-P", "-m", "probe", "app", "--no-browser"]
     command += ["--port", str(free_port())]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as started:
