@@ -12,9 +12,11 @@ from probe.texts import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from probe.readings import Reading
     from probe.readings.plug_in import TextScore
+    from probe.readings.reading import Answer
     from probe.verbs import ReadPrompt
 
 _WORDS = 10
@@ -49,11 +51,24 @@ def _print_one(out: Console, reading: Reading) -> None:
     if reading.refused:
         out.print(visible(f"{reading.name}: {reading.refused}"), soft_wrap=True)
         return
-    words = ", ".join(reading.text.split(", ")[:_WORDS])
-    out.print(visible(f"{reading.name}: {words}"), soft_wrap=True)
-    out.print(visible("  " + "; ".join(_worth(reading))), soft_wrap=True)
+    words = reading.text if reading.prose else ", ".join(reading.text.split(", ")[:_WORDS])
+    if reading.answers is None:
+        out.print(visible(f"{reading.name}: {words}"), soft_wrap=True)
+        out.print(visible("  " + "; ".join(_worth(reading))), soft_wrap=True)
+    else:
+        out.print(_answers(reading.answers))
+    if reading.suppressed is not None:
+        least = ", ".join(one.token for one in reading.suppressed[:_WORDS])
+        out.print(visible(f"  suppressed most: {least}"), soft_wrap=True)
     if reading.hit_rate is not None:
         out.print(f"  {reading.hit_rate.sentence}", soft_wrap=True)
+
+
+def _answers(answers: tuple[Answer, ...]) -> Table:
+    grid: Table = table("ask", "with the prompt", "without it")
+    for one in answers:
+        grid.add_row(*map(cell, (one.question, one.answer, one.without)))
+    return grid
 
 
 def _worth(reading: Reading) -> list[str]:

@@ -12,6 +12,7 @@ from probe.errors import NotDecodableError, ProbeError
 from probe.readings.answer import answer_in_words
 from probe.readings.displaced import read_displacement
 from probe.readings.hit_rates import HitRate, hit_rate
+from probe.readings.mixture import read_mixture
 from probe.readings.nearest import read_nearest
 from probe.readings.reading import Read, Reading, Subject
 from probe.readings.sparse import read_sparse
@@ -36,6 +37,12 @@ def _read_promoted(subject: Subject) -> Reading:
     return read_promoted(subject)
 
 
+def _read_ask(subject: Subject) -> Reading:
+    from probe.readings.ask import read_ask  # torch comes with it
+
+    return read_ask(subject)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A way to read."""
@@ -49,7 +56,9 @@ READINGS = {
     "nearest": Kind(read_nearest, by_default=True),
     "displacement": Kind(read_displacement, by_default=True),
     "sparse": Kind(read_sparse),
+    "mixture": Kind(read_mixture),
     "promoted": Kind(_read_promoted, needs_model=True),
+    "ask": Kind(_read_ask, needs_model=True),
 }
 ALL = "all"
 DEFAULT_READINGS = tuple(name for name, kind in READINGS.items() if kind.by_default)

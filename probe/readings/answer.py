@@ -26,6 +26,8 @@ def answer_in_words(readings: Sequence[Reading], stayed: tuple[int, int] | None)
     if "nearest" in found:
         return _near(found["nearest"])
     first = next(iter(found.values()))
+    if first.prose:
+        return f"Read as {first.name}: {first.text}"
     return f"Read as {first.name}: {_list(first)}{_doubt(first)}."
 
 

@@ -57,16 +57,26 @@ def frame_template(model: FrozenModel, length: int) -> str:
     return frame_of(model).with_rows(length)
 
 
+def causal_model(subject: Subject, what: str) -> CausalModel:
+    """The model a prompt is read with.
+
+    Raises:
+        NotDecodableError: it writes no text, or is not here.
+    """
+    model = subject.model
+    if not isinstance(model, CausalModel):
+        named = subject.vocabulary.name if model is None else f"{model.name} ({model.family})"
+        raise NotDecodableError(f"{what} a causal language model, found {named}")
+    return model
+
+
 def read_promoted(subject: Subject) -> Reading:
     """The tokens through which a prompt changes the model's answers to shipped questions.
 
     Raises:
         NotDecodableError: the model writes no text, or is not here.
     """
-    model, prompt = subject.model, subject.prompt
-    if not isinstance(model, CausalModel):
-        named = subject.vocabulary.name if model is None else f"{model.name} ({model.family})"
-        raise NotDecodableError(f"promoted tokens need a causal language model, found {named}")
+    model, prompt = causal_model(subject, "promoted tokens need"), subject.prompt
     own = frame_template(model, len(prompt))
     template = subject.template or own
     (found,) = promoted_tokens(
@@ -76,7 +86,7 @@ def read_promoted(subject: Subject) -> Reading:
         held_out_contexts()[:_CONTEXTS],
         answer_tokens=_ANSWER_TOKENS,
     )
-    ids = found.top(3 * TOKENS)
+    ids, least = found.top(3 * TOKENS), found.bottom(TOKENS)
     # Controls were measured in the frame of distilled prompts alone.
     length = len(prompt) if template == own else 0
     controls = control_statistics("promoted", subject.vocabulary, length)
@@ -89,6 +99,7 @@ def read_promoted(subject: Subject) -> Reading:
         p=p,
         control=None if controls is None else TRAINED_ON_NOTHING.format(n=len(controls)),
         control_95=None if controls is None else float(np.quantile(controls, 0.95)),
+        suppressed=subject.tokens(least, found.scores_nats[least]),
         hit_rate=hit_rate("promoted", subject.vocabulary, len(prompt)),
     )
 

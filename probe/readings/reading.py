@@ -40,6 +40,17 @@ class ScoredToken:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the model says to a question about itself."""
+
+    question: str
+    answer: str
+    """With the prompt in place."""
+    without: str
+    """With nothing in its place."""
+
+
+@dataclass(frozen=True)
 class RowTokens:
     """What a reading says of one position."""
 
@@ -68,6 +79,13 @@ class Reading(Result):
     """The 95th percentile of the controls' best scores."""
     start: StartSource | None = None
     hit_rate: HitRate | None = None
+    suppressed: tuple[ScoredToken, ...] | None = None
+    """What the prompt keeps the model from saying, the most suppressed first; of promoted tokens
+    only."""
+    prose: bool = False
+    """Whether the text is one to be read as it stands, not a list of words."""
+    answers: tuple[Answer, ...] | None = None
+    """Of questions put to the model only."""
     shares: tuple[float, ...] | None = None
     """Share of the rows' squared norm that sums of 1, 2, … tokens explain; of sparse sums only."""
     refused: str | None = None

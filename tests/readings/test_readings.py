@@ -125,7 +125,9 @@ def test_best_cosines_are_those_of_the_nearest_allowed_token(builtin):
 
 
 def test_an_unknown_reading_is_refused_with_those_there_are(builtin):
-    with pytest.raises(ValueError, match="nearest, displacement, sparse, promoted, found 'lense'"):
+    with pytest.raises(
+        ValueError, match="nearest, displacement, sparse, mixture, promoted, ask, found 'lense'"
+    ):
         read(moved(builtin, 300), readings="nearest,lense")
 
 
@@ -185,6 +187,8 @@ def test_promoted_tokens_are_read_where_the_model_writes(causal):
     (found,) = read(prompt, readings="promoted").readings
     assert len(found.tokens) == 20 and found.tokens[0].score > 0
     assert found.p is None and found.hit_rate is None
+    assert len(found.suppressed) == 20 and found.suppressed[0].score < 0
+    assert found.suppressed[0].score <= found.suppressed[1].score
 
 
 def test_models_that_write_no_text_score_none(tmp_path):
