@@ -15,6 +15,7 @@ from probe.parent import end_with_parent
 HERE = Path(__file__).resolve().parent
 # Path, title and icon of every page, the first at `/`; a path is also the name of its package.
 PAGES = (
+    ("start", "Start", ":material/home:"),
     ("library", "Library", ":material/inventory_2:"),
     ("decode", "Decode", ":material/translate:"),
     ("map", "Map", ":material/scatter_plot:"),
@@ -46,7 +47,7 @@ def draw() -> None:
         [
             st.Page(
                 f"dashboard/{path}/page.py", title=title, icon=icon, url_path=path,
-                default=path == "library",
+                default=path == PAGES[0][0],
             )
             for path, title, icon in PAGES
         ],

@@ -60,7 +60,7 @@ def open_page(workspace: Workspace) -> Open:
             at.session_state[name] = value
         for name, value in parameters.items():
             at.query_params[name] = value
-        if page != "library":
+        if page != "start":
             at._page_hash = calc_hash(page)  # as a browser that is given the page's address
         at.run()
         assert not at.exception

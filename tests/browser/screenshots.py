@@ -27,7 +27,8 @@ _TASKS = ("sst2", "agnews", "subj", "mood")
 _DRAWN = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
   .every(chart => chart.querySelector('.main-svg'))"""
 PAGES = {
-    "library": "/",
+    "start": "/",
+    "library": "/library",
     "decode": "/decode?p=sst2-text&sel=2",
     "map": f"/map?{_THREE}&at=p:0:2&q=movie",
     "compare": "/compare?"

@@ -44,7 +44,7 @@ def _text(download: Download) -> str:
 
 
 def test_a_first_visit_leads_from_the_library_to_a_decoding(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/library")
     expect(page.get_by_role("heading", name="Library")).to_be_visible()
     expect(page.get_by_text(f"1 of your own and {len(sample_folders())} samples")).to_be_visible()
     expect(_cell(page, 0, 1)).to_have_text("hostile@1")
@@ -54,6 +54,7 @@ def test_a_first_visit_leads_from_the_library_to_a_decoding(visit: Visit) -> Non
     first = decode("smollm2-distilled-french").positions[0].neighbours[0].token
     expect(_cell(page, 0, 1)).to_have_text(first)
     expect(_chart(page, "map")).to_be_visible()
+    page.get_by_text("Is it closer than chance?").click()
     expect(_chart(page, "violins")).to_be_visible()
 
 
@@ -99,7 +100,7 @@ def test_clicking_the_map_shows_that_position(visit: Visit) -> None:
 def test_a_good_file_is_read_kept_and_decoded(visit: Visit, tmp_path: Path, home: Path) -> None:
     path = tmp_path / "greeting.npy"
     np.save(path, np.random.default_rng(0).standard_normal((3, 320)).astype(np.float32))
-    page = visit("/")
+    page = visit("/library")
     page.get_by_role("button", name="Add a prompt").click()
     page.locator("input[type=file]").set_input_files(path)
     expect(_cell(page, 0, 0, table=-1)).to_have_text("greeting")
@@ -118,7 +119,7 @@ def test_a_bad_file_is_one_line_and_nothing_is_kept(
 ) -> None:
     path = tmp_path / "bad.npy"
     path.write_bytes(b"\x93NUMPY rubbish")
-    page = visit("/")
+    page = visit("/library")
     page.get_by_role("button", name="Add a prompt").click()
     page.locator("input[type=file]").set_input_files(path)
     alert = page.get_by_role("alert")
@@ -207,7 +208,7 @@ def test_a_dark_browser_gets_the_dark_theme(visit: Visit) -> None:
 
 
 def test_a_telephone_shows_every_part_without_scrolling_sideways(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/library")
     page.set_viewport_size({"width": 390, "height": 844})
     for path in ("/", "/decode?p=sst2-text"):
         page.goto(page.url.partition("?")[0].rstrip("/").removesuffix("/decode") + path)
@@ -218,7 +219,7 @@ def test_a_telephone_shows_every_part_without_scrolling_sideways(visit: Visit) -
 
 
 def test_a_ticked_row_is_the_prompt_that_the_other_pages_show(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/library")
     expect(_cell(page, 0, 1)).to_have_text("hostile@1")
     box = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box is not None
@@ -230,7 +231,7 @@ def test_a_ticked_row_is_the_prompt_that_the_other_pages_show(visit: Visit) -> N
 
 
 def test_a_row_opens_its_detail_takes_tags_and_leads_to_decode(visit: Visit, home: Path) -> None:
-    page = visit("/")
+    page = visit("/library")
     page.set_viewport_size({"width": 1800, "height": 1000})  # only columns in sight have cells
     expect(_cell(page, 0, 1)).to_have_text("hostile@1")
     box = page.get_by_test_id("stDataFrame").first.bounding_box()

@@ -11,6 +11,7 @@ from dashboard.compare.resources import shared_of, tokens_near
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.sidebar import choose, show_in_decode
+from dashboard.shared.token_strip import draw_strip, nearest_strip
 from probe.analysis.compare import (
     SharedTokens,
     changes_since_start,
@@ -61,6 +62,8 @@ def draw_pair(pool: Pool, pair: Pair, metric: Metric, k: int, *, change: bool) -
         persist_state="session", label_visibility="collapsed",
     )  # fmt: skip
     decodings = [tokens_near(pool, one, metric=metric, k=k) for one in pair]
+    for one in decodings:
+        draw_strip(plain(one.prompt), nearest_strip(one))
     if view == _SIDES:
         _draw_sides(decodings, {one.token for one in shared.shared})
     elif view == "joint":

@@ -49,28 +49,29 @@ def draw_try_it(entries: Sequence[Entry]) -> None:
         return
     labels = tuple(word.strip() for word in words.split(",") if word.strip())
     try:
-        tried = _tried(usable, tuple(map(chosen_model, usable)), text, template.strip(), labels)
+        found = tried(usable, tuple(map(chosen_model, usable)), text, template.strip(), labels)
     except ProbeError as error:
         st.error(plain(str(error)), icon=":material/block:")
         return
-    _draw(tried)
+    draw_answers(found)
 
 
-def _draw(tried: Tried) -> None:
-    labelled = [one for one in tried.answers if one.label_words]
+def draw_answers(found: Tried) -> None:
+    """What prompts answer, beside the model alone."""
+    labelled = [one for one in found.answers if one.label_words]
     for one in labelled[:3]:
         st.markdown(_sentence(one))
     for words in dict.fromkeys(one.label_words for one in labelled):
         _draw_bars([one for one in labelled if one.label_words == words])
-    for one in tried.answers:
+    for one in found.answers:
         if not one.label_words:
             st.markdown(f"**{plain(one.prompt)}** writes on, the model alone beside it:")
             left, right = st.columns(2, gap="small")
             left.code(one.output or "(nothing)", language=None, wrap_lines=True)
             right.code(one.output_alone or "(nothing)", language=None, wrap_lines=True)
-    for note in tried.notes:
+    for note in found.notes:
         st.caption(plain(note))
-    templates = dict.fromkeys(f"“{one.template}”" for one in tried.answers)
+    templates = dict.fromkeys(f"“{one.template}”" for one in found.answers)
     st.caption(f"Read as {plain(' and '.join(templates))}. A probability among the label words is "
                "not a calibrated confidence.")  # fmt: skip
 
@@ -122,7 +123,7 @@ def all_here(entries: Sequence[Entry]) -> bool:
 
 
 @st.cache_data(show_spinner="Asking the model …", max_entries=128)
-def _tried(
+def tried(
     entries: Sequence[Entry],
     models: tuple[str | None, ...],
     text: str,

@@ -1,6 +1,7 @@
 """Library: what prompts do I have?"""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 
@@ -8,8 +9,17 @@ from dashboard.library.table import COLUMNS, library_table, size_of
 from dashboard.library.upload import draw_upload
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
-from dashboard.shared.resources import Entry, is_local, library, norm_range, prompt_of, workspace
+from dashboard.shared.resources import (
+    Entry,
+    decoding,
+    is_local,
+    library,
+    norm_range,
+    prompt_of,
+    workspace,
+)
 from dashboard.shared.sidebar import choose
+from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip
 from probe.charts import norm_bars
 from probe.errors import ProbeError
 from probe.reports.headlines import library_headline
@@ -81,6 +91,7 @@ def draw_detail(entry: Entry) -> None:
         st.switch_page("dashboard/decode/page.py", query_params={})
     if entry.card.note:
         st.markdown(plain(entry.card.note))
+    _draw_tokens(entry)
     left, right = st.columns([2, 3], gap="large")
     with left:
         _draw_facts(entry)
@@ -88,6 +99,17 @@ def draw_detail(entry: Entry) -> None:
         _draw_norms(entry)
     _draw_tags(entry)
     _draw_config(entry)
+
+
+def _draw_tokens(entry: Entry) -> None:
+    """Its nearest tokens as text, where its model is here; Decode says why there are none."""
+    model = entry.card.base_model
+    if entry.card.kind == "kv_prefix" or model is None or not is_local(model):
+        return
+    with suppress(ProbeError):
+        found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
+        draw_strip("The token nearest to each row, in order", nearest_strip(found))
+        st.caption(LEGEND)
 
 
 def _draw_facts(entry: Entry) -> None:

@@ -25,7 +25,7 @@ METRICS: tuple[Metric, ...] = ("cosine", "l2", "dot")
 def draw_sidebar() -> None:
     """Draw the shared choices; every one of them is part of the page's address."""
     ids = [entry.id for entry in library()]
-    demo = _DEMO[default_model()]
+    demo = demo_prompt()
     first = [demo] if demo in ids else ids[:1]
     with st.sidebar:
         st.multiselect(
@@ -66,6 +66,11 @@ def draw_sidebar() -> None:
                 persist_state="session",
                 placeholder="openai-community/gpt2",
             )
+
+
+def demo_prompt() -> str:
+    """The sample that a first visit is shown."""
+    return _DEMO[default_model()]
 
 
 def chosen_prompts() -> list[str]:

@@ -48,11 +48,12 @@ def rows_strip(reading: Reading) -> tuple[StripToken, ...]:
 
 
 def ranked_strip(reading: Reading, most: int = 12) -> tuple[StripToken, ...]:
-    """The first tokens of a reading, the strongest first."""
-    return tuple(
-        StripToken(one.token, f"rank {rank}: {visible(one.token)} {one.score:.3f}")
-        for rank, one in enumerate(reading.tokens[:most], start=1)
-    )
+    """The first different tokens of a reading, the strongest first."""
+    strip: dict[str, StripToken] = {}
+    for rank, one in enumerate(reading.tokens, start=1):
+        token = StripToken(one.token, f"rank {rank}: {visible(one.token)} {one.score:.3f}")
+        strip.setdefault(_shown(one.token), token)
+    return tuple(strip.values())[:most]
 
 
 def strip_html(tokens: Sequence[StripToken]) -> str:

@@ -1,0 +1,86 @@
+"""Start: what is a soft prompt, and can it be read?"""
+
+import streamlit as st
+
+from dashboard.decode.meaning import displacement_of
+from dashboard.decode.try_it import draw_answers, tried
+from dashboard.library.upload import draw_upload
+from dashboard.shared.markdown import plain
+from dashboard.shared.paint import paint_now
+from dashboard.shared.resources import Entry, decoding, find, library, reading
+from dashboard.shared.sidebar import choose, demo_prompt
+from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip, ranked_strip
+from probe.errors import ProbeError
+
+_QUESTIONS = {"distilled": "What do you eat for breakfast?"}
+"""What the prompt of the story is asked, by its task."""
+_SENTENCE = "a dull film with nothing to say"
+
+
+def draw_story(entry: Entry, model: str) -> None:
+    """One prompt read by position, read by displacement, and at work."""
+    st.markdown(
+        "A **soft prompt** is a row of vectors that training puts in front of what a frozen "
+        f"language model reads. This one, **{plain(entry.id)}**, {plain(_about(entry))}. "
+        "Do its vectors say so?"
+    )
+    by_position, by_change, at_work = (st.container(border=True) for _ in range(3))
+    found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
+    with by_position:
+        st.markdown(f"**1 · The token nearest to each row.** {found.headline()[0]}")
+        draw_strip("Read by position, in order", nearest_strip(found))
+        st.caption(LEGEND)
+    paint_now(("start", entry.id))
+    told = displacement_of(reading(entry, model))
+    with by_change:
+        st.markdown("**2 · The tokens nearest to what training added**: row minus start, averaged.")
+        if told is None:
+            st.caption("Where this prompt started is not known.")
+        else:
+            draw_strip("Read by displacement, the strongest first", ranked_strip(told))
+            if told.hit_rate:
+                st.caption(plain(told.hit_rate.sentence))
+    with at_work:
+        _draw_at_work(entry, model)
+
+
+def _draw_at_work(entry: Entry, model: str) -> None:
+    st.markdown("**3 · What it does** to the model's answer.")
+    question = _QUESTIONS.get(str(entry.card.task), _SENTENCE)
+    st.caption(f"Asked: {plain(question)}")
+    try:
+        draw_answers(tried([entry], (model,), question, "", ()))
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+
+
+def _about(entry: Entry) -> str:
+    """What the manifest says a sample does."""
+    return entry.card.note.split(": ")[0] or f"was trained on {entry.card.task}"
+
+
+def draw_ways_on(entry: Entry) -> None:
+    """Where to go from here."""
+    here, own, study, train = st.columns(4, gap="small")
+    if here.button("Open in Decode", icon=":material/translate:", type="primary",
+                   width="stretch", on_click=choose, args=([entry.id],)):  # fmt: skip
+        st.switch_page("dashboard/decode/page.py", query_params={})
+    with own.popover("Your own file", icon=":material/upload:", width="stretch"):
+        draw_upload()
+    for column, label, icon, page in (
+        (study, "A study", ":material/alt_route:", "waywardness"),
+        (train, "Train in a minute", ":material/model_training:", "train"),
+    ):
+        if column.button(label, icon=icon, width="stretch"):
+            st.switch_page(f"dashboard/{page}/page.py", query_params={})
+
+
+st.title("Start", anchor=False)
+st.caption("What does a trained soft prompt mean?")
+story = find(demo_prompt()) or next(iter(library()), None)
+if story and story.card.base_model:
+    draw_ways_on(story)
+    draw_story(story, story.card.base_model)
+else:
+    st.markdown("No prompts yet: add a file of your own.")
+    draw_upload()
