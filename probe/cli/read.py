@@ -72,10 +72,14 @@ def _answers(answers: tuple[Answer, ...]) -> Table:
 
 
 def _worth(reading: Reading) -> list[str]:
-    best = f"best score {max(one.score for one in reading.tokens):.3f}"
-    if reading.control_95 is not None:
-        best += f" (95 % of controls: below {reading.control_95:.3f})"
-    said = [best]
+    said = []
+    if reading.tokens:
+        best = f"best score {max(one.score for one in reading.tokens):.3f}"
+        if reading.control_95 is not None:
+            best += f" (95 % of controls: below {reading.control_95:.3f})"
+        said.append(best)
+    if reading.agreement is not None:
+        said.append(f"mean cosine {reading.agreement:.2f} with what the rows learned")
     if reading.shares is not None:
         said.append(f"{len(reading.shares)} tokens explain {reading.shares[-1]:.0%} of each row")
     if reading.start is not None:

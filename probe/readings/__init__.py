@@ -43,6 +43,24 @@ def _read_ask(subject: Subject) -> Reading:
     return read_ask(subject)
 
 
+def _read_gradient(subject: Subject) -> Reading:
+    from probe.readings.gradient import read_gradient  # torch comes with it
+
+    return read_gradient(subject)
+
+
+def _read_lens(subject: Subject) -> Reading:
+    from probe.readings.insides import read_lens  # torch comes with it
+
+    return read_lens(subject)
+
+
+def _read_patching(subject: Subject) -> Reading:
+    from probe.readings.insides import read_patching  # torch comes with it
+
+    return read_patching(subject)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A way to read."""
@@ -59,6 +77,9 @@ READINGS = {
     "mixture": Kind(read_mixture),
     "promoted": Kind(_read_promoted, needs_model=True),
     "ask": Kind(_read_ask, needs_model=True),
+    "gradient": Kind(_read_gradient, needs_model=True),
+    "lens": Kind(_read_lens, needs_model=True),
+    "patching": Kind(_read_patching, needs_model=True),
 }
 ALL = "all"
 DEFAULT_READINGS = tuple(name for name, kind in READINGS.items() if kind.by_default)

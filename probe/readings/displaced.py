@@ -10,7 +10,7 @@ from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_va
 from probe.readings.hit_rates import hit_rate
 from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
 
-_FLIPS = "the same rows, each moved forwards or backwards at random"
+FLIPS = "the same rows, each moved forwards or backwards at random"
 _SEARCHED = 3 * TOKENS
 """Tokens looked through for so many different words."""
 
@@ -62,4 +62,4 @@ def _judged(subject: Subject, found: Displacement) -> tuple[float | None, str | 
         return p_value(best, controls), named, float(np.quantile(controls, 0.95))
     if len(found.rows) < 2:
         return None, None, None
-    return found.sign_flip_p, _FLIPS, None
+    return found.sign_flip_p, FLIPS, None

@@ -86,6 +86,8 @@ class Reading(Result):
     """Whether the text is one to be read as it stands, not a list of words."""
     answers: tuple[Answer, ...] | None = None
     """Of questions put to the model only."""
+    agreement: float | None = None
+    """Mean cosine of the rows' displacements with the reading's direction; of the gradient only."""
     shares: tuple[float, ...] | None = None
     """Share of the rows' squared norm that sums of 1, 2, … tokens explain; of sparse sums only."""
     refused: str | None = None

@@ -125,9 +125,7 @@ def test_best_cosines_are_those_of_the_nearest_allowed_token(builtin):
 
 
 def test_an_unknown_reading_is_refused_with_those_there_are(builtin):
-    with pytest.raises(
-        ValueError, match="nearest, displacement, sparse, mixture, promoted, ask, found 'lense'"
-    ):
+    with pytest.raises(ValueError, match="nearest, displacement, .*patching, found 'lense'"):
         read(moved(builtin, 300), readings="nearest,lense")
 
 
