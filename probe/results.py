@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 ROWS_SHOWN = 20
 """Rows of a table that a notebook shows; `to_frame` has all."""
+LETTERS_SHOWN = 50
+"""Of a cell, likewise."""
 _STYLE = "overflow-x:auto;font-variant-numeric:tabular-nums"
 
 
@@ -113,4 +115,5 @@ def _table(frame: pd.DataFrame) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.4g}"
-    return "" if value is None else visible(str(value))
+    text = "" if value is None else visible(str(value))
+    return text if len(text) <= LETTERS_SHOWN else f"{text[: LETTERS_SHOWN - 1]}…"
