@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.shared.markdown import plain
-from dashboard.shared.side_jobs import plan_of
+from dashboard.shared.side_jobs import answer_path, job_of, plan_of, start_job
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.store import JobFolder, Workspace
@@ -297,3 +298,39 @@ def test_an_upload_may_ask_about_several_columns_in_several_words(open_page: Ope
     by_label["Template"].set_value("{a} so {b} is").run()
     assert not at.exception and not at.error
     assert any("the film so a day is [good]" in code.value for code in at.code)
+
+
+def test_a_text_of_one_s_own_is_distilled_by_the_command_shown_and_read_at_the_end(
+    open_page: Open, workspace: Workspace
+) -> None:
+    at = open_page("train")
+    at.text_input(key="own_text").set_value("Always answer *in French*.").run()
+    at.selectbox(key="own_model").set_value("builtin").run()
+    command = next(one.value for one in at.code if "distill" in one.value)
+    asked = command.removeprefix("probe distill ")
+    assert "--model builtin" in asked
+    assert "'Always answer *in French*.'" in asked
+    assert any(one.label == "Distil it" for one in at.button)
+    made = workspace.save(dataclasses.replace(verbs.load("sst2-vocab")[0], name="french"))
+    arguments = ("distill", "--json", *shlex.split(command)[2:])
+    answer = answer_path(arguments, "")
+    share = {"share": 0.91, "interval": [0.88, 0.93], "contexts": 8}
+    answer.parent.mkdir(parents=True, exist_ok=True)
+    answer.write_text(json.dumps(
+        {"prompt": made.id, "model": "builtin", "length": 20, "explained": share,
+         "truncated": share | {"share": 0.97}}
+    ))  # fmt: skip
+    at.run()
+    assert "91 % of the text's effect in 20 rows (88 to 93 %" in at.success[0].value
+    assert any(one.value.startswith("Its rows") or "what they learned" in one.value
+               for one in at.subheader)  # fmt: skip
+    assert not any(one.label == "Distil it" for one in at.button)
+
+
+def test_a_command_at_work_says_how_far_it_is(workspace: Workspace) -> None:
+    arguments = ("distill", "--model", "nothing/of/the/kind", "kind")
+    start_job(arguments)
+    job = job_of(arguments)
+    assert job is not None
+    job.process.wait(timeout=LONGEST_S)
+    assert job.said == f"probe: {job.last_words()}"

@@ -26,6 +26,8 @@ from probe.parent import WATCHED
 _AT_ONCE = 2
 """Computations that may be at work: they share this machine with the dashboard."""
 _PLAN_WAIT_S = 300
+_TAIL = 400
+"""Bytes that hold the last line of what a command says."""
 
 
 @dataclass
@@ -48,6 +50,15 @@ class SideJob:
     def elapsed_s(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self.began
+
+    @property
+    def said(self) -> str:
+        """The last whole line that it has written so far, such as how far it is."""
+        # The process writes where this file stands, so it may not be moved while reading.
+        size = os.fstat(self.complaints.fileno()).st_size
+        tail = os.pread(self.complaints.fileno(), _TAIL, max(0, size - _TAIL))
+        whole = tail.decode("utf-8", "replace").rpartition("\n")[0]
+        return whole.rpartition("\n")[2].strip()
 
     def keep_answer(self) -> None:
         """Put what it said in its place once it has succeeded."""
@@ -148,10 +159,12 @@ def _draw_running(arguments: tuple[str, ...], what: str, expected_s: float) -> N
     job = job_of(arguments)
     if job is None or not job.running:
         st.rerun()
+    told = f" {plain(job.said)}." if job.said else ""
     bar, stop = st.columns([5, 1], vertical_alignment="center")
     bar.progress(
         min(0.95, job.elapsed_s / expected_s),
-        f"{what}: {job.elapsed_s:.0f} s so far, about {expected_s:.0f} s where nothing else runs. "
+        f"{what}: {job.elapsed_s:.0f} s so far, about {expected_s:.0f} s where nothing else runs."
+        f"{told} "
         "You may leave this page; the result is kept.",
     )
     if stop.button("Cancel", icon=":material/close:", width="stretch"):

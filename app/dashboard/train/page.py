@@ -15,6 +15,7 @@ from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import workspace
 from dashboard.train import form
 from dashboard.train.form import Wanted
+from dashboard.train.own_text import draw_own_text
 from dashboard.train.task_upload import draw_task_upload
 from probe.errors import ProbeError
 from probe.jobs import JobView
@@ -143,6 +144,9 @@ def draw() -> None:
         unfolded = st.session_state.get("t_open", False)
         with st.expander("Train another prompt", icon=":material/add:", expanded=unfolded):
             draw_new(new, label)
+    unfolded = bool(st.session_state.get("own_text")) or not runs
+    with st.expander("A text of your own", icon=":material/edit_note:", expanded=unfolded):
+        draw_own_text()
     with st.expander("Train on data of your own", icon=":material/upload:"):
         draw_task_upload()
     draw_explanation()
