@@ -16,6 +16,16 @@ def test_the_document_is_what_the_schema_says(probe, check_schema):
     assert found["readings"][1]["start"] == "recorded"
 
 
+def test_readings_through_the_model_are_what_the_schema_says(probe, check_schema):
+    names = ["sparse", "mixture", "promoted", "ask", "gradient"]
+    result = probe("read", "sst2-text", "--readings", ",".join(names), "--json")
+    check_schema("read", result.json)
+    assert [one["name"] for one in result.json["readings"]] == names
+    assert "names no text" in result.json["readings"][4]["refused"]
+    shown = probe("read", "sst2-text", "--readings", "sparse,mixture,promoted,ask").out
+    assert "16 tokens explain" in shown and "suppressed most" in shown and "without it" in shown
+
+
 def test_guesses_are_scored_in_the_prompt_s_place(probe, check_schema):
     result = probe(
         "read", "sst2-text", "--readings", "nearest", "--text-to-score", "a film", "--json"
