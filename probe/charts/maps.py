@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from probe.analysis.maps import Map
 from probe.charts.labels import token_label
@@ -15,6 +16,9 @@ from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, add_legend
 SELECTABLE = 10_000
 """Vocabulary points that can be picked; the density shows the rest."""
 _BINS = 90
+_CELLS = np.array([6, 6])
+"""Across and up: as many words as can be read beside each other stand on the map."""
+_WORD_LETTERS = (4, 10)
 _DENSITY = [[0.0, "rgba(128, 128, 128, 0)"], [1.0, "rgba(128, 128, 128, 0.55)"]]
 
 
@@ -44,6 +48,11 @@ def map_figure(
         figure.add_trace(trace)
     if found:
         figure.add_trace(_rings(mapped, found))
+    for place, word in _words(mapped):
+        figure.add_annotation(
+            x=place[0], y=place[1], text=token_label(word), showarrow=False, font={"size": 11},
+            opacity=0.8,
+        )  # fmt: skip
     titles = ("", "")
     if mapped.explained is not None:
         first, second = mapped.explained
@@ -105,7 +114,9 @@ def _vocabulary(mapped: Map, found: Collection[int]) -> go.Scattergl:
         customdata=np.array(  # a list would be checked item by item
             [[f"v:{i}", token_label(mapped.vocabulary.tokens[i])] for i in ids], dtype=object
         ),
-        hovertemplate="%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
+        hovertemplate="%{customdata[1]}<extra></extra>",
+        selected={"marker": {"size": 10, "opacity": 1, "color": CHANCE}},
+        unselected={"marker": {"opacity": 0.35}},
     )  # fmt: skip
 
 
@@ -139,6 +150,9 @@ def _star(mapped: Map, which: np.typing.NDArray[np.bool_], name: str, group: int
             f"p:{mapped.owners[row]}:{mapped.positions[row]}",
             token_label(mapped.prompts[mapped.owners[row]]),
             int(mapped.positions[row]),
+            token_label(
+                "  ".join(map(mapped.vocabulary.tokens.__getitem__, mapped.neighbours.ids[row][:5]))
+            ),
         ]
         for row in rows
     ]
@@ -149,8 +163,38 @@ def _star(mapped: Map, which: np.typing.NDArray[np.bool_], name: str, group: int
             "line": {"width": 0.5, "color": "rgba(255, 255, 255, 0.8)"},
         },
         customdata=custom,
-        hovertemplate="%{customdata[1]}<br>position %{customdata[2]}<extra></extra>",
+        hovertemplate="%{customdata[1]}<br>position %{customdata[2]}<br>nearest: %{customdata[3]}"
+        "<extra></extra>",
+        selected={"marker": {"size": 20}},
+        unselected={"marker": {"opacity": 1}},
     )  # fmt: skip
+
+
+def _words(mapped: Map) -> list[tuple[NDArray[np.float64], str]]:
+    """Words spread over the map, with their places: the one nearest to the middle of each cell."""
+    tokens = [mapped.vocabulary.tokens[i] for i in mapped.background_ids]
+    marked = any(token.startswith("␣") for token in tokens)  # else every token may begin a word
+    shown = [
+        n for n, token in enumerate(tokens) if _is_word(token) and token.startswith("␣") == marked
+    ]
+    places = np.asarray(mapped.background[shown], dtype=np.float64)
+    if not len(places):
+        return []
+    low, high = np.quantile(places, [0.01, 0.99], axis=0)
+    grid = (places - low) / np.maximum(high - low, 1e-12) * _CELLS
+    cells = np.floor(grid).astype(np.int64)
+    inside = ((cells >= 0) & (cells < _CELLS)).all(axis=1)
+    off_middle = np.abs(grid - cells - 0.5).max(axis=1)
+    best: dict[tuple[int, int], int] = {}
+    for n in sorted(np.flatnonzero(inside), key=lambda n: float(off_middle[n])):
+        best.setdefault((int(cells[n, 0]), int(cells[n, 1])), int(n))
+    return [(places[n], tokens[shown[n]].strip("␣")) for n in best.values()]
+
+
+def _is_word(token: str) -> bool:
+    """Whether a token is a whole word that tells somebody something."""
+    bare = token.removeprefix("␣")
+    return bare.isalpha() and bare.isascii() and _WORD_LETTERS[0] <= len(bare) <= _WORD_LETTERS[1]
 
 
 def _rings(mapped: Map, found: Collection[int]) -> go.Scattergl:

@@ -18,6 +18,7 @@ from probe.analysis.maps import Map
 from probe.jobs.processes import is_alive, process_start_time
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
+from probe.verbs import decode
 from probe.verbs import map as lay_out
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
 from tests.waiting import LONGEST_S, until
@@ -120,6 +121,28 @@ def test_searching_finds_short_tokens_first(mapped: Map) -> None:
         mapped.vocabulary.tokens.index("word1"), mapped.vocabulary.tokens.index("word10")
     ]  # fmt: skip
     assert tokens_with(mapped.vocabulary, "  ") == []
+
+
+def test_what_is_known_of_prompts_colours_the_map(open_page: Open) -> None:
+    chosen = ["sst2-text", "sst2-vocab", "mood-text"]
+    at = open_page("map", p=chosen, colour="task")
+    assert {one["name"] for one in _figure(at)["data"] if "name" in one} >= {"sst2", "mood"}
+    at.selectbox(key="colour").set_value("start").run()
+    names = {one["name"] for one in _figure(at)["data"] if "name" in one}
+    assert names >= {"text", "vocab"}
+    assert "mood" not in names
+
+
+def test_words_stand_on_the_map_and_hovering_names_tokens(open_page: Open) -> None:
+    figure = _figure(open_page("map", p=["sst2-text", "sst2-vocab"]))
+    words = [one["text"] for one in figure["layout"]["annotations"]]
+    assert 15 <= len(words) <= 40
+    assert all(word.isalpha() for word in words)
+    assert len({(one["x"], one["y"]) for one in figure["layout"]["annotations"]}) == len(words)
+    stars = [one for one in figure["data"] if one.get("marker", {}).get("symbol") == "star"]
+    assert all("customdata[0]" not in one.get("hovertemplate", "") for one in figure["data"])
+    nearest = decode("sst2-text").positions[0].neighbours[0].token
+    assert stars[0]["customdata"][0][3].startswith(nearest)
 
 
 def test_clusters_colour_the_map_and_are_named(open_page: Open, two: list[str]) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.map.groups import FACTS, cluster_name, groups_of_clusters, groups_of_facts
 from dashboard.map.panel import draw_map, made_with
-from dashboard.map.resources import cluster_name, clusters_of, map_of, mixing_of
+from dashboard.map.resources import clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
@@ -24,7 +25,7 @@ NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 UMAP_S, TSNE_S = (20.0, 0.0025), 60.0
 
 
-def draw_options() -> tuple[Method, MapMetric, int, bool]:
+def draw_options() -> tuple[Method, MapMetric, int, str]:
     """Projection, metric, seed and what colours mean."""
     how, number, colour = st.columns([3, 2, 3], vertical_alignment="bottom", gap="medium")
     method = how.segmented_control(
@@ -36,15 +37,15 @@ def draw_options() -> tuple[Method, MapMetric, int, bool]:
         "Seed", 0, 9999, 0, key="seed", bind="query-params", persist_state="session",
         help="Of the layout, of the tokens drawn and of the trustworthiness sample.",
     )  # fmt: skip
-    by = colour.segmented_control(
-        "Colour by", ("prompt", "cluster"), default="prompt", required=True, key="colour",
-        bind="query-params", persist_state="session", width="stretch",
+    by = colour.selectbox(
+        "Colour by", ("prompt", "cluster", *FACTS), key="colour", bind="query-params",
+        persist_state="session",
         help="Clusters are k-means over prompt rows in the original space, never over the map.",
     )  # fmt: skip
     metric: MapMetric = "l2" if chosen_metric() == "l2" else "cosine"
     if chosen_metric() == "dot":
         st.caption("There is no map by dot product: this one is by cosine.")
-    return method, metric, int(seed), by == "cluster"
+    return method, metric, int(seed), str(by)
 
 
 def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int) -> None:
@@ -144,7 +145,7 @@ def draw_explanation() -> None:
 
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
-    method, metric, seed, clustered = draw_options()
+    method, metric, seed, by = draw_options()
     words, *worth = mixing_of(pool, metric).headline()
     with head:
         st.subheader(words, anchor=False)
@@ -157,12 +158,13 @@ def draw(pool: Pool) -> None:
         mapped = map_of(pool, "pca", metric, seed)
         assert mapped is not None  # it never has to wait
     clusters = None
-    if clustered:
+    if by == "cluster":
         try:
             clusters = clusters_of(pool, metric, seed)
         except ValueError as error:
             st.warning(plain(str(error)), icon=":material/scatter_plot:")
-    draw_map(mapped, clusters)
+    groups = None if clusters is None else groups_of_clusters(clusters)
+    draw_map(mapped, groups_of_facts(mapped, pool, by) if by in FACTS else groups)
     if clusters is not None:
         draw_clusters(clusters)
     if mapped.spectrum:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.map.groups import Groups
 from dashboard.map.points import (
     Point,
     near_rows,
@@ -17,7 +18,6 @@ from dashboard.map.points import (
 from dashboard.map.resources import figure_of
 from dashboard.shared.markdown import plain
 from dashboard.shared.sidebar import METRICS, chosen_metric, show_in_decode
-from probe.analysis.clusters import Clusters
 from probe.analysis.maps import Map
 from probe.charts.labels import METRIC_NAMES
 from probe.linalg import squared_norms
@@ -38,7 +38,7 @@ def made_with(mapped: Map) -> dict[str, object]:
 
 
 @st.fragment
-def draw_map(mapped: Map, clusters: Clusters | None) -> None:
+def draw_map(mapped: Map, groups: Groups | None) -> None:
     """Search, map, details of the picked point, and the table of what was lassoed."""
     _forget_others(mapped)
     words = st.text_input(
@@ -50,7 +50,7 @@ def draw_map(mapped: Map, clusters: Clusters | None) -> None:
         _draw_found(mapped, words, found)
     left, right = st.columns([8, 5], gap="medium")
     with left:
-        _draw_chart(mapped, clusters, tuple(found))
+        _draw_chart(mapped, groups, tuple(found))
     with right:
         _draw_details(mapped, found)
     _draw_selection(mapped)
@@ -78,9 +78,9 @@ def _draw_found(mapped: Map, words: str, found: list[int]) -> None:
     )
 
 
-def _draw_chart(mapped: Map, clusters: Clusters | None, found: tuple[int, ...]) -> None:
+def _draw_chart(mapped: Map, groups: Groups | None, found: tuple[int, ...]) -> None:
     st.plotly_chart(
-        figure_of(mapped, clusters, found),
+        figure_of(mapped, groups, found),
         key=f"map_{st.session_state.setdefault('map_cleared', 0)}",
         on_select=_picked,
         selection_mode=["points", "box", "lasso"],

@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.map.groups import Groups
 from dashboard.shared.prompt_pool import BY_KEY, Pool
 from probe import verbs
-from probe.analysis.clusters import Cluster, Clusters
+from probe.analysis.clusters import Clusters
 from probe.analysis.maps import Map, MapMetric, Method
 from probe.analysis.mixing import Mixing, mixing
 from probe.charts import map_figure
@@ -73,21 +74,13 @@ def _key(mapped: Map) -> tuple[object, ...]:
             mapped.points.tobytes())  # fmt: skip
 
 
-@st.cache_resource(
-    show_spinner=False, max_entries=32,
-    hash_funcs={Map: _key, Clusters: lambda clusters: clusters.labels.tobytes()},
-)  # fmt: skip
-def figure_of(mapped: Map, clusters: Clusters | None, found: tuple[int, ...]) -> Any:
+@st.cache_resource(show_spinner=False, max_entries=32, hash_funcs={Map: _key})
+def figure_of(mapped: Map, groups: Groups | None, found: tuple[int, ...]) -> Any:
     """The figure, the very same as long as nothing about it changes: a chart redrawn is unzoomed.
 
     Nobody may change what this returns.
     """
-    if clusters is None:
+    if groups is None:
         return map_figure(mapped, found=found)
-    names = {one.label: cluster_name(one) for one in clusters.clusters}
-    return map_figure(mapped, clusters=clusters.labels.tolist(), names=names, found=found)
-
-
-def cluster_name(cluster: Cluster) -> str:
-    """A cluster by its first tokens."""
-    return f"{cluster.label}: {' '.join(cluster.tokens[:3])}"
+    names = dict(groups.names)
+    return map_figure(mapped, clusters=groups.labels, names=names, found=found)
