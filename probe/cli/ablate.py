@@ -53,7 +53,8 @@ def _print(result: Ablated) -> None:
     kinds = [kind for kind in KINDS if getattr(found.positions[0], kind) is not None]
     names = {"removed": "removed", "mean": "mean row", "swapped": "swapped with"}
     columns = [names[kind] for kind in kinds]
-    grid = table("position", *columns, "attention", right=("position", *columns, "attention"))
+    every = ("position", *columns, "attention")
+    grid = table(*every, right=every, spare=("swapped with", "attention"))
     even = result.attention.uniform.mean(axis=0)
     for one, mass, share in zip(found.positions, result.attention.by_position, even, strict=True):
         cells = [_change(getattr(one, kind)) for kind in kinds]

@@ -50,9 +50,9 @@ def _print_comparison(comparison: Comparison) -> None:
     if len(comparison.prompts) <= _COLUMNS:
         _print_matrix(comparison)
     names = comparison.prompts
-    grid = table("closest pairs", "", "value", "starts", right=("value",))
+    grid = table("closest pairs", "", "value", "shared starts", right=("value",))
     for i, j, value in comparison.nearest[:_PAIRS]:
-        told = pair_words(comparison, i, j)
+        told = pair_words(comparison, i, j, short=True)
         grid.add_row(cell(names[i]), cell(names[j]), cell(f"{value:.5g}"), cell(told, "dim"))
     out.print(grid)
     if told := separation_sentence(comparison):

@@ -31,7 +31,7 @@ Name = Annotated[
         autocompletion=complete_workspace_prompt,
     ),
 ]
-Tags = Annotated[list[str], typer.Argument(metavar="TAG...", help="One or more tags.")]
+Tags = Annotated[list[str], typer.Argument(metavar="TAG", help="One or more tags.")]
 
 
 @app.callback()
@@ -119,9 +119,7 @@ def remove(
 
 @app.command()
 def search(
-    words: Annotated[
-        list[str], typer.Argument(metavar="TEXT...", help="Words that must all occur.")
-    ],
+    words: Annotated[list[str], typer.Argument(metavar="TEXT", help="Words that must all occur.")],
     json: Json = False,
 ) -> None:
     """List prompts whose name, task, base model, method, tags or note hold every word."""

@@ -77,7 +77,8 @@ def _spelled(field: Field) -> Any:
     option = field.option
     shared: dict[str, Any] = {"help": field.help, "metavar": option.metavar}
     if option.complete in NAMED:
-        shared |= NAMED[option.complete]
+        said = {"metavar": option.metavar} if option.metavar else {}
+        shared |= NAMED[option.complete] | said
     elif option.complete is not None:
         shared["autocompletion"] = COMPLETIONS[option.complete]
     if option.positional:
@@ -122,7 +123,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _hint(request: type[Request], name: str) -> str:
     (field,) = (one for one in fields_of(request) if one.name == name)
-    return f"'{field.name.upper() if field.option.positional else field.flag}'"
+    return f"'{field.option.metavar if field.option.positional else field.flag}'"
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""`probe runs`: what trains, what has trained, and what can go on."""
+"""`probe runs`: what is at work, what has ended, and what can go on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Annotated[
 
 @app.callback()
 def listing(context: typer.Context, json: Json = False) -> None:
-    """List training runs, the newest first, or do what the subcommand says."""
+    """List runs and studies, the newest first, or do what the subcommand says."""
     if context.invoked_subcommand is None:
         from probe import verbs
         from probe.cli.runs_table import print_runs
@@ -77,7 +77,10 @@ def resume(
 @app.command()
 def rename(
     run: Run,
-    label: Annotated[str, typer.Argument(help="What to call the run; '' takes its label away.")],
+    label: Annotated[
+        str,
+        typer.Argument(metavar="LABEL", help="What to call the run; '' takes its label away."),
+    ],
     json: Json = False,
 ) -> None:
     """Give a run a label; its name and its prompts keep theirs."""

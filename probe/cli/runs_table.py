@@ -21,11 +21,13 @@ def print_runs(runs: Sequence[JobView], *, json: bool) -> None:
         console().print("no runs: `probe train --task T` starts one")
         return
     right = ("step", "loss")
-    columns = ("run", "state", "step", "loss", "validation", "left", "made")
+    kinds = ("kind",) if any(run.kind != "train" for run in runs) else ()
+    columns = ("run", *kinds, "state", "step", "loss", "validation", "left", "made")
     grid = table(*columns, right=right, spare=("loss", "made", "left"))
     for run in runs:
         cells = (
             f"{run.run} ({run.label})" if run.label else run.run,
+            *([run.kind] if kinds else []),
             run.state,
             how_far(run),
             "–" if run.loss_nats is None else f"{run.loss_nats:.4f}",

@@ -30,7 +30,7 @@ def print_sweep(result: StudyResult) -> None:
         out.print(_grid(found))
         out.print(
             f"*: no other setting on its model and task scores as well with {_COSTS[found.cost]}, "
-            "or better with as much",
+            "or better at the same cost",
             soft_wrap=True,
         )
     for line in found.headline():

@@ -50,7 +50,7 @@ def _print(result: Transfer) -> None:
         shown = []
         for one in row:
             clear = one.gain_interval[0] > 0 or one.gain_interval[1] < 0
-            shown.append(f"{one.score:.3f} ({one.gain:+.3f}{'*' if clear else ' '})")
+            shown.append(f"{one.score:.3f} ({one.gain:+.3f}){'*' if clear else ' '}")
         grid.add_row(cell(name), cell(own or "–"), *map(cell, shown))
     out.print(grid)
     out.print(

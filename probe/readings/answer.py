@@ -49,7 +49,7 @@ def _learned(reading: Reading) -> str:
     if reading.better_than_controls is False:
         return (
             f"what they learned points to nothing more clearly than its control does "
-            f"(nearest: {_list(reading)} …)."
+            f"(its nearest tokens: {_list(reading)} …)."
         )
     return f"what they learned points to: {_list(reading)} …{_doubt(reading)}"
 

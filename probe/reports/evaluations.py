@@ -75,7 +75,9 @@ def _faithful(share: Faithfulness) -> str:
 def _readable(cost: Readability) -> str:
     low, high = cost.cost.ends
     name = "its nearest tokens" if cost.how == "discretised" else cost.readable
-    kept = "" if cost.kept is None or cost.kept.value is None else f", {cost.kept.value:.2f} kept"
+    kept = ""
+    if cost.kept is not None and cost.kept.value is not None:
+        kept = f", {cost.kept.value:.2f} of the gain kept"
     return (
         f"cost of readability: {cost.prompt} − {name} = {cost.cost.value:+.3f} "
         f"[{low:+.3f}, {high:+.3f}] {METRIC_WORDS[cost.metric]}{kept}"

@@ -28,8 +28,10 @@ class InTable(Request):
 class CompareRequest(OfPrompts, Nearest, InTable):
     """Say how close every prompt is to every other."""
 
-    measure: Annotated[str, Option(complete="measure")] = "mean_token_cosine"
-    """What close means; docs/commands.md says how."""
+    measure: Annotated[str, Option(complete="measure", metavar="MEASURE")] = "mean_token_cosine"
+    """What close means: mean_token_cosine, mean_pairwise_cosine, mean_pairwise_inverse_euclidean,
+    flattened_cosine, inverse_euclidean, position_cosine, chamfer, transport, cka, jaccard or
+    neuron_overlap."""
     _: KW_ONLY
     centre: bool = False
     """Subtract the mean row of all prompts first."""

@@ -17,7 +17,7 @@ class EvaluateRequest(OfModel, OnData, InWords, OnDevice):
 
     prompts: Annotated[
         tuple[PromptSource, ...],
-        Option(positional=True, metavar="[PROMPT]...", complete="prompt"),
+        Option(positional=True, metavar="PROMPT", complete="prompt"),
     ] = ()
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id. None where only baselines are wanted."""
@@ -55,10 +55,12 @@ class EvaluateRequest(OfModel, OnData, InWords, OnDevice):
             RequestError: nothing is, or prompts are named although all are asked for.
         """
         if self.prompts and self.all:
-            raise RequestError("name prompts or ask for all, not both", "all")
+            raise RequestError("give prompts or --all, not both", "all")
         baseline = self.zero_shot or bool(self.hard) or self.fine_tuned is not None
         if not (self.prompts or self.all or baseline):
-            raise RequestError("name prompts, all, or a baseline such as zero_shot", "prompts")
+            raise RequestError(
+                "give one or more prompts, or --all, or a baseline such as --zero-shot", "prompts"
+            )
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class AskRequest(OfModel):
 
     prompts: Annotated[
         tuple[PromptSource, ...],
-        Option(positional=True, metavar="[PROMPT]...", complete="prompt"),
+        Option(positional=True, metavar="PROMPT", complete="prompt"),
     ] = ()
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id. None where the file names one in every row."""

@@ -67,7 +67,7 @@ class FindRequest(Request):
     """A token as `probe decode` shows it (␣great; a real space will do), or #ID."""
     prompts: Annotated[
         tuple[PromptSource, ...],
-        Option(positional=True, metavar="[PROMPT]...", complete="prompt"),
+        Option(positional=True, metavar="PROMPT", complete="prompt"),
     ] = ()
     """Search these only. A file or folder (PATH#NAME picks one prompt of several), a workspace
     prompt (NAME or NAME@VERSION), a sample prompt, or a hub id. Default: the whole library."""

@@ -28,7 +28,7 @@ class OfPrompts(Request):
 
     prompts: Annotated[
         tuple[PromptSource, ...],
-        Option(positional=True, metavar="PROMPT...", complete="prompt"),
+        Option(positional=True, metavar="PROMPT", complete="prompt"),
     ]
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id."""

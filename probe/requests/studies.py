@@ -63,7 +63,7 @@ class WaywardRequest(OfStudy):
     """Runs that differ in nothing but the seed."""
     init: tuple[str, ...] = ("vocab", "target")
     """Where prompts start, repeatable: target (at the target's own embeddings), vocab, random,
-    labels, text:WORDS."""
+    labels, text:WORDS or prompt:PATH."""
     steps: Annotated[int, Option(minimum=1)] = 300
     """Updates of every prompt."""
     batch_size: Annotated[int, Option(minimum=1)] = 16
@@ -71,7 +71,7 @@ class WaywardRequest(OfStudy):
     lr: float | None = None
     """Highest rate. Default: the spread of the embedding table."""
     objective: Objective = "full"
-    """Loss over the whole vocabulary, the label words only, or as in the paper."""
+    """Loss over the whole vocabulary (full), the label words only, or as in the paper."""
     training: Annotated[Mapping[str, Any], Option(shown=False)] = field(default_factory=dict)
     """Further fields of `TrainConfig` for every prompt."""
 

@@ -15,8 +15,8 @@ from probe.store.job_status import (
     read_records,
 )
 from probe.store.jobs import JobConfig, JobFolder, JobFolders, JobKind
-from probe.store.library import (
-    Library,
+from probe.store.library import Library
+from probe.store.samples import (
     load_sample,
     sample_card,
     sample_cards,

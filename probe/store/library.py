@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from probe import formats
 from probe.errors import NotDecodableError, PromptFormatError
-from probe.paths import shipped
 from probe.prompt import AnyPrompt, PromptPair
 from probe.requests.sources import PromptSource
-from probe.store.card import Card, card_of
+from probe.store.samples import load_sample, sample_folders
 from probe.store.workspace import Workspace
 from probe.suggestions import did_you_mean
 from probe.texts import counted
@@ -118,63 +114,6 @@ class Library:
             f"no prompt {source!r}: expected a file or folder, a workspace or sample name, or a "
             f"hub id like owner/name{hint}"
         )
-
-
-def sample_folders() -> dict[str, Path]:
-    """The sample prompts by name, sorted."""
-    root = shipped("sample_prompts")
-    if root is None:
-        return {}
-    return {path.name: path for path in sorted(root.iterdir()) if _holds_prompt(path)}
-
-
-def sample_facts() -> dict[str, dict[str, Any]]:
-    """What the manifest says of each sample prompt: task, how it was made, what it scores."""
-    root = shipped("sample_prompts")
-    if root is None or not (root / "manifest.json").is_file():
-        return {}
-    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
-    return {entry["name"]: entry for entry in manifest["prompts"]}
-
-
-def load_sample(name: str) -> list[AnyPrompt]:
-    """A sample with what the manifest says and its file does not: task, wording and scores.
-
-    Raises:
-        PromptFormatError: its file cannot be read.
-    """
-    fact = sample_facts().get(name, {})
-    wording = {key: fact[key] for key in ("template", "label_words") if key in fact}
-    return [
-        dataclasses.replace(
-            prompt,
-            task=prompt.task or fact.get("task"),
-            config=wording | dict(prompt.config),
-        )
-        for prompt in formats.load(sample_folders()[name])
-    ]
-
-
-def sample_card(name: str, prompt: AnyPrompt) -> Card:
-    """The card of a sample, with its scores and how it was made."""
-    fact = sample_facts().get(name, {})
-    card = card_of(prompt, name=name, version=1, created="")
-    return dataclasses.replace(
-        card,
-        task=fact.get("task", card.task),
-        metrics=fact.get("metrics", card.metrics),
-        note=fact.get("how_made", card.note),
-    )
-
-
-def sample_cards(names: Sequence[str] | None = None) -> list[Card]:
-    """The cards of these samples; of all when None."""
-    named = sample_folders() if names is None else names
-    return [sample_card(name, prompt) for name in named for prompt in load_sample(name)]
-
-
-def _holds_prompt(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("adapter_config.json", "prompt.safetensors"))
 
 
 def _is_path(source: str) -> bool:

@@ -22,6 +22,7 @@ from probe.store.history import EvaluationRecord
 from probe.store.index import Index, IndexUnusableError
 from probe.store.indexed import IndexedFolders
 from probe.store.jobs import JobFolders
+from probe.store.samples import sample_folders
 from probe.store.tasks import TaskFolders
 from probe.suggestions import did_you_mean
 from probe.texts import counted
@@ -219,10 +220,18 @@ class Workspace:
         versions = self.prompts.versions(name)
         if not versions:
             raise WorkspaceError(
-                f"the workspace {self.root} has no prompt {reference}: see `probe library`"
-                f"{did_you_mean(name, self.prompts.names())}"
+                f"the workspace {self.root} has no prompt {reference}: {self._instead_of(name)}"
             )
         return versions
+
+    def _instead_of(self, name: str) -> str:
+        """What to do where no prompt has a name."""
+        if name in sample_folders():
+            return (
+                f"{name} is a sample, which is not changed; `probe library add {name}` keeps a "
+                "copy that can be"
+            )
+        return f"see `probe library`{did_you_mean(name, self.prompts.names())}"
 
     def _id(self, reference: str) -> str:
         """The exact name of `name@version`, or of the newest version of `name`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED
 from probe.verbs.checks import check_study
 from probe.verbs.studies import StudyResult, executor_of, shared_by, study_run
-from probe.verbs.training import full_path, new_config, start_with_full_path
+from probe.verbs.training import full_path, new_config, settle_starts
 
 if TYPE_CHECKING:
     from probe.studies import Grid
@@ -31,9 +31,10 @@ def sweep_config(request: SweepRequest) -> JobConfig:
 
     asked, workspace = request.grid, Workspace(request.workspace)
     grid = grid_of(asked, "grid") if isinstance(asked, Mapping) else read_grid(asked)
-    grid = _started(_changed(grid, request), workspace)
+    grid = _changed(grid, request)
     require_names(grid.tasks)
     check_study(grid.models, grid.tasks, device=request.device, workspace=workspace)
+    grid = _started(grid, workspace)
     grid_points(grid)  # what no run could be asked is refused now
     question = asked if isinstance(asked, str) and asked in named_grids() else None
     name = "-".join([question or "grid", *(Path(one).name for one in grid.tasks)])
@@ -73,13 +74,16 @@ def _changed(grid: Grid, request: SweepRequest) -> Grid:
 
 def _started(grid: Grid, workspace: Workspace) -> Grid:
     """The grid with the paths of prompts to start from."""
-
-    def path(init: Any) -> Any:
-        return start_with_full_path(init, workspace) if isinstance(init, str) else init
-
     training, varied = dict(grid.training), dict(grid.grid)
     if "init" in training:
-        training["init"] = path(training["init"])
+        (training["init"],) = _settled([training["init"]], grid, workspace)
     if "init" in varied:
-        varied["init"] = [path(init) for init in varied["init"]]
+        varied["init"] = _settled(varied["init"], grid, workspace)
     return dataclasses.replace(grid, training=training, grid=varied)
+
+
+def _settled(inits: Sequence[Any], grid: Grid, workspace: Workspace) -> list[Any]:
+    """Texts as `settle_starts` has them; what is none is refused with the other values."""
+    texts = [init for init in inits if isinstance(init, str)]
+    known = dict(zip(texts, settle_starts(texts, grid.models, workspace), strict=True))
+    return [known[init] if isinstance(init, str) else init for init in inits]

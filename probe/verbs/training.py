@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,8 @@ def train(request: TrainRequest) -> JobView:
 
 
 def runs(workspace: Workspace | None = None) -> Rows[JobView]:
-    """Every training of the workspace, the newest first."""
-    return Rows(jobs.views(workspace or Workspace(), "train"), "jobs.runs")
+    """Every run and study of the workspace, the newest first; `kind` says which it is."""
+    return Rows(jobs.views(workspace or Workspace()), "jobs.runs")
 
 
 def show_run(run: str, *, workspace: Workspace | None = None) -> JobView:
@@ -230,6 +231,23 @@ def full_path(source: str, *, known: Sequence[str]) -> str:
     """A path that holds wherever the worker stands; names and hub ids stay as they are."""
     path = Path(source).expanduser()
     return source if source in known or not path.exists() else os.path.abspath(path)
+
+
+def settle_starts(
+    inits: Iterable[str], models: Iterable[str], workspace: Workspace
+) -> tuple[str, ...]:
+    """Where the runs of a study start, prompts by their paths; what fits no model is refused.
+
+    Raises:
+        PromptFormatError: there is no such prompt, or it cannot be read.
+        ModelNotFoundError: its rows are of another width than a model reads.
+    """
+    inits = tuple(inits)
+    starts = [_start(init, workspace) for init in inits]
+    for start, model in itertools.product(starts, models):
+        if start is not None:
+            check_width(start, model)
+    return tuple(start_with_full_path(init, workspace) for init in inits)
 
 
 def start_with_full_path(init: str, workspace: Workspace) -> str:

@@ -11,7 +11,7 @@ from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.verbs.checks import check_study
 from probe.verbs.studies import StudyResult, executor_of, shared_by, study_run
-from probe.verbs.training import full_path, new_config, start_with_full_path
+from probe.verbs.training import full_path, new_config, settle_starts
 
 
 @takes(WaywardRequest)
@@ -32,17 +32,19 @@ def wayward_config(request: WaywardRequest) -> JobConfig:
         "batch_size": request.batch_size,
         "objective": request.objective,
     }
+    models = tuple(full_path(str(one), known=ALWAYS_NAMED) for one in request.model or _usual())
+    tasks = tuple(full_path(str(task), known=task_names()) for task in request.task)
+    check_study(models, tasks, device=request.device, workspace=workspace)
     study = WaywardStudy(
-        tuple(full_path(str(one), known=ALWAYS_NAMED) for one in request.model or _usual()),
-        tuple(full_path(str(task), known=task_names()) for task in request.task),
+        models,
+        tasks,
         tuple(target for source in request.targets for target in read_targets(source)),
         target_count=request.target_count,
         gammas=tuple(sorted({0.0, *request.gamma})),
         seeds=request.seeds,
-        inits=tuple(start_with_full_path(init, workspace) for init in request.init),
+        inits=settle_starts(request.init, models, workspace),
         training={**asked, **rate, **request.training},
     )
-    check_study(study.models, study.tasks, device=request.device, workspace=workspace)
     name = "-".join(Path(one).name for one in (*study.models, *study.tasks))
     return new_config("wayward", name, settings_of(study, shared_by(request)))
 

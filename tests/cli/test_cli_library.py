@@ -87,6 +87,17 @@ def test_tags_notes_and_search(stored, probe, check_schema):
     assert [row["id"] for row in tagged] == ["mood@1"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("tag", "sst2-text", "x"), ("untag", "sst2-text", "x"), ("note", "sst2-text", "x")]
+    + [("remove", name, "--yes") for name in ("sst2-text", "sst2-text@1")],
+)
+def test_a_sample_is_not_changed_and_the_message_says_how_to_keep_a_copy(command, probe):
+    refused = probe("library", *command)
+    assert refused.code == 1 and "sst2-text is a sample, which is not changed" in refused.err
+    assert "`probe library add sst2-text` keeps a copy" in refused.err
+
+
 def test_the_log_tells_every_version_and_its_source(stored, probe, check_schema):
     result = probe("library", "log", "mood", "--json")
     check_schema("library", result.json)

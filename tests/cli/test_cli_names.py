@@ -79,6 +79,7 @@ MISTAKES = {
     ("train", *_BUILTIN, "--init", "prompt:minilm-sst2-text"): "builtin reads rows of width 320",
     ("train", "--task", "shorten", "--model", "builtin", "--init", "labels"): "no label words to",
     ("train", *_MOOD, "--model", "minilm", "--method", "prefix_tuning"): "found an encoder",
+    ("wayward", *_BUILTIN, "--init", "prompt:minilm-sst2-text"): "builtin reads rows of width 320",
     ("wayward", "--task", "mod"): "did you mean mood?",
     ("wayward", *_MOOD, "--model", "mnilm"): "did you mean minilm?",
     ("wayward", *_MOOD, "--targets", "definition"): "did you mean definitions?",

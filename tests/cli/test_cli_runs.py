@@ -194,6 +194,8 @@ def test_a_study_is_shown_and_deleted_as_a_run_is(probe, check_schema):
     check_schema("runs", document)
     (found,) = document["runs"]
     assert (found["kind"], found["done"], found["runs"], found["found"]) == ("sweep", 4, 8, 2)
-    assert probe("runs", "--json").json["runs"] == []
+    assert probe("runs", "--json").json == document
+    listed = probe("runs").flat
+    assert f"{study.id} sweep interrupted 4/8" in listed
     assert probe("runs", "delete", study.id, "--yes").code == 0
     assert list(Workspace().studies) == []

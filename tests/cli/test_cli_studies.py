@@ -93,6 +93,15 @@ def test_what_cannot_be_done_is_said_before_anything_is_trained(options, words, 
     assert list(Workspace().studies) == []
 
 
+def test_a_grid_that_starts_at_rows_of_another_width_is_refused_before_a_model_is_loaded(
+    probe, tmp_path
+):
+    (tmp_path / "grid.toml").write_text('[grid]\ninit = ["vocab", "prompt:minilm-sst2-text"]\n')
+    refused = probe("sweep", "grid.toml", "--task", "mood", "--model", "builtin")
+    assert refused.code == 1 and "builtin reads rows of width 320" in refused.err
+    assert list(Workspace().studies) == []
+
+
 GRID = """
 seeds = 2
 [training]

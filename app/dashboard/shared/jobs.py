@@ -43,8 +43,8 @@ def headline(job: JobView) -> str:
 
 
 def all_runs() -> Sequence[JobView]:
-    """Every run, the newest first."""
-    return verbs.runs(workspace())
+    """Every training, the newest first."""
+    return jobs.views(workspace(), "train")
 
 
 def run_of(run: str) -> JobView:

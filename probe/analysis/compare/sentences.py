@@ -7,15 +7,25 @@ import numpy as np
 from probe.analysis.compare.comparison import Comparison, task_separation
 from probe.analysis.compare.positions import PositionView
 from probe.analysis.compare.separation import Separation
-from probe.analysis.starts import start_words
+from probe.analysis.starts import UNKNOWN, start_words
 
 
-def pair_words(comparison: Comparison, i: int, j: int) -> str:
-    """How many positions of a pair began from the same token; empty where rows were not known."""
+def pair_words(comparison: Comparison, i: int, j: int, *, short: bool = False) -> str:
+    """How many positions of a pair began from the same token; empty where rows were not known.
+
+    Args:
+        comparison: of prompts.
+        i: one of them.
+        j: another.
+        short: as a table's cell has it whose column says what is counted.
+    """
     if not comparison.lengths:
         return ""
     of = min(comparison.lengths[i], comparison.lengths[j])
-    return start_words(int(comparison.shared_starts[i, j]), of)
+    shared = int(comparison.shared_starts[i, j])
+    if short:
+        return "not recorded" if shared == UNKNOWN else f"{shared} of {of}"
+    return start_words(shared, of)
 
 
 def separation_sentence(comparison: Comparison, *, strong: str = "") -> str:
