@@ -32,19 +32,19 @@ class TrainConfig:
     (Wen 2023: every row is a real token's embedding) or mixture (every row is a softmax mixture of
     tokens' embeddings that narrows to one: its heaviest tokens are a text)."""
     length: int | None = None
-    """Virtual tokens, P. None: as many as the target, the start text or the start prompt has, else
-    what is recommended for the model, else 20."""
+    """Virtual tokens, P. Default: as many as the target, the start text or the start prompt has,
+    else what is recommended for the model, else 20."""
     init: str = "vocab"
     """Where rows start: text:WORDS, labels, vocab, vocab:N (the first N tokens), random or
     prompt:PATH."""
     seed: int = 0
     """Decides the start, the order of the data and the dropout."""
     steps: int = 1000
-    """Updates of the prompt."""
+    """Updates of the prompt; on smollm2 fewer by default, as recommended for it."""
     batch_size: int = 16
     """Examples per update."""
     learning_rate: Annotated[float | None, Option(flag="--lr")] = None
-    """Highest rate. None: what is recommended for the model; else for rows that are trained
+    """Highest rate. Default: what is recommended for the model; else for rows that are trained
     themselves the spread of the embedding table, which differs a hundredfold between models; 0.1
     for keys and values; 0.003 through an encoder or MLP."""
     schedule: Schedule = "linear"
@@ -58,7 +58,7 @@ class TrainConfig:
     clip_norm: Annotated[float | None, Option(parse=read_number_or_none, metavar="FLOAT|none")] = (
         1.0
     )
-    """Gradients of one prompt longer than this are shortened to it; None never does."""
+    """Gradients of one prompt longer than this are shortened to it; none never does."""
     dropout: float = 0.0
     """Share of the injected numbers that are zeroed at each step."""
     objective: Objective = "full"
@@ -74,7 +74,7 @@ class TrainConfig:
     encoder: Encoder = "lstm"
     """p_tuning: a bidirectional LSTM and an MLP, or the MLP alone."""
     encoder_width: int | None = None
-    """Hidden width of the encoder of p_tuning or of the prefix MLP; None: the model's width."""
+    """Hidden width of the encoder of p_tuning or of the prefix MLP. Default: the model's width."""
     projection: Annotated[bool, Option(flag="--projection/--no-projection")] = False
     """prefix_tuning: train through the reparametrising MLP."""
     tie_layers: Annotated[bool, Option(flag="--tie-layers/--no-tie-layers")] = False
@@ -82,7 +82,7 @@ class TrainConfig:
     repeats the lower half, the only such prefix that PEFT can express."""
     template: str | None = None
     """Where the rows stand: `{prompt:N}` N of them, `{text}` the example, other words are fixed
-    anchors, e.g. `{prompt:3}{text} It was{prompt:2}`. None: all rows before the task's template."""
+    anchors, e.g. `{prompt:3}{text} It was{prompt:2}`. Default: all rows before the task's."""
     eval_every: int = 100
     """Steps between validations; 0 never validates."""
     eval_examples: int = 200
@@ -90,7 +90,7 @@ class TrainConfig:
     holdout: float = 0.1
     """Share of the training examples that validate where the task has no other; 0: none."""
     patience: int | None = None
-    """Validations without improvement before the run stops early; None never does."""
+    """Validations without improvement before the run stops early. Default: it never does."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 

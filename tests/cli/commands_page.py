@@ -39,6 +39,17 @@ def page(text):
     return text
 
 
+def usages(text):
+    """The options of each usage block of the page by command, and whether there are more."""
+    for name, command in commands().items():
+        block = re.search(rf"(?m)^#+ {re.escape(name)}\n\n```\n((?:.+\n)+)```", text)
+        if block:
+            named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", block[1]))
+            options = [o for o in command.params if o.param_type_name == "option"]
+            spelled = [{*o.opts, *o.secondary_opts} for o in options if o.name != "help"]
+            yield name, named, spelled, "] …" in block[1]
+
+
 def schemas():
     """The JSON Schema of each request by its file's name."""
     kinds = (kind for kind in vars(requests).values() if isinstance(kind, type))

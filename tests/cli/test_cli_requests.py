@@ -213,3 +213,15 @@ def test_an_argument_that_is_no_field_is_refused_with_the_likely_one():
 
 def test_a_public_function_tells_its_arguments():
     assert "limit: At most so many examples" in probe.evaluate.__doc__
+
+
+def test_every_usage_block_of_the_page_names_the_options_its_command_has():
+    for name, named, options, abridged in commands_page.usages(commands_page.PAGE.read_text()):
+        assert named <= set().union(*options), name
+        assert abridged or all(option & named for option in options), name
+
+
+def test_a_mistake_names_the_argument_as_the_usage_line_does(probe):
+    refused = probe("evaluate", "--task", "mood")
+    assert refused.code == 2 and "[PROMPT]..." in refused.err
+    assert "'PROMPT': give one or more prompts, or --all, or a baseline" in refused.err
