@@ -11,13 +11,25 @@ from numpy.typing import NDArray
 
 from probe.analysis.maps import Map
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, CHANCE, NEUTRAL, PROMPT, add_legend, new_figure
+from probe.charts.palette import (
+    CATEGORIES,
+    CHANCE,
+    NEUTRAL,
+    ON_CELL,
+    PROMPT,
+    add_legend,
+    new_figure,
+)
 
 SELECTABLE = 10_000
 """Vocabulary points that can be picked; the density shows the rest."""
 _BINS = 90
-_CELLS = np.array([6, 6])
+_LABEL = "rgba(196, 201, 206, 0.85)"
+"""Behind words: `ON_CELL` is readable on it whatever it covers."""
+_CELLS = np.array([5, 6])
 """Across and up: as many words as can be read beside each other stand on the map."""
+_CLEAR_OF_STARS = 0.35
+"""Of a cell: words may not cover the rows of prompts."""
 _WORD_LETTERS = (4, 10)
 _DENSITY = [[0.0, "rgba(128, 128, 128, 0)"], [1.0, "rgba(128, 128, 128, 0.55)"]]
 
@@ -50,8 +62,8 @@ def map_figure(
         figure.add_trace(_rings(mapped, found))
     for place, word in _words(mapped):
         figure.add_annotation(
-            x=place[0], y=place[1], text=token_label(word), showarrow=False, font={"size": 11},
-            opacity=0.8,
+            x=place[0], y=place[1], text=token_label(word), showarrow=False,
+            font={"size": 10, "color": ON_CELL}, bgcolor=_LABEL, borderpad=1,
         )  # fmt: skip
     titles = ("", "")
     if mapped.explained is not None:
@@ -181,9 +193,12 @@ def _words(mapped: Map) -> list[tuple[NDArray[np.float64], str]]:
     if not len(places):
         return []
     low, high = np.quantile(places, [0.01, 0.99], axis=0)
-    grid = (places - low) / np.maximum(high - low, 1e-12) * _CELLS
+    span = np.maximum(high - low, 1e-12)
+    grid = (places - low) / span * _CELLS
     cells = np.floor(grid).astype(np.int64)
     inside = ((cells >= 0) & (cells < _CELLS)).all(axis=1)
+    for star in (np.asarray(mapped.points, dtype=np.float64) - low) / span * _CELLS:
+        inside &= np.abs(grid - star).max(axis=1) > _CLEAR_OF_STARS
     off_middle = np.abs(grid - cells - 0.5).max(axis=1)
     best: dict[tuple[int, int], int] = {}
     for n in sorted(np.flatnonzero(inside), key=lambda n: float(off_middle[n])):
