@@ -194,7 +194,7 @@ def _score(metrics: Mapping[str, Any]) -> str:
     told = score_sentence(metrics)
     if not told:
         known = [
-            f"{key.replace('_', ' ')} {rounded(value)}"
+            f"{key.replace('zero_shot', 'zero-shot').replace('_', ' ')} {rounded(value)}"
             for key, value in metrics.items()
             if _is_score(value)
         ]

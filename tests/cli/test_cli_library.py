@@ -98,6 +98,10 @@ def test_a_sample_is_not_changed_and_the_message_says_how_to_keep_a_copy(command
     assert "`probe library add sst2-text` keeps a copy" in refused.err
 
 
+def test_the_log_of_a_sample_has_its_scores_in_words(probe):
+    assert "accuracy 0.648, zero-shot accuracy 0.512" in probe("library", "log", "sst2-text").flat
+
+
 def test_the_log_tells_every_version_and_its_source(stored, probe, check_schema):
     result = probe("library", "log", "mood", "--json")
     check_schema("library", result.json)
