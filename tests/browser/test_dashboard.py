@@ -6,7 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import numpy as np
 import pytest
@@ -204,14 +204,15 @@ def test_a_dark_browser_gets_the_dark_theme(visit: Visit) -> None:
     page.reload()
     settled(page)
     expect(page.get_by_test_id("stApp")).to_have_css("background-color", "rgb(18, 22, 27)")
+    page.get_by_text("Is it closer than chance?").click()
     expect(_chart(page, "violins").locator(".ytick text").first).to_be_visible()
 
 
 def test_a_telephone_shows_every_part_without_scrolling_sideways(visit: Visit) -> None:
     page = visit("/library")
     page.set_viewport_size({"width": 390, "height": 844})
-    for path in ("/", "/decode?p=sst2-text"):
-        page.goto(page.url.partition("?")[0].rstrip("/").removesuffix("/decode") + path)
+    for path in ("library", "decode?p=sst2-text"):
+        page.goto(urljoin(page.url, f"/{path}"))
         settled(page)
         expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
         main = page.get_by_test_id("stMain")

@@ -67,7 +67,7 @@ def test_every_family_of_attacks_ends_in_a_line_and_the_page_lives_on(
     attacks = dict(write_attacks(tmp_path / "files", canary))
     good = tmp_path / "good.npy"
     np.save(good, np.ones((2, 8), np.float32))
-    page = visit("/")
+    page = visit("/library")
     page.get_by_role("button", name="Add a prompt").click()
     field = page.locator("input[type=file]")
     for name in ATTACKS:

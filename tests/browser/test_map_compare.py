@@ -134,7 +134,7 @@ def test_a_slow_projection_shows_progress_and_then_itself(visit: Visit) -> None:
     page = visit("/map?p=hostile%401&proj=tsne")
     page.get_by_role("button", name="Compute t-SNE").click()
     expect(page.get_by_text("You may leave this page")).to_be_visible()
-    expect(page.get_by_text(re.compile("TSNE of .*seed 0, 15 neighbours"))).to_be_visible(
+    expect(page.get_by_text(re.compile("TSNE of .*seed 0, perplexity 15"))).to_be_visible(
         timeout=180_000
     )
     page.reload()
@@ -155,7 +155,7 @@ def test_the_map_s_page_to_take_along_says_how_it_was_made(visit: Visit, tmp_pat
 
 
 def test_two_rows_of_the_library_lead_to_their_comparison(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/library")
     expect(_cell(page, 1, 1)).to_be_attached()
     box = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box is not None

@@ -25,7 +25,7 @@ def test_the_address_opens_every_page_and_leaves_no_token_behind(
     (printed,) = running_dashboards(home)
     (beside,) = home.glob("dashboard-*.html")
     page.goto(beside.as_uri() if kept else printed)
-    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    expect(page.get_by_role("heading", name="Start", exact=True)).to_be_visible()
     expect(page).to_have_url(f"{address}/")
     page.goto(f"{address}/decode?p=sst2-text")
     expect(page.get_by_role("heading", name="None of the 20 positions")).to_be_visible()
