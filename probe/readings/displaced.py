@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from probe.analysis.displacement import Displacement, displacement
@@ -32,24 +34,31 @@ def read_displacement(subject: Subject) -> Reading:
         allowed=subject.allowed,
         seed=subject.seed,
     )
-    ids, scores = found.near_mean.ids[0], found.near_mean.scores[0]
     p, control, level = _judged(subject, found)
+    return dataclasses.replace(
+        as_reading("displacement", subject, found),
+        better_than_controls=None if p is None else p <= LEVEL,
+        p=p,
+        control=control,
+        control_95=level,
+        hit_rate=hit_rate("displacement", subject.vocabulary, len(prompt)),
+    )
+
+
+def as_reading(name: str, subject: Subject, found: Displacement) -> Reading:
+    """The tokens nearest to the mean of what was added to rows, and to each row's, unjudged."""
+    ids, scores = found.near_mean.ids[0], found.near_mean.scores[0]
     return Reading(
-        "displacement",
+        name,
         tokens=subject.tokens(ids[:TOKENS], scores[:TOKENS]),
         text=", ".join(subject.words(ids)[:TOKENS]),
         rows=tuple(
             RowTokens(int(position), subject.tokens(near[:TOKENS], far[:TOKENS]))
             for position, near, far in zip(
-                start.positions, found.near_rows.ids, found.near_rows.scores, strict=True
+                subject.start.positions, found.near_rows.ids, found.near_rows.scores, strict=True
             )
         ),
-        better_than_controls=None if p is None else p <= LEVEL,
-        p=p,
-        control=control,
-        control_95=level,
-        start=start.source,
-        hit_rate=hit_rate("displacement", subject.vocabulary, len(prompt)),
+        start=subject.start.source,
     )
 
 

@@ -18,9 +18,9 @@ from probe.errors import NotDecodableError
 from probe.linalg import unit_rows
 from probe.models import CausalModel, Row
 from probe.prompt import SoftPrompt
-from probe.readings.displaced import FLIPS
+from probe.readings.displaced import FLIPS, as_reading
 from probe.readings.promoted import causal_model
-from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
+from probe.readings.reading import LEVEL, TOKENS, Reading, Subject
 from probe.training.methods.base import injection_of_made
 
 _CONTEXTS, _ANSWER_TOKENS, _ROWS_AT_ONCE = 8, 24, 4
@@ -57,22 +57,12 @@ def read_gradient(subject: Subject) -> Reading:
         allowed=subject.allowed,
         seed=subject.seed,
     )
-    ids, scores = found.near_mean.ids[0], found.near_mean.scores[0]
     p = found.sign_flip_p if len(step) > 1 else None
-    return Reading(
-        "gradient",
-        tokens=subject.tokens(ids[:TOKENS], scores[:TOKENS]),
-        text=", ".join(subject.words(ids)[:TOKENS]),
-        rows=tuple(
-            RowTokens(int(position), subject.tokens(near[:TOKENS], far[:TOKENS]))
-            for position, near, far in zip(
-                start.positions, found.near_rows.ids, found.near_rows.scores, strict=True
-            )
-        ),
+    return dataclasses.replace(
+        as_reading("gradient", subject, found),
         better_than_controls=None if p is None else p <= LEVEL,
         p=p,
         control=None if p is None else FLIPS,
-        start=start.source,
         agreement=_agreement(prompt.embeddings[start.positions] - start.rows, step),
     )
 

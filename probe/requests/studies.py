@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from probe.requests.base import Option, Request
 from probe.requests.shared import Dtype
 from probe.requests.sources import GridSource, ModelSource, read_numbers, read_whole_numbers
-from probe.requests.train_config import Objective
 
 GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGET_SETS = ("definitions", "instructions", "web")
@@ -70,7 +69,7 @@ class WaywardRequest(OfStudy):
     """Examples per update."""
     lr: float | None = None
     """Highest rate. Default: the spread of the embedding table."""
-    objective: Objective = "full"
+    objective: Literal["full", "label_words", "paper"] = "full"
     """Loss over the whole vocabulary (full), the label words only, or as in the paper."""
     training: Annotated[Mapping[str, Any], Option(shown=False)] = field(default_factory=dict)
     """Further fields of `TrainConfig` for every prompt."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,32 @@ from probe.store.card import Card, card_of
 def sample_folders() -> dict[str, Path]:
     """The sample prompts by name, sorted."""
     root = shipped("sample_prompts")
-    if root is None:
-        return {}
-    return {path.name: path for path in sorted(root.iterdir()) if _holds_prompt(path)}
+    return {} if root is None else _folders(root)
 
 
 def sample_facts() -> dict[str, dict[str, Any]]:
     """What the manifest says of each sample prompt: task, how it was made, what it scores."""
     root = shipped("sample_prompts")
-    if root is None or not (root / "manifest.json").is_file():
+    return {} if root is None else _manifest(root / "manifest.json")
+
+
+@cache
+def _folders(root: Path) -> dict[str, Path]:
+    """Looked for once: what is shipped does not change."""
+    return {path.name: path for path in sorted(root.iterdir()) if _holds_prompt(path)}
+
+
+@cache
+def _manifest(path: Path) -> dict[str, dict[str, Any]]:
+    """By name; read once, likewise."""
+    if not path.is_file():
         return {}
-    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
-    return {entry["name"]: entry for entry in manifest["prompts"]}
+    entries = json.loads(path.read_text(encoding="utf-8"))["prompts"]
+    return {entry["name"]: entry for entry in entries}
 
 
 def load_sample(name: str) -> list[AnyPrompt]:
-    """A sample with what the manifest says and its file does not: task, wording and scores.
+    """A sample with what the manifest says and its file does not: task and wording.
 
     Raises:
         PromptFormatError: its file cannot be read.
