@@ -327,6 +327,7 @@ def test_a_text_of_one_s_own_is_distilled_by_the_command_shown_and_read_at_the_e
     assert not any(one.label == "Distil it" for one in at.button)
 
 
+@pytest.mark.process
 def test_a_command_at_work_says_how_far_it_is(workspace: Workspace) -> None:
     arguments = ("distill", "--model", "nothing/of/the/kind", "kind")
     start_job(arguments)

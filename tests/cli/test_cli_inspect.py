@@ -47,12 +47,13 @@ def test_people_get_a_table(probe):
 
 
 def test_a_folder_stands_for_every_prompt_in_it(probe, tmp_path):
+    folder = tmp_path / "prompts"  # beside the workspace, whose cache may hold prompts too
+    (folder / "deeper").mkdir(parents=True)
     for number in range(3):
-        np.save(tmp_path / f"p{number}.npy", _rows(number, (2 + number, 16)))
-    (tmp_path / "deeper").mkdir()
-    np.save(tmp_path / "deeper" / "p3.npy", _rows(3, (5, 16)))
-    (tmp_path / "README.md").write_text("no prompt")
-    result = probe("inspect", tmp_path, "--json")
+        np.save(folder / f"p{number}.npy", _rows(number, (2 + number, 16)))
+    np.save(folder / "deeper" / "p3.npy", _rows(3, (5, 16)))
+    (folder / "README.md").write_text("no prompt")
+    result = probe("inspect", folder, "--json")
     assert result.code == 0
     shapes = {row["name"]: row["shape"] for row in result.json["prompts"]}
     assert shapes == {"p0": [2, 16], "p1": [3, 16], "p2": [4, 16], "p3": [5, 16]}

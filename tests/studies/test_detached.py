@@ -110,6 +110,7 @@ def test_a_study_waits_for_the_training_ahead_of_it(workspace, model, task):
     assert list(workspace.studies) == []
 
 
+@pytest.mark.process
 def test_a_study_that_cannot_be_done_says_why_in_its_folder(workspace, model, task, tmp_path):
     config = _config(model, task)
     missing = config.request | {"models": [str(tmp_path / "nowhere")]}
