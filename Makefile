@@ -16,7 +16,7 @@ test: $(VENV)/.dev check
 
 # What can be tested without a browser and without other processes.
 quick: $(VENV)/.dev
-	$(PYTEST) -m 'not browser and not process and not slow'
+	$(PYTEST) --numprocesses 2 -m 'not browser and not process and not slow'
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ from probe.store import Workspace
 from probe.verbs.wayward_report import wayward_found
 from tests.tiny import save_causal
 
+pytestmark = pytest.mark.slow  # one workspace of results is made for all
+
 NASTY = "<script>alert(1)</script>\u202e"
 ARCHIVE = Path(__file__).parent / "data" / "workspace_dde9a1a.tar.gz"
 WITHOUT_FIGURE = {
@@ -151,6 +153,7 @@ def test_a_notebook_shows_headline_and_table_and_obeys_no_name(results):
     assert any(NASTY[:8] in _Tags(one._repr_html_()).text for one in results.values())
 
 
+@pytest.mark.slow
 def test_figures_are_plotly_s_or_there_is_none_and_the_documentation_says_so(results):
     for name, result in results.items():
         if name in WITHOUT_FIGURE:

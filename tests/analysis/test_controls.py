@@ -38,6 +38,7 @@ def share(judged, flag):
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.slow
 def test_chance_rows_are_flagged_at_the_nominal_rate(rng, metric):
     table = word_like_table(rng)
     reference = reference_of(table, metric, rng)

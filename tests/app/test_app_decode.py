@@ -30,6 +30,7 @@ def _numbers(values: object) -> list[float]:
     return list(values)
 
 
+@pytest.mark.slow
 def test_the_honest_answer_comes_first(open_page: Open) -> None:
     at = open_page("decode", p="sst2-text")
     expected = decode("sst2-text")
@@ -48,6 +49,7 @@ def test_the_table_is_the_decoding(open_page: Open) -> None:
     assert list(table["chance"]) == [p.controls.chance for p in expected.positions if p.controls]
 
 
+@pytest.mark.slow
 def test_another_metric_gives_other_scores_and_is_named(open_page: Open) -> None:
     at = open_page("decode", p="sst2-text")
     before = list(at.dataframe[0].value["score"])
@@ -56,6 +58,7 @@ def test_another_metric_gives_other_scores_and_is_named(open_page: Open) -> None
     assert any("L2 distance" in one.value for one in at.caption)
 
 
+@pytest.mark.slow
 def test_the_address_restores_the_view(open_page: Open) -> None:
     at = open_page("decode", p="subj-vocab", m="dot", k="3", sel="7", q="the", f=["words"])
     expected = decode("subj-vocab", metric="dot", k=3, filter=["words"])
@@ -201,6 +204,7 @@ def test_all_three_controls_stand_in_the_table_the_words_and_the_violins(open_pa
     assert any(name.startswith("random directions") for name in names)
 
 
+@pytest.mark.slow
 def test_what_training_moved_does_not_change_with_the_metric_that_is_shown(open_page: Open) -> None:
     at = open_page("decode", p="sst2-vocab")
     told = [word for word in at.markdown[0].value.split(". ") if "initial token" in word]
@@ -229,6 +233,7 @@ def test_the_page_opens_with_what_training_added_where_the_start_is_known(
     assert "what they learned" not in unknown.subheader[0].value
 
 
+@pytest.mark.slow
 def test_the_reading_stands_as_text_with_what_each_token_is_worth(open_page: Open) -> None:
     at = open_page("decode", p="minilm-mood-text")
     strip = [one.body for one in at.get("html")][-1]

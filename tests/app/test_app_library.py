@@ -44,6 +44,7 @@ def _prompt(name: str, positions: int = 3) -> SoftPrompt:
     return SoftPrompt(name, rows, task="greeting")
 
 
+@pytest.mark.slow
 def test_a_first_visit_lists_every_sample_and_says_so(open_page: Open) -> None:
     at = open_page()
     listed = list(at.dataframe[0].value["name"])
@@ -55,6 +56,7 @@ def test_a_first_visit_lists_every_sample_and_says_so(open_page: Open) -> None:
     assert at.markdown[0].value.startswith(said)
 
 
+@pytest.mark.slow
 def test_samples_carry_their_scores_and_how_near_they_lie(open_page: Open) -> None:
     table = open_page().dataframe[0].value.set_index("name")
     metrics = sample_facts()["subj-vocab"]["metrics"]

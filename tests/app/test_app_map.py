@@ -123,6 +123,7 @@ def test_searching_finds_short_tokens_first(mapped: Map) -> None:
     assert tokens_with(mapped.vocabulary, "  ") == []
 
 
+@pytest.mark.slow
 def test_what_is_known_of_prompts_colours_the_map(open_page: Open) -> None:
     chosen = ["sst2-text", "sst2-vocab", "mood-text"]
     at = open_page("map", p=chosen, colour="task")
@@ -230,6 +231,7 @@ def test_a_prefix_alone_has_nothing_to_map(open_page: Open, workspace: Workspace
     assert not at.get("plotly_chart")
 
 
+@pytest.mark.slow
 def test_no_prompt_leads_to_the_library(open_page: Open) -> None:
     at = open_page("map")
     at.multiselect(key="p").set_value([]).run()

@@ -206,6 +206,7 @@ def test_a_run_at_work_is_shown_moving_and_cannot_be_deleted(open_page: Open, ma
 # Try it, on Decode
 
 
+@pytest.mark.slow
 def test_a_sentence_is_answered_beside_the_model_alone(open_page: Open) -> None:
     assert "sst2-text" in sample_folders()
     at = open_page("decode", p=["sst2-text", "subj-prefix"], **{"try": "a moving film"})

@@ -105,6 +105,7 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     assert "see" in at.query_params
 
 
+@pytest.mark.slow
 def test_a_prompt_of_any_gamma_opens_in_decode_and_is_kept_once(
     open_page: Open, study: JobFolder, workspace: Workspace
 ) -> None:

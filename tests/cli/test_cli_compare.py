@@ -37,6 +37,7 @@ def test_the_table_says_what_was_measured_and_names_the_closest_pair(probe):
     assert "closest pairs" in shown and "3 prompts" in shown
 
 
+@pytest.mark.slow
 def test_prefixes_fire_neurons_too_and_layers_can_be_chosen(probe, check_schema):
     names = ("sst2-text", "subj-prefix", "--measure", "neuron_overlap")
     every = probe("compare", *names, "--json").json

@@ -58,6 +58,7 @@ def test_every_sample_decodes_as_the_schema_says(name, probe, check_schema):
     assert f"At {start[0] or 'none'} of {count} positions {told}." in probe("decode", name).flat
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_asked_and_what_it_is_worth(probe):
     result = probe("decode", "sst2-text", "--metric", "l2", "-k", "2", "--seed", "3")
     document = probe(
@@ -83,6 +84,7 @@ def test_without_controls_nothing_is_claimed(probe, check_schema):
     assert "Without controls, nobody can say" in people and "chance" not in people
 
 
+@pytest.mark.slow
 def test_filters_and_one_to_one_are_obeyed_and_named(probe):
     arguments = ("decode", "sst2-text", "--filter", "words", "--filter", "regex:^␣[a-z]{4,}$")
     document = probe(*arguments, "--json").json
@@ -197,6 +199,7 @@ def _without_styles(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
+@pytest.mark.slow
 def test_controls_are_kept_in_the_workspace(probe, tmp_path, monkeypatch):
     monkeypatch.setenv("PROBE_HOME", str(tmp_path / "fresh"))
     first = probe("decode", "sst2-text", "--json")

@@ -57,6 +57,7 @@ def test_a_damaged_prompt_is_found(probe, home):
     assert "sst2-text@1" in _detail(result, "workspace")
 
 
+@pytest.mark.slow
 def test_a_damaged_index_is_found_and_rebuilt_with_its_tags(probe, home):
     probe("library", "add", "sst2-text", "--tag", "film")
     (home / "library.sqlite").write_bytes(b"not a database, " * 300)

@@ -70,6 +70,7 @@ def test_transfer_scores_are_those_of_evaluate(here, probe, check_schema):
             assert tuple(cell["interval"]) == expected[i].measures["accuracy"].interval
 
 
+@pytest.mark.slow
 def test_transfer_is_correlated_with_every_measure_that_is_defined(here, probe, check_schema):
     asked = ("transfer", *prompts(), "--task", "moods", "--task", "tastes")
     every = probe(*asked, "--json").json

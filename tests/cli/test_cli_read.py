@@ -1,5 +1,7 @@
 """`probe read` on the command line."""
 
+import pytest
+
 
 def test_the_first_line_is_an_answer_in_words(probe):
     result = probe("read", "sst2-text")
@@ -16,6 +18,7 @@ def test_the_document_is_what_the_schema_says(probe, check_schema):
     assert found["readings"][1]["start"] == "recorded"
 
 
+@pytest.mark.slow
 def test_readings_through_the_model_are_what_the_schema_says(probe, check_schema):
     names = ["sparse", "mixture", "promoted", "ask", "gradient"]
     result = probe("read", "sst2-text", "--readings", ",".join(names), "--json")
@@ -26,6 +29,7 @@ def test_readings_through_the_model_are_what_the_schema_says(probe, check_schema
     assert "16 tokens explain" in shown and "suppressed most" in shown and "without it" in shown
 
 
+@pytest.mark.slow
 def test_guesses_are_scored_in_the_prompt_s_place(probe, check_schema):
     result = probe(
         "read", "sst2-text", "--readings", "nearest", "--text-to-score", "a film", "--json"

@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.mark.slow
 def test_a_report_says_what_it_wrote_and_what_it_left_out(probe, check_schema, tmp_path):
     result = probe(
         "report", "sst2-text", "subj-prefix", "-k", "4", "-o", tmp_path / "report.html", "--json"

@@ -152,6 +152,7 @@ def adapters(model, ids, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_prompt_at_the_size_of_the_stored_table_is_said_to_be_one(
     probe, model, adapters, check_schema
 ):

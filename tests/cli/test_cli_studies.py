@@ -68,6 +68,7 @@ def test_the_same_study_again_is_a_table_at_once_and_more_targets_train_only_tho
     assert 0 < more["found"] < more["trainings"]
 
 
+@pytest.mark.slow
 def test_another_process_at_the_same_study_is_refused(probe, model):
     _wayward(probe, model, "--target-count", 1)
     (study,) = Workspace().studies

@@ -30,6 +30,7 @@ def sentence_encoder(tmp_path_factory):
         ("sentence_encoder", FineTuning(steps=30, learning_rate=0.005, batch_size=8)),
     ],
 )
+@pytest.mark.slow
 def test_the_copy_learns_and_the_frozen_model_keeps_every_byte(family, settings, request):
     model, task = request.getfixturevalue(family), tiny.task(40)
     before = model.fingerprint

@@ -23,6 +23,7 @@ TREES = st.recursive(
 
 
 @given(TREES, st.booleans(), st.sampled_from([None, 2]))
+@pytest.mark.slow
 def test_json_is_read_as_the_standard_library_reads_it(tree, escaped, indent) -> None:
     try:
         data = json.dumps(tree, ensure_ascii=escaped, indent=indent).encode()

@@ -203,6 +203,7 @@ class TestTorchFiles:
         found = read_pickle(saved({"a": tensor, "b": tensor}))
         assert found["a"] is found["b"]
 
+    @pytest.mark.slow
     def test_a_long_checkpoint_is_read_in_time(self) -> None:
         """Some 200,000 opcodes, as optimiser state makes them."""
         state = {f"layer{i}": {"exp_avg": torch.zeros(2), "step": i} for i in range(6000)}

@@ -264,6 +264,7 @@ def test_a_run_whose_worker_never_spoke_is_queued_for_a_minute_and_then_interrup
     assert jobs.view(workspace, run).state == "interrupted"
 
 
+@pytest.mark.slow
 def test_only_one_worker_is_ever_at_a_run(made, capsys):
     run = made()
     place = os.open(run.path / ".worker", os.O_RDWR | os.O_CREAT)

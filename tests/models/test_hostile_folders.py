@@ -31,6 +31,7 @@ _CLAIMS = {
 
 
 @pytest.mark.parametrize("claim", _CLAIMS.values(), ids=_CLAIMS.keys())
+@pytest.mark.slow
 def test_a_claim_that_the_weights_do_not_bear_out_is_refused_soon(
     claim: dict[str, object], tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_displacement_names_the_token_that_all_rows_moved_to_and_nearest_the_sta
     assert found.answer.startswith("Its rows stand where they started; what they learned points to")
 
 
+@pytest.mark.slow
 def test_a_start_that_no_file_tells_is_inferred_and_said_to_be(builtin):
     token = builtin.encode(" great")[0]
     found = read(moved(builtin, token, recorded=False))
@@ -73,6 +74,7 @@ def test_a_start_that_no_file_tells_is_inferred_and_said_to_be(builtin):
     assert named(found, "nearest").better_than_controls is None
 
 
+@pytest.mark.slow
 def test_rows_at_random_have_no_start_and_their_other_readings_are_given(builtin):
     rng = np.random.default_rng(1)
     rows = rng.standard_normal((8, builtin.width)).astype(np.float32)
@@ -83,6 +85,7 @@ def test_rows_at_random_have_no_start_and_their_other_readings_are_given(builtin
     assert found.answer.startswith("Its rows stand nearest to: ")
 
 
+@pytest.mark.slow
 def test_start_ids_of_another_vocabulary_are_not_believed(builtin):
     prompt = moved(builtin, builtin.encode(" great")[0])
     odd = dataclasses.replace(prompt, init_token_ids=(10**6,) * len(prompt))

@@ -65,6 +65,7 @@ def moved(vocabulary, tokens):
     return SoftPrompt("moved", start + added + noise, vocabulary.name, init_token_ids=known)
 
 
+@pytest.mark.slow
 def test_displacements_along_two_tokens_are_read_as_those_two(builtin):
     pair = [builtin.encode(" great")[0], builtin.encode(" city")[0]]
     (found,) = read(moved(builtin, pair), readings="sparse").readings
@@ -83,6 +84,7 @@ def test_rows_are_taken_apart_themselves_where_no_start_is_known(builtin):
     assert answer.answer.startswith("Read as sparse: ")
 
 
+@pytest.mark.slow
 def test_rows_at_random_are_called_better_than_controls_at_the_nominal_rate(builtin):
     rng = np.random.default_rng(3)
     table = builtin.rows(slice(None)).astype(float)
@@ -96,6 +98,7 @@ def test_rows_at_random_are_called_better_than_controls_at_the_nominal_rate(buil
     assert sum(p <= 0.05 for p in ps) <= 6  # of 40: more have probability 0.003
 
 
+@pytest.mark.slow
 def test_all_names_every_reading_there_is(builtin):
     prompt = moved(builtin, [builtin.encode(" great")[0]])
     from probe.readings import READINGS, named_readings

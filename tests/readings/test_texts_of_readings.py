@@ -61,6 +61,7 @@ def mixed(**config):
     return SoftPrompt("mixed", vocabulary.rows(ids), "builtin", config=facts)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_the_text_its_file_names_with_the_weights():
     (found,) = read(mixed(), readings="mixture").readings
     assert found.text == " a great film" and found.prose
@@ -77,6 +78,7 @@ def test_a_mixture_is_the_text_its_file_names_with_the_weights():
         ({"mixture_token_ids": [10**6] * 3}, "tokens that builtin does not have"),
     ],
 )
+@pytest.mark.slow
 def test_a_file_that_tells_no_mixture_of_its_rows_is_refused_in_one_line(config, why):
     prompt = mixed(**config)
     if len(config.get("mixture_token_ids") or []) == 3:

@@ -158,6 +158,7 @@ def test_the_loss_falls_and_the_model_can_be_loaded(trained, tokenizer):
     assert (out / "tokenizer.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_weights(trained, tokens, tmp_path):
     out, records = trained
     before = list(itertools.islice(Pretraining(plan(tokens, tmp_path)), 25))

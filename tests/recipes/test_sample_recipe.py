@@ -60,6 +60,7 @@ def test_prefixes_train_apart_from_rows():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_every_prompt_lies_in_a_folder_that_loads_with_its_scores(made):
     entries = read_entries(made.out)
     assert len(entries) == 9
@@ -73,6 +74,7 @@ def test_every_prompt_lies_in_a_folder_that_loads_with_its_scores(made):
         assert peft == (entry["base_model"] == "builtin")
 
 
+@pytest.mark.slow
 def test_an_entry_says_how_to_make_its_prompt_again(made):
     entry = read_entries(made.out)["mood-text"]
     assert entry["training"]["seed"] == 0 and entry["training"]["steps"] == 1
@@ -83,6 +85,7 @@ def test_an_entry_says_how_to_make_its_prompt_again(made):
     assert low <= entry["metrics"]["gain"] <= high
 
 
+@pytest.mark.slow
 def test_what_is_made_is_not_made_again_but_another_seed_is(made):
     assert list(train_all.missing_groups(made)) == []
     other = argparse.Namespace(**vars(made) | {"seed": 1})

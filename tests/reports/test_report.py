@@ -101,6 +101,7 @@ def test_noise_is_called_noise() -> None:
     )
 
 
+@pytest.mark.slow
 def test_real_tokens_are_closer_than_chance() -> None:
     builtin = load_vocabulary("builtin")
     rows = builtin.rows(slice(1000, 1005))
@@ -226,6 +227,7 @@ def test_faithfulness_stands_there_with_its_controls_when_a_task_is_named(tmp_pa
     assert "random tokens" in text and "there is no faithfulness" in text
 
 
+@pytest.mark.slow
 def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None:
     import torch
 

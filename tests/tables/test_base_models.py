@@ -303,6 +303,7 @@ NOT_BUILT_WHOLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("config", "name"), NOT_BUILT_WHOLE.values(), ids=NOT_BUILT_WHOLE.keys())
+@pytest.mark.slow
 def test_a_text_part_is_read_where_the_whole_is_not_built(
     config: dict[str, Any], name: str, tmp_path: Path
 ) -> None:

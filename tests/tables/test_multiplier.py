@@ -116,6 +116,7 @@ def _with_a_token_of_its_own() -> Any:
 @pytest.mark.parametrize("layout", ["safetensors", "bin"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["inkling_text", "inkling2_text", "t5gemma2"])
+@pytest.mark.slow
 def test_a_layer_that_does_more_than_multiply_is_run(
     kind: str, dtype: torch.dtype, layout: Any, tmp_path: Path
 ) -> None:

@@ -93,6 +93,7 @@ def test_only_the_pickle_is_read_of_a_large_file(legacy: bool, tmp_path: Path) -
     assert files.count < 2_000_000 < 12_000_000 < (files.size("pytorch_model.bin") or 0)
 
 
+@pytest.mark.slow
 def test_a_hub_model_with_only_a_bin_costs_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

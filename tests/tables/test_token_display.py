@@ -115,6 +115,7 @@ def _text_of(shown: str) -> bytes:
 
 
 @given(st.text() | st.text(st.sampled_from("\\xuU0123 \n␣⏎⇥\u202e\u200b\ufe0f\u3164\U000e0001a")))
+@pytest.mark.slow
 def test_shown_text_is_exact_printable_and_on_one_line(text: str) -> None:
     shown = visible(text)
     assert shown.isprintable()
