@@ -192,7 +192,8 @@ def _words(mapped: Map) -> list[tuple[NDArray[np.float64], str]]:
     places = np.asarray(mapped.background[shown], dtype=np.float64)
     if not len(places):
         return []
-    low, high = np.quantile(places, [0.01, 0.99], axis=0)
+    seen = np.concatenate([mapped.background, mapped.points]).astype(np.float64)
+    low, high = seen.min(axis=0), seen.max(axis=0)  # a cell is as wide on the screen, too
     span = np.maximum(high - low, 1e-12)
     grid = (places - low) / span * _CELLS
     cells = np.floor(grid).astype(np.int64)

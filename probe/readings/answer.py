@@ -42,7 +42,8 @@ def _standing(stayed: tuple[int, int] | None) -> str:
     near, of = stayed
     if near == of:
         return "Its rows stand where they started"
-    return f"{near} of its {counted(of, 'row')} stand where they started"
+    stand = "stands where it" if near == 1 else "stand where they"
+    return f"{near} of its {counted(of, 'row')} {stand} started"
 
 
 def _learned(reading: Reading) -> str:

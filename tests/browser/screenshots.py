@@ -23,7 +23,8 @@ from tests.browser.dashboard import (
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _THREE = "p=sst2-text&p=agnews-text&p=subj-vocab"
-_TASKS = ("sst2", "agnews", "subj", "mood")
+_FIRST = "canvas, .js-plotly-plot, [data-testid=stCode]"
+"""A table or a chart, or what a prompt writes on the start page."""
 _DRAWN = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
   .every(chart => chart.querySelector('.main-svg'))"""
 PAGES = {
@@ -32,7 +33,11 @@ PAGES = {
     "decode": "/decode?p=sst2-text&sel=2",
     "map": f"/map?{_THREE}&at=p:0:2&q=movie",
     "compare": "/compare?"
-    + "&".join(f"p={task}-{start}" for task in _TASKS for start in ("text", "vocab")),
+    + "&".join(
+        f"p=smollm2-{task}-{start}"
+        for task in ("sst2", "agnews", "subj", "trec")
+        for start in ("text", "vocab")
+    ),
 }
 SIZES = {"": (1280, 900), "-phone": (390, 844)}
 THEMES = ("light", "dark")
@@ -79,7 +84,7 @@ def shoot(
             for name, path in pages.items():
                 page = context.new_page()
                 page.goto(address + path)
-                page.locator("canvas, .js-plotly-plot").first.wait_for()
+                page.locator(_FIRST).first.wait_for()
                 settled(page)
                 page.wait_for_function(_DRAWN)
                 if whole:

@@ -72,8 +72,8 @@ def draw_answers(found: Tried) -> None:
     for note in found.notes:
         st.caption(plain(note))
     templates = dict.fromkeys(f"“{one.template}”" for one in found.answers)
-    st.caption(f"Read as {plain(' and '.join(templates))}. A probability among the label words is "
-               "not a calibrated confidence.")  # fmt: skip
+    caveat = " A probability among the label words is not a calibrated confidence."
+    st.caption(f"Read as {plain(' and '.join(templates))}.{caveat if labelled else ''}")
 
 
 def _sentence(one: Answer) -> str:

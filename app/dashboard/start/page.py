@@ -21,8 +21,8 @@ def draw_story(entry: Entry, model: str) -> None:
     """One prompt read by position, read by displacement, and at work."""
     st.markdown(
         "A **soft prompt** is a row of vectors that training puts in front of what a frozen "
-        f"language model reads. This one, **{plain(entry.id)}**, {plain(_about(entry))}. "
-        "Do its vectors say so?"
+        f"language model reads. This one, **{plain(entry.id)}**, {plain(_about(entry))}: do its "
+        "vectors say so?"
     )
     by_position, by_change, at_work = (st.container(border=True) for _ in range(3))
     found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
