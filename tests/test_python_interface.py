@@ -40,7 +40,7 @@ def test_a_command_is_a_function_with_its_options_as_arguments(name):
 @pytest.mark.process
 def test_the_functions_stay_whatever_is_imported_before():
     code = (
-        "import probe.training.begin, probe.evaluation, probe.studies.executor, probe.reports; "
+        "import probe.training.loop, probe.evaluation, probe.studies.executor, probe.reports; "
         "print(all(callable(getattr(probe, n)) for n in "
         "('train', 'evaluate', 'sweep', 'report', 'runs', 'inspect', 'wayward')))"
     )

@@ -10,7 +10,7 @@ from itertools import islice
 
 import torch
 
-from probe.jobs.training import begin, request_of, task_of
+from probe.jobs.training import prepare_training, request_of, task_of
 from probe.models import Row
 from probe.notes import collected
 from probe.results import Result
@@ -79,7 +79,7 @@ def dry_run(config: JobConfig) -> TrainPlan:
         request = request_of(config)
         task, asked = task_of(request), request.config
         model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
-        training = begin(model, task, request)
+        training = prepare_training(model, task, request)
     run = training.runs[0]
     step_s, tokens_per_s = _timed(training)
     return TrainPlan(

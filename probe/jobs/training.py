@@ -39,7 +39,7 @@ def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequ
     with collected() as notes:
         task = task_of(request)
         model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
-        training = begin(model, task, request, job)
+        training = prepare_training(model, task, request, job)
     reporter.note(notes)
     cut_records(job.metrics, training.step)
     reporter.doing(TRAINING)
@@ -77,7 +77,7 @@ def task_of(request: TrainRequest) -> Task:
     )
 
 
-def begin(
+def prepare_training(
     model: FrozenModel, task: Task, request: TrainRequest, job: JobFolder | None = None
 ) -> Training:
     """The training of a job, at its last checkpoint; without a folder, one that leaves none."""

@@ -40,9 +40,8 @@ from typing import TYPE_CHECKING, Any
 from probe.requests.train_config import INITS, TrainConfig
 
 if TYPE_CHECKING:
-    from probe.training.begin import train
     from probe.training.data import folds
-    from probe.training.loop import Step, Training
+    from probe.training.loop import Step, Training, train
     from probe.training.optimiser import learning_rate
     from probe.training.validation import Validation
 
@@ -63,7 +62,7 @@ _HOMES = {
     "Validation": "validation",
     "folds": "data",
     "learning_rate": "optimiser",
-    "train": "begin",
+    "train": "loop",
 }
 
 

@@ -24,7 +24,7 @@ from probe.jobs.eta import Pace
 from probe.jobs.outcome import scored
 from probe.jobs.processes import is_alive, process_start_time, signal_worker
 from probe.jobs.run_queue import locked
-from probe.jobs.training import begin, request_of, task_of
+from probe.jobs.training import prepare_training, request_of, task_of
 from probe.models import load_model
 from probe.store import Workspace, read_records
 from probe.tables import load_vocabulary
@@ -123,7 +123,7 @@ def test_folds_of_training_examples_alone_are_scored_each_on_its_own(asked, mode
     (bare / "test.jsonl").unlink()
     config = dataclasses.replace(request_of(asked(folds=2)), task=str(bare))
     frozen, shared = load_model(model, device="cpu"), task_of(config)
-    training = begin(frozen, shared, config)
+    training = prepare_training(frozen, shared, config)
     list(training)
     prompts = scored(frozen, shared, training, config)
     assert [len(run.task.train) for run in training.runs] == [12, 12]
