@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from probe.cli.output import print_facts, print_json, tell_queue, visible
+from probe.cli.output import print_json, tell_queue, visible
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from probe.studies import Progress, StudyPlan
+    from probe.studies import Progress
     from probe.verbs import StudyResult
 
 _EVERY_S = {True: 0.5, False: 60.0}
@@ -106,33 +106,6 @@ def run_and_print(
         print_json(result.to_json())
     else:
         show(result)
-
-
-def print_plan(plan: StudyPlan, facts: Mapping[str, str], *, json: bool) -> None:
-    """What a study would do, with facts of its own kind before what all have."""
-    if json:
-        print_json(plan.to_json())
-    else:
-        _print_facts(facts, plan)
-
-
-def _print_facts(facts: Mapping[str, str], plan: StudyPlan) -> None:
-    from probe.jobs.eta import duration
-
-    shared = plan.runs - plan.trainings
-    step = "–" if plan.update_s is None else f"{plan.update_s * 1000:,.0f} ms per prompt"
-    print_facts(
-        {
-            **facts,
-            "runs": f"{plan.runs:,}"
-            + (f", {shared:,} of which are others over again" * bool(shared)),
-            "trained before": f"{plan.found:,}",
-            "to train": f"{plan.trainings - plan.found:,} in "
-            f"{counted(plan.packs, 'pack')} of up to {plan.at_once}",
-            "a step": step,
-            "all steps": f"about {duration(plan.estimate_s)}, without scores",
-        }
-    )
 
 
 def _keep_copy(study: Path, out: Path) -> None:

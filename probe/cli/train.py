@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from probe.cli.options import Watched
-from probe.cli.output import command_line, print_facts, print_json
+from probe.cli.output import command_line
+from probe.cli.plans import print_plan
 from probe.cli.requests import takes_requests
 from probe.requests import Option, TrainRequest
-from probe.texts import counted
-
-if TYPE_CHECKING:
-    from probe.jobs.plan import TrainPlan
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,7 @@ def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
     config = replace(verbs.run_config(asked), command=command_line())
     if start.dry_run:
-        from probe.jobs import plan
-
-        _print_plan(plan.dry_run(config), json=start.json)
+        print_plan(verbs.dry_run(config), json=start.json)
         return
     attend(workspace, jobs.start(workspace, config), start)
 
@@ -61,45 +56,3 @@ def _require_alone(context: typer.Context) -> None:
                 "a run goes on unchanged but for more --steps: leave this out with --resume.",
                 param_hint=f"'{option.opts[0]}'",
             )
-
-
-def _print_plan(plan: TrainPlan, *, json: bool) -> None:
-    if json:
-        print_json(plan.to_json())
-        return
-    from probe.jobs.eta import duration
-
-    examples = f"{plan.train_examples:,} to train, {plan.validation_examples:,} to validate"
-    batch = counted(plan.batch_size, "example")
-    each = f"{counted(plan.trained_parameters, 'trained number')}"
-    rows = {
-        "model": f"{plan.model} ({plan.family}, {counted(plan.parameters, 'parameter')}, frozen)",
-        "on": f"{plan.device}, {plan.dtype}",
-        "task": f"{plan.task} ({plan.kind}): {plan.template}",
-        "labels": _labels(plan),
-        "examples": f"{examples}, {plan.test_examples:,} to test",
-        "balance": _balance(plan),
-        "cut texts": f"{plan.cut_texts:,}" if plan.cut_texts else "none",
-        "prompt": f"{plan.method}, {counted(plan.length, 'virtual token')}, {each}",
-        "prompts": f"{plan.prompts} at once",
-        "start": plan.init,
-        "steps": f"{plan.steps:,} of {batch} ({plan.epochs:.1f} epochs)",
-        "rate": f"{plan.learning_rate:g}",
-        "a step": f"{plan.step_s * 1000:,.0f} ms ({plan.tokens_per_s:,.0f} tokens/s)",
-        "all steps": f"about {duration(plan.estimate_s)}, without validations and scores",
-    }
-    print_facts(rows)
-
-
-def _labels(plan: TrainPlan) -> str:
-    """Every label's words, with the tokens of the one that names it."""
-    pairs = zip(plan.label_words, plan.label_tokens, strict=True)
-    each = [f"{word} ({counted(tokens, 'token')})" for word, tokens in pairs]
-    return ", ".join(each) or "–"
-
-
-def _balance(plan: TrainPlan) -> str:
-    """How the training examples are spread over the labels."""
-    pairs = zip(plan.label_words, plan.label_counts, strict=True)
-    total = plan.train_examples
-    return ", ".join(f"{word} {count:,} ({count / total:.0%})" for word, count in pairs) or "–"

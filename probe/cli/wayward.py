@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from probe.cli.output import command_line
+from probe.cli.plans import print_plan
 from probe.cli.requests import takes_requests
-from probe.cli.study_progress import Output, print_plan, run_and_print
+from probe.cli.study_progress import Output, run_and_print
 from probe.cli.wayward_table import print_waywardness
 from probe.requests import WaywardRequest
 
@@ -26,7 +27,7 @@ def wayward(asked: WaywardRequest, output: Output) -> None:
 
     config = replace(verbs.wayward_config(asked), command=command_line())
     if output.dry_run:
-        plan = verbs.study_plan(config, at_once=asked.at_once)
+        plan = verbs.dry_run(config, at_once=asked.at_once)
         print_plan(plan, _facts(config), json=output.json)
     else:
         executor = verbs.executor_of(asked)

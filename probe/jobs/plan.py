@@ -1,4 +1,4 @@
-"""What a run would do, and how long it would take: two of its steps, measured."""
+"""What a job would do, and how long it would take: two of its steps, measured, nothing kept."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 
-from probe.jobs.training import prepare_training, request_of, task_of
+from probe.jobs.studying import cache_of, study_of
+from probe.jobs.training import prepare_training, request_of
+from probe.jobs.training import task_of as task_of_request
 from probe.models import Row
 from probe.notes import collected
 from probe.results import Result
-from probe.store import JobConfig
+from probe.store import JobConfig, Workspace
 from probe.store.card import kept_name
-from probe.studies.sources import load_frozen
+from probe.studies import KeyedRun, Pack, ResultCache, StudySettings, packs_of
+from probe.studies.sources import load_frozen, model_of, task_of
 from probe.task import Task
-from probe.training import Training
+from probe.training import Training, train
 
 _STEPS = 2
 
@@ -68,20 +70,53 @@ class TrainPlan(Result):
     """What will not be done as it might seem: texts that are cut, and the like."""
 
 
-def dry_run(config: JobConfig) -> TrainPlan:
+@dataclass(frozen=True)
+class StudyPlan(Result):
+    """A study that was not made."""
+
+    runs: int
+    """Asked for, of which some may share one training."""
+    trainings: int
+    """Different ones."""
+    found: int
+    """Of these, how many had been trained before."""
+    packs: int
+    at_once: int
+    updates: int
+    """Of all prompts together, that are still to be made."""
+    update_s: float | None
+    """Of one prompt, in the second step of a pack, or its only one; None where nothing is to be
+    trained."""
+    estimate_s: float
+    """All updates, in this process, without preparing examples and scoring prompts."""
+
+
+def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int = 8) -> TrainPlan | StudyPlan:
     """Load everything, make two steps, and keep nothing.
 
+    Args:
+        config: of any kind of job.
+        workspace: whose finished runs a study need not make again.
+        at_once: prompts that a study trains at once.
+
     Raises:
-        ProbeError: the run could not be done as it is asked for.
+        ProbeError: the job could not be done as it is asked for.
     """
+    if config.kind == "train":
+        return _plan_training(config)
+    study = study_of(config)
+    return plan_study(study.runs, study.settings, cache_of(workspace), at_once=at_once)
+
+
+def _plan_training(config: JobConfig) -> TrainPlan:
     with collected() as notes:
         kept_name(config.name)
         request = request_of(config)
-        task, asked = task_of(request), request.config
+        task, asked = task_of_request(request), request.config
         model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
         training = prepare_training(model, task, request)
     run = training.runs[0]
-    step_s, tokens_per_s = _timed(training)
+    step_s, tokens_per_s = _time_step(training)
     return TrainPlan(
         model=model.name,
         family=model.family,
@@ -114,6 +149,55 @@ def dry_run(config: JobConfig) -> TrainPlan:
     )
 
 
+def plan_study(
+    runs: Sequence[KeyedRun], shared: StudySettings, cache: ResultCache, *, at_once: int
+) -> StudyPlan:
+    """Count what is to be done, make two steps of one pack, and keep nothing.
+
+    Raises:
+        ProbeError: the runs could not be done as they are asked for.
+    """
+    wanted = {run.key: run for run in runs}
+    missing = [run for key, run in wanted.items() if cache.get(key) is None]
+    packs = packs_of(missing, shared, at_once=at_once)
+    updates = sum(pack.updates for pack in packs)
+    # The one in the middle of an order by length.
+    update_s = _update_s(packs[len(packs) // 2]) if packs else None
+    return StudyPlan(
+        runs=len(runs),
+        trainings=len(wanted),
+        found=len(wanted) - len(missing),
+        packs=len(packs),
+        at_once=at_once,
+        updates=updates,
+        update_s=update_s,
+        estimate_s=updates * (update_s or 0.0),
+    )
+
+
+def _update_s(pack: Pack) -> float:
+    model = model_of(pack.model, pack.shared.device, pack.shared.dtype)
+    tasks = [task_of(run.spec, pack.shared) for run in pack.runs]
+    training = train(model, tasks, [run.spec.config for run in pack.runs])
+    return _time_step(training)[0] / len(pack.runs)
+
+
+def _time_step(training: Training) -> tuple[float, float]:
+    """Seconds of the second step of all prompts, or of an only one, and its tokens per second."""
+    ends, speed = [time.perf_counter()], 0.0
+    for step in training:
+        if step.step < len(ends):
+            continue
+        # The first record of a step: all prompts have made it.
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+        speed = step.tokens_per_s
+        if len(ends) > _STEPS:
+            break
+    return ends[-1] - ends[-2], speed
+
+
 def _label_tokens(task: Task, rows: Sequence[Row]) -> tuple[int, ...]:
     if task.kind == "generation":
         return ()
@@ -125,16 +209,3 @@ def _label_counts(task: Task, rows: Sequence[Row]) -> tuple[int, ...]:
         return ()
     counts = Counter(row.label for row in rows)
     return tuple(counts[label] for label in range(len(task.label_words)))
-
-
-def _timed(training: Training) -> tuple[float, float]:
-    """Seconds of the second step of all prompts, and its tokens per second."""
-    ends, speed = [time.perf_counter()], 0.0
-    count = len(training.runs)
-    for number, step in enumerate(islice(training, _STEPS * count), start=1):
-        if number % count == 0:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            ends.append(time.perf_counter())
-            speed = step.tokens_per_s
-    return ends[-1] - ends[-2], speed

@@ -19,15 +19,11 @@ from probe.studies import (
     Progress,
     ResultCache,
     Study,
-    StudyPlan,
     StudySummary,
     StudyWriter,
     sweep,
     sweep_study,
     wayward_study,
-)
-from probe.studies import (
-    dry_run as plan_of,
 )
 from probe.texts import as_json
 
@@ -54,16 +50,6 @@ def study_of(config: JobConfig) -> Study:
     return (wayward_study if config.kind == "wayward" else sweep_study)(config.request)
 
 
-def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int) -> StudyPlan:
-    """What a study would do, and how long it would take: two steps, measured.
-
-    Raises:
-        ProbeError: it could not be done as it is asked for.
-    """
-    study = study_of(config)
-    return plan_of(study.runs, study.settings, _cache(workspace), at_once=at_once)
-
-
 def make(
     study: Study,
     workspace: Workspace,
@@ -79,7 +65,7 @@ def make(
         Stopped: somebody asked for it.
         ProbeError: a run cannot be done as it was asked for.
     """
-    cache = _cache(workspace)
+    cache = cache_of(workspace)
     writer = StudyWriter(study, cache, job)
 
     def watched(progress: Progress) -> None:
@@ -129,5 +115,6 @@ def _status(before: Status, progress: Progress) -> Status:
     )
 
 
-def _cache(workspace: Workspace) -> ResultCache:
+def cache_of(workspace: Workspace) -> ResultCache:
+    """Where a workspace keeps the finished runs of its studies."""
     return ResultCache(workspace.cache / "studies")

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         sweep_study,
     )
     from probe.studies.packs import PackStep, work
-    from probe.studies.plan import StudyPlan, dry_run
     from probe.studies.sources import keyed
     from probe.studies.specs import (
         KeyedRun,
@@ -78,10 +77,6 @@ _HOMES = {
     "packs": (
         "PackStep",
         "work",
-    ),
-    "plan": (
-        "StudyPlan",
-        "dry_run",
     ),
     "sources": ("keyed",),
     "specs": (
@@ -128,13 +123,11 @@ __all__ = [
     "ResultCache",
     "RunSpec",
     "Study",
-    "StudyPlan",
     "StudySettings",
     "StudySummary",
     "StudyWriter",
     "Target",
     "WaywardStudy",
-    "dry_run",
     "grid_of",
     "grid_points",
     "grid_run_of",

@@ -24,7 +24,7 @@ from probe.verbs.predicting import generate, predict
 from probe.verbs.predictions import Continuations, Predictions
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
-from probe.verbs.studies import StudyResult, executor_of, study_plan, study_run
+from probe.verbs.studies import StudyResult, dry_run, executor_of, study_plan, study_run
 from probe.verbs.sweeping import sweep, sweep_config
 from probe.verbs.training import (
     cancel_run,
@@ -70,6 +70,7 @@ __all__ = [
     "distill",
     "doctor",
     "drift",
+    "dry_run",
     "evaluate",
     "executor_of",
     "find",

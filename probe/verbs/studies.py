@@ -16,7 +16,8 @@ from probe.verbs.training import place
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probe.studies import Executor, Progress, StudyPlan
+    from probe.jobs.plan import StudyPlan, TrainPlan
+    from probe.studies import Executor, Progress
 
 StudyRequest = WaywardRequest | SweepRequest
 
@@ -40,17 +41,21 @@ class StudyResult(Result):
         return frame
 
 
-def study_plan(
+def dry_run(
     config: JobConfig, *, at_once: int = 8, workspace: Workspace | None = None
-) -> StudyPlan:
-    """What a study would do, and how long it would take: two steps, measured.
+) -> TrainPlan | StudyPlan:
+    """What a training or a study would do, and how long it would take: two steps, measured.
 
     Raises:
         ProbeError: it could not be done as it is asked for.
     """
-    from probe.jobs import studying
+    from probe.jobs import plan
 
-    return studying.dry_run(config, workspace or Workspace(), at_once=at_once)
+    return plan.dry_run(config, workspace or Workspace(), at_once=at_once)
+
+
+study_plan = dry_run
+"""Its name while it planned studies only."""
 
 
 def study_run(

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from probe.errors import TrainingError
+from probe.jobs.plan import plan_study
 from probe.models import load_model
 from probe.studies import (
     Executor,
     ResultCache,
     RunSpec,
     StudySettings,
-    dry_run,
     keyed,
     packs_of,
     sweep,
@@ -158,7 +158,7 @@ def test_after_a_kill_nothing_finished_is_repeated_and_the_rest_goes_on(model, t
 def test_a_plan_counts_and_keeps_nothing(asked, tmp_path):
     runs, kept = keyed([*asked, asked[0]], SHARED), ResultCache(tmp_path)
     sweep(runs[:2], SHARED, kept)
-    plan = dry_run(runs, SHARED, kept, at_once=3)
+    plan = plan_study(runs, SHARED, kept, at_once=3)
     assert (plan.runs, plan.trainings, plan.found, plan.packs) == (7, 6, 2, 2)
     assert plan.updates == 16 and plan.estimate_s == pytest.approx(16 * plan.update_s)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
@@ -168,7 +168,7 @@ def test_a_plan_of_one_step_has_a_time_too(asked, tmp_path):
     short = [
         dataclasses.replace(one, config=dataclasses.replace(one.config, steps=1)) for one in asked
     ]
-    plan = dry_run(keyed(short, SHARED), SHARED, ResultCache(tmp_path), at_once=3)
+    plan = plan_study(keyed(short, SHARED), SHARED, ResultCache(tmp_path), at_once=3)
     assert plan.update_s > 0 and plan.estimate_s == pytest.approx(6 * plan.update_s)
 
 
