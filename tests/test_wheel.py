@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
+import venv
 from pathlib import Path
 
 import pytest
@@ -16,25 +16,44 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The wheel unpacked in an empty folder, and an environment that sees it and its libraries."""
-    build = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory):
+    """The wheel and the source distribution of this checkout."""
+    build = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", build, ROOT],
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", build, ROOT],
         check=True,
         capture_output=True,
     )
-    (wheel,) = build.glob("*.whl")
-    target = build / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target)
-    # On PYTHONPATH the .pth file of an editable install is not followed: the checkout stays unseen.
+    (wheel,), (source,) = build.glob("*.whl"), build.glob("*.tar.gz")
+    return wheel, source
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory):
+    """An environment with the wheel, installed by pip; its libraries are this environment's."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, symlinks=os.name != "nt")
+    python = folder / "bin" / "python"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+        + ["--no-index", "--disable-pip-version-check", built[0]],
+        check=True,
+        capture_output=True,
+    )
+    target = next(folder.glob("lib/*/site-packages"))
+    # The name in a .pth file is a folder alone: .pth files in it, as of an editable install of this
+    # checkout, are not followed.
     libraries = next(path for path in sys.path if path.endswith("site-packages"))
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(target), libraries]),
-        "PROBE_HOME": str(build / "home"),
-    }
-    return target, [sys.executable, "-S", "-m", "probe"], environment
+    (target / "libraries.pth").write_text(libraries + "\n")
+    environment = os.environ | {"PROBE_HOME": str(folder / "home")}
+    environment.pop("PYTHONPATH", None)
+    return target, [str(folder / "bin" / "probe")], environment
+
+
+def test_wheel_and_source_are_of_a_size_that_people_fetch(built):
+    wheel, source = (path.stat().st_size / 1e6 for path in built)
+    assert wheel < 40
+    assert source < 45
 
 
 @pytest.mark.process
@@ -47,6 +66,7 @@ def test_the_wheel_carries_the_dashboard_the_samples_and_the_model(installed):
         "sample_prompts/manifest.json",
         "sample_prompts/sst2-vocab/adapter_model.safetensors",
         "builtin/model.safetensors",
+        "py.typed",
     ):
         assert (target / "probe" / part).is_file(), part
     assert not (target / "tests").exists()
@@ -65,7 +85,7 @@ def test_an_installed_probe_decodes_a_sample(installed, tmp_path):
     )
     assert len(json.loads(run.stdout)["positions"]) == 20
     where = subprocess.run(
-        [*command[:2], "-c", "import probe; print(probe.__file__)"],
+        [Path(command[0]).with_name("python"), "-c", "import probe; print(probe.__file__)"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

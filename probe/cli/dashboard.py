@@ -56,6 +56,16 @@ def dashboard(
     ] = None,
 ) -> None:
     """Open the dashboard, for this machine and whoever has its address alone; Ctrl-C ends it."""
+    raise typer.Exit(serve(serving, port))
+
+
+def serve(serving: Serving, port: int | None) -> int:
+    """Serve the dashboard until it ends; its exit code.
+
+    Raises:
+        MissingExtraError: Streamlit is not installed.
+        ProbeError: the pages are gone, or the port is taken.
+    """
     from importlib.util import find_spec
 
     from probe.cli.announcing import announced, running_dashboards
@@ -86,8 +96,7 @@ def dashboard(
         return server
 
     with announced(root, port, address) as shown:
-        code = _serve(partial(start, shown))
-    raise typer.Exit(code)
+        return _wait_for(partial(start, shown))
 
 
 def command(script: Path, port: int) -> list[str]:
@@ -183,7 +192,7 @@ def _end_like_ctrl_c() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _serve(start: Callable[[], subprocess.Popen[bytes]]) -> int:
+def _wait_for(start: Callable[[], subprocess.Popen[bytes]]) -> int:
     """Wait for a server; being asked to end is a normal end, whatever the server does."""
     server = None
     try:

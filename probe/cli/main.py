@@ -18,6 +18,7 @@ from probe.cli import (
     compare,
     dashboard,
     decode,
+    demo,
     distill,
     doctor,
     evaluate,
@@ -71,6 +72,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(library.app, name="library")
 app.command("doctor")(doctor.doctor)
 app.command("app")(dashboard.dashboard)
+app.command("demo")(demo.demo)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

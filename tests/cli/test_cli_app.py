@@ -312,7 +312,7 @@ def test_a_server_that_does_not_listen_is_killed(monkeypatch):
         return started[0]
 
     try:
-        assert dashboard._serve(start) == 0
+        assert dashboard._wait_for(start) == 0
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
