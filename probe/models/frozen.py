@@ -19,7 +19,7 @@ from probe.models.prepare import prepare
 from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
-from probe.tables.tokenizer_calls import GuardedTokenizer
+from probe.tables.codec import GuardedTokenizer
 from probe.task import Example, Task
 from probe.texts import counted
 from probe.vocabulary import SCALE_ROWS, EmbeddingScale

@@ -34,10 +34,9 @@ from probe.models.gguf_config import (
 )
 from probe.models.gguf_lean import write_lean
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
-from probe.tables.gguf_files import GgufFile
+from probe.tables.gguf_files import GgufFile, GgufPart, read_first, read_others
 from probe.tables.gguf_header import GgufHeader
-from probe.tables.gguf_parts import GgufPart, read_first, read_others
-from probe.tables.gguf_tokenizer import read_gguf_tokenizer
+from probe.tables.gguf_model import read_gguf_tokenizer
 from probe.tables.gguf_tokens import read_tokens
 from probe.texts import counted
 

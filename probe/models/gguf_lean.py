@@ -16,8 +16,8 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
 from probe.errors import ModelNotFoundError
 from probe.tables.files import map_bytes
+from probe.tables.gguf_files import GgufPart, part_with
 from probe.tables.gguf_header import GgufTensor
-from probe.tables.gguf_parts import GgufPart, part_with
 from probe.tables.gguf_table import TABLE
 
 _LEFT_OUT = ("general.architecture", "general.alignment")  # what the writer writes itself

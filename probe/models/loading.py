@@ -19,9 +19,9 @@ from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
 from probe.models.kinds import automatic_class, count_parameters, family_of, require_borne_out
 from probe.tables import check_model_files
+from probe.tables.codec import tokenizer_calls
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
-from probe.tables.tokenizer_calls import tokenizer_calls
 from probe.texts import counted
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -8,13 +8,17 @@ from typing import Any, get_args
 
 from probe.errors import ModelNotFoundError
 from probe.suggestions import closest, did_you_mean
-from probe.tables.architectures import Which, text_config
-from probe.tables.facts import ModelFacts, read_facts
-from probe.tables.files import Files, parse_config
+from probe.tables.architectures import ModelFacts, Which, read_facts, text_config
+from probe.tables.files import (
+    Files,
+    TextEncoderFiles,
+    folder_files,
+    parse_config,
+    with_text_encoder,
+)
 from probe.tables.gguf_files import find_gguf
 from probe.tables.lookup import load_table
 from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of, same_model
-from probe.tables.pipelines import TextEncoderFiles, folder_files, with_text_encoder
 from probe.tables.sizes import check_dimensions, check_layers
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces

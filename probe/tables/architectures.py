@@ -1,4 +1,4 @@
-"""Where each family keeps its embedding table and what its layer makes of it, by `model_type`."""
+"""What is known of a family by its `model_type`: its embedding table, what its models can do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from probe.tables.multiplier import UNCHANGED, Multiplier, by_root_of_width
+from probe.errors import ModelNotFoundError
+from probe.tables.embedding_layers import UNCHANGED, Multiplier, by_root_of_width
+from probe.tables.files import Files
 
 Which = Literal["input", "encoder", "decoder"]
 Scaling = Literal["never", "always", "if asked", "unless declined"]
@@ -105,6 +107,14 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return innermost
 
 
+def no_stacks(where: str, which: Which) -> ModelNotFoundError:
+    """The error of a stack's table asked of a model without stacks."""
+    return ModelNotFoundError(
+        f"{where} is not an encoder–decoder model, so it has no {which} table: "
+        "ask for which='input'"
+    )
+
+
 def known_family(config: Mapping[str, Any]) -> Family | None:
     """The family of a model, or of the language model within it; None where it is not listed."""
     for part in (config, text_config(config)):
@@ -112,3 +122,57 @@ def known_family(config: Mapping[str, Any]) -> Family | None:
         if isinstance(model_type, str) and model_type in FAMILIES:
             return FAMILIES[model_type]
     return None
+
+
+_ENCODERS = ("ForMaskedLM", "ForPreTraining")
+_CAUSAL = ("ForCausalLM", "GPT2LMHeadModel", "OpenAIGPTLMHeadModel", "CTRLLMHeadModel")
+_OTHER_LIMIT = {
+    "codegen": "n_positions",
+    "ctrl": "n_positions",
+    "dbrx": "max_seq_len",
+    "gpt2": "n_positions",
+    "gpt_bigcode": "n_positions",
+    "gptj": "n_positions",
+    "openai-gpt": "n_positions",
+}
+"""What other configurations call the most positions, by type; T5's `n_positions` is no limit."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model that is there, and what it can do."""
+
+    name: str
+    writes: bool
+    """Whether it may continue texts; encoders only label them."""
+    positions: int | None
+    """Most positions it can read, T; None where its configuration names no limit."""
+    kind: Literal["causal", "masked"] | None = None
+    """Whether its labels follow a text or stand within it; None: elsewhere, or not known."""
+
+
+def read_facts(name: str, files: Files, config: dict[str, Any]) -> ModelFacts:
+    """The facts of a model.
+
+    Args:
+        name: as the user named it.
+        files: of the model.
+        config: its `config.json`.
+    """
+    architectures = config.get("architectures")
+    type_ = str(config.get("model_type"))
+    first = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    limit = config.get("max_position_embeddings", config.get(_OTHER_LIMIT.get(type_, "")))
+    encoder = first.endswith(_ENCODERS) or files.size("modules.json") is not None
+    return ModelFacts(
+        name=name,
+        writes=not encoder,
+        positions=limit if isinstance(limit, int) and limit > 0 else None,
+        kind=None if config.get("is_encoder_decoder") else _kind(first),
+    )
+
+
+def _kind(architecture: str) -> Literal["causal", "masked"] | None:
+    if architecture.endswith(_CAUSAL):
+        return "causal"
+    return "masked" if architecture.endswith("ForMaskedLM") else None

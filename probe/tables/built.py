@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.errors import ModelNotFoundError
-from probe.tables.architectures import Which, text_parts
-from probe.tables.multiplier import Multiplier, bring_to_life, learn_multiplier
+from probe.tables.architectures import Which, no_stacks, text_parts
+from probe.tables.embedding_layers import Multiplier, bring_to_life, learn_multiplier
 
 _TOKENS = re.compile(r"token|word")
 """What a table of text tokens is called, where no model says which it is."""
@@ -73,10 +73,7 @@ def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTab
 def _ask(model: Any, which: Which, where: str) -> BuiltTable:
     layer = _input_layer(model) if which == "input" else _stack_layer(model, which)
     if layer is None and which != "input":
-        raise ModelNotFoundError(
-            f"{where} is not an encoder–decoder model, so it has no {which} table: "
-            "ask for which='input'"
-        )
+        raise no_stacks(where, which)
     if layer is None:
         raise ModelNotFoundError(
             f"{where} is a {type(model).__name__}, which has no table of text tokens: "

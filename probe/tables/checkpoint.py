@@ -11,8 +11,15 @@ from typing import Any, Protocol, TypeGuard
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats.containers.safetensors_npy import header_bytes, tensor_entry
 from probe.tables.files import Files, parse_object
-from probe.tables.quantised import STORED_OTHERWISE, quantised
-from probe.tables.span import STORED_AS, Span, Table, damaged, describing_damage
+from probe.tables.span import (
+    STORED_AS,
+    STORED_OTHERWISE,
+    Span,
+    Table,
+    damaged,
+    describing_damage,
+    quantised,
+)
 
 MAX_HEADER_BYTES = 100_000_000
 """The bound that the safetensors library itself sets."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from probe.tables.gguf_merges import merges_by_rank
+from probe.tables.documents import wordpiece_parts
 from probe.tables.gguf_splits import BYTE_LEVEL, way_of
-from probe.tables.gguf_tokens import BYTE, CONTROL, UNKNOWN, UNUSED, GgufTokens
+from probe.tables.gguf_tokens import BYTE, CONTROL, UNKNOWN, UNUSED, GgufTokens, merges_by_rank
 
 Document = dict[str, Any]
 
@@ -80,32 +80,13 @@ def sentencepiece(found: GgufTokens, where: str) -> Document:
 
 def wordpiece(found: GgufTokens, where: str) -> Document:  # noqa: ARG001
     """BERT's WordPiece, whose file marks beginnings of words instead of continuations."""
-    rows = {_wordpiece_token(token, kind): row for row, (token, kind) in reversed(_each(found))}
-    cased = any(
-        token != token.lower()
-        for token, kind in zip(found.tokens, found.kinds, strict=True)
-        if kind == 1
-    )
-    return _document(
-        found,
-        normalizer={
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": not cased,
-        },
-        pre_tokenizer={"type": "BertPreTokenizer"},
-        post_processor=_around(found, found.end("bos", default=True), found.id_of("seperator")),
-        decoder={"type": "WordPiece", "prefix": "##", "cleanup": True},
-        model={
-            "type": "WordPiece",
-            "unk_token": found.token_of("unknown") or "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": rows,
-        },
-    )
+    tokens = list(zip(found.tokens, found.kinds, strict=True))
+    rows = {_wordpiece_token(*each): row for row, each in reversed(list(enumerate(tokens)))}
+    cased = any(token != token.lower() for token, kind in tokens if kind == 1)
+    around = _around(found, found.end("bos", default=True), found.id_of("seperator"))
+    unknown = found.token_of("unknown") or "[UNK]"
+    parts = wordpiece_parts(rows, lowercase=not cased, unknown=unknown, around=around)
+    return _document(found, **parts)
 
 
 def unigram(found: GgufTokens, where: str) -> Document:  # noqa: ARG001
@@ -199,10 +180,6 @@ def _with_sentinels(found: GgufTokens) -> list[str]:
         for number, row in enumerate(padding[:_SENTINELS]):
             tokens[row] = f"<extra_id_{_SENTINELS - 1 - number}>"
     return tokens
-
-
-def _each(found: GgufTokens) -> list[tuple[int, tuple[str, int]]]:
-    return list(enumerate(zip(found.tokens, found.kinds, strict=True)))
 
 
 def _wordpiece_token(token: str, kind: int) -> str:

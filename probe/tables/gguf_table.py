@@ -14,7 +14,7 @@ from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 from probe.tables.cache import cache_folder, drop_unused, write_aside
 from probe.tables.files import map_bytes
-from probe.tables.gguf_parts import GgufPart
+from probe.tables.gguf_files import GgufPart
 from probe.tables.span import STORED_AS, Span, Table, damaged
 from probe.vocabulary import TableDtype
 

@@ -39,8 +39,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 from probe.tables.cache import cache_folder, write_aside
-from probe.tables.files import map_bytes, read_whole
-from probe.tables.pipelines import INDEX
+from probe.tables.files import PIPELINE_INDEX, map_bytes, read_whole
 
 MAX_SKIPPED_BYTES = 1 << 25
 """What may be read and thrown away when a server ignores ranges."""
@@ -220,7 +219,10 @@ def _commit_of(repo: str, revision: str | None, known: str) -> str:
     A configuration is small and needed anyway; of a file of weights only its headers are asked.
     """
     _require_answer(repo, revision, known)
-    if known in ("config.json", INDEX):  # the library's cache: snapshots/<commit>/config.json
+    if known in (
+        "config.json",
+        PIPELINE_INDEX,
+    ):  # the cache has snapshots/COMMIT/config.json
         return Path(hf_hub_download(repo, known, revision=revision)).parent.name
     note = _kept_of(repo) / "revisions" / quote(revision or "main", safe="")
     if not constants.HF_HUB_OFFLINE:
@@ -241,7 +243,7 @@ def _pipeline_commit(repo: str, revision: str | None, missing: EntryNotFoundErro
         EntryNotFoundError: it is none: what is missing is `config.json`.
     """
     try:
-        return _commit_of(repo, revision, INDEX)
+        return _commit_of(repo, revision, PIPELINE_INDEX)
     except EntryNotFoundError:
         raise missing from None
 

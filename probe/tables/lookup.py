@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import ModelNotFoundError
-from probe.tables.architectures import Family, Which, known_family, text_config
+from probe.tables.architectures import Family, Which, known_family, no_stacks, text_config
 from probe.tables.built import BuiltTable, build_table
 from probe.tables.checkpoint import Checkpoint, open_checkpoint
+from probe.tables.embedding_layers import RunningLayer
 from probe.tables.files import Files
-from probe.tables.quantised import find_packed, quantised
-from probe.tables.running import RunningLayer
 from probe.tables.sizes import check_layers, check_table, of_another_size
-from probe.tables.span import Table
+from probe.tables.span import Table, find_packed, quantised
 from probe.texts import counted
 from probe.vocabulary import TableDtype
 
@@ -61,7 +60,8 @@ def load_table(files: Files, config: Mapping[str, Any], which: Which) -> Embeddi
     if family is None:
         built = build_table(config, which, files.where)  # before the weights are looked for
         return _read_built(open_checkpoint(files), built, config)
-    _require_stacks(family, which, files.where)
+    if which != "input" and not family.two_stacks:
+        raise no_stacks(files.where, which)
     checkpoint = open_checkpoint(files)
     name = _name_of_family(checkpoint, family, config, which)
     if name is not None:
@@ -109,19 +109,6 @@ def _others(
             raise _absent(checkpoint, own, config)
         found[name] = checkpoint.load(stored[0], axes=parameters[name].ndim)
     return found
-
-
-def _require_stacks(family: Family, which: Which, where: str) -> None:
-    """Refuse a stack's table where there are no stacks.
-
-    Raises:
-        ModelNotFoundError: a stack's table was asked of a model without stacks.
-    """
-    if which != "input" and not family.two_stacks:
-        raise ModelNotFoundError(
-            f"{where} is not an encoder–decoder model, so it has no {which} table: "
-            "ask for which='input'"
-        )
 
 
 def _name_of_family(

@@ -1,8 +1,8 @@
-"""Where a table's bytes lie in a model's files."""
+"""Where a table's bytes lie in a model's files, and what is said where they cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -71,3 +71,52 @@ def describing_damage(where: str, file: str, *kinds: type[Exception]) -> Iterato
         yield
     except caught as error:
         raise damaged(where, file, str(error) or type(error).__name__) from error
+
+
+_FLOATS_8 = ("E4M3", "E4M3FNUZ", "E5M2", "E5M2FNUZ", "E8M0")
+STORED_OTHERWISE = frozenset(
+    (
+        *(f"F8_{kind}" for kind in _FLOATS_8),
+        *("F4", "F6_E2M3", "F6_E3M2", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL"),
+        *(f"float8_{kind.lower()}" for kind in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz")),
+        *("float8_e8m0fnu", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"),
+        *("uint64", "bool"),
+    )
+)
+"""The other dtypes of safetensors and, by the names torch gives them, of `.bin` files."""
+_PACKED = ("qweight", "weight_packed", "weight._data", "weight._packed", "weight:qdata")
+"""What GPTQ and AWQ, compressed-tensors, quanto and torchao call a packed `weight`."""
+
+
+def find_packed(names: Iterable[str], tables: Iterable[str]) -> str | None:
+    """The packed tensor that stands where one of the named tables would be."""
+    stems = [table.removesuffix("weight") for table in tables if table.endswith("weight")]
+    ends = tuple(f"{stem}{packed}" for stem in stems for packed in _PACKED)
+    return next((name for name in names if f".{name}".endswith(ends)), None)
+
+
+def quantised(
+    where: str, file: str, name: str, dtype: str, names: Iterable[str]
+) -> ModelNotFoundError:
+    """The error of a table whose numbers are stored in few bits.
+
+    Args:
+        where: the model as errors name it.
+        file: the file that holds the table.
+        name: the table's tensor.
+        dtype: how its numbers are stored.
+        names: all tensors of the file, among them the table's scales.
+    """
+    scales = _companions(name, names)
+    beside = f", with {', '.join(scales)}" if scales else ""
+    return ModelNotFoundError(
+        f"{where}: {file} stores the table {name} quantised ({dtype}{beside}): expected "
+        "F64, F32, F16 or BF16; use the model as it was before quantisation"
+    )
+
+
+def _companions(name: str, names: Iterable[str]) -> list[str]:
+    """The last parts of the tensors that say how a quantised one is read: `weight_scale_inv`."""
+    module = name.removesuffix("weight") if name.endswith("weight") else f"{name}."
+    found = (other for other in names if other.startswith(module) and other != name)
+    return sorted(other.removeprefix(module) for other in found)[:3]

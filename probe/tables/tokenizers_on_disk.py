@@ -11,8 +11,14 @@ from typing import Any
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which
 from probe.tables.codec import SentencePieceCodec, TokenizersCodec
+from probe.tables.documents import (
+    added_token,
+    marks_word_ends,
+    with_readable_ends,
+    word_end_document,
+    wordpiece_parts,
+)
 from probe.tables.files import Files, parse_object
-from probe.tables.word_ends import marks_word_ends, with_readable_ends, word_end_document
 from probe.vocabulary import TextCodec
 
 # Families whose rows are the SentencePiece ids; others (XLM-R, Pegasus, mBART) shift them in code.
@@ -97,8 +103,7 @@ def _rebuilt(files: Files, document: dict[str, Any], *sources: bytes) -> Tokeniz
     special = _special_tokens(files) | _USUAL_SPECIAL
     known = {token: row for token, row in vocab.items() if token in special} | added
     document["added_tokens"] = [
-        {"id": row, "content": token, "special": token in special}
-        | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        added_token(row, token, special=token in special)
         for token, row in sorted(known.items(), key=lambda item: item[1])
     ]
     # The library renumbers added tokens unless the model has them: rows must stay as given.
@@ -111,25 +116,8 @@ def _wordpiece(vocab: bytes, config: Mapping[str, Any]) -> dict[str, Any]:
     """BERT's `vocab.txt`: one token per line, the row is the line number."""
     tokens = vocab.decode("utf-8", "replace").split("\n")
     rows = {token.rstrip("\r"): row for row, token in enumerate(tokens) if token.strip()}
-    return {
-        "version": "1.0",
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": config.get("do_lower_case", True) is True,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": rows,
-        },
-    }
+    lowercase = config.get("do_lower_case", True) is True
+    return {"version": "1.0"} | wordpiece_parts(rows, lowercase=lowercase)
 
 
 def _fairseq(dictionary: bytes) -> dict[str, int]:

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats.pickle import DAMAGE, LEGACY_MAGIC, PicklesInPlace, StorageInPlace, Tensor
 from probe.tables.files import Files
-from probe.tables.quantised import STORED_OTHERWISE, quantised
-from probe.tables.span import STORED_AS, Span, describing_damage
+from probe.tables.span import STORED_AS, STORED_OTHERWISE, Span, describing_damage, quantised
 from probe.vocabulary import TableDtype
 
 MAX_PICKLE_BYTES = 1 << 26

@@ -14,7 +14,7 @@ from probe.errors import ModelNotFoundError
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
 from probe.tables.cache import cache_folder, drop_unused
-from probe.tables.gguf_types import BLOCKS
+from probe.tables.gguf_header import BLOCKS
 from tests.tables.gguf_made import (
     byte_level_fields,
     causal,

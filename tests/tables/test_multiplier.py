@@ -12,7 +12,7 @@ from transformers import CONFIG_MAPPING, AutoModel
 from probe.analysis.neighbours import nearest_tokens
 from probe.tables import architectures, load_vocabulary
 from probe.tables.built import build_table
-from probe.tables.multiplier import bring_to_life, learn_multiplier
+from probe.tables.embedding_layers import bring_to_life, learn_multiplier
 from tests.tables.tiny_models import V, assert_same, build, save
 
 LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")

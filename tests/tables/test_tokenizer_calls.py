@@ -12,8 +12,8 @@ from probe.cli.main import run
 from probe.errors import ModelNotFoundError, is_failure, is_panic
 from probe.models.loading import load_model
 from probe.tables import load_vocabulary
+from probe.tables.codec import tokenizer_calls
 from probe.tables.named import place_of
-from probe.tables.tokenizer_calls import tokenizer_calls
 
 _TEXT = "a" * 40 + "!"
 _ENDLESS = r"(a+)+$"

@@ -1,4 +1,7 @@
-"""Byte-pair encoders that mark where words end: CLIP and GPT-1 (`</w>`), CTRL (`@@` goes on)."""
+"""Parts of a `tokenizer.json` that is made of other files: WordPiece, and encoders of word ends.
+
+Those mark where words end, as CLIP and GPT-1 do (`</w>`), or where they go on, as CTRL (`@@`).
+"""
 
 from __future__ import annotations
 
@@ -90,13 +93,41 @@ def _clip_parts() -> dict[str, Any]:
 
 def _plain_parts(vocab: Mapping[str, int]) -> dict[str, Any]:
     capitals = any("A" <= letter <= "Z" for token in vocab for letter in token if token[0] != "<")
+    return _bert_parts(lowercase=not capitals)
+
+
+def _bert_parts(*, lowercase: bool) -> dict[str, Any]:
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
     return {
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": not capitals,
-        },
+        "normalizer": normalizer | {"strip_accents": None, "lowercase": lowercase},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
     }
+
+
+def wordpiece_parts(
+    rows: Mapping[str, int],
+    *,
+    lowercase: bool,
+    unknown: str = "[UNK]",
+    around: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """BERT's WordPiece.
+
+    Args:
+        rows: row of each token; `##` continues a word.
+        lowercase: whether text is.
+        unknown: the token of what no others spell.
+        around: what puts special tokens around a text.
+    """
+    model = {"type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": "##"}
+    return _bert_parts(lowercase=lowercase) | {
+        "post_processor": around,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": model | {"max_input_chars_per_word": 100, "vocab": rows},
+    }
+
+
+def added_token(row: int, token: str, *, special: bool) -> dict[str, Any]:
+    """An entry of `added_tokens`: a token that is matched whole in a text."""
+    matched = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": row, "content": token, "special": special} | matched
