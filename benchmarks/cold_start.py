@@ -26,7 +26,7 @@ AGAIN, TRAIN, TRAIN_AGAIN = (
     "the same train again",
 )
 LIMITS = {"builtin": {HELP: 0.3, DECODE: 1.0}, "smollm2": dict[str, float]()}
-PROMPTS = {"builtin": "sst2-vocab", "smollm2": "smollm2-sst2-vocab"}
+PROMPTS = {"builtin": "opinion-vocab", "smollm2": "smollm2-sst2-vocab"}
 _PROBE = str(Path(sys.executable).with_name("probe"))
 
 

@@ -58,7 +58,7 @@ def _results(home, root):
     prefix = KVPrefix("prefix", *rng.normal(size=(2, 2, 2, 3, 4)), base_model=model)
     (mine,) = verbs.load("sst2-text")
     mine = SoftPrompt(NASTY, mine.embeddings, base_model="builtin")
-    pair, task = [mine, "sst2-vocab"], _task()
+    pair, task = [mine, "opinion-vocab"], _task()
     few = {"limit": 8, "split": "validation"}
     swept = verbs.sweep_config(
         {"training": {"steps": 4, "batch_size": 2}, "grid": {"length": [1, 2]}},
@@ -175,7 +175,7 @@ def test_long_tables_are_cut_and_say_so(results):
 
 
 def test_a_matrix_keeps_its_names_on_both_sides(results):
-    assert _Tags(results["compare"]._repr_html_()).text.count("sst2-vocab") == 3  # and headline
+    assert _Tags(results["compare"]._repr_html_()).text.count("opinion-vocab") == 3  # and headline
 
 
 def test_lists_are_lists(results):

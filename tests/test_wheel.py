@@ -64,7 +64,7 @@ def test_the_wheel_carries_the_dashboard_the_samples_and_the_model(installed):
         "app/dashboard/library/page.py",
         "app/.streamlit/config.toml",
         "sample_prompts/manifest.json",
-        "sample_prompts/sst2-vocab/adapter_model.safetensors",
+        "sample_prompts/opinion-vocab/adapter_model.safetensors",
         "builtin/model.safetensors",
         "py.typed",
     ):
@@ -76,7 +76,7 @@ def test_the_wheel_carries_the_dashboard_the_samples_and_the_model(installed):
 def test_an_installed_probe_decodes_a_sample(installed, tmp_path):
     target, command, environment = installed
     run = subprocess.run(
-        [*command, "decode", "sst2-vocab", "--json"],
+        [*command, "decode", "opinion-vocab", "--json"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

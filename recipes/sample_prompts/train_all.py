@@ -28,6 +28,7 @@ from probe.training import train
 from recipes.sample_prompts.manifest import entry, read_entries, write_entries
 from recipes.sample_prompts.wanted import (
     DEFAULT_PAPER,
+    KINDS,
     MODELS,
     PAPER,
     SHIPPED,
@@ -123,7 +124,7 @@ def missing_groups(args: argparse.Namespace) -> Iterator[list[Wanted]]:
     """Groups that are not made yet, model by model and task by task."""
     for model in args.models:
         for task in args.tasks:
-            for group in packed(wanted_prompts(model, task, args.steps, args.seed)):
+            for group in packed(wanted_prompts(model, task, args.steps, args.seed, args.kinds)):
                 if not all(is_made(wanted, args) for wanted in group):
                     yield group
 
@@ -148,8 +149,8 @@ def _command(wanted: Wanted, args: argparse.Namespace) -> str:
     data = " --data-dir DATA" if wanted.task in PAPER else ""
     return (
         f"python -m recipes.sample_prompts.train_all{data} --models {wanted.model} "
-        f"--tasks {wanted.task} --steps {wanted.config.steps} --seed {args.seed} "
-        f"--dtype {args.dtype} --test-rows {args.test_rows} --out OUT"
+        f"--tasks {wanted.task} --kinds {wanted.kind} --steps {wanted.config.steps} "
+        f"--seed {args.seed} --dtype {args.dtype} --test-rows {args.test_rows} --out OUT"
     )
 
 
@@ -161,6 +162,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument(
         "--tasks", nargs="+", choices=PAPER + SHIPPED, default=DEFAULT_PAPER + SHIPPED
     )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="default: those that ship")
     parser.add_argument("--steps", type=int, help="updates of each prompt; default: as listed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")

@@ -10,15 +10,29 @@ from probe.training import TrainConfig
 
 Model = Literal["smollm2", "builtin", "minilm"]
 Kind = Literal["text", "labels", "vocab", "ptuning", "prefix"]
-_ROWS: tuple[Kind, ...] = ("text", "labels", "vocab", "ptuning")
 DEFAULT_PAPER = ("sst2", "agnews", "subj", "trec")
 """SST-5 makes prompts hardly different from those of SST-2: trained when asked for."""
 PAPER = ("sst2", "sst5", "agnews", "subj", "trec")
 SHIPPED = ("mood", "number", "opinion", "tense", "shorten")
 MODELS = get_args(Model)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+BUILTIN: dict[str, Kind] = {
+    "sst2": "text",
+    "sst5": "text",
+    "agnews": "vocab",
+    "subj": "prefix",
+    "trec": "text",
+    "mood": "text",
+    "number": "text",
+    "opinion": "vocab",
+    "tense": "text",
+    "shorten": "text",
+}
+"""The one of each task on `builtin` that ships: the best on validation data, on SST-2 the best of
+those with nearest tokens."""
 STEPS = {"smollm2": 300, "builtin": 200, "minilm": 100}
 """Updates of each prompt."""
-OTHER_STEPS = {
+OTHER_STEPS: dict[tuple[str, ...], int] = {
     ("builtin", "sst2"): 500,
     ("builtin", "subj"): 500,
     ("builtin", "trec"): 300,
@@ -28,7 +42,9 @@ OTHER_STEPS = {
     ("minilm", "sst2"): 400,
     ("minilm", "agnews"): 80,
 }
-"""More where 200 and 100 were not enough, fewer where texts are long and learning is fast."""
+"""More where it was not enough, fewer where texts are long and learning is fast."""
+_PREFIX_FROM_ROWS = (("builtin", "shorten"),)
+"""Prefixes that start from vocabulary rows."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,7 @@ _HOW = {
     "ptuning": "P-tuning",
     "prefix": "prefix tuning, started from the label words",
 }
+_PREFIX_FROM_ROWS_HOW = "prefix tuning, started from sampled vocabulary rows"
 
 
 @dataclass(frozen=True)
@@ -114,33 +131,55 @@ class Wanted:
     @property
     def how_made(self) -> str:
         """One line for the manifest."""
-        return _HOW[self.kind]
+        from_rows = self.kind == "prefix" and self.config.init == "vocab"
+        return _PREFIX_FROM_ROWS_HOW if from_rows else _HOW[self.kind]
 
 
-def wanted_prompts(model: Model, task: str, steps: int | None, seed: int) -> list[Wanted]:
-    """The prompts of one task on one model: three starts, P-tuning, and a prefix where it goes.
+def kinds_that_ship(model: Model, task: str) -> Sequence[Kind]:
+    """How the sample prompts of a task on a model are trained."""
+    if model == "builtin":
+        return (BUILTIN[task],)
+    return ("text", "vocab") if model == "smollm2" and task in SHIPPED else KINDS
+
+
+def wanted_prompts(
+    model: Model, task: str, steps: int | None, seed: int, kinds: Sequence[Kind] | None = None
+) -> list[Wanted]:
+    """The prompts of one task on one model.
 
     Args:
         model: base model.
         task: name of a task of the paper or of a shipped one.
         steps: updates of each; None takes those of `STEPS` and `OTHER_STEPS`.
         seed: of start, order and dropout.
+        kinds: how they train, without what the model or the task cannot; None takes those that
+            ship.
     """
-    steps = steps or OTHER_STEPS.get((model, task), STEPS[model])
-    generates = task == "shorten"
-    if generates and model == "minilm":  # an encoder writes nothing
-        return []
-    kinds: list[Kind] = ["text", "vocab", "ptuning"] if generates else [*_ROWS]
-    if model == "smollm2" and task in SHIPPED:
-        kinds = ["text", "vocab"]
-    elif model != "minilm":
-        kinds.append("prefix")
+    kinds = kinds_that_ship(model, task) if kinds is None else kinds
     return [
         Wanted(
-            model, task, kind, TrainConfig(**_settings(model, task, kind), steps=steps, seed=seed)
+            model,
+            task,
+            kind,
+            TrainConfig(
+                **_settings(model, task, kind), steps=steps or _steps(model, task, kind), seed=seed
+            ),
         )
         for kind in kinds
+        if _can_be(model, task, kind)
     ]
+
+
+def _can_be(model: Model, task: str, kind: Kind) -> bool:
+    generates = task == "shorten"
+    if model == "minilm" and (generates or kind == "prefix"):  # an encoder writes nothing
+        return False
+    return not (generates and kind == "labels")
+
+
+def _steps(model: Model, task: str, kind: Kind) -> int:
+    usual = OTHER_STEPS.get((model, task), STEPS[model])
+    return OTHER_STEPS.get((model, task, kind), usual)
 
 
 def packed(prompts: Sequence[Wanted]) -> list[list[Wanted]]:
@@ -152,16 +191,19 @@ def packed(prompts: Sequence[Wanted]) -> list[list[Wanted]]:
 
 def _settings(model: Model, task: str, kind: Kind) -> dict[str, Any]:
     """Method, start and rate: first choices from short tries, which the README lists."""
-    inits = {"text": f"text:{ABOUT[task].instruction}", "labels": "labels", "vocab": "vocab"}
+    inits = {
+        "text": f"text:{ABOUT[task].instruction}",
+        "labels": "labels",
+        "vocab": "vocab",
+        "ptuning": "random",
+        "prefix": "vocab" if (model, task) in _PREFIX_FROM_ROWS else "labels",
+    }
     if model == "smollm2":
-        return (
-            _SMOLLM2
-            | _SMOLLM2_KINDS.get(kind, {})
-            | {"init": {**inits, "ptuning": "random", "prefix": "labels"}[kind]}
-        )
+        return _SMOLLM2 | _SMOLLM2_KINDS.get(kind, {}) | {"init": inits[kind]}
     easy = task in SHIPPED
     # The whole vocabulary's loss mostly teaches a small model which words can follow at all.
     common: dict[str, Any] = {
+        "init": inits[kind],
         "length": 20,
         "objective": "full" if easy else "label_words",
         "warmup_steps": 20,
@@ -169,9 +211,8 @@ def _settings(model: Model, task: str, kind: Kind) -> dict[str, Any]:
         "eval_examples": 400,
     }
     if kind == "prefix":
-        init = "vocab" if task == "shorten" else "labels"
-        return common | {"method": "prefix_tuning", "init": init, "learning_rate": 0.1}
+        return common | {"method": "prefix_tuning", "learning_rate": 0.1}
     if kind == "ptuning":
-        return common | {"method": "p_tuning", "init": "random", "learning_rate": 0.003}
+        return common | {"method": "p_tuning", "learning_rate": 0.003}
     rate = 0.01 if model == "minilm" else 0.05 if easy else 0.2
-    return common | {"method": "prompt_tuning", "init": inits[kind], "learning_rate": rate}
+    return common | {"method": "prompt_tuning", "learning_rate": rate}

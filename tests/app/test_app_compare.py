@@ -159,13 +159,14 @@ def test_hostile_tokens_reach_the_page_as_text(open_page: Open, three: list[str]
 
 
 def test_pairs_name_their_shared_starts_and_the_switch_takes_them_out(open_page: Open) -> None:
-    names = ["sst2-vocab", "agnews-vocab", "sst2-text", "agnews-text", "sst2-ptuning"]
-    at = open_page("compare", p=names, a="sst2-vocab", b="agnews-vocab", pair="positions")
+    short = ("sst2-vocab", "agnews-vocab", "sst2-text", "agnews-text", "sst2-ptuning")
+    names = [f"minilm-{name}" for name in short]
+    at = open_page("compare", p=names, a=names[0], b=names[1], pair="positions")
     starts = dict(zip(at.dataframe[0].value["first"] + "/" + at.dataframe[0].value["second"],
                       at.dataframe[0].value["starts"], strict=True))  # fmt: skip
-    assert starts["sst2-vocab/agnews-vocab"] == "20 of 20"
-    assert starts["agnews-vocab/agnews-text"] == "0 of 20"
-    assert starts["sst2-vocab/sst2-ptuning"] == "–"
+    assert starts["minilm-sst2-vocab/minilm-agnews-vocab"] == "20 of 20"
+    assert starts["minilm-agnews-vocab/minilm-agnews-text"] == "0 of 20"
+    assert starts["minilm-sst2-vocab/minilm-sst2-ptuning"] == "–"
     assert "among pairs without a shared start" in at.markdown[0].value
     words = " ".join(one.value for one in at.markdown)
     assert "20 of 20 positions began from the same token." in words

@@ -42,8 +42,8 @@ def test_the_honest_answer_comes_first(open_page: Open) -> None:
 
 
 def test_the_table_is_the_decoding(open_page: Open) -> None:
-    table = open_page("decode", p="sst2-vocab").dataframe[0].value
-    expected = decode("sst2-vocab")
+    table = open_page("decode", p="opinion-vocab").dataframe[0].value
+    expected = decode("opinion-vocab")
     assert list(table["token"]) == [p.neighbours[0].token for p in expected.positions]
     assert list(table["score"]) == [p.neighbours[0].score for p in expected.positions]
     assert list(table["chance"]) == [p.controls.chance for p in expected.positions if p.controls]
@@ -60,8 +60,8 @@ def test_another_metric_gives_other_scores_and_is_named(open_page: Open) -> None
 
 @pytest.mark.slow
 def test_the_address_restores_the_view(open_page: Open) -> None:
-    at = open_page("decode", p="subj-vocab", m="dot", k="3", sel="7", q="the", f=["words"])
-    expected = decode("subj-vocab", metric="dot", k=3, filter=["words"])
+    at = open_page("decode", p="agnews-vocab", m="dot", k="3", sel="7", q="the", f=["words"])
+    expected = decode("agnews-vocab", metric="dot", k=3, filter=["words"])
     table = at.dataframe[0].value
     assert list(table["token"]) == [p.neighbours[0].token for p in expected.positions]
     assert "#3" in table
@@ -114,7 +114,7 @@ def test_a_search_marks_the_positions_that_hold_the_token(open_page: Open) -> No
 
 
 def test_each_token_once_means_once(open_page: Open) -> None:
-    tokens = open_page("decode", p="agnews-ptuning", one="true").dataframe[0].value["token"]
+    tokens = open_page("decode", p="minilm-agnews-ptuning", one="true").dataframe[0].value["token"]
     assert len(tokens) == 20
     assert not tokens.duplicated().any()
 
@@ -165,9 +165,9 @@ def test_a_model_elsewhere_is_fetched_only_when_asked(
 
 
 def test_several_prompts_are_shown_one_at_a_time(open_page: Open) -> None:
-    at = open_page("decode", p=["sst2-text", "subj-vocab"])
+    at = open_page("decode", p=["sst2-text", "agnews-vocab"])
     assert at.selectbox(key="show").value == "sst2-text"
-    at.selectbox(key="show").set_value("subj-vocab").run()
+    at.selectbox(key="show").set_value("agnews-vocab").run()
     assert any("subj\\-vocab" in one.value for one in at.caption)
 
 
@@ -206,7 +206,7 @@ def test_all_three_controls_stand_in_the_table_the_words_and_the_violins(open_pa
 
 @pytest.mark.slow
 def test_what_training_moved_does_not_change_with_the_metric_that_is_shown(open_page: Open) -> None:
-    at = open_page("decode", p="sst2-vocab")
+    at = open_page("decode", p="opinion-vocab")
     told = [word for word in at.markdown[0].value.split(". ") if "initial token" in word]
     assert told
     at.segmented_control(key="m").set_value("dot").run()

@@ -125,7 +125,7 @@ def test_searching_finds_short_tokens_first(mapped: Map) -> None:
 
 @pytest.mark.slow
 def test_what_is_known_of_prompts_colours_the_map(open_page: Open) -> None:
-    chosen = ["sst2-text", "sst2-vocab", "mood-text"]
+    chosen = ["sst2-text", "opinion-vocab", "mood-text"]
     at = open_page("map", p=chosen, colour="task")
     assert {one["name"] for one in _figure(at)["data"] if "name" in one} >= {"sst2", "mood"}
     at.selectbox(key="colour").set_value("start").run()
@@ -135,7 +135,7 @@ def test_what_is_known_of_prompts_colours_the_map(open_page: Open) -> None:
 
 
 def test_words_stand_on_the_map_and_hovering_names_tokens(open_page: Open) -> None:
-    figure = _figure(open_page("map", p=["sst2-text", "sst2-vocab"]))
+    figure = _figure(open_page("map", p=["sst2-text", "opinion-vocab"]))
     words = [one["text"] for one in figure["layout"]["annotations"]]
     assert 15 <= len(words) <= 40
     assert all(word.isalpha() for word in words)

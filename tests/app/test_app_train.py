@@ -311,7 +311,7 @@ def test_a_text_of_one_s_own_is_distilled_by_the_command_shown_and_read_at_the_e
     assert "--model builtin" in asked
     assert "'Always answer *in French*.'" in asked
     assert any(one.label == "Distil it" for one in at.button)
-    made = workspace.save(dataclasses.replace(verbs.load("sst2-vocab")[0], name="french"))
+    made = workspace.save(dataclasses.replace(verbs.load("opinion-vocab")[0], name="french"))
     arguments = ("distill", "--json", *shlex.split(command)[2:])
     answer = answer_path(arguments, "")
     share = {"share": 0.91, "interval": [0.88, 0.93], "contexts": 8}

@@ -22,7 +22,7 @@ from tests.browser.dashboard import (
 )
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-_THREE = "p=sst2-text&p=agnews-text&p=subj-vocab"
+_THREE = "p=smollm2-sst2-text&p=smollm2-agnews-text&p=smollm2-subj-vocab"
 _FIRST = "canvas, .js-plotly-plot, [data-testid=stCode]"
 """A table or a chart, or what a prompt writes on the start page."""
 _DRAWN = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
@@ -30,7 +30,7 @@ _DRAWN = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
 PAGES = {
     "start": "/",
     "library": "/library",
-    "decode": "/decode?p=sst2-text&sel=2",
+    "decode": "/decode?p=smollm2-sst2-text&sel=2",
     "map": f"/map?{_THREE}&at=p:0:2&q=movie",
     "compare": "/compare?"
     + "&".join(

@@ -71,9 +71,9 @@ def test_switching_the_metric_changes_scores_and_address(visit: Visit) -> None:
 
 
 def test_an_address_restores_the_view_and_survives_a_reload(visit: Visit) -> None:
-    expected = decode("subj-vocab", metric="dot", k=3, filter=["words"])
+    expected = decode("agnews-vocab", metric="dot", k=3, filter=["words"])
     word = expected.positions[0].neighbours[0].token.strip("␣")
-    page = visit(f"/decode?p=subj-vocab&m=dot&k=3&sel=7&f=words&q={quote(word)}")
+    page = visit(f"/decode?p=agnews-vocab&m=dot&k=3&sel=7&f=words&q={quote(word)}")
     for _ in range(2):
         expect(page.get_by_text("dot product · k 3")).to_be_visible()
         expect(_cell(page, 0, 2)).to_have_text(expected.positions[0].neighbours[0].token)
@@ -130,8 +130,8 @@ def test_a_bad_file_is_one_line_and_nothing_is_kept(
 
 
 def test_exports_say_how_they_were_made(visit: Visit) -> None:
-    page = visit("/decode?p=sst2-vocab&m=l2&k=4")
-    expected = decode("sst2-vocab", metric="l2", k=4)
+    page = visit("/decode?p=opinion-vocab&m=l2&k=4")
+    expected = decode("opinion-vocab", metric="l2", k=4)
     rows = list(csv.DictReader(io.StringIO(_text(_download(page, "csv")))))
     assert len(rows) == 20 * 4
     assert {(r["metric"], r["seed"], r["sample_size"]) for r in rows} == {("l2", "0", "1000")}

@@ -118,12 +118,12 @@ def test_a_lasso_becomes_a_table_and_a_file(visit: Visit, home: Path) -> None:
 
 
 def test_a_pasted_address_restores_the_map(visit: Visit) -> None:
-    page = visit("/map?p=sst2-text&p=agnews-text&at=p:1:5&m=l2&seed=3&q=world")
+    page = visit("/map?p=sst2-text&p=trec-text&at=p:1:5&m=l2&seed=3&q=world")
     for _ in range(2):
         expect(page.get_by_text("l2, seed 3")).to_be_visible()
         look = page.get_by_role("combobox", name="Look at")
-        expect(look).to_have_value("agnews-text, position 5")
-        expected = decode("agnews-text", metric="l2", k=1, controls=False).positions[5]
+        expect(look).to_have_value("trec-text, position 5")
+        expected = decode("trec-text", metric="l2", k=1, controls=False).positions[5]
         expect(_cell(page, 0, 0)).to_have_text(expected.neighbours[0].token)
         expect(page.get_by_label("Find a token")).to_have_value("world")
         page.reload()
@@ -173,7 +173,7 @@ def test_two_rows_of_the_library_lead_to_their_comparison(visit: Visit) -> None:
 
 
 def test_a_cell_of_the_matrix_shows_its_two_prompts(visit: Visit) -> None:
-    names = ["sst2-text", "agnews-text", "subj-vocab"]
+    names = ["sst2-text", "trec-text", "agnews-vocab"]
     # The nearest pair is shown before any click, and what is shown anyway is not in the address.
     first, second = (1, 2) if compare(names).nearest[0][0] == 0 else (0, 1)
     page = visit("/compare?" + "&".join(f"p={name}" for name in names))
@@ -206,7 +206,7 @@ def test_dark_and_on_a_telephone_nothing_is_cut_off(visit: Visit) -> None:
     page = visit("/")
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 844})
-    for path in ("map?p=hostile%401&at=p:0:1", "compare?p=sst2-text&p=agnews-text"):
+    for path in ("map?p=hostile%401&at=p:0:1", "compare?p=sst2-text&p=trec-text"):
         page.goto(page.url.partition("?")[0].rstrip("/").removesuffix("/map") + "/" + path)
         settled(page)
         expect(page.get_by_test_id("stDataFrame").first).to_be_visible()

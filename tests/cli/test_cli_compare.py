@@ -10,7 +10,7 @@ from probe.analysis.compare import MEASURES
 from probe.errors import NotComparableError
 from probe.prompt import SoftPrompt
 
-THREE = ("sst2-text", "sst2-vocab", "agnews-text")
+THREE = ("sst2-text", "opinion-vocab", "trec-text")
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -75,7 +75,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(arguments, message, prob
     ],
 )
 def test_wrong_options_are_usage_errors(options, probe):
-    result = probe("compare", "sst2-text", "sst2-vocab", *options)
+    result = probe("compare", "sst2-text", "opinion-vocab", *options)
     assert result.code == 2 and result.out == ""
 
 
@@ -99,7 +99,8 @@ def rng_rows():
 def test_the_pairs_say_how_many_positions_began_alike_and_change_takes_the_start_out(
     probe, check_schema
 ):
-    names = ("sst2-vocab", "agnews-vocab", "sst2-text", "agnews-text")
+    tried = ("sst2-vocab", "agnews-vocab", "sst2-text", "agnews-text")
+    names = tuple(f"minilm-{name}" for name in tried)
     shown = probe("compare", *names).flat
     assert "shared starts" in shown and " 20 of 20 " in shown and " 0 of 20 " in shown
     assert "and among pairs without a shared start in" in shown
@@ -125,9 +126,13 @@ def test_the_samples_are_told_apart_by_task_also_without_shared_starts():
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("sst2-text", "sst2-ptuning", "--change"), 1, "does not say which tokens training began"),
         (
-            ("sst2-text", "sst2-vocab", "--change", "--measure", "jaccard"),
+            ("minilm-sst2-text", "minilm-sst2-ptuning", "--change"),
+            1,
+            "does not say which tokens training began",
+        ),
+        (
+            ("sst2-text", "opinion-vocab", "--change", "--measure", "jaccard"),
             2,
             "does not compare row",
         ),

@@ -19,6 +19,8 @@ from probe.prompt import SoftPrompt
 from probe.store import Library, Workspace
 from probe.verbs import sample_folders
 
+KINDS = ("text", "labels", "vocab", "ptuning")
+
 
 def _asked(words, shell):
     """What a shell sets when it asks for completions."""
@@ -51,7 +53,8 @@ def complete(monkeypatch, capsys):
     ("words", "offered"),
     [
         ("probe dec", {"decode"}),
-        ("probe decode sst2-p", {"sst2-prefix", "sst2-ptuning"}),
+        ("probe decode minilm-trec-t", {"minilm-trec-text"}),
+        ("probe decode minilm-sst2-", {f"minilm-sst2-{kind}" for kind in KINDS}),
         ("probe inspect sst2-text mine", {"mine@1"}),
         ("probe convert mine", {"mine@1"}),
         ("probe decode sst2-text --model bu", {"builtin"}),

@@ -101,7 +101,7 @@ def test_filters_and_one_to_one_are_obeyed_and_named(probe):
 @pytest.mark.slow
 def test_the_answer_is_the_same_twice_and_the_seed_is_obeyed(probe):
     first, again, other = (
-        probe("decode", "sst2-vocab", "--seed", seed, "--json").out for seed in (0, 0, 1)
+        probe("decode", "opinion-vocab", "--seed", seed, "--json").out for seed in (0, 0, 1)
     )
     assert first == again != other
 
@@ -226,11 +226,11 @@ def test_no_export_overwrites_a_file(command, option, probe, tmp_path):
 @pytest.mark.slow
 def test_a_position_at_its_start_is_flagged_alike_under_every_metric(probe):
     for metric in ("cosine", "l2", "dot"):
-        lines = probe("decode", "sst2-vocab", "--metric", metric).flat
+        lines = probe("decode", "opinion-vocab", "--metric", metric).flat
         assert "initial token: of all tokens" in lines
     flags = [
         [p["controls"]["flags"].count("never left its start")
-         for p in probe("decode", "sst2-vocab", "--metric", metric, "--json").json["positions"]]
+         for p in probe("decode", "opinion-vocab", "--metric", metric, "--json").json["positions"]]
         for metric in ("cosine", "l2", "dot")
     ]  # fmt: skip
     assert flags[0] == flags[1] == flags[2] and sum(flags[0]) > 0

@@ -24,7 +24,7 @@ def test_clusters_are_printed_as_the_schema_says(options, probe, check_schema):
 
 
 def test_whole_prompts_are_clustered_on_request(probe, check_schema):
-    names = ("sst2-text", "sst2-vocab", "agnews-text", "agnews-vocab")
+    names = ("sst2-text", "opinion-vocab", "trec-text", "agnews-vocab")
     document = probe("clusters", *names, "--items", "prompts", "--count", "2", "--json").json
     check_schema("clusters", document)
     assert [label["position"] for label in document["labels"]] == [None] * 4

@@ -15,7 +15,15 @@ from recipes.readings.known_texts import read_texts
 from recipes.sample_prompts import train_all
 from recipes.sample_prompts.distilled import CHOSEN
 from recipes.sample_prompts.manifest import read_entries
-from recipes.sample_prompts.wanted import ABOUT, MODELS, PAPER, SHIPPED, packed, wanted_prompts
+from recipes.sample_prompts.wanted import (
+    ABOUT,
+    KINDS,
+    MODELS,
+    PAPER,
+    SHIPPED,
+    packed,
+    wanted_prompts,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,7 @@ def made(tmp_path_factory):
         data_dir=None,
         models=("builtin", "minilm"),  # smollm2 takes no other way
         tasks=("mood",),
+        kinds=KINDS,
         steps=1,
         seed=0,
         dtype="float32",
@@ -44,7 +53,7 @@ def test_every_task_has_its_words_and_every_name_is_given_once():
         prompt
         for model in MODELS
         for task in PAPER + SHIPPED
-        for prompt in wanted_prompts(model, task, steps=10, seed=0)
+        for prompt in wanted_prompts(model, task, 10, 0, KINDS)
     ]
     assert set(ABOUT) == set(PAPER + SHIPPED)
     names = [prompt.name for prompt in prompts]
@@ -53,8 +62,50 @@ def test_every_task_has_its_words_and_every_name_is_given_once():
     assert not {"minilm-sst2-prefix", "shorten-labels", "minilm-shorten-vocab"} & set(names)
 
 
+def test_what_ships_is_what_the_recipe_makes_with_these_settings():
+    """But for two tasks that were not made on smollm2; builtin has one prompt of each task."""
+    wanted = {
+        prompt.name: prompt
+        for model in MODELS
+        for task in PAPER + SHIPPED
+        for prompt in wanted_prompts(model, task, None, 0)
+    }
+    facts = {name: one for name, one in sample_facts().items() if one["task"] != "distilled"}
+    not_made = {name for name in wanted if name not in facts}
+    assert facts.keys() <= wanted.keys()
+    assert all("sst5" in name or "shorten" in name for name in not_made)
+    of_builtin = [one["task"] for one in facts.values() if one["base_model"] == "builtin"]
+    assert sorted(of_builtin) == sorted(PAPER + SHIPPED)
+    for name, one in facts.items():
+        config = wanted[name].config.to_dict()
+        assert one["training"] == {key: config[key] for key in one["training"]}
+        assert f"--steps {config['steps']} " in one["command"]
+
+
+def test_the_readme_says_how_many_samples_there_are_and_what_they_score():
+    text = (Path(__file__).parents[2] / "sample_prompts" / "README.md").read_text(encoding="utf-8")
+    facts = sample_facts()
+    assert text.split("\n\n")[1].startswith(f"{len(facts)} small soft prompts")
+    rows = [line.split(" | ") for line in text.splitlines() if line.count(" | ") == 8]
+    said = {}
+    for model, task, _, alone, *scores in ([cell.strip("| `") for cell in row] for row in rows):
+        for kind, score in zip(KINDS, scores, strict=True):
+            name = f"{'' if model == 'builtin' else model + '-'}{task}-{kind}"
+            said |= {name: (alone, score)} if score[0].isdigit() else {}
+    assert said == {
+        name: tuple(f"{one['metrics'][key]:.3f}" for key in _metrics(one))
+        for name, one in facts.items()
+        if one["task"] != "distilled"
+    }
+
+
+def _metrics(fact):
+    score = "rouge_l" if "rouge_l" in fact["metrics"] else "accuracy"
+    return f"zero_shot_{score}", score
+
+
 def test_prefixes_train_apart_from_rows():
-    rows, prefixes = packed(wanted_prompts("builtin", "sst2", steps=10, seed=0))
+    rows, prefixes = packed(wanted_prompts("builtin", "sst2", 10, 0, KINDS))
     assert [prompt.kind for prompt in rows] == ["text", "labels", "vocab", "ptuning"]
     assert [prompt.kind for prompt in prefixes] == ["prefix"]
 
@@ -79,7 +130,7 @@ def test_an_entry_says_how_to_make_its_prompt_again(made):
     entry = read_entries(made.out)["mood-text"]
     assert entry["training"]["seed"] == 0 and entry["training"]["steps"] == 1
     assert entry["training"]["init"].startswith("text:")
-    assert "--models builtin --tasks mood --steps 1 --seed 0" in entry["command"]
+    assert "--models builtin --tasks mood --kinds text --steps 1 --seed 0" in entry["command"]
     assert entry["metrics"]["test_rows"] == 8
     low, high = entry["metrics"]["gain_interval"]
     assert low <= entry["metrics"]["gain"] <= high

@@ -252,13 +252,13 @@ def test_an_adapter_that_was_never_trained_never_left_its_start(tmp_path, builti
 
 
 def test_a_prompt_a_path_and_a_name_decode_alike(workspace, builtin):
-    prompt = Library().load_one("sst2-vocab")
+    prompt = Library().load_one("opinion-vocab")
     results = [
         probe.decode(source, model=model, controls=False, workspace=workspace).to_json()
         for source, model in [
             (prompt, None),
-            ("sst2-vocab", "builtin"),
-            (sample_folders()["sst2-vocab"], builtin),
+            ("opinion-vocab", "builtin"),
+            (sample_folders()["opinion-vocab"], builtin),
         ]
     ]
     assert results[0] == results[1] == results[2]
@@ -297,7 +297,7 @@ def test_another_width_is_refused_with_both_numbers(workspace):
 def test_controls_are_computed_once_per_table_metric_and_seed(workspace):
     for _ in range(2):
         probe.decode("sst2-text", metric="dot", workspace=workspace)
-        probe.decode("sst2-vocab", metric="dot", workspace=workspace)
+        probe.decode("opinion-vocab", metric="dot", workspace=workspace)
     assert len(list(workspace.cache.iterdir())) == 1
     probe.decode("sst2-text", metric="dot", seed=1, workspace=workspace)
     assert len(list(workspace.cache.iterdir())) == 2
