@@ -76,7 +76,7 @@ class FindRequest(Request):
     """Base model whose token is meant; the library's prompts on it are searched. Default: that of
     the named prompts; without any, smollm2 where it is installed, else builtin."""
     metric: Metric = "cosine"
-    """What near means; cosine and dot: higher is closer, l2: lower."""
+    """What near means; cosine and dot, which favours long tokens: higher is closer, l2: lower."""
     k: Annotated[int, Option(flag="-k --k", minimum=1)] = 10
     """Positions to list."""
 

@@ -88,6 +88,6 @@ class Nearest(Request):
     """What near means, and how many are listed."""
 
     metric: Metric = "cosine"
-    """What near means; cosine and dot: higher is closer, l2: lower."""
+    """What near means; cosine and dot, which favours long tokens: higher is closer, l2: lower."""
     k: Annotated[int, Option(flag="-k --k", minimum=1)] = 5
     """Tokens per position."""

@@ -47,9 +47,10 @@ class WaywardRequest(OfStudy):
     """A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Repeatable.
     Default: smollm2 where it is installed, else builtin."""
     task: Annotated[tuple[ModelSource, ...], Option(required=True, complete="task")] = ()
-    """A task's name, its task.toml or the folder of one. Repeatable."""
+    """A task with labels: its name, its task.toml or the folder of one. Repeatable."""
     targets: tuple[ModelSource, ...] = TARGET_SETS
-    """Texts to hold prompts near to, repeatable: the sets definitions, instructions, web,
+    """Texts to hold prompts near to, repeatable: the sets definitions (what each task asks, said
+    truly and wrongly), instructions and web (texts that have nothing to do with the tasks),
     text:WORDS, or a file: .txt with a text per line, .jsonl with text, kind and task, .toml with a
     table per task."""
     _: KW_ONLY
@@ -61,8 +62,8 @@ class WaywardRequest(OfStudy):
     seeds: Annotated[int, Option(minimum=1)] = 2
     """Runs that differ in nothing but the seed."""
     init: tuple[str, ...] = ("vocab", "target")
-    """Where prompts start, repeatable: target (at the target's own embeddings), vocab, random,
-    labels, text:WORDS or prompt:PATH."""
+    """Where prompts start, repeatable: target (at the target's own embeddings, where a prompt may
+    simply stay), vocab, random, labels, text:WORDS or prompt:PATH."""
     steps: Annotated[int, Option(minimum=1)] = 300
     """Updates of every prompt."""
     batch_size: Annotated[int, Option(minimum=1)] = 16

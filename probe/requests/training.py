@@ -24,7 +24,7 @@ class TrainRequest(OnData):
     smollm2 where it is installed, else builtin."""
     task: Annotated[ModelSource | None, Option(complete="task")] = None
     """A task's name, its task.toml or the folder of one. Or a data file with a text and a label in
-    each row."""
+    each row. Rows of the paper's tasks come from the hub."""
     training: Annotated[Mapping[str, Any], Option(fields_of=TrainConfig)] = field(
         default_factory=dict
     )

@@ -11,6 +11,7 @@ from dashboard.decode.try_it import all_here, opened_model, turn_of_models
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, prompt_of, workspace
 from probe.errors import ProbeError
+from probe.requests import ReadRequest, help_of
 from probe.verbs.prompts import load_prompts
 from probe.verbs.reading import own_template
 
@@ -27,8 +28,7 @@ def draw_guess(entry: Entry, model: str) -> None:
     text = st.text_input(
         "What does this prompt say?", key="guess", persist_state="session", max_chars=2000,
         placeholder="Answer in French.",
-        help="Your text is put in the prompt's place: how much of what the prompt does to the "
-        "model's answers does it do? The model runs, some seconds the first time.",
+        help=help_of(ReadRequest, "text_to_score"),
     )  # fmt: skip
     if not text.strip() or not all_here([entry]):
         return

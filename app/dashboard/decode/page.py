@@ -46,7 +46,7 @@ def draw_options() -> tuple[int, tuple[str, ...], bool, str]:
     with more.popover("Filters", icon=":material/filter_alt:", width="stretch"):
         kinds = st.multiselect(
             "Kinds of tokens", FILTERS, key="f", bind="query-params", persist_state="session",
-            help="special, byte, unused: leave these out. words: only tokens that begin a word.",
+            help=help_of(DecodeRequest, "filter"),
         )  # fmt: skip
         pattern = st.text_input(
             "Only tokens that match", key="re", bind="query-params", persist_state="session",

@@ -35,7 +35,7 @@ def draw_options() -> tuple[Method, MapMetric, int, str]:
     )  # fmt: skip
     seed = number.number_input(
         "Seed", 0, 9999, 0, key="seed", bind="query-params", persist_state="session",
-        help="Of the layout, of the tokens drawn and of the trustworthiness sample.",
+        help=help_of(MapRequest, "seed"),
     )  # fmt: skip
     by = colour.selectbox(
         "Colour by", ("prompt", "cluster", *FACTS), key="colour", bind="query-params",

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, is_local, library
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.requests import DecodeRequest, help_of
 from probe.tables import ALWAYS_NAMED, default_model
 
 _DEMO = {"smollm2": "smollm2-distilled-french", "builtin": "sst2-text"}
@@ -47,8 +48,7 @@ def draw_sidebar() -> None:
             bind="query-params",
             persist_state="session",
             width="stretch",
-            help="What near means. Cosine ignores length, L2 is the distance, dot favours long "
-            "tokens.",
+            help=help_of(DecodeRequest, "metric"),
         )
         st.selectbox(
             "Base model",

@@ -50,7 +50,9 @@ _STARTS = {
     "random": "noise",
     "prompt": "another prompt",
 }
-_HELP = {field.name: field.help for field in fields_of(TrainConfig)}
+_HELP = {
+    field.name: field.help for kind in (TrainRequest, TrainConfig) for field in fields_of(kind)
+}
 _KINDS = get_type_hints(TrainConfig)
 _DEFAULTS = TrainConfig()
 
@@ -82,8 +84,7 @@ def draw_form() -> Wanted:
         chosen = st.selectbox(
             "Task", _with_chosen(list(tasks), "task"), key="t_task", persist_state="session",
             format_func=lambda one: tasks.get(one, one), accept_new_options=True,
-            help="Tasks that come with probe, your own, and the paper's, whose rows come from the "
-            "hub. Or type the path of a folder with a task.toml.",
+            help=_HELP["task"],
         )  # fmt: skip
     with length:
         positions = _draw_field("length", {"length": DEFAULT_LENGTH, **usual})
@@ -99,8 +100,7 @@ def draw_form() -> Wanted:
         base = st.selectbox(
             "Base model", _with_chosen([*ALWAYS_NAMED], "model"), key="t_model",
             persist_state="session", accept_new_options=True,
-            help="The frozen model. smollm2, builtin and minilm are always there; or type a "
-            "folder, a GGUF file or a hub id, which is downloaded when training starts.",
+            help=_HELP["model"],
         )  # fmt: skip
     _draw_wording(str(chosen))
     init = _init(kind)
@@ -218,12 +218,11 @@ def _draw_texts(*, prefix: bool) -> dict[str, Any]:
             )
     left, right = st.columns(2, gap="small")
     with left:
-        found["name"] = _text("name", "Name of the prompt", "", "task and method")
+        found["name"] = _text("name", "Name of the prompt", _HELP["name"], "task and method")
     with right:
         found["data_dir"] = _text(
-            "data_dir", "Data folder", "A folder of data sets with one folder per task.",
-            "rows of the task itself",
-        )  # fmt: skip
+            "data_dir", "Data folder", _HELP["data_dir"], "rows of the task itself"
+        )
     return found
 
 
@@ -261,7 +260,7 @@ def _remember(field: str, value: object) -> None:
 def _text(field: str, label: str, words: str, placeholder: str | None = None) -> str:
     _remember(field, "")
     found = st.text_input(
-        label, key=f"t_{field}", persist_state="session", help=words or None,
+        label, key=f"t_{field}", persist_state="session", help=words,
         placeholder=placeholder,
     )  # fmt: skip
     return str(found or "")

@@ -11,7 +11,7 @@ from dashboard.shared.jobs import active_runs
 from dashboard.shared.resources import is_local, known_tasks
 from probe.datasets import load_wording
 from probe.errors import TrainingError
-from probe.requests import WaywardRequest, command_of
+from probe.requests import WaywardRequest, command_of, fields_of
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.verbs import wayward_config
@@ -25,6 +25,7 @@ _STARTS = {
 }
 _GAMMAS = "0.1, 1, 10"
 _STEPS = 100
+_HELP = {field.name: field.help for field in fields_of(WaywardRequest)}
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,27 @@ def draw_form() -> WantedStudy:
     chosen = tasks.multiselect(
         "Tasks", list(names), default=next(iter(names)), key="w_tasks", persist_state="session",
         format_func=lambda one: names.get(one, one), placeholder="Choose tasks",
-        help="Tasks with labels: those that come with probe, and your own.",
+        help=_HELP["task"],
     )  # fmt: skip
     st.session_state.setdefault("w_model", default_model())
     known = dict.fromkeys([*ALWAYS_NAMED, st.session_state["w_model"]])
     base = model.selectbox(
         "Base model", list(known), key="w_model", persist_state="session",
         accept_new_options=True,
-        help="The frozen model; or type a folder, a GGUF file or a hub id.",
+        help=_HELP["model"],
     )  # fmt: skip
     sets, count = st.columns([3, 2], gap="small")
     texts: list[str] = list(
         sets.multiselect(
             "Texts to hold prompts near to", _SETS, default=["instructions"], key="w_sets",
             persist_state="session", placeholder="Choose sets, or write your own below",
-            help="instructions and web: texts of 4 to 56 tokens that have nothing to do with the "
-            "tasks. definitions: what each task asks, said truly and wrongly.",
+            help=_HELP["targets"],
         )
     )  # fmt: skip
     most = count.number_input(
-        "Texts of each set, from short to long", 1, 60, 2, key="w_count", persist_state="session"
-    )
+        "Texts of each set, from short to long", 1, 60, 2, key="w_count", persist_state="session",
+        help=_HELP["target_count"],
+    )  # fmt: skip
     own = st.text_area(
         "Texts of your own, one a line", key="w_own", persist_state="session", height=80,
         placeholder="The bridge was closed for repairs again.",
@@ -90,15 +91,19 @@ def _draw_numbers() -> dict[str, Any]:
     gamma, start, seeds, steps = st.columns([3, 4, 2, 2], gap="small")
     words = gamma.text_input(
         "γ, with commas between", _GAMMAS, key="w_gamma", persist_state="session",
-        help="Weights of the distance to the text. 0, the baseline, is always added.",
+        help=_HELP["gamma"],
     )  # fmt: skip
     inits = start.multiselect(
         "Start from", list(_STARTS), default=["vocab", "target"], key="w_inits",
         format_func=_STARTS.__getitem__, persist_state="session", placeholder="Choose a start",
-        help="A prompt that starts at the text may simply stay there, so start elsewhere too.",
+        help=_HELP["init"],
     )  # fmt: skip
-    number = seeds.number_input("Seeds", 1, 20, 1, key="w_seeds", persist_state="session")
-    count = steps.number_input("Steps", 1, None, _STEPS, key="w_steps", persist_state="session")
+    number = seeds.number_input(
+        "Seeds", 1, 20, 1, key="w_seeds", persist_state="session", help=_HELP["seeds"]
+    )
+    count = steps.number_input(
+        "Steps", 1, None, _STEPS, key="w_steps", persist_state="session", help=_HELP["steps"]
+    )
     return {"gamma": _numbers(words), "init": inits, "seeds": int(number), "steps": int(count)}
 
 
