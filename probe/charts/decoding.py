@@ -19,6 +19,7 @@ from probe.charts.palette import (
     PICKED,
     PROMPT,
     VOCABULARY,
+    add_legend,
     label_room,
     new_figure,
 )
@@ -235,7 +236,5 @@ def _mark_medians(figure: go.Figure, decoding: Decoding, bottom: float) -> None:
             showlegend=True,
             hoverinfo="name",
         )
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "itemclick": False},
-    )
+    add_legend(figure, above=True)
+    figure.update_layout(legend={"itemclick": False})

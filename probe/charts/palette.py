@@ -6,7 +6,7 @@ Design".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -88,12 +88,34 @@ def label_room(labels: Iterable[str]) -> int:
     return 14 + 7 * max(map(len, labels), default=0)
 
 
-def add_legend(figure: go.Figure) -> None:
-    """Show the legend along the lower edge, below the titles of axes however narrow the screen."""
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
-    )
+def add_legend(figure: go.Figure, *, above: bool = False) -> None:
+    """Show the legend along the lower edge, below the titles of axes however narrow the screen.
+
+    Args:
+        figure: what it tells of.
+        above: over the plot instead.
+    """
+    place = {"y": 1} if above else {"y": 0, "yref": "container"}
+    legend = {"orientation": "h", "yanchor": "bottom", "x": 0} | place
+    figure.update_layout(showlegend=True, legend=legend)
+
+
+def interval_bars(
+    values: Sequence[float], ends: Sequence[tuple[float, float]], **style: Any
+) -> dict[str, Any]:
+    """Plotly's `error_x` or `error_y` from values to the ends of their intervals.
+
+    Args:
+        values: [n].
+        ends: [n].
+        style: `thickness`, `width` and `color` of the bars.
+    """
+    return style | {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
+        "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
+    }
 
 
 @cache

@@ -13,6 +13,7 @@ from probe.charts.palette import (
     ON_CELL,
     ORANGE_TO_BLUE,
     PROMPT,
+    add_legend,
     new_figure,
 )
 
@@ -91,9 +92,7 @@ def correlation_bars(transfer: Transfer) -> go.Figure:
         ticktext=[measure.replace("_", " ") for measure in measures],
         range=[len(measures) - 0.5, -0.5],
     )
-    figure.update_layout(
-        showlegend=True, legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0}
-    )
+    add_legend(figure, above=True)
     return figure
 
 
