@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from probe.datasets.examples import Columns, read_asked, read_examples, read_texts
+from probe.datasets.examples import (
+    Columns,
+    read_asked,
+    read_examples,
+    read_texts,
+    sample,
+    split_validation,
+)
 from probe.datasets.loading import load_task, load_wording, task_name, task_names
-from probe.datasets.splits import sample, split_validation
 
 __all__ = [
     "Columns",

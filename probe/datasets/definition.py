@@ -1,7 +1,9 @@
-"""A task without its rows, and the TOML file that says it."""
+"""A task without its rows, the TOML file that says it, and where its files may lie."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from probe.datasets.hub import SPLITS, HubSource
 from probe.datasets.rows import read_text
 from probe.errors import DataError
 from probe.suggestions import did_you_mean
-from probe.task import LabelWords, TaskKind, TaskMetric, split_words
+from probe.task import LabelWords, TaskKind, TaskMetric, joined_words, split_words
 from probe.texts import is_one_line
 
 TASK_FILE = "task.toml"
@@ -147,3 +149,65 @@ _KEYS: dict[str, _Reader] = {
     "files": _splits,
     "hub": _hub,
 }
+
+
+def definition_toml(definition: Definition) -> str:
+    """What `read_definition` reads as this definition; its rows lie in files beside it.
+
+    Raises:
+        ValueError: the rows lie on the hub.
+    """
+    if definition.hub is not None:
+        raise ValueError("expected a task whose rows are files, found one of the hub")
+    plain: dict[str, Any] = {
+        "name": definition.name,
+        "kind": definition.kind,
+        "template": definition.template,
+        "label_words": joined_words(definition.label_words, definition.synonyms),
+        "label_names": list(definition.label_names),
+        "metric": definition.metric,
+        "source": definition.source,
+        "licence": definition.licence,
+    }
+    lines = [f"{key} = {_toml(value)}" for key, value in plain.items() if value]
+    if definition.columns != Columns():
+        lines += ["", "[columns]", *_toml_pairs(dataclasses.asdict(definition.columns))]
+    if definition.files:
+        lines += ["", "[files]", *_toml_pairs(dict(definition.files))]
+    return "\n".join([*lines, ""])
+
+
+def _toml_pairs(values: dict[str, str]) -> list[str]:
+    return [f"{key} = {_toml(value)}" for key, value in values.items()]
+
+
+def _toml(value: str | list[str | list[str]]) -> str:
+    """Texts and lists of them: JSON, but for the one character that only TOML has escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def require_inside(folder: Path, path: Path) -> Path:
+    """A file or folder of a task, and all it holds, once it is sure where they lie.
+
+    Args:
+        folder: the task's; it may itself be a link.
+        path: below it, by its name.
+
+    Returns:
+        The path, as it was given.
+
+    Raises:
+        DataError: it lies elsewhere, by its name or by a link.
+    """
+    home = folder.resolve()
+    for one in (path, *(path.rglob("*") if path.is_dir() else ())):
+        try:
+            place = one.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a NUL
+            raise DataError(f"{one}: expected a file of the task, found {error}") from error
+        if not place.is_relative_to(home):
+            raise DataError(
+                f"{one}: expected a file inside the task's folder {folder}, found that it leads to "
+                f"{place}: put a copy there, or name the folder of the rows with --data-dir"
+            )
+    return path

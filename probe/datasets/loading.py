@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from probe.datasets.bare import bare_definition, is_data_file, renamed, require_words, reworded
-from probe.datasets.definition import TASK_FILE, Definition, read_definition
-from probe.datasets.examples import Columns, to_examples
+from probe.datasets.definition import TASK_FILE, Definition, read_definition, require_inside
+from probe.datasets.examples import SHARE, Columns, split_validation, to_examples
 from probe.datasets.hub import SPLITS, load_hub
-from probe.datasets.inside import require_inside
 from probe.datasets.paper import PAPER_TASKS
 from probe.datasets.rows import DataRow, read_rows
-from probe.datasets.splits import SHARE, split_validation
 from probe.errors import DataError
 from probe.paths import shipped
 from probe.plugins import Registry

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from probe.atomic import folder_aside, is_temporary, make_private, settle
 from probe.datasets import load_task
-from probe.datasets.definition import TASK_FILE, Definition
-from probe.datasets.writing import definition_toml
+from probe.datasets.definition import TASK_FILE, Definition, definition_toml
 from probe.errors import DataError
 from probe.store.card import workspace_name
 from probe.store.files import unwritable

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from probe.datasets import load_task, load_wording, split_validation, task_names
-from probe.datasets.definition import read_definition
-from probe.datasets.writing import definition_toml
+from probe.datasets.definition import definition_toml, read_definition
 from probe.errors import DataError
 from probe.task import Example
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.datasets import Columns, load_task
-from probe.datasets.definition import Definition, read_definition
+from probe.datasets.definition import Definition, definition_toml, read_definition
 from probe.datasets.hub import HubSource
-from probe.datasets.writing import definition_toml
 from probe.errors import DataError
 from probe.store import Workspace
 from probe.store.tasks import read_task
