@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from probe.errors import PromptFormatError
-from probe.formats.hub import is_hub_id, read_hub
-from probe.formats.reading import read_path
+from probe.formats.containers.limits import MAX_FILE_BYTES
+from probe.formats.reading import Rest, beside, beside_others, holds_adapter, known_files, read_path
 from probe.prompt import AnyPrompt
 from probe.suggestions import did_you_mean
 
@@ -59,3 +62,104 @@ def _named(prompts: list[AnyPrompt], wanted: str, source: str) -> AnyPrompt:
         hint = "" if found else did_you_mean(wanted, [prompt.name for prompt in prompts])
         raise PromptFormatError(f"{source} has no single prompt {wanted!r}, it holds {names}{hint}")
     return found[0]
+
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
+_FILE_ENDINGS = (".safetensors", ".bin", ".pt", ".npy", ".npz", ".zip", ".json", ".nemo", ".ckpt")
+_BESIDE = ("adapter_config.json", "model_config.yaml")
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether this names a hub repository, `owner/name`, rather than a file that is not there."""
+    return bool(_HUB_ID.match(source)) and not source.endswith(_FILE_ENDINGS)
+
+
+def read_hub(repository: str, revision: str | None, folder: str = "") -> list[AnyPrompt]:
+    """Every prompt of a hub repository, or of one folder in it.
+
+    Args:
+        repository: `owner/name`.
+        revision: branch, tag or commit; None for the default branch.
+        folder: a folder of the repository; empty for its root.
+
+    Raises:
+        PromptFormatError: the repository cannot be reached, or holds no prompt.
+    """
+    local, rest = _download(repository, revision, folder)
+    name = (folder or repository).rpartition("/")[2]
+    read = beside_others(read_path(local), rest)
+    return [_published(prompt, local.name, name, repository) for prompt in read]
+
+
+def _published(prompt: AnyPrompt, found_as: str, name: str, repository: str) -> AnyPrompt:
+    """The prompt under the repository's name instead of the cache folder's."""
+    if prompt.name.startswith(found_as):
+        prompt = prompt.renamed(name + prompt.name.removeprefix(found_as))
+    if prompt.provenance is None:
+        return prompt
+    return replace(prompt, provenance=replace(prompt.provenance, path=repository))
+
+
+def _download(repository: str, revision: str | None, folder: str) -> tuple[Path, Rest]:
+    """The local folder with the prompt's files, and what was not downloaded with them.
+
+    Offline it is the folder as cached.
+    """
+    from huggingface_hub import constants, hf_hub_download, snapshot_download
+
+    try:
+        if constants.HF_HUB_OFFLINE:
+            cached = snapshot_download(repository, revision=revision, local_files_only=True)
+            return Path(cached, folder), ()
+        names, rest = _wanted(repository, revision, folder)
+        paths = [hf_hub_download(repository, name, revision=revision) for name in names]
+    except PromptFormatError:
+        raise
+    except Exception as error:  # the client lets through what its HTTP library of the day raises
+        offline = "HF_HUB_OFFLINE is set and it was never downloaded"
+        reason = offline if constants.HF_HUB_OFFLINE else _first_line(error)
+        raise PromptFormatError(
+            f"{repository}: no such file or folder here, and not to be had from the hub ({reason})"
+        ) from error
+    return Path(paths[0]).parent, rest
+
+
+def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[str], Rest]:
+    """The few files to download, and what else the folder holds that is part of an adapter."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    here = {
+        PurePosixPath(path).name: path
+        for path in sizes
+        if PurePosixPath(path).parent == PurePosixPath(folder or ".")
+    }
+    try:
+        known = known_files(set(here))
+    except PromptFormatError as error:
+        raise PromptFormatError(f"{repository}: {error}") from error
+    if not known:
+        raise PromptFormatError(
+            f"{repository}: expected a PEFT, AdapterHub or diffusers prompt, found "
+            f"{', '.join(sorted(here)[:5]) or 'no file'}"
+        )
+    names = [here[name] for name in (*known, *_BESIDE) if name in here]
+    if too_large := [name for name in names if sizes[name] > MAX_FILE_BYTES]:
+        raise PromptFormatError(
+            f"{repository}: {too_large[0]} has {sizes[too_large[0]]} bytes, a prompt file has at "
+            f"most {MAX_FILE_BYTES}"
+        )
+    return names, beside(known, here, _adapters_below(sizes, folder))
+
+
+def _adapters_below(paths: Iterable[str], folder: str) -> list[str]:
+    parents: dict[str, list[str]] = {}
+    for path in map(PurePosixPath, paths):
+        if path.parent.parent == PurePosixPath(folder or ".") and path.parent.name:
+            parents.setdefault(path.parent.name, []).append(path.name)
+    return sorted(name for name, files in parents.items() if holds_adapter(files))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -28,13 +28,15 @@ from probe.formats.build import (
     without_batch,
 )
 from probe.formats.content import Content, document_beside
-from probe.formats.layouts.peft_card import CONFIG_FILE as CONFIG_FILE
-from probe.formats.layouts.peft_card import NO_CONFIG, carded, model_card_notes
-from probe.formats.layouts.peft_state import (
+from probe.formats.layouts.peft_files import CONFIG_FILE as CONFIG_FILE
+from probe.formats.layouts.peft_files import (
+    NO_CONFIG,
     PeftWeights,
+    carded,
     find_weights,
     has_weights,
     is_saved,
+    model_card_notes,
     used_keys,
 )
 from probe.formats.refusal import not_a_prompt, shown

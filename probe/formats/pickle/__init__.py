@@ -7,8 +7,13 @@
 See docs/decisions/0006-pickles-without-unpickling.md.
 """
 
-from probe.formats.pickle.in_place import PicklesInPlace, StorageInPlace
-from probe.formats.pickle.reader import DAMAGE, LEGACY_MAGIC, read_pickle
+from probe.formats.pickle.reader import (
+    DAMAGE,
+    LEGACY_MAGIC,
+    PicklesInPlace,
+    StorageInPlace,
+    read_pickle,
+)
 from probe.formats.pickle.values import Tensor
 
 __all__ = [
