@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.linalg import squared_norms
 
 TableDtype = Literal["F64", "F32", "F16", "BF16"]
 
@@ -177,17 +178,19 @@ class Vocabulary:
         """Euclidean norm of every row, [V]."""
         found = np.empty(len(self))
         for at in range(0, len(self), _NORM_ROWS):
-            found[at : at + _NORM_ROWS] = _norms(self.rows(slice(at, at + _NORM_ROWS)))
+            found[at : at + _NORM_ROWS] = np.sqrt(
+                squared_norms(self.rows(slice(at, at + _NORM_ROWS)))
+            )
         return found
 
     @cached_property
     def scale(self) -> EmbeddingScale:
         """How long rows are, from a thousand of them: the others are left on disk."""
         some = slice(None, None, max(1, len(self) // SCALE_ROWS))
-        norm = float(np.median(_norms(self.rows(some))))
+        norm = float(np.median(np.sqrt(squared_norms(self.rows(some)))))
         if self.layer is None:
             return EmbeddingScale(self.factor, norm)
-        stored = float(np.median(_norms(to_float32(self.table[some]))))
+        stored = float(np.median(np.sqrt(squared_norms(to_float32(self.table[some])))))
         return EmbeddingScale(norm / stored if stored else 1.0, norm)
 
     @cached_property
@@ -203,12 +206,6 @@ class Vocabulary:
         for start in range(0, len(self), step):
             digest.update(np.ascontiguousarray(self.table[start : start + step]).data)
         return digest.hexdigest()
-
-
-def _norms(rows: Float32Array) -> Float64Array:
-    wide = rows.astype(np.float64)
-    norms: Float64Array = np.sqrt(np.einsum("nh,nh->n", wide, wide))
-    return norms
 
 
 class Rows(Protocol):

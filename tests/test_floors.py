@@ -32,7 +32,6 @@ FLOORS = {
     "linalg": 1,
     "suggestions": 1,
     "template": 1,
-    "label_words": 1,
     "results": 2,
     "requests": 2,
     "formats": 2,
@@ -58,9 +57,8 @@ SAME_FLOOR = {
     ("protocols", "prompt"),
     ("protocols", "task"),
     ("template", "task"),
-    ("label_words", "task"),
-    ("label_words", "template"),
     ("prompt", "linalg"),
+    ("vocabulary", "linalg"),
     ("measures", "plugins"),
 }
 # A model's `.bin` is a pickle: it goes through the one restricted reader, which formats own.

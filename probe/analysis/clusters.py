@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from probe.analysis.neighbour_tightness import Tightness, tightness
-from probe.analysis.neighbours import nearest_tokens
+from probe.analysis.neighbours import nearest_tokens, require_widths
 from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import unit_rows
 from probe.results import Result
@@ -250,8 +250,4 @@ def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, grouping: Gr
         found = getattr(grouping, name)
         if found not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, found {found!r}")
-    widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}
-    if not prompts or len(widths) > 1:
-        raise ValueError(
-            f"prompt rows must have the table's width {vocabulary.width}, found {sorted(widths)}"
-        )
+    require_widths(prompts, vocabulary)

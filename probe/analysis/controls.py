@@ -23,6 +23,7 @@ from probe.analysis.neighbours import (
     MEMORY_BYTES,
     Metric,
     nearest_rows,
+    rank_in_group,
 )
 from probe.arrays import Arrays as Arrays
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
@@ -48,6 +49,11 @@ Fits = Callable[[Arrays], bool]
 """Whether arrays have the names, shapes and values that computed ones would."""
 Cached = Callable[[str, Callable[[], Arrays], Fits], Arrays]
 """Returns the arrays kept under a key, computing them when there are none that fit."""
+
+
+def uncached(_key: str, compute: Callable[[], Arrays], _fits: Fits) -> Arrays:
+    """What is computed, kept nowhere."""
+    return compute()
 
 
 @dataclass(frozen=True)
@@ -334,7 +340,7 @@ def _undominated(slopes: Float32Array, intercepts: Float64Array) -> Float64Array
     record[:, 1:] = slopes[:, 1:] > highest[:, :-1]
     family, line = np.nonzero(record)
     counts = np.bincount(family)
-    rank = np.arange(len(family)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rank = rank_in_group(counts)
     chosen = np.repeat(slopes.argmax(axis=1)[:, None], counts.max(), axis=1)
     chosen[family, rank] = line
     return np.stack([np.take_along_axis(slopes, chosen, axis=1), intercepts[chosen]], axis=2)

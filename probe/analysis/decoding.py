@@ -20,7 +20,9 @@ from probe.analysis.controls import (
     metric_agreement,
     position_controls,
     sample_reference,
+    uncached,
 )
+from probe.analysis.mixing import strength_note
 from probe.analysis.neighbours import (
     DEFAULT_METRIC,
     HIGHER_IS_BETTER,
@@ -32,7 +34,6 @@ from probe.analysis.neighbours import (
     token_filter,
 )
 from probe.analysis.starts import at_start
-from probe.analysis.strength import strength_note
 from probe.arrays import BoolArray, Float64Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
@@ -155,17 +156,13 @@ def _control_columns(controls: PositionControls) -> dict[str, Any]:
     return asdict(controls) | {"flags": "; ".join(controls.flags)}
 
 
-def _compute(_key: str, compute: Callable[[], Arrays], _fits: Callable[[Arrays], bool]) -> Arrays:
-    return compute()
-
-
 @dataclass(frozen=True)
 class Controls:
     """The reference samples that a decoding is held against."""
 
     computed: bool = True
     seed: int = 0
-    cached: Cached = _compute
+    cached: Cached = uncached
     """Keeps the samples of a table between calls."""
 
 

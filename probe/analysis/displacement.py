@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from probe.analysis.controls import Arrays, Cached, are_numbers, like_vocabulary
+from probe.analysis.controls import Arrays, Cached, are_numbers, like_vocabulary, uncached
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.errors import NotDecodableError
@@ -61,9 +61,7 @@ class Displacement:
     """
 
 
-def chance_lead(
-    vocabulary: Vocabulary, *, seed: int = 0, cached: Cached = lambda _, compute, __: compute()
-) -> float:
+def chance_lead(vocabulary: Vocabulary, *, seed: int = 0, cached: Cached = uncached) -> float:
     """The largest lead of the nearest token among rows drawn like the vocabulary.
 
     The lead is the cosine of a row's nearest token less that of its tenth nearest. Best cosines

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -175,7 +175,7 @@ def grid_result(
         groups[run.setting, run.length].append(run)
     cost = _cost(runs)
     means = [_setting(own, seed) for own in groups.values()]
-    settings = tuple(Setting(**{**vars(one), "worth": _worth(one, means, cost)}) for one in means)
+    settings = tuple(replace(one, worth=_worth(one, means, cost)) for one in means)
     answers: tuple[Answer, ...] = ()
     if question is not None:
         answers = tuple(_answers(runs, question, seed))

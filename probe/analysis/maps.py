@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from probe.analysis.controls import Arrays, Cached, are_numbers
-from probe.analysis.neighbours import Neighbours, nearest_tokens
+from probe.analysis.controls import Arrays, Cached, are_numbers, uncached
+from probe.analysis.neighbours import Neighbours, nearest_tokens, require_widths
 from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import principal_axes, unit_rows
 from probe.results import Result
@@ -158,7 +158,7 @@ def map_rows(
     layout: Layout = Layout(),
     *,
     names: Sequence[str],
-    cached: Cached = lambda _, compute, __: compute(),
+    cached: Cached = uncached,
 ) -> Map:
     """Lay prompt rows and vocabulary rows out together.
 
@@ -317,11 +317,7 @@ def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, layout: Layo
             f"a map needs 2 neighbours and 10 background rows or more, found {near:g} and "
             f"{layout.background}"
         )
-    widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}
-    if not prompts or len(widths) > 1:
-        raise ValueError(
-            f"prompt rows must have the table's width {vocabulary.width}, found {sorted(widths)}"
-        )
+    require_widths(prompts, vocabulary)
     if vocabulary.width < 2:
         raise ValueError("a map needs rows of two numbers or more, found a table of width 1")
     largest = max(float(np.abs(rows).max()) for rows in prompts)

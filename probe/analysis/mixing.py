@@ -1,4 +1,4 @@
-"""How prompts mix with tokens: is a prompt row nearest to a token or to another prompt row?"""
+"""How prompts lie among tokens: nearest to one or to another prompt, and as strong as they are?"""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from probe.analysis.neighbours import HIGHER_IS_BETTER, Metric, nearest_rows, nearest_tokens
 from probe.arrays import Float32Array
 from probe.linalg import squared_norms
+from probe.prompt import AnyPrompt, SoftPrompt
 from probe.results import Result
-from probe.vocabulary import Vocabulary
+from probe.vocabulary import EmbeddingScale, Vocabulary
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,6 @@ class Mixing(Result):
     """Median norm of the prompt rows."""
     token_norm: float
     """Median norm of the tokens."""
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row."""
-        import pandas as pd
-
-        return pd.DataFrame([self.to_json()])
 
 
 def mixing(
@@ -95,3 +90,33 @@ def median_best_cosines(prompts: Sequence[Float32Array], vocabulary: Vocabulary)
     best = nearest_tokens(np.concatenate(prompts), vocabulary, "cosine", k=1).scores[:, 0]
     ends = np.cumsum([len(rows) for rows in prompts])[:-1]
     return [float(np.median(own)) for own in np.split(best, ends)]
+
+
+LEAST_FACTOR = 2.0
+"""Smaller factors change a prompt's strength less than training does."""
+
+
+def strength_note(prompt: AnyPrompt, scale: EmbeddingScale) -> str | None:
+    """A warning where the norms of a prompt are those of the stored table; None elsewhere.
+
+    Until transformers 5.4 Gemma 1 and 2 multiplied whatever was fed in by the root of H, behind
+    their embedding layer; since then the layer itself does, and prompts are fed in behind it. A
+    prompt of before lies at the size of the stored table and runs at 1/√H of the strength it was
+    trained at.
+
+    They are where they lie nearer to it, by ratio, than to what the model feeds on, and no farther
+    below it than that.
+    """
+    if not isinstance(prompt, SoftPrompt) or scale.factor < LEAST_FACTOR or scale.norm <= 0:
+        return None
+    stored = scale.norm / scale.factor
+    norm = float(np.median(prompt.norms))
+    if not 1 / scale.factor < (norm / stored) ** 2 < scale.factor:
+        return None
+    times = f"{scale.factor:.4g}"
+    return (
+        f"{prompt.name} has rows of norm {norm:.3g}, as the model's table stores them "
+        f"({stored:.3g}), but its embedding layer multiplies them by {times} ({scale.norm:.3g}): a "
+        f"prompt made where this was done behind the layer (Gemma before transformers 5.4) runs at "
+        f"1/{times} of its strength; multiply its rows by {times} or train it again"
+    )

@@ -78,23 +78,6 @@ def nearest_tokens(
     return nearest_rows(queries, vocabulary.search_table, metric, k=k, allowed=allowed)
 
 
-def closest_positions(
-    rows: Float32Array, positions: Float32Array, metric: Metric = DEFAULT_METRIC, *, k: int = 5
-) -> Neighbours:
-    """The reverse question: which of M prompt positions lie nearest to each given row?
-
-    Args:
-        rows: [n, H] embeddings of typed tokens.
-        positions: [M, H] rows of any number of prompts, one after another.
-        metric: what near means.
-        k: positions per row.
-
-    Raises:
-        ValueError: as `nearest_tokens`.
-    """
-    return nearest_rows(rows, positions, metric, k=k)
-
-
 def nearest_rows(
     queries: Float32Array,
     table: Rows,
@@ -195,6 +178,19 @@ def _matches(tokens: Sequence[str], pattern: str) -> BoolArray:
     return np.fromiter((bool(compiled.search(t)) for t in tokens), dtype=bool, count=len(tokens))
 
 
+def require_widths(prompts: Sequence[Float32Array], vocabulary: Vocabulary) -> None:
+    """Refuse prompts [P, H] whose rows are not as wide as the table's, or none.
+
+    Raises:
+        ValueError: there are none, or a width differs.
+    """
+    widths = {rows.shape[1] for rows in prompts} | {vocabulary.width}
+    if not prompts or len(widths) > 1:
+        raise ValueError(
+            f"prompt rows must have the table's width {vocabulary.width}, found {sorted(widths)}"
+        )
+
+
 def require_metric(metric: str) -> None:
     """Refuse a metric that is none.
 
@@ -245,7 +241,7 @@ class _Best:
     def _raise_bounds(self, q: IntArray, values: Float32Array) -> None:
         counts = np.bincount(q, minlength=len(self.queries))
         padded = np.full((len(counts), counts.max(initial=0)), -np.inf, dtype=np.float32)
-        padded[q, _rank_in_group(counts)] = values
+        padded[q, rank_in_group(counts)] = values
         together = np.concatenate([self.lower_bounds, padded], axis=1)
         self.lower_bounds = np.partition(together, -self.k, axis=1)[:, -self.k :]
 
@@ -256,7 +252,7 @@ class _Best:
         scores = _exact_scores(self.queries, self.table, self.metric, q, ids)
         order = np.lexsort((ids, -scores if HIGHER_IS_BETTER[self.metric] else scores, q))
         q, ids, scores = q[order], ids[order], scores[order]
-        rank = _rank_in_group(np.bincount(q, minlength=len(self.queries)))
+        rank = rank_in_group(np.bincount(q, minlength=len(self.queries)))
         kept = rank < self.k
         best_ids = np.full(self.lower_bounds.shape, -1, dtype=np.int64)
         best_scores = np.full(self.lower_bounds.shape, np.nan)
@@ -282,7 +278,7 @@ class _Chunk:
         return below.astype(np.float32, copy=False)
 
 
-def _rank_in_group(counts: IntArray) -> IntArray:
+def rank_in_group(counts: IntArray) -> IntArray:
     """0, 1, … within each run of equal keys, given the length of every run."""
     ranks: IntArray = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return ranks

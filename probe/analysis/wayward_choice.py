@@ -7,8 +7,9 @@ Continuous Prompts" (arXiv:2112.08348), §4.1.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -180,3 +181,53 @@ def _choose(group: Group, runs: Sequence[WaywardRun]) -> ChosenGamma | None:
 def relative_drop(baseline: float, wayward: float) -> float | None:
     """Δ = (baseline − wayward) / baseline (Khashabi et al. 2021, §4.1); None at baseline 0."""
     return (baseline - wayward) / baseline if baseline else None
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Baselines beside the model alone and the most frequent label, as far as these are known.
+
+    What it costs to hold a prompt near a text means something only where the prompt without that
+    constraint does the task: better than both.
+    """
+
+    zero_shot_accuracy: float | None = None
+    majority_accuracy: float | None = None
+    gain: float | None = None
+    """Mean accuracy of the baselines minus that of the model alone."""
+    gain_interval: tuple[float, float] | None = None
+    """95 % over the examples: the mean of the baselines' own intervals. As they share their
+    examples, that of the mean is no wider."""
+    solved: bool | None = None
+    """Whether the gain's interval lies above 0, and that of the accuracy above the share of the
+    most frequent label; None where the study does not tell."""
+
+
+def judge_baselines(baselines: Sequence[WaywardRun]) -> Solved:
+    """Whether baselines of one model and task solve it.
+
+    Args:
+        baselines: prompts that were held near to nothing, one or more.
+    """
+    alone = _mean(one.zero_shot_accuracy for one in baselines)
+    majority = _mean(one.majority_accuracy for one in baselines)
+    low = _mean(one.gain_low for one in baselines)
+    high = _mean(one.gain_high for one in baselines)
+    accuracy = fmean(one.test_accuracy for one in baselines)
+    return Solved(
+        zero_shot_accuracy=alone,
+        majority_accuracy=majority,
+        gain=None if alone is None else accuracy - alone,
+        gain_interval=None if low is None or high is None else (low, high),
+        solved=None if low is None else low > 0 and _beats(baselines, majority),
+    )
+
+
+def _beats(baselines: Sequence[WaywardRun], majority: float | None) -> bool:
+    low = _mean(one.accuracy_low for one in baselines)
+    return majority is None or low is None or low > majority
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.analysis.solved import judge_baselines
 from probe.analysis.wayward_choice import F1_WANTED as F1_WANTED
 from probe.analysis.wayward_choice import Choice as Choice
-from probe.analysis.wayward_choice import ChosenGamma, Group, choose_gammas
+from probe.analysis.wayward_choice import ChosenGamma, Group, choose_gammas, judge_baselines
 from probe.analysis.wayward_choice import WaywardRun as WaywardRun
 from probe.arrays import Float64Array
 from probe.bootstrap import RESAMPLES, Estimate, percentiles
@@ -53,7 +52,7 @@ class TableRow:
     gain: Estimate | None = None
     """The baselines' mean accuracy minus that without a prompt, with its interval over examples."""
     solved: bool | None = None
-    """Whether the baselines solve the task, see `probe.analysis.solved`."""
+    """Whether the baselines solve the task, see `Solved`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probe.errors import TrainingError
 from probe.models import FrozenModel
-from probe.models.tokens import special_ids
+from probe.models.rows import special_ids
 from probe.task import TEXT_SLOT
 
 PROMPT_SLOT = "{prompt}"

@@ -25,10 +25,9 @@ from probe.evaluation.answering import (
 )
 from probe.evaluation.comparison import METRICS, Comparison, Evaluation, compare
 from probe.evaluation.conditions import Condition, Kind, discretised, hard_prompt, zero_shot
-from probe.evaluation.faithfulness import Faithfulness, Share, faithfulness
 from probe.evaluation.fine_tuning import FineTuning, fine_tuned
 from probe.evaluation.measuring import ensemble, measured
-from probe.evaluation.readability import Readability, readability
+from probe.evaluation.readability import Faithfulness, Readability, Share, faithfulness, readability
 
 __all__ = [
     "METRICS",

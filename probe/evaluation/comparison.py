@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from probe.bootstrap import Bootstrap, Estimate
 from probe.evaluation.answering import Answers
 from probe.evaluation.conditions import CONTROL_KINDS, Kind, PromptWording
-from probe.evaluation.faithfulness import Faithfulness, faithfulness
 from probe.evaluation.measuring import Numbers, example_scores, measured
-from probe.evaluation.readability import Readability
+from probe.evaluation.readability import Faithfulness, Readability, faithfulness
 from probe.results import Result
 from probe.task import Example
 

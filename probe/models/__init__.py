@@ -23,9 +23,8 @@ from probe.models.loading import load_model
 from probe.models.patching import patcher
 from probe.models.prepare import prepare
 from probe.models.rows import Objective, Row, Slot
-from probe.models.scoring import generator, scorer, unembedder
+from probe.models.scoring import generator, scorer, unembedder, value_projector
 from probe.models.tracing import tracer
-from probe.models.value_outputs import value_projector
 from probe.template import RowError
 
 __all__ = [

@@ -24,9 +24,8 @@ from probe.models.embedding import learn_factor
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
-from probe.models.rows import Row
+from probe.models.rows import Row, encode_batch, special_ids
 from probe.models.sentence_encoder import SCALE
-from probe.models.tokens import encode_batch, special_ids
 
 _TEXT = "It was a good film, but not the best one of the year."
 _TOKENS = 10

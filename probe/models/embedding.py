@@ -15,15 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from probe.tables.embedding_layers import answer_of
+
 _WATCHED = 64
 """Modules whose inputs are kept: what enters the first block is among them."""
 _TOLERANCE = 1e-4
-
-
-def look_up(layer: nn.Module, ids: Tensor) -> Tensor:
-    """What an embedding layer answers; I-BERT's adds the scale of its quantisation."""
-    answer: Tensor | tuple[Tensor, ...] = layer(ids)
-    return answer if isinstance(answer, Tensor) else answer[0]
 
 
 def learn_factor(model: nn.Module, layer: nn.Module, ids: Tensor) -> None:
@@ -35,7 +31,7 @@ def learn_factor(model: nn.Module, layer: nn.Module, ids: Tensor) -> None:
         ids: [1, T] tokens of any text.
     """
     owner = _owner(model, layer)
-    if (factor := _factor_of(owner, look_up(layer, ids), ids)) != 1:
+    if (factor := _factor_of(owner, answer_of(layer, ids), ids)) != 1:
         owner.input_factor = factor
         owner.register_forward_pre_hook(_multiply, with_kwargs=True)
 

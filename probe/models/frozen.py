@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from probe.models.embedding import look_up
 from probe.models.generation import Pick, most_likely
 from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.prepare import prepare
@@ -20,6 +19,7 @@ from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
 from probe.tables.codec import GuardedTokenizer
+from probe.tables.embedding_layers import answer_of
 from probe.task import Example, Task
 from probe.texts import counted
 from probe.vocabulary import SCALE_ROWS, EmbeddingScale
@@ -129,7 +129,7 @@ class FrozenModel(ABC):
     @torch.no_grad()
     def embed_ids(self, ids: Tensor) -> Tensor:
         """Embeddings [..., H] of token ids as the model itself would feed them, float32."""
-        return look_up(self.embed, ids.to(self.device)).float()
+        return answer_of(self.embed, ids.to(self.device)).float()
 
     @torch.no_grad()
     def embeddings_of(self, tokens: slice) -> Tensor:

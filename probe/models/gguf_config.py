@@ -13,7 +13,7 @@ import torch
 from probe.arrays import Float64Array
 from probe.errors import ModelNotFoundError
 from probe.tables.gguf_files import GgufPart, part_with
-from probe.tables.gguf_table import TABLE
+from probe.tables.gguf_model import TABLE
 from probe.texts import counted
 
 _SPARE_NUMBERS = 1 << 24

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from probe.models.embedding import look_up
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
 from probe.models.packing import Packing
 from probe.models.prefixes import prefilled, used_prefixes
-from probe.models.ragged import ragged
-from probe.models.sequences import TokenSequence
+from probe.models.sequences import TokenSequence, ragged
+from probe.tables.embedding_layers import answer_of
 
 Inputs = tuple[dict[str, Any], NDArray[np.int64]]
 """Arguments of the model, and the place of each sequence's first item among all hidden states."""
@@ -185,7 +184,7 @@ def mixed_embeddings(
     device = next(table.parameters()).device
     flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in items])
     # No `no_grad`: a frozen table has none, and a copy that is fine-tuned whole needs its own.
-    embeddings = look_up(table, torch.from_numpy(flat.clip(min=0)).to(device)).float()
+    embeddings = answer_of(table, torch.from_numpy(flat.clip(min=0)).to(device)).float()
     places = np.flatnonzero(flat < 0)
     if prompts is None or not len(places):
         return embeddings

@@ -21,7 +21,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from probe.models.injection import KeyValues
-from probe.models.ragged import Ragged
+from probe.models.sequences import Ragged
 
 PACKED = "probe_packed"
 """Name of the attention function in transformers' registry."""

@@ -17,8 +17,8 @@ from probe.models.frozen import FrozenModel
 from probe.models.generation import Anew, CausalStep, continuations, last_logits
 from probe.models.injection import InjectionError
 from probe.models.inputs import takes_positions
-from probe.models.recording import shared_weight_copy
 from probe.models.shortcuts import layer_list, take_shortcuts
+from probe.models.tracing import shared_weight_copy
 from probe.protocols import Patch
 from probe.texts import counted, require_unicode
 

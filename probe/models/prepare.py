@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from probe.label_words import classes_of, every_word, note_lengths, require_different
-from probe.models.rows import LabelPlace, Objective, Row, Slot
-from probe.models.tokens import (
+from probe.models.rows import (
+    LabelPlace,
+    Objective,
+    Row,
+    Slot,
     cut_values,
     encode_batch,
     end_ids,
@@ -17,7 +19,17 @@ from probe.models.tokens import (
     special_ids,
 )
 from probe.task import Example, Task
-from probe.template import Half, RowError, Template, read_template, require_room
+from probe.template import (
+    Half,
+    RowError,
+    Template,
+    classes_of,
+    every_word,
+    note_lengths,
+    read_template,
+    require_different,
+    require_room,
+)
 from probe.texts import counted, require_unicode
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
 
-from probe.models.ragged import collect, spread
+from probe.models.sequences import collect, spread
 from probe.texts import counted
 
 

@@ -13,7 +13,7 @@ from probe import formats
 from probe.datasets import load_task, sample
 from probe.errors import TrainingError
 from probe.models import FrozenModel, load_model
-from probe.models.devices import fast_dtype, on_cpu
+from probe.models.loading import fast_dtype, on_cpu
 from probe.studies.specs import KeyedRun, RunSpec, StudySettings
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of

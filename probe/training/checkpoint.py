@@ -26,7 +26,7 @@ from probe.digests import changed_files, write_digests
 from probe.errors import TrainingError
 from probe.texts import counted
 from probe.training.methods import METHODS
-from probe.training.optimiser import Tensors
+from probe.training.optimiser import Tensors, below
 
 VERSION = 1
 _FOLDER = "checkpoints"
@@ -129,7 +129,8 @@ def _read(folder: Path) -> tuple[Checkpoint | None, str | None]:
         tensors = load_file(folder / _TENSORS)
         version = document["version"]
         prompts = [
-            (_of(number, tensors), state) for number, state in enumerate(document["prompts"])
+            (below(f"{number}.", tensors), state)
+            for number, state in enumerate(document["prompts"])
         ]
         checkpoint = Checkpoint(document["step"], document["model"], prompts)
     except Exception as error:  # safetensors, JSON and the system each raise their own
@@ -199,8 +200,3 @@ def _rows(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
 def checkpoint_folders(run_folder: Path) -> list[Path]:
     """Finished checkpoints, oldest first."""
     return sorted((run_folder / _FOLDER).glob("step-*"))
-
-
-def _of(number: int, tensors: Tensors) -> Tensors:
-    prefix = f"{number}."
-    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}

@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
-from probe.analysis.strength import strength_note
+from probe.analysis.mixing import strength_note
 from probe.errors import TrainingError
 from probe.formats import load
-from probe.label_words import every_word
 from probe.models import FrozenModel
 from probe.notes import note
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests.train_config import DEFAULT_LENGTH, TrainConfig
 from probe.task import Task
-from probe.template import slot_sizes
+from probe.template import every_word, slot_sizes
 from probe.texts import require_unicode
 from probe.training.checks import require_label_words, require_one_length
 from probe.training.methods import METHODS, name_methods

@@ -14,6 +14,11 @@ from probe.requests.train_config import TrainConfig
 Tensors = dict[str, Tensor]
 
 
+def below(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+
 def optimiser_of(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimiser a configuration names; its rate is set at every step."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -20,6 +20,7 @@ from probe.training.methods.base import build_module, injection_of_made
 from probe.training.nearest import Movement
 from probe.training.optimiser import (
     Tensors,
+    below,
     learning_rate,
     optimiser_of,
     optimiser_state,
@@ -210,11 +211,11 @@ class PromptRun:
 
     def restore(self, tensors: Tensors, document: Mapping[str, Any]) -> None:
         """Go on where a state was taken."""
-        self.module.load_state_dict(_under("module.", tensors))
+        self.module.load_state_dict(below("module.", tensors))
         devices = {name: value.device for name, value in self.module.state_dict().items()}
-        best = _under("best.", tensors)
+        best = below("best.", tensors)
         self.best = {name: value.to(devices[name]) for name, value in best.items()} or None
-        restore_optimiser(self.optimiser, _under("optimiser.", tensors), document["optimiser"])
+        restore_optimiser(self.optimiser, below("optimiser.", tensors), document["optimiser"])
         self.randomness.set_state(tensors["randomness"])
         self.batches.restore(document["order"])
         self.step, self.stopped = document["step"], document["stopped"]
@@ -225,11 +226,3 @@ class PromptRun:
 
     def _copy(self) -> Tensors:
         return {name: value.clone() for name, value in self.module.state_dict().items()}
-
-
-def _under(prefix: str, tensors: Tensors) -> Tensors:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -8,12 +8,12 @@ from os import PathLike
 
 from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, NotComparableError, ProbeError
-from probe.label_words import every_word, may_begin_another, require_different
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.suggestions import did_you_mean
 from probe.tables import ModelFacts, load_vocabulary, model_facts
 from probe.task import Task
+from probe.template import every_word, may_begin_another, require_different
 
 _DEVICE = re.compile(r"(cpu|cuda|hpu|meta|mps|mtia|npu|xla|xpu)(:\d+)?")
 
@@ -115,7 +115,7 @@ def check_device(device: str | None) -> None:
             f"device must be one that PyTorch can use here, found {device!r}: choose cpu, cuda, "
             "cuda:NUMBER or mps"
         )
-    from probe.models.devices import check_device as check
+    from probe.models.loading import check_device as check
 
     check(str(device))
 

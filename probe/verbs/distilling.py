@@ -72,7 +72,7 @@ def distill(asked: DistillRequest) -> Distilled:
     named = str(asked.model or default_model())
     require_writers(check_models([(named, None)], device=asked.device, workspace=workspace))
     from probe.distillation import distillation_config, distillation_task, frame_of
-    from probe.models.devices import fast_dtype
+    from probe.models.loading import fast_dtype
     from probe.studies.sources import load_frozen
     from probe.training import train
 

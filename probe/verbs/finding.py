@@ -13,7 +13,7 @@ from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
     Metric,
-    closest_positions,
+    nearest_rows,
 )
 from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
@@ -110,7 +110,7 @@ def _closest(
     if not owners:
         return ()
     rows = np.concatenate([prompt.embeddings for prompt in prompts])
-    near = closest_positions(vocabulary.rows([row]), rows, asked.metric, k=asked.k)
+    near = nearest_rows(vocabulary.rows([row]), rows, asked.metric, k=asked.k)
     return tuple(
         Match(prompt=owners[index][0], position=owners[index][1], score=float(score))
         for index, score in zip(near.ids[0], near.scores[0], strict=True)

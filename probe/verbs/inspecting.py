@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from probe.analysis.strength import strength_note
+from probe.analysis.mixing import strength_note
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.requests import InspectRequest, takes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.analysis.strength import strength_note
+from probe.analysis.mixing import strength_note
 from probe.errors import ModelNotFoundError, NotDecodableError, ProbeError
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name

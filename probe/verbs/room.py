@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from probe.datasets import sample
 from probe.errors import TrainingError
-from probe.label_words import every_word
 from probe.requests.train_config import DEFAULT_LENGTH, TrainConfig
 from probe.tables import ModelFacts, load_vocabulary
 from probe.task import Example, Task
-from probe.template import RowError, Template, read_template, require_room
+from probe.template import RowError, Template, every_word, read_template, require_room
 from probe.training.checks import asked_length, placed, require_one_length, split_of
 from probe.vocabulary import TextCodec
 

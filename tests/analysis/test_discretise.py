@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from probe.analysis.discretise import discretise, random_tokens, shuffled
 from probe.errors import NotDecodableError
+from probe.evaluation.conditions import discretise, random_tokens, shuffled
 from probe.prompt import SoftPrompt
 
 

@@ -8,7 +8,6 @@ from probe.analysis import neighbours
 from probe.analysis.approximate_scores import Bfloat16Product, Float32Product
 from probe.analysis.neighbours import (
     assign_one_to_one,
-    closest_positions,
     nearest_others,
     nearest_rows,
     nearest_tokens,
@@ -236,7 +235,7 @@ def test_filters_leave_out_or_keep_only(make_vocabulary):
 
 def test_the_closest_positions_answer_the_reverse_question():
     positions = np.array([[1, 0], [0, 1], [2, 0]], np.float32)
-    found = closest_positions(np.array([[1, 0.1]], np.float32), positions, "l2", k=2)
+    found = nearest_rows(np.array([[1, 0.1]], np.float32), positions, "l2", k=2)
     assert found.ids.tolist() == [[0, 2]]
 
 
