@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -12,8 +13,7 @@ import torch
 
 from probe.arrays import Float64Array
 from probe.errors import ModelNotFoundError
-from probe.tables.gguf_files import GgufPart, part_with
-from probe.tables.gguf_model import TABLE
+from probe.tables.gguf_files import TABLE, GgufPart, part_with
 from probe.texts import counted
 
 _SPARE_NUMBERS = 1 << 24
@@ -22,6 +22,7 @@ _SCALED_BY_WIDTH = {"gemma2": 46, "gemma3": 62}
 """
 _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _LLAMA3_CONTEXT = 8192
+_BLOCK = re.compile(r"blk\.(\d{1,6})\.")
 _FREQUENCIES, _LONG, _SHORT = (
     "rope_freqs.weight",
     "rope_factors_long.weight",
@@ -54,7 +55,7 @@ def complete_config(config: Any, parts: Sequence[GgufPart]) -> None:
         config.is_gated_act = "enc.blk.0.ffn_gate.weight" in header.tensors
         config.dense_act_fn = "gelu_new" if config.is_gated_act else "relu"
         config.feed_forward_proj = "gated-gelu" if config.is_gated_act else "relu"
-    if said("block_count") == _SCALED_BY_WIDTH.get(header.architecture):
+    if said("block_count") == _SCALED_BY_WIDTH.get(header.architecture, -1):
         config.query_pre_attn_scalar = config.hidden_size // config.num_attention_heads
     for role in ("bos", "eos", "pad"):
         row = getattr(config, f"{role}_token_id", None)
@@ -66,15 +67,22 @@ def require_layers(parts: Sequence[GgufPart], where: str) -> None:
     """Refuse a number of layers that the file's tensors do not bear out; configurations list them.
 
     Raises:
-        ModelNotFoundError: there are more layers than tensors.
+        ModelNotFoundError: there are more layers than tensors, or tensors of more layers.
     """
     header = parts[0].header
     layers = header.metadata.get(f"{header.architecture}.block_count", 0)
     held = sum(len(part.header.tensors) for part in parts)
+    blocks = [_BLOCK.match(name) for part in parts for name in part.header.tensors]
+    last = max((int(block[1]) for block in blocks if block), default=-1)
     if type(layers) is not int or layers > held:
         raise ModelNotFoundError(
             f"{where}: it says {counted(layers, 'layer')} and holds {counted(held, 'tensor')}, "
             "expected some of every layer: fetch the file again"
+        )
+    if 0 < layers <= last:
+        raise ModelNotFoundError(
+            f"{where}: it says {counted(layers, 'layer')} and holds tensors of layer {last}, "
+            "counted from 0: it would run without them, so fetch the file again"
         )
 
 

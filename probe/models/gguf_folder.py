@@ -98,10 +98,11 @@ def _convert(parts: Sequence[GgufPart], where: str, folder: Path) -> None:
     header = parts[0].header
     tokenizer = read_gguf_tokenizer(header, where)
     if tokenizer.data is None:
-        kind = str(header.metadata.get("tokenizer.ggml.model"))[:40]
+        kind = header.metadata.get("tokenizer.ggml.model")
+        found = f"its tokenizer is of the kind {str(kind)[:40]!r}, which cannot be rebuilt from the"
         raise ModelNotFoundError(
-            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be rebuilt from the "
-            "file: it can be decoded, but to run it use the model saved by transformers"
+            f"{where}: {found if kind else 'it holds no tokenizer, expected one in the'} file: it "
+            "can be decoded, but to run it use the model saved by transformers"
         )
     lean = folder / "lean.gguf"
     write_lean(parts, where, lean)

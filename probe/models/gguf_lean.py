@@ -16,9 +16,8 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
 from probe.errors import ModelNotFoundError
 from probe.tables.files import map_bytes
-from probe.tables.gguf_files import GgufPart, part_with
+from probe.tables.gguf_files import TABLE, GgufPart, part_with
 from probe.tables.gguf_header import GgufTensor
-from probe.tables.gguf_model import TABLE
 
 _LEFT_OUT = ("general.architecture", "general.alignment")  # what the writer writes itself
 _ARRAYS = {"f": GGUFValueType.FLOAT64, "i": GGUFValueType.INT64, "u": GGUFValueType.UINT64}

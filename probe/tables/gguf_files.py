@@ -15,6 +15,10 @@ _HUB_FILE = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*):(?P<file>[\w.+-]+(/[\w.+-]+)*\.gguf)",
     re.ASCII,
 )
+TABLE = "token_embd.weight"
+"""llama.cpp's name of the input table."""
+_BESIDE_MODELS = re.compile("mmproj|imatrix", re.IGNORECASE)
+"""In names of files that come beside models: projectors of pictures, statistics of activations."""
 _LATER_PART = re.compile(r".+-(?!00001)\d{5}-of-\d{5}\.gguf", re.IGNORECASE)
 
 
@@ -75,22 +79,35 @@ def _is_gguf(path: Path) -> bool:
 def _only_one(folder: Path) -> Path | None:
     """The one GGUF model of a folder: a file or the first part of a split one.
 
+    Where there is none, another GGUF file: reading it says what it lacks.
+
     Raises:
         ModelNotFoundError: there are several.
     """
-    found = sorted(
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".gguf")
+    first = [
         path
-        for path in folder.iterdir()
-        if path.suffix.lower() == ".gguf" and not path.name.lower().startswith("mmproj")
-    )
-    first = [path for path in found if _LATER_PART.fullmatch(path.name) is None]
+        for path in found
+        if not _BESIDE_MODELS.search(path.name) and not _LATER_PART.fullmatch(path.name)
+    ]
+    if len(first) > 1:
+        first = [path for path in first if _may_be_model(path)] or first
     if len(first) > 1:
         names = ", ".join(path.name for path in first[:4])
         raise ModelNotFoundError(
             f"{folder} holds {len(first)} GGUF files ({names}{', …' * (len(first) > 4)}), expected "
             f"one: name it, as in {first[0]}"
         )
-    return first[0] if first else None
+    return next(iter(first or found), None)
+
+
+def _may_be_model(path: Path) -> bool:
+    """Whether a file holds a table, or may: a part of a model, or one that cannot be read."""
+    try:
+        header = read_gguf_header(LocalFiles(path.parent, str(path)), path.name)
+    except ModelNotFoundError:
+        return True
+    return TABLE in header.tensors or "split.count" in header.metadata
 
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf", re.IGNORECASE)
@@ -114,14 +131,14 @@ def read_first(found: GgufFile) -> GgufPart:
         ModelNotFoundError: it is damaged or not beside the part that was named.
     """
     names = part_names(found.name)
-    header = read_gguf_header(found.files, names[0])
-    count = header.metadata.get("split.count", 1)
+    first = _read_part(found.files, names[0], 0)
+    count = first.header.metadata.get("split.count", 1)
     if type(count) is int and max(count, 1) != len(names):
         raise ModelNotFoundError(
             f"{found.files.where}: {names[0]} is one of {count} parts and its name says "
             f"{len(names)}: keep the names that llama.cpp gave them, …-00001-of-{count:05d}.gguf"
         )
-    return GgufPart(found.files, names[0], header)
+    return first
 
 
 def read_others(first: GgufPart) -> list[GgufPart]:
@@ -130,8 +147,19 @@ def read_others(first: GgufPart) -> list[GgufPart]:
     Raises:
         ModelNotFoundError: one is missing or damaged.
     """
-    others = part_names(first.name)[1:]
-    return [GgufPart(first.files, name, read_gguf_header(first.files, name)) for name in others]
+    others = enumerate(part_names(first.name)[1:], 1)
+    return [_read_part(first.files, name, number) for number, name in others]
+
+
+def _read_part(files: WholeFiles, name: str, number: int) -> GgufPart:
+    header = read_gguf_header(files, name)
+    found = header.metadata.get("split.no", number)
+    if found != number:
+        raise ModelNotFoundError(
+            f"{files.where}: {name} says that it is part {found}, counted from 0, expected "
+            f"{number}: give the parts the names that llama.cpp gave them"
+        )
+    return GgufPart(files, name, header)
 
 
 def part_with(first: GgufPart, tensor: str) -> GgufPart:

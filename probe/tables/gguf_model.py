@@ -20,7 +20,7 @@ from probe.tables.codec import TokenizersCodec
 from probe.tables.embedding_layers import UNCHANGED, by_root_of_width
 from probe.tables.files import map_bytes
 from probe.tables.gguf_builders import BUILDERS
-from probe.tables.gguf_files import GgufFile, GgufPart, part_with, read_first
+from probe.tables.gguf_files import TABLE, GgufFile, GgufPart, part_with, read_first
 from probe.tables.gguf_header import GgufHeader
 from probe.tables.gguf_tokens import GgufTokens, read_tokens
 from probe.tables.span import STORED_AS, Span, Table, damaged
@@ -28,7 +28,6 @@ from probe.tables.tokenizers_on_disk import NO_TOKENIZER, TokenizerFiles
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import TableDtype, Vocabulary
 
-TABLE = "token_embd.weight"
 _PLAIN: Mapping[int, TableDtype] = {0: "F32", 1: "F16", 28: "F64", 30: "BF16"}
 """ggml's numbers of the types that need no undoing."""
 _UNDONE_VALUES = 1 << 24
@@ -172,7 +171,7 @@ def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:
     )
 
 
-_VERSION = 1
+_VERSION = 2
 """Part of a kept document's name: raise it when documents change."""
 
 

@@ -13,10 +13,11 @@ from probe.errors import ModelNotFoundError
 from probe.tables.documents import added_token
 from probe.texts import counted
 
-UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 2, 3, 4, 5, 6
-"""llama.cpp's numbers for kinds of tokens; 1 is a normal one."""
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+"""llama.cpp's numbers for kinds of tokens."""
 
 _PREFIX = "tokenizer.ggml."
+_ROLES = ("bos", "eos", "padding", "seperator", "mask", "cls", "eot")
 _PADDING = re.compile(r"\[PAD\d+\]")
 """What llama.cpp's converter calls rows that have no token."""
 _DEFAULT_ROWS: Mapping[str, Mapping[str, int]] = {
@@ -86,13 +87,33 @@ def read_tokens(metadata: Mapping[str, Any], where: str) -> GgufTokens | None:
     tokens, kinds = fields.get("tokens"), fields.get("token_type")
     if not isinstance(tokens, list) or not tokens:
         return None
-    kinds = kinds.tolist() if isinstance(kinds, np.ndarray) else [1] * len(tokens)
+    kinds = kinds.tolist() if isinstance(kinds, np.ndarray) else _kinds_by_role(tokens, fields)
     if len(kinds) != len(tokens):
         raise ModelNotFoundError(
             f"{where}: its GGUF file has {counted(len(tokens), 'token')} and {len(kinds)} kinds of "
             "tokens: fetch it again"
         )
+    if fields.get("model") == "llama" and BYTE not in kinds:
+        kinds = _with_bytes(tokens, kinds)
     return GgufTokens(tokens, kinds, fields, str(metadata.get("general.architecture", "")))
+
+
+def _kinds_by_role(tokens: Sequence[str], fields: Mapping[str, Any]) -> list[int]:
+    """Kinds of tokens where a file does not say: those with a role are no text."""
+    found = GgufTokens(tokens, [NORMAL] * len(tokens), fields, "")
+    kinds = dict.fromkeys(map(found.id_of, _ROLES), CONTROL) | {found.id_of("unknown"): UNKNOWN}
+    return [kinds.get(row, NORMAL) for row in range(len(tokens))]
+
+
+def _with_bytes(tokens: Sequence[str], kinds: Sequence[int]) -> list[int]:
+    """Bytes told by their spelling, as llama.cpp finds them, where a file calls them normal."""
+    spelled = {f"<0x{byte:02X}>" for byte in range(256)}
+    if not spelled <= set(tokens):
+        return list(kinds)
+    return [
+        BYTE if token in spelled and kind == NORMAL else kind
+        for token, kind in zip(tokens, kinds, strict=True)
+    ]
 
 
 MAX_CHARACTERS = 1 << 24

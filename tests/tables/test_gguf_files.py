@@ -71,6 +71,33 @@ def test_a_folder_of_several_asks_for_one_of_them(file):
     assert len(load_vocabulary(file.parent)) == ROWS
 
 
+@pytest.mark.parametrize(
+    "name", ["Model-7B-mmproj-f16.gguf", "m.imatrix.gguf", "ggml-vocab.gguf", "lora.gguf"]
+)
+def test_what_comes_beside_a_model_is_not_taken_for_another(name, file, fields):
+    for beside in (name, f"a{name}"):
+        tensors = {"v.patch_embd.weight": quantised(np.ones((4, 32), np.float32), "F32")}
+        write_gguf(file.with_name(beside), "clip", fields, {}, tensors)
+    assert len(load_vocabulary(file.parent)) == ROWS
+    file.unlink()
+    with pytest.raises(ModelNotFoundError, match="no token_embd.weight|holds 2 GGUF files"):
+        load_vocabulary(file.parent)
+
+
+def test_parts_whose_names_were_exchanged_are_told_apart(fields, tmp_path):
+    """Each part says its number, and the first one has the vocabulary."""
+    names = ("output.weight", "token_embd.weight")
+    tensors = dict.fromkeys(names, quantised(np.ones((ROWS, WIDTH), np.float32), "Q8_0"))
+    for number, (name, own) in enumerate(zip(reversed(PARTS), (fields, {}), strict=True)):
+        at = {"split.count": 2, "split.no": number}
+        write_split(tmp_path / name, own, {}, tensors, [names[number]], at)
+    with pytest.raises(ModelNotFoundError, match="says that it is part 1.*expected 0"):
+        load_vocabulary(tmp_path)
+    (tmp_path / PARTS[0]).unlink()
+    with pytest.raises(ModelNotFoundError, match=f"has no {PARTS[0]}"):
+        load_vocabulary(tmp_path)
+
+
 def test_a_folder_saved_by_transformers_is_read_as_one_even_beside_a_gguf_file(file):
     (file.parent / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(ModelNotFoundError, match="no weights"):
@@ -124,7 +151,8 @@ def write_split(path, fields, metadata, tensors, kept, count):
 
     def with_count(self, *args, **kwargs):
         real(self, *args, **kwargs)
-        self.add_uint16("split.count", count["split.count"])
+        for key, number in count.items():
+            self.add_uint16(key, number)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GGUFWriter, "__init__", with_count)
@@ -162,6 +190,22 @@ def test_an_architecture_that_transformers_does_not_know_is_decoded_but_not_run(
     ) as said:
         load_model(file)
     assert "\n" not in str(said.value)
+
+
+def test_layers_beyond_those_it_says_are_never_left_out(fields, tmp_path):
+    model, metadata = causal("llama", ROWS)
+    path, tensors = tmp_path / "m.gguf", tensors_of(model, "llama")
+    write_gguf(path, "llama", fields, metadata | {"block_count": 1}, tensors)
+    with pytest.raises(ModelNotFoundError, match="says 1 layer and holds tensors of layer 1"):
+        load_model(path)
+
+
+def test_a_model_without_a_tokenizer_is_decoded_and_not_run(tmp_path):
+    model, metadata = causal("llama", ROWS)
+    path = write_gguf(tmp_path / "m.gguf", "llama", {}, metadata, tensors_of(model, "llama"))
+    assert len(load_vocabulary(path)) == ROWS
+    with pytest.raises(ModelNotFoundError, match="holds no tokenizer.*can be decoded"):
+        load_model(path)
 
 
 def test_missing_tensors_are_never_made_up(fields, tmp_path):

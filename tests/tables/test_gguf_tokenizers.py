@@ -12,6 +12,7 @@ from probe.errors import ModelNotFoundError
 from probe.tables import load_vocabulary
 from probe.tables.gguf_splits import _WAYS, way_of
 from tests.tables.gguf_made import (
+    BYTE,
     CONTROL,
     NORMAL,
     TEXTS,
@@ -56,6 +57,21 @@ def test_sentencepiece_pieces_are_merged_as_its_own_library_merges_them(tmp_path
     assert [bool(flag) for flag in found.masks.unused[size:]] == [True] * (ROWS - size)
     assert [row for row in range(ROWS) if found.masks.special[row]] == [0, 1, 2]
     assert found.tokens[library.PieceToId("<0x0A>")] == "<0x0A>"
+    assert found.masks.byte.sum() == 256
+
+
+@pytest.mark.parametrize("left_out", ["byte kinds", "all kinds"])
+def test_bytes_are_found_by_their_spelling_where_no_kind_says_so(left_out, tmp_path):
+    library = train_sentencepiece(tmp_path, "bpe")
+    fields = sentencepiece_fields(library, library.GetPieceSize())
+    kinds = fields.pop("token_type")
+    if left_out == "byte kinds":
+        fields["token_type"] = [NORMAL if kind == BYTE else kind for kind in kinds]
+    found = read(tmp_path, fields)
+    for text in (TEXTS[0], *MORE):
+        assert found.encode(text) == library.EncodeAsIds(text)
+        assert found.decode(found.encode(text)) == text
+    assert [row for row in range(len(kinds)) if found.masks.special[row]] == [0, 1, 2]
     assert found.masks.byte.sum() == 256
 
 
