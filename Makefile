@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: app test quick check bench clean
+.PHONY: app test quick check docs bench clean
 
 app: $(VENV)/.app
 	$(BIN)/probe app
@@ -22,6 +22,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation site, in site/.
+docs: $(VENV)/.dev
+	$(BIN)/zensical build --clean --strict
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/nearest_tokens.py --write
