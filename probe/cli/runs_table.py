@@ -65,7 +65,7 @@ def print_run(run: JobView) -> None:
         "model, task": f"{run.model}, {run.task}",
         "method": run.method or "–",
         "created": run.created,
-        "step" if run.kind == "train" else "runs": how_far(run).replace("/", " of "),
+        "step" if run.is_training else "runs": how_far(run).replace("/", " of "),
         "validation": score(run.validation),
         "left": "–" if run.eta_s is None else duration(run.eta_s),
         "sign of life": "–" if run.silent_s is None else f"{duration(run.silent_s)} ago",
@@ -85,7 +85,7 @@ def print_run(run: JobView) -> None:
 
 def how_far(run: JobView) -> str:
     """Steps of a training, or runs of a study, that are done and asked for."""
-    if run.kind == "train":
+    if run.is_training:
         return f"{run.step}/{run.steps}"
     return f"{run.done}/{'?' if run.runs is None else run.runs}"
 

@@ -219,7 +219,7 @@ def _failure(run: JobView) -> str:
 
 def _print_made(run: JobView) -> None:
     out = console()
-    if run.kind != "train":
+    if not run.is_training:
         out.print(cell(f"{run.run}: {run.done} runs are finished, see {run.folder}"))
         return
     for prompt in run.prompts:

@@ -112,7 +112,7 @@ def cancel(
     if state not in ACTIVE:
         raise TrainingError(f"{job.id} is {state}: there is nothing to cancel")
     job.stop.touch(mode=0o600)
-    if not (job.config.kind == "train" and status.activity == TRAINING):
+    if not (job.config.is_training and status.activity == TRAINING):
         _signal(job, signal.SIGINT)  # nothing to save: it need not finish what it is loading
     for number, within_s in ((signal.SIGTERM, save_s), (signal.SIGKILL, end_s)):
         if _ends(job, within_s):
@@ -147,7 +147,7 @@ def delete(workspace: Workspace, reference: str) -> JobFolder:
 
 
 def _name_notes(config: JobConfig) -> tuple[str, ...]:
-    line = name_note(config.name) if config.kind == "train" else None
+    line = name_note(config.name) if config.is_training else None
     return () if line is None else (line,)
 
 

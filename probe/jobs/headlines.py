@@ -14,6 +14,7 @@ from probe.texts import counted
 _ACTIVITIES = {
     "": "Starting …",
     "loading": "Loading the model and the data …",
+    "sampling": "Drawing the answers that the model gives when it reads the text …",
     "scoring": "Trained; scoring the prompt on held-out examples …",
 }
 
@@ -62,7 +63,7 @@ def job_headline(job: JobView, *, shown: Callable[[str], str] = str) -> str:
         return _finished(job, shown)
     if job.state == "interrupted":
         return f"Interrupted at {_place(job)}: the worker died."
-    saved = "; it was saved" if job.kind == "train" and job.step and not was_killed(job) else ""
+    saved = "; it was saved" if job.is_training and job.step and not was_killed(job) else ""
     return f"Cancelled at {_place(job)}{saved}."
 
 
@@ -73,7 +74,7 @@ def job_advice(job: JobView, *, resume: str) -> str:
         job: a run or a study.
         resume: how the way to go on is called where this is read.
     """
-    if job.kind != "train":
+    if not job.is_training:
         return f"Finished packs are kept, and {resume} goes on from there." * job.resumable
     if job.state == "interrupted":
         return (
@@ -95,30 +96,30 @@ def was_killed(job: JobView) -> bool:
 
 def _place(job: JobView) -> str:
     """How far it came."""
-    if job.kind == "train":
+    if job.is_training:
         return f"step {job.step:,}" + (f" of {job.steps:,}" if job.state != "failed" else "")
     return f"run {job.done:,}" + (f" of {job.runs:,}" if job.runs else "")
 
 
 def _queued(job: JobView) -> str:
     if not job.waits_for:
-        return "Waiting for its turn." if job.kind == "train" else _ACTIVITIES[""]
+        return "Waiting for its turn." if job.is_training else _ACTIVITIES[""]
     count = len(job.waits_for)
     return f"Waiting for {'the run' if count == 1 else f'{count} runs'} before it."
 
 
 def _running(job: JobView) -> str:
     left = f", about {duration(job.eta_s)} left" if job.eta_s is not None else ""
-    if job.activity in ("loading", "scoring") or (job.kind != "train" and not job.step):
+    if job.activity in ("loading", "sampling", "scoring") or (not job.is_training and not job.step):
         return _ACTIVITIES.get(job.activity, f"Working{left}.")
-    if job.kind == "train":
+    if job.is_training:
         return f"Training: step {job.step:,} of {job.steps:,}{left}."
     loss = "" if job.loss_nats is None else f", loss {job.loss_nats:.3f} nats"
     return f"Step {job.step:,} of {job.steps:,} of this pack{loss}{left}."
 
 
 def _finished(job: JobView, shown: Callable[[str], str]) -> str:
-    if job.kind == "train":
+    if job.is_training:
         return f"Finished after {job.step:,} steps: made {', '.join(map(shown, job.prompts))}."
     before = f", {job.found:,} of them trained before" if job.found else ""
     return f"{counted(job.done, 'training')}{before}."

@@ -105,6 +105,6 @@ def is_expected(error: BaseException) -> bool:
 
 
 def _how_far(job: JobFolder, status: Status) -> str:
-    if job.config.kind == "train":
+    if job.config.is_training:
         return f"stopped at step {status.step} of {job.config.steps}"
     return f"stopped after {status.step} runs, which are kept: the same request goes on"

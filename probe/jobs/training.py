@@ -41,10 +41,8 @@ def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequ
         model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
         training = prepare_training(model, task, request, job)
     reporter.note(notes)
-    cut_records(job.metrics, training.step)
     reporter.doing(TRAINING)
-    reporter.began(training.step)
-    _train(training, request, job, reporter, stop)
+    log_steps(training, job, reporter, stop)
     reporter.doing("scoring")
     with collected() as notes:
         prompts = scored(model, task, training, request)
@@ -87,15 +85,16 @@ def prepare_training(
     return train(model, tasks, request.config, run_folder=job.path, resume=True)
 
 
-def _train(
-    training: Training,
-    request: TrainRequest,
-    job: JobFolder,
-    reporter: Reporter,
-    stop: StopRequest,
-) -> None:
-    """Log every record, and save and leave between two steps if somebody asked for it."""
-    pace = Pace(time.monotonic())
+def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: StopRequest) -> None:
+    """Train to the end and log every record; save and leave between two steps if asked to.
+
+    Raises:
+        Stopped: somebody asked for it; a checkpoint holds what was done.
+    """
+    cut_records(job.metrics, training.step)
+    reporter.began(training.step)
+    pace, steps = Pace(time.monotonic()), job.config.steps or 0
+    folded = bool(job.config.request.get("folds"))
     living = sum(not one.stopped for one in training.runs)
     missing = living  # records of this step that are still to come, one per prompt
     stop.patient = True
@@ -106,9 +105,9 @@ def _train(
             if missing == 0:
                 missing = living
                 pace.step(time.monotonic())
-                eta_s = pace.eta_s(request.config.steps - step.step)
+                eta_s = pace.eta_s(steps - step.step)
                 reporter.status = replace(reporter.status, eta_s=eta_s)
-            record = _record(step, request, reporter.status.eta_s)
+            record = _record(step, reporter.status.eta_s, folded=folded)
             _append(log, record)
             _report(step, record, reporter)
             if stop.asked and missing == living > 0:
@@ -125,10 +124,10 @@ def _append(log: FileIO, record: Record) -> None:
             raise OSError(errno.ENOSPC, "no space for the rest of a line")
 
 
-def _record(step: Step, request: TrainRequest, eta_s: float | None) -> Record:
+def _record(step: Step, eta_s: float | None, *, folded: bool) -> Record:
     record: Record = as_json(step.to_json())
     number = record.pop("prompt")
-    fold = None if request.folds is None else number + 1
+    fold = number + 1 if folded else None
     return record | {"fold": fold, "eta_s": eta_s, "time_s": time.time()}
 
 

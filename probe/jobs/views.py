@@ -16,6 +16,7 @@ from probe.results import Result
 from probe.store import (
     ACTIVE,
     TRAINING,
+    TRAININGS,
     JobConfig,
     JobFolder,
     JobKind,
@@ -80,6 +81,11 @@ class JobView(Result):
     folder: str
     pid: int | None
     """Of the living worker."""
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it trains one prompt, or its folds; a study trains many."""
+        return self.kind in TRAININGS
 
     @property
     def active(self) -> bool:
@@ -199,9 +205,9 @@ def _is_living(status: Status) -> bool:
 
 def _asked(config: JobConfig) -> dict[str, Any]:
     asked = config.request
-    if config.kind == "train":
+    if config.is_training:
         method = str(asked["training"]["method"])
-        return {"model": asked["model"], "task": asked["task"], "method": method}
+        return {"model": asked["model"], "task": asked.get("task", "distilled"), "method": method}
     return {"model": ", ".join(asked["models"]), "task": ", ".join(asked["tasks"]), "method": ""}
 
 

@@ -22,6 +22,7 @@ from probe.store import JobConfig, JobFolder, JobKind, Workspace, queued
 
 KINDS: dict[JobKind, str] = {
     "train": "probe.jobs.training",
+    "distill": "probe.jobs.distilling",
     "wayward": "probe.jobs.studying",
     "sweep": "probe.jobs.studying",
 }

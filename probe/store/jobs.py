@@ -22,7 +22,9 @@ from probe.store.files import keep_file, keep_in_place, unwritable
 from probe.store.job_status import Status, read_object, read_status
 from probe.suggestions import closest
 
-JobKind = Literal["train", "wayward", "sweep"]
+JobKind = Literal["train", "distill", "wayward", "sweep"]
+TRAININGS: tuple[JobKind, ...] = ("train", "distill")
+"""Kinds of job that train one prompt, or its folds; the others are studies of many trainings."""
 _CONFIG, _STATUS, _LABEL = "config.json", "status.json", "label.txt"
 _MAX_LABEL = 100
 _ABOUT = ("name", "created", "command")
@@ -46,16 +48,21 @@ class JobConfig:
     @property
     def id(self) -> str | None:
         """Name of the folder of a study: the same request, the same folder. None for trainings."""
-        if self.kind == "train":
+        if self.is_training:
             return None
         text = json.dumps(self.request, sort_keys=True, default=list)
         digest = hashlib.sha256(f"{self.kind} {text}".encode()).hexdigest()
         return f"{self.kind}-{workspace_name(self.name)[:40]}-{digest[:8]}"
 
     @property
+    def is_training(self) -> bool:
+        """Whether it trains one prompt, or its folds; a study trains many."""
+        return self.kind in TRAININGS
+
+    @property
     def steps(self) -> int | None:
         """Updates that a training was asked for; None for studies."""
-        return int(self.request["training"]["steps"]) if self.kind == "train" else None
+        return int(self.request["training"]["steps"]) if self.is_training else None
 
     def document(self) -> bytes:
         """The bytes of `config.json`."""
@@ -224,7 +231,7 @@ class JobFolders:
             raise unwritable(job.path, error) from error
 
     def _root(self, kind: JobKind) -> Path:
-        return self.roots[0] if kind == "train" else self.roots[-1]
+        return self.roots[0] if kind in TRAININGS else self.roots[-1]
 
     def _paths(self) -> Iterator[Path]:
         for root in self.roots:

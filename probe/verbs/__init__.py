@@ -10,7 +10,7 @@ from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import compare
 from probe.verbs.decoding import decode
-from probe.verbs.distilling import Distilled, distill
+from probe.verbs.distilling import Distilled, distill, distill_command, distill_config
 from probe.verbs.doctor import Check, Health, doctor
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
@@ -68,6 +68,8 @@ __all__ = [
     "delete_run",
     "describe",
     "distill",
+    "distill_command",
+    "distill_config",
     "doctor",
     "drift",
     "dry_run",

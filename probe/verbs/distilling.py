@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.errors import TrainingError
-from probe.prompt import AnyPrompt
-from probe.requests import DistillRequest, takes
-from probe.requests.sources import Contexts, StepWatcher
+from probe.requests import DistillRequest, command_of, takes, to_document
+from probe.requests.sources import StepWatcher
 from probe.results import Result
-from probe.store import Workspace
-from probe.tables import default_model
+from probe.store import JobConfig, Workspace
+from probe.tables import ALWAYS_NAMED, default_model
+from probe.task import TEXT_SLOT
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.reading import ReadPrompt, read
+from probe.verbs.training import full_path, new_config, place
 
 if TYPE_CHECKING:
     from probe.distillation import Explained, Frame
-    from probe.models import FrozenModel
-    from probe.task import Task
     from probe.training import Training
 
-CONTEXTS = 32
-"""Of the shipped questions; the last quarter is held out."""
-ANSWER_TOKENS = 24
 _NAME_LETTERS = 40
 
 
@@ -66,107 +62,91 @@ def distill(asked: DistillRequest) -> Distilled:
         DataError: the file of contexts cannot be read.
         ModelNotFoundError: there is no such model.
     """
-    if not asked.text.strip():
-        raise TrainingError("expected a text to distil, found an empty one")
     workspace = Workspace(asked.workspace)
-    named = str(asked.model or default_model())
-    require_writers(check_models([(named, None)], device=asked.device, workspace=workspace))
-    from probe.distillation import distillation_config, distillation_task, frame_of
-    from probe.models.loading import fast_dtype
-    from probe.studies.sources import load_frozen
-    from probe.training import train
+    asked = _settled(asked, workspace)
+    from probe.jobs import distilling
 
-    text, length, seed = asked.text, asked.length, asked.seed
-    config = distillation_config(text, length, steps=asked.steps, seed=seed)
-    dtype = asked.dtype or fast_dtype(asked.device)
-    opened = load_frozen(named, device=asked.device, dtype=dtype)
-    began = time.perf_counter()
-    frame = frame_of(opened, asked.frame)
-    task = distillation_task(
-        opened,
-        text,
-        frame,
-        length=length,
-        contexts=_contexts(asked.contexts),
-        answer_tokens=ANSWER_TOKENS,
-        seed=seed,
-    )
-    training = train(opened, task, config)
-    loss = _trained(training, asked.on_step)
-    cut, measured, beside = _measured(opened, task, text, training.prompts[0], seed)
-    made = _with_origin(training.prompts[0], asked.name or _name(text), measured)
-    seconds = time.perf_counter() - began
-    kept = workspace.save(made).id
+    config = distilling.config_of(asked)
+    begun = distilling.begin(distilling.open_model(asked), asked, config)
+    loss = _trained(begun.training, asked.on_step)
+    found = distilling.measure(begun, asked, config)
+    seconds = time.perf_counter() - begun.opened_s
+    kept = workspace.save(found.prompt).id
+    named = str(asked.model)
     return Distilled(
         prompt=kept,
         model=named,
-        text=text,
-        length=length,
+        text=asked.text,
+        length=asked.length,
         steps=asked.steps,
-        seed=seed,
-        frame=_frame_name(frame),
-        trained_contexts=len(task.train),
+        seed=asked.seed,
+        frame=_frame_name(begun.frame),
+        trained_contexts=len(begun.task.train),
         loss_nats=loss,
-        explained=measured,
-        truncated_text=cut,
-        truncated=beside,
+        explained=found.explained,
+        truncated_text=found.truncated_text,
+        truncated=found.truncated,
         seconds=seconds,
-        reading=read(kept, named, seed=seed, workspace=workspace),
+        reading=read(kept, named, seed=asked.seed, workspace=workspace),
     )
 
 
-def _contexts(contexts: Contexts | None) -> list[str]:
-    from probe.distillation import default_contexts, read_contexts
+@takes(DistillRequest)
+def distill_config(asked: DistillRequest) -> JobConfig:
+    """A distillation that could be started, what it asks for checked; writes nothing.
 
-    if contexts is None:
-        return default_contexts()[:CONTEXTS]
-    if isinstance(contexts, str | Path):
-        return read_contexts(Path(contexts).expanduser())
-    return list(contexts)
+    Raises:
+        TrainingError: the text is empty, or cannot stand in the frame.
+        DataError: the file of contexts cannot be read.
+        ModelNotFoundError: there is no such model.
+    """
+    asked = _settled(asked, Workspace(asked.workspace))
+    from probe.jobs import distilling
+
+    distilling.contexts_of(asked.contexts)
+    training = distilling.config_of(asked).to_dict()
+    return new_config("distill", str(asked.name), {**to_document(asked), "training": training})
+
+
+def distill_command(config: JobConfig) -> tuple[str, ...]:
+    """The command line that asks for the same distillation; what is at its default is left out."""
+    from probe.jobs.distilling import request_of
+
+    return command_of(request_of(config), "distill")
+
+
+def _settled(asked: DistillRequest, workspace: Workspace) -> DistillRequest:
+    """What is asked with nothing left open, places by their full paths.
+
+    Raises:
+        TrainingError: the text is empty, or holds the slot of the contexts.
+        ModelNotFoundError: there is no such model, or it writes no text.
+    """
+    text = asked.text.strip()
+    if not text:
+        raise TrainingError("expected a text to distil, found an empty one")
+    if TEXT_SLOT in text:
+        raise TrainingError(f"expected a text to distil without {TEXT_SLOT}, found {text!r}")
+    model = str(asked.model or default_model())
+    require_writers(check_models([(model, None)], device=asked.device, workspace=workspace))
+    contexts = asked.contexts
+    return dataclasses.replace(
+        asked,
+        text=text,
+        model=full_path(model, known=ALWAYS_NAMED),
+        contexts=place(contexts) if isinstance(contexts, str | Path) else contexts,
+        name=asked.name or _name(text),
+    )
 
 
 def _trained(training: Training, on_step: StepWatcher | None) -> float:
-    """Train to the end; the last loss.
-
-    Raises:
-        TrainingError: the prompt diverged.
-    """
+    """Train to the end; the last loss."""
     loss = 0.0
     for step in training:
         loss = step.loss_nats
         if on_step is not None:
             on_step(step)
-    if training.runs[0].diverged:
-        raise TrainingError(f"{training.runs[0].stopped}: try another seed or text")
     return loss
-
-
-def _measured(
-    model: FrozenModel, task: Task, text: str, prompt: AnyPrompt, seed: int
-) -> tuple[str, Explained, Explained]:
-    """The truncated text, and how much of the text's effect the prompt and that have."""
-    from probe.distillation.explained import row_divergences, share_explained, taught_rows
-    from probe.training.initialise import text_ids
-
-    rows = taught_rows(model, task, text, task.test)
-    without = row_divergences(model, rows, None)
-    ids = text_ids(model, text)
-    cut = text if len(ids) <= len(prompt) else model.tokenizer.decode(ids[: len(prompt)])
-    own, beside = (
-        share_explained(row_divergences(model, rows, given), without, seed=seed)
-        for given in (prompt, cut)
-    )
-    return cut, own, beside
-
-
-def _with_origin(prompt: AnyPrompt, name: str, found: Explained) -> AnyPrompt:
-    metrics = {
-        "kl_nats": found.kl_nats,
-        "kl0_nats": found.kl0_nats,
-        "share_explained": found.share,
-        "share_explained_interval": list(found.interval),
-    }
-    return dataclasses.replace(prompt, name=name, metrics={**prompt.metrics, **metrics})
 
 
 def _name(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.shared.markdown import plain
-from dashboard.shared.side_jobs import answer_path, job_of, plan_of, start_job
+from dashboard.shared.side_jobs import job_of, plan_of, start_job
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
-from probe.store import JobFolder, Workspace
+from probe.jobs import worker
+from probe.store import JobFolder, Workspace, queued
 from probe.tables import default_model
 from probe.training.recommended import with_recommended
 from tests.trainable import write_task
@@ -300,31 +300,41 @@ def test_an_upload_may_ask_about_several_columns_in_several_words(open_page: Ope
     assert any("the film so a day is [good]" in code.value for code in at.code)
 
 
-def test_a_text_of_one_s_own_is_distilled_by_the_command_shown_and_read_at_the_end(
+def test_a_text_of_one_s_own_is_asked_for_by_the_command_shown(
     open_page: Open, workspace: Workspace
 ) -> None:
-    at = open_page("train")
+    at = open_page("train", new="a text of your own")
+    assert not any(one.value.startswith("probe distill") for one in at.code)
+    _button(at, "Distil it").click().run()
+    assert "a text to distil, found an empty one" in at.error[0].value
     at.text_input(key="own_text").set_value("Always answer *in French*.").run()
+    at.number_input(key="own_steps").set_value(12)
     at.selectbox(key="own_model").set_value("builtin").run()
-    command = next(one.value for one in at.code if "distill" in one.value)
-    asked = command.removeprefix("probe distill ")
-    assert "--model builtin" in asked
-    assert "'Always answer *in French*.'" in asked
-    assert any(one.label == "Distil it" for one in at.button)
-    made = workspace.save(dataclasses.replace(verbs.load("opinion-vocab")[0], name="french"))
-    arguments = ("distill", "--json", *shlex.split(command)[2:])
-    answer = answer_path(arguments, "")
-    share = {"share": 0.91, "interval": [0.88, 0.93], "contexts": 8}
-    answer.parent.mkdir(parents=True, exist_ok=True)
-    answer.write_text(json.dumps(
-        {"prompt": made.id, "model": "builtin", "length": 20, "explained": share,
-         "truncated": share | {"share": 0.97}}
-    ))  # fmt: skip
-    at.run()
-    assert "91 % of the text's effect in 20 rows (88 to 93 %" in at.success[0].value
-    assert any(one.value.startswith("Its rows") or "what they learned" in one.value
-               for one in at.subheader)  # fmt: skip
-    assert not any(one.label == "Distil it" for one in at.button)
+    command = next(one.value for one in at.code if one.value.startswith("probe distill"))
+    assert command == "probe distill 'Always answer *in French*.' --model builtin --steps 12"
+    assert workspace.runs.ids() == []
+
+
+def test_a_distillation_ends_in_its_reading_and_can_be_asked_for_again(
+    open_page: Open, workspace: Workspace, model: str, own_handlers: None
+) -> None:
+    asked = verbs.distill_config(
+        "kind warm calm", model, length=2, steps=3, frame="{prompt} {text} it was", device="cpu",
+        workspace=workspace,
+    )  # fmt: skip
+    run = workspace.runs.create(asked, queued())
+    assert worker.main([str(run.path)]) == 0
+    at = open_page("train", run=run.id)
+    assert "the text “kind warm calm” on" in _texts(at)
+    share = jobs.view(workspace, run).metrics["share_explained"]
+    assert f"**{100 * share:.0f} %** of the text's effect in 2 rows" in _texts(at)
+    assert any("what they learned" in one.value for one in at.subheader)
+    assert len(at.get("html")) == 2  # what was added to all rows, and to each
+    _button(at, "Reproduce").click().run()
+    assert at.text_input(key="own_text").value == "kind warm calm"
+    assert at.number_input(key="own_steps").value == 3
+    at = open_page("runs")
+    assert list(at.dataframe[0].value["task"]) == ["distilled"]
 
 
 @pytest.mark.process

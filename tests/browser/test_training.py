@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from probe import jobs
 from probe.jobs import view
 from probe.store import JobFolder, Workspace, read_records
+from probe.tables import default_model
 from probe.verbs import run_config
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import (
@@ -168,3 +169,30 @@ def test_the_pages_fit_a_telephone(visit: Visit) -> None:
         settled(page)
         main = page.get_by_test_id("stMain")
         assert main.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(default_model() != "smollm2", reason="smollm2 is not installed")
+def test_a_newcomer_types_a_sentence_and_reads_its_meaning_from_the_trained_rows(
+    visit: Visit,
+) -> None:
+    page = visit("/train")
+    page.get_by_text("a text of your own", exact=True).click()
+    page.get_by_role("textbox", name="A text of your own").fill("Always answer in French.")
+    for field, value in (("Rows", "4"), ("Steps", "12")):  # little, but enough for this text
+        box = page.get_by_role("spinbutton", name=field, exact=True)
+        box.fill(value)
+        box.press("Enter")
+        expect(page.get_by_test_id("stCode").last).to_contain_text(value)
+    page.get_by_role("button", name="Distil it").click()
+    expect(page.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible(
+        timeout=5000 * WAIT_S
+    )
+    expect(page.get_by_role("heading", name="Finished after 12 steps")).to_be_visible(
+        timeout=5000 * WAIT_S
+    )
+    expect(page.get_by_text("of the text's effect in 4 rows")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("French"))).to_be_visible()
+    page.get_by_role("button", name="Open in Decode").click()
+    expect(page).to_have_url(re.compile("/decode.*p=always-answer-in-french%401"))

@@ -11,7 +11,7 @@ from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import cancel_job, resume_job, shown_name
 from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import choose
-from dashboard.train.form import fill_form
+from dashboard.train.new_prompt import fill_new
 from probe.jobs import JobView
 from probe.verbs import delete_run, rename_run
 
@@ -80,7 +80,7 @@ def _delete(ids: Sequence[str]) -> None:
 
 
 def _fill(run_id: str) -> None:
-    attempt(lambda: fill_form(workspace().runs.get(run_id).config))
+    attempt(lambda: fill_new(workspace().runs.get(run_id).config))
 
 
 def _rename(run_id: str) -> None:

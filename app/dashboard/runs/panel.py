@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.runs.actions import draw_actions
+from dashboard.runs.distilled import asked_of, draw_distilled
 from dashboard.runs.records import log_tail, record_of, records_of
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
@@ -17,13 +18,13 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
 from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
-from probe.errors import TrainingError
+from probe.errors import ProbeError
 from probe.jobs import JobView, ObservedState
 from probe.jobs.eta import duration
 from probe.jobs.headlines import job_advice, was_killed
 from probe.store import JobConfig, Record
 from probe.texts import counted
-from probe.verbs import train_command
+from probe.verbs import distill_command, train_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
 
 REDRAW_S = 1.9
@@ -39,10 +40,7 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
     """
     folder, found = workspace().runs.get(run_id), run_of(run_id)
     st.subheader(plain(shown_name(found)), anchor=False)
-    st.markdown(
-        f"{BADGES[found.state]} task **{plain(short(found.task))}** on "
-        f"**{plain(short(found.model))}**, {plain(found.method.replace('_', ' '))}"
-    )
+    st.markdown(f"{BADGES[found.state]} {_asked(found, folder.config)}")
     draw_actions(found)
     every = POLL_S if found.active else None
     st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
@@ -54,11 +52,21 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
         _draw_exports(folder.id)
 
 
+def _asked(run: JobView, config: JobConfig) -> str:
+    if run.kind == "distill":
+        return asked_of(config, short(run.model))
+    return (
+        f"task **{plain(short(run.task))}** on **{plain(short(run.model))}**, "
+        f"{plain(run.method.replace('_', ' '))}"
+    )
+
+
 def _command(config: JobConfig) -> str:
     """The command that asks for the same run; empty where its settings are no longer valid."""
+    command_of = distill_command if config.kind == "distill" else train_command
     try:
-        return shlex.join(config.command or train_command(config))
-    except TrainingError:
+        return shlex.join(config.command or command_of(config))
+    except ProbeError:
         return ""
 
 
@@ -68,7 +76,7 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> 
         if active_runs() != states:
             st.rerun()
         folder, found = workspace().runs.get(run_id), run_of(run_id)
-        _draw_answer(found)
+        _draw_answer(found, folder.config)
         records = records_of(folder)
         _draw_numbers(found, records[-1] if records else {})
         if records:
@@ -78,9 +86,11 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> 
                 st.code(text, language=None, wrap_lines=True)
 
 
-def _draw_answer(run: JobView) -> None:
+def _draw_answer(run: JobView, config: JobConfig) -> None:
     st.markdown(f"#### {headline(run)}")
-    if run.state == "finished" and (score := score_sentence(run.metrics, strong="**")):
+    if run.state == "finished" and run.kind == "distill":
+        draw_distilled(run, config)
+    elif run.state == "finished" and (score := score_sentence(run.metrics, strong="**")):
         st.markdown(score)
     if run.message and (run.state in ("running", "finished") or was_killed(run)):
         st.warning(plain(run.message), icon=":material/warning:")

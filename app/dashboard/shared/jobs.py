@@ -13,7 +13,7 @@ from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.jobs import JobView, ObservedState
 from probe.jobs.headlines import job_headline
-from probe.store import ACTIVE, JobConfig, JobFolder
+from probe.store import ACTIVE, TRAININGS, JobConfig, JobFolder
 
 POLL_S = 1.0
 """How often a page looks at what is at work."""
@@ -43,8 +43,8 @@ def headline(job: JobView) -> str:
 
 
 def all_runs() -> Sequence[JobView]:
-    """Every training, the newest first."""
-    return jobs.views(workspace(), "train")
+    """Every training and distillation, the newest first."""
+    return jobs.views(workspace(), *TRAININGS)
 
 
 def run_of(run: str) -> JobView:

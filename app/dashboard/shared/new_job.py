@@ -19,7 +19,7 @@ class Wanted(Protocol):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command line that asks for the same."""
+        """The command line that asks for the same; empty while something is missing."""
 
 
 W = TypeVar("W", bound=Wanted)
@@ -37,8 +37,8 @@ class NewJob(Generic[W]):
     """Draws the fields; raises ProbeError where they contradict each other."""
     start: Callable[[W], str]
     """Starts a worker of its own and returns the id; raises ProbeError where that cannot be."""
-    estimate: Callable[[Mapping[str, Any]], str]
-    """What the document of a dry run says, in a sentence."""
+    estimate: Callable[[Mapping[str, Any]], str] | None = None
+    """What the document of a dry run says, in a sentence; None where there is no dry run."""
 
 
 def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
@@ -59,16 +59,19 @@ def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
             label, type="primary", icon=":material/play_arrow:", key=f"{job.key}begin",
             disabled=why_not is not None, help=why_not,
         )  # fmt: skip
-        guess = st.button("Estimate the time", icon=":material/timer:", key=f"{job.key}guess")
+        guess = job.estimate is not None and st.button(
+            "Estimate the time", icon=":material/timer:", key=f"{job.key}guess"
+        )
     try:
         if begin:
             _start(job, wanted)
-        if guess:
+        if guess and job.estimate is not None:
             st.success(job.estimate(plan_of(wanted.command)), icon=":material/timer:")
     except ProbeError as error:
         st.error(plain(str(error)), icon=":material/block:")
-    st.caption(f"The same {job.kind} from a terminal:")
-    st.code(shlex.join(wanted.command), language="bash", wrap_lines=True)
+    if command := wanted.command:
+        st.caption(f"The same {job.kind} from a terminal:")
+        st.code(shlex.join(command), language="bash", wrap_lines=True)
 
 
 def _start(job: NewJob[W], wanted: W) -> None:

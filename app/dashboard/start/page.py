@@ -10,6 +10,7 @@ from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import Entry, decoding, find, library, reading
 from dashboard.shared.sidebar import choose, demo_prompt
 from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip, ranked_strip
+from dashboard.train.new_prompt import offer_text
 from probe.errors import ProbeError
 
 _QUESTIONS = {"distilled": "What do you eat for breakfast?"}
@@ -67,12 +68,11 @@ def draw_ways_on(entry: Entry) -> None:
         st.switch_page("dashboard/decode/page.py", query_params={})
     with own.popover("Your own file", icon=":material/upload:", width="stretch"):
         draw_upload()
-    for column, label, icon, page in (
-        (study, "A study", ":material/alt_route:", "waywardness"),
-        (train, "Train in a minute", ":material/model_training:", "train"),
-    ):
-        if column.button(label, icon=icon, width="stretch"):
-            st.switch_page(f"dashboard/{page}/page.py", query_params={})
+    if study.button("A study", icon=":material/alt_route:", width="stretch"):
+        st.switch_page("dashboard/waywardness/page.py", query_params={})
+    if train.button("Train in a minute", icon=":material/model_training:", width="stretch",
+                    on_click=offer_text):  # fmt: skip
+        st.switch_page("dashboard/train/page.py", query_params={})
 
 
 st.title("Start", anchor=False)

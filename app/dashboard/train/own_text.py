@@ -1,82 +1,79 @@
-"""A text of your own: distilled into a prompt, watched while it trains, and read at the end."""
+"""A text of your own: the form of a distillation, and the command line that asks for the same."""
 
 from __future__ import annotations
 
-import json
-import shlex
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.decode.meaning import draw_meaning
-from dashboard.shared.markdown import plain
-from dashboard.shared.resources import find
-from dashboard.shared.side_jobs import answer_path, draw_job, draw_start
-from dashboard.shared.sidebar import choose
+from dashboard.shared.jobs import start_job
+from dashboard.shared.resources import workspace
 from probe.requests import DistillRequest, command_of, help_of
+from probe.store import JobConfig
 from probe.tables import default_model
-from probe.texts import counted
+from probe.verbs import distill_config
 
-_EXPECTED_S = 60.0
-"""Of 8 rows on smollm2, on two idle cores."""
 _WRITERS = ("smollm2", "builtin")
+_DEFAULTS = {"text": "", "length": 8, "steps": 60}
 
 
-def draw_own_text() -> None:
-    """The form, the training while it is at work, and what came of it."""
-    st.markdown(
+@dataclass(frozen=True)
+class WantedDistillation:
+    """What the form asks for."""
+
+    request: DistillRequest
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that asks for the same; none without a text."""
+        return command_of(self.request, "distill") if self.request.text else ()
+
+
+def draw_own_text() -> WantedDistillation:
+    """The fields, and what they ask for."""
+    for field, value in {**_DEFAULTS, "model": default_model()}.items():
+        st.session_state.setdefault(f"own_{field}", value)
+    st.caption(
         "Type what a prompt is to do, as you would tell the model. A prompt is trained to have the "
         "same effect, and you see whether its vectors say what you wrote."
     )
-    asked = _draw_fields()
-    if not asked.text:
-        return
-    command = command_of(asked, "distill")
-    arguments = ("distill", "--json", *command[2:])
-    answer = answer_path(arguments, "")
-    working = draw_job(arguments, "Distilling", _EXPECTED_S)
-    if not working and not (answer.exists() and _draw_result(json.loads(answer.read_bytes()))):
-        draw_start("Distil it", arguments, answer)
-    st.caption("The same from a terminal:")
-    st.code(shlex.join(command), language="bash", wrap_lines=True)
-
-
-def _draw_fields() -> DistillRequest:
-    words, rows, base = st.columns([5, 1, 2], gap="small")
-    text = words.text_input(
+    text = st.text_input(
         "A text of your own", key="own_text", persist_state="session", max_chars=2000,
         placeholder="Always answer in French.",
     )  # fmt: skip
+    rows, updates, base = st.columns([1, 1, 2], gap="small")
     length = rows.number_input(
-        "Rows", 1, 64, 8, key="own_length", persist_state="session",
+        "Rows", 1, 64, key="own_length", persist_state="session",
         help=help_of(DistillRequest, "length"),
     )  # fmt: skip
-    known = list(dict.fromkeys((default_model(), *_WRITERS)))
+    steps = updates.number_input(
+        "Steps", 1, 10_000, key="own_steps", persist_state="session",
+        help=help_of(DistillRequest, "steps"),
+    )  # fmt: skip
+    known = list(dict.fromkeys((default_model(), *_WRITERS, st.session_state["own_model"])))
     model = base.selectbox(
         "Language model", known, key="own_model", persist_state="session",
         accept_new_options=True, help=help_of(DistillRequest, "model"),
     )  # fmt: skip
-    return DistillRequest(text.strip(), str(model), length=int(length))
-
-
-def _draw_result(made: dict[str, Any]) -> bool:
-    """What was distilled; False where the prompt is no longer in the library."""
-    entry = find(made["prompt"])
-    if entry is None:
-        return False
-    own, cut = made["explained"], made["truncated"]
-    low, high = own["interval"]
-    st.success(
-        f"**{plain(entry.id)}** has {100 * own['share']:.0f} % of the text's effect in "
-        f"{counted(made['length'], 'row')} ({100 * low:.0f} to {100 * high:.0f} %, on "
-        f"{own['contexts']} questions it was not trained on). The text's first "
-        f"{counted(made['length'], 'token')} have {100 * cut['share']:.0f} %.",
-        icon=":material/check:",
+    return WantedDistillation(
+        DistillRequest(text.strip(), str(model), length=int(length), steps=int(steps))
     )
-    draw_meaning(entry, made["model"])
-    if st.button(
-        "Open in Decode", icon=":material/translate:", type="primary", key="own_decode",
-        on_click=choose, args=([entry.id],),
-    ):  # fmt: skip
-        st.switch_page("dashboard/decode/page.py", query_params={})
-    return True
+
+
+def start_distillation(wanted: WantedDistillation) -> str:
+    """Start a worker of its own; the id of the run.
+
+    Raises:
+        ProbeError: the text cannot be distilled.
+    """
+    asked = distill_config(dataclasses.replace(wanted.request, workspace=workspace()))
+    return start_job(dataclasses.replace(asked, command=wanted.command))
+
+
+def fill_own_text(asked: JobConfig) -> None:
+    """Put what a distillation was asked into the form; call it before the form is drawn."""
+    st.session_state["own_text"] = asked.request["text"]
+    for field in ("length", "steps", "model"):
+        st.session_state[f"own_{field}"] = asked.request[field]
+    st.session_state["filled"], st.session_state["t_open"] = (asked.name, []), True

@@ -1,27 +1,18 @@
 """Train: can I make one now?"""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
 from dashboard.runs.panel import draw_run
 from dashboard.shared.errors import draw_said
-from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name, start_job
+from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
 from dashboard.shared.markdown import plain
-from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.paint import paint_now
-from dashboard.shared.resources import workspace
-from dashboard.train import form
-from dashboard.train.form import Wanted
-from dashboard.train.own_text import draw_own_text
+from dashboard.train.new_prompt import draw_new_prompt
 from dashboard.train.task_upload import draw_task_upload
 from probe.errors import ProbeError
 from probe.jobs import JobView
-from probe.jobs.eta import duration
-from probe.texts import counted
-from probe.verbs import run_config, train_command
 
 
 def featured(runs: Sequence[JobView]) -> str | None:
@@ -67,44 +58,6 @@ def draw_queue(runs: Sequence[JobView], shown: str | None) -> None:
             cancel_job(run.run)
 
 
-def draw_form() -> Wanted:
-    """The form, and whose settings it holds where it was filled in.
-
-    Raises:
-        ProbeError: the fields contradict each other.
-    """
-    if filled := st.session_state.pop("filled", None):
-        name, missing = filled
-        but = f", but has no field for its **{plain(', '.join(missing))}**" if missing else ""
-        st.info(f"The form holds the settings of **{plain(name)}**{but}.",
-                icon=":material/replay:")  # fmt: skip
-    return form.draw_form()
-
-
-def start(wanted: Wanted) -> str:
-    """Start a worker of its own; the id of the run.
-
-    Raises:
-        ProbeError: what is asked for cannot be done.
-    """
-    asked = run_config(dataclasses.replace(wanted.request, workspace=workspace()))
-    run = start_job(dataclasses.replace(asked, command=train_command(asked)))
-    st.session_state["t_open"] = False
-    return run
-
-
-def estimate(plan: Mapping[str, Any]) -> str:
-    """What the run would train on, and for how long."""
-    return (
-        f"About **{duration(plan['estimate_s'])}**, without validations: "
-        f"{1000 * plan['step_s']:,.0f} ms a step on {plain(plan['device'])}. "
-        f"{counted(plan['length'], 'row')}, "
-        f"{counted(plan['trained_parameters'], 'trained number')}, "
-        f"{counted(plan['train_examples'], 'training example')} seen {plan['epochs']:.1f} times, "
-        f"rate {plan['learning_rate']:.3g}."
-    )
-
-
 def draw_explanation() -> None:
     """How to read this page."""
     with st.expander("How to read this", icon=":material/menu_book:"):
@@ -135,18 +88,13 @@ def draw() -> None:
         st.markdown(f"Nothing is training. The settings below work as they are.{last}")
     draw_queue(runs, shown)
     paint_now(("train", shown))
-    new = NewJob("run", "", draw_form, start, estimate)
-    label = "Start, behind the run at work" if busy else "Start training"
     if shown is None:
         st.subheader("A new prompt", anchor=False)
-        draw_new(new, label)
+        draw_new_prompt(busy=busy)
     else:
         unfolded = st.session_state.get("t_open", False)
         with st.expander("Train another prompt", icon=":material/add:", expanded=unfolded):
-            draw_new(new, label)
-    unfolded = bool(st.session_state.get("own_text")) or not runs
-    with st.expander("A text of your own", icon=":material/edit_note:", expanded=unfolded):
-        draw_own_text()
+            draw_new_prompt(busy=busy)
     with st.expander("Train on data of your own", icon=":material/upload:"):
         draw_task_upload()
     draw_explanation()
