@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from probe.analysis.controls import (
     CHANCE_BELOW,
     NEVER_LEFT_ITS_START,
@@ -12,6 +15,11 @@ from probe.analysis.controls import (
 from probe.analysis.decoding import Decoding, Position
 from probe.cli.output import cell, console, table, visible
 from probe.texts import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
+    from rich.text import Text
 
 _SHORT = {
     OFF_THE_MANIFOLD: "off",
@@ -86,13 +94,39 @@ def _row(position: Position) -> list[object]:
 
     controls = position.controls
     weak = controls is not None and NOT_BETTER_THAN_CHANCE in controls.flags
-    tokens = Text()
-    for rank, neighbour in enumerate(position.neighbours):
-        tokens.append("  " if rank else "")
-        tokens.append(visible(neighbour.token), style="dim" if weak else "bold")
-        tokens.append(f" {_score(neighbour.score)}", style="dim")
-    cells: list[object] = [cell(position.position), tokens]
+    near = [
+        Text.assemble(
+            (visible(neighbour.token), "dim" if weak else "bold"),
+            (f" {_score(neighbour.score)}", "dim"),
+        )
+        for neighbour in position.neighbours
+    ]
+    cells: list[object] = [cell(position.position), _WholePairs(near)]
     return cells + (_control_cells(controls) if controls else [])
+
+
+class _WholePairs:
+    """Tokens with their scores, of which no line's end parts one from the other."""
+
+    def __init__(self, pairs: Sequence[Text]) -> None:
+        self._pairs = pairs
+
+    def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+
+        widths = [pair.cell_len for pair in self._pairs]
+        return Measurement(max(widths), sum(widths) + 2 * (len(widths) - 1))
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        line = Text()
+        for pair in self._pairs:
+            if line and line.cell_len + 2 + pair.cell_len > options.max_width:
+                yield line
+                line = Text()
+            line.append("  " if line else "").append_text(pair)
+        yield line
 
 
 def _control_cells(controls: PositionControls) -> list[object]:

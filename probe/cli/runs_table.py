@@ -61,7 +61,7 @@ def print_run(run: JobView) -> None:
     rows = {
         "run": run.run,
         "label": run.label or "–",
-        "state": f"{run.state} {run.activity}",
+        "state": f"{run.state} {run.activity}".rstrip(),
         "model, task": f"{run.model}, {run.task}",
         "method": run.method or "–",
         "created": run.created,
@@ -76,7 +76,7 @@ def print_run(run: JobView) -> None:
         **{key.replace("_", " "): _short(value) for key, value in run.metrics.items()},
         "folder": run.folder,
     }
-    print_facts(rows)
+    print_facts({name: value for name, value in rows.items() if value != "–"})
     for line in fold_lines(run.metrics, run.prompts):
         console().print(cell(line))
     if run.resumable:

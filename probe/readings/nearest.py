@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom
 
 from probe.analysis.controls import CHANCE_BELOW, NEVER_LEFT_ITS_START
 from probe.analysis.decoding import Decoding
@@ -55,6 +54,8 @@ def _ids(tokens: list[ScoredToken]) -> list[int]:
 def _p(decoding: Decoding) -> float | None:
     if decoding.never_left_start is None:
         return None
+    from scipy.stats import binom  # slow to import, and every command imports this module
+
     judged = [one.controls for one in decoding.positions if one.controls is not None]
     near = sum(
         one.chance > CHANCE_BELOW and NEVER_LEFT_ITS_START not in one.flags for one in judged

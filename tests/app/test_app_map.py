@@ -184,6 +184,19 @@ def test_a_job_keeps_its_answer_and_tells_why_it_failed(workspace: Workspace) ->
 
 
 @pytest.mark.process
+def test_a_job_that_cannot_start_leaves_no_file(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(workspace.root / "no-python"))
+    answer = workspace.root / "cache" / "jobs" / "answer.json"
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(FileNotFoundError):
+        start_job(("inspect", "sst2-text", "--json"), answer)
+    assert os.listdir("/proc/self/fd") == before
+    assert list(answer.parent.iterdir()) == []
+
+
+@pytest.mark.process
 def test_two_tabs_may_watch_one_job(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryFile() as complaints:
         job = SideJob(subprocess.Popen(["true"]), complaints, None)

@@ -179,6 +179,17 @@ def test_hostile_tokens_are_printed_as_text_in_any_width(width, probe, tmp_path,
             assert shown in squeezed or shown.replace("␣", "") in squeezed, token
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_line_parts_a_token_from_its_score(width, probe, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    asked = ("decode", "sst2-text", "-k", "5")
+    nearest = probe(*asked, "--json").json["positions"]
+    shown = probe(*asked).out
+    for neighbour in (one for position in nearest for one in position["neighbours"]):
+        assert f"{neighbour['token']} {neighbour['score']:.3f}" in shown
+    assert all(len(line) <= width for line in shown.split("text: ")[0].splitlines()[1:])
+
+
 def test_markup_in_tokens_is_not_obeyed(probe, tmp_path):
     folder = write_hostile_model(tmp_path / "hostile")
     document = json.loads((folder / "tokenizer.json").read_text())

@@ -14,7 +14,7 @@ from probe.cli.main import app
 from probe.cli.output import visible
 
 ROOT = Path(__file__).parents[2]
-HEAVY = "torch transformers pandas streamlit plotly sklearn matplotlib"
+HEAVY = "torch transformers scipy pandas streamlit plotly sklearn matplotlib"
 
 
 def _commands():

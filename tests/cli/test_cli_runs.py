@@ -190,6 +190,7 @@ def test_a_study_is_shown_and_deleted_as_a_run_is(probe, check_schema):
     shown = probe("runs", "show", study.id)
     assert "interrupted" in shown.flat and "4 of 8" in shown.flat and "mood, sst2" in shown.flat
     assert f"probe runs resume {study.id}" in shown.flat
+    assert "–" not in shown.out and "validation" not in shown.out  # what a study has not
     document = probe("runs", "show", "sweep", "--json").json
     check_schema("runs", document)
     (found,) = document["runs"]

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -113,17 +114,30 @@ def start_job(arguments: Sequence[str], answer: Path | None = None) -> None:
     known = job_of(arguments)
     if known and known.running:
         return
-    complaints = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the job
-    if answer is not None:
-        make_private(answer.parent)
-    said = open(_part(answer), "wb", opener=privately) if answer else subprocess.DEVNULL  # noqa: SIM115
-    process = subprocess.Popen(
-        _words(arguments), stdin=subprocess.PIPE, stdout=said, stderr=complaints,
-        start_new_session=True, env=os.environ | WATCHED,
-    )  # fmt: skip
-    if not isinstance(said, int):
-        said.close()
+    with ExitStack() as unstarted:
+        complaints = unstarted.enter_context(tempfile.TemporaryFile())
+        with _place(answer) as said:
+            process = subprocess.Popen(
+                _words(arguments), stdin=subprocess.PIPE, stdout=said, stderr=complaints,
+                start_new_session=True, env=os.environ | WATCHED,
+            )  # fmt: skip
+        unstarted.pop_all()  # the file lives as long as the job
     _jobs()[str(workspace().root), *arguments] = SideJob(process, complaints, answer)
+
+
+@contextmanager
+def _place(answer: Path | None) -> Iterator[IO[bytes] | int]:
+    """Where a command's standard output goes; nothing stays there if it cannot start."""
+    if answer is None:
+        yield subprocess.DEVNULL
+        return
+    make_private(answer.parent)
+    with open(_part(answer), "wb", opener=privately) as said:
+        try:
+            yield said
+        except OSError:
+            _part(answer).unlink(missing_ok=True)
+            raise
 
 
 def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
