@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from probe.arrays import Float32Array, Float64Array
 from probe.linalg import squared_norms
+from probe.live import LiveModel
 
 Method = Literal[
     "prompt_tuning",
@@ -87,6 +88,8 @@ class SoftPrompt:
     config: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     """What came with the rows and is no part of them."""
+    live_model: LiveModel | None = field(default=None, repr=False, compare=False)
+    """The base model in memory that it was taken from, as PEFT keeps both together."""
 
     def __post_init__(self) -> None:
         """Check the prompt and make its array read-only.
@@ -150,6 +153,8 @@ class KVPrefix:
     config: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     """What came with the prefix and is no part of it."""
+    live_model: LiveModel | None = field(default=None, repr=False, compare=False)
+    """The base model in memory that it was taken from, as PEFT keeps both together."""
 
     method: Method = field(default="prefix_tuning", init=False)
 

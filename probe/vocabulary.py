@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pkgutil import resolve_name
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -116,6 +117,32 @@ class Vocabulary:
         rows = {"tokens": len(self.tokens)} | {k: len(v) for k, v in vars(self.masks).items()}
         if wrong := {k: n for k, n in rows.items() if n != len(self)}:
             raise ValueError(f"the table has {len(self)} rows, but {wrong}")
+
+    @classmethod
+    def from_model(cls, model: Any, tokenizer: Any = None, which: str = "input") -> Vocabulary:
+        """The vocabulary of a model in memory: no disk, whatever its device, dtype or quantisation.
+
+            vocabulary = Vocabulary.from_model(model, tokenizer)
+            probe.decode(rows, vocabulary=vocabulary)
+
+        Rows are what the model feeds on: where its input layer does more than look stored rows up
+        (dequantises, scales, adds), it is asked for every id. The model is left as it is, and the
+        rows are a copy, which further training does not change.
+
+        Args:
+            model: a transformers or PEFT model.
+            tokenizer: of transformers; None: the one beside the files the model was loaded from.
+            which: the input table, or the one that an encoder–decoder model's `encoder` or
+                `decoder` reads.
+
+        Raises:
+            ModelNotFoundError: the model has no such table, no numbers, or no tokenizer.
+        """
+        # By name: what reads models stands above what they are read into.
+        made: Vocabulary = resolve_name("probe.tables.in_memory:vocabulary_of_objects")(
+            model, tokenizer, which
+        )
+        return made
 
     def __len__(self) -> int:
         """Number of rows, V."""

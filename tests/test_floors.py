@@ -32,6 +32,7 @@ FLOORS = {
     "linalg": 1,
     "suggestions": 1,
     "template": 1,
+    "live": 1,
     "results": 2,
     "requests": 2,
     "formats": 2,
@@ -59,6 +60,7 @@ SAME_FLOOR = {
     ("template", "task"),
     ("prompt", "linalg"),
     ("vocabulary", "linalg"),
+    ("prompt", "live"),
     ("measures", "plugins"),
 }
 # A model's `.bin` is a pickle: it goes through the one restricted reader, which formats own.

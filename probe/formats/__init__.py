@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probe.formats.content import Content
+    from probe.formats.in_memory import one_adapter, read_object
     from probe.formats.loading import load
     from probe.formats.registry import FORMATS, Format
     from probe.formats.writing import save
 
-__all__ = ["FORMATS", "Content", "Format", "load", "save"]
+__all__ = ["FORMATS", "Content", "Format", "load", "one_adapter", "read_object", "save"]
 
 _PLACES = {
     "FORMATS": "registry",
     "Format": "registry",
     "Content": "content",
     "load": "loading",
+    "one_adapter": "in_memory",
+    "read_object": "in_memory",
     "save": "writing",
 }
 

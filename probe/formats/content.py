@@ -88,6 +88,10 @@ class Content:
         path = self.path.parent / filename
         return path if path.is_file() else None
 
+    def document(self, filename: str) -> Mapping[str, Any] | None:  # noqa: ARG002
+        """What a neighbouring file of that name says; None: look for it on disk."""
+        return None
+
     def inside(self, value: object) -> Content:
         """The same file, seen as what one of its members holds."""
         held = self.held + _copied(value)
@@ -149,9 +153,9 @@ def document_beside(content: Content, filename: str) -> Mapping[str, Any]:
     Raises:
         PromptFormatError: the file is there but damaged.
     """
-    path = content.beside(filename)
-    if path is None:
-        return {}
+    known, path = content.document(filename), content.beside(filename)
+    if known is not None or path is None:
+        return known or {}
     read = read_yaml if path.suffix == ".yaml" else read_json
     document = opened(path, read, read_file(path))
     if not isinstance(document, Mapping):

@@ -134,7 +134,15 @@ def read_one(path: Path) -> list[AnyPrompt]:
     Raises:
         PromptFormatError: the file holds no prompt of a known layout, or a damaged one.
     """
-    content = open_content(path)
+    return read_content(open_content(path))
+
+
+def read_content(content: Content) -> list[AnyPrompt]:
+    """Every prompt of what a file, or an object in memory, holds.
+
+    Raises:
+        PromptFormatError: it holds no prompt of a known layout, or a damaged one.
+    """
     require_gathered(content)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused as not finite
         for prompts in _attempts(content):

@@ -13,6 +13,7 @@ from probe.atomic import privately
 from probe.errors import TrainingError
 from probe.jobs.processes import require_posix, signal_worker
 from probe.jobs.views import observe
+from probe.live import IN_MEMORY
 from probe.store import ACTIVE, TRAINING, JobConfig, JobFolder, Status, Workspace, queued
 from probe.store.card import name_note
 from probe.texts import counted
@@ -58,6 +59,11 @@ def resume(workspace: Workspace, reference: str, *, steps: int | None = None) ->
     status, state = observe(job)
     if state in ACTIVE:
         raise TrainingError(f"{job.id} is {state}: cancel it first, or wait")
+    if str(job.config.request.get("model")).endswith(IN_MEMORY):
+        raise TrainingError(
+            f"{job.id} trained on a model in the memory of its process, which no other has: train "
+            "again in Python with that model (probe.train(model=...))"
+        )
     if steps is not None:
         _lengthen(job, status, steps)
     elif state == "finished":

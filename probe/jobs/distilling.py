@@ -24,6 +24,7 @@ from probe.jobs.outcome import keep
 from probe.jobs.reporter import Reporter
 from probe.jobs.stopping import StopRequest
 from probe.jobs.training import log_steps
+from probe.live import LiveModel
 from probe.models import FrozenModel
 from probe.models.loading import fast_dtype
 from probe.notes import collected
@@ -114,6 +115,8 @@ def open_model(request: DistillRequest) -> FrozenModel:
     Raises:
         ModelNotFoundError: it cannot be loaded.
     """
+    if isinstance(request.model, LiveModel):  # in its own precision
+        return load_frozen(request.model, device=request.device, dtype=request.dtype)
     dtype = request.dtype or fast_dtype(request.device)
     return load_frozen(str(request.model), device=request.device, dtype=dtype)
 

@@ -9,6 +9,7 @@ from typing import Any
 from probe.datasets import sample
 from probe.errors import ProbeError, TrainingError
 from probe.evaluation import Condition, Evaluation, answer, compare, zero_shot
+from probe.live import IN_MEMORY
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest
@@ -65,14 +66,16 @@ def keep(workspace: Workspace, prompt: AnyPrompt, job: JobFolder) -> str:
         "seed": request["training"]["seed"],
         "data_dir": request.get("data_dir"),
         "folds": request.get("folds"),
-        "table_sha256": None if prompt.submodule else _table_sha256(prompt),
+        "table_sha256": None if prompt.submodule else _table_sha256(prompt, request["model"]),
     }
     made = dataclasses.replace(prompt, config={**prompt.config, **origin})
     return workspace.save(made).id
 
 
-def _table_sha256(prompt: AnyPrompt) -> str | None:
+def _table_sha256(prompt: AnyPrompt, model: str) -> str | None:
     """Which table a prompt stands on: one name may come to mean another, and a copy has another."""
+    if model.endswith(IN_MEMORY):  # what lies at its place may be other weights by now
+        return None
     try:
         return load_vocabulary(str(prompt.base_model)).fingerprint
     except ProbeError:  # the model ran, and a prompt is never lost for its table

@@ -28,8 +28,21 @@ from probe.training import Step, Training, folds, train
 _LOG = logging.getLogger(__name__)
 
 
-def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequest) -> None:
+def run(
+    workspace: Workspace,
+    job: JobFolder,
+    reporter: Reporter,
+    stop: StopRequest,
+    model: FrozenModel | None = None,
+) -> None:
     """Train the prompts of a job from its last checkpoint on and keep them.
+
+    Args:
+        workspace: where the prompts are kept.
+        job: what is asked.
+        reporter: of this process.
+        stop: whether somebody asks it to.
+        model: open already; None: the one that the request names is loaded.
 
     Raises:
         Stopped: somebody asked for it; a checkpoint holds what was done.
@@ -38,7 +51,9 @@ def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequ
     request = request_of(job.config)
     with collected() as notes:
         task = task_of(request)
-        model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
+        if model is None:
+            named = str(request.model)
+            model = load_frozen(named, device=request.device, dtype=request.dtype)
         training = prepare_training(model, task, request, job)
     reporter.note(notes)
     reporter.doing(TRAINING)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any
 
 import torch
@@ -20,6 +21,11 @@ from probe.tables.embedding_layers import answer_of
 _WATCHED = 64
 """Modules whose inputs are kept: what enters the first block is among them."""
 _TOLERANCE = 1e-4
+
+
+def table_of(layer: nn.Module) -> Tensor:
+    """The first numbers that an embedding layer holds: its table, unless it is quantised."""
+    return next(chain(layer.parameters(), layer.buffers()))
 
 
 def learn_factor(model: nn.Module, layer: nn.Module, ids: Tensor) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from probe.models.embedding import table_of
 from probe.models.generation import Pick, most_likely
 from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.prepare import prepare
@@ -45,6 +46,8 @@ class FrozenModel(ABC):
 
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         self.name = name
+        self.place: str | None = name
+        """What a prompt says of its base model; None of a model that is nowhere but in memory."""
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = GuardedTokenizer(tokenizer, name)
         self.dtype: torch.dtype = self.model.dtype
@@ -67,17 +70,17 @@ class FrozenModel(ABC):
     @property
     def device(self) -> torch.device:
         """Where inputs go."""
-        return next(self.embed.parameters()).device
+        return table_of(self.embed).device
 
     @property
     def width(self) -> int:
         """H, columns of the embedding table: what prompts are made of."""
-        return int(next(self.embed.parameters()).shape[1])
+        return int(getattr(self.embed, "embedding_dim", 0) or table_of(self.embed).shape[1])
 
     @property
     def vocabulary_size(self) -> int:
         """V, rows of the embedding table."""
-        return int(next(self.embed.parameters()).shape[0])
+        return int(getattr(self.embed, "num_embeddings", 0) or table_of(self.embed).shape[0])
 
     @cached_property
     @torch.no_grad()
@@ -87,7 +90,10 @@ class FrozenModel(ABC):
         norm = float(self.embed_ids(ids).norm(dim=1).median())
         if type(self.embed) is nn.Embedding:
             return EmbeddingScale(1.0, norm)
-        stored = next(self.embed.parameters())[ids.to(self.device)].float()
+        table = table_of(self.embed)
+        if not table.is_floating_point() or table.shape[1:] != (self.width,):  # it is quantised
+            return EmbeddingScale(1.0, norm)
+        stored = table[ids.to(self.device)].float()
         return EmbeddingScale(norm / max(float(stored.norm(dim=1).median()), 1e-12), norm)
 
     @property

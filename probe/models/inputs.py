@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from probe.models.embedding import table_of
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
 from probe.models.packing import Packing
@@ -181,7 +182,7 @@ def mixed_embeddings(
         choice: [B] prompt of each row.
         items: B rows of ids, and -1 - j for row j of the prompt.
     """
-    device = next(table.parameters()).device
+    device = table_of(table).device
     flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in items])
     # No `no_grad`: a frozen table has none, and a copy that is fine-tuned whole needs its own.
     embeddings = answer_of(table, torch.from_numpy(flat.clip(min=0)).to(device)).float()

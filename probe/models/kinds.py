@@ -56,6 +56,19 @@ def family_of(config: Any, path: str, revision: str | None) -> type[FrozenModel]
     ):
         _check_pooling(path, revision)
         return SentenceEncoder
+    return family_of_kind(config, path)
+
+
+def family_of_kind(config: Any, where: str) -> type[FrozenModel]:
+    """The same by the configuration alone, for models that are not made to embed sentences.
+
+    Args:
+        config: its `architectures` name the model's class.
+        where: the model as errors name it.
+
+    Raises:
+        ModelNotFoundError: none that reads prompts.
+    """
     around = config.model_type in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
     if config.is_encoder_decoder and (config.model_type in _SEQ_TO_SEQ or not around):
         return EncoderDecoderModel
@@ -75,7 +88,7 @@ def family_of(config: Any, path: str, revision: str | None) -> type[FrozenModel]
     if _around_a_causal_model(config) and not config.get_text_config().is_encoder_decoder:
         return CausalModel
     raise ModelNotFoundError(
-        f"{path} is of type {config.model_type}, which writes no text here: expected a causal, "
+        f"{where} is of type {config.model_type}, which writes no text here: expected a causal, "
         "masked or encoder–decoder language model, or a sentence encoder (decode, find and map "
         "need the table only)"
     )

@@ -13,9 +13,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as library_logging
 
 from probe.errors import ModelNotFoundError, ProbeError, is_out_of_memory
+from probe.live import LiveModel
 from probe.models.agreement import require_agreement
 from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
+from probe.models.in_memory import freeze_live
 from probe.models.kinds import automatic_class, count_parameters, family_of, require_borne_out
 from probe.tables import check_model_files
 from probe.tables.codec import tokenizer_calls
@@ -31,7 +33,7 @@ _SPARE = 0.2
 
 
 def load_model(
-    name: str | Path,
+    name: str | Path | LiveModel,
     *,
     revision: str | None = None,
     device: str | None = None,
@@ -41,7 +43,8 @@ def load_model(
 
     Args:
         name: `builtin`, `minilm`, `smollm2`, a folder saved by transformers, a GGUF file or a
-            folder with one, a hub id, or a GGUF file on the hub as `org/name:file.gguf`.
+            folder with one, a hub id, or a GGUF file on the hub as `org/name:file.gguf`. Or a model
+            in memory, which is left as it is.
         revision: branch, tag or commit of a hub id.
         device: as torch names it; by default the GPU if there is one. A model that one of several
             GPUs cannot hold is spread over them.
@@ -57,6 +60,8 @@ def load_model(
         raise ModelNotFoundError(f"dtype must be one of {', '.join(_DTYPES)}, found {dtype!r}")
     if device is not None:
         check_device(device)
+    if isinstance(name, LiveModel):
+        return freeze_live(name, device=device, dtype=dtype)
     place = place_of(name)
     path = str(place) if place.is_dir() else str(name)
     try:

@@ -119,12 +119,26 @@ class Request:
         """
         for field in fields_of(type(self)):
             value = getattr(self, field.name)
-            if field.several:
-                value = _as_tuple(value)
-                object.__setattr__(self, field.name, value)
-            for one in value if field.several else (value,):
+            value = _as_tuple(value) if field.several else value
+            taken = tuple(self.take(field, one) for one in (value if field.several else (value,)))
+            object.__setattr__(self, field.name, taken if field.several else taken[0])
+            for one in taken:
                 _check(field, one)
         self.check()
+
+    def take(self, field: Field, value: Any) -> Any:
+        """One value of a field as verbs read it; this one has prompts and models named.
+
+        Raises:
+            RequestError: a prompt or a model is an object in memory.
+        """
+        if field.option.complete in ("prompt", "model") and is_object(value):
+            raise RequestError(
+                f"{field.name} must be a name or a place here, found a {type(value).__name__} in "
+                "memory: save it, as with save_pretrained, and give its folder",
+                field.name,
+            )
+        return value
 
     def check(self) -> None:
         """Check what fields mean together.
@@ -249,7 +263,14 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     alone = isinstance(value, str | Path | Mapping) or not hasattr(value, "__iter__")
-    return (value,) if alone or dataclasses.is_dataclass(value) else tuple(value)
+    one_object = any(hasattr(value, mark) for mark in ("ndim", "state_dict"))  # an array, a module
+    return (value,) if alone or one_object or dataclasses.is_dataclass(value) else tuple(value)
+
+
+def is_object(value: object) -> bool:
+    """Whether a prompt or a model is neither a name, nor a place, nor a value of ours."""
+    named = value is None or isinstance(value, str | os.PathLike)
+    return not (named or dataclasses.is_dataclass(value))
 
 
 def _check(field: Field, value: Any) -> None:

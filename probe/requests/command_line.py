@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
-from probe.requests.base import Field, Request, fields_of, options_of
+from probe.live import IN_MEMORY, LiveModel, LivePrompt
+from probe.requests.base import Field, Request, RequestError, fields_of, options_of
 
 
 def command_of(request: Request, command: str) -> tuple[str, ...]:
     """The command line that asks for the same; what is at its default is left out.
 
     Args:
-        request: of names and places; objects in memory have no words.
+        request: of names and places.
         command: such as `evaluate`, or `runs resume`.
+
+    Raises:
+        RequestError: it asks about objects in memory, which have no words.
     """
     placed: list[str] = []
     named: list[str] = []
     inner: list[str] = []
     for field in options_of(type(request)):
         value = getattr(request, field.name)
+        for one in value if field.several else (value,):
+            require_named(field.name, one)
         if value == field.default:
             continue
         if field.option.positional:
@@ -32,6 +39,25 @@ def command_of(request: Request, command: str) -> tuple[str, ...]:
     if any(word.startswith("-") for word in placed):
         return (*words, *named, *inner, "--", *placed)
     return (*words, *placed, *named, *inner)
+
+
+def require_named(name: str, value: object) -> None:
+    """Refuse an object in memory where a command line or a document needs a name.
+
+    Raises:
+        RequestError: it is one.
+    """
+    if is_dataclass(value) or (isinstance(value, str) and IN_MEMORY in value):
+        raise RequestError(
+            f"{name} is an object in memory ({_called(value)}), which no command line or document "
+            "can name: save it, and give its name or place",
+            name,
+        )
+
+
+def _called(value: object) -> str:
+    known = isinstance(value, str | LiveModel | LivePrompt)
+    return str(value) if known else type(value).__name__
 
 
 def written(flag: str, value: object) -> list[str]:

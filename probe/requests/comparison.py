@@ -6,9 +6,9 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
 
-from probe.requests.base import Option, Request, RequestError
-from probe.requests.shared import InFolder, Nearest, OfModel, OfPrompts
-from probe.requests.sources import LayerRange, ModelSource, Place, TableSource
+from probe.requests.base import Option, RequestError
+from probe.requests.shared import InFolder, InVocabulary, Nearest, OfModel, OfPrompts
+from probe.requests.sources import LayerRange, Named, Place, TableSource
 
 LayoutMethod = Literal["pca", "umap", "tsne"]
 ClusterMethod = Literal["kmeans", "hdbscan", "agglomerative"]
@@ -16,7 +16,7 @@ _LAYERS = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InTable(Request):
+class InTable(InVocabulary):
     """In which embedding table."""
 
     model: Annotated[TableSource | None, Option(complete="model")] = None
@@ -109,7 +109,7 @@ class ReportRequest(OfPrompts, InFolder, OfModel, Nearest):
     output: Annotated[Place, Option(flag="--output -o", metavar="FILE")]
     """A new HTML file."""
     _: KW_ONLY
-    task: Annotated[ModelSource | None, Option(complete="task")] = None
+    task: Annotated[Named | None, Option(complete="task")] = None
     """Also measure faithfulness on it, which loads the model. A task's name, its task.toml or the
     folder of one."""
     limit: Annotated[int | None, Option(minimum=1)] = None

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from probe.errors import DataError
 from probe.requests.base import Request, RequestError, options_of
+from probe.requests.command_line import require_named
 
 Q = TypeVar("Q", bound=Request)
 _PLAIN = (str, int, float, bool, type(None))
@@ -64,6 +65,7 @@ def _plain(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one, name) for key, one in value.items()}
     if not isinstance(value, _PLAIN):
+        require_named(name, value)
         raise RequestError(
             f"{name} must be a name or a place to be written down, found {type(value).__name__}",
             name,

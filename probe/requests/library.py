@@ -7,7 +7,7 @@ from typing import Annotated
 
 from probe.requests.base import Option
 from probe.requests.shared import OfPrompt, OfPrompts
-from probe.requests.sources import Place
+from probe.requests.sources import ModelName, Place
 
 
 @dataclass(frozen=True)
@@ -30,5 +30,5 @@ class AddToLibraryRequest(OfPrompts):
     """Tag what is added, repeatable."""
     note: str = ""
     """A note to keep with it."""
-    model: Annotated[str | None, Option(complete="model")] = None
+    model: Annotated[ModelName | None, Option(complete="model")] = None
     """Base model to record where a source does not say."""

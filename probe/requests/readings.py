@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
-from probe.requests.base import Option, Request
-from probe.requests.shared import Dtype, Metric, Nearest, OfPrompt, OfPrompts, OnDevice
+from probe.requests.base import Option
+from probe.requests.shared import (
+    Dtype,
+    InVocabulary,
+    Metric,
+    Nearest,
+    OfObjects,
+    OfPrompt,
+    OfPrompts,
+    OnDevice,
+)
 from probe.requests.sources import (
     Contexts,
     ModelSource,
@@ -23,7 +32,7 @@ class InspectRequest(OfPrompts):
 
 
 @dataclass(frozen=True)
-class DecodeRequest(OfPrompt, Nearest):
+class DecodeRequest(OfPrompt, Nearest, InVocabulary):
     """List the tokens each position is closest to, and say what that is worth."""
 
     model: Annotated[TableSource | None, Option(complete="model")] = None
@@ -60,7 +69,7 @@ class ReadRequest(OfPrompt, OnDevice):
 
 
 @dataclass(frozen=True)
-class FindRequest(Request):
+class FindRequest(InVocabulary):
     """Find the prompt positions closest to a token, across the library or in given prompts."""
 
     token: Annotated[TokenSource, Option(positional=True, metavar="TOKEN")]
@@ -82,7 +91,7 @@ class FindRequest(Request):
 
 
 @dataclass(frozen=True)
-class DistillRequest(Request):
+class DistillRequest(OfObjects):
     """Train a prompt to do what a text does, keep it in the workspace, and read it."""
 
     text: Annotated[str, Option(positional=True, metavar="TEXT")]

@@ -3,18 +3,99 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from probe.requests.base import Option, Request
-from probe.requests.sources import LabelWord, ModelSource, Place, PromptSource, read_label_word
+from probe.live import LiveModel, LivePrompt, is_peft, live_model
+from probe.requests.base import Field, Option, Request, RequestError, is_object
+from probe.requests.sources import (
+    LabelWord,
+    ModelSource,
+    Place,
+    PromptSource,
+    Table,
+    read_label_word,
+)
 
 Split = Literal["test", "validation", "train"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Metric = Literal["cosine", "l2", "dot"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfObjects(Request):
+    """Prompts and models that may be objects in memory."""
+
+    adapter: Annotated[str | None, Option(shown=False)] = None
+    """Which adapter of a PEFT model in memory. Default: its active one, or each where several
+    prompts are asked for."""
+    tokenizer: Annotated[Any | None, Option(shown=False)] = None
+    """Of a base model in memory. Default: the one beside the files that it was loaded from."""
+
+    def __post_init__(self) -> None:
+        """Take objects in memory, and check every field.
+
+        Raises:
+            RequestError: a field is out of its range, two contradict each other, or a tokenizer
+                comes without its model.
+        """
+        super().__post_init__()
+        given = [getattr(self, name, None) for name in ("prompt", "model")]
+        given += getattr(self, "prompts", ())
+        if self.tokenizer is not None and not any(map(_brings_model, given)):
+            raise RequestError(
+                "tokenizer belongs to a model in memory, found none: give the model too (model=), "
+                "or leave it out",
+                "tokenizer",
+            )
+
+    def take(self, field: Field, value: Any) -> Any:
+        """An object in memory with its adapter and tokenizer; any other value as it is."""
+        if field.option.complete == "prompt":
+            return self._prompt(value)
+        if field.option.complete == "model" and is_object(value):
+            return live_model(value, self.tokenizer)
+        return value
+
+    def _prompt(self, value: Any) -> Any:
+        if isinstance(value, LivePrompt):
+            return value
+        if self.adapter is not None and not is_peft(value):
+            raise RequestError(
+                f"adapter names one of a PEFT model in memory, found a {type(value).__name__}: "
+                "leave it out",
+                "adapter",
+            )
+        return LivePrompt(value, self.adapter, self.tokenizer) if is_object(value) else value
+
+
+def _brings_model(given: object) -> bool:
+    """Whether a prompt or a model is, or comes with, a base model in memory."""
+    return isinstance(given, LiveModel) or (isinstance(given, LivePrompt) and is_peft(given.value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InVocabulary(OfObjects):
+    """In which embedding table, given itself."""
+
+    vocabulary: Annotated[Table | None, Option(shown=False)] = None
+    """The table itself in place of its model, as `Vocabulary.from_model(model, tokenizer)`."""
+
+    def __post_init__(self) -> None:
+        """Take the table for the model, and check every field.
+
+        Raises:
+            RequestError: both are given, or another field is out of its range.
+        """
+        if self.vocabulary is not None:
+            if getattr(self, "model", None) is not None:
+                raise RequestError("give vocabulary or model, not both", "vocabulary")
+            object.__setattr__(self, "model", self.vocabulary)
+            object.__setattr__(self, "vocabulary", None)
+        super().__post_init__()
+
+
 @dataclass(frozen=True)
-class OfPrompt(Request):
+class OfPrompt(OfObjects):
     """One prompt."""
 
     prompt: Annotated[PromptSource, Option(positional=True, metavar="PROMPT", complete="prompt")]
@@ -23,7 +104,7 @@ class OfPrompt(Request):
 
 
 @dataclass(frozen=True)
-class OfPrompts(Request):
+class OfPrompts(OfObjects):
     """One or more prompts."""
 
     prompts: Annotated[
@@ -35,7 +116,7 @@ class OfPrompts(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfModel(Request):
+class OfModel(OfObjects):
     """Which base model, where it is not the prompt's own."""
 
     model: Annotated[ModelSource | None, Option(complete="model")] = None

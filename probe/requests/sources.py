@@ -7,15 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from probe.live import LiveModel, LivePrompt
     from probe.prompt import AnyPrompt, PromptPair
     from probe.task import Example, Task
     from probe.vocabulary import Vocabulary
 
     Place = str | Path
-    PromptSource = str | Path | AnyPrompt | PromptPair
+    PromptObject = NDArray[Any] | Tensor | nn.Module | Mapping[str, Any] | LivePrompt
+    PromptSource = str | Path | AnyPrompt | PromptPair | PromptObject
     TaskSource = str | Path | Task
-    ModelSource = str | Path
-    TableSource = str | Path | Vocabulary
+    Named = str | Path
+    ModelName = str | LiveModel
+    ModelSource = str | Path | LiveModel | PreTrainedModel | tuple[PreTrainedModel, Any]
+    Table = Vocabulary
+    TableSource = ModelSource | Vocabulary
     TextSource = str | Mapping[str, str] | Example
     LabelWord = str | Sequence[str]
     Contexts = str | Path | Sequence[str]
@@ -25,7 +34,9 @@ if TYPE_CHECKING:
     GridSource = str | Path | Mapping[str, Any]
 else:  # a command line and a document give names
     Place = Path
-    PromptSource = TaskSource = ModelSource = TableSource = str | Path
+    PromptSource = TaskSource = ModelSource = TableSource = Named = str | Path
+    ModelName = str
+    Table = Any
     TextSource = str | dict[str, str]
     LabelWord = str | list[str]
     Contexts = str | Path | Sequence[str]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from probe.requests.base import Option, Request
 from probe.requests.shared import Dtype
-from probe.requests.sources import GridSource, ModelSource, read_numbers, read_whole_numbers
+from probe.requests.sources import GridSource, Named, read_numbers, read_whole_numbers
 
 GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGET_SETS = ("definitions", "instructions", "web")
@@ -43,12 +43,12 @@ class OfStudy(Request):
 class WaywardRequest(OfStudy):
     """Train prompts that must stay near given texts, and report what that costs them."""
 
-    model: Annotated[tuple[ModelSource, ...], Option(complete="model")] = ()
+    model: Annotated[tuple[Named, ...], Option(complete="model")] = ()
     """A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Repeatable.
     Default: smollm2 where it is installed, else builtin."""
-    task: Annotated[tuple[ModelSource, ...], Option(required=True, complete="task")] = ()
+    task: Annotated[tuple[Named, ...], Option(required=True, complete="task")] = ()
     """A task with labels: its name, its task.toml or the folder of one. Repeatable."""
-    targets: tuple[ModelSource, ...] = TARGET_SETS
+    targets: tuple[Named, ...] = TARGET_SETS
     """Texts to hold prompts near to, repeatable: the sets definitions (what each task asks, said
     truly and wrongly), instructions and web (texts that have nothing to do with the tasks),
     text:WORDS, or a file: .txt with a text per line, .jsonl with text, kind and task, .toml with a
@@ -84,9 +84,9 @@ class SweepRequest(OfStudy):
     """A TOML file, or a question: length (does more than 20 tokens help?), size (do larger models
     need fewer tokens?)."""
     _: KW_ONLY
-    task: Annotated[tuple[ModelSource, ...], Option(complete="task")] = ()
+    task: Annotated[tuple[Named, ...], Option(complete="task")] = ()
     """A task's name, its task.toml or the folder of one. Repeatable, in place of the grid's."""
-    model: Annotated[tuple[ModelSource, ...], Option(complete="model")] = ()
+    model: Annotated[tuple[Named, ...], Option(complete="model")] = ()
     """A frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Repeatable, in
     place of the grid's."""
     length: Annotated[tuple[int, ...], Option(parse=read_whole_numbers)] = ()

@@ -8,21 +8,21 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from probe.requests.base import Option, fields_of
-from probe.requests.shared import Dtype, OnData
-from probe.requests.sources import LabelWord, ModelSource, read_label_word
+from probe.requests.shared import Dtype, OfObjects, OnData
+from probe.requests.sources import LabelWord, ModelSource, Named, read_label_word
 from probe.requests.train_config import TrainConfig
 
 TEST_EXAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class TrainRequest(OnData):
+class TrainRequest(OfObjects, OnData):
     """Train a soft prompt and keep it in the workspace."""
 
     model: Annotated[ModelSource | None, Option(complete="model")] = None
     """The frozen model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Default:
     smollm2 where it is installed, else builtin."""
-    task: Annotated[ModelSource | None, Option(complete="task")] = None
+    task: Annotated[Named | None, Option(complete="task")] = None
     """A task's name, its task.toml or the folder of one. Or a data file with a text and a label in
     each row. Rows of the paper's tasks come from the hub."""
     training: Annotated[Mapping[str, Any], Option(fields_of=TrainConfig)] = field(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from probe import formats
 from probe.errors import NotDecodableError, PromptFormatError
-from probe.prompt import AnyPrompt, PromptPair
+from probe.live import as_live_prompt
+from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.requests.sources import PromptSource
 from probe.store.samples import load_sample, sample_folders
 from probe.store.workspace import Workspace
@@ -35,8 +36,9 @@ class Library:
         """Every prompt of a source; both halves of a pair.
 
         Args:
-            source: a prompt, or the first that exists of: a file or folder (`PATH#name` picks one
-                of its prompts), a workspace prompt (`name`, `name@version`), a sample, a hub id.
+            source: a prompt, an object in memory that holds one, or the first that exists of: a
+                file or folder (`PATH#name` picks one of its prompts), a workspace prompt (`name`,
+                `name@version`), a sample, a hub id.
             revision: branch, tag or commit of a hub id.
 
         Raises:
@@ -45,8 +47,10 @@ class Library:
         """
         if isinstance(source, PromptPair):
             return [source.encoder, source.decoder]
-        if not isinstance(source, str | Path):
+        if isinstance(source, SoftPrompt | KVPrefix):
             return [source]
+        if not isinstance(source, str | Path):
+            return formats.read_object(as_live_prompt(source))
         if isinstance(source, Path) or _is_path(source):
             return formats.load(_at_home(source))
         if self._holds(source):
@@ -68,12 +72,13 @@ class Library:
             raise NotDecodableError(
                 "expected one prompt, found a pair: take its encoder or decoder"
             )
+        if not isinstance(source, str | Path | SoftPrompt | KVPrefix):
+            source = formats.one_adapter(as_live_prompt(source))
         prompts = self.load(source)
         chosen = prompts if len(prompts) == 1 else [p for p in prompts if p.trained]
         if len(chosen) != 1:
-            names = ", ".join(f"{source}#{prompt.name}" for prompt in prompts)
             raise PromptFormatError(
-                f"{source} holds {counted(len(prompts), 'prompt')}: name one of {names}"
+                f"{source} holds {counted(len(prompts), 'prompt')}: {_choices(source, prompts)}"
             )
         for prompt in prompts:
             if prompt is not chosen[0]:
@@ -114,6 +119,13 @@ class Library:
             f"no prompt {source!r}: expected a file or folder, a workspace or sample name, or a "
             f"hub id like owner/name{hint}"
         )
+
+
+def _choices(source: object, prompts: Sequence[AnyPrompt]) -> str:
+    """How one of several prompts is chosen."""
+    if isinstance(source, str | Path):
+        return f"name one of {', '.join(f'{source}#{prompt.name}' for prompt in prompts)}"
+    return f"take one of those that probe.load gives ({', '.join(one.name for one in prompts)})"
 
 
 def _is_path(source: str) -> bool:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from probe import formats
 from probe.datasets import load_task, sample
 from probe.errors import TrainingError
+from probe.live import LiveModel
 from probe.models import FrozenModel, load_model
 from probe.models.loading import fast_dtype, on_cpu
 from probe.studies.specs import KeyedRun, RunSpec, StudySettings
@@ -27,7 +28,7 @@ _ADDED = ("teacher",)
 so that these are found again."""
 
 
-def load_frozen(name: str, *, device: str | None, dtype: str | None) -> FrozenModel:
+def load_frozen(name: str | LiveModel, *, device: str | None, dtype: str | None) -> FrozenModel:
     """A model to train on; where nothing is said of the precision, bf16 where it is fast.
 
     On a CPU that goes for GGUF files alone, whose numbers were rounded to fewer bits before; other
@@ -36,6 +37,8 @@ def load_frozen(name: str, *, device: str | None, dtype: str | None) -> FrozenMo
     Raises:
         ModelNotFoundError: it cannot be loaded.
     """
+    if isinstance(name, LiveModel):
+        return load_model(name, device=device, dtype=dtype)
     if dtype is None and (not on_cpu(device) or find_gguf(name, place_of(name)) is not None):
         dtype = fast_dtype(device)
     return load_model(name, device=device, dtype=dtype)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, get_args
 
 from probe.errors import ModelNotFoundError
+from probe.live import IN_MEMORY, LiveModel
 from probe.suggestions import closest, did_you_mean
 from probe.tables.architectures import ModelFacts, Which, read_facts, text_config
 from probe.tables.files import (
@@ -17,8 +17,17 @@ from probe.tables.files import (
     with_text_encoder,
 )
 from probe.tables.gguf_files import find_gguf
+from probe.tables.in_memory import live_facts, read_live_vocabulary
 from probe.tables.lookup import load_table
-from probe.tables.named import ALWAYS_NAMED, default_model, named_path, place_of, same_model
+from probe.tables.named import (
+    ALWAYS_NAMED,
+    HUB_ID,
+    default_model,
+    named_path,
+    place_of,
+    place_on_disk,
+    same_model,
+)
 from probe.tables.sizes import check_dimensions, check_layers
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
@@ -38,11 +47,9 @@ __all__ = [
     "same_model",
 ]
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
-
 
 def load_vocabulary(
-    model: str | Path, revision: str | None = None, which: Which = "input"
+    model: str | Path | LiveModel, revision: str | None = None, which: Which = "input"
 ) -> Vocabulary:
     """A model's tokens and embedding table, without building the model.
 
@@ -52,7 +59,7 @@ def load_vocabulary(
     Args:
         model: `builtin`, `minilm`, `smollm2`, a folder saved by transformers or of a diffusers
             pipeline (its text encoder is read), a GGUF file or a folder with one, a hub id, or a
-            GGUF file on the hub as `org/name:file.gguf`.
+            GGUF file on the hub as `org/name:file.gguf`. Or a model in memory.
         revision: branch, tag or commit of a hub id.
         which: the input table, or the one an encoder–decoder model's stack reads.
 
@@ -62,6 +69,8 @@ def load_vocabulary(
     """
     if which not in get_args(Which):
         raise ModelNotFoundError(f"which must be one of {get_args(Which)}, found {which!r}")
+    if isinstance(model, LiveModel):
+        return read_live_vocabulary(model, which)
     try:
         place = place_of(model)
         if (found := find_gguf(model, place, revision)) is not None:
@@ -75,7 +84,7 @@ def load_vocabulary(
         ) from error
 
 
-def model_facts(model: str | Path, revision: str | None = None) -> ModelFacts:
+def model_facts(model: str | Path | LiveModel, revision: str | None = None) -> ModelFacts:
     """What can be known of a model from its small files, without torch.
 
     Args:
@@ -86,6 +95,8 @@ def model_facts(model: str | Path, revision: str | None = None) -> ModelFacts:
         ModelNotFoundError: there is no such model, or it has no readable configuration.
         MissingExtraError: `minilm` is not installed.
     """
+    if isinstance(model, LiveModel):
+        return live_facts(model)
     try:
         place = place_of(model)
         if (found := find_gguf(model, place, revision)) is not None:
@@ -168,11 +179,16 @@ def _files(model: str | Path, folder: Path, revision: str | None) -> Files:
     if folder.is_dir():
         return folder_files(folder, name)
     mistyped = "/" not in name and closest(name, ALWAYS_NAMED)
-    on_hub = isinstance(model, str) and not folder.exists() and _HUB_ID.fullmatch(name)
+    on_hub = isinstance(model, str) and not folder.exists() and HUB_ID.fullmatch(name)
     if on_hub and not mistyped:
         from probe.tables.hub import HubFiles
 
         return with_text_encoder(HubFiles(name, revision))
+    if name.endswith(IN_MEMORY):
+        raise ModelNotFoundError(
+            f"{name!r} was a model in the memory of the process that used it: give that object "
+            "again, or save it and name its folder"
+        )
     raise ModelNotFoundError(
         f"no model at {name}: expected builtin, minilm, smollm2, a model folder, a GGUF file, or a "
         "hub id like org/name or org/name:file.gguf"
@@ -186,29 +202,3 @@ def _folders_beside(folder: Path) -> list[str]:
         return [str(path.parent) for path in folder.parent.glob("*/config.json")]
     except OSError:
         return []
-
-
-def place_on_disk(model: str, revision: str | None = None) -> Path | None:
-    """The folder or GGUF file of a model that can be read without the network; None if none is.
-
-    Args:
-        model: a name, a folder, a GGUF file, or a hub id that the hub's own cache may hold.
-        revision: branch, tag or commit of a hub id.
-
-    Raises:
-        MissingExtraError: `minilm` is not installed.
-        ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
-    """
-    place = place_of(model)
-    if place.exists():
-        return place
-    if not _HUB_ID.fullmatch(model):
-        return None
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    if not (Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}").is_dir():
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(model, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None

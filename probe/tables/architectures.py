@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from probe.errors import ModelNotFoundError
+from probe.live import LiveModel
 from probe.tables.embedding_layers import UNCHANGED, Multiplier, by_root_of_width
 from probe.tables.files import Files
 
@@ -142,13 +143,19 @@ _OTHER_LIMIT = {
 class ModelFacts:
     """A model that is there, and what it can do."""
 
-    name: str
+    source: str | LiveModel
+    """What it was asked by: a name or a place, or the model itself in memory."""
     writes: bool
     """Whether it may continue texts; encoders only label them."""
     positions: int | None
     """Most positions it can read, T; None where its configuration names no limit."""
     kind: Literal["causal", "masked"] | None = None
     """Whether its labels follow a text or stand within it; None: elsewhere, or not known."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.source)
 
 
 def read_facts(name: str, files: Files, config: dict[str, Any]) -> ModelFacts:
@@ -159,13 +166,26 @@ def read_facts(name: str, files: Files, config: dict[str, Any]) -> ModelFacts:
         files: of the model.
         config: its `config.json`.
     """
+    return facts_of(name, config, sentences=files.size("modules.json") is not None)
+
+
+def facts_of(
+    source: str | LiveModel, config: Mapping[str, Any], *, sentences: bool = False
+) -> ModelFacts:
+    """The facts that a configuration tells.
+
+    Args:
+        source: what the model was asked by.
+        config: its `config.json`.
+        sentences: whether it is made to embed sentences.
+    """
     architectures = config.get("architectures")
     type_ = str(config.get("model_type"))
     first = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     limit = config.get("max_position_embeddings", config.get(_OTHER_LIMIT.get(type_, "")))
-    encoder = first.endswith(_ENCODERS) or files.size("modules.json") is not None
+    encoder = first.endswith(_ENCODERS) or sentences
     return ModelFacts(
-        name=name,
+        source=source,
         writes=not encoder,
         positions=limit if isinstance(limit, int) and limit > 0 else None,
         kind=None if config.get("is_encoder_decoder") else _kind(first),

@@ -71,7 +71,7 @@ def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTab
 
 
 def _ask(model: Any, which: Which, where: str) -> BuiltTable:
-    layer = _input_layer(model) if which == "input" else _stack_layer(model, which)
+    layer = input_layer(model) if which == "input" else stack_layer(model, which)
     if layer is None and which != "input":
         raise no_stacks(where, which)
     if layer is None:
@@ -100,7 +100,7 @@ def _names_of(parameter: Any, every: Sequence[tuple[str, Any]]) -> tuple[str, ..
     return tuple(name for name, values in every if values is parameter)
 
 
-def _input_layer(model: Any) -> Any:
+def input_layer(model: Any) -> Any:
     """The layer that looks text tokens up: the model's, or that of the first part to have one."""
     from transformers import PreTrainedModel
 
@@ -124,7 +124,8 @@ def _of_vocabulary_size(model: Any) -> Any:
     return found[0] if len(found) == 1 else None
 
 
-def _stack_layer(model: Any, which: Which) -> Any:
+def stack_layer(model: Any, which: Which) -> Any:
+    """The layer by which a stack of an encoder–decoder model looks tokens up; None of others."""
     if not any(config.is_encoder_decoder for config in _configs(model)):
         return None
     stack = model.get_encoder() if which == "encoder" else model.get_decoder()

@@ -164,7 +164,7 @@ def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:
     limit = header.metadata.get(f"{header.architecture}.context_length")
     causal = header.metadata.get(f"{header.architecture}.attention.causal") is not False
     return ModelFacts(
-        name=name,
+        source=name,
         writes=causal,
         positions=limit if type(limit) is int and limit > 0 else None,
         kind=None if header.architecture in _TWO_STACKS or not causal else "causal",

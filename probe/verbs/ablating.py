@@ -83,7 +83,7 @@ def ablate(asked: AblateRequest) -> Ablated:
         found = ablation_of(one, score, examples, kinds=kinds, seed=asked.seed)
         attention = attention_mass(one, tracer(opened, condition.task), examples)
     return Ablated(
-        model=loaded.model,
+        model=str(loaded.model),
         task=task.name,
         split=asked.split,
         template=condition.task.template,

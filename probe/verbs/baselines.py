@@ -37,14 +37,13 @@ def baseline_conditions(
     from probe import evaluation
 
     words = list({condition.wording: condition for condition in conditions}.values())
-    named = None if asked.model is None else str(asked.model)
     made = []
     if asked.zero_shot or asked.discretised:
         made += [evaluation.zero_shot(condition) for condition in words]
     made += [evaluation.hard_prompt(condition, text) for condition in words for text in asked.hard]
     if asked.discretised:
         for loaded, condition in zip(loaded_prompts, conditions, strict=True):
-            vocabulary = vocabulary_of(loaded.one, named)
+            vocabulary = vocabulary_of(loaded.one, asked.model)
             made += evaluation.discretised(model, condition, vocabulary, seed=asked.seed)
     return made
 

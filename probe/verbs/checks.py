@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, NotComparableError, ProbeError
@@ -15,11 +16,14 @@ from probe.tables import ModelFacts, load_vocabulary, model_facts
 from probe.task import Task
 from probe.template import every_word, may_begin_another, require_different
 
+if TYPE_CHECKING:
+    from probe.requests.sources import ModelName
+
 _DEVICE = re.compile(r"(cpu|cuda|hpu|meta|mps|mtia|npu|xla|xpu)(:\d+)?")
 
 
 def check_models(
-    models: Iterable[tuple[str, str | None]],
+    models: Iterable[tuple[ModelName, str | None]],
     *,
     device: str | None = None,
     workspace: str | PathLike[str] | None = None,
@@ -80,13 +84,13 @@ def check_label_words(task: Task, objective: str, model: ModelFacts) -> None:
     whole = not model.writes or objective == "paper"
     if task.kind != "classification" or whole or not may_begin_another(task):
         return
-    vocabulary = load_vocabulary(model.name)
+    vocabulary = load_vocabulary(model.source)
     if vocabulary.codec is not None:
         options = [tuple(vocabulary.encode(f" {word}")) for word in every_word(task)]
         require_different(task, options, whole=False)
 
 
-def check_width(prompt: AnyPrompt, model: str) -> None:
+def check_width(prompt: AnyPrompt, model: ModelName) -> None:
     """Refuse rows that are no inputs of a model, before it is loaded.
 
     Raises:
@@ -120,11 +124,13 @@ def check_device(device: str | None) -> None:
     check(str(device))
 
 
-def _found(name: str, revision: str | None, workspace: str | PathLike[str] | None) -> ModelFacts:
+def _found(
+    name: ModelName, revision: str | None, workspace: str | PathLike[str] | None
+) -> ModelFacts:
     try:
         return model_facts(name, revision)
     except ModelNotFoundError as error:
-        hint = "" if "did you mean" in str(error) else _like(name, Workspace(workspace))
+        hint = "" if "did you mean" in str(error) else _like(str(name), Workspace(workspace))
         raise ModelNotFoundError(f"{error}{hint}") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,15 +23,19 @@ from probe.analysis.compare.shared import token_strings
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import nearest_tokens
 from probe.errors import ModelNotFoundError, NotComparableError
+from probe.live import IN_MEMORY
 from probe.measures import MeasureFacts
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import CompareRequest, takes
-from probe.requests.sources import TableSource
 from probe.store import Library
 from probe.task import Example
 from probe.verbs.checks import require_count
 from probe.verbs.decoding import taken_for, vocabulary_of
+from probe.verbs.named_models import base_of, named_model
 from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from probe.requests.sources import ModelName, TableSource
 
 
 @takes(CompareRequest)
@@ -78,8 +83,11 @@ def _facts(asked: CompareRequest) -> MeasureFacts:
     return facts
 
 
-def _name_of(model: TableSource) -> str:
-    return model.name if isinstance(model, Vocabulary) else str(model)
+def _runnable(model: TableSource) -> ModelName:
+    """What a model is loaded by; of a table read from disk its name."""
+    if isinstance(model, Vocabulary) and not model.name.endswith(IN_MEMORY):
+        return model.name
+    return named_model(model) or ""
 
 
 def _changes(
@@ -89,7 +97,7 @@ def _changes(
     tables: dict[object, Vocabulary] = {}
     found = []
     for prompt in prompts:
-        key = (prompt.base_model, prompt.revision, prompt.submodule)
+        key = (base_of(prompt), prompt.revision, prompt.submodule)
         if key not in tables:
             tables[key] = vocabulary_of(prompt, model)
         found.append(changes_since_start(prompt, tables[key]))
@@ -100,7 +108,7 @@ def _decoded(prompts: Sequence[AnyPrompt], asked: CompareRequest) -> list[frozen
     """The token strings near each prompt; prompts of one table are looked up together."""
     together: dict[object, list[int]] = {}
     for number, prompt in enumerate(prompts):
-        key = (prompt.base_model, prompt.revision, prompt.submodule)
+        key = (base_of(prompt), prompt.revision, prompt.submodule)
         together.setdefault(key, []).append(number)
     decoded: dict[int, frozenset[str]] = {}
     for members in together.values():
@@ -119,7 +127,7 @@ def _activations(
     """[N, L, F] at the first position after each prompt, with an empty input."""
     from probe.models import InjectionError, load_model, tracer
 
-    name = _shared_model(prompts) if model is None else _name_of(model)
+    name = _shared_model(prompts) if model is None else _runnable(model)
     trace = tracer(load_model(name, revision=None if model else prompts[0].revision))
     found = []
     for prompt in prompts:
@@ -130,17 +138,17 @@ def _activations(
     return np.stack(found)
 
 
-def _shared_model(prompts: Sequence[AnyPrompt]) -> str:
+def _shared_model(prompts: Sequence[AnyPrompt]) -> ModelName:
     first = prompts[0]
     for prompt in prompts:
-        if prompt.base_model is None:
+        if (own := base_of(prompt)) is None:
             raise ModelNotFoundError(
                 f"{prompt.name} does not say which model it was trained on: name it with --model "
                 "(model= in Python)"
             )
-        if prompt.base_model != first.base_model:
+        if own != base_of(first):
             raise NotComparableError(
-                f"neuron_overlap needs one model: {first.name} was trained on {first.base_model}, "
-                f"{prompt.name} on {prompt.base_model}"
+                f"neuron_overlap needs one model: {first.name} was trained on {base_of(first)}, "
+                f"{prompt.name} on {own}"
             )
-    return str(first.base_model)
+    return base_of(first) or ""

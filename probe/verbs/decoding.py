@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.analysis import decoding as analysis
 from probe.analysis.decoding import Decoding
 from probe.errors import ModelNotFoundError, NotComparableError
+from probe.live import IN_MEMORY
 from probe.notes import note
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import DecodeRequest, takes
 from probe.store import Library, Workspace
 from probe.tables import load_vocabulary, same_model
+from probe.verbs.named_models import base_of, named_model
 from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from probe.requests.sources import TableSource
 
 
 @takes(DecodeRequest)
@@ -47,7 +51,7 @@ def decode(asked: DecodeRequest) -> Decoding:
     return dataclasses.replace(found, notes=(*taken_for([prompt], vocabulary), *found.notes))
 
 
-def taken_for(prompts: Sequence[AnyPrompt], model: Vocabulary | str | Path) -> tuple[str, ...]:
+def taken_for(prompts: Sequence[AnyPrompt], model: TableSource) -> tuple[str, ...]:
     """Say of prompts that they were trained on another model than this one, a line per model."""
     names: dict[str, list[str]] = {}
     for prompt in prompts:
@@ -60,7 +64,7 @@ def taken_for(prompts: Sequence[AnyPrompt], model: Vocabulary | str | Path) -> t
     return lines
 
 
-def _trained_elsewhere(prompt: AnyPrompt, model: Vocabulary | str | Path) -> str | None:
+def _trained_elsewhere(prompt: AnyPrompt, model: TableSource) -> str | None:
     """The model of a prompt if it is another; where both tables are known, they decide."""
     if prompt.base_model is None:
         return None
@@ -70,11 +74,13 @@ def _trained_elsewhere(prompt: AnyPrompt, model: Vocabulary | str | Path) -> str
         return None if namesake else prompt.base_model
     if recorded == model.fingerprint:
         return None
+    if namesake and model.name.endswith(IN_MEMORY):  # often loaded in another precision
+        return None
     return f"{prompt.base_model} with another table" if namesake else prompt.base_model
 
 
-def _name_of(model: Vocabulary | str | Path) -> str:
-    return model.name if isinstance(model, Vocabulary) else str(model)
+def _name_of(model: TableSource) -> str:
+    return model.name if isinstance(model, Vocabulary) else str(named_model(model))
 
 
 def _other_model(names: Sequence[str], trained_on: str, model: str) -> str:
@@ -87,7 +93,7 @@ def _other_model(names: Sequence[str], trained_on: str, model: str) -> str:
     )
 
 
-def vocabulary_of(prompt: AnyPrompt, model: str | Path | Vocabulary | None = None) -> Vocabulary:
+def vocabulary_of(prompt: AnyPrompt, model: TableSource | None = None) -> Vocabulary:
     """The vocabulary a prompt is read in: of its own base model unless another is named.
 
     Raises:
@@ -95,26 +101,25 @@ def vocabulary_of(prompt: AnyPrompt, model: str | Path | Vocabulary | None = Non
     """
     if isinstance(model, Vocabulary):
         return model
-    if model is None and prompt.base_model is None:
+    named = named_model(model) or prompt.live_model
+    if named is None and prompt.base_model is None:
         raise ModelNotFoundError(
             f"{prompt.name} does not say which model it was trained on: name it with --model "
             "(model= in Python)"
         )
     which = prompt.submodule or "input"
-    if model is None:
+    if named is None:
         return load_vocabulary(str(prompt.base_model), prompt.revision, which)
     try:
-        return load_vocabulary(model, None, which)
+        return load_vocabulary(named, None, which)
     except ModelNotFoundError:
         # A prompt may claim a half that the named model does not have; its only table then serves.
         if which == "input":
             raise
-        return load_vocabulary(model)
+        return load_vocabulary(named)
 
 
-def one_vocabulary(
-    prompts: Sequence[AnyPrompt], model: str | Path | Vocabulary | None = None
-) -> Vocabulary:
+def one_vocabulary(prompts: Sequence[AnyPrompt], model: TableSource | None = None) -> Vocabulary:
     """The vocabulary the prompts are read in: of the base model they share, or of the one named.
 
     Raises:
@@ -123,13 +128,13 @@ def one_vocabulary(
     """
     if model is not None:
         return vocabulary_of(prompts[0], model)
-    known = [prompt for prompt in prompts if prompt.base_model is not None]
+    known = [prompt for prompt in prompts if base_of(prompt) is not None]
     for other in known[1:]:
-        if other.base_model != known[0].base_model:
+        first, own = (str(base_of(prompt)) for prompt in (known[0], other))
+        if own.removesuffix(IN_MEMORY) != first.removesuffix(IN_MEMORY):
             raise NotComparableError(
-                f"{known[0].name} was trained on {known[0].base_model}, {other.name} on "
-                f"{other.base_model}: name one model with --model (model= in Python) if they share "
-                "its embedding table"
+                f"{known[0].name} was trained on {first}, {other.name} on {own}: name one model "
+                "with --model (model= in Python) if they share its embedding table"
             )
     return vocabulary_of((known or prompts)[0])
 

@@ -17,6 +17,7 @@ from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.task import TEXT_SLOT
 from probe.verbs.checks import check_models, require_writers
+from probe.verbs.named_models import named_model
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.training import full_path, new_config, place
 
@@ -72,10 +73,9 @@ def distill(asked: DistillRequest) -> Distilled:
     found = distilling.measure(begun, asked, config)
     seconds = time.perf_counter() - begun.opened_s
     kept = workspace.save(found.prompt).id
-    named = str(asked.model)
     return Distilled(
         prompt=kept,
-        model=named,
+        model=str(asked.model),
         text=asked.text,
         length=asked.length,
         steps=asked.steps,
@@ -87,7 +87,7 @@ def distill(asked: DistillRequest) -> Distilled:
         truncated_text=found.truncated_text,
         truncated=found.truncated,
         seconds=seconds,
-        reading=read(kept, named, seed=asked.seed, workspace=workspace),
+        reading=read(kept, asked.model, seed=asked.seed, workspace=workspace),
     )
 
 
@@ -127,13 +127,13 @@ def _settled(asked: DistillRequest, workspace: Workspace) -> DistillRequest:
         raise TrainingError("expected a text to distil, found an empty one")
     if TEXT_SLOT in text:
         raise TrainingError(f"expected a text to distil without {TEXT_SLOT}, found {text!r}")
-    model = str(asked.model or default_model())
+    model = named_model(asked.model) or default_model()
     require_writers(check_models([(model, None)], device=asked.device, workspace=workspace))
     contexts = asked.contexts
     return dataclasses.replace(
         asked,
         text=text,
-        model=full_path(model, known=ALWAYS_NAMED),
+        model=full_path(model, known=ALWAYS_NAMED) if isinstance(model, str) else model,
         contexts=place(contexts) if isinstance(contexts, str | Path) else contexts,
         name=asked.name or _name(text),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.datasets import sample
@@ -19,6 +18,7 @@ from probe.task import Example, LabelWords, Task
 from probe.verbs.baselines import baseline_conditions, fine_tuned_answers
 from probe.verbs.checks import check_models, require_writers
 from probe.verbs.held_out import task_as_trained
+from probe.verbs.named_models import named_model
 from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, note_doubts
 from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from probe.evaluation import Answers, Comparison, Evaluation, Faithfulness, Readability
     from probe.models import FrozenModel
+    from probe.requests.sources import ModelName, ModelSource
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def evaluate(asked: EvaluateRequest) -> Evaluated:
     return Evaluated(comparison, records, tuple(notes))
 
 
-def _named(model: str | Path | None) -> list[tuple[str, str | None]]:
-    return [] if model is None else [(str(model), None)]
+def _named(model: ModelSource | None) -> list[tuple[ModelName, str | None]]:
+    named = named_model(model)
+    return [] if named is None else [(named, None)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,7 @@ def _compared(question: _Question, found: Sequence[LoadedPrompt]) -> Comparison:
         note_doubts(model, group)
         answers = _answers(model, group, question)
         metric, seed = question.task.metric, asked.seed
-        made = compare(answers, question.examples, model=name, metric=metric, seed=seed)
+        made = compare(answers, question.examples, model=str(name), metric=metric, seed=seed)
         evaluations += made[0]
         shares += made[1]
         costs += readability(answers, question.examples, metric=metric, seed=seed)
@@ -179,9 +181,10 @@ def _plainly_worded(question: _Question) -> Task:
     return in_words(task, question.asked.template or task.template, words)
 
 
-def _required_model(question: _Question) -> str:
-    if question.asked.model is None:
+def _required_model(question: _Question) -> ModelName:
+    named = named_model(question.asked.model)
+    if named is None:
         raise ModelNotFoundError(
             "no prompt tells which model is asked: name it with --model (model= in Python)"
         )
-    return str(question.asked.model)
+    return named

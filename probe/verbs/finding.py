@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from probe.analysis.neighbours import (
     nearest_rows,
 )
 from probe.errors import NotDecodableError, ProbeError
+from probe.live import IN_MEMORY
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import FindRequest, takes
 from probe.requests.sources import PromptSource
@@ -23,10 +23,13 @@ from probe.results import Result
 from probe.store import Library, Workspace
 from probe.tables import default_model, load_vocabulary
 from probe.verbs.decoding import one_vocabulary, taken_for
+from probe.verbs.named_models import named_model
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from probe.requests.sources import TableSource
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,13 @@ def _library(workspace: Workspace, vocabulary: Vocabulary) -> list[SoftPrompt]:
     """Trained soft prompts of the workspace and the samples on this base model."""
     return [
         prompt
-        for prompt in Library(workspace).of_model(vocabulary.name)
+        for prompt in Library(workspace).of_model(vocabulary.name.removesuffix(IN_MEMORY))
         if isinstance(prompt, SoftPrompt) and prompt.width == vocabulary.width
     ]
 
 
-def _named_vocabulary(model: str | Path | Vocabulary) -> Vocabulary:
-    return model if isinstance(model, Vocabulary) else load_vocabulary(model)
+def _named_vocabulary(model: TableSource) -> Vocabulary:
+    return model if isinstance(model, Vocabulary) else load_vocabulary(named_model(model) or "")
 
 
 def _given(sources: Sequence[PromptSource], workspace: Workspace) -> list[AnyPrompt]:

@@ -67,7 +67,7 @@ def lens(asked: LensRequest) -> LensReading:
             "can be read without --describe"
         )
     counted = _terms(loaded, asked.term) if asked.describe else ()
-    tokens = vocabulary_of(one, None if asked.model is None else str(asked.model)).tokens
+    tokens = vocabulary_of(one, asked.model).tokens
     check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
     from probe.models import load_model, unembedder
 
@@ -81,12 +81,12 @@ def lens(asked: LensRequest) -> LensReading:
         from probe.models import value_projector
 
         values = value_lens(one, value_projector(opened), unembed, tokens, **sizes)
-        return LensReading(loaded.model, "value", values)
+        return LensReading(str(loaded.model), "value", values)
     from probe.models import tracer
 
     read = logit_lens(one, tracer(opened), unembed, tokens, **sizes)
     words = _described(opened, one, counted, asked) if asked.describe else None
-    return LensReading(loaded.model, "logit", read, words)
+    return LensReading(str(loaded.model), "logit", read, words)
 
 
 def _described(

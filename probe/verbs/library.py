@@ -13,6 +13,7 @@ from probe.requests import AddToLibraryRequest, takes
 from probe.requests.sources import PromptSource
 from probe.results import Rows
 from probe.store import Card, Library, Workspace, sample_cards, sample_folders
+from probe.verbs.named_models import place_of_model
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def add_to_library(asked: AddToLibraryRequest) -> list[Card]:
         for prompt in every:
             if not prompt.trained:
                 _LOG.info("left out %s: its rows were never trained", prompt.name)
-        prompts += [_on_model(prompt, asked.model) for prompt in trained]
+        prompts += [_on_model(prompt, place_of_model(asked.model)) for prompt in trained]
     return [workspace.save(prompt, tags=asked.tag, note=asked.note) for prompt in prompts]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from probe import formats
+from probe.live import LivePrompt
 from probe.notes import note
 from probe.prompt import AnyPrompt
 from probe.requests import ConvertRequest, takes
+from probe.requests.base import is_object
+from probe.requests.sources import PromptSource
 from probe.store import Library, Workspace
 
 _NAMED = 3
@@ -15,20 +19,30 @@ _NAMED = 3
 
 
 def load(
-    source: str | Path, *, revision: str | None = None, workspace: Workspace | None = None
+    source: PromptSource,
+    *,
+    revision: str | None = None,
+    adapter: str | None = None,
+    tokenizer: Any = None,
+    workspace: Workspace | None = None,
 ) -> list[AnyPrompt]:
     """Every prompt of a source, looked for as `Library.load` says.
 
     Args:
         source: a file or folder (`PATH#name` picks one of its prompts), a workspace prompt, a
-            sample prompt or a hub id.
+            sample prompt or a hub id; or an object in memory: a PEFT model, a tensor, an array, a
+            module or a state dict.
         revision: branch, tag or commit of a hub id.
+        adapter: of a PEFT model in memory the only one to read; each of them when None.
+        tokenizer: of a PEFT model's base model, for verbs that are given these prompts.
         workspace: where names are looked up; the default workspace when None.
 
     Raises:
         PromptFormatError: the source is none of these, or cannot be read.
         WorkspaceError: the workspace has the name but not that version, or its card is damaged.
     """
+    if is_object(source):
+        source = LivePrompt(source, adapter, tokenizer)
     return Library(workspace).load(source, revision=revision)
 
 

@@ -137,7 +137,10 @@ def _prediction(
 def _used(found: Sequence[LoadedPrompt], tasks: Mapping[str, Task]) -> tuple[Used, ...]:
     return tuple(
         Used(
-            loaded.name, loaded.model, tasks[loaded.name].template, tasks[loaded.name].spelled_words
+            loaded.name,
+            str(loaded.model),
+            tasks[loaded.name].template,
+            tasks[loaded.name].spelled_words,
         )
         for loaded in found
     )

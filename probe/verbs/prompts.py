@@ -10,19 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe import formats
 from probe.analysis.mixing import strength_note
 from probe.errors import ModelNotFoundError, NotDecodableError, ProbeError
+from probe.live import as_live_prompt
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
+from probe.requests.sources import PromptSource
 from probe.store import Library, Workspace
 from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.texts import counted
 from probe.verbs.loading import missing_parts
+from probe.verbs.named_models import named_model
 
 if TYPE_CHECKING:
     from probe.evaluation import Condition
     from probe.models import FrozenModel
+    from probe.requests.sources import ModelName, ModelSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +36,7 @@ class LoadedPrompt:
 
     name: str
     prompt: SoftPrompt | KVPrefix | PromptPair
-    model: str
+    model: ModelName
     """Its base model, or the one named in its place."""
     revision: str | None
 
@@ -116,9 +121,9 @@ class LoadedPrompt:
 
 
 def load_prompts(
-    prompts: Sequence[AnyPrompt | PromptPair | str | Path],
+    prompts: Sequence[PromptSource],
     *,
-    model: str | Path | None,
+    model: ModelSource | None,
     workspace: Workspace,
 ) -> list[LoadedPrompt]:
     """Every prompt with its model; prompts of one name are told apart by their sources.
@@ -136,9 +141,11 @@ def load_prompts(
     ]
 
 
-def by_model(found: Sequence[LoadedPrompt]) -> dict[tuple[str, str | None], list[LoadedPrompt]]:
+def by_model(
+    found: Sequence[LoadedPrompt],
+) -> dict[tuple[ModelName, str | None], list[LoadedPrompt]]:
     """The prompts of each model and revision, in order."""
-    groups: dict[tuple[str, str | None], list[LoadedPrompt]] = {}
+    groups: dict[tuple[ModelName, str | None], list[LoadedPrompt]] = {}
     for loaded in found:
         groups.setdefault((loaded.model, loaded.revision), []).append(loaded)
     return groups
@@ -192,7 +199,7 @@ def note_doubts(opened: FrozenModel, group: Sequence[LoadedPrompt]) -> None:
 
 def _is_other_model(opened: FrozenModel, loaded: LoadedPrompt) -> bool:
     own = loaded.one.base_model
-    if own is None or same_model(own, loaded.model):
+    if own is None or same_model(own, str(loaded.model)):
         return False
     recorded = loaded.one.config.get("model_sha256")
     return recorded is None or (
@@ -235,12 +242,12 @@ def _explained() -> Iterator[None]:
         raise ProbeError(str(error)) from error
 
 
-def _prompt(
-    source: AnyPrompt | PromptPair | str | Path, workspace: Workspace
-) -> AnyPrompt | PromptPair:
-    if not isinstance(source, str | Path):
+def _prompt(source: PromptSource, workspace: Workspace) -> AnyPrompt | PromptPair:
+    if isinstance(source, SoftPrompt | KVPrefix | PromptPair):
         return source
     library = Library(workspace)
+    if not isinstance(source, str | Path):
+        source = formats.one_adapter(as_live_prompt(source))
     trained = [prompt for prompt in library.load(source) if prompt.trained]
     halves = {prompt.submodule: prompt for prompt in trained}
     if len(trained) == 2 and set(halves) == {"encoder", "decoder"}:
@@ -261,11 +268,11 @@ def _name(prompt: AnyPrompt | PromptPair, source: object) -> str:
 
 
 def _loaded_prompt(
-    prompt: AnyPrompt | PromptPair, name: str, model: str | Path | None
+    prompt: AnyPrompt | PromptPair, name: str, model: ModelSource | None
 ) -> LoadedPrompt:
     one = prompt.encoder if isinstance(prompt, PromptPair) else prompt
-    if model is not None:
-        return LoadedPrompt(name, prompt, str(model), None)
+    if (asked := named_model(model) or one.live_model) is not None:
+        return LoadedPrompt(name, prompt, asked, None)
     if one.base_model is None:
         raise ModelNotFoundError(
             f"{name} does not say which model it was trained on: name it with --model "

@@ -63,7 +63,7 @@ def read(asked: ReadRequest) -> ReadPrompt:
     with collected() as notes:
         (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
         one = loaded.single
-        vocabulary = vocabulary_of(one, None if asked.model is None else str(asked.model))
+        vocabulary = vocabulary_of(one, asked.model)
         opened = _opened(loaded, asked) if needed else None
         if opened is None:
             taken_for([one], vocabulary)
@@ -85,7 +85,7 @@ def read(asked: ReadRequest) -> ReadPrompt:
             scored = score_texts(opened, one, texts, template=template, seed=seed)
     return ReadPrompt(
         prompt=loaded.name,
-        model=loaded.model,
+        model=str(loaded.model),
         answer=answer_in_words(found, subject.stayed),
         readings=tuple(found),
         scored_texts=tuple(scored),
@@ -94,8 +94,8 @@ def read(asked: ReadRequest) -> ReadPrompt:
 
 
 def _opened(loaded: LoadedPrompt, asked: ReadRequest) -> FrozenModel:
-    models, device = [(loaded.model, loaded.revision)], asked.device
-    check_models(models, device=device, workspace=asked.workspace)
+    device = asked.device
+    check_models([(loaded.model, loaded.revision)], device=device, workspace=asked.workspace)
     from probe.models import load_model
 
     opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=asked.dtype)

@@ -21,6 +21,8 @@ from probe.requests import (
     InspectRequest,
     MapRequest,
     ReportRequest,
+    Request,
+    RequestError,
     command_of,
 )
 from probe.requests.sources import PromptSource
@@ -30,6 +32,7 @@ from probe.verbs.decoding import decode
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import evaluate
 from probe.verbs.mapping import map
+from probe.verbs.named_models import base_of
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison as Scores
@@ -58,6 +61,7 @@ def named_prompts(sources: Sequence[PromptSource], workspace: Workspace) -> list
     for source in sources:
         every = Library(workspace).load(source)
         if not isinstance(source, str | Path):
+            every = [one for one in every if one.trained] or every
             found += [Named(p.provenance.path if p.provenance else p.name, p) for p in every]
             continue
         trained = [prompt for prompt in every if prompt.trained]
@@ -80,9 +84,9 @@ def prompt_part(named: Named, asked: ReportRequest) -> PromptPart:
     )
     return PromptPart(
         prompt=named.prompt,
-        inspect=command_of(InspectRequest((named.reference,)), "inspect"),
+        inspect=command_line(InspectRequest((named.reference,)), "inspect"),
         decoding=_ask(
-            command_of(request, "decode"),
+            command_line(request, "decode"),
             lambda: decode(replace(request, prompt=named.prompt)),
         ),
         drift=_drift(named.prompt, asked),
@@ -115,10 +119,10 @@ def _by_model(pool: Sequence[Named], asked: ReportRequest) -> dict[str, list[Nam
     """The prompts that have rows, by base model; one that names none may be of any."""
     groups: dict[str, list[Named]] = {}
     soft = [one for one in pool if isinstance(one.prompt, SoftPrompt)]
-    known = {one.prompt.base_model for one in soft if one.prompt.base_model is not None}
+    known = {base_of(one.prompt) for one in soft} - {None}
     several = asked.model is None and len(known) > 1
     for one in soft:
-        model = (one.prompt.base_model or "an unknown model") if several else "one model"
+        model = str(base_of(one.prompt) or "an unknown model") if several else "one model"
         groups.setdefault(model, []).append(one)
     return groups
 
@@ -145,7 +149,7 @@ def maps_of(pool: Sequence[Named], asked: ReportRequest) -> tuple[Asked[Map], ..
     for one in pool:
         if isinstance(one.prompt, SoftPrompt):
             prompt = one.prompt
-            own = (prompt.base_model, prompt.revision, prompt.submodule)
+            own = (base_of(prompt), prompt.revision, prompt.submodule)
             groups.setdefault(None if asked.model else own, []).append(one)
     return tuple(_map(group, asked) for group in groups.values())
 
@@ -165,6 +169,14 @@ def _ask(command: tuple[str, ...], question: Callable[[], Answer]) -> Asked[Answ
         return Asked(command, answer=question())
     except ProbeError as error:
         return Asked(command, refused=str(error))
+
+
+def command_line(request: Request, verb: str) -> tuple[str, ...]:
+    """The command that asks for the same; of objects in memory a line that says there is none."""
+    try:
+        return command_of(request, verb)
+    except RequestError as error:
+        return (str(error),)
 
 
 def references(pool: Sequence[Named]) -> tuple[str, ...]:
@@ -208,7 +220,7 @@ def _similarity(
     )
     if MEASURES[measure].needs == "tokenizer":
         request = replace(request, metric=asked.metric, k=asked.k)
-    command = command_of(request, "compare")
+    command = command_line(request, "compare")
     if MEASURES[measure].needs == "model" and asked.task is None:
         why = "it runs the model, which a report does only with a task: name one with --task"
         return Similarity(measure, centre, False, Asked(command, refused=why))
@@ -220,7 +232,9 @@ def _map(group: Sequence[Named], asked: ReportRequest) -> Asked[Map]:
     request = MapRequest(
         references(group), seed=asked.seed, model=asked.model, workspace=asked.workspace
     )
-    return _ask(command_of(request, "map"), lambda: map(replace(request, prompts=_prompts(group))))
+    return _ask(
+        command_line(request, "map"), lambda: map(replace(request, prompts=_prompts(group)))
+    )
 
 
 def _scores(group: Sequence[Named], asked: ReportRequest, *, discretised: bool) -> Asked[Scores]:
@@ -236,6 +250,6 @@ def _scores(group: Sequence[Named], asked: ReportRequest, *, discretised: bool) 
         workspace=asked.workspace,
     )
     return _ask(
-        command_of(request, "evaluate"),
+        command_line(request, "evaluate"),
         lambda: evaluate(replace(request, prompts=_prompts(group))).comparison,
     )

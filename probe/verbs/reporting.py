@@ -9,13 +9,15 @@ from pathlib import Path
 from probe.datasets import load_wording
 from probe.reports.document import Left, Report
 from probe.reports.page import report_html
-from probe.requests import ReportRequest, command_of, takes
+from probe.requests import ReportRequest, takes
 from probe.results import Result
 from probe.store import Workspace, replace_file, require_new
 from probe.verbs.checks import check_models
+from probe.verbs.named_models import named_model
 from probe.verbs.report_sections import (
     Named,
     alone_of,
+    command_line,
     maps_of,
     named_prompts,
     prompt_part,
@@ -54,7 +56,7 @@ def report(asked: ReportRequest) -> Written:
     if asked.task is not None:
         load_wording(asked.task)
     if asked.model is not None:
-        check_models([(str(asked.model), None)], workspace=workspace)
+        check_models([(named_model(asked.model) or "", None)], workspace=workspace)
     report = _report(pool, asked)
     page = report_html(report).encode("utf-8", "backslashreplace")
     replace_file(path, page)
@@ -71,5 +73,5 @@ def _report(pool: Sequence[Named], asked: ReportRequest) -> Report:
         maps=maps_of(pool, asked),
         scores=scores_of(pool, asked),
         seed=asked.seed,
-        command=command_of(named, "report"),
+        command=command_line(named, "report"),
     )

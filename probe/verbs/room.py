@@ -47,7 +47,7 @@ def check_room(
     blank = model.kind == "causal" and any(_is_blank(template, example) for example in read)
     if not (blank or _near_its_limit([*every_word(task), *targets], task, config, model)):
         return  # reading a tokenizer takes a moment
-    codec = load_vocabulary(model.name).codec
+    codec = load_vocabulary(model.source).codec
     if codec is None:
         return
     length = _length(config, codec, start)

@@ -14,6 +14,7 @@ from probe import jobs
 from probe.datasets import load_task, task_names
 from probe.errors import DataError, TrainingError
 from probe.jobs import JobView
+from probe.live import LiveModel
 from probe.notes import collected, note
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest, command_of, from_document, takes, to_document
@@ -26,6 +27,7 @@ from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
 from probe.training.recommended import stated, with_recommended
 from probe.verbs.checks import check_label_words, check_models, check_width
+from probe.verbs.named_models import named_model
 from probe.verbs.room import check_room
 
 
@@ -40,10 +42,11 @@ def run_config(request: TrainRequest) -> JobConfig:
     """
     if request.task is None:
         raise DataError("name the task, such as task='mood'")
-    workspace, model = Workspace(request.workspace), str(request.model or default_model())
+    workspace, named = Workspace(request.workspace), named_model(request.model) or default_model()
+    model = str(named)
     asked = TrainConfig.from_dict(with_recommended(model, request.training))
     task = _read_task(request, asked)
-    (facts,) = check_models([(model, None)], device=request.device, workspace=workspace)
+    (facts,) = check_models([(named, None)], device=request.device, workspace=workspace)
     start = _start(asked.init, workspace)
     _check(task, asked, facts, start, request.test_examples)
     if asked.patience is not None and request.folds is None:
@@ -98,7 +101,7 @@ def _check(
     length = None
     if start is not None:
         check_start(start, config)
-        check_width(start, model.name)
+        check_width(start, model.source)
         length = len(start)
     check_room(task, config, model, start=length, test_examples=test_examples)
 
@@ -121,7 +124,8 @@ def train(request: TrainRequest) -> JobView:
     """Train a prompt in a process of its own, wait for it, and keep it in the workspace.
 
     An interrupt saves a checkpoint; `resume_run` goes on from it. To iterate over the steps in this
-    process, see `probe.training`.
+    process, see `probe.training`. On a model in memory it is trained in this process, and goes on
+    after an interrupt only with the same call.
 
     Returns:
         The finished run; its `prompts` can be loaded by name.
@@ -132,6 +136,8 @@ def train(request: TrainRequest) -> JobView:
         WorkspaceError: the workspace cannot be written.
     """
     workspace = Workspace(request.workspace)
+    if isinstance(request.model, LiveModel):
+        return _finished(_trained_here(request, request.model, workspace))
     run = jobs.start(workspace, run_config(request))
     try:
         for _ in jobs.follow(run):
@@ -139,9 +145,30 @@ def train(request: TrainRequest) -> JobView:
     except KeyboardInterrupt:
         jobs.cancel(workspace, run.id)
         raise
-    found = jobs.view(workspace, run)
+    return _finished(jobs.view(workspace, run))
+
+
+def _trained_here(request: TrainRequest, model: LiveModel, workspace: Workspace) -> JobView:
+    """A run by this process, which alone has the model."""
+    from probe.jobs.training import run as work
+    from probe.jobs.worker import at_work
+    from probe.studies.sources import load_frozen
+
+    config = run_config(request)
+    frozen = load_frozen(model, device=request.device, dtype=request.dtype)
+    with at_work(workspace, config) as (job, reporter, stop):
+        work(workspace, job, reporter, stop, frozen)
+    return jobs.view(workspace, job)
+
+
+def _finished(found: JobView) -> JobView:
+    """A run that has ended, what was noted said.
+
+    Raises:
+        TrainingError: it did not finish.
+    """
     if found.state != "finished":
-        raise TrainingError(f"{run.id} is {found.state} at step {found.step}: {found.message}")
+        raise TrainingError(f"{found.run} is {found.state} at step {found.step}: {found.message}")
     for line in found.notes:
         note(line)
     return found

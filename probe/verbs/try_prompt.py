@@ -113,7 +113,7 @@ def try_on(
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:
         for (name, revision), group in by_model(found).items():
-            opened = (open_model or _open)(name, revision)
+            opened = (open_model or _open)(str(name), revision)
             note_doubts(opened, group)
             for loaded in group:
                 condition = loaded.condition(_task(loaded, template, label_words))
@@ -157,7 +157,7 @@ def _answer(
         outputs = generate(model, conditions, [text], max_new_tokens=longest)
         written = [one[0] for one in outputs]
     return Answer(
-        loaded.name, loaded.model, condition.task.template, tuple(words), own, alone, *written
+        loaded.name, str(loaded.model), condition.task.template, tuple(words), own, alone, *written
     )
 
 

@@ -1,0 +1,91 @@
+"""A frozen model made of one in memory, which stays byte for byte as it is."""
+
+from __future__ import annotations
+
+import copy
+
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_MAPPING_NAMES,
+)
+
+from probe.errors import ModelNotFoundError
+from probe.live import LiveModel
+from probe.models.agreement import require_agreement
+from probe.models.frozen import FrozenModel
+from probe.models.kinds import family_of_kind
+from probe.models.sentence_encoder import SentenceEncoder
+from probe.tables.in_memory import text_tokenizer
+from probe.tables.shared_weights import copy_on_same_weights, require_weights
+
+_WITH_HEADS = (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+)
+
+
+def freeze_live(
+    live: LiveModel, *, device: str | None = None, dtype: str | None = None
+) -> FrozenModel:
+    """A model in memory, ready to read prompts, as a second one on the same weights.
+
+    It runs where the first is, in its precision, with its hooks.
+
+    Args:
+        live: the model, which is not touched.
+        device: where it is; None: wherever.
+        dtype: its precision; None: whichever.
+
+    Raises:
+        ModelNotFoundError: it is elsewhere or in another precision, has no numbers, or is of a kind
+            that reads no prompts.
+    """
+    model = live.model
+    require_weights(model, live.name)
+    _require_as_asked(live, device, dtype)
+    config = copy.deepcopy(model.config)
+    config.architectures = [live.architecture]
+    family = family_of_kind(config, live.name)
+    _require_head(live, family)
+    tokenizer = text_tokenizer(live)
+    frozen = family(live.name, copy_on_same_weights(model, live.name), tokenizer)
+    frozen.place = live.place
+    require_agreement(frozen)
+    return frozen
+
+
+def _require_as_asked(live: LiveModel, device: str | None, dtype: str | None) -> None:
+    """Refuse to move a model that belongs to somebody else.
+
+    Raises:
+        ModelNotFoundError: it is not where, or as, it is asked for.
+    """
+    found = str(live.model.device), str(live.model.dtype).removeprefix("torch.")
+    for name, asked, own in (("device", device, found[0]), ("dtype", dtype, found[1])):
+        if asked is not None and asked not in (own, own.partition(":")[0]):
+            raise ModelNotFoundError(
+                f"{live.name} has {name} {own}, asked for is {asked!r}: leave {name} out, or "
+                "change the model itself"
+            )
+
+
+def _require_head(live: LiveModel, family: type[FrozenModel]) -> None:
+    """Refuse a model without the head that turns its states into words.
+
+    Raises:
+        ModelNotFoundError: it has none.
+    """
+    kind, found = live.model.config.model_type, live.architecture
+    heads = [names[kind] for names in _WITH_HEADS if isinstance(names.get(kind), str)]
+    bare = found == MODEL_MAPPING_NAMES.get(kind)
+    fits = bare if family is SentenceEncoder else found in heads or found.endswith("ForPreTraining")
+    if not fits and heads:
+        raise ModelNotFoundError(
+            f"{live.name} is a {found}, which predicts no words: give a "
+            f"{' or '.join(dict.fromkeys(heads))}"
+        )

@@ -1,0 +1,209 @@
+"""The vocabulary and the facts of a model in memory: what its embedding layer answers to ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.arrays import Float32Array
+from probe.errors import ModelNotFoundError
+from probe.live import LiveModel, live_model
+from probe.tables.architectures import ModelFacts, Which, facts_of
+from probe.tables.built import input_layer, stack_layer
+from probe.tables.codec import TokenizersCodec
+from probe.tables.documents import with_readable_ends
+from probe.tables.embedding_layers import answer_of
+from probe.tables.named import place_on_disk
+from probe.tables.shared_weights import copy_on_same_weights, require_weights
+from probe.tables.tokens import describe_tokens, read_pieces
+from probe.vocabulary import TableDtype, Vocabulary, multiplied
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CHUNK = 4096
+"""Ids that a layer is asked at once."""
+_TRIED = 64
+"""Ids by which a layer's factor is told."""
+
+
+def vocabulary_of_objects(model: Any, tokenizer: Any = None, which: Which = "input") -> Vocabulary:
+    """See `Vocabulary.from_model`."""
+    if which not in get_args(Which):
+        raise ModelNotFoundError(f"which must be one of {get_args(Which)}, found {which!r}")
+    return read_live_vocabulary(live_model(model, tokenizer), which)
+
+
+def read_live_vocabulary(live: LiveModel, which: Which = "input") -> Vocabulary:
+    """The vocabulary of a model in memory, which is left as it is.
+
+    Raises:
+        ModelNotFoundError: it has no such table, no numbers, or no tokenizer.
+    """
+    layer = _layer(live, which)
+    require_weights(layer, live.name)
+    table = _table(copy_on_same_weights(layer, live.name).eval(), live)
+    data = _tokenizer_json(live)
+    document = json.loads(data)
+    readable = with_readable_ends(document)
+    shown = data if readable is document else json.dumps(readable).encode()
+    rows = len(table.values)
+    tokens, masks = describe_tokens(read_pieces(document, rows), rows)
+    return Vocabulary(
+        live.name,
+        tokens,
+        table.values,
+        table.dtype,
+        masks,
+        TokenizersCodec(shown, live.name),
+        hashlib.sha256(data).hexdigest(),
+        factor=table.factor,
+    )
+
+
+def live_facts(live: LiveModel) -> ModelFacts:
+    """What a model in memory can do."""
+    config = live.model.config.get_text_config().to_dict()
+    config |= {
+        "architectures": [live.architecture],
+        "is_encoder_decoder": live.model.config.is_encoder_decoder,
+    }
+    return facts_of(live, config)
+
+
+def text_tokenizer(live: LiveModel) -> Any:
+    """The tokenizer of a model in memory: its own, else the one beside the files it came from.
+
+    Raises:
+        ModelNotFoundError: none came with it, and it tells no place on this machine.
+    """
+    if live.tokenizer is not None:
+        return live.tokenizer
+    place = live.place and place_on_disk(live.place)
+    if place:
+        from transformers import AutoTokenizer
+
+        from probe.tables.codec import tokenizer_calls
+
+        with tokenizer_calls(live.name):
+            return AutoTokenizer.from_pretrained(
+                str(place), trust_remote_code=False, local_files_only=True
+            )
+    raise ModelNotFoundError(
+        f"{live.name} came without its tokenizer, and none is where it was loaded from: give it "
+        "too, as tokenizer=, or model=(model, tokenizer)"
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    values: NDArray[np.generic]
+    dtype: TableDtype
+    factor: float = 1.0
+
+
+def _layer(live: LiveModel, which: Which) -> Any:
+    """The layer that looks ids up.
+
+    Raises:
+        ModelNotFoundError: there is none.
+    """
+    model = live.model
+    if which != "input" and (layer := stack_layer(model, which)) is not None:
+        return layer
+    if which != "input":
+        raise ModelNotFoundError(
+            f"{live.name} is not an encoder–decoder model, so it has no {which} table: "
+            "ask for which='input'"
+        )
+    layer = input_layer(model) or model.get_input_embeddings()
+    if layer is None:
+        raise ModelNotFoundError(f"{live.name} has no table of text tokens: give a language model")
+    return layer
+
+
+def _table(layer: Any, live: LiveModel) -> _Table:
+    """What a layer feeds the model on: its stored rows and their factor, else its answers."""
+    import torch
+
+    weight: Any = getattr(layer, "weight", None)
+    stored = isinstance(weight, torch.nn.Parameter) and type(weight) is torch.nn.Parameter
+    if stored and weight.ndim == 2 and (dtype := _DTYPES.get(str(weight.dtype))):
+        values = _as_stored(weight)
+        if type(layer) is torch.nn.Embedding:
+            return _Table(values, dtype)
+        if (factor := _factor(layer, values)) is not None:
+            return _Table(values, dtype, factor)
+    ids = torch.arange(_count(layer, live), device=_device(layer, live))
+    parts = (ids[first : first + _CHUNK] for first in range(0, len(ids), _CHUNK))
+    return _Table(np.concatenate([_answers(layer, part) for part in parts]), "F32")
+
+
+_DTYPES: dict[str, TableDtype] = {
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+}
+
+
+def _as_stored(weight: Tensor) -> NDArray[np.generic]:
+    """A copy of rows [V, H] in their precision: training may go on in the model's own."""
+    import torch
+
+    held = weight.detach().cpu()
+    held = held.view(torch.uint16) if held.dtype == torch.bfloat16 else held
+    return np.array(held.numpy(), order="C")
+
+
+def _factor(layer: Any, stored: NDArray[np.generic]) -> float | None:
+    """The one number that a layer multiplies rows by; None where it does something else."""
+    import torch
+
+    ids = torch.arange(0, len(stored), max(1, len(stored) // _TRIED), device=layer.weight.device)
+    answers, some = _answers(layer, ids), stored[ids.cpu().numpy()]
+    if answers.shape != some.shape:
+        return None
+    scale = getattr(layer, "embed_scale", None)  # transformers' name for it, where it has one
+    tried = [torch.as_tensor(1.0 if scale is None else scale)]
+    tried.append(tried[0].to(layer.weight.dtype))  # some layers round it first
+    factors = (float(one) for one in tried if one.numel() == 1)
+    return next((f for f in factors if np.array_equal(multiplied(some, f), answers)), None)
+
+
+def _answers(layer: Any, ids: Tensor) -> Float32Array:
+    """What the layer makes of ids [n], float32 [n, H]."""
+    import torch
+
+    with torch.no_grad():
+        found: Float32Array = answer_of(layer, ids).float().cpu().numpy()
+    return found
+
+
+def _count(layer: Any, live: LiveModel) -> int:
+    """V: how many ids a layer answers to."""
+    known = getattr(layer, "num_embeddings", None)
+    return int(known or live.model.config.get_text_config().vocab_size)
+
+
+def _device(layer: Any, live: LiveModel) -> Any:
+    tensors = [*layer.parameters(), *layer.buffers()]
+    return tensors[0].device if tensors else live.model.device
+
+
+def _tokenizer_json(live: LiveModel) -> bytes:
+    """`tokenizer.json` as it would be saved, without what the last batch left set."""
+    from tokenizers import Tokenizer
+
+    from probe.tables.codec import tokenizer_calls
+
+    with tokenizer_calls(live.name):
+        backend = Tokenizer.from_str(text_tokenizer(live).backend_tokenizer.to_str())
+        backend.no_truncation()
+        backend.no_padding()
+        return backend.to_str(pretty=True).encode()
