@@ -10,7 +10,6 @@ from probe.datasets.definition import Definition
 from probe.datasets.rows import DATA_SUFFIXES, DataRow, shown
 from probe.errors import DataError
 from probe.notes import note
-from probe.suggestions import did_you_mean
 from probe.task import LabelWords, split_words
 from probe.texts import counted
 
@@ -52,14 +51,7 @@ def renamed(
     wanted = {"text": text_column, "label": label_column}
     made = []
     for row in rows:
-        for name in wanted.values():
-            if name is not None and name not in row.values:
-                raise DataError(
-                    f"{row.where}: expected a column named {name!r}, "
-                    f"found {', '.join(map(repr, row.values)) or 'none'}"
-                    f"{did_you_mean(name, map(str, row.values))}"
-                )
-        new = {key: row.values[name] for key, name in wanted.items() if name is not None}
+        new = {key: row.cell(name) for key, name in wanted.items() if name is not None}
         values = {**row.values, **new}
         if "label" in values:
             values["label"] = _label_text(values["label"])

@@ -12,7 +12,6 @@ import numpy as np
 
 from probe.datasets.rows import DataRow, read_rows, read_text, shown
 from probe.errors import DataError
-from probe.suggestions import did_you_mean
 from probe.task import Example, TaskKind
 from probe.texts import is_unicode
 
@@ -88,9 +87,7 @@ def _example(
     """An example that keeps every column a template may name, if there are others than the text."""
     left_out = (columns.label, columns.target)
     others = {
-        name: value if isinstance(value, str) else str(value)
-        for name, value in row.values.items()
-        if isinstance(value, str | int | float) and name not in (*left_out, *parts)
+        name: value for name, value in _texts_of(row).items() if name not in (*left_out, *parts)
     }
     if columns.text in others:
         others.setdefault("text", others[columns.text])
@@ -137,11 +134,7 @@ def read_asked(path: str | Path, *, text_column: str | None = None) -> list[dict
         return [{"text": text} for text in read_texts(path)]
     rows = []
     for row in read_rows(path):
-        values = {
-            name: value if isinstance(value, str) else str(value)
-            for name, value in row.values.items()
-            if isinstance(value, str | int | float)
-        }
+        values = _texts_of(row)
         if text_column is not None or "text" in row.values:
             values["text"] = _text(row, text_column or "text")
         rows.append(values)
@@ -150,18 +143,14 @@ def read_asked(path: str | Path, *, text_column: str | None = None) -> list[dict
     return rows
 
 
-def _cell(row: DataRow, column: str) -> object:
-    if column not in row.values:
-        raise DataError(
-            f"{row.where}: expected a column named {column!r}, "
-            f"found {', '.join(map(repr, row.values)) or 'none'}"
-            f"{did_you_mean(column, map(str, row.values))}"
-        )
-    return row.values[column]
+def _texts_of(row: DataRow) -> dict[str, str]:
+    """Every cell that is a text or a number, as text."""
+    cells = row.values.items()
+    return {name: str(cell) for name, cell in cells if isinstance(cell, str | int | float)}
 
 
 def _text(row: DataRow, column: str) -> str:
-    value = _cell(row, column)
+    value = row.cell(column)
     if not isinstance(value, str) or not value.strip():
         raise DataError(
             f"{row.where}: expected {column!r} to be a text that is not empty, found {shown(value)}"
@@ -175,7 +164,7 @@ def _text(row: DataRow, column: str) -> str:
 
 
 def _label(row: DataRow, column: str, numbers: dict[str, int]) -> int:
-    value = _cell(row, column)
+    value = row.cell(column)
     if isinstance(value, str):
         name = value.strip()
         # A name wins over a number: labels may themselves be called "1" to "5".

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import DataError, MissingExtraError
+from probe.suggestions import did_you_mean
 from probe.texts import counted
 
 MAX_BYTES = 1 << 30
@@ -26,6 +27,20 @@ class DataRow:
     """For messages: file and line, `train.jsonl, line 3`."""
     values: Mapping[str, object]
     """Cells by column name."""
+
+    def cell(self, column: str) -> object:
+        """What a column holds.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        if column not in self.values:
+            raise DataError(
+                f"{self.where}: expected a column named {column!r}, "
+                f"found {', '.join(map(repr, self.values)) or 'none'}"
+                f"{did_you_mean(column, map(str, self.values))}"
+            )
+        return self.values[column]
 
 
 def read_rows(path: Path) -> Iterator[DataRow]:
