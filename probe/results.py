@@ -38,10 +38,10 @@ class Result:
         return document
 
     def to_frame(self) -> pd.DataFrame:
-        """One row."""
+        """What was found as a table, a row for each of its parts."""
         import pandas as pd
 
-        return pd.DataFrame([self.to_json()])
+        return pd.DataFrame(self._rows())
 
     def headline(self) -> list[str]:
         """What was found in plain sentences, the answer first; empty where it has no words."""
@@ -67,6 +67,10 @@ class Result:
     def _document(self) -> Mapping[str, Any]:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
+    def _rows(self) -> Any:
+        """One row; kinds of several have their own, as rows or as columns."""
+        return [self.to_json()]
+
     def _repr_html_(self) -> str:
         first, *others = [escape(visible(line)) for line in self.headline()] or [""]
         told = f"<p><strong>{first}</strong> {' '.join(others)}</p>" if first else ""
@@ -80,11 +84,9 @@ class Rows(list[Row], Result):
         super().__init__(rows)
         self.kind = kind
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[Any]:
         """One row each."""
-        import pandas as pd
-
-        return pd.DataFrame([as_json(one) for one in self])
+        return [as_json(one) for one in self]
 
     def _document(self) -> Mapping[str, Any]:
         return {self.kind.split(".")[1]: list(self)}

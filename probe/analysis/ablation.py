@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from probe.prompt import AnyPrompt, KVPrefix
 from probe.protocols import Score
 from probe.results import Result
 from probe.task import Example
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Kind = Literal["removed", "mean", "swapped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -61,11 +58,9 @@ class Ablation(Result):
         changes = [getattr(one, kind) for one in self.positions]
         return sum(change is not None and change.clear for change in changes)
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per position and kind of change."""
-        import pandas as pd
-
-        rows = [
+        return [
             {
                 "prompt": self.prompt,
                 "position": one.position,
@@ -78,7 +73,6 @@ class Ablation(Result):
             for kind in KINDS
             if (change := getattr(one, kind)) is not None
         ]
-        return pd.DataFrame(rows)
 
     def _document(self) -> dict[str, Any]:
         changed = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from probe.prompt import AnyPrompt
 from probe.protocols import Trace
 from probe.results import Result
 from probe.task import Example
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _BATCH = 32
 """Examples traced at once: a trace keeps the hidden states of every layer."""
@@ -45,20 +42,16 @@ class AttentionMass(Result):
         mean: Float64Array = self.mass.mean(axis=0)
         return mean
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> dict[str, Any]:
         """One row per layer and position."""
-        import pandas as pd
-
         layers, positions = np.indices(self.mass.shape)
-        return pd.DataFrame(
-            {
-                "prompt": self.prompt,
-                "layer": layers.ravel(),
-                "position": positions.ravel(),
-                "mass": self.mass.ravel(),
-                "uniform": self.uniform.ravel(),
-            }
-        )
+        return {
+            "prompt": self.prompt,
+            "layer": layers.ravel(),
+            "position": positions.ravel(),
+            "mass": self.mass.ravel(),
+            "uniform": self.uniform.ravel(),
+        }
 
     def _document(self) -> dict[str, Any]:
         return {"n": self.n, "mass": self.mass, "uniform": self.uniform}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from probe.linalg import unit_rows
 from probe.results import Result
 from probe.texts import counted
 from probe.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ClusterMethod = Literal["kmeans", "hdbscan", "agglomerative"]
 ClusterMetric = Literal["cosine", "l2"]
@@ -84,19 +81,15 @@ class Clusters(Result):
             ],
         }
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> dict[str, Any]:
         """One row per item."""
-        import pandas as pd
-
-        frame = pd.DataFrame(
-            {
-                "prompt": [self.prompts[owner] for owner in self.owners],
-                "position": self.positions,
-                "cluster": self.labels,
-            }
-        )
         tokens = {cluster.label: " ".join(cluster.tokens) for cluster in self.clusters}
-        return frame.assign(tokens=[tokens.get(label, "") for label in self.labels])
+        return {
+            "prompt": [self.prompts[owner] for owner in self.owners],
+            "position": self.positions,
+            "cluster": self.labels,
+            "tokens": [tokens.get(label, "") for label in self.labels],
+        }
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,6 @@ from probe.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
 
 REFERENCE_VERSION = 2
 """Raised whenever the same seed starts to give other reference samples."""
@@ -137,19 +136,15 @@ class Decoding(Result):
         derived = {"higher_is_better": self.higher_is_better, "sample_size": self.sample_size}
         return own | derived
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per position and rank; the controls repeat on every rank of a position."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {"position": p.position, "norm": p.norm, "rank": rank}
-                | asdict(neighbour)
-                | (_control_columns(p.controls) if p.controls else {})
-                for p in self.positions
-                for rank, neighbour in enumerate(p.neighbours, start=1)
-            ]
-        )
+        return [
+            {"position": p.position, "norm": p.norm, "rank": rank}
+            | asdict(neighbour)
+            | (_control_columns(p.controls) if p.controls else {})
+            for p in self.positions
+            for rank, neighbour in enumerate(p.neighbours, start=1)
+        ]
 
 
 def _control_columns(controls: PositionControls) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from probe.linalg import unit_rows
 from probe.results import Result
 from probe.texts import counted
 from probe.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +49,17 @@ class Drift(Result):
         own = super()._document()
         return {name: value for name, value in own.items() if name != "nearest"} | unlisted
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> dict[str, Any]:
         """One row per checkpoint and position."""
-        import pandas as pd
-
         count, length = self.distance.shape
-        frame = pd.DataFrame(
-            {
-                "step": np.repeat(self.steps, length),
-                "position": np.tile(np.arange(length), count),
-                "distance": self.distance.ravel(),
-                "cosine": self.cosine.ravel(),
-                "norm": self.norm.ravel(),
-            }
-        )
-        return frame.assign(token=sum(self.tokens, ())) if self.tokens else frame
+        columns = {
+            "step": np.repeat(self.steps, length),
+            "position": np.tile(np.arange(length), count),
+            "distance": self.distance.ravel(),
+            "cosine": self.cosine.ravel(),
+            "norm": self.norm.ravel(),
+        }
+        return columns | ({"token": list(sum(self.tokens, ()))} if self.tokens else {})
 
 
 def drift(

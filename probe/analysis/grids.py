@@ -138,11 +138,9 @@ class GridResult(Result):
     seed: int = 0
     resamples: int = field(default=RESAMPLES)
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per setting."""
-        import pandas as pd
-
-        return pd.DataFrame([_flat(setting) for setting in self.settings])
+        return [_flat(setting) for setting in self.settings]
 
     def runs_frame(self) -> pd.DataFrame:
         """One row per run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from probe.protocols import Trace, Unembed
 from probe.results import Result
 from probe.task import Example
 from probe.texts import counted
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,9 @@ class Lens(Result):
     """Layer by layer; layer 0 is what enters the first layer, layer L what leaves the last."""
     layers: tuple[LayerControl, ...]
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per layer, position and rank."""
-        import pandas as pd
-
-        rows = [
+        return [
             {
                 "prompt": self.prompt,
                 "layer": cell.layer,
@@ -82,7 +77,6 @@ class Lens(Result):
             for cell in self.cells
             for rank, token in enumerate(cell.tokens, start=1)
         ]
-        return pd.DataFrame(rows)
 
 
 def logit_lens(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from probe.arrays import Float32Array, Float64Array, IntArray
 from probe.linalg import unit_rows
 from probe.results import Result
 from probe.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NEAREST = 5
 SAMPLE = 500
@@ -50,15 +47,12 @@ class Tightness(Result):
             "percentile": self.percentile,
         }
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per set."""
-        import pandas as pd
-
         kinds = {"rows": self.rows, "around_tokens": self.tokens, "random_tokens": self.random}
-        return pd.concat(
-            [pd.DataFrame({"kind": kind, "cosine": values}) for kind, values in kinds.items()],
-            ignore_index=True,
-        )
+        return [
+            {"kind": kind, "cosine": cosine} for kind, values in kinds.items() for cosine in values
+        ]
 
 
 def tightness(rows: Float32Array, vocabulary: Vocabulary, *, seed: int = 0) -> Tightness:

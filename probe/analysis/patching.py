@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from probe.prompt import SoftPrompt
 from probe.protocols import Patch, Trace
 from probe.results import Result
 from probe.texts import counted
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PROMPT_SLOT = "{prompt}"
 DEFAULT_TARGET = (
@@ -64,11 +61,9 @@ class Descriptions(Result):
     p_value: float
     """(1 + draws whose best is as high) / (1 + draws)."""
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per layer."""
-        import pandas as pd
-
-        return pd.DataFrame([{"prompt": self.prompt, **asdict(one)} for one in self.layers])
+        return [{"prompt": self.prompt, **asdict(one)} for one in self.layers]
 
 
 def describe(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from probe.arrays import Float64Array
 from probe.results import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEAST = 3
 """Sources a target needs: two points always correlate."""
@@ -93,16 +90,14 @@ class Transfer(Result):
         """[N, tasks], over the model alone."""
         return np.array([cell.gain for cell in self.cells]).reshape(len(self.prompts), -1)
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per prompt and task."""
-        import pandas as pd
-
         rows = []
         for cell in self.cells:
             row: dict[str, Any] = {"prompt": cell.prompt, "task": cell.task, "score": cell.score}
             row |= {"low": cell.interval[0], "high": cell.interval[1], "gain": cell.gain}
             rows.append(row | dict(zip(("gain_low", "gain_high"), cell.gain_interval, strict=True)))
-        return pd.DataFrame(rows)
+        return rows
 
     def _document(self) -> dict[str, Any]:
         own = super()._document()

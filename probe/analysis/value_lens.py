@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from probe.arrays import Float32Array
 from probe.prompt import KVPrefix
 from probe.protocols import ProjectValues, Unembed
 from probe.results import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,9 @@ class ValueLens(Result):
     """Layer by layer, head by head."""
     layers: tuple[LayerControl, ...]
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per layer, head, position and rank."""
-        import pandas as pd
-
-        rows = [
+        return [
             {
                 "prompt": self.prompt,
                 "layer": cell.layer,
@@ -69,7 +64,6 @@ class ValueLens(Result):
             for cell in self.cells
             for rank, token in enumerate(cell.tokens, start=1)
         ]
-        return pd.DataFrame(rows)
 
 
 def value_lens(

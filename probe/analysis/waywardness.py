@@ -72,11 +72,9 @@ class Waywardness(Result):
         """Whether any row has intervals: several seeds or targets give them."""
         return any(row.baseline_accuracy.interval for row in self.table)
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """The main table, an interval in two columns."""
-        import pandas as pd
-
-        return pd.DataFrame([_flat(row) for row in self.table])
+        return [_flat(row) for row in self.table]
 
     def runs_frame(self) -> pd.DataFrame:
         """One row per run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from probe.bootstrap import Bootstrap, Estimate
 from probe.evaluation.answering import Answers
@@ -14,9 +14,6 @@ from probe.evaluation.measuring import Numbers, example_scores, measured
 from probe.evaluation.readability import Faithfulness, Readability, faithfulness
 from probe.results import Result
 from probe.task import Example
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 METRICS = ("accuracy", "macro_f1", "exact_match", "rouge_l", "loss_nats")
 """What an evaluation may hold, in the order it is printed."""
@@ -75,10 +72,8 @@ class Comparison(Result):
     faithfulness: tuple[Faithfulness, ...] = ()
     readability: tuple[Readability, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per condition."""
-        import pandas as pd
-
         rows = []
         for one in self.evaluations:
             row: dict[str, Any] = {"name": one.name, "kind": one.kind, "method": one.method}
@@ -87,7 +82,7 @@ class Comparison(Result):
                 low, high = measure.ends
                 row |= {name: measure.value, f"{name}_low": low, f"{name}_high": high}
             rows.append(row)
-        return pd.DataFrame(rows)
+        return rows
 
     def _document(self) -> dict[str, Any]:
         return {**super()._document(), **self.evaluations[0].to_json()}
