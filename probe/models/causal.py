@@ -28,7 +28,6 @@ from probe.models.sequences import (
     unbranched,
 )
 from probe.models.shortcuts import layer_list, logits_at, shorten_last_layer
-from probe.texts import counted
 
 
 class CausalModel(LanguageModel):
@@ -81,7 +80,7 @@ class CausalModel(LanguageModel):
     ) -> tuple[Tensor, NDArray[np.int64], ScoredTokens]:
         """Logits [U, V] of U different places, and the place of each scored token, [M]."""
         sequences, scored = sequences_of(injection, rows, choice, picks)
-        self._check_room(sequences)
+        self.check_room(_longest(sequences))
         if self.plain:
             sequences, scored = unbranched(sequences, scored)
         run = plain_inputs if self.plain else packed_inputs
@@ -104,7 +103,7 @@ class CausalModel(LanguageModel):
         inside = injection.key_values is None
         if not all(sequence.trunk or (sequence.length and inside) for sequence in sequences):
             raise InjectionError("an empty text without a prompt leaves nothing to continue")
-        self._check_room(sequences, max_new_tokens)
+        self.check_room(_longest(sequences) + max_new_tokens)
         written: list[list[int]] = [[] for _ in rows]
         for group in self._batches(injection, sequences):
             step = self._steps(injection, [sequences[i] for i in group], self.pace)
@@ -173,10 +172,7 @@ class CausalModel(LanguageModel):
             groups.setdefault((ahead, len(sequence.trunk)), []).append(index)
         return list(groups.values())
 
-    def _check_room(self, sequences: Sequence[TokenSequence], more: int = 0) -> None:
-        needed = max(max(s.positions, default=s.length - 1) + 1 for s in sequences) + more
-        if self.positions is not None and needed > self.positions:
-            raise InjectionError(
-                f"{self.name} has {counted(self.positions, 'position')}, prompt and text need "
-                f"{needed}: give prepare() the prompt's length"
-            )
+
+def _longest(sequences: Sequence[TokenSequence]) -> int:
+    """Positions that the longest of sequences takes with its prompt."""
+    return max(max(one.positions, default=one.length - 1) + 1 for one in sequences)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
@@ -25,11 +24,9 @@ from probe.models.generation import (
 )
 from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import padded
-from probe.models.language import LanguageModel, log_likelihoods
-from probe.models.masked import check_room
+from probe.models.language import LanguageModel
 from probe.models.prefixes import decoder_prefix_shape, prefilled
 from probe.models.rows import Row
-from probe.models.shortcuts import logits_at
 
 
 class EncoderDecoderModel(LanguageModel):
@@ -88,7 +85,7 @@ class EncoderDecoderModel(LanguageModel):
             row.items(injection.lengths[k] if inside else 0)
             for row, k in zip(rows, choice, strict=True)
         ]
-        check_room(self, items)
+        self.check_room(max(map(len, items)))
         embeddings, mask = padded(self.embed, injection.embeddings, choice, items)
         with self.precision():
             output = self.model.get_encoder()(
@@ -120,19 +117,13 @@ class EncoderDecoderModel(LanguageModel):
                 ]
         of = [index for index, _ in starts]
         items = [[*self._decoder_items(injection, choice[index]), *ids] for index, ids in starts]
-        lines, places, targets, owners = np.asarray(asked).T
-        longest = max(map(len, items))
-        unique, inverse = np.unique(lines * longest + places, return_inverse=True)
         arguments = self.decoder_inputs(injection, [choice[index] for index in of], items)
         rows_of = torch.tensor(of, device=states.device)
         arguments |= {
             "encoder_outputs": MoEModelOutput(states.index_select(0, rows_of)),
             "attention_mask": mask.index_select(0, rows_of),
         }
-        with self.precision():
-            logits = logits_at(self.model, torch.from_numpy(unique), arguments)
-        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
-        return scores, torch.from_numpy(owners).to(scores.device)
+        return self._scores_at(asked, max(map(len, items)), arguments)
 
     def _grouped(
         self,

@@ -171,6 +171,36 @@ class FrozenModel(ABC):
         if injection.key_values is not None:
             self._check_prefix(injection)
 
+    def chosen(
+        self, injection: Injection | None, rows: int, which: Tensor | None
+    ) -> tuple[Injection, list[int]]:
+        """Prompts, the model alone being an empty one, and the prompt of each row, checked.
+
+        Raises:
+            InjectionError: the prompts do not fit, or `which` names none of them for a row.
+        """
+        injection = no_prompt() if injection is None else injection
+        self.check(injection)
+        choice = [0] * rows if which is None else which.tolist()
+        if len(choice) != rows or not all(0 <= k < len(injection) for k in choice):
+            raise InjectionError(
+                f"which must name one of {counted(len(injection), 'prompt')} for each of "
+                f"{counted(rows, 'row')}, found {choice}"
+            )
+        return injection, choice
+
+    def check_room(self, needed: int) -> None:
+        """Refuse rows of more positions than the model has.
+
+        Raises:
+            InjectionError: prompt and text need more.
+        """
+        if self.positions is not None and needed > self.positions:
+            raise InjectionError(
+                f"{self.name} has {counted(self.positions, 'position')}, prompt and text need "
+                f"{needed}: give prepare() the prompt's length"
+            )
+
     def _check_prefix(self, injection: Injection) -> None:
         keys = injection.key_values[0][0] if injection.key_values else None
         found = (
@@ -277,9 +307,7 @@ class FrozenModel(ABC):
         Raises:
             InjectionError: the prompts do not fit, or the model writes no text.
         """
-        injection = no_prompt() if injection is None else injection
-        self.check(injection)
-        choice = choices(injection, len(rows), which)
+        injection, choice = self.chosen(injection, len(rows), which)
         if max_new_tokens < 1:
             raise InjectionError(f"max_new_tokens must be 1 or more, found {max_new_tokens}")
         if not rows:
@@ -323,21 +351,6 @@ class FrozenModel(ABC):
             self.model.eval()
         with torch.autocast(self.device.type, self.dtype, enabled=self.autocast):
             yield
-
-
-def choices(injection: Injection, rows: int, which: Tensor | None) -> list[int]:
-    """The prompt of each row, checked.
-
-    Raises:
-        InjectionError: `which` does not name one of the K prompts for each row.
-    """
-    choice = [0] * rows if which is None else which.tolist()
-    if len(choice) != rows or not all(0 <= k < len(injection) for k in choice):
-        raise InjectionError(
-            f"which must name one of {counted(len(injection), 'prompt')} for each of "
-            f"{counted(rows, 'row')}, found {choice}"
-        )
-    return choice
 
 
 def position_limit(config: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -62,38 +63,25 @@ def continuations(
     return [[i for i in row if i >= 0] for row in rows]
 
 
+@dataclass(eq=False)
 class CausalStep:
     """A causal model over rows padded on the left, positions read off the mask.
 
     Columns have no hole between prompt and text: sliding windows count columns.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        embed: Callable[[Tensor], Tensor],
-        embeddings: Tensor,
-        mask: Tensor,
-        cache: Any,
-        *,
-        positions: bool,
-    ) -> None:
-        """Keep what the steps need.
-
-        Args:
-            model: of transformers.
-            embed: from ids to float32 embeddings.
-            embeddings: [B, S, H], prompts and texts.
-            mask: [B, C + S], where C columns are in the cache already.
-            cache: may hold key/value prefixes.
-            positions: whether the model takes `position_ids`; others count by the mask.
-        """
-        self.model = model
-        self.embed = embed
-        self.embeddings = embeddings
-        self.mask = mask
-        self.cache = cache
-        self.positions = positions
+    model: Any
+    """Of transformers."""
+    embed: Callable[[Tensor], Tensor]
+    """From ids to float32 embeddings."""
+    embeddings: Tensor
+    """[B, S, H], prompts and texts."""
+    mask: Tensor
+    """[B, C + S], where C columns are in the cache already."""
+    cache: Any
+    """May hold key/value prefixes."""
+    positions: bool = field(kw_only=True)
+    """Whether the model takes `position_ids`; others count by the mask."""
 
     def __call__(self, last: Tensor | None) -> Tensor:
         """Next-token logits [B, V]."""
@@ -110,20 +98,16 @@ class CausalStep:
         return last_logits(self.model, len(self.mask), length, arguments)
 
 
+@dataclass(eq=False)
 class DecoderStep:
     """The decoder of an encoder–decoder model, rows of one length."""
 
-    def __init__(self, model: Any, arguments: dict[str, Any], embeddings: Tensor) -> None:
-        """Keep what the steps need.
-
-        Args:
-            model: of transformers.
-            arguments: encoder states, masks and cache.
-            embeddings: [B, S, H], decoder prompts and the start token.
-        """
-        self.model = model
-        self.arguments = arguments
-        self.embeddings = embeddings
+    model: Any
+    """Of transformers."""
+    arguments: dict[str, Any]
+    """Encoder states, masks and cache."""
+    embeddings: Tensor
+    """[B, S, H], decoder prompts and the start token."""
 
     def __call__(self, last: Tensor | None) -> Tensor:
         """Next-token logits [B, V]."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from probe.models.frozen import FrozenModel, choices
-from probe.models.injection import Injection, InjectionError, no_prompt
+from probe.models.frozen import FrozenModel
+from probe.models.injection import Injection, InjectionError
 from probe.models.rows import Row, by_label, right_option
+from probe.models.shortcuts import logits_at
 from probe.template import RowError
 
 
@@ -74,9 +77,8 @@ class LanguageModel(FrozenModel):
         Raises:
             InjectionError: the prompts do not fit, or the family cannot do it.
         """
-        injection = no_prompt() if injection is None else injection
-        self.check(injection)
-        return self._target_logits(injection, rows, choices(injection, len(rows), which))
+        injection, choice = self.chosen(injection, len(rows), which)
+        return self._target_logits(injection, rows, choice)
 
     def _target_logits(  # families that can be distilled have their own
         self,
@@ -107,9 +109,7 @@ class LanguageModel(FrozenModel):
         picks: Sequence[Sequence[int]],
     ) -> Tensor:
         """Summed log-likelihood in nats of the picked options, [B, picks]; -inf behind the last."""
-        injection = no_prompt() if injection is None else injection
-        self.check(injection)
-        choice = choices(injection, len(rows), which)
+        injection, choice = self.chosen(injection, len(rows), which)
         scores, owners = self._token_scores(injection, rows, choice, picks)
         most = max(map(len, picks))
         sums = scores.new_zeros(len(rows) * most).index_add(0, owners, scores)
@@ -129,6 +129,23 @@ class LanguageModel(FrozenModel):
     def _score_one(self, injection: Injection, row: Row) -> Tensor:
         """Log-likelihood in nats of a row's one option of one token, [1], unchecked."""
         return self._token_scores(injection, [row], [0], [[0]])[0]
+
+    def _scores_at(
+        self, asked: Sequence[tuple[int, ...]], length: int, arguments: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Log-likelihoods of tokens in a padded pass, [M], and what each counts for, [M].
+
+        Args:
+            asked: of each token the sequence and place that predict it, its id, its owner.
+            length: of all sequences.
+            arguments: of the model.
+        """
+        sequences, places, targets, owners = np.asarray(asked).T
+        unique, inverse = np.unique(sequences * length + places, return_inverse=True)
+        with self.precision():
+            logits = logits_at(self.model, torch.from_numpy(unique), arguments)
+        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
+        return scores, torch.from_numpy(owners).to(scores.device)
 
 
 def _kind(row: Row) -> str:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from probe.errors import ModelNotFoundError
 from probe.models.frozen import FrozenModel, position_limit
-from probe.models.injection import Injection, InjectionError
+from probe.models.injection import Injection
 from probe.models.inputs import equal_lengths, padded
-from probe.models.language import LanguageModel, log_likelihoods
+from probe.models.language import LanguageModel
 from probe.models.rows import Row
-from probe.models.shortcuts import logits_at
-from probe.texts import counted
 
 
 class MaskedModel(LanguageModel):
@@ -73,7 +70,7 @@ class MaskedModel(LanguageModel):
                     (known[len(option)], start + j, target, index * most + number)
                     for j, target in enumerate(option)
                 ]
-        check_room(self, items)
+        self.check_room(max(map(len, items)))
         groups = [list(range(len(items)))] if self.pads else equal_lengths(items)
         parts = [self._group_scores(injection, prompts, items, asked, group) for group in groups]
         scores, owners = zip(*parts, strict=True)
@@ -93,13 +90,8 @@ class MaskedModel(LanguageModel):
         chosen = [items[number] for number in group]
         of = [prompts[number] for number in group]
         embeddings, present = padded(self.embed, injection.embeddings, of, chosen)
-        sequences, places, targets, owners = np.asarray(own).T
-        unique, inverse = np.unique(sequences * embeddings.shape[1] + places, return_inverse=True)
         arguments = {"inputs_embeds": embeddings, "attention_mask": present}
-        with self.precision():
-            logits = logits_at(self.model, torch.from_numpy(unique), arguments)
-        scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.from_numpy(targets))
-        return scores, torch.from_numpy(owners).to(scores.device)
+        return self._scores_at(own, embeddings.shape[1], arguments)
 
 
 def encoder_positions(model: FrozenModel) -> int | None:
@@ -113,17 +105,3 @@ def encoder_positions(model: FrozenModel) -> int | None:
     if limit is None or padding is None:
         return limit
     return limit - int(padding) - 1
-
-
-def check_room(model: FrozenModel, items: Sequence[Sequence[int]]) -> None:
-    """Refuse rows that are longer than the model.
-
-    Raises:
-        InjectionError: prompt and text need more positions than the model has.
-    """
-    needed, limit = max(map(len, items)), model.positions
-    if limit is not None and needed > limit:
-        raise InjectionError(
-            f"{model.name} has {counted(limit, 'position')}, prompt and text need {needed}: give "
-            "prepare() the prompt's length"
-        )

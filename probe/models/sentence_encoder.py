@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, pad
 
-from probe.models.frozen import FrozenModel, choices
+from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, no_prompt
 from probe.models.inputs import equal_lengths, number_table, padded
-from probe.models.masked import check_room, encoder_positions
+from probe.models.masked import encoder_positions
 from probe.models.rows import Row, by_label, right_option
 
 SCALE = 20.0
@@ -76,16 +76,14 @@ class SentenceEncoder(FrozenModel):
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
     ) -> Tensor:
         """Unit embeddings [B, H] of the rows under their prompts, with gradients."""
-        injection = no_prompt() if injection is None else injection
-        self.check(injection)
-        choice = choices(injection, len(rows), which)
+        injection, choice = self.chosen(injection, len(rows), which)
         items = [row.items(injection.lengths[k]) for row, k in zip(rows, choice, strict=True)]
         return self._embed_items(injection, choice, items)
 
     def _embed_items(
         self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]
     ) -> Tensor:
-        check_room(self, items)
+        self.check_room(max(map(len, items)))
         if not self.pads and len(groups := equal_lengths(items)) > 1:
             parts = [
                 self._embed_items(injection, [choice[i] for i in group], [items[i] for i in group])

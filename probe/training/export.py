@@ -26,30 +26,22 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
     state = run.module.state_dict() if run.best is None else run.best
     made = functional_call(run.module, state, ()).float().cpu().numpy()
     config = _config(model, run) | {"model_sha256": weights} | run.module.describe(state)
-    name = f"{run.task.name}-{run.config.method}"
-    two_halves = model.two_stacks
+    carried: dict[str, Any] = {
+        "name": f"{run.task.name}-{run.config.method}",
+        "base_model": model.place,
+        "task": run.task.name,
+        "metrics": _metrics(run),
+        "config": config,
+    }
     if made.ndim == 5:
-        return KVPrefix(
-            name=name,
-            keys=made[:, 0],
-            values=made[:, 1],
-            base_model=model.place,
-            task=run.task.name,
-            submodule="decoder" if two_halves else None,
-            metrics=_metrics(run),
-            config=config,
-        )
-    submodule: Submodule | None = "encoder" if two_halves else None
+        half: Submodule | None = "decoder" if model.two_stacks else None
+        return KVPrefix(keys=made[:, 0], values=made[:, 1], submodule=half, **carried)
     return SoftPrompt(
-        name=name,
         embeddings=made,
-        base_model=model.place,
-        task=run.task.name,
         method=METHODS[run.config.method].saved_as,
-        submodule=submodule,
+        submodule="encoder" if model.two_stacks else None,
         init_token_ids=run.start.token_ids,
-        metrics=_metrics(run),
-        config=config,
+        **carried,
     )
 
 
