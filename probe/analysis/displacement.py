@@ -15,16 +15,14 @@ from probe.analysis.controls import Arrays, Cached, are_numbers, like_vocabulary
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from probe.errors import NotDecodableError
-from probe.linalg import unit_rows
 from probe.prompt import SoftPrompt
 from probe.texts import counted
-from probe.vocabulary import Rows, Vocabulary, to_float32
+from probe.vocabulary import Rows, Vocabulary
 
 StartSource = Literal["recorded", "inferred"]
 
 _FLIPS = 199
 """Random sign patterns beside the observed one."""
-_ROWS_AT_ONCE = 8192
 _LEAD_ROWS = 300
 _LEAD_RANK = 10
 
@@ -186,14 +184,6 @@ def _sign_flip_p(rows: Float32Array, table: Rows, allowed: BoolArray | None, see
 
 def best_cosines(
     queries: Float32Array, table: Rows, allowed: BoolArray | None = None
-) -> Float32Array:
+) -> Float64Array:
     """The cosine of each query [Q, H] with the token nearest to it, [Q]."""
-    units = unit_rows(queries).astype(np.float32)
-    best = np.full(len(units), -1, np.float32)
-    for start in range(0, len(table), _ROWS_AT_ONCE):
-        part = to_float32(table[start : start + _ROWS_AT_ONCE])
-        if allowed is not None:
-            part = part[allowed[start : start + _ROWS_AT_ONCE]]
-        if len(part):
-            np.maximum(best, (units @ unit_rows(part).astype(np.float32).T).max(1), out=best)
-    return best
+    return nearest_rows(queries, table, "cosine", k=1, allowed=allowed).scores[:, 0]

@@ -15,8 +15,8 @@ from probe.models import FrozenModel, Row, prepare
 from probe.prompt import AnyPrompt
 from probe.results import Result
 from probe.task import Example, Task
+from probe.training.data import taught, with_text
 from probe.training.initialise import text_ids
-from probe.training.teachers import taught, with_text
 
 _ROWS_AT_ONCE = 16
 

@@ -19,7 +19,7 @@ from probe.prompt import AnyPrompt
 from probe.readings.promoted import frame_template, held_out_contexts
 from probe.results import Result
 from probe.task import Example, Task
-from probe.training.teachers import taught_by_prompt
+from probe.training.data import taught_by_prompt
 
 _ANSWER_TOKENS = 24
 _ROWS_AT_ONCE = 16

@@ -18,7 +18,7 @@ from probe.tables.files import (
 )
 from probe.tables.gguf_files import find_gguf
 from probe.tables.in_memory import live_facts, read_live_vocabulary
-from probe.tables.lookup import load_table
+from probe.tables.lookup import check_dimensions, check_layers, load_table
 from probe.tables.named import (
     ALWAYS_NAMED,
     HUB_ID,
@@ -28,7 +28,6 @@ from probe.tables.named import (
     place_on_disk,
     same_model,
 )
-from probe.tables.sizes import check_dimensions, check_layers
 from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary

@@ -19,7 +19,7 @@ from probe.analysis.compare import (
     require_measure,
     shared_starts,
 )
-from probe.analysis.compare.shared import token_strings
+from probe.analysis.compare.pairs import token_strings
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import nearest_tokens
 from probe.errors import ModelNotFoundError, NotComparableError

@@ -21,7 +21,7 @@ from probe.analysis.compare import (
     position_view,
     separation,
 )
-from probe.analysis.compare.shared import token_strings
+from probe.analysis.compare.pairs import token_strings
 from probe.errors import NotComparableError
 from probe.formats import load
 from probe.prompt import KVPrefix, SoftPrompt

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probe.analysis.compare import compare_tokens, shared_tokens
-from probe.analysis.compare.shared import token_strings
+from probe.analysis.compare.pairs import token_strings
 from probe.analysis.decoding import NO_CONTROLS, decode
 from probe.prompt import SoftPrompt
 

@@ -27,8 +27,8 @@ from probe.models.generation import sampling
 from probe.models.language import LanguageModel
 from probe.prompt import SoftPrompt
 from probe.training import TrainConfig, train
+from probe.training.data import with_text
 from probe.training.initialise import embedded, text_ids
-from probe.training.teachers import with_text
 
 TEXT = "bright sweet warm"
 FRAME = Frame("own", "the {prompt} film {text} was")

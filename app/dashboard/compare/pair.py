@@ -21,7 +21,7 @@ from probe.analysis.compare import (
     shared_starts,
     start_words,
 )
-from probe.analysis.compare.shared import plain_string
+from probe.analysis.compare.pairs import plain_string
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.charts import position_view_map, score_text, visible

@@ -9,11 +9,16 @@ from probe.analysis.compare.comparison import (
     task_separation,
 )
 from probe.analysis.compare.hierarchy import Hierarchy, hierarchy
-from probe.analysis.compare.positions import PositionView, position_view
+from probe.analysis.compare.pairs import (
+    PositionView,
+    SharedToken,
+    SharedTokens,
+    position_view,
+    shared_tokens,
+)
 from probe.analysis.compare.requirements import comparable
 from probe.analysis.compare.sentences import pair_words, positions_sentence, separation_sentence
 from probe.analysis.compare.separation import Separation, separation
-from probe.analysis.compare.shared import SharedToken, SharedTokens, shared_tokens
 from probe.analysis.compare.similarities import layer_groups
 from probe.analysis.starts import (
     changes_since_start,

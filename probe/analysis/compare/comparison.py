@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.analysis.compare import shared, similarities
+from probe.analysis.compare import pairs, similarities
 from probe.analysis.compare.separation import Separation, separation
 from probe.analysis.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
@@ -133,7 +133,7 @@ def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comp
         ValueError: fewer than two prompts.
     """
     _check_count(len(decoded), names)
-    return Comparison("jaccard", False, tuple(names), shared.jaccard(decoded))
+    return Comparison("jaccard", False, tuple(names), pairs.jaccard(decoded))
 
 
 def compare_activations(

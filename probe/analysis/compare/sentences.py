@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from probe.analysis.compare.comparison import Comparison, task_separation
-from probe.analysis.compare.positions import PositionView
+from probe.analysis.compare.pairs import PositionView
 from probe.analysis.compare.separation import Separation
 from probe.analysis.starts import UNKNOWN, start_words
 

@@ -1,21 +1,19 @@
-"""Which tokens do the decodings of two prompts share, and at which positions?"""
+"""Two prompts side by side: which tokens their decodings share, and which positions are alike."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
-from probe.arrays import Float64Array, IntArray
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.linalg import unit_rows
 from probe.results import Result
 from probe.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SPACE = "␣"
 
@@ -52,15 +50,13 @@ class SharedTokens(Result):
     def _document(self) -> dict[str, Any]:
         return {**super()._document(), "jaccard": self.jaccard}
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> dict[str, Any]:
         """One row per shared token, positions as text."""
-        import pandas as pd
-
-        rows = [
-            (one.token, *(", ".join(map(str, at)) for at in (one.first, one.second)))
-            for one in self.shared
-        ]
-        return pd.DataFrame(rows, columns=["token", *(f"positions {n}" for n in (1, 2))])
+        return {
+            "token": [one.token for one in self.shared],
+            "positions 1": [", ".join(map(str, one.first)) for one in self.shared],
+            "positions 2": [", ".join(map(str, one.second)) for one in self.shared],
+        }
 
 
 def shared_tokens(first: Decoding, second: Decoding) -> SharedTokens:
@@ -132,3 +128,57 @@ def jaccard(decoded: Sequence[Set[str]]) -> Float64Array:
     shared = (holds @ holds.T).toarray()
     union = sizes[:, None] + sizes - shared
     return np.where(union > 0, shared / np.where(union > 0, union, 1), 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PositionView(Result):
+    """Cosines of every position of one prompt with every position of another."""
+
+    prompts: tuple[str, str]
+    cosines: Float64Array
+    """[P, P′]"""
+    shared: BoolArray | None = None
+    """[P, P′] whether both rows began from the same token; None where that is not known."""
+    change: bool = False
+    """Whether these are cosines of what changed since the start."""
+
+    @property
+    def matched(self) -> Float64Array:
+        """Cosines of equal positions, [min(P, P′)]."""
+        return np.diag(self.cosines)
+
+    def _rows(self) -> Any:
+        """[P, P′], positions on both sides."""
+        return self.cosines
+
+
+def position_view(
+    first: Float32Array,
+    second: Float32Array,
+    *,
+    names: tuple[str, str],
+    starts: Sequence[IntArray | None] = (None, None),
+    change: bool = False,
+) -> PositionView:
+    """Compare two prompts position by position.
+
+    Args:
+        first: [P, H].
+        second: [P′, H].
+        names: of both.
+        starts: the tokens that the rows of each began from, [P] and [P′], where known.
+        change: the rows given are what changed since the start.
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"{names[0]} has width {first.shape[1]}, but {names[1]} has width {second.shape[1]}: "
+            "compare prompts of one base model"
+        )
+    left, right = (unit_rows(rows.astype(np.float64)) for rows in (first, second))
+    before, other = starts
+    shared = None if before is None or other is None else before[:, None] == other[None]
+    cosines = np.clip(left @ right.T, -1, 1).astype(np.float64)
+    return PositionView(names, cosines, shared, change)
