@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probe.analysis.neighbours import HIGHER_IS_BETTER, Metric, nearest_rows, nearest_tokens
+from probe.analysis.neighbours import (
+    HIGHER_IS_BETTER,
+    Metric,
+    nearest_rows,
+    nearest_tokens,
+    require_metric,
+)
 from probe.arrays import Float32Array
 from probe.linalg import squared_norms
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.results import Result
 from probe.vocabulary import EmbeddingScale, Vocabulary
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def mixing(
     Raises:
         ValueError: the widths differ, or a bad metric.
     """
+    require_metric(metric)
     rows = np.concatenate(prompts)
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
     to_tokens = sign * nearest_tokens(rows, vocabulary, metric, k=1).scores[:, 0]

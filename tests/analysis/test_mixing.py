@@ -52,6 +52,11 @@ def test_a_single_row_has_only_tokens_and_norms_are_medians(vocabulary):
     assert found.to_frame().to_dict("records") == [found.to_json()]
 
 
+def test_a_metric_that_is_none_is_refused_by_its_name(vocabulary):
+    with pytest.raises(ValueError, match="metric must be one of l2, cosine, dot, found 'euclid'"):
+        mixing([np.ones((2, 4), np.float32)], vocabulary, "euclid")
+
+
 def test_every_prompt_has_the_median_of_its_own_rows(vocabulary):
     on_tokens = 3 * np.eye(4, dtype=np.float32)[:3]
     between = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=np.float32)
