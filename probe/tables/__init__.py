@@ -29,7 +29,6 @@ from probe.tables.named import (
     same_model,
 )
 from probe.tables.tokenizers_on_disk import read_tokenizer
-from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import Vocabulary
 
 __all__ = [
@@ -153,18 +152,8 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
     config = _config(files)
     table = load_table(files, config, which)
     tokenizer = read_tokenizer(files, text_config(config).get("model_type"), which)
-    rows = len(table.values)
-    tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
-    return Vocabulary(
-        name,
-        tokens,
-        table.values,
-        table.dtype,
-        masks,
-        tokenizer.codec,
-        tokenizer.sha256,
-        factor=table.factor,
-        layer=table.layer,
+    return tokenizer.vocabulary(
+        name, table.values, table.dtype, factor=table.factor, layer=table.layer
     )
 
 

@@ -25,7 +25,6 @@ from probe.tables.gguf_header import GgufHeader
 from probe.tables.gguf_tokens import GgufTokens, read_tokens
 from probe.tables.span import STORED_AS, Span, Table, damaged
 from probe.tables.tokenizers_on_disk import NO_TOKENIZER, TokenizerFiles
-from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import TableDtype, Vocabulary
 
 _PLAIN: Mapping[int, TableDtype] = {0: "F32", 1: "F16", 28: "F64", 30: "BF16"}
@@ -134,20 +133,10 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
         raise no_stacks(found.files.where, which)
     table = load_gguf_table(part_with(first, TABLE))
     tokenizer = read_gguf_tokenizer(header, found.files.where)
-    rows = len(table.values)
-    tokens, masks = describe_tokens(read_pieces(tokenizer.document, rows), rows)
     scaled = _SCALED.match(header.architecture)
     multiplier = by_root_of_width(table.values.shape[1]) if scaled else UNCHANGED
-    return Vocabulary(
-        name,
-        tokens,
-        table.values,
-        table.dtype,
-        masks,
-        tokenizer.codec,
-        tokenizer.sha256,
-        factor=multiplier.at("F32"),  # models from GGUF files run in float32
-    )
+    factor = multiplier.at("F32")  # models from GGUF files run in float32
+    return tokenizer.vocabulary(name, table.values, table.dtype, factor=factor)
 
 
 def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:

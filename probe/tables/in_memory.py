@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -15,13 +13,13 @@ from probe.errors import ModelNotFoundError
 from probe.live import LiveModel, live_model
 from probe.tables.architectures import ModelFacts, Which, facts_of
 from probe.tables.built import input_layer, stack_layer
-from probe.tables.codec import TokenizersCodec
-from probe.tables.documents import with_readable_ends
 from probe.tables.embedding_layers import answer_of
+from probe.tables.lookup import EmbeddingTable
 from probe.tables.named import place_on_disk
 from probe.tables.shared_weights import copy_on_same_weights, require_weights
-from probe.tables.tokens import describe_tokens, read_pieces
-from probe.vocabulary import TableDtype, Vocabulary, multiplied
+from probe.tables.span import TORCH_DTYPES
+from probe.tables.tokenizers_on_disk import tokenizer_of
+from probe.vocabulary import Vocabulary, multiplied
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,21 +47,8 @@ def read_live_vocabulary(live: LiveModel, which: Which = "input") -> Vocabulary:
     require_weights(layer, live.name)
     table = _table(copy_on_same_weights(layer, live.name).eval(), live)
     data = _tokenizer_json(live)
-    document = json.loads(data)
-    readable = with_readable_ends(document)
-    shown = data if readable is document else json.dumps(readable).encode()
-    rows = len(table.values)
-    tokens, masks = describe_tokens(read_pieces(document, rows), rows)
-    return Vocabulary(
-        live.name,
-        tokens,
-        table.values,
-        table.dtype,
-        masks,
-        TokenizersCodec(shown, live.name),
-        hashlib.sha256(data).hexdigest(),
-        factor=table.factor,
-    )
+    tokenizer = tokenizer_of(data, json.loads(data), live.name)
+    return tokenizer.vocabulary(live.name, table.values, table.dtype, factor=table.factor)
 
 
 def live_facts(live: LiveModel) -> ModelFacts:
@@ -100,13 +85,6 @@ def text_tokenizer(live: LiveModel) -> Any:
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    values: NDArray[np.generic]
-    dtype: TableDtype
-    factor: float = 1.0
-
-
 def _layer(live: LiveModel, which: Which) -> Any:
     """The layer that looks ids up.
 
@@ -127,29 +105,22 @@ def _layer(live: LiveModel, which: Which) -> Any:
     return layer
 
 
-def _table(layer: Any, live: LiveModel) -> _Table:
+def _table(layer: Any, live: LiveModel) -> EmbeddingTable:
     """What a layer feeds the model on: its stored rows and their factor, else its answers."""
     import torch
 
     weight: Any = getattr(layer, "weight", None)
     stored = isinstance(weight, torch.nn.Parameter) and type(weight) is torch.nn.Parameter
-    if stored and weight.ndim == 2 and (dtype := _DTYPES.get(str(weight.dtype))):
+    dtype = TORCH_DTYPES.get(str(weight.dtype).removeprefix("torch.")) if stored else None
+    if dtype and weight.ndim == 2:
         values = _as_stored(weight)
         if type(layer) is torch.nn.Embedding:
-            return _Table(values, dtype)
+            return EmbeddingTable(values, dtype)
         if (factor := _factor(layer, values)) is not None:
-            return _Table(values, dtype, factor)
+            return EmbeddingTable(values, dtype, factor)
     ids = torch.arange(_count(layer, live), device=_device(layer, live))
     parts = (ids[first : first + _CHUNK] for first in range(0, len(ids), _CHUNK))
-    return _Table(np.concatenate([_answers(layer, part) for part in parts]), "F32")
-
-
-_DTYPES: dict[str, TableDtype] = {
-    "torch.float64": "F64",
-    "torch.float32": "F32",
-    "torch.float16": "F16",
-    "torch.bfloat16": "BF16",
-}
+    return EmbeddingTable(np.concatenate([_answers(layer, part) for part in parts]), "F32")
 
 
 def _as_stored(weight: Tensor) -> NDArray[np.generic]:

@@ -21,6 +21,13 @@ STORED_AS: Mapping[TableDtype, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
+TORCH_DTYPES: Mapping[str, TableDtype] = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+}
+"""By the names that torch gives them."""
 
 
 @dataclass(frozen=True)

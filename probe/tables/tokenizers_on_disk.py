@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which
 from probe.tables.codec import SentencePieceCodec, TokenizersCodec
@@ -19,7 +22,8 @@ from probe.tables.documents import (
     wordpiece_parts,
 )
 from probe.tables.files import Files, parse_object
-from probe.vocabulary import TextCodec
+from probe.tables.tokens import describe_tokens, read_pieces
+from probe.vocabulary import EmbeddingLayer, TableDtype, TextCodec, Vocabulary
 
 # Families whose rows are the SentencePiece ids; others (XLM-R, Pegasus, mBART) shift them in code.
 _ROWS_ARE_SENTENCEPIECE_IDS = frozenset(
@@ -53,6 +57,35 @@ class TokenizerFiles:
     data: bytes | None = None
     """The document's bytes where it was made from a GGUF file."""
 
+    def vocabulary(
+        self,
+        name: str,
+        values: NDArray[np.generic],
+        dtype: TableDtype,
+        *,
+        factor: float = 1.0,
+        layer: EmbeddingLayer | None = None,
+    ) -> Vocabulary:
+        """The tokens of a table's rows [V, H] with the table; see the fields of `Vocabulary`."""
+        rows = len(values)
+        tokens, masks = describe_tokens(read_pieces(self.document, rows), rows)
+        return Vocabulary(
+            name, tokens, values, dtype, masks, self.codec, self.sha256, factor=factor, layer=layer
+        )
+
+
+def tokenizer_of(data: bytes, document: dict[str, Any], where: str) -> TokenizerFiles:
+    """The tokenizer of a `tokenizer.json`.
+
+    Args:
+        data: its bytes.
+        document: what they say.
+        where: the model as errors name it.
+    """
+    readable = with_readable_ends(document)
+    shown = data if readable is document else json.dumps(readable).encode()
+    return TokenizerFiles(document, TokenizersCodec(shown, where), _sha256(data))
+
 
 NO_TOKENIZER = TokenizerFiles({}, None, "")
 
@@ -70,9 +103,7 @@ def read_tokenizer(files: Files, model_type: object, which: Which = "input") -> 
     """
     if (data := files.small("tokenizer.json")) is not None:
         document = parse_object(data, "tokenizer.json", files.where)
-        readable = with_readable_ends(document)
-        shown = data if readable is document else json.dumps(readable).encode()
-        return TokenizerFiles(document, TokenizersCodec(shown, files.where), _sha256(data))
+        return tokenizer_of(data, document, files.where)
     if (data := files.small("vocab.txt")) is not None:
         if (codes := files.small("bpe.codes")) is not None:
             return _rebuilt(files, word_end_document(_fairseq(data), _lines(codes)), data, codes)

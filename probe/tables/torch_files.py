@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
 from math import prod
 from typing import Any, Protocol
 
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats.pickle import DAMAGE, LEGACY_MAGIC, PicklesInPlace, StorageInPlace, Tensor
 from probe.tables.files import Files
-from probe.tables.span import STORED_AS, STORED_OTHERWISE, Span, describing_damage, quantised
-from probe.vocabulary import TableDtype
+from probe.tables.span import (
+    STORED_AS,
+    STORED_OTHERWISE,
+    TORCH_DTYPES,
+    Span,
+    describing_damage,
+    quantised,
+)
 
 MAX_PICKLE_BYTES = 1 << 26
 """Longest pickle that is read: it names tensors, whose numbers lie elsewhere."""
@@ -28,12 +33,6 @@ _DAMAGE = (*DAMAGE, zipfile.BadZipFile, NotImplementedError)
 _FIRST_BYTES = 1 << 20
 _LOCAL_HEADER_BYTES = 30
 _COUNT_BYTES = 8
-_DTYPES: Mapping[str, TableDtype] = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-}
 
 
 class TorchFile:
@@ -189,9 +188,11 @@ def _legacy_pickles(
 def _span(file: str, tensor: Tensor, axes: int, start: int, stop: int) -> Span:
     """Where a tensor's rows lie within its storage's bytes [start, stop)."""
     layout, storage = tensor.layout, tensor.storage
-    dtype = _DTYPES.get(layout.dtype)
+    dtype = TORCH_DTYPES.get(layout.dtype)
     if dtype is None:
-        raise PromptFormatError(f"the table's dtype {layout.dtype}, not one of {list(_DTYPES)}")
+        raise PromptFormatError(
+            f"the table's dtype {layout.dtype}, not one of {list(TORCH_DTYPES)}"
+        )
     if len(layout.shape) != axes or 0 in layout.shape:
         raise PromptFormatError(f"the table's shape {layout.shape}, not [V, H]")
     if layout.strides not in (None, (*layout.shape[1:], 1)):
