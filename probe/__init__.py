@@ -33,6 +33,7 @@ _VERBS = {
         "generate",
         "transfer",
         "ablate",
+        "knock_out",
         "lens",
         "wayward",
         "train",

@@ -27,13 +27,14 @@ def _options(command):
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - NOT_IN_PYTHON))
 def test_a_command_is_a_function_with_its_options_as_arguments(name):
+    command, name = COMMANDS[name], name.replace("-", "_")
     function = getattr(probe, name)
     taken = set(inspect.signature(function).parameters)
     if "training" in taken:
         taken |= {
             field.flag.removeprefix("--").replace("-", "_") for field in fields_of(TrainConfig)
         }
-    assert set(_options(COMMANDS[name])) - OF_A_TERMINAL <= taken
+    assert set(_options(command)) - OF_A_TERMINAL <= taken
     assert name in probe.__all__
 
 

@@ -82,6 +82,7 @@ def _results(home, root):
         "transfer": verbs.transfer([own, other], [task], **few),
         "ablate": ablated,
         "ablation": ablated.ablation,
+        "knock_out": verbs.knock_out(own, task, **few),
         "attention": ablated.attention,
         "lens": lens,
         "logit lens": lens.lens,

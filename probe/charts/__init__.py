@@ -14,6 +14,7 @@ from probe.charts.insides import (
     lens_map,
     lens_overlap,
 )
+from probe.charts.knock_out import knock_out_lines
 from probe.charts.labels import score_text, token_label, visible
 from probe.charts.maps import map_figure, variance_bars
 from probe.charts.page import figures_html
@@ -50,6 +51,7 @@ __all__ = [
     "drift_changes",
     "drift_lines",
     "figures_html",
+    "knock_out_lines",
     "gamma_curves",
     "length_points",
     "lens_map",

@@ -23,6 +23,7 @@ from probe.cli import (
     doctor,
     evaluate,
     inspection,
+    knock_out,
     lens,
     library,
     map,
@@ -66,6 +67,7 @@ app.command("sweep")(sweep.sweep)
 app.command("wayward")(wayward.wayward)
 app.command("transfer")(transfer.transfer)
 app.command("ablate")(ablate.ablate)
+app.command("knock-out")(knock_out.knock_out)
 app.command("lens")(lens.lens)
 app.command("report")(report.report)
 app.add_typer(runs.app, name="runs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from probe.tables.embedding_layers import answer_of
 
 Inputs = tuple[dict[str, Any], NDArray[np.int64]]
 """Arguments of the model, and the place of each sequence's first item among all hidden states."""
+
+_padded: ContextVar[Sequence[Sequence[int]]] = ContextVar("padded", default=())
+"""In this thread; attention functions know it from here, since models pass nothing on."""
 
 
 def packed_inputs(
@@ -208,8 +212,14 @@ def padded(
 
     The other arguments are those of `mixed_embeddings`.
     """
+    _padded.set(items)
     flat = mixed_embeddings(table, prompts, choice, items)
     lengths = [len(row) for row in items]
     mask = number_table([[1] * length for length in lengths], flat.device).clamp(min=0)
     mask = mask.flip(1) if left else mask
     return ragged(lengths, flat.device, left=left).rows(flat), mask
+
+
+def last_padded() -> Sequence[Sequence[int]]:
+    """The items of the rows that were padded last: those of the pass that runs."""
+    return _padded.get()

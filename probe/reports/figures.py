@@ -21,6 +21,7 @@ from probe.charts import (
     drift_changes,
     drift_lines,
     figures_html,
+    knock_out_lines,
     lens_map,
     lens_overlap,
     loss_curves,
@@ -54,6 +55,10 @@ def _of_ablation(found: Any) -> Figures:
         for kind, words in CHANGES.items()
         if getattr(found.positions[0], kind) is not None
     }
+
+
+def _of_knock_out(found: Any) -> Figures:
+    return {"Change when layers do not see the prompt": knock_out_lines(found)}
 
 
 def _of_lens(found: Any) -> Figures:
@@ -113,6 +118,7 @@ FIGURES: dict[str, Callable[[Any], Figures]] = {
     "analysis.Descriptions": lambda found: {"Class rates": class_rate_bars(found)},
     "analysis.Drift": _of_drift,
     "analysis.GridResult": sweep_figures,
+    "analysis.LayerKnockOut": _of_knock_out,
     "analysis.Lens": _of_lens,
     "analysis.Map": lambda found: {"Prompt rows among the vocabulary": map_figure(found)},
     "analysis.PositionView": lambda found: {"Cosines of positions": position_view_map(found)},
@@ -130,6 +136,7 @@ FIGURES: dict[str, Callable[[Any], Figures]] = {
         | {"Attention to each position": attention_map(found.attention)}
     ),
     "verbs.Evaluated": lambda found: _of_scores(found.comparison),
+    "verbs.KnockedOut": lambda found: _of_knock_out(found.knock_out),
     "verbs.LensReading": _of_lens_reading,
     "verbs.Predictions": _of_predictions,
     "verbs.StudyResult": lambda found: found.found.figures(),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from probe.analysis.compare import Comparison
     from probe.analysis.decoding import Decoding
     from probe.analysis.drift import Drift
+    from probe.analysis.knock_out import Cut, LayerKnockOut
     from probe.analysis.lens import Lens
     from probe.analysis.maps import Map
     from probe.analysis.mixing import Mixing
@@ -177,6 +178,29 @@ def ablation_headline(found: Ablation) -> list[str]:
     ]
 
 
+def knock_out_headline(found: LayerKnockOut) -> list[str]:
+    """What sight of the prompt is worth in all, and which layers it is worth something in."""
+    what = "loss" if found.measured == "loss" else "divergence from the whole prompt"
+    gone, blind = found.without_prompt, found.everywhere
+    lines = [
+        f"Hidden from texts in all {len(found.layers)} layers, {found.prompt} changes the {what} "
+        f"by {_change(blind)}; removed, by {_change(gone)}.",
+    ]
+    most = max(found.layers, key=lambda one: one.window.loss_nats.value)
+    cut = ", ".join(map(str, most.window.layers))
+    if not most.window.loss_nats.clear:
+        return [*lines, "No layer alone is worth a loss whose interval leaves out 0."]
+    many = "layers" if len(most.window.layers) > 1 else "layer"
+    clear = f"{len(found.clear('window'))} of {len(found.layers)} changes leave out 0"
+    return [*lines, f"Most is lost without {many} {cut}: {_change(most.window)}; {clear}."]
+
+
+def _change(cut: Cut) -> str:
+    low, high = cut.loss_nats.ends
+    accuracy = "" if cut.accuracy is None else f", accuracy {cut.accuracy.value:+.3f}"
+    return f"{cut.loss_nats.value:+.3f} nats [{low:+.3f}, {high:+.3f}]{accuracy}"
+
+
 def lens_headline(found: Lens | ValueLens) -> list[str]:
     """What the last layer reads, beside what it reads of random rows."""
     last = found.layers[-1]
@@ -287,6 +311,7 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "analysis.Descriptions": descriptions_headline,
     "analysis.Drift": drift_headline,
     "analysis.GridResult": sweep_headline,
+    "analysis.LayerKnockOut": knock_out_headline,
     "analysis.Lens": lens_headline,
     "analysis.Map": map_headline,
     "analysis.Mixing": mixing_headline,
@@ -300,6 +325,7 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "verbs.Evaluated": lambda found: found.comparison.headline(),
     "verbs.Found": find_headline,
     "verbs.Health": health_headline,
+    "verbs.KnockedOut": lambda found: knock_out_headline(found.knock_out),
     "verbs.LensReading": lambda found: [
         line for one in (found.lens, found.descriptions) if one for line in one.headline()
     ],

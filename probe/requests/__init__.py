@@ -19,7 +19,7 @@ from probe.requests.command_line import command_of
 from probe.requests.comparison import ClustersRequest, CompareRequest, MapRequest, ReportRequest
 from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
-from probe.requests.insides import AblateRequest, LensRequest, TransferRequest
+from probe.requests.insides import AblateRequest, KnockOutRequest, LensRequest, TransferRequest
 from probe.requests.library import AddToLibraryRequest, ConvertRequest
 from probe.requests.readings import (
     DecodeRequest,
@@ -47,6 +47,7 @@ __all__ = [
     "FindRequest",
     "GenerateRequest",
     "InspectRequest",
+    "KnockOutRequest",
     "LensRequest",
     "MapRequest",
     "Option",

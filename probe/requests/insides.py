@@ -15,7 +15,7 @@ from probe.requests.shared import (
     OnDevice,
     Split,
 )
-from probe.requests.sources import TaskSource
+from probe.requests.sources import Contexts, TaskSource
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,28 @@ class AblateRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
     examples × positions."""
     seed: Annotated[int, Option(minimum=0)] = 0
     """Seed of swap partners and intervals."""
+
+
+@dataclass(frozen=True)
+class KnockOutRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
+    """Cut layers off from the prompt in turn and measure how the loss changes."""
+
+    task: Annotated[TaskSource | None, Option(complete="task")] = None
+    """A task's name, its task.toml or the folder of one. Without one, the divergence from the
+    whole prompt is measured on contexts."""
+    _: KW_ONLY
+    contexts: Contexts | None = None
+    """Without a task: a text file with a question or document per line, which the model answers
+    with the prompt. Default: 16 questions that come with probe."""
+    window: Annotated[int, Option(minimum=1)] = 1
+    """Layers that are cut at once around each."""
+    split: Split = "test"
+    """Which examples of the task."""
+    limit: Annotated[int | None, Option(minimum=1)] = 100
+    """At most so many examples, drawn at random but always the same ones; the cost grows with
+    examples × layers."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of answers and intervals."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
 from probe.verbs.inspecting import describe, inspect
+from probe.verbs.knocking_out import KnockedOut, knock_out
 from probe.verbs.lens import LensReading, lens
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import convert, load
@@ -51,6 +52,7 @@ __all__ = [
     "Evaluated",
     "Found",
     "Health",
+    "KnockedOut",
     "LensReading",
     "Match",
     "Predictions",
@@ -78,6 +80,7 @@ __all__ = [
     "find",
     "generate",
     "inspect",
+    "knock_out",
     "lens",
     "library",
     "library_row",

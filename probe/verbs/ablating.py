@@ -14,6 +14,7 @@ from probe.notes import collected
 from probe.protocols import ModelPrompt, Score
 from probe.requests import AblateRequest, takes
 from probe.requests.shared import Split
+from probe.requests.sources import Place, TaskSource
 from probe.results import Result
 from probe.store import Workspace
 from probe.task import Example, Task
@@ -67,7 +68,7 @@ def ablate(asked: AblateRequest) -> Ablated:
     (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
     one = loaded.single
     check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
-    task = _with_labels(asked)
+    task = task_with_labels(asked.task, asked.data_dir, "ablation")
     examples = some_examples(task, asked.split, asked.limit)
     condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
     from probe.models import load_model, tracer
@@ -94,16 +95,21 @@ def ablate(asked: AblateRequest) -> Ablated:
     )
 
 
-def _with_labels(asked: AblateRequest) -> Task:
+def task_with_labels(task: TaskSource, data_dir: Place | None, what: str) -> Task:
+    """A task whose right labels have a likelihood.
+
+    Raises:
+        DataError: it cannot be read, or asks for texts.
+    """
     from probe.datasets import load_task
 
-    task = asked.task if isinstance(asked.task, Task) else load_task(asked.task, asked.data_dir)
-    if task.kind != "classification":
+    found = task if isinstance(task, Task) else load_task(task, data_dir)
+    if found.kind != "classification":
         raise DataError(
-            f"task {task.name} asks for texts: ablation needs a classification task, whose right "
+            f"task {found.name} asks for texts: {what} needs a classification task, whose right "
             "labels have a likelihood"
         )
-    return task
+    return found
 
 
 def _score(model: FrozenModel, condition: Condition) -> Score:

@@ -154,6 +154,43 @@ def test_ablation_needs_labels_and_one_prompt(here, probe, tmp_path):
     assert result.code == 1 and "ablation needs a classification task" in result.err
 
 
+# Knock-out
+
+
+def test_layers_are_cut_off_from_a_prompt_on_the_examples_of_a_task(here, probe, check_schema):
+    result = probe("knock-out", "p0.safetensors", "--task", "moods", "--json")
+    assert (result.code, result.err) == (0, "")
+    document = result.json
+    check_schema("knock_out", document)
+    ablated = probe("ablate", "p0.safetensors", "--task", "moods", "--json").json
+    assert document["loss_nats"] == pytest.approx(ablated["loss_nats"], abs=1e-5)
+    removed = document["without_prompt"]["loss_nats"]["value"]
+    assert removed == pytest.approx(ablated["without_prompt"]["nats"], abs=1e-5)
+    blind = document["everywhere"]["loss_nats"]["value"]
+    assert blind == pytest.approx(removed, abs=1e-5)  # Llama counts places relatively
+    first, last = document["layers"]
+    assert last["up_to"] == first["onward"] == document["everywhere"]
+    assert first["window"] == first["up_to"] and first["window"]["loss_nats"]["value"] != blind
+    shown = probe("knock-out", "p0.safetensors", "--task", "moods").flat
+    assert f"{first['window']['loss_nats']['value']:+.3f} [" in shown and "do not see" in shown
+    prefix = probe("knock-out", PREFIX, "--task", "moods", "--limit", "5", "--json").json
+    check_schema("knock_out", prefix)
+
+
+def test_without_a_task_contexts_are_answered_with_the_prompt(here, probe, check_schema, tmp_path):
+    contexts = tmp_path / "contexts.txt"
+    contexts.write_text("the film was\nvery cold\na day\n")
+    asked = ("knock-out", "p0.safetensors", "--contexts", contexts, "--template", "{text} was")
+    document = probe(*asked, "--window", "2", "--json").json
+    check_schema("knock_out", document)
+    assert document["measured"] == "kl" and document["n"] == 3 and document["task"] is None
+    assert document["loss_nats"] == pytest.approx(0, abs=1e-4)
+    assert document["everywhere"]["loss_nats"]["value"] > 0
+    assert document["everywhere"]["accuracy"] is None
+    refused = probe("knock-out", "misfit.safetensors", "--template", "{text}")
+    assert refused.code == 1 and "answers no contexts: name a task with labels" in refused.err
+
+
 # Lenses
 
 

@@ -54,6 +54,7 @@ def test_the_promised_commands_are_there():
         "wayward",
         "transfer",
         "ablate",
+        "knock-out",
         "lens",
         "report",
         "read",
