@@ -27,6 +27,7 @@ from probe.cli import (
     lens,
     library,
     map,
+    mcp,
     predict,
     read,
     report,
@@ -36,7 +37,7 @@ from probe.cli import (
     transfer,
     wayward,
 )
-from probe.cli.output import complain, visible
+from probe.cli.output import complain, one_line, visible
 from probe.cli.streams import mend_streams
 from probe.cli.usage import Commands
 from probe.errors import is_failure
@@ -75,6 +76,7 @@ app.add_typer(library.app, name="library")
 app.command("doctor")(doctor.doctor)
 app.command("app")(dashboard.dashboard)
 app.command("demo")(demo.demo)
+app.command("mcp")(mcp.mcp)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -93,7 +95,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise
         if os.environ.get("PROBE_TRACEBACK"):
             raise
-        complain(_one_line(error))
+        complain(one_line(error))
         sys.exit(1)
 
 
@@ -116,25 +118,6 @@ def _options(
     ] = False,
 ) -> None:
     """What does a trained soft prompt mean? Load, decode and analyse soft prompts."""
-
-
-def _one_line(error: BaseException) -> str:
-    from probe.atomic import is_full
-    from probe.errors import ProbeError, is_out_of_memory
-
-    if isinstance(error, ProbeError):
-        return str(error)
-    if is_out_of_memory(error):
-        return (
-            "out of memory: end other programs, raise the limit (ulimit -v), or ask for less at "
-            "once: fewer prompts or texts, a smaller model"
-        )
-    if isinstance(error, OSError):
-        if is_full(error):
-            return f"disk full at {error.filename or 'the place to write to'}: free space"
-        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-    text = " ".join(str(error).split())
-    return f"unexpected {type(error).__name__}: {text} (PROBE_TRACEBACK=1 shows where)"
 
 
 class _Notes(logging.Handler):

@@ -40,6 +40,26 @@ def tell_queue(before: Sequence[str]) -> None:
         complain(f"queued behind {', '.join(before)}")
 
 
+def one_line(error: BaseException) -> str:
+    """What went wrong, and what to do about it."""
+    from probe.atomic import is_full
+    from probe.errors import ProbeError, is_out_of_memory
+
+    if isinstance(error, ProbeError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            "out of memory: end other programs, raise the limit (ulimit -v), or ask for less at "
+            "once: fewer prompts or texts, a smaller model"
+        )
+    if isinstance(error, OSError):
+        if is_full(error):
+            return f"disk full at {error.filename or 'the place to write to'}: free space"
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    text = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {text} (PROBE_TRACEBACK=1 shows where)"
+
+
 def command_line() -> tuple[str, ...]:
     """The command as typed, with the program's plain name."""
     return "probe", *sys.argv[1:]

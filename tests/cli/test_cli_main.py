@@ -59,6 +59,8 @@ def test_the_promised_commands_are_there():
         "report",
         "read",
         "distill",
+        "demo",
+        "mcp",
     }
 
 

@@ -11,10 +11,10 @@ from tests.docs.pages import DOCS
 
 PAGE = DOCS / "python.md"
 _HEAD = (
-    "# Python\n\nEvery command but `app` and `demo` is a function of `probe` with the same "
-    "argument names; [commands](commands.md) says what each does in full. Every result has "
-    "`headline()`, its sentences; `to_frame()`, a table; `to_json()`, the document of `--json`; "
-    "and `figure()`, for Plotly. A notebook shows the headline and the first rows.\n\n"
+    "# Python\n\nEvery command but `app`, `demo` and `mcp` is a function of `probe` with "
+    "the same argument names; [commands](commands.md) says what each does in full. Every result "
+    "has `headline()`, its sentences; `to_frame()`, a table; `to_json()`, the document of "
+    "`--json`; and `figure()`, for Plotly. A notebook shows the headline and the first rows.\n\n"
 )
 _TYPES = (
     "probe.prompt.SoftPrompt",

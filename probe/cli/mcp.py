@@ -1,0 +1,179 @@
+"""`probe mcp`: the verbs as tools of the Model Context Protocol, on standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mcp.server import Server
+
+    from probe.results import Result
+
+READS = (
+    "inspect",
+    "decode",
+    "read",
+    "find",
+    "compare",
+    "clusters",
+    "map",
+    "predict",
+    "generate",
+    "evaluate",
+    "transfer",
+    "ablate",
+    "lens",
+)
+WRITES = ("convert", "report", "distill", "train", "wayward", "sweep")
+_TEXT = {"type": "string"}
+_LISTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "library": (
+        "List the workspace's prompts and the samples.",
+        {"search": _TEXT | {"description": "Words that must all occur."}, "tag": _TEXT},
+    ),
+    "runs": ("List runs and studies, the newest first.", {}),
+    "doctor": ("Check the installation and the workspace.", {}),
+}
+_INSTRUCTIONS = (
+    "Tools of probe, which says what trained soft prompts mean. Start with `library` for the names "
+    "of prompts, then `read` for the meaning of one and how often such a reading is right; "
+    "`decode` has its nearest tokens, which mostly tell where training began."
+)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb as a tool: what it is for, the JSON Schema of what it is asked, and the call."""
+
+    name: str
+    words: str
+    schema: Mapping[str, Any]
+    ask: Callable[[Mapping[str, Any]], Result]
+    writes: bool
+
+
+def mcp(
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Also offer what trains prompts or writes files: " + ", ".join(WRITES)
+        ),
+    ] = False,
+) -> None:
+    """Serve the verbs to an agent, over MCP on standard input and output; nothing is written.
+
+    An agent's settings name the command `probe mcp`. It ends when its input does.
+    """
+    from importlib.util import find_spec
+
+    from probe.errors import MissingExtraError
+
+    if find_spec("mcp") is None:
+        raise MissingExtraError("mcp", "mcp")
+    asyncio.run(_serve(server(write=write)))
+
+
+def verbs_offered(*, write: bool) -> list[Verb]:
+    """Every verb that is a tool, those that only read first."""
+    named = [*READS, *(WRITES if write else ())]
+    return [_listing(name) for name in _LISTS] + [_asked(name, name in WRITES) for name in named]
+
+
+def server(*, write: bool) -> Server[Any]:
+    """The server of the verbs; one is asked at a time, since each takes what the machine has."""
+    from mcp import types
+    from mcp.server import Server
+
+    from probe import __version__
+
+    offered = {verb.name: verb for verb in verbs_offered(write=write)}
+    turn = asyncio.Lock()
+
+    async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_tool(verb) for verb in offered.values()])
+
+    async def call_tool(_: Any, asked: types.CallToolRequestParams) -> types.CallToolResult:
+        async with turn:
+            return await asyncio.to_thread(_answer, offered, asked.name, asked.arguments or {})
+
+    return Server(
+        "probe",
+        version=__version__,
+        instructions=_INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+async def _serve(offered: Server[Any]) -> None:
+    from mcp.server.stdio import stdio_server
+
+    async with stdio_server() as (read, written):
+        await offered.run(read, written, offered.create_initialization_options())
+
+
+def _listing(name: str) -> Verb:
+    from probe import verbs
+
+    words, properties = _LISTS[name]
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return Verb(name, words, schema, lambda given: getattr(verbs, name)(**given), writes=False)
+
+
+def _asked(name: str, writes: bool) -> Verb:
+    from probe import verbs
+    from probe.requests import from_document, schema_of
+
+    verb = getattr(verbs, name)
+    words = " ".join((verb.request.__doc__ or "").split())
+
+    def ask(given: Mapping[str, Any]) -> Result:
+        found: Result = verb(from_document(verb.request, given))
+        return found
+
+    return Verb(name, words, schema_of(verb.request), ask, writes)
+
+
+def _tool(verb: Verb) -> Any:
+    from mcp import types
+
+    hints = types.ToolAnnotations(
+        read_only_hint=not verb.writes, destructive_hint=False, open_world_hint=False
+    )
+    return types.Tool(
+        name=verb.name,
+        description=verb.words,
+        input_schema=dict(verb.schema),
+        annotations=hints,
+    )
+
+
+def _answer(offered: Mapping[str, Verb], name: str, given: Mapping[str, Any]) -> Any:
+    """What a verb found, the sentences first; what went wrong in one line, as in a terminal."""
+    from mcp import types
+
+    from probe.cli.output import one_line
+    from probe.errors import is_failure
+    from probe.suggestions import did_you_mean
+
+    if name not in offered:
+        said = f"no tool {name!r}" + did_you_mean(name, offered)
+        return types.CallToolResult(content=[types.TextContent(text=said)], is_error=True)
+    try:
+        found = offered[name].ask(given)
+        document = found.to_json()
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        text = types.TextContent(text=one_line(error))
+        return types.CallToolResult(content=[text], is_error=True)
+    texts = [*found.headline(), json.dumps(document, ensure_ascii=False)]
+    return types.CallToolResult(
+        content=[types.TextContent(text=text) for text in texts], structured_content=document
+    )

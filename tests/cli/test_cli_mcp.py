@@ -1,0 +1,92 @@
+"""`probe mcp` answers a client of the Model Context Protocol."""
+
+import asyncio
+import os
+import sys
+
+import jsonschema
+import pytest
+
+pytest.importorskip("mcp")
+
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+from probe.cli.mcp import WRITES, server
+
+
+def _asked(ask, of=None):
+    """What a client's coroutine returns, connected to a server in this process."""
+
+    async def talk():
+        async with Client(of or server(write=False)) as client:
+            return await ask(client)
+
+    return asyncio.run(talk())
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
+
+
+def test_every_tool_says_what_it_is_for_and_what_it_is_asked():
+    found = _asked(lambda client: client.list_tools())
+    assert {"library", "decode", "read", "compare", "predict"} <= {one.name for one in found.tools}
+    for tool in found.tools:
+        assert tool.description
+        jsonschema.Draft202012Validator.check_schema(tool.input_schema)
+        assert tool.annotations.read_only_hint
+
+
+def test_what_writes_is_offered_only_when_asked_for():
+    async def tools(client):
+        return {one.name: one for one in (await client.list_tools()).tools}
+
+    assert not set(WRITES) & set(_asked(tools))
+    writing = _asked(tools, server(write=True))
+    assert set(WRITES) <= set(writing)
+    assert not writing["train"].annotations.read_only_hint
+
+
+def test_an_answer_is_the_sentences_and_the_document():
+    found = _asked(lambda client: client.call_tool("decode", {"prompt": "mood-text", "k": 2}))
+    assert not found.is_error
+    assert "chance" in found.content[0].text
+    positions = found.structured_content["positions"]
+    assert [len(one["neighbours"]) for one in positions] == [2] * len(positions)
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "said"),
+    [
+        ("decode", {"prompt": "moood-text"}, "did you mean mood-text"),
+        ("decode", {"prompt": "mood-text", "k": 0}, "k must be"),
+        ("decode", {"prompt": "mood-text", "kk": 3}, "'kk'"),
+        ("decode", {}, "prompt"),
+        ("train", {"task": "mood"}, "no tool 'train'"),
+        ("decoder", {}, "did you mean decode?"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(tool, given, said):
+    found = _asked(lambda client: client.call_tool(tool, given))
+    assert found.is_error
+    (line,) = found.content
+    assert said in line.text
+    assert "\n" not in line.text
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_client_talks_to_the_command():
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "probe", "mcp"],
+        env=dict(os.environ),
+    )
+
+    async def ask(client):
+        found = await client.call_tool("library", {"search": "mood"})
+        return [row["id"] for row in found.structured_content["prompts"]]
+
+    assert "mood-text" in _asked(ask, command)
