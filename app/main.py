@@ -53,8 +53,9 @@ def draw() -> None:
         ],
         position="top",
     )  # fmt: skip
+    st.html(HERE / "page.css")
     with one_line_errors():
-        draw_sidebar()
+        draw_sidebar(page.url_path or PAGES[0][0])
         page.run()
 
 

@@ -81,6 +81,8 @@ class Map(Result):
     vocabulary: Vocabulary = field(repr=False)
     notes: tuple[str, ...] = ()
     """What makes the map doubtful, such as rows of another model."""
+    change: bool = False
+    """Whether rows are what training changed, each minus its initial token."""
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -98,6 +100,7 @@ class Map(Result):
             "n_neighbors": self.n_neighbors,
             "perplexity": self.perplexity,
             "model": self.model,
+            "change": self.change,
             "prompts": self.prompts,
             "background": len(self.background),
             "explained_variance": self.explained,

@@ -105,6 +105,25 @@ def start_words(shared: int, of: int) -> str:
     return f"{shared} of {counted(of, 'position')} began from the same token"
 
 
+def shared_starts_sentence(prompts: Sequence[SoftPrompt]) -> str:
+    """What prompts that began alike do to a likeness of positions; empty where none did."""
+    shared = shared_starts(recorded_starts(prompts))
+    pairs = [
+        (int(shared[i, j]), min(len(prompts[i]), len(prompts[j])))
+        for i in range(len(prompts))
+        for j in range(i)
+    ]
+    alike = [(count, of) for count, of in pairs if count > 0]
+    if not alike:
+        return ""
+    most, of = max(alike)
+    return (
+        f"{len(alike)} of {counted(len(pairs), 'pair')} of prompts began from some of the same "
+        f"tokens (at up to {most} of {counted(of, 'position')}), so their rows lay together before "
+        "training; displacement takes the start out."
+    )
+
+
 def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> Float32Array:
     """What training changed: each row minus the embedding of its initial token, [P, H].
 

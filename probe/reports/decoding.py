@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
 from probe.analysis.controls import (
     FLAG_NAMES,
     NEVER_LEFT_ITS_START,
@@ -15,9 +10,9 @@ from probe.analysis.controls import (
 )
 from probe.analysis.decoding import Decoding
 from probe.charts.labels import METRIC_NAMES
-from probe.charts.palette import CHANCE, ISOTROPIC, PROMPT, VOCABULARY
 from probe.reports.environment import environment
 from probe.reports.headlines import decoding_headline
+from probe.reports.score_strips import strips
 from probe.reports.spreadsheets import csv_with
 
 FLAG_MEANINGS = {
@@ -28,21 +23,6 @@ FLAG_MEANINGS = {
     FLAG_NAMES[NEVER_LEFT_ITS_START]: "of all tokens, the one training began from has the "
     "highest cosine with it, whatever the metric of the list",
 }
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One row of the score strip; x positions run from 0 to 100."""
-
-    name: str
-    colour: str
-    n: int
-    low: float
-    first_quartile: float
-    median: float
-    third_quartile: float
-    high: float
-    dots: tuple[float, ...]
 
 
 def decoding_csv(decoding: Decoding) -> str:
@@ -76,31 +56,3 @@ def decoding_html(decoding: Decoding) -> str:
             flags=FLAG_MEANINGS,
         )
     )
-
-
-def strips(decoding: Decoding) -> list[Strip]:
-    """Best scores of the prompt and of the three reference samples; none without controls."""
-    reference = decoding.reference
-    if reference is None:
-        return []
-    samples = (
-        ("this prompt", PROMPT, reference.prompt),
-        ("real tokens", VOCABULARY, reference.vocabulary),
-        ("chance rows", CHANCE, reference.chance),
-        ("random directions", ISOTROPIC, reference.isotropic),
-    )
-    everything = np.concatenate([scores for _, _, scores in samples])
-    low, high = float(everything.min()), float(everything.max())
-    span = (high - low) or 1.0
-    return [
-        _strip(name, colour, 100 * (scores - low) / span, dots=colour == PROMPT)
-        for name, colour, scores in samples
-    ]
-
-
-def _strip(name: str, colour: str, places: NDArray[np.float64], *, dots: bool) -> Strip:
-    low, first, median, third, high = (
-        round(float(place), 2) for place in np.quantile(places, [0.05, 0.25, 0.5, 0.75, 0.95])
-    )
-    shown = tuple(round(float(place), 2) for place in places) if dots else ()
-    return Strip(name, colour, len(places), low, first, median, third, high, shown)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from probe.charts.labels import score_text, visible
+from probe.reports.score_strips import strip_ticks
+from probe.reports.token_strips import LEGEND, nearest_strip, strip_html
 
 
 def environment() -> Environment:
-    """Templates of `probe/templates`; `visible` and `score` are filters there."""
+    """Templates of `probe/templates`, with what they call: filters, token and score strips."""
     found = Environment(
         loader=PackageLoader("probe"),
         autoescape=True,
@@ -18,4 +20,10 @@ def environment() -> Environment:
     )
     found.filters["visible"] = visible
     found.filters["score"] = score_text
+    found.globals |= {
+        "nearest_strip": nearest_strip,
+        "strip_html": strip_html,
+        "strip_legend": LEGEND,
+        "strip_ticks": strip_ticks,
+    }
     return found

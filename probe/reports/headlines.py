@@ -94,6 +94,8 @@ def _sentence(words: str) -> str:
 def map_headline(found: Map) -> list[str]:
     """How the map was made and how far to trust it."""
     rows = counted(len(found.points), "prompt row")
+    if found.change:
+        rows = f"what training changed in {rows}"
     near = "" if found.n_neighbors is None else f", {found.n_neighbors} neighbours"
     near += "" if found.perplexity is None else f", perplexity {found.perplexity:g}"
     return [

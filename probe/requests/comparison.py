@@ -100,6 +100,9 @@ class MapRequest(OfPrompts, InTable):
     """Neighbours that umap keeps together, as umap-learn calls it."""
     perplexity: Annotated[float, Option(minimum=2)] = 15.0
     """About how many neighbours tsne keeps together, as scikit-learn calls it."""
+    change: bool = False
+    """Map what training changed: each row minus its initial token, where files say what that
+    was."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from probe.analysis.clusters import Clusters
 from probe.analysis.controls import Arrays, Cached
 from probe.analysis.decoding import require_decodable
 from probe.analysis.maps import Map
+from probe.analysis.starts import changes_since_start
 from probe.prompt import SoftPrompt
 from probe.requests import ClustersRequest, MapRequest, takes
 from probe.store import Library, Workspace
@@ -44,7 +45,8 @@ def map(asked: MapRequest) -> Map:
     UMAP and t-SNE layouts are kept in the workspace's cache by content, parameters and version.
 
     Raises:
-        ProbeError: a prompt or the model cannot be read, or prompts do not share a table.
+        ProbeError: a prompt or the model cannot be read, prompts do not share a table, or what
+            changed is asked for and a file does not say what training began from.
         ValueError: a bad method, metric or number.
     """
     pool, vocabulary = _pool(asked, "a map")
@@ -79,8 +81,11 @@ def kept_map(asked: MapRequest) -> Map | None:
 def _laid_out(
     asked: MapRequest, pool: Sequence[SoftPrompt], vocabulary: Vocabulary, cached: Cached
 ) -> Map:
-    return maps.map_rows(
-        [prompt.embeddings for prompt in pool],
+    mapped = maps.map_rows(
+        [
+            changes_since_start(prompt, vocabulary) if asked.change else prompt.embeddings
+            for prompt in pool
+        ],
         vocabulary,
         maps.Layout(
             asked.method,
@@ -93,6 +98,7 @@ def _laid_out(
         names=[prompt.name for prompt in pool],
         cached=cached,
     )
+    return dataclasses.replace(mapped, change=asked.change)
 
 
 def _pool(asked: ClustersRequest | MapRequest, what: str) -> tuple[list[SoftPrompt], Vocabulary]:

@@ -24,6 +24,11 @@ Open = Callable[..., AppTest]
 Made = Callable[..., JobFolder]
 
 
+def strips_of(at: AppTest) -> list[str]:
+    """The token strips of a page, in order, as HTML."""
+    return [one.body for one in at.get("html") if "<span" in one.body]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _components_found_once() -> Iterator[None]:
     """Every AppTest reads the metadata of all installed packages, half a second each time."""

@@ -171,7 +171,7 @@ def test_pairs_name_their_shared_starts_and_the_switch_takes_them_out(open_page:
     words = " ".join(one.value for one in at.markdown)
     assert "20 of 20 positions began from the same token." in words
     assert "a diagonal there may come from the start" in words
-    at.segmented_control(key="of").set_value("change since start").run()
+    at.segmented_control(key="of").set_value("displacement").run()
     assert not at.exception
     assert "of changes since the start" in at.markdown[0].value
     assert any("sst2\\-ptuning, which does not record" in c.value for c in at.caption)
@@ -181,6 +181,6 @@ def test_pairs_name_their_shared_starts_and_the_switch_takes_them_out(open_page:
 def test_without_two_known_starts_positions_are_compared_and_it_is_said(
     open_page: Open, three: list[str]
 ) -> None:
-    at = open_page("compare", p=three, of="change since start")
+    at = open_page("compare", p=three, of="displacement")
     assert "Fewer than two of these files say" in at.warning[0].value
     assert at.get("plotly_chart")

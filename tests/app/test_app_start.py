@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe.verbs import decode, read
+from tests.app.conftest import strips_of
 
 Open = Callable[..., AppTest]
 STORY = "smollm2-distilled-french"
@@ -15,7 +16,7 @@ STORY = "smollm2-distilled-french"
 def test_a_newcomer_sees_one_prompt_read_in_two_ways_and_at_work(open_page: Open) -> None:
     at = open_page("start")
     assert at.title[0].value == "Start"
-    by_position, by_change = (one.body for one in at.get("html"))
+    by_position, by_change = strips_of(at)
     for position in decode(STORY).positions[:3]:
         assert f"{position.neighbours[0].token.strip('␣')}</span>" in by_position
     told = next(one for one in read(STORY).readings if one.name == "displacement")
@@ -32,7 +33,6 @@ def test_a_newcomer_sees_one_prompt_read_in_two_ways_and_at_work(open_page: Open
 @pytest.mark.slow
 def test_the_detail_of_a_prompt_holds_its_tokens_as_text(open_page: Open) -> None:
     at = open_page("compare", p=["sst2-text", "mood-text"], a="sst2-text", b="mood-text")
-    strips = [one.body for one in at.get("html")]
-    assert [one.count("<span") for one in strips] == [
+    assert [one.count("<span") for one in strips_of(at)] == [
         len(decode(name).positions) for name in ("sst2-text", "mood-text")
     ]

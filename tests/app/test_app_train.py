@@ -20,6 +20,7 @@ from probe.jobs import worker
 from probe.store import JobFolder, Workspace, queued
 from probe.tables import default_model
 from probe.training.recommended import with_recommended
+from tests.app.conftest import strips_of
 from tests.trainable import write_task
 from tests.waiting import LONGEST_S, until
 
@@ -329,7 +330,7 @@ def test_a_distillation_ends_in_its_reading_and_can_be_asked_for_again(
     share = jobs.view(workspace, run).metrics["share_explained"]
     assert f"**{100 * share:.0f} %** of the text's effect in 2 rows" in _texts(at)
     assert any("what they learned" in one.value for one in at.subheader)
-    assert len(at.get("html")) == 2  # what was added to all rows, and to each
+    assert len(strips_of(at)) == 2  # what was added to all rows, and to each
     _button(at, "Reproduce").click().run()
     assert at.text_input(key="own_text").value == "kind warm calm"
     assert at.number_input(key="own_steps").value == 3

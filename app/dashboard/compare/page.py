@@ -8,13 +8,22 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.compare.pair import choose_pair, draw_pair
-from dashboard.compare.resources import comparison_of, refusals, with_known_starts
+from dashboard.compare.resources import comparison_of, refusals
 from dashboard.compare.transfer import draw_transfer
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
-from dashboard.shared.prompt_pool import Pool, chosen_entries, draw_notes, pool_of
-from dashboard.shared.sidebar import OWN, chosen_metric
+from dashboard.shared.prompt_pool import (
+    OF_ROWS,
+    OF_ROWS_HELP,
+    Pool,
+    chosen_entries,
+    draw_notes,
+    pool_of,
+    with_known_starts,
+)
+from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric
 from probe.analysis.compare import (
     MEASURES,
     Comparison,
@@ -28,7 +37,6 @@ from probe.reports.spreadsheets import csv_with
 from probe.requests import CompareRequest, help_of
 from probe.texts import counted
 
-OF_ROWS = ("position", "change since start")
 MOST_BARS = 15
 MOST_PAIRS = 100
 STATIC = {"displaylogo": False}
@@ -51,9 +59,7 @@ def draw_options() -> tuple[Measure, bool, bool, int]:
     looked_at = what.segmented_control(
         "Of each row", OF_ROWS, default=OF_ROWS[0], required=True, key="of", bind="query-params",
         persist_state="session", disabled=not of_rows, width="stretch",
-        help="position: where the row lies. change since start: the row minus the embedding of the "
-        "token that training began from. That takes the start itself out; rows that began alike "
-        "may still be moved alike.",
+        help=OF_ROWS_HELP,
     )  # fmt: skip
     centre = centred.toggle(
         "Centre", key="centre", bind="query-params", persist_state="session",
@@ -244,7 +250,7 @@ def draw(pool: Pool) -> None:
     draw_pair(pool, pair, metric, k, change=change)
     draw_bars(pool, pair[0], metric, k)
     st.subheader("Do they work on other tasks?", anchor=False)
-    draw_transfer(pool, own_model=st.session_state["model"] == OWN)
+    draw_transfer(pool, own_model=chosen_base() == OWN)
     if shown:
         made = {"model": pool.model, "measure": measure, "centre": centre, "change": change,
                 "metric": metric, "k": k, "prompts": len(pool.ids)}  # fmt: skip
@@ -252,8 +258,7 @@ def draw(pool: Pool) -> None:
     draw_explanation()
 
 
-st.title("Compare", anchor=False)
-st.caption("How do prompts differ, and do they resemble each other where their tasks do?")
+draw_heading("Compare", "How do prompts differ, and are they alike where their tasks are?")
 head = st.container()
 if (chosen := chosen_entries()) and (found := pool_of(chosen, least=2)):
     if len(found.entries) < 2:

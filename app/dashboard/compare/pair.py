@@ -11,7 +11,7 @@ from dashboard.compare.resources import shared_of, tokens_near
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.sidebar import choose, show_in_decode
-from dashboard.shared.token_strip import draw_strip, nearest_strip
+from dashboard.shared.token_strip import draw_strip
 from probe.analysis.compare import (
     SharedTokens,
     changes_since_start,
@@ -26,6 +26,7 @@ from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.charts import position_view_map, score_text, visible
 from probe.charts.labels import METRIC_NAMES
+from probe.reports.token_strips import nearest_strip
 
 Pair = tuple[int, int]
 SHARED = "●"

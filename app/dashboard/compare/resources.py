@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from dashboard.shared.prompt_pool import BY_KEY, Pool
-from dashboard.shared.resources import Entry, prompt_of
 from probe.analysis.compare import (
     MEASURES,
     Comparison,
@@ -21,10 +18,8 @@ from probe.analysis.compare import (
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.errors import NotComparableError
-from probe.prompt import SoftPrompt
 from probe.verbs import compare, decode
 
-NO_START = "does not record which tokens training began from"
 ROW_MEASURES = tuple(name for name, facts in MEASURES.items() if facts.of_rows is not None)
 
 
@@ -89,17 +84,3 @@ def shared_of(pool: Pool, pair: tuple[int, int], metric: Metric, k: int) -> Shar
     """What the decodings of two prompts of the pool have in common."""
     first, second = (tokens_near(pool, one, metric=metric, k=k) for one in pair)
     return shared_tokens(first, second)
-
-
-def with_known_starts(pool: Pool) -> Pool:
-    """The prompts whose files say which tokens training began from; the others are left out."""
-    known = [entry for entry in pool.entries if _starts_from_tokens(entry)]
-    unknown = [entry for entry in pool.entries if entry not in known]
-    left = tuple((entry.id, NO_START) for entry in unknown)
-    added = sum(entry in pool.entries[len(pool.entries) - pool.added :] for entry in known)
-    return replace(pool, entries=tuple(known), left_out=pool.left_out + left, added=added)
-
-
-def _starts_from_tokens(entry: Entry) -> bool:
-    prompt = prompt_of(entry)
-    return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None

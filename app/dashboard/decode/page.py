@@ -2,22 +2,25 @@
 
 import streamlit as st
 
+from dashboard.decode.beside import draw_beside
 from dashboard.decode.guess import draw_guess
-from dashboard.decode.meaning import draw_meaning
+from dashboard.decode.meaning import displacement_of, draw_answer, draw_displacement
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.prompt_pool import chosen_entries
-from dashboard.shared.resources import Entry, decoding, find, prompt_of
+from dashboard.shared.resources import Entry, decoding, find, prompt_of, reading
 from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model
-from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip
+from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import KVPrefix
 from probe.reports.decoding import FLAG_MEANINGS, decoding_csv, decoding_html
+from probe.reports.token_strips import LEGEND, nearest_strip
 from probe.requests import DecodeRequest, help_of
 
 FILTERS = ("special", "byte", "unused", "words")
@@ -59,15 +62,41 @@ def draw_options() -> tuple[int, tuple[str, ...], bool, str]:
     return k, (*kinds, *([f"regex:{pattern}"] if pattern else [])), once, words
 
 
-def draw_answer(found: Decoding) -> None:
-    """Where the rows stand and what that is worth, then the tokens as text."""
-    first, *others = found.headline()
-    st.subheader(first, anchor=False)
+def draw_position(found: Decoding, *, first: bool) -> None:
+    """Where the rows stand and what that is worth, then the tokens as text.
+
+    Args:
+        found: their nearest tokens.
+        first: whether this is the page's answer, as nothing is known of what training changed.
+    """
+    words, *others = found.headline()
+    if first:
+        st.subheader(words, anchor=False)
+    else:
+        st.markdown(f"**{words}**")
     if others:
         st.markdown(" ".join(others))
     draw_strip("The token nearest to each row, in order", nearest_strip(found))
     st.caption(LEGEND)
     st.caption(_made_with(found))
+
+
+def draw_readings(entry: Entry, model: str, found: Decoding) -> None:
+    """The answer, then the readings by position and by displacement beside each other."""
+    read = reading(entry, model)
+    told = displacement_of(read)
+    if told is None:
+        draw_position(found, first=True)
+        draw_beside(entry, model)
+        return
+    draw_answer(read, told)
+    left, right = st.columns(2, gap="large")
+    with left:
+        draw_position(found, first=False)
+        draw_beside(entry, model)
+    with right:
+        st.markdown("**What training added to them: row minus start.**")
+        draw_displacement(told)
 
 
 def draw_table(found: Decoding, words: str) -> None:
@@ -205,7 +234,7 @@ def draw(entry: Entry) -> Decoding | None:
     model = usable_model(entry)
     if model is None:
         return None
-    meaning, answer = st.container(), st.container()
+    answer = st.container()
     k, filters, once, words = draw_options()
     metric = chosen_metric()
     try:
@@ -214,13 +243,11 @@ def draw(entry: Entry) -> Decoding | None:
         st.error(plain(str(error)), icon=":material/filter_alt_off:")
         return None
     with answer:
-        draw_answer(found)
+        draw_readings(entry, model, found)
     paint_now(("decode", entry.id, model, metric, k, filters, once))
-    with meaning:
-        draw_meaning(entry, model)
-    draw_table(found, words)
     draw_map(found, words)
     draw_violins(found)
+    draw_table(found, words)
     return found
 
 
@@ -239,8 +266,7 @@ def draw_take_along(entry: Entry, found: Decoding) -> None:
     )
 
 
-st.title("Decode", anchor=False)
-st.caption("Which tokens is this prompt closest to, and does that mean anything?")
+draw_heading("Decode", "Which tokens is this prompt closest to, and does that mean anything?")
 if picked := pick_entry():
     decoded = draw(picked)
     if decoded and (on := usable_model(picked)):

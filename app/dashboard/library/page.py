@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.library.table import COLUMNS, library_table, size_of
 from dashboard.library.upload import draw_upload
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import (
@@ -19,10 +20,11 @@ from dashboard.shared.resources import (
     workspace,
 )
 from dashboard.shared.sidebar import choose
-from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip
+from dashboard.shared.token_strip import draw_strip
 from probe.charts import norm_bars
 from probe.errors import ProbeError
 from probe.reports.headlines import library_headline
+from probe.reports.token_strips import LEGEND, nearest_strip
 from probe.texts import counted
 
 
@@ -235,8 +237,7 @@ def draw_explanation() -> None:
         )
 
 
-st.title("Library", anchor=False)
-st.caption("What prompts do I have?")
+draw_heading("Library", "What prompts do I have?")
 if entries := library():
     rows = [
         {"where": "workspace" if one.source == "yours" else "sample", "task": one.card.task}

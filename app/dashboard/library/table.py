@@ -44,7 +44,7 @@ def positions_of(entry: Entry) -> int:
 
 
 COLUMNS: dict[str, Any] = {
-    "name": st.column_config.TextColumn(width=160),
+    "name": st.column_config.TextColumn(width=205),
     "task": st.column_config.TextColumn(width=70),
     "method": st.column_config.TextColumn(width=110),
     "positions": st.column_config.NumberColumn("P", help="Positions (virtual tokens)", width=42),

@@ -8,13 +8,23 @@ from dashboard.map.groups import FACTS, cluster_name, groups_of_clusters, groups
 from dashboard.map.panel import draw_map, made_with
 from dashboard.map.resources import clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
-from dashboard.shared.prompt_pool import Pool, chosen_entries, draw_notes, pool_of
+from dashboard.shared.prompt_pool import (
+    OF_ROWS,
+    OF_ROWS_HELP,
+    Pool,
+    chosen_entries,
+    draw_notes,
+    pool_of,
+    with_known_starts,
+)
 from dashboard.shared.side_jobs import draw_job, draw_start
-from dashboard.shared.sidebar import OWN, chosen_metric
+from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import METHODS, Map, MapMetric, Method
+from probe.analysis.starts import shared_starts_sentence
 from probe.charts import figures_html, map_figure, variance_bars
 from probe.reports.headlines import clusters_headline
 from probe.reports.spreadsheets import csv_with
@@ -25,9 +35,9 @@ NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 UMAP_S, TSNE_S = (20.0, 0.0025), 60.0
 
 
-def draw_options() -> tuple[Method, MapMetric, int, str]:
-    """Projection, metric, seed and what colours mean."""
-    how, number, colour = st.columns([3, 2, 3], vertical_alignment="bottom", gap="medium")
+def draw_options() -> tuple[Method, MapMetric, int, str, bool]:
+    """Projection, metric, seed, what colours mean, and whether to map displacements."""
+    how, what, colour, number = st.columns([3, 3, 2, 2], vertical_alignment="bottom", gap="small")
     method = how.segmented_control(
         "Projection", METHODS, default="pca", required=True, key="proj", bind="query-params",
         persist_state="session", width="stretch",
@@ -42,18 +52,23 @@ def draw_options() -> tuple[Method, MapMetric, int, str]:
         persist_state="session",
         help="Clusters are k-means over prompt rows in the original space, never over the map.",
     )  # fmt: skip
+    of_rows = what.segmented_control(
+        "Of each row", OF_ROWS, default=OF_ROWS[0], required=True, key="of", bind="query-params",
+        persist_state="session", width="stretch", help=OF_ROWS_HELP,
+    )  # fmt: skip
     metric: MapMetric = "l2" if chosen_metric() == "l2" else "cosine"
     if chosen_metric() == "dot":
         st.caption("There is no map by dot product: this one is by cosine.")
-    return method, metric, int(seed), str(by)
+    return method, metric, int(seed), str(by), of_rows == OF_ROWS[1]
 
 
-def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int) -> None:
+def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int, *, change: bool) -> None:
     """Offer to compute a layout that takes long, or show how far it is."""
-    own = st.session_state["model"] == OWN
+    own = chosen_base() == OWN
     arguments = (
         "map", "--method", method, "--metric", metric, "--seed", str(seed), "--json",
-        *(() if own else ("--model", pool.model)), "--", *pool.ids,
+        *(("--change",) if change else ()), *(() if own else ("--model", pool.model)),
+        "--", *pool.ids,
     )  # fmt: skip
     expected = TSNE_S if method == "tsne" else UMAP_S[0] + UMAP_S[1] * len(pool.vocabulary)
     with st.container(border=True):
@@ -115,7 +130,7 @@ def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
         },
         {"p": pool.ids, "at": st.query_params.get("at")}
         | {name: st.session_state.get(name) for name in
-           ("m", "model", "model_id", "proj", "seed", "colour", "q", "nm")},
+           ("m", "model", "model_id", "proj", "of", "seed", "colour", "q", "nm")},
     )  # fmt: skip
     st.caption("The camera above the map saves it as a PNG.")
 
@@ -145,22 +160,33 @@ def draw_explanation() -> None:
 
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
-    method, metric, seed, by = draw_options()
-    words, *worth = mixing_of(pool, metric).headline()
+    method, metric, seed, by, change = draw_options()
+    if change and (known := with_known_starts(pool)).entries:
+        pool = known
+    elif change:
+        change = False
+        st.warning(
+            "None of these files says which tokens training began from, so what changed since is "
+            "not known: positions are mapped.",
+            icon=":material/block:",
+        )
+    words, *worth = mixing_of(pool, metric, change=change).headline()
+    if not change and (alike := shared_starts_sentence(pool.prompts)):
+        worth.append(alike)
     with head:
         st.subheader(words, anchor=False)
         st.markdown(" ".join(worth))
         draw_notes(pool)
     paint_now(("map", words))
-    mapped = map_of(pool, method, metric, seed)
+    mapped = map_of(pool, method, metric, seed, change=change)
     if mapped is None:
-        draw_missing(pool, method, metric, seed)
-        mapped = map_of(pool, "pca", metric, seed)
+        draw_missing(pool, method, metric, seed, change=change)
+        mapped = map_of(pool, "pca", metric, seed, change=change)
         assert mapped is not None  # it never has to wait
     clusters = None
     if by == "cluster":
         try:
-            clusters = clusters_of(pool, metric, seed)
+            clusters = clusters_of(pool, metric, seed, change=change)
         except ValueError as error:
             st.warning(plain(str(error)), icon=":material/scatter_plot:")
     groups = None if clusters is None else groups_of_clusters(clusters)
@@ -170,7 +196,7 @@ def draw(pool: Pool) -> None:
     if mapped.spectrum:
         with st.expander(
             f"The two axes hold {sum(mapped.spectrum[:2]):.1%} of the variance",
-            icon=":material/bar_chart:", expanded=True,
+            icon=":material/bar_chart:",
         ):  # fmt: skip
             st.plotly_chart(
                 variance_bars(mapped), key="variance", config={"displayModeBar": False},
@@ -180,8 +206,7 @@ def draw(pool: Pool) -> None:
     draw_explanation()
 
 
-st.title("Map", anchor=False)
-st.caption("Where do prompts sit relative to the vocabulary?")
+draw_heading("Map", "Where do prompts sit relative to the vocabulary?")
 head = st.container()
 if (chosen := chosen_entries()) and (found := pool_of(chosen)):
     draw(found)

@@ -29,6 +29,7 @@ def made_with(mapped: Map) -> dict[str, object]:
     return {
         "model": mapped.model,
         "method": mapped.method,
+        "change": mapped.change,
         "metric": mapped.metric,
         "seed": mapped.seed,
         "vocabulary_rows": len(mapped.background),
@@ -41,14 +42,15 @@ def made_with(mapped: Map) -> dict[str, object]:
 def draw_map(mapped: Map, groups: Groups | None) -> None:
     """Search, map, details of the picked point, and the table of what was lassoed."""
     _forget_others(mapped)
-    words = st.text_input(
-        "Find a token", key="q", bind="query-params", persist_state="session",
-        placeholder="great", on_change=_searched, icon=":material/search:",
-    )  # fmt: skip
-    found = tokens_with(mapped.vocabulary, words)
-    if words:
-        _draw_found(mapped, words, found)
     left, right = st.columns([8, 5], gap="medium")
+    with right:
+        words = st.text_input(
+            "Find a token", key="q", bind="query-params", persist_state="session",
+            placeholder="great", on_change=_searched, icon=":material/search:",
+        )  # fmt: skip
+        found = tokens_with(mapped.vocabulary, words)
+        if words:
+            _draw_found(mapped, words, found)
     with left:
         _draw_chart(mapped, groups, tuple(found))
     with right:

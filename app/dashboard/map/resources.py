@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,8 @@ from probe import verbs
 from probe.analysis.clusters import Clusters
 from probe.analysis.maps import Map, MapMetric, Method
 from probe.analysis.mixing import Mixing, mixing
+from probe.analysis.starts import changes_since_start
+from probe.arrays import Float32Array
 from probe.charts import map_figure
 from probe.verbs.mapping import kept_map
 
@@ -20,14 +23,16 @@ class _NotThereError(Exception):
     """The layout has not been computed."""
 
 
-def map_of(pool: Pool, method: Method, metric: MapMetric, seed: int) -> Map | None:
+def map_of(
+    pool: Pool, method: Method, metric: MapMetric, seed: int, *, change: bool = False
+) -> Map | None:
     """The map, unless its layout takes long and has not been computed yet.
 
     Raises:
         ProbeError: a prompt or the model cannot be read.
     """
     try:
-        return _map(pool, method, metric, seed)
+        return _map(pool, method, metric, seed, change=change)
     except _NotThereError:
         return None
 
@@ -38,8 +43,12 @@ def _map(
     method: Method,
     metric: MapMetric,
     seed: int,
+    *,
+    change: bool,
 ) -> Map:
-    found = kept_map(pool.prompts, method, metric=metric, seed=seed, model=pool.vocabulary)
+    found = kept_map(
+        pool.prompts, method, metric=metric, seed=seed, change=change, model=pool.vocabulary
+    )
     if found is None:
         raise _NotThereError
     return found
@@ -50,27 +59,45 @@ def clusters_of(
     pool: Pool,
     metric: MapMetric,
     seed: int,
+    *,
+    change: bool = False,
 ) -> Clusters:
     """Groups of the pool's rows by k-means, as many as have the best silhouette.
 
     Raises:
         ValueError: there are too few rows.
     """
-    return verbs.clusters(pool.prompts, metric=metric, seed=seed, model=pool.vocabulary)
+    looked_at = [
+        replace(prompt, embeddings=rows)
+        for prompt, rows in zip(pool.prompts, rows_of(pool, change=change), strict=True)
+    ]
+    return verbs.clusters(looked_at, metric=metric, seed=seed, model=pool.vocabulary)
+
+
+def rows_of(pool: Pool, *, change: bool) -> list[Float32Array]:
+    """The rows of each prompt, or what training changed in them.
+
+    Raises:
+        NotComparableError: a file does not say what training began from.
+    """
+    if change:
+        return [changes_since_start(prompt, pool.vocabulary) for prompt in pool.prompts]
+    return [prompt.embeddings for prompt in pool.prompts]
 
 
 @st.cache_data(show_spinner=False, max_entries=64, hash_funcs=BY_KEY)
 def mixing_of(
     pool: Pool,
     metric: MapMetric,
+    *,
+    change: bool = False,
 ) -> Mixing:
     """What the nearest neighbours of the pool's rows are."""
-    rows = [prompt.embeddings for prompt in pool.prompts]
-    return mixing(rows, pool.vocabulary, metric)
+    return mixing(rows_of(pool, change=change), pool.vocabulary, metric)
 
 
 def _key(mapped: Map) -> tuple[object, ...]:
-    return (mapped.method, mapped.metric, mapped.seed, mapped.model, mapped.prompts,
+    return (mapped.method, mapped.metric, mapped.seed, mapped.change, mapped.model, mapped.prompts,
             mapped.points.tobytes())  # fmt: skip
 
 

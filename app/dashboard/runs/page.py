@@ -11,6 +11,7 @@ from dashboard.runs.records import records
 from dashboard.runs.table import COLUMNS, runs_table
 from dashboard.shared.errors import draw_said, one_line_errors
 from dashboard.shared.exports import draw_downloads
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
@@ -227,8 +228,7 @@ def draw(runs: Sequence[JobView]) -> None:
     draw_explanation()
 
 
-st.title("Runs", anchor=False)
-st.caption("What happened before?")
+draw_heading("Runs", "What happened before?")
 draw_said()
 if history := all_runs():
     draw(history)

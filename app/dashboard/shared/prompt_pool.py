@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,13 @@ from probe.vocabulary import Vocabulary
 
 MOST_ADDED = 12
 """Prompts put beside a single chosen one, so that there is something to compare."""
+OF_ROWS = ("position", "displacement")
+OF_ROWS_HELP = (
+    "position: where the row lies. displacement: what training changed, the row minus the "
+    "embedding of its initial token. That takes the start itself out; rows that began alike may "
+    "still be moved alike."
+)
+NO_START = "does not record which tokens training began from"
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,20 @@ class Pool:
     def vocabulary(self) -> Vocabulary:
         """The tokens and the table."""
         return vocabulary(self.entries[0], self.model)
+
+
+def with_known_starts(pool: Pool) -> Pool:
+    """The prompts whose files say which tokens training began from; the others are left out."""
+    known = [entry for entry in pool.entries if _starts_from_tokens(entry)]
+    unknown = [entry for entry in pool.entries if entry not in known]
+    left = tuple((entry.id, NO_START) for entry in unknown)
+    added = sum(entry in pool.entries[len(pool.entries) - pool.added :] for entry in known)
+    return replace(pool, entries=tuple(known), left_out=pool.left_out + left, added=added)
+
+
+def _starts_from_tokens(entry: Entry) -> bool:
+    prompt = prompt_of(entry)
+    return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None
 
 
 BY_KEY: dict[str | type, Callable[[Any], object]] = {Pool: lambda pool: (pool.key, pool.model)}

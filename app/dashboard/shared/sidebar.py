@@ -20,11 +20,13 @@ in French, else one that started from words, as their stories are the easiest to
 # Bound widgets write their options into the address as they are shown, so these are kept short.
 OWN = "the prompt's own"
 OTHER = "another"
+_BESIDE_TOKENS = ("decode", "map", "compare")
+"""Pages that ask what near means, and in whose vocabulary."""
 METRICS: tuple[Metric, ...] = ("cosine", "l2", "dot")
 
 
-def draw_sidebar() -> None:
-    """Draw the shared choices; every one of them is part of the page's address."""
+def draw_sidebar(page: str) -> None:
+    """Draw the choices that a page uses; every one of them is part of its address."""
     ids = [entry.id for entry in library()]
     demo = demo_prompt()
     first = [demo] if demo in ids else ids[:1]
@@ -39,33 +41,38 @@ def draw_sidebar() -> None:
             placeholder="Choose prompts",
             help="Decode shows one at a time; Map and Compare take all of them together.",
         )
-        st.segmented_control(
-            "Metric",
-            METRICS,
-            default=DEFAULT_METRIC,
-            required=True,
-            key="m",
+        if page in _BESIDE_TOKENS:
+            _draw_metric_and_model()
+
+
+def _draw_metric_and_model() -> None:
+    st.segmented_control(
+        "Metric",
+        METRICS,
+        default=DEFAULT_METRIC,
+        required=True,
+        key="m",
+        bind="query-params",
+        persist_state="session",
+        width="stretch",
+        help=help_of(DecodeRequest, "metric"),
+    )
+    st.selectbox(
+        "Base model",
+        [OWN, *ALWAYS_NAMED, OTHER],
+        key="model",
+        bind="query-params",
+        persist_state="session",
+        help="Whose vocabulary the rows are compared with.",
+    )
+    if chosen_base() == OTHER:
+        st.text_input(
+            "Model folder, GGUF file or hub id",
+            key="model_id",
             bind="query-params",
             persist_state="session",
-            width="stretch",
-            help=help_of(DecodeRequest, "metric"),
+            placeholder="openai-community/gpt2",
         )
-        st.selectbox(
-            "Base model",
-            [OWN, *ALWAYS_NAMED, OTHER],
-            key="model",
-            bind="query-params",
-            persist_state="session",
-            help="Whose vocabulary the rows are compared with.",
-        )
-        if st.session_state["model"] == OTHER:
-            st.text_input(
-                "Model folder, GGUF file or hub id",
-                key="model_id",
-                bind="query-params",
-                persist_state="session",
-                placeholder="openai-community/gpt2",
-            )
 
 
 def demo_prompt() -> str:
@@ -94,12 +101,17 @@ def show_in_decode(id_: str, position: int | None = None) -> None:
 
 def chosen_metric() -> Metric:
     """The chosen metric."""
-    return cast(Metric, st.session_state["m"])
+    return cast(Metric, st.session_state.get("m", DEFAULT_METRIC))
+
+
+def chosen_base() -> str:
+    """Whose vocabulary is chosen, `OWN` where nothing is."""
+    return str(st.session_state.get("model", OWN))
 
 
 def chosen_model(entry: Entry) -> str | None:
     """The model to decode an entry on; None where neither file nor user names one."""
-    choice = st.session_state["model"]
+    choice = chosen_base()
     if choice == OWN:
         return entry.card.base_model
     if choice == OTHER:

@@ -5,13 +5,15 @@ import streamlit as st
 from dashboard.decode.meaning import displacement_of
 from dashboard.decode.try_it import draw_answers, tried
 from dashboard.library.upload import draw_upload
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import Entry, decoding, find, library, reading
 from dashboard.shared.sidebar import choose, demo_prompt
-from dashboard.shared.token_strip import LEGEND, draw_strip, nearest_strip, ranked_strip
+from dashboard.shared.token_strip import draw_strip
 from dashboard.train.new_prompt import offer_text
 from probe.errors import ProbeError
+from probe.reports.token_strips import LEGEND, nearest_strip, ranked_strip
 
 _QUESTIONS = {"distilled": "What do you eat for breakfast?"}
 """What the prompt of the story is asked, by its task."""
@@ -75,8 +77,7 @@ def draw_ways_on(entry: Entry) -> None:
         st.switch_page("dashboard/train/page.py", query_params={})
 
 
-st.title("Start", anchor=False)
-st.caption("What does a trained soft prompt mean?")
+draw_heading("Start", "What does a trained soft prompt mean?")
 story = find(demo_prompt()) or next(iter(library()), None)
 if story and story.card.base_model:
     draw_ways_on(story)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.runs.panel import draw_run
 from dashboard.shared.errors import draw_said
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.paint import paint_now
@@ -100,7 +101,6 @@ def draw() -> None:
     draw_explanation()
 
 
-st.title("Train", anchor=False)
-st.caption("Can I make one now?")
+draw_heading("Train", "Can I make one now?")
 draw_said()
 draw()

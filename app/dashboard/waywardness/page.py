@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared.errors import draw_said
+from dashboard.shared.heading import draw_heading
 from dashboard.shared.jobs import cancel_job, resume_job, start_job, wayward_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
@@ -137,7 +138,6 @@ def draw() -> None:
     draw_explanation()
 
 
-st.title("Waywardness", anchor=False)
-st.caption("How far can the text be bent while the task is solved?")
+draw_heading("Waywardness", "How far can the text be bent while the task is solved?")
 draw_said()
 draw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -25,6 +26,8 @@ from probe.texts import as_json, counted
 from probe.verbs.wayward_report import wayward_found
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from probe.analysis.waywardness import TableRow
     from probe.bootstrap import Estimate
     from probe.jobs import JobView
@@ -101,6 +104,14 @@ def _counted(seen: JobView) -> str:
 
 
 def _draw_evidence(study: JobFolder, found: Waywardness) -> None:
+    figures = list(waywardness_figures(found).items())
+    _draw_figures(study, figures[:1])
+    _draw_table(found)
+    _draw_figures(study, figures[1:])
+    draw_prompts(study, found)
+
+
+def _draw_table(found: Waywardness) -> None:
     seeds = sorted({row.seeds for row in found.table})
     # Whole rows before their parts, and starts elsewhere before those at the target.
     rows = sorted(found.table, key=lambda row: (row.kind != "all", row.init == "target", row.task))
@@ -114,13 +125,15 @@ def _draw_evidence(study: JobFolder, found: Waywardness) -> None:
         f"{_BRACKETS if found.has_intervals else ''}. Test data; γ chosen on validation data. "
         "Gain over no prompt: of the accuracy at γ = 0, with its 95 % interval over the examples."
     )
-    for number, (title, figure) in enumerate(waywardness_figures(found).items()):
+
+
+def _draw_figures(study: JobFolder, figures: Sequence[tuple[str, go.Figure]]) -> None:
+    for title, figure in figures:
         st.subheader(title, anchor=False)
         st.plotly_chart(
-            figure, key=f"figure_{number}_{study.id}", config=_STATIC, alt=f"{title} of this study"
+            figure, key=f"figure_{title}_{study.id}", config=_STATIC, alt=f"{title} of this study"
         )
         st.caption(_CAPTIONS[title])
-    draw_prompts(study, found)
 
 
 _BRACKETS = (

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import short
 from dashboard.shared.resources import workspace
+from dashboard.waywardness.strips import draw_texts
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
 from probe.store import JobFolder
@@ -79,12 +80,7 @@ def _draw_runs(study: JobFolder, runs: Sequence[WaywardRun], choice: Choice) -> 
     seeds = sorted({run.seed for run in runs if run.gamma == gamma})
     seed = right.selectbox("Seed", seeds, key=f"w_seed_{Path(choice.prompt).stem}")
     run = next(run for run in runs if (run.gamma, run.seed) == (gamma, seed))
-    texts = st.columns(2, gap="medium")
-    for place, label, text in zip(
-        texts, ("Held near to", "Decodes to"), (run.target, run.decoded), strict=True
-    ):
-        place.caption(label)
-        place.code(text or "(nothing)", language=None, wrap_lines=True)
+    draw_texts(study, run)
     st.markdown(
         f"Prompt F1 **{run.f1:.2f}**, tokens at their place **{100 * run.token_match:.0f} %** of "
         f"{run.tokens}, test accuracy **{run.test_accuracy:.3f}**, mean squared distance to the "
