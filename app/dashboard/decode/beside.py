@@ -55,8 +55,7 @@ def _rows(entry: Entry, model: str, what: str) -> Float32Array | None:
         return table.rows(list(table.encode(_WORDS))[: len(prompt)])
     if what == _CHANCE:
         drawn = like_vocabulary(table.rows(slice(None)), len(prompt), np.random.default_rng(_SEED))
-        rows: Float32Array = unit_rows(drawn.astype(np.float32)) * prompt.norms[:, None]
-        return rows.astype(np.float32)
+        return (unit_rows(drawn.astype(np.float32)) * prompt.norms[:, None]).astype(np.float32)
     ids = start_token_ids(prompt)
     if ids is None or ids.max() >= len(table):
         return None

@@ -67,10 +67,10 @@ def clusters_of(
     Raises:
         ValueError: there are too few rows.
     """
-    looked_at = [
+    looked_at = tuple(
         replace(prompt, embeddings=rows)
         for prompt, rows in zip(pool.prompts, rows_of(pool, change=change), strict=True)
-    ]
+    )
     return verbs.clusters(looked_at, metric=metric, seed=seed, model=pool.vocabulary)
 
 
