@@ -71,7 +71,7 @@ def is_failure(error: BaseException) -> bool:
     return isinstance(error, Exception) or is_panic(error)
 
 
-_NO_MEMORY = re.compile(
+NO_MEMORY = re.compile(
     r"can(no|')t allocate memory|not enough memory|out of memory|bad_alloc|unable to mmap|"
     r"failed to map segment",
     re.IGNORECASE,
@@ -86,4 +86,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno == errno.ENOMEM
     told = isinstance(error, RuntimeError | ImportError | OSError)
-    return told and bool(_NO_MEMORY.search(str(error)))
+    return told and bool(NO_MEMORY.search(str(error)))

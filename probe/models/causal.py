@@ -14,12 +14,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from probe.models.generation import Anew, CausalStep, Pace, Pick, Step, continuations, pace_of
-from probe.models.injection import Injection, InjectionError, no_prompt
+from probe.models.injection import Batch, Injection, InjectionError, no_prompt
 from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
 from probe.models.prefixes import causal_prefix_shape
-from probe.models.rows import Row, right_option
+from probe.models.rows import right_option
 from probe.models.sequences import (
     ScoredTokens,
     TokenSequence,
@@ -52,59 +52,41 @@ class CausalModel(LanguageModel):
         """(layers, heads, head_dim) of a key/value prefix, read off the model's own cache."""
         return causal_prefix_shape(self, self._score_one, tested=self.packs)
 
-    def _token_scores(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        picks: Sequence[Sequence[int]],
-    ) -> tuple[Tensor, Tensor]:
-        logits, inverse, scored = self._scored_logits(injection, rows, choice, picks)
+    def _token_scores(self, batch: Batch, picks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        logits, inverse, scored = self._scored_logits(batch, picks)
         scores = log_likelihoods(logits, torch.from_numpy(inverse), torch.tensor(scored.targets))
         return scores, torch.tensor(scored.owners, device=scores.device)
 
-    def _target_logits(
-        self, injection: Injection, rows: Sequence[Row], choice: list[int]
-    ) -> tuple[Tensor, Tensor]:
-        right = [[right_option(row)] for row in rows]
-        logits, inverse, scored = self._scored_logits(injection, rows, choice, right)
+    def _target_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        right = [[right_option(row)] for row in batch.rows]
+        logits, inverse, scored = self._scored_logits(batch, right)
         in_order = torch.from_numpy(inverse).to(logits.device)
         return logits.float()[in_order], torch.tensor(scored.owners, device=logits.device)
 
     def _scored_logits(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        picks: Sequence[Sequence[int]],
+        self, batch: Batch, picks: Sequence[Sequence[int]]
     ) -> tuple[Tensor, NDArray[np.int64], ScoredTokens]:
         """Logits [U, V] of U different places, and the place of each scored token, [M]."""
-        sequences, scored = sequences_of(injection, rows, choice, picks)
+        sequences, scored = sequences_of(batch, picks)
         self.check_room(_longest(sequences))
         if self.plain:
             sequences, scored = unbranched(sequences, scored)
         run = plain_inputs if self.plain else packed_inputs
-        inputs, starts = run(self, injection, sequences)
+        inputs, starts = run(self, batch.injection, sequences)
         flat = starts[scored.sequences] + np.asarray(scored.indices)
         unique, inverse = np.unique(flat, return_inverse=True)
         with self.precision():
             logits = logits_at(self.model, torch.from_numpy(unique), inputs)
         return logits, inverse, scored
 
-    def _continue(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        max_new_tokens: int,
-        pick: Pick,
-    ) -> list[list[int]]:
-        sequences = [sequence_of(injection, *pair) for pair in zip(rows, choice, strict=True)]
+    def _continue(self, batch: Batch, max_new_tokens: int, pick: Pick) -> list[list[int]]:
+        injection, pairs = batch.injection, zip(batch.rows, batch.choice, strict=True)
+        sequences = [sequence_of(injection, *pair) for pair in pairs]
         inside = injection.key_values is None
         if not all(sequence.trunk or (sequence.length and inside) for sequence in sequences):
             raise InjectionError("an empty text without a prompt leaves nothing to continue")
         self.check_room(_longest(sequences) + max_new_tokens)
-        written: list[list[int]] = [[] for _ in rows]
+        written: list[list[int]] = [[] for _ in sequences]
         for group in self._batches(injection, sequences):
             step = self._steps(injection, [sequences[i] for i in group], self.pace)
             found = continuations(step, self.stops, max_new_tokens, pick)

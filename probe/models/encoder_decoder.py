@@ -22,7 +22,7 @@ from probe.models.generation import (
     last_logits,
     pace_of,
 )
-from probe.models.injection import Injection, no_prompt
+from probe.models.injection import Batch, Injection, no_prompt
 from probe.models.inputs import padded
 from probe.models.language import LanguageModel
 from probe.models.prefixes import decoder_prefix_shape, prefilled
@@ -76,38 +76,31 @@ class EncoderDecoderModel(LanguageModel):
             )
         return int(found)
 
-    def encode(
-        self, injection: Injection, rows: Sequence[Row], choice: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The encoder's states [B, S, H] of rows with their prompts, and the mask [B, S]."""
-        inside = injection.embeddings is not None
+        prompts, lengths = batch.injection.embeddings, batch.injection.lengths
         items = [
-            row.items(injection.lengths[k] if inside else 0)
-            for row, k in zip(rows, choice, strict=True)
+            row.items(0 if prompts is None else lengths[k])
+            for row, k in zip(batch.rows, batch.choice, strict=True)
         ]
         self.check_room(max(map(len, items)))
-        embeddings, mask = padded(self.embed, injection.embeddings, choice, items)
+        embeddings, mask = padded(self.embed, prompts, batch.choice, items)
         with self.precision():
             output = self.model.get_encoder()(
                 input_ids=None, inputs_embeds=embeddings, attention_mask=mask
             )
         return output.last_hidden_state, mask
 
-    def _token_scores(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        picks: Sequence[Sequence[int]],
-    ) -> tuple[Tensor, Tensor]:
-        groups = self._batches(injection, rows, choice)
+    def _token_scores(self, batch: Batch, picks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        groups = self._groups(batch)
         if len(groups) > 1:
-            return self._grouped(injection, rows, choice, picks, groups)
-        states, mask = self.encode(injection, rows, choice)
+            return self._grouped(batch, picks, groups)
+        injection, choice = batch.injection, batch.choice
+        states, mask = self.encode(batch)
         starts: dict[tuple[int, tuple[int, ...]], int] = {}  # one decoder row per row and input
         asked: list[tuple[int, int, int, int]] = []  # decoder row, place, target, owner
         most = max(map(len, picks))
-        for index, (row, picked) in enumerate(zip(rows, picks, strict=True)):
+        for index, (row, picked) in enumerate(zip(batch.rows, picks, strict=True)):
             ahead = self._ahead(injection, choice[index])
             for number, option in enumerate(row.options[pick] for pick in picked):
                 line = starts.setdefault((index, option[:-1]), len(starts))
@@ -126,42 +119,24 @@ class EncoderDecoderModel(LanguageModel):
         return self._scores_at(asked, max(map(len, items)), arguments)
 
     def _grouped(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        picks: Sequence[Sequence[int]],
-        groups: Sequence[Sequence[int]],
+        self, batch: Batch, picks: Sequence[Sequence[int]], groups: Sequence[Sequence[int]]
     ) -> tuple[Tensor, Tensor]:
         """Scores of groups of rows, each run by itself."""
         most = max(map(len, picks))
         scores, owners = [], []
         for group in groups:
-            found, places = self._token_scores(
-                injection,
-                [rows[i] for i in group],
-                [choice[i] for i in group],
-                [picks[i] for i in group],
-            )
-            own = max(len(picks[i]) for i in group)
+            picked = [picks[i] for i in group]
+            found, places = self._token_scores(batch.part(group), picked)
+            own = max(map(len, picked))
             index = torch.tensor(group, device=places.device)
             scores.append(found)
             owners.append(index[places // own] * most + places % own)
         return torch.cat(scores), torch.cat(owners)
 
-    def _continue(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        max_new_tokens: int,
-        pick: Pick,
-    ) -> list[list[int]]:
-        written: list[list[int]] = [[] for _ in rows]
-        for group in self._batches(injection, rows, choice):
-            prompts = [choice[i] for i in group]
-            chosen = [rows[i] for i in group]
-            step = self._steps(injection, chosen, prompts, anew=self.pace != "together")
+    def _continue(self, batch: Batch, max_new_tokens: int, pick: Pick) -> list[list[int]]:
+        written: list[list[int]] = [[] for _ in batch.rows]
+        for group in self._groups(batch):
+            step = self._steps(batch.part(group), anew=self.pace != "together")
             found = continuations(step, self.stops, max_new_tokens, pick)
             for i, ids in zip(group, found, strict=True):
                 written[i] = ids
@@ -171,25 +146,22 @@ class EncoderDecoderModel(LanguageModel):
     def pace(self) -> Pace:
         """How targets can be continued, found by trying."""
         usual = tuple(range(self.vocabulary_size // 2, self.vocabulary_size))
-        rows = [Row(usual[:5], ()), Row(usual[5:8], ())]
+        both = Batch(no_prompt(), [Row(usual[:5], ()), Row(usual[5:8], ())], [0, 0])
 
         def tried(*, anew: bool) -> Callable[[list[int]], Step]:
-            return lambda which: self._steps(
-                no_prompt(), [rows[i] for i in which], [0] * len(which), anew=anew
-            )
+            return lambda which: self._steps(both.part(which), anew=anew)
 
         with torch.no_grad(), self.precision():
             return pace_of(tried(anew=False), tried(anew=True))
 
-    def _steps(
-        self, injection: Injection, rows: Sequence[Row], choice: Sequence[int], *, anew: bool
-    ) -> Step:
+    def _steps(self, batch: Batch, *, anew: bool) -> Step:
         """Next-token logits of the decoder, token by token."""
-        states, mask = self.encode(injection, rows, choice)
+        injection, choice = batch.injection, batch.choice
+        states, mask = self.encode(batch)
         read = {"encoder_outputs": MoEModelOutput(states), "attention_mask": mask}
         items = [self._decoder_items(injection, k) for k in choice]
         if anew:
-            return Anew(partial(self._behind, injection, choice, items, read), len(rows))
+            return Anew(partial(self._behind, injection, choice, items, read), len(choice))
         arguments = self.decoder_inputs(injection, choice, items) | read | {"use_cache": True}
         if "past_key_values" not in arguments:
             arguments["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -208,12 +180,11 @@ class EncoderDecoderModel(LanguageModel):
         arguments = self.decoder_inputs(injection, choice, longer) | read
         return last_logits(self.model, len(longer), len(longer[0]), arguments)
 
-    def _batches(
-        self, injection: Injection, rows: Sequence[Row], choice: Sequence[int]
-    ) -> list[list[int]]:
+    def _groups(self, batch: Batch) -> list[list[int]]:
         """Rows that can run together: decoders count positions by columns."""
+        injection = batch.injection
         groups: dict[tuple[int, ...], list[int]] = {}
-        for index, (row, k) in enumerate(zip(rows, choice, strict=True)):
+        for index, (row, k) in enumerate(zip(batch.rows, batch.choice, strict=True)):
             prefix = injection.lengths[k] if injection.key_values is not None else 0
             read = 0 if self.pads else len(row.prefix_ids) + injection.lengths[k]
             groups.setdefault((prefix, self._ahead(injection, k), read), []).append(index)

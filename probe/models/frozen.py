@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from probe.models.embedding import table_of
 from probe.models.generation import Pick, most_likely
-from probe.models.injection import Injection, InjectionError, no_prompt, stack_prompts
+from probe.models.injection import Batch, Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.prepare import prepare
 from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
@@ -171,23 +171,23 @@ class FrozenModel(ABC):
         if injection.key_values is not None:
             self._check_prefix(injection)
 
-    def chosen(
-        self, injection: Injection | None, rows: int, which: Tensor | None
-    ) -> tuple[Injection, list[int]]:
-        """Prompts, the model alone being an empty one, and the prompt of each row, checked.
+    def batch_of(
+        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None
+    ) -> Batch:
+        """Rows with their prompts, the model alone being an empty one, checked.
 
         Raises:
             InjectionError: the prompts do not fit, or `which` names none of them for a row.
         """
         injection = no_prompt() if injection is None else injection
         self.check(injection)
-        choice = [0] * rows if which is None else which.tolist()
-        if len(choice) != rows or not all(0 <= k < len(injection) for k in choice):
+        choice = [0] * len(rows) if which is None else which.tolist()
+        if len(choice) != len(rows) or not all(0 <= k < len(injection) for k in choice):
             raise InjectionError(
                 f"which must name one of {counted(len(injection), 'prompt')} for each of "
-                f"{counted(rows, 'row')}, found {choice}"
+                f"{counted(len(rows), 'row')}, found {choice}"
             )
-        return injection, choice
+        return Batch(injection, rows, choice)
 
     def check_room(self, needed: int) -> None:
         """Refuse rows of more positions than the model has.
@@ -307,20 +307,18 @@ class FrozenModel(ABC):
         Raises:
             InjectionError: the prompts do not fit, or the model writes no text.
         """
-        injection, choice = self.chosen(injection, len(rows), which)
+        batch = self.batch_of(injection, rows, which)
         if max_new_tokens < 1:
             raise InjectionError(f"max_new_tokens must be 1 or more, found {max_new_tokens}")
         if not rows:
             return []
         with self.precision():
-            written = self._continue(injection, rows, choice, max_new_tokens, pick)
+            written = self._continue(batch, max_new_tokens, pick)
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
 
     def _continue(  # families that write text have their own
         self,
-        injection: Injection,  # noqa: ARG002
-        rows: Sequence[Row],  # noqa: ARG002
-        choice: list[int],  # noqa: ARG002
+        batch: Batch,  # noqa: ARG002
         max_new_tokens: int,  # noqa: ARG002
         pick: Pick,  # noqa: ARG002
     ) -> list[list[int]]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from probe.errors import ProbeError
+from probe.models.rows import Row
 from probe.prompt import KVPrefix, PromptPair, SoftPrompt
 from probe.protocols import ModelPrompt
 from probe.texts import counted
@@ -68,6 +69,20 @@ class Injection:
     def longest(self) -> int:
         """Positions of the longest prompt."""
         return max(self.lengths, default=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B rows with the prompts that they read."""
+
+    injection: Injection
+    rows: Sequence[Row]
+    choice: Sequence[int]
+    """[B] the prompt of each row."""
+
+    def part(self, which: Sequence[int]) -> Batch:
+        """Some of the rows, by number."""
+        return Batch(self.injection, [self.rows[i] for i in which], [self.choice[i] for i in which])
 
 
 def no_prompt() -> Injection:

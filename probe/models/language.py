@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from probe.models.frozen import FrozenModel
-from probe.models.injection import Injection, InjectionError
+from probe.models.injection import Batch, Injection, InjectionError
 from probe.models.rows import Row, by_label, right_option
 from probe.models.shortcuts import logits_at
 from probe.template import RowError
@@ -77,14 +77,11 @@ class LanguageModel(FrozenModel):
         Raises:
             InjectionError: the prompts do not fit, or the family cannot do it.
         """
-        injection, choice = self.chosen(injection, len(rows), which)
-        return self._target_logits(injection, rows, choice)
+        return self._target_logits(self.batch_of(injection, rows, which))
 
     def _target_logits(  # families that can be distilled have their own
         self,
-        injection: Injection,  # noqa: ARG002
-        rows: Sequence[Row],  # noqa: ARG002
-        choice: list[int],  # noqa: ARG002
+        batch: Batch,  # noqa: ARG002
     ) -> tuple[Tensor, Tensor]:
         raise InjectionError(
             f"{self.name} ({self.family}) cannot be distilled: use a causal language model"
@@ -109,26 +106,19 @@ class LanguageModel(FrozenModel):
         picks: Sequence[Sequence[int]],
     ) -> Tensor:
         """Summed log-likelihood in nats of the picked options, [B, picks]; -inf behind the last."""
-        injection, choice = self.chosen(injection, len(rows), which)
-        scores, owners = self._token_scores(injection, rows, choice, picks)
+        scores, owners = self._token_scores(self.batch_of(injection, rows, which), picks)
         most = max(map(len, picks))
         sums = scores.new_zeros(len(rows) * most).index_add(0, owners, scores)
         counts = torch.bincount(owners, minlength=len(rows) * most)
         return sums.masked_fill(counts == 0, -torch.inf).view(-1, most)
 
     @abstractmethod
-    def _token_scores(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        picks: Sequence[Sequence[int]],
-    ) -> tuple[Tensor, Tensor]:
+    def _token_scores(self, batch: Batch, picks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Log-likelihood in nats of every scored token, [M], and its place in [B · picks], [M]."""
 
     def _score_one(self, injection: Injection, row: Row) -> Tensor:
         """Log-likelihood in nats of a row's one option of one token, [1], unchecked."""
-        return self._token_scores(injection, [row], [0], [[0]])[0]
+        return self._token_scores(Batch(injection, [row], [0]), [[0]])[0]
 
     def _scores_at(
         self, asked: Sequence[tuple[int, ...]], length: int, arguments: dict[str, Any]

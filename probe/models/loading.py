@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as library_logging
 
-from probe.errors import ModelNotFoundError, ProbeError, is_out_of_memory
+from probe.errors import NO_MEMORY, ModelNotFoundError, ProbeError, is_out_of_memory
 from probe.live import LiveModel
 from probe.models.agreement import require_agreement
 from probe.models.frozen import FrozenModel
@@ -26,7 +26,6 @@ from probe.tables.named import place_of
 from probe.texts import counted
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_NO_MEMORY = re.compile(r"annot allocate memory|can't allocate memory|out of memory", re.IGNORECASE)
 _TOKENIZER_FILE = re.compile(r"token|vocab|merges|\.(?:model|spm|tiktoken)$", re.IGNORECASE)
 _SPARE = 0.2
 """Share of a GPU's free memory kept for activations when models are placed."""
@@ -83,7 +82,7 @@ def load_model(
     except ProbeError:
         raise
     except Exception as error:  # transformers answers strange files with any exception
-        if is_out_of_memory(error) or _NO_MEMORY.search(str(error)):
+        if is_out_of_memory(error) or NO_MEMORY.search(str(error)):
             raise ModelNotFoundError(
                 f"not enough memory to load {name} ({_memory_line(error)}): end other programs, "
                 "raise the limit (ulimit -v), or load it in --dtype bfloat16"
@@ -96,7 +95,7 @@ def load_model(
 
 
 def _memory_line(error: Exception) -> str:
-    lines = (line for line in str(error).splitlines() if _NO_MEMORY.search(line))
+    lines = (line for line in str(error).splitlines() if NO_MEMORY.search(line))
     return next(lines, "out of memory")[:200]
 
 

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from probe.errors import ModelNotFoundError
 from probe.models.frozen import FrozenModel, position_limit
-from probe.models.injection import Injection
+from probe.models.injection import Batch, Injection
 from probe.models.inputs import equal_lengths, padded
 from probe.models.language import LanguageModel
-from probe.models.rows import Row
 
 
 class MaskedModel(LanguageModel):
@@ -46,20 +45,15 @@ class MaskedModel(LanguageModel):
         """Most positions the model can read; some count theirs from the padding token's id on."""
         return encoder_positions(self)
 
-    def _token_scores(
-        self,
-        injection: Injection,
-        rows: Sequence[Row],
-        choice: list[int],
-        picks: Sequence[Sequence[int]],
-    ) -> tuple[Tensor, Tensor]:
+    def _token_scores(self, batch: Batch, picks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         items: list[list[int]] = []
         prompts: list[int] = []
         asked: list[tuple[int, int, int, int]] = []  # sequence, place, target, owner
         most = max(map(len, picks))
         (mask,) = self.label_placeholder
-        for index, (row, prompt, picked) in enumerate(zip(rows, choice, picks, strict=True)):
-            length, known = injection.lengths[prompt], {}
+        every = zip(batch.rows, batch.choice, picks, strict=True)
+        for index, (row, prompt, picked) in enumerate(every):
+            length, known = batch.injection.lengths[prompt], {}
             start = row.label_start(length)
             for number, option in enumerate(row.options[pick] for pick in picked):
                 if len(option) not in known:
@@ -72,7 +66,9 @@ class MaskedModel(LanguageModel):
                 ]
         self.check_room(max(map(len, items)))
         groups = [list(range(len(items)))] if self.pads else equal_lengths(items)
-        parts = [self._group_scores(injection, prompts, items, asked, group) for group in groups]
+        parts = [
+            self._group_scores(batch.injection, prompts, items, asked, group) for group in groups
+        ]
         scores, owners = zip(*parts, strict=True)
         return torch.cat(scores), torch.cat(owners)
 

@@ -76,9 +76,10 @@ class SentenceEncoder(FrozenModel):
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
     ) -> Tensor:
         """Unit embeddings [B, H] of the rows under their prompts, with gradients."""
-        injection, choice = self.chosen(injection, len(rows), which)
-        items = [row.items(injection.lengths[k]) for row, k in zip(rows, choice, strict=True)]
-        return self._embed_items(injection, choice, items)
+        batch = self.batch_of(injection, rows, which)
+        lengths = batch.injection.lengths
+        items = [row.items(lengths[k]) for row, k in zip(rows, batch.choice, strict=True)]
+        return self._embed_items(batch.injection, batch.choice, items)
 
     def _embed_items(
         self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]

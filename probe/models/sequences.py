@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.models.injection import Injection, InjectionError
+from probe.models.injection import Batch, Injection, InjectionError
 from probe.models.rows import Row
 
 
@@ -147,7 +147,7 @@ class ScoredTokens:
 
 
 def sequences_of(
-    injection: Injection, rows: Sequence[Row], choice: Sequence[int], picks: Sequence[Sequence[int]]
+    batch: Batch, picks: Sequence[Sequence[int]]
 ) -> tuple[list[TokenSequence], ScoredTokens]:
     """One sequence per row with the picked options as branches.
 
@@ -156,9 +156,10 @@ def sequences_of(
     """
     most = max(map(len, picks))
     sequences, scored = [], ScoredTokens()
-    for index, (row, prompt, picked) in enumerate(zip(rows, choice, picks, strict=True)):
+    every = zip(batch.rows, batch.choice, picks, strict=True)
+    for index, (row, prompt, picked) in enumerate(every):
         options = [row.options[pick] for pick in picked]
-        sequence = sequence_of(injection, row, prompt, [option[:-1] for option in options])
+        sequence = sequence_of(batch.injection, row, prompt, [option[:-1] for option in options])
         start = len(sequence.trunk)
         for number, option in enumerate(options):
             indices = [len(sequence.trunk) - 1, *range(start, start + len(option) - 1)]

@@ -22,7 +22,7 @@ from probe.analysis.decoding import NO_CONTROLS, decode
 from probe.errors import ProbeError
 from probe.models import FrozenModel, Row, load_model
 from probe.models.generation import most_likely
-from probe.models.injection import no_prompt
+from probe.models.injection import Batch, no_prompt
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
 from tests.models.every_architecture import Architecture, build, quiet
@@ -165,7 +165,9 @@ class _Running:
         if self.model.family == "masked":
             return "writes no text"
         rows = [dataclasses.replace(row, options=()) for row in self.rows]
-        found = self.model._continue(no_prompt(), rows, [0] * len(rows), NEW_TOKENS, most_likely)
+        found = self.model._continue(
+            Batch(no_prompt(), rows, [0] * len(rows)), NEW_TOKENS, most_likely
+        )
         truth = [self._greedy(row.prefix_ids) for row in rows]
         return YES if found == truth else f"no: {found} instead of {truth}"
 
