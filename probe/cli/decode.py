@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_headline, print_json, table, visible
+from probe.cli.output import (
+    cell,
+    console,
+    new_place,
+    print_headline,
+    print_json,
+    show,
+    table,
+    visible,
+    write_csv,
+    write_html,
+)
 from probe.cli.requests import takes_requests
 from probe.requests import DecodeRequest, FindRequest
 from probe.texts import counted
@@ -34,18 +45,15 @@ def decode(asked: DecodeRequest, beside: Beside, json: Json = False) -> None:
     stores although they were never trained are left out.
     """
     from probe import verbs
-    from probe.cli import exports
 
-    csv, html = exports.new_place(beside.csv), exports.new_place(beside.html)
+    csv, html = new_place(beside.csv), new_place(beside.html)
     with usage_errors():
         decoding = verbs.decode(asked)
     if csv is not None:
-        exports.write_csv(decoding, csv)
+        write_csv(decoding, csv)
     if html is not None:
-        exports.write_html(decoding, html)
+        write_html(decoding, html)
     if json:
-        from probe.cli.output import print_json
-
         print_json(decoding.to_json())
     else:
         from probe.cli.decoding_table import print_decoding
@@ -60,10 +68,7 @@ def find(asked: FindRequest, json: Json = False) -> None:
 
     with usage_errors():
         found = verbs.find(asked)
-    if json:
-        print_json(found.to_json())
-    else:
-        _print_found(found)
+    show(found, _print_found, json=json)
 
 
 def _print_found(found: Found) -> None:

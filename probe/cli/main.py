@@ -14,32 +14,27 @@ import typer
 
 from probe import __version__
 from probe.cli import (
-    ablate,
-    compare,
+    comparison,
     dashboard,
     decode,
     demo,
-    distill,
     doctor,
-    evaluate,
+    evaluation,
+    insides,
     inspection,
     knock_out,
-    lens,
     library,
-    map,
     mcp,
-    predict,
-    read,
-    report,
+    reading,
     runs,
     sweep,
     train,
     transfer,
     wayward,
 )
+from probe.cli.options import Commands
 from probe.cli.output import complain, one_line, visible
 from probe.cli.streams import mend_streams
-from probe.cli.usage import Commands
 from probe.errors import is_failure
 from probe.parent import end_with_parent
 
@@ -53,24 +48,24 @@ app = typer.Typer(
 )
 app.command("inspect")(inspection.inspect_prompts)
 app.command("decode")(decode.decode)
-app.command("read")(read.read)
+app.command("read")(reading.read)
 app.command("find")(decode.find)
-app.command("compare")(compare.compare)
-app.command("clusters")(map.clusters)
-app.command("map")(map.map_prompts)
+app.command("compare")(comparison.compare)
+app.command("clusters")(comparison.clusters)
+app.command("map")(comparison.map_prompts)
 app.command("convert")(inspection.convert)
 app.command("train")(train.train)
-app.command("distill")(distill.distill)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("generate")(predict.generate)
+app.command("distill")(reading.distill)
+app.command("evaluate")(evaluation.evaluate)
+app.command("predict")(evaluation.predict)
+app.command("generate")(evaluation.generate)
 app.command("sweep")(sweep.sweep)
 app.command("wayward")(wayward.wayward)
 app.command("transfer")(transfer.transfer)
-app.command("ablate")(ablate.ablate)
+app.command("ablate")(insides.ablate)
 app.command("knock-out")(knock_out.knock_out)
-app.command("lens")(lens.lens)
-app.command("report")(report.report)
+app.command("lens")(insides.lens)
+app.command("report")(comparison.report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(library.app, name="library")
 app.command("doctor")(doctor.doctor)

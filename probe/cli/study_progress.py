@@ -95,7 +95,7 @@ def run_and_print(
         show: prints what it found.
         output: what else becomes of it.
     """
-    from probe.cli.exports import new_place
+    from probe.cli.output import new_place
 
     out = new_place(output.out)
     with Line() as line:

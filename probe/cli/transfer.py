@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.exports import new_place, write_figures
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_headline, print_json, table, visible
+from probe.cli.output import (
+    cell,
+    console,
+    new_place,
+    print_headline,
+    show,
+    table,
+    visible,
+    write_figures,
+)
 from probe.cli.requests import takes_requests
 from probe.requests import TransferRequest
 from probe.texts import counted
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Beside:
+class TransferFiles:
     """Files beside the answer."""
 
     html: Path | None = None
@@ -26,7 +34,7 @@ class Beside:
 
 
 @takes_requests
-def transfer(asked: TransferRequest, beside: Beside, json: Json = False) -> None:
+def transfer(asked: TransferRequest, beside: TransferFiles, json: Json = False) -> None:
     """Score every prompt on every task, and correlate the scores with similarity."""
     from probe import verbs
 
@@ -34,10 +42,7 @@ def transfer(asked: TransferRequest, beside: Beside, json: Json = False) -> None
     with usage_errors():
         result = verbs.transfer(asked)
     write_figures("Prompts on other tasks", result, html)
-    if json:
-        print_json(result.to_json())
-    else:
-        _print(result)
+    show(result, _print, json=json)
 
 
 def _print(result: Transfer) -> None:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from probe.analysis.gains import score_sentence
-from probe.cli.folds import fold_lines
 from probe.cli.options import Watched
 from probe.cli.output import cell, complain, console, print_notes, tell_queue, visible
-from probe.cli.runs_table import go_on_command, print_runs, score
+from probe.cli.runs_table import fold_lines, go_on_command, print_runs, score
 from probe.errors import TrainingError
 from probe.jobs import JobView, RunUpdate, cancel, follow, view
 from probe.jobs.eta import duration

@@ -1,6 +1,6 @@
 """The scores of a cross-validation, as people read them."""
 
-from probe.cli.folds import fold_lines
+from probe.cli.runs_table import fold_lines
 
 
 def _fold(validation, test):

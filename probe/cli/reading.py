@@ -1,13 +1,15 @@
-"""`probe read`: what a prompt means, in words, beside what its controls say."""
+"""`probe read` and `probe distill`: what a prompt says, of itself and of a text put into it."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_json, table, visible
+from probe.cli.output import cell, console, show, table, visible
 from probe.cli.requests import takes_requests
-from probe.requests import ReadRequest
+from probe.requests import DistillRequest, ReadRequest
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from probe.readings.reading import Answer
     from probe.verbs import ReadPrompt
 
+
 _WORDS = 10
 
 
@@ -29,10 +32,7 @@ def read(asked: ReadRequest, json: Json = False) -> None:
 
     with usage_errors():
         found = verbs.read(asked)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_reading(found)
+    show(found, print_reading, json=json)
 
 
 def print_reading(found: ReadPrompt) -> None:
@@ -107,3 +107,43 @@ def _print_scores(out: Console, scores: tuple[TextScore, ...]) -> None:
         "nats per token.",
         soft_wrap=True,
     )
+
+
+_EVERY = 5
+"""Steps between the lines of a run that is not watched on a terminal."""
+
+if TYPE_CHECKING:
+    from probe.training import Step
+    from probe.verbs import Distilled
+
+
+@takes_requests
+def distill(asked: DistillRequest, json: Json = False) -> None:
+    """Train a prompt to do what a text does, keep it in the workspace, and read it."""
+    from probe import verbs
+
+    found = verbs.distill(replace(asked, on_step=_watch if sys.stderr.isatty() else _tell))
+    show(found, _print_distilled, json=json)
+
+
+def _watch(step: Step) -> None:
+    """One line that is written over, and ends with the last step."""
+    end = "\n" if step.stopped else ""
+    sys.stderr.write(f"\rstep {step.step}: {step.loss_nats:.3f} nats {end}")
+    sys.stderr.flush()
+
+
+def _tell(step: Step) -> None:
+    """A line now and then, for pipes and logs."""
+    if step.stopped or step.step == 1 or step.step % _EVERY == 0:
+        sys.stderr.write(f"step {step.step}: {step.loss_nats:.3f} nats\n")
+        sys.stderr.flush()
+
+
+def _print_distilled(found: Distilled) -> None:
+
+    print_reading(found.reading)
+    out = console()
+    out.print("")
+    for line in found.headline():
+        out.print(visible(line), soft_wrap=True)

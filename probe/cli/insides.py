@@ -1,4 +1,4 @@
-"""`probe lens`: what the model's own layers make of a prompt."""
+"""`probe ablate` and `probe lens`: what the positions of a prompt do inside its model."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.exports import new_place, write_figures
 from probe.cli.options import Json, usage_errors
-from probe.cli.output import cell, console, print_headline, print_json, table, visible
+from probe.cli.output import (
+    cell,
+    console,
+    new_place,
+    print_headline,
+    show,
+    table,
+    visible,
+    write_figures,
+)
 from probe.cli.requests import takes_requests
-from probe.requests import LensRequest
+from probe.requests import AblateRequest, LensRequest
 
 if TYPE_CHECKING:
     from probe.analysis.lens import LayerControl, Lens, LensCell
     from probe.analysis.patching import Descriptions
     from probe.analysis.value_lens import ValueCell, ValueLens
-    from probe.verbs import LensReading
-
-_LAYERS_SHOWN = 6
-"""Layers that fit beside each other on a terminal."""
+    from probe.bootstrap import Estimate
+    from probe.verbs import Ablated, LensReading
 
 
 @dataclass(frozen=True)
-class Beside:
+class AblateFiles:
     """Files beside the answer."""
 
     html: Path | None = None
@@ -31,7 +37,68 @@ class Beside:
 
 
 @takes_requests
-def lens(asked: LensRequest, beside: Beside, json: Json = False) -> None:
+def ablate(asked: AblateRequest, beside: AblateFiles, json: Json = False) -> None:
+    """Change each position in turn and measure how the loss changes, beside attention."""
+    from probe import verbs
+
+    html = new_place(beside.html)
+    result = verbs.ablate(asked)
+    write_figures(f"Ablation of {result.ablation.prompt}", result, html)
+    show(result, _print_ablation, json=json)
+
+
+def _print_ablation(result: Ablated) -> None:
+    from probe.analysis.ablation import KINDS
+
+    found, out = result.ablation, console()
+    out.print(
+        visible(
+            f"{found.prompt} on {result.model} · {result.task} · {found.n} {result.split} examples"
+        ),
+        soft_wrap=True,
+    )
+    print_headline(result)
+    kinds = [kind for kind in KINDS if getattr(found.positions[0], kind) is not None]
+    names = {"removed": "removed", "mean": "mean row", "swapped": "swapped with"}
+    columns = [names[kind] for kind in kinds]
+    every = ("position", *columns, "attention")
+    grid = table(*every, right=every, spare=("swapped with", "attention"))
+    even = result.attention.uniform.mean(axis=0)
+    for one, mass, share in zip(found.positions, result.attention.by_position, even, strict=True):
+        cells = [_change(getattr(one, kind)) for kind in kinds]
+        if "swapped" in kinds:
+            cells[-1] = f"{one.partner}: {cells[-1]}"
+        grid.add_row(str(one.position), *map(cell, cells), f"{mass:.3f} ({mass / share:.1f}×)")
+    out.print(grid)
+    out.print(
+        "Change of the loss in nats, 95 % intervals over examples; * leaves out 0.", soft_wrap=True
+    )
+    out.print(
+        "Attention: what text positions give this one, mean over layers, and times its even share; "
+        "looking is not using.",
+        soft_wrap=True,
+    )
+
+
+def _change(change: Estimate) -> str:
+    low, high = change.ends
+    return f"{change.value:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if change.clear else ' '}"
+
+
+_LAYERS_SHOWN = 6
+"""Layers that fit beside each other on a terminal."""
+
+
+@dataclass(frozen=True)
+class LensFiles:
+    """Files beside the answer."""
+
+    html: Path | None = None
+    """Also write the figures to this new file, to open anywhere."""
+
+
+@takes_requests
+def lens(asked: LensRequest, beside: LensFiles, json: Json = False) -> None:
     """Read a prompt through the model's layers, beside random rows of the same norms."""
     from probe import verbs
 
@@ -39,13 +106,10 @@ def lens(asked: LensRequest, beside: Beside, json: Json = False) -> None:
     with usage_errors():
         result = verbs.lens(asked)
     write_figures(f"Lens of {result.lens.prompt}", result, html)
-    if json:
-        print_json(result.to_json())
-    else:
-        _print(result)
+    show(result, _print_lens, json=json)
 
 
-def _print(result: LensReading) -> None:
+def _print_lens(result: LensReading) -> None:
     from probe.analysis.lens import Lens
 
     read, out = result.lens, console()
@@ -56,7 +120,7 @@ def _print(result: LensReading) -> None:
     out.print(_controls(read.layers))
     told = "" if logit else ", as the head reads it that is surest"
     out.print(
-        f"The first token of each position at each layer{told}. Beside it: {read.draws} random "
+        f"The first token of each position at each layer{told}. LensFiles it: {read.draws} random "
         f"{'prompts' if logit else 'prefixes'} of the same norms.",
         soft_wrap=True,
     )

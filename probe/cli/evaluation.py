@@ -1,15 +1,17 @@
-"""`probe evaluate`: how good prompts are, beside what they must be compared with."""
+"""`probe evaluate`, `probe predict` and `probe generate`: scores, labels and texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.cli.options import Json
-from probe.cli.output import cell, complain, console, print_json, table, visible
+from probe.cli.output import cell, complain, console, show, table, visible
 from probe.cli.requests import takes_requests
 from probe.reports.evaluations import (
     METRIC_WORDS,
@@ -18,11 +20,11 @@ from probe.reports.evaluations import (
     gain_words,
     score_words,
 )
-from probe.requests import EvaluateRequest
+from probe.requests import EvaluateRequest, GenerateRequest, PredictRequest
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison, Evaluation
-    from probe.verbs import Evaluated, Recorded
+    from probe.verbs import Continuations, Evaluated, Predictions, Recorded
 
 
 @takes_requests
@@ -46,10 +48,7 @@ def evaluate(
         )
     result = verbs.evaluate(asked)
     _tell_drops(result)
-    if json:
-        print_json(result.to_json())
-    else:
-        print_evaluation(result)
+    show(result, print_evaluation, json=json)
     if fail_on_drop and any(one.dropped for one in result.records):
         raise typer.Exit(1)
 
@@ -132,3 +131,49 @@ def _history(one: Recorded) -> str:
         return f"{value}, the first of its kind"
     word = "DROPPED" if one.dropped else "was"
     return f"{value}, {word} {one.last.value:.3f} on {one.last.recorded[:10]} ({one.change:+.3f})"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Files beside the answer."""
+
+    csv: Path | None = None
+    """Also write one row per text and prompt to this new file."""
+
+
+@takes_requests
+def predict(asked: PredictRequest, beside: Beside, json: Json = False) -> None:
+    """Label texts, with the probability of every label word; several prompts share a batch."""
+    from probe import verbs
+    from probe.cli.output import new_place, write_table
+
+    csv = new_place(beside.csv)
+    result = verbs.predict(asked)
+    if csv is not None:
+        write_table(result.to_wide_frame(), csv)
+    show(result, _print_labels, json=json)
+
+
+def _print_labels(result: Predictions) -> None:
+    grid = table("text", "prompt", "label", "probabilities")
+    for one in result.predictions:
+        ranked = sorted(one.probabilities.items(), key=lambda pair: -pair[1])
+        shares = ", ".join(f"{word} {share:.3f}" for word, share in ranked)
+        grid.add_row(*map(cell, (one.text, one.prompt, one.label, shares)))
+    console().print(grid)
+
+
+@takes_requests
+def generate(asked: GenerateRequest, json: Json = False) -> None:
+    """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
+    from probe import verbs
+
+    result = verbs.generate(asked)
+    show(result, _print_texts, json=json)
+
+
+def _print_texts(result: Continuations) -> None:
+    grid = table("text", "prompt", "continuation")
+    for one in result.continuations:
+        grid.add_row(*map(cell, (one.text, one.prompt, one.output)))
+    console().print(grid)
