@@ -9,7 +9,7 @@ import pytest
 
 from probe import jobs, verbs
 from probe.store import Workspace, read_records
-from probe.verbs.wayward_report import wayward_found
+from probe.verbs.waywardness import wayward_found
 
 ARCHIVE = Path(__file__).parent / "data" / "workspace_dde9a1a.tar.gz"
 DONE, HALF = "done-20261126-092345", "half-20261126-092405"

@@ -19,7 +19,7 @@ from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.results import ROWS_SHOWN, Result, Rows
 from probe.store import Workspace
-from probe.verbs.wayward_report import wayward_found
+from probe.verbs.waywardness import wayward_found
 from tests.tiny import save_causal
 
 pytestmark = pytest.mark.slow  # one workspace of results is made for all

@@ -21,8 +21,8 @@ from probe.distillation import (
 from probe.distillation.explained import row_divergences, share_explained, taught_rows
 from probe.errors import TrainingError
 from probe.jobs.outcome import keep
+from probe.jobs.processes import StopRequest
 from probe.jobs.reporter import Reporter
-from probe.jobs.stopping import StopRequest
 from probe.jobs.training import log_steps
 from probe.live import LiveModel
 from probe.models import FrozenModel

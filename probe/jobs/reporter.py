@@ -11,8 +11,7 @@ from typing import Any
 
 from probe.atomic import is_full
 from probe.errors import ProbeError, is_failure, is_out_of_memory
-from probe.jobs.processes import process_start_time
-from probe.jobs.stopping import JobGoneError
+from probe.jobs.processes import JobGoneError, process_start_time
 from probe.store import JobFolder, State, Status
 
 _BEAT_S = 1.0

@@ -8,11 +8,11 @@ from typing import Any
 
 from probe.analysis.grids import GridResult
 from probe.analysis.waywardness import Waywardness
+from probe.jobs.processes import StopRequest
 from probe.jobs.reporter import Reporter
-from probe.jobs.stopping import StopRequest
 from probe.notes import collected
 from probe.reports.figures import result_html
-from probe.reports.waywardness import wayward_html
+from probe.reports.studies import wayward_html
 from probe.store import TRAINING, JobConfig, JobFolder, Status, Workspace, keep_file
 from probe.studies import (
     Executor,

@@ -14,8 +14,8 @@ from probe.atomic import naming
 from probe.datasets import load_task
 from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
+from probe.jobs.processes import Stopped, StopRequest
 from probe.jobs.reporter import Reporter
-from probe.jobs.stopping import Stopped, StopRequest
 from probe.models import FrozenModel
 from probe.notes import collected
 from probe.requests import TrainRequest, from_document

@@ -15,9 +15,9 @@ from typing import Protocol, cast
 
 from probe.atomic import remove_leftovers
 from probe.errors import ProbeError, WorkspaceError, is_failure
+from probe.jobs.processes import ENDINGS, JobGoneError, Stopped, StopRequest
 from probe.jobs.reporter import Reporter, end_reported, is_expected, reason
 from probe.jobs.run_queue import only_worker, queued_before, turn
-from probe.jobs.stopping import ENDINGS, JobGoneError, Stopped, StopRequest
 from probe.store import JobConfig, JobFolder, JobKind, Workspace, queued
 
 KINDS: dict[JobKind, str] = {

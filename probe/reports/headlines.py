@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.analysis.controls import NOT_BETTER_THAN_CHANCE, OFF_THE_MANIFOLD
 from probe.reports.evaluations import evaluation_headline
-from probe.reports.sweeps import sweep_headline
-from probe.reports.waywardness import wayward_headline
+from probe.reports.studies import sweep_headline, wayward_headline
 from probe.texts import counted
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from probe.atomic import all_leftovers, remove_path
 from probe.errors import WorkspaceError
 from probe.paths import full_path, home
 from probe.prompt import AnyPrompt
-from probe.store.arrays import Arrays, cached_arrays
 from probe.store.card import Card, card_of, clean_tags, kept_name
-from probe.store.files import file_stamp, unwritable
+from probe.store.files import Arrays, cached_arrays, file_stamp, unwritable
 from probe.store.folders import Cards, PromptFolders
 from probe.store.health import job_problems, problems
 from probe.store.history import EvaluationRecord

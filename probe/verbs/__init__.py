@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from probe.store import sample_folders
 from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
-from probe.verbs.comparing import compare
+from probe.verbs.comparing import clusters, compare, map
 from probe.verbs.decoding import decode
 from probe.verbs.distilling import Distilled, distill, distill_command, distill_config
 from probe.verbs.doctor import Check, Health, doctor
@@ -20,13 +20,18 @@ from probe.verbs.knocking_out import KnockedOut, knock_out
 from probe.verbs.lens import LensReading, lens
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import convert, load
-from probe.verbs.mapping import clusters, map
-from probe.verbs.predicting import generate, predict
-from probe.verbs.predictions import Continuations, Predictions
+from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
-from probe.verbs.studies import StudyResult, dry_run, executor_of, study_plan, study_run
-from probe.verbs.sweeping import sweep, sweep_config
+from probe.verbs.studies import (
+    StudyResult,
+    dry_run,
+    executor_of,
+    study_plan,
+    study_run,
+    sweep,
+    sweep_config,
+)
 from probe.verbs.training import (
     cancel_run,
     delete_run,

@@ -1,8 +1,9 @@
-"""What prompts make of texts that have no labels: predictions, and continuations."""
+"""What prompts answer to texts: labels with probabilities, or written texts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,14 +11,103 @@ from probe.errors import ProbeError
 from probe.notes import collected
 from probe.requests import GenerateRequest, PredictRequest, takes
 from probe.requests.shared import OnDevice
+from probe.results import Result
 from probe.task import Example, Task
 from probe.verbs.asked_texts import Asked, asked_texts
 from probe.verbs.checks import check_models, require_writers
-from probe.verbs.predictions import Continuation, Continuations, Prediction, Predictions, Used
 from probe.verbs.prompts import LoadedPrompt, by_model, note_doubts
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from probe.models import FrozenModel
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prompt's label for one text."""
+
+    text: str
+    """Of several columns, all that the template names."""
+    prompt: str
+    label: str
+    """The label word; the first of a label that has several."""
+    probabilities: dict[str, float]
+    """Of every label among the labels."""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What one prompt's model writes behind one text."""
+
+    text: str
+    prompt: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Used:
+    """A prompt, the model that read it and the words it read."""
+
+    name: str
+    model: str
+    template: str
+    label_words: tuple[str, ...]
+    """One per label, or several with | between them."""
+
+
+@dataclass(frozen=True)
+class Predictions(Result):
+    """What `probe predict` found: prompt by prompt for every text."""
+
+    prompts: tuple[Used, ...]
+    predictions: tuple[Prediction, ...]
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem: texts that were cut, another base model, …"""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per text, prompt and label word."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "text": one.text,
+                "prompt": one.prompt,
+                "label": word,
+                "probability": share,
+                "predicted": word == one.label,
+            }
+            for one in self.predictions
+            for word, share in one.probabilities.items()
+        )
+
+    def to_wide_frame(self) -> pd.DataFrame:
+        """One row per text and prompt, with a column for each label's probability."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"text": one.text, "prompt": one.prompt, "label": one.label}
+            | {f"probability {word}": share for word, share in one.probabilities.items()}
+            for one in self.predictions
+        )
+
+
+@dataclass(frozen=True)
+class Continuations(Result):
+    """What `probe generate` wrote: prompt by prompt for every text."""
+
+    prompts: tuple[Used, ...]
+    max_new_tokens: int
+    continuations: tuple[Continuation, ...]
+    notes: tuple[str, ...] = ()
+    """What was not done as it might seem."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per text and prompt."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(one) for one in self.continuations])
+
 
 _Found = TypeVar("_Found")
 

@@ -27,11 +27,10 @@ from probe.requests import (
 )
 from probe.requests.sources import PromptSource
 from probe.store import Library, Workspace
-from probe.verbs.comparing import compare
+from probe.verbs.comparing import compare, map
 from probe.verbs.decoding import decode
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import evaluate
-from probe.verbs.mapping import map
 from probe.verbs.named_models import base_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from probe.analysis.waywardness import WaywardRun, waywardness
-from probe.reports.waywardness import wayward_headline
+from probe.reports.studies import wayward_headline
 
 RUN = WaywardRun(
     model="m", parameters=10, task="mood", kind="web", target="say it", tokens=2, gamma=0.0, seed=0,

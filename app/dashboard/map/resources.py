@@ -16,7 +16,7 @@ from probe.analysis.mixing import Mixing, mixing
 from probe.analysis.starts import changes_since_start
 from probe.arrays import Float32Array
 from probe.charts import map_figure
-from probe.verbs.mapping import kept_map
+from probe.verbs.comparing import kept_map
 
 
 class _NotThereError(Exception):

@@ -20,10 +20,10 @@ from probe.bootstrap import LEVEL, RESAMPLES
 from probe.charts import waywardness_figures
 from probe.jobs.headlines import job_advice
 from probe.reports.spreadsheets import csv_of
-from probe.reports.waywardness import wayward_html
+from probe.reports.studies import wayward_html
 from probe.store import JobFolder
 from probe.texts import as_json, counted
-from probe.verbs.wayward_report import wayward_found
+from probe.verbs.waywardness import wayward_found
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -15,7 +15,7 @@ from dashboard.waywardness.strips import draw_texts
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
 from probe.store import JobFolder
-from probe.verbs.wayward_report import keep_wayward
+from probe.verbs.waywardness import keep_wayward
 
 Place = tuple[str, str, str, str, str]
 """What a text is held near to: model, task, start, kind and the text itself."""

@@ -1,13 +1,18 @@
-"""A waywardness study in sentences: first whether the task is solved, then what texts cost."""
+"""What a study found in sentences, and a waywardness study as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import TableRow, Waywardness
 from probe.bootstrap import LEVEL, RESAMPLES, Estimate
 from probe.texts import counted
+
+if TYPE_CHECKING:
+    from probe.analysis.grids import Answer, GridResult
+
 
 AT_TARGET = "target"
 """The start at the text's own embeddings."""
@@ -127,3 +132,41 @@ def _number(one: Estimate) -> str:
 def _span(values: Sequence[float]) -> str:
     low, high = f"{min(values):.2f}", f"{max(values):.2f}"
     return low if low == high else f"{low} to {high}"
+
+
+def sweep_headline(found: GridResult) -> list[str]:
+    """The answers to the grid's question, or the best setting of each task."""
+    if found.answers:
+        return [_answer(one) for one in found.answers]
+    best = {
+        task: max(
+            (one for one in found.settings if one.task == task),
+            key=lambda one: one.validation_score,
+        )
+        for task in dict.fromkeys(one.task for one in found.settings)
+    }
+    return [
+        f"On {task}, {one.method.replace('_', ' ')} of {counted(one.length, 'token')} on "
+        f"{one.model} has the best validation score of {counted(len(found.settings), 'setting')}; "
+        f"test {one.metric.replace('_', ' ')} {one.test_score:.3f}."
+        for task, one in best.items()
+    ]
+
+
+def _answer(one: Answer) -> str:
+    low, high = one.interval or (None, None)
+    ends = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
+    each = f"{counted(one.runs, 'run')} each"
+    where = f"{one.model} ({one.parameters / 1e6:,.1f} M parameters), {one.task}: "
+    if one.question == "length":
+        return (
+            f"{where}{counted(one.length, 'token')}, the best of more than 20, score "
+            f"{one.score:.3f}, 20 score {one.against:.3f}: {one.difference:+.3f}{ends} over "
+            f"{each}"
+        )
+    enough, score = ("is enough", "it scores") if one.length == 1 else ("are enough", "they score")
+    return (
+        f"{where}{counted(one.length, 'token')} {enough} for 95 % of the best validation score; "
+        f"{score} {one.score:.3f}, the best length {one.against:.3f}: "
+        f"{one.difference:+.3f}{ends} over {each}"
+    )
