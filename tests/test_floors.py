@@ -153,6 +153,26 @@ def test_no_file_imports_one_that_imports_it_in_turn() -> None:
     assert not in_circles, f"these import in circles, or what does: {in_circles}"
 
 
+NOT_OF_PAGES = {"models", "training", "evaluation", "distillation", "studies", "formats", "cli"}
+"""Pages ask verbs for what these do; names of their types may stand in annotations."""
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "app").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_pages_ask_verbs_for_work(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    for_types = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for part in ast.walk(node)
+    }
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    at_work = _imported(ast.Module([one for one in imports if one not in for_types], []))
+    assert not at_work & NOT_OF_PAGES
+
+
 def test_what_is_imported_is_declared_as_a_dependency() -> None:
     """A library that only comes along with another may be gone with its next release."""
     distributions = packages_distributions()

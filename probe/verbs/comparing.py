@@ -28,7 +28,6 @@ from probe.analysis.controls import Arrays, Cached
 from probe.analysis.decoding import require_decodable
 from probe.analysis.maps import Map
 from probe.analysis.neighbours import nearest_tokens
-from probe.analysis.starts import changes_since_start
 from probe.errors import ModelNotFoundError, NotComparableError
 from probe.live import IN_MEMORY
 from probe.measures import MeasureFacts

@@ -18,6 +18,7 @@ from probe.live import LiveModel
 from probe.notes import collected, note
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest, command_of, from_document, takes, to_document
+from probe.requests.recommended import stated, with_recommended
 from probe.results import Rows
 from probe.store import JobConfig, JobKind, Library, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
@@ -25,7 +26,6 @@ from probe.task import Task
 from probe.texts import counted
 from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
-from probe.training.recommended import stated, with_recommended
 from probe.verbs.checks import check_label_words, check_models, check_width
 from probe.verbs.named_models import named_model
 from probe.verbs.room import check_room

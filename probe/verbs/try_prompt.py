@@ -113,7 +113,7 @@ def try_on(
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:
         for (name, revision), group in by_model(found).items():
-            opened = (open_model or _open)(str(name), revision)
+            opened = (open_model or load_frozen)(str(name), revision)
             note_doubts(opened, group)
             for loaded in group:
                 condition = loaded.condition(_task(loaded, template, label_words))
@@ -161,7 +161,8 @@ def _answer(
     )
 
 
-def _open(name: str, revision: str | None) -> FrozenModel:
+def load_frozen(name: str, revision: str | None) -> FrozenModel:
+    """A whole model; the first one imports torch."""
     from probe.models import load_model
 
     return load_model(name, revision=revision)

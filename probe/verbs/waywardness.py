@@ -76,6 +76,18 @@ def _usual() -> tuple[str, ...]:
 TAG = "wayward"
 
 
+def count_wayward_runs(config: JobConfig) -> int:
+    """How many runs a study has; reads its models' tokens and its tasks.
+
+    Raises:
+        ProbeError: something of it cannot be read, or does not fit together.
+    """
+    from probe.studies import points, study_of
+
+    study, _ = study_of(config.request)
+    return len(points(study))
+
+
 def wayward_found(study: JobFolder) -> Waywardness:
     """What the finished runs of a study come to; it may still be at work.
 

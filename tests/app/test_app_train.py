@@ -17,9 +17,9 @@ from dashboard.shared.side_jobs import job_of, plan_of, start_job
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.jobs import worker
+from probe.requests.recommended import with_recommended
 from probe.store import JobFolder, Workspace, queued
 from probe.tables import default_model
-from probe.training.recommended import with_recommended
 from tests.app.conftest import strips_of
 from tests.trainable import write_task
 from tests.waiting import LONGEST_S, until

@@ -11,9 +11,9 @@ import typer
 from probe import verbs
 from probe.cli.requests import takes_requests
 from probe.requests import TrainRequest, command_of, fields_of
+from probe.requests.recommended import stated
 from probe.store import Workspace
 from probe.training import TrainConfig
-from probe.training.recommended import stated
 
 CONFIGS = [
     TrainConfig(),

@@ -7,10 +7,10 @@ from typing import Any, get_args
 import pytest
 
 from probe import verbs
+from probe.requests.recommended import RECOMMENDED, stated, with_recommended
 from probe.requests.train_config import TrainMethod
 from probe.store import Workspace
 from probe.training import TrainConfig
-from probe.training.recommended import RECOMMENDED, stated, with_recommended
 
 
 def test_every_recommended_setting_is_a_field_that_a_configuration_takes() -> None:

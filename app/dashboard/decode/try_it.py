@@ -14,7 +14,7 @@ from dashboard.shared.resources import Entry, is_local, prompt_of
 from dashboard.shared.sidebar import chosen_model
 from probe.charts import probability_bars
 from probe.errors import ProbeError
-from probe.verbs.try_prompt import Answer, Tried, try_on
+from probe.verbs.try_prompt import Answer, Tried, load_frozen, try_on
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -152,9 +152,7 @@ def tried(
 @st.cache_resource(show_spinner="Opening the model …", max_entries=2)
 def opened_model(name: str, revision: str | None) -> FrozenModel:
     """A whole model, opened once."""
-    from probe.models import load_model  # imports torch, which a first visit need not wait for
-
-    return load_model(name, revision=revision)
+    return load_frozen(name, revision)
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,11 +14,11 @@ from dashboard.shared.resources import known_tasks, library
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.requests import TrainConfig, TrainRequest, command_of, fields_of
+from probe.requests.recommended import stated, with_recommended
 from probe.requests.train_config import DEFAULT_LENGTH
+from probe.requests.train_methods import METHODS, injects_prefix
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.training.methods import METHODS, injects_prefix
-from probe.training.recommended import stated, with_recommended
 
 _DRAWER = (
     ("method", "objective", "eval_every", "patience"),

@@ -14,7 +14,7 @@ from probe.errors import TrainingError
 from probe.requests import WaywardRequest, command_of, fields_of
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.verbs import wayward_config
+from probe.verbs.waywardness import count_wayward_runs, wayward_config
 
 _SETS = ("instructions", "web", "definitions")
 _STARTS = {
@@ -110,8 +110,6 @@ def _draw_numbers() -> dict[str, Any]:
 def _wanted(
     tasks: list[str], model: str, texts: list[str], most: int, numbers: dict[str, Any]
 ) -> WantedStudy:
-    from probe.studies import points, study_of
-
     for what, given in (("task", tasks), ("text or set", texts), ("start", numbers["init"])):
         if not given:
             raise TrainingError(f"a study needs at least one {what}: choose one")
@@ -119,7 +117,7 @@ def _wanted(
         model=(model,), task=tuple(tasks), targets=tuple(texts), target_count=most, **numbers
     )
     config = wayward_config(request)
-    runs = len(points(study_of(config.request)[0])) if is_local(model) else None
+    runs = count_wayward_runs(config) if is_local(model) else None
     return WantedStudy(replace(config, command=command_of(request, "wayward")), runs)
 
 

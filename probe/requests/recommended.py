@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from probe.requests import TrainConfig
+from probe.requests.train_config import TrainConfig
 
 _COMMON = {"length": 10, "steps": 200, "warmup_steps": 20, "eval_every": 50}
 RECOMMENDED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
