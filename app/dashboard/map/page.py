@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.map.groups import FACTS, cluster_name, groups_of_clusters, groups_of_facts
 from dashboard.map.panel import draw_map, made_with
+from dashboard.map.points import FACTS, cluster_name, groups_of_clusters, groups_of_facts
 from dashboard.map.resources import clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.heading import draw_heading

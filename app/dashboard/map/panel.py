@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.map.groups import Groups
 from dashboard.map.points import (
+    Groups,
     Point,
     near_rows,
     near_tokens,

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.map.groups import Groups
+from dashboard.map.points import Groups
 from dashboard.shared.prompt_pool import BY_KEY, Pool
 from probe import verbs
 from probe.analysis.clusters import Clusters

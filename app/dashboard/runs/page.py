@@ -7,8 +7,7 @@ import streamlit as st
 from dashboard.decode.try_it import draw_try_it
 from dashboard.runs.actions import draw_delete
 from dashboard.runs.panel import draw_run
-from dashboard.runs.records import records
-from dashboard.runs.table import COLUMNS, runs_table
+from dashboard.runs.records import COLUMNS, records, runs_table
 from dashboard.shared.errors import draw_said, one_line_errors
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.heading import draw_heading

@@ -1,4 +1,4 @@
-"""What runs have noted, read once by the whole server however many pages look."""
+"""What runs have logged, read as it grows, and the table of runs with it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
+from dashboard.shared.jobs import short, shown_name
 from dashboard.shared.resources import workspace
+from probe.charts import curves
 from probe.errors import WorkspaceError
 from probe.jobs import JobView
 from probe.store import JobFolder, Record, read_records
@@ -88,3 +92,70 @@ def log_tail(run: JobFolder, lines: int = 20) -> str:
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _reader(stretch: _Stretch) -> _Reader:
     return _Reader(Path(stretch.file))
+
+
+_MOST_SPARKS = 50
+"""Curves of more runs would keep the page waiting."""
+_SPARK_POINTS = 40
+
+
+def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """One row per run, in the order given."""
+    sparks = len(runs) <= _MOST_SPARKS
+    return pd.DataFrame([_row(run, spark=sparks) for run in runs])
+
+
+COLUMNS: dict[str, Any] = {
+    "run": st.column_config.TextColumn(width=275),
+    "state": st.column_config.TextColumn(width=85),
+    "task": st.column_config.TextColumn(width=80),
+    "model": st.column_config.TextColumn(width=80),
+    "progress": st.column_config.ProgressColumn(
+        "steps", min_value=0, max_value=100, format="%d %%", width=90
+    ),
+    "score": st.column_config.NumberColumn(
+        format="%.3f", width=65, help="The task's metric on held-out examples, once it is finished"
+    ),
+    "zero_shot": st.column_config.NumberColumn(
+        "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"
+    ),
+    "loss": st.column_config.NumberColumn(
+        "loss, nats", format="%.3f", width=80, help="Of the last batch"
+    ),
+    "spark": st.column_config.LineChartColumn("loss over the steps", width=130),
+    "method": st.column_config.TextColumn(width=110),
+    "length": st.column_config.NumberColumn("P", width=45, help="Positions; empty: the default"),
+    "start": st.column_config.TextColumn(width=90),
+    "rate": st.column_config.NumberColumn(
+        "rate", format="%.3g", width=65, help="Empty: the default of the method"
+    ),
+    "seed": st.column_config.NumberColumn(width=50),
+    "created": st.column_config.DatetimeColumn("created (UTC)", format="YYYY-MM-DD HH:mm",
+                                               width=130),
+}  # fmt: skip
+
+
+def _row(run: RunRecord, *, spark: bool) -> dict[str, Any]:
+    one, training, score = run.view, run.training, run.score
+    return {
+        "run": shown_name(one),
+        "state": one.state,
+        "task": short(one.task),
+        "model": short(one.model),
+        "progress": 100 * one.step / one.steps,
+        "score": score[1] if score else None,
+        "zero_shot": score[2] if score else None,
+        "loss": one.loss_nats,
+        "spark": _spark(run) if spark else None,
+        "method": one.method.replace("_", " "),
+        "length": training.get("length"),
+        "start": str(training.get("init", ""))[:40],
+        "rate": training.get("learning_rate"),
+        "seed": training.get("seed"),
+        "created": pd.Timestamp(one.created).tz_localize(None),
+    }
+
+
+def _spark(run: RunRecord) -> list[float]:
+    loss = curves("", run.records).loss_nats.thinned(_SPARK_POINTS)
+    return [float(value) for value in loss.values]
