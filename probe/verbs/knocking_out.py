@@ -98,7 +98,7 @@ def knock_out(asked: KnockOutRequest) -> KnockedOut:
             seed=asked.seed,
         )
     return KnockedOut(
-        model=loaded.model,
+        model=str(loaded.model),
         task=None if condition is None else condition.task.name,
         split=None if condition is None else asked.split,
         template=template,

@@ -7,7 +7,6 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.shared.resources import is_local
-from probe import formats
 from probe.analysis.decoding import Decoding
 from probe.analysis.waywardness import WaywardRun
 from probe.errors import ProbeError
@@ -15,7 +14,7 @@ from probe.prompt import SoftPrompt
 from probe.reports.token_strips import StripToken, nearest_strip, strip_html
 from probe.store import JobFolder
 from probe.tables import load_vocabulary
-from probe.verbs import decode
+from probe.verbs import decode, load
 
 _NOTE = (
     "Above, shaded: the prompt's nearest token at this place is the same. Below: the stronger the "
@@ -51,7 +50,7 @@ def _strips(
 ) -> tuple[tuple[StripToken, ...], tuple[StripToken, ...]] | None:
     """None where the prompt or its tokens cannot be read, or are not of one length."""
     try:
-        (prompt,) = formats.load(path)
+        (prompt,) = load(path)
         table = load_vocabulary(run.model)
         ids = table.encode(run.target)
         if not isinstance(prompt, SoftPrompt) or len(ids) != len(prompt):
