@@ -1,6 +1,6 @@
 """Mixed-task inference: K prompts on the same few texts in one batch, against one call per prompt.
 
-The sample prompts of the built-in model's classification tasks, one per task and start:
+The sample prompts of rows of the built-in model, one for each classification task:
 label scores and 16 new tokens each, answers compared.
 Processor time of one thread, so that whatever else the machine does counts less; calls interleaved.
 """

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.errors import ModelNotFoundError
 from probe.linalg import squared_norms
 
 TableDtype = Literal["F64", "F32", "F16", "BF16"]
@@ -311,13 +312,13 @@ def require_finite(rows: Float32Array, squares: Float32Array, first: int) -> Non
         first: the row of the table that the part begins with.
 
     Raises:
-        ValueError: a row is not finite.
+        ModelNotFoundError: a row is not finite.
     """
     if np.isfinite(squares).all():
         return
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if bad.size:
-        raise ValueError(
+        raise ModelNotFoundError(
             f"the embedding table must be finite, found NaN or infinity in row {first + bad[0]}: "
             "use another copy of the base model"
         )

@@ -43,8 +43,7 @@ def complete_config(config: Any, parts: Sequence[GgufPart]) -> None:
         found = header.metadata.get(f"{header.architecture}.{key}")
         return found if type(found) is int and found > 0 else None
 
-    if (table := part_with(parts[0], TABLE).header.tensors.get(TABLE)) is not None:
-        config.vocab_size = table.shape[0]
+    config.vocab_size = part_with(parts[0], TABLE).header.tensors[TABLE].shape[0]
     head, context = said("attention.key_length"), said("context_length")
     # Gemma 4 has two sizes of heads, which transformers tells apart itself.
     if head and hasattr(config, "head_dim") and not header.architecture.startswith("gemma4"):

@@ -34,9 +34,9 @@ from probe.models.gguf_config import (
 )
 from probe.models.gguf_lean import write_lean
 from probe.tables.cache import cache_folder, drop_unused, write_folder_aside
-from probe.tables.gguf_files import GgufFile, GgufPart, read_first, read_others
+from probe.tables.gguf_files import TABLE, GgufFile, GgufPart, part_with, read_first, read_others
 from probe.tables.gguf_header import GgufHeader
-from probe.tables.gguf_model import read_gguf_tokenizer
+from probe.tables.gguf_model import read_gguf_tokenizer, table_tensor
 from probe.tables.gguf_tokens import read_tokens
 from probe.texts import counted
 
@@ -95,6 +95,7 @@ def _check_space(parent: Path, parts: Sequence[GgufPart], where: str) -> None:
 
 def _convert(parts: Sequence[GgufPart], where: str, folder: Path) -> None:
     """Write weights, configuration and tokenizer of a GGUF model as transformers saves them."""
+    table_tensor(part_with(parts[0], TABLE))  # a projector has none, and no tokenizer either
     header = parts[0].header
     tokenizer = read_gguf_tokenizer(header, where)
     if tokenizer.data is None:

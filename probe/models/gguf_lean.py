@@ -45,8 +45,8 @@ def write_lean(parts: Sequence[GgufPart], where: str, target: Path) -> None:
     for key, value in header.metadata.items():
         if key not in _LEFT_OUT and not _is_left_out(key, value):
             _add(writer, key, value)
-    if TABLE in (table := part_with(parts[0], TABLE).header.tensors):
-        _add_size(writer, header.architecture, table[TABLE].shape[0])
+    table = part_with(parts[0], TABLE).header.tensors[TABLE]
+    _add_size(writer, header.architecture, table.shape[0])
     for part in parts:
         file = part.files.whole(part.name)
         for name, tensor in part.header.tensors.items():

@@ -21,7 +21,7 @@ from probe.tables.embedding_layers import UNCHANGED, by_root_of_width
 from probe.tables.files import map_bytes
 from probe.tables.gguf_builders import BUILDERS
 from probe.tables.gguf_files import TABLE, GgufFile, GgufPart, part_with, read_first
-from probe.tables.gguf_header import GgufHeader
+from probe.tables.gguf_header import GgufHeader, GgufTensor
 from probe.tables.gguf_tokens import GgufTokens, read_tokens
 from probe.tables.span import STORED_AS, Span, Table, damaged
 from probe.tables.tokenizers_on_disk import NO_TOKENIZER, TokenizerFiles
@@ -35,6 +35,20 @@ _UNDONE_VALUES = 1 << 24
 Parts = Iterator[NDArray[Any]]
 
 
+def table_tensor(part: GgufPart) -> GgufTensor:
+    """Where the input table lies in the file that is to hold it.
+
+    Raises:
+        ModelNotFoundError: it holds none.
+    """
+    if (tensor := part.header.tensors.get(TABLE)) is None:
+        raise ModelNotFoundError(
+            f"{part.files.where}: {part.name} holds no {TABLE}: expected a language model's "
+            "weights, not an adapter or a projector"
+        )
+    return tensor
+
+
 def load_gguf_table(part: GgufPart) -> Table:
     """The input table [V, H]: mapped where it is stored as floats, else undone into float32.
 
@@ -45,12 +59,7 @@ def load_gguf_table(part: GgufPart) -> Table:
         ModelNotFoundError: the file holds no table, or one that cannot be undone.
     """
     files, name = part.files, part.name
-    tensor = part.header.tensors.get(TABLE)
-    if tensor is None:
-        raise ModelNotFoundError(
-            f"{files.where}: {name} holds no {TABLE}: expected a language model's weights, not an "
-            "adapter or a projector"
-        )
+    tensor = table_tensor(part)
     if len(tensor.shape) != 2:
         raise damaged(files.where, name, f"the table's shape {tensor.shape}, not [V, H]")
     shape = tensor.shape[0], tensor.shape[1]

@@ -13,6 +13,7 @@ from probe.analysis.neighbours import (
     nearest_tokens,
     token_filter,
 )
+from probe.errors import ModelNotFoundError
 from probe.vocabulary import to_float32
 
 METRICS = ("l2", "cosine", "dot")
@@ -245,7 +246,7 @@ def test_a_table_that_is_not_finite_is_refused(rng, metric, value, monkeypatch):
     monkeypatch.setattr(neighbours, "MEMORY_BYTES", 1)  # several chunks
     table = rng.standard_normal((3000, 8)).astype(np.float32)
     table[2000, 0] = value
-    with pytest.raises(ValueError, match="found NaN or infinity in row 2000: use another copy"):
+    with pytest.raises(ModelNotFoundError, match="NaN or infinity in row 2000: use another copy"):
         nearest_rows(table[1500:1501], table, metric, k=3)
 
 

@@ -175,9 +175,11 @@ def test_a_missing_part_is_named(fields, tmp_path):
 
 def test_a_file_without_a_table_says_what_it_lacks(fields, tmp_path):
     tensors = {"v.patch_embd.weight": quantised(np.ones((4, 32), np.float32), "F32")}
-    file = write_gguf(tmp_path / "m.gguf", "clip", fields, {}, tensors)
-    with pytest.raises(ModelNotFoundError, match="no token_embd.weight.*adapter or a projector"):
-        load_vocabulary(file)
+    for own in (fields, {}):
+        file = write_gguf(tmp_path / "m.gguf", "clip", own, {}, tensors)
+        for load in (load_vocabulary, load_model):
+            with pytest.raises(ModelNotFoundError, match="no token_embd.weight.*a projector"):
+                load(file)
 
 
 def test_an_architecture_that_transformers_does_not_know_is_decoded_but_not_run(fields, tmp_path):
