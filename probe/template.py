@@ -97,16 +97,22 @@ def without_slots(template: str) -> str:
     return _PROMPT_SLOT.sub("", template)
 
 
-def require_room(length: int, positions: int) -> None:
-    """Refuse a prompt that leaves no position for text.
+def require_room(length: int, positions: int, new_tokens: int = 0) -> None:
+    """Refuse a prompt, or a wish for new tokens, that leaves no position for text.
 
     Args:
         length: virtual tokens, P.
         positions: most that the model can read.
+        new_tokens: how many are to be written.
 
     Raises:
-        RowError: the prompt takes all of them.
+        RowError: they take all of them.
     """
+    if length < positions <= length + new_tokens:
+        raise RowError(
+            f"expected fewer than {positions - length:,} new tokens, found {new_tokens:,}: the "
+            f"model reads at most {positions:,} positions, and prompt and text need some of them"
+        )
     if length >= positions:
         raise RowError(
             f"expected a prompt of fewer than {positions:,} virtual tokens, found {length:,}: the "
@@ -153,6 +159,27 @@ def require_different(task: Task, options: Options, *, whole: bool) -> None:
                 f"task {task.name}: the label word {word!r} begins {other!r}, which can therefore "
                 "never be the likelier one: change one"
             )
+
+
+def note_unknown(task: Task, options: Options, unknown: int | None) -> None:
+    """Say of which label words a model sees nothing but that it does not know them.
+
+    Args:
+        task: its words.
+        options: tokens of each.
+        unknown: id that stands for what the vocabulary lacks; None where every text has tokens.
+    """
+    lost = [
+        repr(word)
+        for word, ids in zip(every_word(task), options, strict=True)
+        if unknown is not None and unknown in ids
+    ]
+    if lost:
+        note(
+            f"task {task.name}: the vocabulary of the model lacks the label "
+            f"{'words' if len(lost) > 1 else 'word'} {' and '.join(lost)}, so what is scored is "
+            "its token for whatever it lacks: choose words that it has"
+        )
 
 
 def note_lengths(task: Task, options: Options) -> None:

@@ -77,7 +77,7 @@ def distillation_tasks(
             model,
             Task("distil", "generation", frame.with_text(text)),
             [Example(context) for context in asked],
-            prompt_length=answer_tokens,
+            new_tokens=answer_tokens,
         )
     ]
     pick = sampling(1.0, seed)

@@ -193,7 +193,7 @@ def _writing_rows(
     """The template up to where the label would stand."""
     task = replace(condition.task, kind="generation", train=(), validation=(), test=())
     examples = [replace(_example(text), label=None, target=None) for text in texts]
-    return prepare(model, task, examples, prompt_length=condition.length + max_new_tokens)
+    return prepare(model, task, examples, prompt_length=condition.length, new_tokens=max_new_tokens)
 
 
 def _scores(

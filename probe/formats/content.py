@@ -39,6 +39,12 @@ _MISTAKEN = (
 """How files begin that are taken for prompts, in lower case."""
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _MAX_DEPTH = 8
+
+
+class NoContainerError(PromptFormatError):
+    """A file of a kind that never holds prompts, such as a README."""
+
+
 _USUAL_NAMES = {
     "adapter",
     "adapter_model",
@@ -116,15 +122,18 @@ def open_content(path: Path) -> Content:
     """Open a file by what its first bytes say.
 
     Raises:
-        PromptFormatError: the file is no container that holds prompts, or a damaged one.
+        NoContainerError: the file is no container that holds prompts.
+        PromptFormatError: it is a damaged one.
     """
     data = read_file(path)
     digest = hashlib.sha256(data).hexdigest()
     container = sniff(data)
     if container is None:
-        raise PromptFormatError(
+        mistaken = _mistaken(data)
+        refused = PromptFormatError if mistaken else NoContainerError
+        raise refused(
             f"{path}: expected a prompt file (safetensors, npy, torch, zip, nemo, json), found "
-            f"{_something_else(data)}"
+            f"{mistaken or counted(len(data), 'byte') + ' of something else'}"
         )
     metadata: Mapping[str, str] = {}
     value: object
@@ -206,14 +215,12 @@ def sniff(data: bytes) -> Container | None:
     return None
 
 
-def _something_else(data: bytes) -> str:
+def _mistaken(data: bytes) -> str:
     """What these bytes are, where that is a usual mistake, and what helps."""
+    if not data:
+        return "an empty file: copy it again"
     start = data[:200].lstrip().lower()
-    return next((what for mark, what in _MISTAKEN if start.startswith(mark)), "") or (
-        f"{counted(len(data), 'byte')} of something else"
-        if data
-        else "an empty file: copy it again"
-    )
+    return next((what for mark, what in _MISTAKEN if start.startswith(mark)), "")
 
 
 def file_name(path: Path) -> str:

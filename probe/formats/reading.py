@@ -12,7 +12,8 @@ import numpy as np
 
 from probe.errors import PromptFormatError
 from probe.formats.build import distinct
-from probe.formats.content import Content, open_content
+from probe.formats.containers.zip import SHARDED
+from probe.formats.content import Content, NoContainerError, open_content
 from probe.formats.layouts import adapterhub, bare, nemo, peft, probe_file
 from probe.formats.refusal import refusal, require_gathered
 from probe.formats.registry import FORMATS
@@ -134,7 +135,10 @@ def read_one(path: Path) -> list[AnyPrompt]:
     Raises:
         PromptFormatError: the file holds no prompt of a known layout, or a damaged one.
     """
-    return read_content(open_content(path))
+    content = open_content(path)
+    if path.suffix == ".distcp":  # of one tensor it is a torch file like any other
+        raise PromptFormatError(f"{path}: expected a whole tensor: {SHARDED}")
+    return read_content(content)
 
 
 def read_content(content: Content) -> list[AnyPrompt]:
@@ -198,13 +202,21 @@ def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:
     if rank := nemo.first_rank(folders):
         return read_one(rank)
     found: list[AnyPrompt] = []
-    first: PromptFormatError | None = None
+    errors: list[PromptFormatError] = []
     for path in [*files, *(folders if depth else [])]:
         try:
             found += _read_folder(path, depth - 1) if path.is_dir() else read_one(path)
         except PromptFormatError as error:
-            first = first or error
-            _LOG.info("left out: %s", error)
+            errors.append(error)
     if not found:
-        raise first or PromptFormatError(f"{folder}: expected prompt files, the folder is empty")
+        raise _most_telling(errors, folder)
+    for left in errors:
+        _LOG.info("left out: %s", left)
     return found
+
+
+def _most_telling(errors: Sequence[PromptFormatError], folder: Path) -> PromptFormatError:
+    """Why a folder has no prompt: by a file that could have held one, where there is any."""
+    telling = [error for error in errors if not isinstance(error, NoContainerError)]
+    empty = PromptFormatError(f"{folder}: expected prompt files, the folder is empty")
+    return next(iter([*telling, *errors]), empty)

@@ -96,7 +96,7 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         r"|(?:^|[._])(?:max_)?exp_(?:avg|inf)(?:_sqs?|_res)?(?:_row|_col|_slow)?(?:\.|$)"
         r"|(?:^|[._])(?:momentum(?:_buffer)?|(?:square|grad)_avg|acc_delta|(?:row|col)_var"
         r"|v_(?:row|col)|(?:first|second)_moment)(?:\.|$)"
-        r"|(?:^|[._])grad(?:ient)?s?(?:\.|$)",
+        r"|(?:^|[._])grad(?:ient)?s?(?:\.|$)|(?:^|[._])precond(?:itioner)?s?(?:\.|$)",
         OPTIMIZER,
     ),
     (
@@ -109,11 +109,13 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         r"|lora\.(?:down|up)|lora_(?:down|up|mid)(?:\.|$)|(?:hada|lokr)_[wt]\d(?:_[ab])?(?:\.|$)"
         r"|(?:^|[._])(?:ia3_l|p?vera_lambda_[bd]|oft_r|boft_[rs]|vblora_(?:logits|vector_bank)\w*"
         r"|hra_u|c3a_kernel|randlora_(?:lambda|gamma)|shira_weight|fourierft_spectrum|miss_block"
-        r"|waveft_spectrum|road_(?:theta|alpha))(?:\.|$)|(?:^|\.)adapter_?(?:down|up)\b",
+        r"|waveft_spectrum|road_(?:theta|alpha))(?:\.|$)|(?:^|\.)adapter_?(?:down|up)\b"
+        r"|(?:^|[._])(?:down|up)_(?:project|sampler?)(?:\.|$)",
         ADAPTER,
     ),
     (
         r"(?:^|\.)(?:meta_net|compound_prompt_projections\w*|prompt_learner\.proj)\."
+        r"|(?:^|\.)prompt_(?:proj(?:ection|ector)?|mlp)(?:\.|$)"
         r"|(?:^|\.)prompt_encoder\.(?!.*embedding\.weight$|(?:\w+\.)?weight$)",
         NETWORK,
     ),
@@ -141,7 +143,9 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
     (r"\.original_module\.", LAYER),
     (
         r"(?:^|\.)(?:score|(?:pre_)?classifier|classification_head|qa_outputs|summary|v_head"
-        r"|(?:value|reward|lm|prediction)_head|heads?|verbalizer)\.(?:.*\.)?(?:weight|bias|kernel)$"
+        r"|(?:value|reward|lm|prediction)_head|heads?)\.(?:.*\.)?(?:weight|bias|kernel)$"
+        r"|(?:^|\.)verbalizer\.|(?:^|\.)(?:label|class|verbalizer)_(?:embed(?:ding)?s?|prototypes?)"
+        rf"{_LEAF}"
         r"|\.modules_to_save\.",
         HEAD,
     ),
@@ -151,6 +155,7 @@ _PATTERNS: tuple[tuple[str, Weight], ...] = (
         rf"|(?:^|\.)(?:\w+_)?(?:layer_?|rms_?|batch_?)?norms?(?:_f|_weights?)?\d*{_LEAF}"
         rf"|(?:^|\.)(?:\w+_)?layer_?norms?\w*{_LEAF}|(?:^|\.)ln_?(?:\d|f|pre|post|final|attn|mlp|weights?)?{_LEAF}"
         rf"|(?:^|\.)(?:[qkvo]_proj|qkv(?:_proj)?|c_attn|c_proj|c_fc|query_key_value|w_[qkvo]"
+        rf"|w_(?:enc|dec|pos|in|out|gate)|\w*projector(?:\.(?:linear_)?\d)?"
         rf"|in_proj(?:_weight)?|(?:gate|up|down)_proj|attn(?:_weights?)?){_LEAF}"
         r"|(?:^|\.)(?:query|key|value|attention|self|mlp|dense\w*|fc\d|wi(?:_\d)?|wo|out_proj|pooler"
         r"|\w*_projection|patch_embedding"
@@ -165,7 +170,7 @@ TELLING = re.compile(r"prompt|soft(?!max)|prefix|virtual|ctx|learned", re.IGNORE
 _IN_LAYER = re.compile(_NUMBERED)
 _FILES = re.compile(
     r"(?:max_)?exp_(?:avg|inf)\w*|momentum(?:_buffer)?|square_avg|v_(?:row|col)|(?:row|col)_var"
-    r"|grads?|logits|hidden_states?|lora_\w|wte|wpe|embed_tokens|(?:tok|word|position)_embeddings?|lm_head"
+    r"|grads?|preconditioners?|logits|hidden_states?|lora_\w|wte|wpe|w_(?:e|u|enc|dec|pos)|embed_tokens|(?:tok|word|position)_embeddings?|lm_head"
     rf"|\w*layer_?norms?|\w+\.(?:weight|bias)|(?:{_MADE}|{_HANDED}|{_COMPUTED})(?:[_-]?\d+)?",
     re.IGNORECASE,
 )

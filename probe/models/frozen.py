@@ -281,9 +281,13 @@ class FrozenModel(ABC):
             InjectionError: the prompts do not fit, or the model writes no text.
         """
         injection = no_prompt() if injection is None else injection
-        room = injection.longest + max_new_tokens
-        plain = Task("generate", "generation")
-        rows = prepare(self, plain, [Example(text) for text in texts], prompt_length=room)
+        rows = prepare(
+            self,
+            Task("generate", "generation"),
+            [Example(text) for text in texts],
+            prompt_length=injection.longest,
+            new_tokens=max_new_tokens,
+        )
         return self.generate_rows(injection, rows, which, max_new_tokens)
 
     @torch.no_grad()

@@ -26,6 +26,7 @@ from probe.template import (
     classes_of,
     every_word,
     note_lengths,
+    note_unknown,
     read_template,
     require_different,
     require_room,
@@ -64,6 +65,7 @@ def prepare(
     *,
     objective: Objective = "full",
     prompt_length: int = 0,
+    new_tokens: int = 0,
     called: str = "texts",
 ) -> list[Row]:
     """What a model reads for each example, texts cut so that the prompt and every label still fit.
@@ -76,6 +78,7 @@ def prepare(
         examples: texts with or without labels.
         objective: what the loss is over.
         prompt_length: positions kept free for a prompt.
+        new_tokens: positions kept free for what is written behind the text.
         called: what the examples are called in notes.
 
     Raises:
@@ -89,8 +92,8 @@ def prepare(
     if (limit := model.positions) is None:
         return rows
     length = max(prompt_length, template.slots)
-    require_room(length, limit)
-    limit -= length
+    require_room(length, limit, new_tokens)
+    limit -= length + new_tokens
     rows = [
         row if writer.length(row) <= limit else _shorten(writer, example, row, limit)
         for row, example in zip(rows, examples, strict=True)
@@ -157,10 +160,15 @@ class _Writer:
         return rows
 
     def note_words(self, rows: Sequence[Row]) -> None:
-        """Say that label words differ in tokens; a sentence encoder compares whole labels."""
-        if self.task.kind == "classification" and self.labels != "own_text":
+        """Say which label words the model lacks, and that they differ in tokens.
+
+        A sentence encoder compares whole labels, whatever their number of tokens.
+        """
+        if self.task.kind == "classification":
             for row in rows[:1]:
-                note_lengths(self.task, row.options)
+                note_unknown(self.task, row.options, self.tokenizer.unk_token_id)
+                if self.labels != "own_text":
+                    note_lengths(self.task, row.options)
 
     def length(self, row: Row) -> int:
         """Positions a row takes, with its longest label."""

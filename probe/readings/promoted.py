@@ -134,7 +134,9 @@ def promoted_tokens(
     injection = model.injection_of(prompts)
     asked = Task("asked", "generation", template)
     examples = [Example(context) for context in contexts]
-    rows = prepare(model, asked, examples, prompt_length=injection.longest + answer_tokens)
+    rows = prepare(
+        model, asked, examples, prompt_length=injection.longest, new_tokens=answer_tokens
+    )
     pairs = [(k, row) for k in range(len(prompts)) for row in rows]
     sums = torch.zeros(len(prompts), model.vocabulary_size, device=model.device)
     counts = torch.zeros(len(prompts), device=model.device)

@@ -362,3 +362,64 @@ def test_tensors_without_names_are_not_taken_for_weights_that_were_not_gathered(
     with pytest.raises(PromptFormatError, match="a list of 6 tensors without names") as refused:
         load(torch_file(tmp_path / "past.pt", cache))
     assert "ZeRO" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("adapter.down_project.weight", "LoRA and its kin"),
+        ("mm_projector.weight", "a layer's own weights"),
+        ("multi_modal_projector.linear_1.weight", "a layer's own weights"),
+        ("W_enc", "a layer's own weights"),
+        ("W_E", "word embeddings"),
+        ("preconditioner", "an optimizer's state"),
+        ("label_embeddings", "a trained head"),
+        ("verbalizer.prototypes", "a trained head"),
+        ("prompt_proj.weight", "a network that computes the prompt"),
+    ],
+)
+def test_what_models_and_optimizers_hold_besides_is_no_prompt(
+    key: str, what: str, tmp_path: Path
+) -> None:
+    rows = torch.randn(4, 6)
+    save_file({key: rows}, tmp_path / "alone.safetensors")
+    with pytest.raises(PromptFormatError, match=what):
+        load(tmp_path / "alone.safetensors")
+    save_file({"soft_prompt": rows.clone(), key: rows}, tmp_path / "both.safetensors")
+    (prompt,) = load(tmp_path / "both.safetensors")
+    assert [one.name for one in prompt.left_out] == [key]
+
+
+@pytest.mark.parametrize("name", ["exp_avg", "lora_A", "grads", "position_embeddings", "W_dec"])
+def test_a_file_named_after_no_prompt_is_none(name: str, tmp_path: Path) -> None:
+    np.save(tmp_path / f"{name}.npy", np.ones((4, 6), dtype=np.float32))
+    with pytest.raises(PromptFormatError, match="expected a soft prompt, found"):
+        load(tmp_path / f"{name}.npy")
+
+
+def test_a_share_of_a_distributed_checkpoint_is_no_prompt(tmp_path: Path) -> None:
+    """Its tensors stand behind each other; the last, a moment, would be taken for the rows."""
+    import torch.distributed.checkpoint as sharded
+
+    def save(state: dict[str, Any], folder: str) -> Path:
+        sharded.save(state, checkpoint_id=tmp_path / folder, no_dist=True)
+        return tmp_path / folder / "__0_0.distcp"
+
+    key, rows = "prompt_encoder.default.embedding.weight", torch.randn(4, 6)
+    with pytest.warns(UserWarning, match="single process"):
+        save({key: rows}, "one")
+        many = save({key: rows, "optim": {"exp_avg": rows**2, "exp_avg_sq": rows**4}}, "many")
+    many.rename(many.with_name("renamed.pt"))
+    for folder in ("one", "many"):
+        with pytest.raises(PromptFormatError, match="dcp_to_torch FOLDER FILE"):
+            load(tmp_path / folder)
+
+
+def test_a_folder_is_refused_for_its_likeliest_cause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "latest").write_text("global_step10")
+    torch_file(tmp_path / "global_step10" / "states.pt", {"module": {"prompt": torch.zeros(0)}})
+    with pytest.raises(PromptFormatError, match=r"states\.pt: expected non-empty rows.*ZeRO-3"):
+        load(tmp_path)
+    assert not caplog.records

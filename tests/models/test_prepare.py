@@ -15,6 +15,7 @@ from probe.models.rows import LabelPlace
 from probe.models.sentence_encoder import SentenceEncoder
 from probe.notes import collected
 from probe.task import Example, Task
+from probe.template import require_room
 from tests.models.conftest import word_tokenizer
 
 FAMILIES: dict[str, type[FrozenModel]] = {
@@ -231,6 +232,19 @@ def test_an_ended_label_word_may_begin_another() -> None:
     words = ("good", "good fine")
     found = rows("{text} is", "film", tokenizer=FRAMED, objective="paper", words=words)[0]
     assert found.options == ((EOS,), (*ids("fine"), EOS))
+
+
+def test_label_words_that_the_vocabulary_lacks_are_noted() -> None:
+    with collected() as notes:
+        rows("{text} is", "film", words=("good", "splendid"))
+        rows("{text} is", "film", words=("good", "bad"))
+    assert len(notes) == 1
+    assert "the vocabulary of the model lacks the label word 'splendid'" in notes[0]
+
+
+def test_more_new_tokens_than_there_is_room_for_are_told_as_such() -> None:
+    with pytest.raises(RowError, match="expected fewer than 61 new tokens, found 500"):
+        require_room(3, 64, 500)
 
 
 def test_label_words_of_differing_length_are_noted() -> None:

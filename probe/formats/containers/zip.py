@@ -30,6 +30,11 @@ _END = struct.Struct("<4s4H2LH")
 _WIDE_END_BYTES = 56 + 20
 """Of zip64's end record and its locator, which lie before the end record."""
 _LZMA_WINDOW = 4096
+SHARDED = (
+    "torch.distributed.checkpoint (FSDP) writes tensors so, a share per rank: merge them with "
+    "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE"
+)
+"""What `.distcp` files are, and what helps."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,12 @@ def open_zip(data: bytes) -> dict[str, Member]:
         raise PromptFormatError(f"zip: {len(entries)} members, expected at most {MAX_MEMBERS}")
     members: dict[str, Member] = {}
     end = 0
-    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+    entries.sort(key=lambda entry: entry.header_offset)
+    if entries and entries[0].header_offset > 0 and data[:4] == b"PK\x03\x04":
+        raise PromptFormatError(
+            f"zip: one archive behind another, of which the last is a part: {SHARDED}"
+        )
+    for entry in entries:
         _require_safe(entry, members)
         start = _start(data, entry, end)
         end = start + entry.compress_size
