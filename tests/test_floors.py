@@ -50,6 +50,7 @@ FLOORS = {
     "reports": 7,
     "jobs": 8,
     "verbs": 9,
+    "integrations": 9,
     "cli": 10,
     "app": 10,
 }

@@ -110,7 +110,7 @@ def _adapter_content(model: Any, adapter: str) -> Content:
             "which changes the model's weights: name another adapter (adapter=)"
         )
     encoder = model.prompt_encoder[adapter]
-    with _without_dropout(encoder):  # with gradients, as PEFT: an LSTM rounds otherwise without
+    with without_dropout(encoder):  # with gradients, as PEFT: an LSTM rounds otherwise without
         _require_numbers(encoder.state_dict(), where)
         state = get_peft_model_state_dict(
             model, adapter_name=adapter, save_embedding_layers=False, state_dict={}
@@ -120,15 +120,15 @@ def _adapter_content(model: Any, adapter: str) -> Content:
 
 
 @contextmanager
-def _without_dropout(encoder: nn.Module) -> Iterator[None]:
-    """Within the block an encoder computes as it does when it is saved and used."""
-    training = [module for module in encoder.modules() if module.training]
-    encoder.eval()
+def without_dropout(module: nn.Module) -> Iterator[None]:
+    """Within the block a module computes as it does when it is used; its modes come back."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        for part in training:
+            part.training = True
 
 
 def _plain(value: object) -> Any:
@@ -165,7 +165,7 @@ def _of_module(module: nn.Module, where: str, called: str) -> Content:
         return _of_state(state, where, called, {})
     if type(module) is torch.nn.Embedding:
         return _of_array(_array(module.weight), "pickle", where, called)
-    with torch.no_grad(), _without_dropout(module):
+    with torch.no_grad(), without_dropout(module):
         answers = module(torch.arange(module.num_embeddings, device=module.weight.device))
     return _of_array(_array(answers), "pickle", where, called)
 

@@ -59,6 +59,10 @@ def resume(workspace: Workspace, reference: str, *, steps: int | None = None) ->
     status, state = observe(job)
     if state in ACTIVE:
         raise TrainingError(f"{job.id} is {state}: cancel it first, or wait")
+    if job.config.is_recorded:
+        raise TrainingError(
+            f"{job.id} was trained by another program and only recorded here: go on there"
+        )
     if str(job.config.request.get("model")).endswith(IN_MEMORY):
         raise TrainingError(
             f"{job.id} trained on a model in the memory of its process, which no other has: train "
@@ -118,6 +122,9 @@ def cancel(
     if state not in ACTIVE:
         raise TrainingError(f"{job.id} is {state}: there is nothing to cancel")
     job.stop.touch(mode=0o600)
+    if job.config.is_recorded:  # its process is another's, and gets no signals
+        _ends(job, save_s)
+        return job
     if not (job.config.is_training and status.activity == TRAINING):
         _signal(job, signal.SIGINT)  # nothing to save: it need not finish what it is loading
     for number, within_s in ((signal.SIGTERM, save_s), (signal.SIGKILL, end_s)):

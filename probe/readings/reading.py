@@ -107,6 +107,8 @@ class Subject:
     seed: int = 0
     cached: Cached = lambda _, compute, __: compute()
     """Keeps the reference samples of a table between calls."""
+    began: StartRows | None = None
+    """Where training began, if it was watched."""
 
     @property
     def has_labels(self) -> bool:
@@ -140,6 +142,8 @@ class Subject:
             NotDecodableError: it is not known, or the prompt has no nearest tokens.
         """
         prompt = require_decodable(self.prompt, self.vocabulary)
+        if self.began is not None:
+            return self.began
         recorded = prompt.init_token_ids
         chance = np.inf
         if recorded is None or max(recorded) >= len(self.vocabulary):

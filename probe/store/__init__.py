@@ -14,7 +14,7 @@ from probe.store.job_status import (
     queued,
     read_records,
 )
-from probe.store.jobs import TRAININGS, JobConfig, JobFolder, JobFolders, JobKind
+from probe.store.jobs import RECORDED_BY, TRAININGS, JobConfig, JobFolder, JobFolders, JobKind
 from probe.store.library import Library
 from probe.store.samples import (
     load_sample,
@@ -27,6 +27,7 @@ from probe.store.workspace import Workspace
 
 __all__ = [
     "ACTIVE",
+    "RECORDED_BY",
     "TRAINING",
     "TRAININGS",
     "Card",

@@ -27,6 +27,8 @@ TRAININGS: tuple[JobKind, ...] = ("train", "distill")
 """Kinds of job that train one prompt, or its folds; the others are studies of many trainings."""
 _CONFIG, _STATUS, _LABEL = "config.json", "status.json", "label.txt"
 _MAX_LABEL = 100
+RECORDED_BY = "recorded_by"
+"""Key of a request that no worker of ours does: who wrote the run down, in another's process."""
 _ABOUT = ("name", "created", "command")
 """What a configuration says besides its kind and what was asked."""
 
@@ -58,6 +60,11 @@ class JobConfig:
     def is_training(self) -> bool:
         """Whether it trains one prompt, or its folds; a study trains many."""
         return self.kind in TRAININGS
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether another's process trains, and no worker can go on with it."""
+        return RECORDED_BY in self.request
 
     @property
     def steps(self) -> int | None:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from probe.analysis.gains import score_sentence
+from probe.integrations import PromptWatch
 from probe.store import JobFolder, Workspace
 from probe.verbs import sample_folders
 
@@ -234,3 +236,15 @@ def test_without_a_sentence_no_model_is_opened(
     monkeypatch.setattr("probe.models.load_model", lambda *_, **__: opened.append(1))
     open_page("decode", p="sst2-text")
     assert opened == []
+
+
+def test_a_run_that_was_only_watched_opens_as_any_other(open_page: Open, model: str) -> None:
+    with PromptWatch(model, name="watched", task="moods") as watch:
+        watch.step(torch.ones(2, 16), step=0, metrics={"accuracy": 0.5, "eval_loss": 2.0})
+        watch.step(torch.eye(16)[:2], step=3, metrics={"accuracy": 0.7, "eval_loss": 1.0})
+        run = str(watch.run)
+    at = open_page("runs", run=run)
+    told = _texts(at)
+    assert "task **moods**" in told and "watched" in told
+    assert ("Validation accuracy", "0.700") in [(one.label, one.value) for one in at.metric]
+    assert not at.error and not [one for one in at.code if "probe train" in one.value]
