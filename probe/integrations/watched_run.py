@@ -14,7 +14,7 @@ from probe.integrations.faults import unmoved_metrics
 from probe.integrations.observing import Observation, Observer
 from probe.integrations.run_record import RunRecord
 from probe.integrations.sinks import Sink, open_sinks
-from probe.jobs.stopping import JobGoneError
+from probe.jobs.processes import JobGoneError
 from probe.live import LiveModel
 from probe.notes import note
 from probe.prompt import AnyPrompt, SoftPrompt
