@@ -12,7 +12,7 @@ from probe.cli.output import (
     console,
     new_place,
     print_headline,
-    print_json,
+    show,
     table,
     visible,
     write_figures,
@@ -41,10 +41,7 @@ def knock_out(asked: KnockOutRequest, beside: Beside, json: Json = False) -> Non
     html = new_place(beside.html)
     result = verbs.knock_out(asked)
     write_figures(f"Knock-out of {result.knock_out.prompt}", result, html)
-    if json:
-        print_json(result.to_json())
-    else:
-        _print(result)
+    show(result, _print, json=json)
 
 
 def _print(result: KnockedOut) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -34,7 +35,6 @@ from probe.cli import (
 )
 from probe.cli.options import Commands
 from probe.cli.output import complain, one_line, visible
-from probe.cli.streams import mend_streams
 from probe.errors import is_failure
 from probe.parent import end_with_parent
 
@@ -138,3 +138,35 @@ def _prepare_hang_up() -> None:
     number = getattr(signal, "SIGHUP", None)
     if number is not None and signal.getsignal(number) is signal.SIG_DFL:
         signal.signal(number, signal.default_int_handler)
+
+
+class ClosedStream(io.TextIOBase):
+    """In place of a stdout that is closed: whoever writes to it is told."""
+
+    def writable(self) -> bool:
+        """It takes writes, to refuse them."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Refuse.
+
+        Raises:
+            OSError: always.
+        """
+        raise OSError(errno.EBADF, f"stdout is closed: {len(text)} characters have nowhere to go")
+
+
+def mend_streams() -> None:
+    """Put something in the place of every standard stream that is closed.
+
+    A file opened later would else get the number of the closed one, and with it what any library
+    writes to its standard error.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    sys.stdin = sys.stdin or io.StringIO()
+    sys.stdout = sys.stdout or ClosedStream()
+    sys.stderr = sys.stderr or io.StringIO()

@@ -18,7 +18,7 @@ from probe.live import LiveModel
 from probe.notes import collected, note
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest, command_of, from_document, takes, to_document
-from probe.requests.recommended import stated, with_recommended
+from probe.requests.training import stated, with_recommended
 from probe.results import Rows
 from probe.store import JobConfig, JobKind, Library, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model

@@ -17,7 +17,7 @@ from dashboard.shared.side_jobs import job_of, plan_of, start_job
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.jobs import worker
-from probe.requests.recommended import with_recommended
+from probe.requests.training import with_recommended
 from probe.store import JobFolder, Workspace, queued
 from probe.tables import default_model
 from tests.app.conftest import strips_of

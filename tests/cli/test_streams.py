@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from probe.cli.streams import ClosedStream
+from probe.cli.main import ClosedStream
 
 
 def _run(home, *arguments, close=()):

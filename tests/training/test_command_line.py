@@ -11,7 +11,7 @@ import typer
 from probe import verbs
 from probe.cli.requests import takes_requests
 from probe.requests import TrainRequest, command_of, fields_of
-from probe.requests.recommended import stated
+from probe.requests.training import stated
 from probe.store import Workspace
 from probe.training import TrainConfig
 

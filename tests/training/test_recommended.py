@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 
 from probe import verbs
-from probe.requests.recommended import RECOMMENDED, stated, with_recommended
 from probe.requests.train_config import TrainMethod
+from probe.requests.training import RECOMMENDED, stated, with_recommended
 from probe.store import Workspace
 from probe.training import TrainConfig
 

@@ -11,9 +11,8 @@ from dashboard.compare.pair import choose_pair, draw_pair
 from dashboard.compare.resources import comparison_of, refusals
 from dashboard.compare.transfer import draw_transfer
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
-from dashboard.shared.paint import paint_now
 from dashboard.shared.prompt_pool import (
     OF_ROWS,
     OF_ROWS_HELP,

@@ -8,9 +8,8 @@ from dashboard.decode.meaning import displacement_of, draw_answer, draw_displace
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
-from dashboard.shared.paint import paint_now
 from dashboard.shared.prompt_pool import chosen_entries
 from dashboard.shared.resources import Entry, decoding, find, prompt_of, reading
 from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model

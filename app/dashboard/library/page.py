@@ -7,9 +7,8 @@ import streamlit as st
 
 from dashboard.library.table import COLUMNS, library_table, size_of
 from dashboard.library.upload import draw_upload
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
-from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import (
     Entry,
     decoding,

@@ -8,9 +8,8 @@ from dashboard.map.panel import draw_map, made_with
 from dashboard.map.points import FACTS, cluster_name, groups_of_clusters, groups_of_facts
 from dashboard.map.resources import clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
-from dashboard.shared.paint import paint_now
 from dashboard.shared.prompt_pool import (
     OF_ROWS,
     OF_ROWS_HELP,

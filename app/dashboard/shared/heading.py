@@ -1,6 +1,8 @@
-"""The first line of a page: its name, and the question that it answers."""
+"""The first lines of a page: its name and question, and an answer painted before figures."""
 
 from __future__ import annotations
+
+import time
 
 import streamlit as st
 
@@ -10,3 +12,17 @@ def draw_heading(title: str, question: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.title(title, anchor=False, width="content")
         st.caption(question, width="content")
+
+
+_PAINT_S = 0.06
+
+
+def paint_now(answer: object) -> None:
+    """Let the browser paint what the page has said so far, if its answer is a new one.
+
+    Without a breath it gets the whole page at once and shows nothing until Plotly has drawn every
+    figure, some hundred milliseconds later.
+    """
+    if st.session_state.get("painted") != answer:
+        st.session_state["painted"] = answer
+        time.sleep(_PAINT_S)

@@ -5,9 +5,8 @@ import streamlit as st
 from dashboard.decode.meaning import displacement_of
 from dashboard.decode.try_it import draw_answers, tried
 from dashboard.library.upload import draw_upload
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
-from dashboard.shared.paint import paint_now
 from dashboard.shared.resources import Entry, decoding, find, library, reading
 from dashboard.shared.sidebar import choose, demo_prompt
 from dashboard.shared.token_strip import draw_strip

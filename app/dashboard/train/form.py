@@ -14,9 +14,9 @@ from dashboard.shared.resources import known_tasks, library
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.requests import TrainConfig, TrainRequest, command_of, fields_of
-from probe.requests.recommended import stated, with_recommended
 from probe.requests.train_config import DEFAULT_LENGTH
 from probe.requests.train_methods import METHODS, injects_prefix
+from probe.requests.training import stated, with_recommended
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
 

@@ -6,10 +6,9 @@ import streamlit as st
 
 from dashboard.runs.panel import draw_run
 from dashboard.shared.errors import draw_said
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
 from dashboard.shared.markdown import plain
-from dashboard.shared.paint import paint_now
 from dashboard.train.new_prompt import draw_new_prompt
 from dashboard.train.task_upload import draw_task_upload
 from probe.errors import ProbeError

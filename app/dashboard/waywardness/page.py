@@ -6,11 +6,10 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared.errors import draw_said
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import cancel_job, resume_job, start_job, wayward_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
-from dashboard.shared.paint import paint_now
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.jobs import JobView
