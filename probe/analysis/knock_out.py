@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
 from probe.arrays import Float64Array
 from probe.bootstrap import RESAMPLES, Bootstrap, Estimate
 from probe.results import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Range = Literal["window", "up_to", "onward"]
 RANGES: tuple[Range, ...] = get_args(Range)
@@ -87,18 +84,14 @@ class LayerKnockOut(Result):
         """Layers whose change of the loss leaves out 0; one in twenty would without any effect."""
         return [one.layer for one in self.layers if getattr(one, kind).loss_nats.clear]
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per layer and range."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {"prompt": self.prompt, "layer": one.layer, "range": kind, **_row(cut)}
-                for one in self.layers
-                for kind in RANGES
-                if (cut := getattr(one, kind))
-            ]
-        )
+        return [
+            {"prompt": self.prompt, "layer": one.layer, "range": kind, **_row(cut)}
+            for one in self.layers
+            for kind in RANGES
+            if (cut := getattr(one, kind))
+        ]
 
 
 def knock_out(

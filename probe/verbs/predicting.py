@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.errors import ProbeError
 from probe.notes import collected
@@ -65,11 +65,9 @@ class Predictions(Result):
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per text, prompt and label word."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return [
             {
                 "text": one.text,
                 "prompt": one.prompt,
@@ -79,7 +77,7 @@ class Predictions(Result):
             }
             for one in self.predictions
             for word, share in one.probabilities.items()
-        )
+        ]
 
     def to_wide_frame(self) -> pd.DataFrame:
         """One row per text and prompt, with a column for each label's probability."""
@@ -102,11 +100,9 @@ class Continuations(Result):
     notes: tuple[str, ...] = ()
     """What was not done as it might seem."""
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per text and prompt."""
-        import pandas as pd
-
-        return pd.DataFrame([vars(one) for one in self.continuations])
+        return [vars(one) for one in self.continuations]
 
 
 _Found = TypeVar("_Found")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probe.notes import collected
 from probe.readings import Reading, Subject, answer_in_words, named_readings, read_all
@@ -17,8 +17,6 @@ from probe.verbs.decoding import taken_for, vocabulary_of, with_start
 from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probe.models import FrozenModel
     from probe.readings.plug_in import TextScore
 
@@ -35,17 +33,13 @@ class ReadPrompt(Result):
     scored_texts: tuple[TextScore, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per reading and token."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {"reading": one.name, "rank": rank, "token": token.token, "score": token.score}
-                for one in self.readings
-                for rank, token in enumerate(one.tokens, start=1)
-            ]
-        )
+        return [
+            {"reading": one.name, "rank": rank, "token": token.token, "score": token.score}
+            for one in self.readings
+            for rank, token in enumerate(one.tokens, start=1)
+        ]
 
 
 @takes(ReadRequest)

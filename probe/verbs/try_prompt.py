@@ -16,8 +16,6 @@ from probe.texts import counted
 from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, note_doubts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probe.evaluation import Condition
     from probe.models import FrozenModel
     from probe.prompt import AnyPrompt, PromptPair
@@ -63,10 +61,8 @@ class Tried(Result):
     notes: tuple[str, ...] = ()
     """What was not done as it might seem; whoever shows the answers says them."""
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per prompt and label word, or per prompt that writes."""
-        import pandas as pd
-
         rows: list[dict[str, Any]] = []
         for one in self.answers:
             named: dict[str, Any] = {"text": self.text, "prompt": one.prompt, "model": one.model}
@@ -76,7 +72,7 @@ class Tried(Result):
             ]
             if not one.label_words:
                 rows.append(named | {"output": one.output, "zero_shot": one.output_alone})
-        return pd.DataFrame(rows)
+        return rows
 
 
 def try_on(
