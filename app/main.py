@@ -63,4 +63,7 @@ if __name__ == "__main__":
     draw()
 else:
     end_with_parent()
+    # Several pages and trainings share the processor: threads that wait must not spin. torch's
+    # OpenMP reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app = st.App(HERE / "main.py", middleware=checks())

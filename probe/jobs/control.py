@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -178,12 +179,14 @@ def start_worker(job: JobFolder) -> None:
     Raises:
         TrainingError: it ended before; the folder says so too.
     """
+    # Threads that spin while they wait take the processor from the dashboard and other programs.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
     # -P: no module that lies in the working folder gets in.
     command = [sys.executable, "-P", "-m", "probe.jobs.worker", str(job.path)]
     with open(job.log, "ab", opener=privately) as log:
         worker = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=job.path,
-            start_new_session=True, umask=0o077,
+            start_new_session=True, umask=0o077, env=environment,
         )  # fmt: skip
     # Somebody must take notice of its end, or it stays in the process table as a zombie.
     threading.Thread(target=worker.wait, daemon=True).start()

@@ -16,6 +16,7 @@ from probe.analysis.compare import (
     shared_starts,
     task_separation,
 )
+from probe.analysis.starts import shared_starts_sentence
 from probe.errors import NotComparableError
 from probe.prompt import START_NEAREST, KVPrefix, SoftPrompt
 
@@ -46,6 +47,15 @@ def test_shared_starts_are_counted_position_by_position(rng):
         [0, 0, 0, 3, -1],
         [-1, -1, -1, -1, -1],
     ]
+
+
+def test_a_map_says_in_one_sentence_which_rows_lay_together_before_training(rng):
+    alike = [_prompt("a", (1, 2, 3), rng), _prompt("b", (1, 9, 3), rng), _prompt("c", (7,), rng)]
+    assert shared_starts_sentence(alike) == (
+        "1 of 3 pairs of prompts began from some of the same tokens (at up to 2 of 3 positions), "
+        "so their rows lay together before training; displacement takes the start out."
+    )
+    assert shared_starts_sentence(alike[1:]) == ""
 
 
 def test_ids_of_another_model_and_prefixes_share_nothing_that_is_known(rng):
@@ -103,8 +113,8 @@ def test_the_separation_is_given_also_without_shared_starts(rng):
     other = [found.matrix[i, j] for i in range(3) for j in (3, 4)]
     assert apart.area == pytest.approx(np.mean([a > b for a in closer for b in other]))
     told = separation_sentence(found)
-    assert f"in {every.area:.0%} of cases (4 pairs against 6; 50 % is guessing)" in told
-    assert f"without a shared start in {apart.area:.0%} (3 pairs against 6)" in told
+    assert f"in {100 * every.area:.0f} % of cases (4 pairs against 6; 50 % is guessing)" in told
+    assert f"without a shared start in {100 * apart.area:.0f} % (3 pairs against 6)" in told
 
 
 def test_without_tasks_there_is_no_separation_and_no_sentence(rng):

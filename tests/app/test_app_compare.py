@@ -45,7 +45,7 @@ def test_the_nearest_pair_comes_first_with_what_it_is_worth(
     value = compare(three).nearest[0][2]
     assert at.subheader[0].value == f"one@1 and two@1 are the closest of 3 pairs: {value:.3g}."
     assert (
-        "is closer than a pair for two in **100%** of cases (1 pair against 2"
+        "is closer than a pair for two in **100 %** of cases (1 pair against 2"
         in at.markdown[0].value
     )
 

@@ -15,11 +15,14 @@ from streamlit.testing.v1 import AppTest
 from dashboard.map.points import point_of, selection_table, tokens_with
 from dashboard.shared.side_jobs import SideJob, draw_job, job_of, start_job
 from probe.analysis.maps import Map
+from probe.analysis.starts import changes_since_start
 from probe.jobs.processes import is_alive, process_start_time
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
 from probe.verbs import decode
+from probe.verbs import load as load_prompt
 from probe.verbs import map as lay_out
+from probe.verbs.decoding import vocabulary_of
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
 from tests.waiting import LONGEST_S, until
 
@@ -257,3 +260,20 @@ def test_hostile_tokens_reach_the_map_as_text(open_page: Open, two: list[str]) -
         assert "<script" not in chart.proto.spec
         assert "<b>bold" not in chart.proto.spec
     assert HOSTILE[0] in at.selectbox(key="look").options[0] or at.selectbox(key="look").value
+
+
+@pytest.mark.slow
+def test_rows_are_mapped_by_position_or_by_what_training_changed(open_page: Open) -> None:
+    both = ["opinion-vocab", "agnews-vocab"]
+    at = open_page("map", p=both)
+    alike = "1 of 1 pair of prompts began from some of the same tokens"
+    assert alike in at.markdown[0].value
+    by_position = _figure(at)["data"][-1]
+    at.segmented_control(key="of").set_value("displacement").run()
+    assert not at.exception and alike not in at.markdown[0].value
+    assert any("what training changed in 40 prompt rows" in one.value for one in at.caption)
+    assert _figure(at)["data"][-1]["x"] != by_position["x"]
+    prompt = load_prompt(both[0])[0]
+    table = vocabulary_of(prompt, None)
+    mapped = lay_out(both, change=True)
+    np.testing.assert_array_equal(mapped.rows[:20], changes_since_start(prompt, table))

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from probe import jobs, verbs
 from probe.jobs.processes import process_start_time
 from probe.store import JobConfig, JobFolder, Status, Workspace
+from tests.app.conftest import strips_of
 from tests.trainable import write_task
 from tests.waiting import LONGEST_S, until
 
@@ -103,6 +104,9 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
         "CSV", "JSON", "Parquet", "HTML report"
     ]  # fmt: skip
     assert "see" in at.query_params
+    target, decoded = strips_of(at)
+    assert target.count("<span") == decoded.count("<span") > 0
+    assert "the prompt decodes to" in target and "chance rows" in decoded
 
 
 @pytest.mark.slow

@@ -50,7 +50,8 @@ def test_a_first_visit_leads_from_the_library_to_a_decoding(visit: Visit) -> Non
     expect(_cell(page, 0, 1)).to_have_text("hostile@1")
     expect(_cell(page, 1, 1)).to_have_text("smollm2-agnews-labels")
     page.get_by_test_id("stTopNavLink").filter(has_text="Decode").click()
-    expect(page.get_by_role("heading", name="of 8 positions")).to_be_visible()
+    expect(page.get_by_role("heading", name="French")).to_be_visible()
+    expect(page.get_by_text("of 8 positions are no closer")).to_be_visible()
     first = decode("smollm2-distilled-french").positions[0].neighbours[0].token
     expect(_cell(page, 0, 1)).to_have_text(first)
     expect(_chart(page, "map")).to_be_visible()

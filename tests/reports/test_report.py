@@ -130,6 +130,7 @@ def test_a_prompt_of_one_position_is_spoken_of_in_the_singular(vocabulary: Vocab
 def test_reports_are_small_and_repeatable(decoding: Decoding, tmp_path: Path) -> None:
     text = decoding_html(decoding)
     assert text == decoding_html(decoding)
+    assert text.count('title="position ') == len(decoding.positions)  # the strip's tokens
     assert len(text.encode()) < 50_000
 
 

@@ -81,7 +81,8 @@ def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
     for measure, why in refused.items():
         reasons.setdefault(why.removeprefix(measure).strip(), []).append(measure)
     for why, measures in reasons.items():
-        st.caption(f"Not for these prompts: {plain(', '.join(measures))} {plain(why)}.")
+        verb = why if len(measures) == 1 else why.replace("needs ", "need ", 1)
+        st.caption(f"Not for these prompts: {plain(', '.join(measures))} {plain(verb)}.")
 
 
 def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool) -> None:

@@ -39,8 +39,9 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
         WorkspaceError: there is no such run, or its folder is damaged.
     """
     folder, found = workspace().runs.get(run_id), run_of(run_id)
-    st.subheader(plain(shown_name(found)), anchor=False)
-    st.markdown(f"{BADGES[found.state]} {_asked(found, folder.config)}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(plain(shown_name(found)), anchor=False, width="content")
+        st.markdown(f"{BADGES[found.state]} {_asked(found, folder.config)}", width="content")
     draw_actions(found)
     every = POLL_S if found.active else None
     st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
@@ -96,9 +97,10 @@ def _draw_answer(run: JobView, config: JobConfig) -> None:
         st.warning(plain(run.message), icon=":material/warning:")
     if advice := job_advice(run, resume="**Resume**"):
         st.markdown(advice)
-    st.progress(
-        min(1.0, run.step / run.steps), text=f"{run.step:,} of {counted(run.steps, 'step')}"
-    )
+    if run.state != "finished" or run.step < run.steps:
+        st.progress(
+            min(1.0, run.step / run.steps), text=f"{run.step:,} of {counted(run.steps, 'step')}"
+        )
 
 
 def _draw_numbers(run: JobView, last: dict[str, object]) -> None:

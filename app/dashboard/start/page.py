@@ -69,7 +69,7 @@ def draw_ways_on(entry: Entry) -> None:
         st.switch_page("dashboard/decode/page.py", query_params={})
     with own.popover("Your own file", icon=":material/upload:", width="stretch"):
         draw_upload()
-    if study.button("A study", icon=":material/alt_route:", width="stretch"):
+    if study.button("Run a study", icon=":material/alt_route:", width="stretch"):
         st.switch_page("dashboard/waywardness/page.py", query_params={})
     if train.button("Train in a minute", icon=":material/model_training:", width="stretch",
                     on_click=offer_text):  # fmt: skip

@@ -42,7 +42,7 @@ def separation_sentence(comparison: Comparison, *, strong: str = "") -> str:
         return ""
     words = (
         "A pair of prompts for one task is closer than a pair for two in "
-        f"{strong}{every.area:.0%}{strong} of cases ({_counts(every)}; 50 % is guessing)"
+        f"{_percent(every, strong)} of cases ({_counts(every)}; 50 % is guessing)"
     )
     if not (comparison.shared_starts[np.triu_indices(len(comparison.prompts), 1)] > 0).any():
         return f"{words}; no pair is known to share a start."
@@ -54,9 +54,13 @@ def separation_sentence(comparison: Comparison, *, strong: str = "") -> str:
         )
     unknown = f"; of {apart.unknown:,} of them the start is not recorded" if apart.unknown else ""
     return (
-        f"{words}, and among pairs without a shared start in {strong}{apart.area:.0%}{strong} "
+        f"{words}, and among pairs without a shared start in {_percent(apart, strong)} "
         f"({_counts(apart)}{unknown})."
     )
+
+
+def _percent(found: Separation, strong: str) -> str:
+    return f"{strong}{100 * found.area:.0f} %{strong}"
 
 
 def _counts(found: Separation) -> str:
