@@ -38,6 +38,7 @@ _VERBS = {
         "wayward",
         "train",
         "distill",
+        "cram",
         "evaluate",
         "sweep",
         "runs",

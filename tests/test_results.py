@@ -82,6 +82,7 @@ def _results(home, root):
         "transfer": verbs.transfer([own, other], [task], **few),
         "ablate": ablated,
         "ablation": ablated.ablation,
+        "cram": verbs.cram(["the film", NASTY], model, rows=3, steps=5, lr=0.1, workspace=home),
         "knock_out": verbs.knock_out(own, task, **few),
         "attention": ablated.attention,
         "lens": lens,

@@ -4,6 +4,7 @@ Figures set the colours of their data and leave those of text, grid and backgrou
 one figure reads well on a light and on a dark one.
 """
 
+from probe.charts.cramming import cramming_growth, cramming_nats
 from probe.charts.curves import Curves, curves
 from probe.charts.decoding import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.evaluation import probability_bars, score_intervals
@@ -46,6 +47,8 @@ __all__ = [
     "closeness_bars",
     "colour_meaning",
     "correlation_bars",
+    "cramming_growth",
+    "cramming_nats",
     "curves",
     "definition_bars",
     "drift_changes",

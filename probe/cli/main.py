@@ -16,6 +16,7 @@ import typer
 from probe import __version__
 from probe.cli import (
     comparison,
+    cram,
     dashboard,
     decode,
     demo,
@@ -56,6 +57,7 @@ app.command("map")(comparison.map_prompts)
 app.command("convert")(inspection.convert)
 app.command("train")(train.train)
 app.command("distill")(reading.distill)
+app.command("cram")(cram.cram)
 app.command("evaluate")(evaluation.evaluate)
 app.command("predict")(evaluation.predict)
 app.command("generate")(evaluation.generate)

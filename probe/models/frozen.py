@@ -311,14 +311,26 @@ class FrozenModel(ABC):
         Raises:
             InjectionError: the prompts do not fit, or the model writes no text.
         """
+        written = self.generate_ids(injection, rows, which, max_new_tokens, pick)
+        return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
+
+    @torch.no_grad()
+    def generate_ids(
+        self,
+        injection: Injection | None,
+        rows: Sequence[Row],
+        which: Tensor | None = None,
+        max_new_tokens: int = 32,
+        pick: Pick = most_likely,
+    ) -> list[list[int]]:
+        """Ids of the same continuations, special tokens included."""
         batch = self.batch_of(injection, rows, which)
         if max_new_tokens < 1:
             raise InjectionError(f"max_new_tokens must be 1 or more, found {max_new_tokens}")
         if not rows:
             return []
         with self.precision():
-            written = self._continue(batch, max_new_tokens, pick)
-        return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
+            return self._continue(batch, max_new_tokens, pick)
 
     def _continue(  # families that write text have their own
         self,

@@ -17,6 +17,8 @@ from probe.charts import (
     attention_map,
     class_rate_bars,
     correlation_bars,
+    cramming_growth,
+    cramming_nats,
     curves,
     drift_changes,
     drift_lines,
@@ -55,6 +57,13 @@ def _of_ablation(found: Any) -> Figures:
         for kind, words in CHANGES.items()
         if getattr(found.positions[0], kind) is not None
     }
+
+
+def _of_crammed(found: Any) -> Figures:
+    figures = {"Nats of every token with the rows and without": cramming_nats(found.texts)}
+    if any(one.growth for one in found.texts):
+        figures["Tokens held as training went on"] = cramming_growth(found.texts)
+    return figures
 
 
 def _of_knock_out(found: Any) -> Figures:
@@ -135,6 +144,7 @@ FIGURES: dict[str, Callable[[Any], Figures]] = {
         _of_ablation(found.ablation)
         | {"Attention to each position": attention_map(found.attention)}
     ),
+    "verbs.Crammed": _of_crammed,
     "verbs.Evaluated": lambda found: _of_scores(found.comparison),
     "verbs.KnockedOut": lambda found: _of_knock_out(found.knock_out),
     "verbs.LensReading": _of_lens_reading,

@@ -179,6 +179,23 @@ def ablation_headline(found: Ablation) -> list[str]:
     ]
 
 
+def crammed_headline(found: Any) -> list[str]:
+    """The longest text that is held, and what that says more than the model alone."""
+    rows, exactly = counted(found.rows, "row"), "exactly" if found.accuracy == 1 else "nearly"
+    best = max(found.texts, key=lambda one: one.longest)
+    lines = [
+        f"{rows} of {found.model} {'holds' if found.rows == 1 else 'hold'} {exactly} "
+        f"{counted(best.longest, 'token')}, {best.right_without} of which the model alone has "
+        f"right: {best.information_gain_nats:.1f} nats gained."
+    ]
+    if len(found.texts) > 1:
+        every = ", ".join(str(one.longest) for one in found.texts)
+        lines.append(f"Of {len(found.texts)} texts: {every} tokens.")
+    if any(one.longest == one.tokens for one in found.texts):
+        lines.append("A text was held whole: a longer one may be too.")
+    return lines
+
+
 def knock_out_headline(found: LayerKnockOut) -> list[str]:
     """What sight of the prompt is worth in all, and which layers it is worth something in."""
     what = "loss" if found.measured == "loss" else "divergence from the whole prompt"
@@ -322,6 +339,7 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "evaluation.Comparison": evaluation_headline,
     "store.prompts": library_headline,
     "verbs.Ablated": lambda found: ablation_headline(found.ablation),
+    "verbs.Crammed": crammed_headline,
     "verbs.Distilled": distilled_headline,
     "verbs.Evaluated": lambda found: found.comparison.headline(),
     "verbs.Found": find_headline,

@@ -22,6 +22,7 @@ from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictR
 from probe.requests.insides import AblateRequest, KnockOutRequest, LensRequest, TransferRequest
 from probe.requests.library import AddToLibraryRequest, ConvertRequest
 from probe.requests.readings import (
+    CramRequest,
     DecodeRequest,
     DistillRequest,
     FindRequest,
@@ -40,6 +41,7 @@ __all__ = [
     "ClustersRequest",
     "CompareRequest",
     "ConvertRequest",
+    "CramRequest",
     "DecodeRequest",
     "DistillRequest",
     "EvaluateRequest",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
-from probe.requests.base import Option
+from probe.requests.base import Option, RequestError
 from probe.requests.shared import (
     Dtype,
     InVocabulary,
@@ -121,3 +121,57 @@ class DistillRequest(OfObjects):
     have it, else float32."""
     on_step: Annotated[StepWatcher | None, Option(shown=False)] = None
     """Called with every update."""
+
+
+@dataclass(frozen=True)
+class CramRequest(OfObjects):
+    """Train rows with which a frozen model writes a text exactly, as much of it as they hold."""
+
+    text: Annotated[tuple[str, ...], Option(positional=True, metavar="TEXT|FILE")]
+    """One or more texts, or text files of which each is a text."""
+    model: Annotated[ModelSource | None, Option(complete="model")] = None
+    """A causal language model: smollm2, builtin, a folder, a GGUF file or a hub id. Default:
+    smollm2 where it is installed, else builtin."""
+    _: KW_ONLY
+    rows: Annotated[int, Option(minimum=1)] = 1
+    """Prompt rows of each text."""
+    tokens: Annotated[int | None, Option(minimum=1)] = None
+    """At most so many tokens of each text. Default: all that the model has places for."""
+    accuracy: Annotated[float, Option(minimum=0)] = 1.0
+    """Share of the tokens that have to be the likeliest ones, each behind the true ones before it,
+    for a beginning to count as held; 1 is exact."""
+    steps: Annotated[int, Option(minimum=1)] = 2000
+    """At most so many updates."""
+    patience: Annotated[int, Option(minimum=1)] = 500
+    """Updates without a longer beginning after which a text is given up."""
+    lr: Annotated[float, Option(minimum=0)] = 0.03
+    """Rate of the updates (Adafactor), constant."""
+    init: str = "vocab"
+    """Where rows start: vocab, random, or text:WORDS."""
+    name: str | None = None
+    """Keep the rows in the workspace under this name. Default: they are not kept."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Of the start."""
+    device: str | None = None
+    """As torch names it. Default: a GPU if there is one."""
+    dtype: Dtype | None = None
+    """Precision of the frozen model; rows stay float32. Default: bfloat16 on GPUs and CPUs that
+    have it, else float32."""
+    on_look: Annotated[StepWatcher | None, Option(shown=False)] = None
+    """Called with every look at how far a text is."""
+
+    def check(self) -> None:
+        """Refuse shares that are none.
+
+        Raises:
+            RequestError: more than all tokens are to be right, or none.
+        """
+        if not self.text:
+            raise RequestError("expected a text to cram, found none", "text")
+        if not 0 < self.accuracy <= 1:
+            raise RequestError(
+                f"accuracy must be a share above 0 and at most 1, found {self.accuracy!r}",
+                "accuracy",
+            )
+        if self.lr <= 0:
+            raise RequestError(f"lr must be above 0, found {self.lr!r}", "lr")

@@ -9,6 +9,7 @@ from probe.store import sample_folders
 from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.comparing import clusters, compare, map
+from probe.verbs.cramming import Crammed, CrammedText, cram
 from probe.verbs.decoding import decode
 from probe.verbs.distilling import Distilled, distill, distill_command, distill_config
 from probe.verbs.doctor import Check, Health, doctor
@@ -53,6 +54,8 @@ __all__ = [
     "Ablated",
     "Check",
     "Continuations",
+    "Crammed",
+    "CrammedText",
     "Distilled",
     "Evaluated",
     "Found",
@@ -71,6 +74,7 @@ __all__ = [
     "clusters",
     "compare",
     "convert",
+    "cram",
     "decode",
     "delete_run",
     "describe",

@@ -38,6 +38,7 @@ def test_the_promised_commands_are_there():
         "inspect",
         "decode",
         "compare",
+        "cram",
         "clusters",
         "map",
         "find",
