@@ -7,9 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.exports import new_place, write_figures
 from probe.cli.options import Json
-from probe.cli.output import cell, console, print_headline, print_json, table
+from probe.cli.output import (
+    cell,
+    console,
+    new_place,
+    print_headline,
+    print_json,
+    table,
+    write_figures,
+)
 from probe.cli.requests import takes_requests
 from probe.requests import CramRequest
 
