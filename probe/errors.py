@@ -13,10 +13,10 @@ class ProbeError(Exception):
     """Base of every error a user is meant to read. The message is always a single line."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(_shortened(_PASSWORD.sub("://", " ".join(message.split()))))
+        super().__init__(without_middle(_PASSWORD.sub("://", " ".join(message.split()))))
 
 
-def _shortened(line: str) -> str:
+def without_middle(line: str) -> str:
     """A line without the middle of a value that someone made very long."""
     if len(line) <= _LONGEST:
         return line

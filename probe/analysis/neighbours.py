@@ -20,6 +20,7 @@ import numpy as np
 from probe.analysis.approximate_scores import Product, product_for
 from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import squared_norms
+from probe.suggestions import did_you_mean
 from probe.texts import counted
 from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
 
@@ -166,8 +167,12 @@ def token_filter(vocabulary: Vocabulary, filters: Sequence[str]) -> BoolArray:
         else:
             raise ValueError(
                 f"unknown filter {name!r}: use special, byte, unused, words or regex:PATTERN"
+                + did_you_mean(name, _FILTERS)
             )
     return allowed
+
+
+_FILTERS = ("special", "byte", "unused", "words", "regex:")
 
 
 def _matches(tokens: Sequence[str], pattern: str) -> BoolArray:

@@ -114,7 +114,8 @@ def remove(
     card = workspace.remove(id_)
     if card is None:
         complain(f"deleted {id_}, which was damaged")
-    _print_cards([card] if card else [], json=json)
+    if card or json:
+        _print_cards([card] if card else [], json=json)
 
 
 @app.command()

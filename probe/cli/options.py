@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from probe.cli.output import visible
+from probe.errors import without_middle
 from probe.suggestions import did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -64,7 +65,7 @@ def _explained() -> Iterator[None]:
             error.message += did_you_mean(str(getattr(error, "option_name", "")), possible)
             vars(error)["possibilities"] = None  # they are said
         elif isinstance(error, typer.BadParameter):
-            error.message = visible(_value(error))
+            error.message = visible(without_middle(_value(error)))
         raise
 
 

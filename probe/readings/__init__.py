@@ -16,6 +16,7 @@ from probe.readings.mixture import read_mixture
 from probe.readings.nearest import read_nearest
 from probe.readings.reading import Read, Reading, Subject
 from probe.readings.sparse import read_sparse
+from probe.suggestions import did_you_mean
 
 __all__ = [
     "DEFAULT_READINGS",
@@ -104,7 +105,10 @@ def needs_model(names: Sequence[str]) -> bool:
     """
     for name in names:
         if name not in READINGS:
-            raise ValueError(f"expected one of the readings {', '.join(READINGS)}, found {name!r}")
+            raise ValueError(
+                f"expected one of the readings {', '.join(READINGS)}, found {name!r}"
+                + did_you_mean(name, READINGS)
+            )
     return any(READINGS[name].needs_model for name in names)
 
 

@@ -214,7 +214,9 @@ class JobFolders:
         found = found or [id_ for id_ in paths if reference and id_.startswith(reference)]
         if len(found) == 1:
             return JobFolder(paths[found[0]])
-        near = found or closest(reference, list(paths))
+        # People remember what stands before the date and the time.
+        heads = {id_.rsplit("-", 2)[0]: id_ for id_ in paths}
+        near = found or closest(reference, paths) or [heads[h] for h in closest(reference, heads)]
         hint = f"expected one of {', '.join(near)}" if near else "see `probe runs`"
         raise WorkspaceError(f"the workspace has no single run {reference}: {hint}")
 

@@ -300,6 +300,9 @@ def test_a_damaged_prompt_is_named_and_can_be_removed(probe, home):
     assert "sst2-text@1" in listed.err and "probe library remove" in listed.err
     removed = probe("library", "remove", "sst2-text@1", "--yes", "--json")
     assert (removed.code, removed.json) == (0, {"prompts": []})
+    (home / "prompts" / "trec-text@1" / "card.json").write_text("{")
+    removed = probe("library", "remove", "trec-text@1", "--yes")
+    assert (removed.code, removed.out) == (0, "") and "which was damaged" in removed.err
     assert probe("library").err == "" and not (home / "prompts" / "sst2-text@1").exists()
 
 

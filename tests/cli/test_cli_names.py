@@ -140,6 +140,25 @@ def test_a_mistake_is_one_line_and_torch_stays_away(answers, line):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("decode", "sst2-text", "--filter", "wrods"), "did you mean words?"),
+        (("read", "sst2-text", "--readings", "nearst"), "did you mean nearest?"),
+        (("runs", "show", "mod"), "expected one of mood-20260102-030405"),
+        (("train", "--resume", "mod"), "expected one of mood-20260102-030405"),
+    ],
+)
+def test_every_name_of_a_list_is_suggested(arguments, meant, probe, home):
+    (home / "runs" / "mood-20260102-030405").mkdir(parents=True)
+    (home / "runs" / "mood-20260102-030405" / "config.json").write_text("{}")
+    assert meant in probe(*arguments).err
+
+
+def test_a_long_value_is_cut_in_the_message(probe):
+    assert len(probe("train", "--task", "mood", "--method", "x" * 5000).err) < 2500
+
+
 def test_no_mistake_leaves_a_run_or_a_study(answers):
     _, home = answers
     assert not any((home / name).is_dir() and any((home / name).iterdir()) for name in _LEFT)
