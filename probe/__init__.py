@@ -48,7 +48,7 @@ _VERBS = {
     )
 }
 
-_PACKAGES = ("evaluation", "training", "verbs")
+_PACKAGES = ("evaluation", "integrations", "training", "verbs")
 """`probe.training` is the trainer, step by step; `probe.train` does what the command does."""
 
 __all__ = [

@@ -162,7 +162,9 @@ class PromptWatch(TrainerCallback):
         """The start of a run, seen before the first update."""
         if not state.is_world_process_zero:
             return
-        self.close()  # what a call of `train` that broke off left open
+        if self._run is not None:
+            self._run.fail("the training broke off before its end")
+            self._run = None
         self._trained = require_peft(given["model"])
         tokenizer = given.get("processing_class")
         self._asked = replace(

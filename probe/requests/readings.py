@@ -51,10 +51,10 @@ class DecodeRequest(OfPrompt, Nearest, InVocabulary):
 
 
 @dataclass(frozen=True)
-class ReadRequest(OfPrompt, OnDevice):
+class ReadRequest(OfPrompt, InVocabulary, OnDevice):
     """Say what a prompt means, by readings whose hit rate is known."""
 
-    model: Annotated[ModelSource | None, Option(complete="model")] = None
+    model: Annotated[TableSource | None, Option(complete="model")] = None
     """Base model: smollm2, builtin, minilm, a folder, a GGUF file or a hub id. Default: the
     prompt's own."""
     _: KW_ONLY

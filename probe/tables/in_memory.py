@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 4096
 """Ids that a layer is asked at once."""
-_TRIED = 64
-"""Ids by which a layer's factor is told."""
 
 
 def vocabulary_of_objects(model: Any, tokenizer: Any = None, which: Which = "input") -> Vocabulary:
@@ -110,17 +108,19 @@ def _table(layer: Any, live: LiveModel) -> EmbeddingTable:
     import torch
 
     weight: Any = getattr(layer, "weight", None)
-    stored = isinstance(weight, torch.nn.Parameter) and type(weight) is torch.nn.Parameter
-    dtype = TORCH_DTYPES.get(str(weight.dtype).removeprefix("torch.")) if stored else None
-    if dtype and weight.ndim == 2:
-        values = _as_stored(weight)
-        if type(layer) is torch.nn.Embedding:
-            return EmbeddingTable(values, dtype)
-        if (factor := _factor(layer, values)) is not None:
-            return EmbeddingTable(values, dtype, factor)
+    plain = type(weight) is torch.nn.Parameter and weight.ndim == 2
+    dtype = TORCH_DTYPES.get(str(weight.dtype).removeprefix("torch.")) if plain else None
+    values = _as_stored(weight) if dtype else None
+    if dtype and values is not None and type(layer) is torch.nn.Embedding:
+        return EmbeddingTable(values, dtype)
     ids = torch.arange(_count(layer, live), device=_device(layer, live))
     parts = (ids[first : first + _CHUNK] for first in range(0, len(ids), _CHUNK))
-    return EmbeddingTable(np.concatenate([_answers(layer, part) for part in parts]), "F32")
+    answers = np.concatenate([_answers(layer, part) for part in parts])
+    if dtype and values is not None and values.shape == answers.shape:
+        for factor in _factors(layer):  # of every row: a wrapper may change a few of them
+            if np.array_equal(multiplied(values, factor), answers):
+                return EmbeddingTable(values, dtype, factor)
+    return EmbeddingTable(answers, "F32")
 
 
 def _as_stored(weight: Tensor) -> NDArray[np.generic]:
@@ -132,19 +132,14 @@ def _as_stored(weight: Tensor) -> NDArray[np.generic]:
     return np.array(held.numpy(), order="C")
 
 
-def _factor(layer: Any, stored: NDArray[np.generic]) -> float | None:
-    """The one number that a layer multiplies rows by; None where it does something else."""
+def _factors(layer: Any) -> list[float]:
+    """Numbers that a layer may multiply rows by."""
     import torch
 
-    ids = torch.arange(0, len(stored), max(1, len(stored) // _TRIED), device=layer.weight.device)
-    answers, some = _answers(layer, ids), stored[ids.cpu().numpy()]
-    if answers.shape != some.shape:
-        return None
     scale = getattr(layer, "embed_scale", None)  # transformers' name for it, where it has one
     tried = [torch.as_tensor(1.0 if scale is None else scale)]
     tried.append(tried[0].to(layer.weight.dtype))  # some layers round it first
-    factors = (float(one) for one in tried if one.numel() == 1)
-    return next((f for f in factors if np.array_equal(multiplied(some, f), answers)), None)
+    return [float(one) for one in tried if one.numel() == 1]
 
 
 def _answers(layer: Any, ids: Tensor) -> Float32Array:

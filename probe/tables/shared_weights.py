@@ -12,7 +12,7 @@ def copy_on_same_weights(module: Any, where: str) -> Any:
     """A copy of a module and its configuration that shares its numbers and nothing else.
 
     Modes, hooks, gradients and flags of the first are its own: the copy's parameters are others on
-    the same memory. Quantised parameters, which never have gradients, are the same objects.
+    the same memory. Quantised parameters, which have no gradients, are the same objects.
 
     Args:
         module: of torch; it is not touched.
@@ -25,7 +25,7 @@ def copy_on_same_weights(module: Any, where: str) -> Any:
 
     shared: dict[int, Any] = {id(buffer): buffer for buffer in module.buffers()}
     for parameter in module.parameters():
-        own = type(parameter) is torch.nn.Parameter
+        own = type(parameter) is torch.nn.Parameter or parameter.requires_grad
         shared[id(parameter)] = (
             torch.nn.Parameter(parameter.detach(), requires_grad=False) if own else parameter
         )

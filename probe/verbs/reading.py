@@ -14,7 +14,9 @@ from probe.store import Workspace
 from probe.task import TEXT_SLOT
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import taken_for, vocabulary_of, with_start
+from probe.verbs.named_models import named_model
 from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
+from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -55,7 +57,9 @@ def read(asked: ReadRequest) -> ReadPrompt:
     needed = running(names) or bool(asked.text_to_score)
     workspace = Workspace(asked.workspace)
     with collected() as notes:
-        (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+        table = asked.model if isinstance(asked.model, Vocabulary) and not needed else None
+        named = named_model(asked.model) if table is None else table.name
+        (loaded,) = load_prompts([asked.prompt], model=named, workspace=workspace)
         one = loaded.single
         vocabulary = vocabulary_of(one, asked.model)
         opened = _opened(loaded, asked) if needed else None

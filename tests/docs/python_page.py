@@ -26,6 +26,8 @@ _TYPES = (
     "probe.task.Example",
     "probe.errors.ProbeError",
     "probe.errors.PromptFormatError",
+    "probe.integrations.prompt_watch.PromptWatch",
+    "probe.integrations.observing.Observation",
 )
 
 

@@ -203,6 +203,25 @@ def test_a_prompt_that_diverges_ends_nobodys_training(model: str, home: Path) ->
     assert np.array_equal(_rows("lost"), rows.numpy())
 
 
+@pytest.mark.slow
+def test_a_trainer_that_broke_off_left_a_failed_run_and_may_begin_again(
+    tuned: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    class Breaking(PromptWatch):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if not broken:
+                broken.append(state.global_step)
+                raise KeyboardInterrupt
+
+    broken: list[int] = []
+    watch = Breaking()
+    with pytest.raises(KeyboardInterrupt):
+        train(tuned, tokenizer, tmp_path, watch, max_steps=2)
+    train(tuned, tokenizer, tmp_path, watch, max_steps=2)
+    assert sorted(run.state for run in probe.runs()) == ["failed", "finished"]
+    assert [one.step for one in watch.observations] == [0, 2]
+
+
 def test_a_prefix_is_watched_by_its_norms(
     model: str, tokenizer: Any, home: Path, tmp_path: Path
 ) -> None:

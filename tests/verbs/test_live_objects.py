@@ -331,6 +331,34 @@ def test_a_quantised_table_is_what_its_layer_answers(
         probe.predict([near], model=found, **ASKED)
 
 
+class _Patched(nn.Module):
+    """An embedding of which one row was trained anew, as PEFT keeps trainable tokens."""
+
+    def __init__(self, layer: nn.Embedding) -> None:
+        super().__init__()
+        self.layer, self.row = layer, nn.Parameter(torch.ones(layer.embedding_dim))
+
+    @property
+    def weight(self) -> torch.Tensor:
+        return self.layer.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return torch.where((ids == 13)[..., None], self.row, self.layer(ids))
+
+
+def test_a_wrapper_that_changes_one_row_is_asked_for_every_row(
+    live: tuple[Any, Any], model: str, home: Path
+) -> None:
+    live[0].set_input_embeddings(_Patched(live[0].get_input_embeddings()))
+    found, disk = probe.Vocabulary.from_model(*live), probe.load_vocabulary(model)
+    assert np.array_equal(found.rows([13]), np.ones((1, 16)))
+    assert np.array_equal(found.rows([12, 14]), disk.rows([12, 14]))
+    read = probe.read(np.ones((2, 16), np.float32), vocabulary=found, readings="nearest")
+    assert read.readings[0].tokens[0].id == 13 and read.model == found.name
+    with pytest.raises(ModelNotFoundError, match="can be run, found the vocabulary"):
+        probe.read(np.ones((2, 16), np.float32), vocabulary=found, readings="promoted")
+
+
 def test_a_layer_that_scales_has_the_factor_of_its_files(tmp_path: Path) -> None:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
