@@ -80,13 +80,17 @@ def score_texts(
     return [effect.score(model, text) for text in texts]
 
 
-def random_text(model: FrozenModel, like: str, seed: int) -> str:
-    """A text of tokens drawn at random, as many as another text has."""
+def random_tokens(model: FrozenModel, count: int, seed: int) -> str:
+    """A text of so many tokens drawn at random; empty where these are nothing but space."""
     tokenizer = model.tokenizer
-    count = max(1, len(tokenizer(like, add_special_tokens=False)["input_ids"]))
     allowed = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
     drawn = np.random.default_rng(seed).choice(allowed, count)
-    return str(tokenizer.decode(drawn.tolist())).strip() or like
+    return str(tokenizer.decode(drawn.tolist())).strip()
+
+
+def token_count(model: FrozenModel, text: str) -> int:
+    """Tokens of a text, one at least."""
+    return max(1, len(model.tokenizer(text, add_special_tokens=False)["input_ids"]))
 
 
 def effect_of(

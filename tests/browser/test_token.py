@@ -28,6 +28,6 @@ def test_the_address_opens_every_page_and_leaves_no_token_behind(
     expect(page.get_by_role("heading", name="Start", exact=True)).to_be_visible()
     expect(page).to_have_url(f"{address}/")
     page.goto(f"{address}/decode?p=sst2-text")
-    expect(page.get_by_role("heading", name="None of the 20 positions")).to_be_visible()
+    expect(page.get_by_text("None of the 20 positions")).to_be_visible()
     settled(page)
     context.close()

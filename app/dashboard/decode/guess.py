@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BY_CHANCE = 3
 """Texts of random tokens that stand beside a guess."""
+_SIZES = (4, 8, 16, 32, 64, 128, 256)
+"""Their lengths: the first that a guess fits into, so that a further guess finds them scored."""
 
 
 def draw_guess(entry: Entry, model: str) -> None:
@@ -33,19 +35,20 @@ def draw_guess(entry: Entry, model: str) -> None:
     if not text.strip() or not all_here([entry]):
         return
     try:
-        own, chance = _scored(entry, model, text.strip())
+        own, tokens = _scored(entry, model, text.strip())
+        chance = _by_chance(entry, model, tokens)
     except ProbeError as error:
         st.error(plain(str(error)), icon=":material/block:")
         return
-    _draw(own, chance)
+    _draw(own, chance, tokens)
 
 
-def _draw(own: TextScore, chance: Sequence[TextScore]) -> None:
-    found, best = own.explained, max(one.explained.share for one in chance)
+def _draw(own: TextScore, chance: Sequence[TextScore], tokens: int) -> None:
+    found, best = own.explained, max((one.explained.share for one in chance), default=0.0)
     low, high = found.interval
     st.markdown(
         f"**{_percent(found.share)}** of the prompt's effect is in your text "
-        f"({_percent(low)} to {_percent(high)}). Texts of as many random tokens have at best "
+        f"({_percent(low)} to {_percent(high)}). Texts of {tokens} random tokens have at best "
         f"**{_percent(best)}**."
     )
     st.progress(min(1.0, max(0.0, found.share)))
@@ -62,19 +65,34 @@ def _percent(share: float) -> str:
 
 
 @st.cache_data(show_spinner="Putting your text in the prompt's place …", max_entries=256)
-def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, list[TextScore]]:
-    """The score of a text and those of random ones of its length.
+def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, int]:
+    """The score of a text, and of how many random tokens the texts beside it are.
 
     Raises:
         ProbeError: the model writes no text, or the prompt does not fit.
     """
-    from probe.readings.plug_in import random_text  # torch comes with it
+    from probe.readings.plug_in import token_count  # torch comes with it
 
     with turn_of_models():
         opened = opened_model(model, prompt_of(entry).revision)
+        beside = next(size for size in _SIZES if size >= min(token_count(opened, text), _SIZES[-1]))
+        return _effect(entry, model).score(opened, text), beside
+
+
+@st.cache_data(show_spinner="Scoring random texts beside it …", max_entries=64)
+def _by_chance(entry: Entry, model: str, tokens: int) -> list[TextScore]:
+    """Scores of random texts of a length, which guesses of about that length share.
+
+    Raises:
+        ProbeError: as for a guess.
+    """
+    from probe.readings.plug_in import random_tokens
+
+    with turn_of_models():
+        opened = opened_model(model, prompt_of(entry).revision)
+        texts = [random_tokens(opened, tokens, seed) for seed in range(_BY_CHANCE)]
         effect = _effect(entry, model)
-        others = [random_text(opened, text, seed) for seed in range(_BY_CHANCE)]
-        return effect.score(opened, text), [effect.score(opened, one) for one in others]
+        return [effect.score(opened, text) for text in texts if text]
 
 
 @st.cache_resource(show_spinner="Watching what the prompt does …", max_entries=16)

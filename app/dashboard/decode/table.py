@@ -98,7 +98,6 @@ def _cells(position: Position, decoding: Decoding) -> dict[str, Any]:
             "chance": controls.chance,
             "vocabulary": controls.vocabulary,
             "isotropic": controls.isotropic,
-            "flags": list(controls.named_flags),
         }
     for rank, near in enumerate(others, start=2):
         cells[f"#{rank}"] = f"{visible(near.token)}  {score_text(near.score, decoding.metric)}"
@@ -107,5 +106,6 @@ def _cells(position: Position, decoding: Decoding) -> dict[str, Any]:
         cells |= {
             "norm_percentile": controls.norm_percentile,
             "agreement": controls.metric_agreement,
+            "flags": list(controls.named_flags),
         }
     return cells
