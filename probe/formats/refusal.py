@@ -8,7 +8,7 @@ import numpy as np
 
 from probe.errors import PromptFormatError
 from probe.formats.content import Content
-from probe.formats.weights import OPTIMIZER, Weight, brief, what_is
+from probe.formats.weights import OPTIMIZER, TELLING, Weight, brief, what_is
 from probe.texts import counted
 
 NOT_GATHERED = (
@@ -37,6 +37,12 @@ def refusal(content: Content) -> PromptFormatError:
         return PromptFormatError(f"{what} without a tensor: {NOT_GATHERED}")
     if (weight := _main_kind(_keys(content))) is not None:
         return PromptFormatError(f"{what}: {weight.what}; {weight.advice}")
+    for key, array in content.tensors.items():
+        if array.ndim > 2 and (TELLING.search(key) or len(content.tensors) == 1):
+            return PromptFormatError(
+                f"{content.path}: expected rows [P, H], or a batch of one [1, P, H], found "
+                f"{shown(key)} of shape {array.shape}: save each prompt under a key of its own"
+            )
     return PromptFormatError(f"{what}; see docs/formats.md for the layouts that are read")
 
 

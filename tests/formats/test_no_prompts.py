@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -423,3 +424,14 @@ def test_a_folder_is_refused_for_its_likeliest_cause(
     with pytest.raises(PromptFormatError, match=r"states\.pt: expected non-empty rows.*ZeRO-3"):
         load(tmp_path)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6), (4, 1, 6), (2, 1, 4, 6)])
+def test_rows_of_more_axes_are_refused_with_their_shape(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    torch_file(tmp_path / "batch.pt", {"soft_prompts": torch.randn(shape)})
+    with pytest.raises(
+        PromptFormatError, match=rf"'soft_prompts' of shape {re.escape(str(shape))}"
+    ):
+        load(tmp_path / "batch.pt")
