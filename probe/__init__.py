@@ -29,6 +29,8 @@ _VERBS = {
         "clusters",
         "map",
         "convert",
+        "push",
+        "pull",
         "predict",
         "generate",
         "transfer",

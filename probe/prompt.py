@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,8 +66,25 @@ START_NEAREST = "start_nearest_ids"
 another prompt's and so no tokens themselves."""
 
 
+class _Published:
+    """What a hub can hold."""
+
+    def push_to_hub(self, repository: str, **asked: Any) -> Any:
+        """Publish the prompt with a card of what it is worth, as `probe.push` does.
+
+        Args:
+            repository: `owner/name`; it is made, private, where there is none.
+            asked: other arguments of `probe.push`.
+
+        Raises:
+            ProbeError: the hub refused.
+        """
+        push = importlib.import_module("probe.verbs").push  # a verb stands above what it is asked
+        return push(self, repository, **asked)
+
+
 @dataclass(frozen=True, eq=False)
-class SoftPrompt:
+class SoftPrompt(_Published):
     """A trained soft prompt: P virtual tokens of width H (Lester et al. 2021, §2)."""
 
     name: str
@@ -132,7 +150,7 @@ class SoftPrompt:
 
 
 @dataclass(frozen=True, eq=False)
-class KVPrefix:
+class KVPrefix(_Published):
     """A trained prefix: keys and values of P positions in every layer (Li & Liang 2021, §4.2).
 
     It lives in key/value space, so it has no nearest vocabulary tokens.

@@ -55,7 +55,7 @@ def add(asked: AddToLibraryRequest, json: Json = False) -> None:
     """Keep every trained prompt of the sources. A name that exists gets its next version."""
     from probe import verbs
 
-    _print_cards(verbs.add_to_library(asked), json=json)
+    print_cards(verbs.add_to_library(asked), json=json)
 
 
 @app.command()
@@ -63,7 +63,7 @@ def tag(name: Name, tags: Tags, json: Json = False) -> None:
     """Add tags to a prompt."""
     from probe.store import Workspace
 
-    _print_cards([Workspace().tag(name, *tags)], json=json)
+    print_cards([Workspace().tag(name, *tags)], json=json)
 
 
 @app.command()
@@ -71,7 +71,7 @@ def untag(name: Name, tags: Tags, json: Json = False) -> None:
     """Take tags off a prompt."""
     from probe.store import Workspace
 
-    _print_cards([Workspace().untag(name, *tags)], json=json)
+    print_cards([Workspace().untag(name, *tags)], json=json)
 
 
 @app.command()
@@ -83,7 +83,7 @@ def note(
     """Set a prompt's note."""
     from probe.store import Workspace
 
-    _print_cards([Workspace().annotate(name, text)], json=json)
+    print_cards([Workspace().annotate(name, text)], json=json)
 
 
 @app.command()
@@ -115,7 +115,7 @@ def remove(
     if card is None:
         complain(f"deleted {id_}, which was damaged")
     if card or json:
-        _print_cards([card] if card else [], json=json)
+        print_cards([card] if card else [], json=json)
 
 
 @app.command()
@@ -129,7 +129,8 @@ def search(
     _print_rows(verbs.library(" ".join(words)), json=json)
 
 
-def _print_cards(cards: Sequence[Card], *, json: bool) -> None:
+def print_cards(cards: Sequence[Card], *, json: bool) -> None:
+    """Prompts that were touched, as rows or as one document."""
     from probe.verbs import library_row
 
     _print_rows([library_row(card) for card in cards], json=json)

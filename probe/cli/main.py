@@ -22,6 +22,7 @@ from probe.cli import (
     demo,
     doctor,
     evaluation,
+    hub,
     insides,
     inspection,
     knock_out,
@@ -55,6 +56,8 @@ app.command("compare")(comparison.compare)
 app.command("clusters")(comparison.clusters)
 app.command("map")(comparison.map_prompts)
 app.command("convert")(inspection.convert)
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 app.command("train")(train.train)
 app.command("distill")(reading.distill)
 app.command("cram")(cram.cram)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import MAX_FILE_BYTES
+from probe.formats.layouts import probe_file
 from probe.formats.reading import Rest, beside, beside_others, holds_adapter, known_files, read_path
 from probe.prompt import AnyPrompt
 from probe.suggestions import did_you_mean
@@ -136,7 +137,7 @@ def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[st
         if PurePosixPath(path).parent == PurePosixPath(folder or ".")
     }
     try:
-        known = known_files(set(here))
+        known = known_files(set(here)) or [name for name in (probe_file.FILE,) if name in here]
     except PromptFormatError as error:
         raise PromptFormatError(f"{repository}: {error}") from error
     if not known:

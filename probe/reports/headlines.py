@@ -321,6 +321,14 @@ def written_headline(found: Any) -> list[str]:
     return lines
 
 
+def pushed_headline(found: Any) -> list[str]:
+    """What was published, and where."""
+    files = ", ".join(found.files)
+    if found.url is None:
+        return [f"{found.repository} would hold {files}; nothing was published."]
+    return [f"Published {files}: {found.url}"]
+
+
 HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "analysis.Ablation": ablation_headline,
     "analysis.Clusters": clusters_headline,
@@ -349,6 +357,7 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
         line for one in (found.lens, found.descriptions) if one for line in one.headline()
     ],
     "verbs.Predictions": predictions_headline,
+    "verbs.Pushed": pushed_headline,
     "verbs.ReadPrompt": lambda found: [found.answer],
     "verbs.StudyResult": lambda found: found.found.headline(),
     "verbs.Written": written_headline,

@@ -20,7 +20,7 @@ from probe.requests.comparison import ClustersRequest, CompareRequest, MapReques
 from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
 from probe.requests.insides import AblateRequest, KnockOutRequest, LensRequest, TransferRequest
-from probe.requests.library import AddToLibraryRequest, ConvertRequest
+from probe.requests.library import AddToLibraryRequest, ConvertRequest, PullRequest, PushRequest
 from probe.requests.readings import (
     CramRequest,
     DecodeRequest,
@@ -54,6 +54,8 @@ __all__ = [
     "MapRequest",
     "Option",
     "PredictRequest",
+    "PullRequest",
+    "PushRequest",
     "ReadRequest",
     "ReportRequest",
     "Request",

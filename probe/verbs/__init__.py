@@ -22,6 +22,7 @@ from probe.verbs.lens import LensReading, lens
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import convert, load
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
+from probe.verbs.publishing import Pushed, pull, push, push_plan
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
 from probe.verbs.studies import (
@@ -64,6 +65,7 @@ __all__ = [
     "LensReading",
     "Match",
     "Predictions",
+    "Pushed",
     "ReadPrompt",
     "Recorded",
     "StudyResult",
@@ -97,6 +99,9 @@ __all__ = [
     "load_vocabulary",
     "map",
     "predict",
+    "pull",
+    "push",
+    "push_plan",
     "prompt_log",
     "read",
     "rename_run",

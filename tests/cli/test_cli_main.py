@@ -61,6 +61,8 @@ def test_the_promised_commands_are_there():
         "read",
         "distill",
         "demo",
+        "push",
+        "pull",
         "mcp",
     }
 

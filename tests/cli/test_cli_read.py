@@ -7,7 +7,7 @@ def test_the_first_line_is_an_answer_in_words(probe):
     result = probe("read", "sst2-text")
     assert result.code == 0
     first = result.out.splitlines()[0]
-    assert "stand where they started; what they learned points to" in first
+    assert "stands where it started; what they learned points to" in first
     assert "displacement: " in result.out and "start recorded" in result.out
 
 
