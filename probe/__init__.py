@@ -43,6 +43,7 @@ _VERBS = {
         "cram",
         "evaluate",
         "sweep",
+        "bench_readings",
         "runs",
         "library",
         "doctor",

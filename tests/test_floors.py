@@ -46,7 +46,7 @@ FLOORS = {
     "store": 5,
     "charts": 5,
     "readings": 6,
-    "studies": 6,
+    "studies": 7,
     "reports": 7,
     "jobs": 8,
     "verbs": 9,

@@ -19,15 +19,24 @@ OF_A_TERMINAL = {"json", "html", "csv", "out", "dry_run", "detach", "resume", "f
 """What a result is shown as, and what is done with a process."""
 
 
+def _functions():
+    """Every command that is a function, a group without an answer of its own by its commands."""
+    for name, command in COMMANDS.items():
+        if getattr(command, "no_args_is_help", False) and hasattr(command, "commands"):
+            yield from ((f"{name}_{child}", below) for child, below in command.commands.items())
+        elif name not in NOT_IN_PYTHON:
+            yield name, command
+
+
 def _options(command):
     for parameter in command.params:
         long = [option for option in parameter.opts if option.startswith("--")] or [parameter.name]
         yield long[0].lstrip("-").replace("-", "_")
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NOT_IN_PYTHON))
-def test_a_command_is_a_function_with_its_options_as_arguments(name):
-    command, name = COMMANDS[name], name.replace("-", "_")
+@pytest.mark.parametrize(("name", "command"), sorted(_functions()), ids=str)
+def test_a_command_is_a_function_with_its_options_as_arguments(name, command):
+    name = name.replace("-", "_")
     function = getattr(probe, name)
     taken = set(inspect.signature(function).parameters)
     if "training" in taken:

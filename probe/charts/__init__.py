@@ -20,6 +20,7 @@ from probe.charts.labels import score_text, token_label, visible
 from probe.charts.maps import map_figure, variance_bars
 from probe.charts.page import figures_html
 from probe.charts.prompt_rows import drift_changes, drift_lines, norm_bars
+from probe.charts.reading_rates import reading_rate_figures
 from probe.charts.similarity import closeness_bars, position_view_map, similarity_map
 from probe.charts.training import (
     loss_curves,
@@ -69,6 +70,7 @@ __all__ = [
     "position_rank_map",
     "position_view_map",
     "probability_bars",
+    "reading_rate_figures",
     "run_coordinates",
     "score_curves",
     "score_intervals",

@@ -15,6 +15,7 @@ import typer
 
 from probe import __version__
 from probe.cli import (
+    bench,
     comparison,
     cram,
     dashboard,
@@ -71,6 +72,7 @@ app.command("ablate")(insides.ablate)
 app.command("knock-out")(knock_out.knock_out)
 app.command("lens")(insides.lens)
 app.command("report")(comparison.report)
+app.add_typer(bench.app, name="bench")
 app.add_typer(runs.app, name="runs")
 app.add_typer(library.app, name="library")
 app.command("doctor")(doctor.doctor)

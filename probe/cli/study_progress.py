@@ -72,7 +72,7 @@ class Line:
 def _words(progress: Progress) -> str:
     from probe.jobs.eta import duration
 
-    parts = [f"{progress.done} of {counted(progress.runs, 'run')}"]
+    parts = [f"{progress.done} of {counted(progress.runs, progress.what)}"]
     if progress.found:
         parts.append(f"{progress.found} found")
     if progress.pack is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,17 @@ class Explained(Result):
     interval: tuple[float, float]
     """Of the share: 95 % of resamples of the contexts, paired."""
     contexts: int
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What is noted with a prompt."""
+        return {
+            "kl_nats": self.kl_nats,
+            "kl0_nats": self.kl0_nats,
+            "share_explained": self.share,
+            "share_explained_interval": list(self.interval),
+            "contexts": self.contexts,
+        }
 
 
 def explained(

@@ -104,7 +104,7 @@ def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int = 8) -> Tra
     """
     if config.kind == "train":
         return _plan_training(config)
-    study = study_of(config)
+    study = study_of(config, workspace)
     return plan_study(study.runs, study.settings, cache_of(workspace), at_once=at_once)
 
 

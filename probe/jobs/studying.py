@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-from probe.analysis.grids import GridResult
+from probe.analysis.reading_rates import ReadingRates
 from probe.analysis.waywardness import Waywardness
 from probe.jobs.processes import StopRequest
 from probe.jobs.reporter import Reporter
 from probe.notes import collected
+from probe.readings.hit_rates import keep_rates
 from probe.reports.figures import result_html
 from probe.reports.studies import wayward_html
-from probe.store import TRAINING, JobConfig, JobFolder, Status, Workspace, keep_file
+from probe.results import Result
+from probe.store import TRAINING, JobConfig, JobFolder, JobKind, Status, Workspace, keep_file
 from probe.studies import (
     Executor,
     Progress,
@@ -21,6 +24,7 @@ from probe.studies import (
     Study,
     StudySummary,
     StudyWriter,
+    known_study,
     sweep,
     sweep_study,
     wayward_study,
@@ -28,6 +32,12 @@ from probe.studies import (
 from probe.texts import as_json
 
 _PACK = ("pack_step", "pack_steps")
+_STUDIES: Mapping[JobKind, Callable[[Mapping[str, Any], Workspace], Study]] = {
+    "wayward": lambda request, _: wayward_study(request),
+    "sweep": lambda request, _: sweep_study(request),
+    "readings": lambda request, workspace: known_study(request, workspace.cache),
+}
+_TITLES: Mapping[JobKind, str] = {"sweep": "Sweep", "readings": "Readings"}
 
 
 def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequest) -> None:
@@ -38,16 +48,16 @@ def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequ
         ProbeError: a run cannot be done as it was asked for.
     """
     with collected():
-        make(study_of(job.config), workspace, job, reporter, stop)
+        make(study_of(job.config, workspace), workspace, job, reporter, stop)
 
 
-def study_of(config: JobConfig) -> Study:
+def study_of(config: JobConfig, workspace: Workspace) -> Study:
     """The study that was asked for, its models and tasks read; writes nothing.
 
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    return (wayward_study if config.kind == "wayward" else sweep_study)(config.request)
+    return _STUDIES[config.kind](config.request, workspace)
 
 
 def make(
@@ -75,11 +85,26 @@ def make(
         stop.check()
 
     sweep(study.runs, study.settings, cache, executor=executor, watch=watched)
+    if study.read is not None:
+        reporter.doing("scoring")
+        study.read(executor or Executor(), partial(_read, writer, stop, watch))
     summary = writer.write()
+    if isinstance(summary, ReadingRates):
+        keep_rates(workspace, as_json(summary.counted()))
     keep_file(job.figures, page_of(job.config, summary).encode("utf-8", "backslashreplace"))
     counts = {key: n for key, n in reporter.status.metrics.items() if key not in _PACK}
     reporter.end("finished", metrics=counts)
     return summary
+
+
+def _read(
+    writer: StudyWriter, stop: StopRequest, watch: Callable[[Progress], None], progress: Progress
+) -> None:
+    """After every pack of readings; the status goes on counting trainings."""
+    if progress.done > progress.found:
+        writer.write()
+    watch(progress)
+    stop.check()
 
 
 def report(reporter: Reporter, progress: Progress) -> None:
@@ -93,8 +118,7 @@ def page_of(config: JobConfig, summary: StudySummary) -> str:
     """What a study found as one page that opens anywhere."""
     if isinstance(summary, Waywardness):
         return wayward_html(summary, name=config.name)
-    assert isinstance(summary, GridResult)
-    return result_html(f"Sweep: {config.name}", summary)
+    return result_html(f"{_TITLES[config.kind]}: {config.name}", cast(Result, summary))
 
 
 def _status(before: Status, progress: Progress) -> Status:

@@ -25,6 +25,7 @@ KINDS: dict[JobKind, str] = {
     "distill": "probe.jobs.distilling",
     "wayward": "probe.jobs.studying",
     "sweep": "probe.jobs.studying",
+    "readings": "probe.jobs.studying",
 }
 """The module that does each kind of job; it is imported when the job's turn has come."""
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probe.errors import NotDecodableError, ProbeError
 from probe.readings.answer import answer_in_words
-from probe.readings.displaced import read_displacement
-from probe.readings.hit_rates import HitRate, hit_rate
+from probe.readings.displaced import read_displacement, read_displacement_centred
+from probe.readings.hit_rates import HitRate, hit_rate, rates_on
 from probe.readings.mixture import read_mixture
 from probe.readings.nearest import read_nearest
 from probe.readings.reading import Read, Reading, Subject
@@ -28,6 +28,7 @@ __all__ = [
     "hit_rate",
     "named_readings",
     "needs_model",
+    "rates_on",
     "read_all",
 ]
 
@@ -74,6 +75,7 @@ class Kind:
 READINGS = {
     "nearest": Kind(read_nearest, by_default=True),
     "displacement": Kind(read_displacement, by_default=True),
+    "displacement_centred": Kind(read_displacement_centred),
     "sparse": Kind(read_sparse),
     "mixture": Kind(read_mixture),
     "promoted": Kind(_read_promoted, needs_model=True),
@@ -113,7 +115,7 @@ def needs_model(names: Sequence[str]) -> bool:
 
 
 def read_all(subject: Subject, names: Sequence[str]) -> list[Reading]:
-    """Every reading asked for; one that this prompt does not have says why.
+    """Every reading asked for, with its hit rate; one that this prompt does not have says why.
 
     Raises:
         ProbeError: the prompt has none of them.
@@ -121,7 +123,8 @@ def read_all(subject: Subject, names: Sequence[str]) -> list[Reading]:
     found = []
     for name in names:
         try:
-            found.append(READINGS[name].read(subject))
+            rate = hit_rate(name, len(subject.prompt), subject.rates)
+            found.append(replace(READINGS[name].read(subject), hit_rate=rate))
         except NotDecodableError as error:
             found.append(Reading(name, refused=str(error)))
     if all(one.refused for one in found):

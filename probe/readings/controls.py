@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.readings.hit_rates import Rates
 from probe.vocabulary import Vocabulary
 
 _FILE = Path(__file__).parent / "controls.json"
 LENGTHS = range(4, 17)
 """Rows of prompts that controls of 8 rows are compared with."""
+_FEWEST = 40
+"""Controls of a user's own study below which nothing is judged by them."""
 TRAINED_ON_NOTHING = "{n} prompts trained on nothing"
 
 
@@ -26,7 +30,7 @@ def measured() -> dict[str, Any]:
 
 
 def control_statistics(
-    reading: str, vocabulary: Vocabulary, length: int
+    reading: str, vocabulary: Vocabulary, length: int, counted: Sequence[Rates] = ()
 ) -> NDArray[np.float64] | None:
     """Best scores of a reading of prompts trained on nothing; None where there are none like it.
 
@@ -34,12 +38,20 @@ def control_statistics(
         reading: its name.
         vocabulary: of the base model; its table must be the one controls were trained on.
         length: rows of the prompt, P.
+        counted: what studies of readings found on this model.
     """
-    counted = measured()
-    if length not in LENGTHS or vocabulary.fingerprint != counted["table_sha256"]:
+    if length not in LENGTHS:
         return None
-    values = counted["statistics"].get(reading)
-    return None if values is None else np.array(values)
+    shipped = measured()
+    if vocabulary.fingerprint == shipped["table_sha256"] and reading in shipped["statistics"]:
+        return np.array(shipped["statistics"][reading])
+    own = [found for one in counted if (found := _own(one, reading)) is not None]
+    return max(reversed(own), key=len, default=None)
+
+
+def _own(counted: Rates, reading: str) -> NDArray[np.float64] | None:
+    values = counted.get("controls", {}).get(reading, ())
+    return np.array(values, dtype=np.float64) if len(values) >= _FEWEST else None
 
 
 def p_value(statistic: float, controls: NDArray[np.float64]) -> float:

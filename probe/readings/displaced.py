@@ -9,7 +9,6 @@ import numpy as np
 from probe.analysis.displacement import Displacement, displacement
 from probe.prompt import SoftPrompt
 from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
-from probe.readings.hit_rates import hit_rate
 from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
 
 FLIPS = "the same rows, each moved forwards or backwards at random"
@@ -24,6 +23,19 @@ def read_displacement(subject: Subject) -> Reading:
         NotDecodableError: the start is not known, no row has moved, or the prompt has no nearest
             tokens in this table.
     """
+    return _read("displacement", subject, centre=False)
+
+
+def read_displacement_centred(subject: Subject) -> Reading:
+    """The same with the table's mean row taken off every token first.
+
+    Raises:
+        NotDecodableError: as above.
+    """
+    return _read("displacement_centred", subject, centre=True)
+
+
+def _read(name: str, subject: Subject, *, centre: bool) -> Reading:
     start, prompt = subject.start, subject.prompt
     assert isinstance(prompt, SoftPrompt)  # others have no start rows
     found = displacement(
@@ -31,17 +43,17 @@ def read_displacement(subject: Subject) -> Reading:
         subject.vocabulary,
         start,
         k=_SEARCHED,
+        centre=centre,
         allowed=subject.allowed,
         seed=subject.seed,
     )
-    p, control, level = _judged(subject, found)
+    p, control, level = _judged(name, subject, found)
     return dataclasses.replace(
-        as_reading("displacement", subject, found),
+        as_reading(name, subject, found),
         better_than_controls=None if p is None else p <= LEVEL,
         p=p,
         control=control,
         control_95=level,
-        hit_rate=hit_rate("displacement", subject.vocabulary, len(prompt)),
     )
 
 
@@ -62,9 +74,11 @@ def as_reading(name: str, subject: Subject, found: Displacement) -> Reading:
     )
 
 
-def _judged(subject: Subject, found: Displacement) -> tuple[float | None, str | None, float | None]:
+def _judged(
+    name: str, subject: Subject, found: Displacement
+) -> tuple[float | None, str | None, float | None]:
     """The p-value, what it was found against, and the 95th percentile of that."""
-    controls = control_statistics("displacement", subject.vocabulary, len(subject.prompt))
+    controls = control_statistics(name, subject.vocabulary, len(subject.prompt), subject.rates)
     if controls is not None and not subject.has_labels:
         best = float(found.near_mean.scores[0, 0])
         named = TRAINED_ON_NOTHING.format(n=len(controls))

@@ -1,19 +1,34 @@
-"""How often a reading found the text that a prompt was distilled from, on a model where counted."""
+"""How often a reading found the text that a prompt was distilled from, on models where counted.
+
+Rates travel with `probe`, and `probe bench readings` keeps those of other models in the workspace.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from probe.atomic import make_private
 from probe.results import Result
+from probe.store import Workspace, keep_file
 from probe.vocabulary import Vocabulary
 
 _FILE = Path(__file__).parent / "hit_rates.json"
+_FOLDER = "hit_rates"
 SCORER = "overlap"
 """By the content words of a text among a reading's words; the other scorer is `semantic`."""
+_BASE, _LENGTH = "base", "length_"
+_BASE_LENGTH, _LIKE = 8, 4
+"""Rows of the base condition; prompts up to four times as long or short are told its rate."""
+
+Rates = Mapping[str, Any]
+"""What a study counted: the model, the digest of its table, and rates by condition, reading and
+scorer."""
 
 
 @dataclass(frozen=True)
@@ -54,34 +69,101 @@ class HitRate(Result):
 
 @cache
 def measured() -> dict[str, Any]:
-    """Every rate that was counted, with the model and the digest of its table."""
+    """Every rate that travels with `probe`, with the model and the digest of its table."""
     found: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
     return found
 
 
-def hit_rate(reading: str, vocabulary: Vocabulary, length: int) -> HitRate | None:
-    """The rate of a reading on prompts of about this length; None on other models.
+def keep_rates(workspace: Workspace, rates: Rates) -> None:
+    """Keep what was counted on a model; what was counted before among more texts stays.
+
+    Raises:
+        OSError: the workspace cannot be written.
+    """
+    path = _place(workspace, str(rates["table_sha256"]))
+    before: Rates = next(iter(_kept(path)), {"rates": [], "controls": {}})
+    merged = {_which(one): one for one in before["rates"]}
+    for one in rates["rates"]:
+        if merged.get(_which(one), one)["texts"] <= one["texts"]:
+            merged[_which(one)] = one
+    controls: dict[str, Any] = dict(before.get("controls", {}))
+    for reading, values in rates["controls"].items():
+        controls[reading] = max(values, controls.get(reading, ()), key=len)
+    kept = {**rates, "rates": list(merged.values()), "controls": controls}
+    make_private(path.parent)
+    keep_file(path, json.dumps(kept, indent=1, allow_nan=False).encode())
+
+
+def _which(rate: Rates) -> tuple[object, ...]:
+    return tuple(rate.get(key) for key in ("condition", "reading", "scorer", "share_explained"))
+
+
+def rates_on(vocabulary: Vocabulary, workspace: Workspace | None = None) -> list[Rates]:
+    """What was counted on a model: what travels with `probe`, then what the workspace has."""
+    found: list[Rates] = [measured()]
+    if workspace is not None:
+        found += _kept(_place(workspace, vocabulary.fingerprint))
+    return [one for one in found if one.get("table_sha256") == vocabulary.fingerprint]
+
+
+def hit_rate(reading: str, length: int, counted: Sequence[Rates]) -> HitRate | None:
+    """The rate of a reading on prompts of about this length; None where it was not counted.
+
+    Of several counts that with the most texts is told, and of equal ones the last.
 
     Args:
         reading: its name.
-        vocabulary: of the base model; its table must be the one rates were counted with.
         length: rows of the prompt, P.
+        counted: on the prompt's model.
     """
-    counted = measured()
-    if vocabulary.fingerprint != counted["table_sha256"]:
+    found = [one for rates in counted if (one := _rate(reading, length, rates)) is not None]
+    return max(reversed(found), key=lambda one: one.texts, default=None)
+
+
+def _rate(reading: str, length: int, rates: Rates) -> HitRate | None:
+    near = [
+        (abs(math.log(rows / length)), one)
+        for one in rates["rates"]
+        if (one["reading"], one["scorer"], one.get("share_explained")) == (reading, SCORER, None)
+        and (rows := _rows(one["condition"])) is not None
+    ]
+    near = [pair for pair in near if pair[0] <= math.log(_LIKE) + 1e-9]
+    if not near:
         return None
-    condition = _condition(length)
-    for rate in counted["rates"]:
-        if (rate["condition"], rate["reading"], rate["scorer"]) == (condition, reading, SCORER):
-            top1 = rate["top1"]
-            low, high = top1["interval"]
-            sizes = (rate["texts"], rate["prompts"])
-            return HitRate(counted["model"], condition, SCORER, top1["value"], (low, high), *sizes)
-    return None
+    _, one = min(near, key=lambda pair: pair[0])
+    low, high = one["top1"]["interval"]
+    return HitRate(
+        str(rates["model"]),
+        one["condition"],
+        SCORER,
+        one["top1"]["value"],
+        (low, high),
+        one["texts"],
+        one["prompts"],
+    )
 
 
-def _condition(length: int) -> str:
-    """The condition whose length, 1, 8 or 20 rows, is nearest by ratio."""
-    if length <= 2:
-        return "length_1"
-    return "base" if length <= 12 else "length_20"
+def _rows(condition: str) -> int | None:
+    """Rows of the prompts of a condition that differs from the base in its length at most."""
+    if condition == _BASE:
+        return _BASE_LENGTH
+    rows = condition.removeprefix(_LENGTH)
+    return int(rows) if rows != condition and rows.isdecimal() else None
+
+
+def _place(workspace: Workspace, fingerprint: str) -> Path:
+    return workspace.root / _FOLDER / f"{fingerprint[:32]}.json"
+
+
+def _kept(path: Path) -> list[Rates]:
+    """The rates of a file; none where there is none, or it is damaged."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for one in found["rates"]:
+            float(one["top1"]["value"]), tuple(map(float, one["top1"]["interval"]))
+            int(one["texts"]), int(one["prompts"]), str(one["condition"])
+        for values in found.get("controls", {}).values():
+            tuple(map(float, values))
+        return [found]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []

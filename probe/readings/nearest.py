@@ -6,7 +6,6 @@ import numpy as np
 
 from probe.analysis.controls import CHANCE_BELOW, NEVER_LEFT_ITS_START
 from probe.analysis.decoding import Decoding
-from probe.readings.hit_rates import hit_rate
 from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, ScoredToken, Subject
 
 _CONTROL = "rows drawn like the vocabulary; a row at its start counts for nothing"
@@ -43,7 +42,6 @@ def read_nearest(subject: Subject) -> Reading:
         control=None if p is None else _CONTROL,
         control_95=_chance_95(decoding),
         start=None if p is None else "recorded",
-        hit_rate=hit_rate("nearest", subject.vocabulary, len(subject.prompt)),
     )
 
 

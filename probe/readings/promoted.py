@@ -18,7 +18,6 @@ from probe.models import CausalModel, FrozenModel, Injection, Row, prepare
 from probe.models.language import LanguageModel
 from probe.prompt import AnyPrompt
 from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
-from probe.readings.hit_rates import hit_rate
 from probe.readings.reading import LEVEL, TOKENS, Reading, Subject
 from probe.task import Example, Task
 
@@ -89,7 +88,7 @@ def read_promoted(subject: Subject) -> Reading:
     ids, least = found.top(3 * TOKENS), found.bottom(TOKENS)
     # Controls were measured in the frame of distilled prompts alone.
     length = len(prompt) if template == own else 0
-    controls = control_statistics("promoted", subject.vocabulary, length)
+    controls = control_statistics("promoted", subject.vocabulary, length, subject.rates)
     p = None if controls is None else p_value(float(found.scores_nats[ids[0]]), controls)
     return Reading(
         "promoted",
@@ -100,7 +99,6 @@ def read_promoted(subject: Subject) -> Reading:
         control=None if controls is None else TRAINED_ON_NOTHING.format(n=len(controls)),
         control_95=None if controls is None else float(np.quantile(controls, 0.95)),
         suppressed=subject.tokens(least, found.scores_nats[least]),
-        hit_rate=hit_rate("promoted", subject.vocabulary, len(prompt)),
     )
 
 

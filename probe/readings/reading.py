@@ -16,7 +16,7 @@ from probe.analysis.displacement import StartRows, StartSource, chance_lead, inf
 from probe.analysis.neighbours import token_filter
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt
-from probe.readings.hit_rates import HitRate
+from probe.readings.hit_rates import HitRate, Rates
 from probe.results import Result
 from probe.vocabulary import Vocabulary
 
@@ -93,6 +93,11 @@ class Reading(Result):
     refused: str | None = None
     """Why there is no such reading of this prompt."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it says, word by word; nothing where it was refused."""
+        return tuple(self.text.split() if self.prose else filter(None, self.text.split(", ")))
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -109,6 +114,8 @@ class Subject:
     """Keeps the reference samples of a table between calls."""
     began: StartRows | None = None
     """Where training began, if it was watched."""
+    rates: Sequence[Rates] = ()
+    """What was counted on the model: how often readings are right."""
 
     @property
     def has_labels(self) -> bool:
@@ -177,13 +184,19 @@ class Subject:
 
     def words(self, ids: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """Different words among tokens, in order: those with a letter, without blanks around."""
-        shown = (self._word(int(i)) for i in ids)
-        return list(dict.fromkeys(word for word in shown if any(c.isalpha() for c in word)))
+        return words_of(self.vocabulary, ids)
 
-    def _word(self, token: int) -> str:
-        if self.vocabulary.codec is None:
-            return self.vocabulary.tokens[token].strip("␣ ")
-        return self.vocabulary.decode([token]).strip()
+
+def words_of(vocabulary: Vocabulary, ids: Sequence[int] | NDArray[np.int64]) -> list[str]:
+    """Different words among tokens, in order: those with a letter, without blanks around."""
+    shown = (_word(vocabulary, int(i)) for i in ids)
+    return list(dict.fromkeys(word for word in shown if any(c.isalpha() for c in word)))
+
+
+def _word(vocabulary: Vocabulary, token: int) -> str:
+    if vocabulary.codec is None:
+        return vocabulary.tokens[token].strip("␣ ")
+    return vocabulary.decode([token]).strip()
 
 
 Read = Callable[[Subject], Reading]

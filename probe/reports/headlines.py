@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.analysis.controls import NOT_BETTER_THAN_CHANCE, OFF_THE_MANIFOLD
 from probe.reports.evaluations import evaluation_headline
+from probe.reports.reading_rates import reading_rates_headline
 from probe.reports.studies import sweep_headline, wayward_headline
 from probe.texts import counted
 
@@ -341,6 +342,7 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "analysis.Lens": lens_headline,
     "analysis.Map": map_headline,
     "analysis.Mixing": mixing_headline,
+    "analysis.ReadingRates": reading_rates_headline,
     "analysis.Transfer": transfer_headline,
     "analysis.ValueLens": lens_headline,
     "analysis.Waywardness": wayward_headline,

@@ -29,7 +29,13 @@ from probe.requests.readings import (
     InspectRequest,
     ReadRequest,
 )
-from probe.requests.studies import GAMMAS, TARGET_SETS, SweepRequest, WaywardRequest
+from probe.requests.studies import (
+    GAMMAS,
+    TARGET_SETS,
+    BenchReadingsRequest,
+    SweepRequest,
+    WaywardRequest,
+)
 from probe.requests.train_config import TrainConfig
 from probe.requests.training import TrainRequest
 
@@ -38,6 +44,7 @@ __all__ = [
     "TARGET_SETS",
     "AblateRequest",
     "AddToLibraryRequest",
+    "BenchReadingsRequest",
     "ClustersRequest",
     "CompareRequest",
     "ConvertRequest",

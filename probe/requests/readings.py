@@ -59,8 +59,9 @@ class ReadRequest(OfPrompt, InVocabulary, OnDevice):
     prompt's own."""
     _: KW_ONLY
     readings: tuple[str, ...] = ()
-    """Any of nearest, displacement, sparse, mixture, and of promoted, ask, gradient, lens and
-    patching, which run the model, with commas between, or all. Default: nearest,displacement."""
+    """Any of nearest, displacement, displacement_centred, sparse, mixture, and of promoted, ask,
+    gradient, lens and patching, which run the model, with commas between, or all. Default:
+    nearest,displacement."""
     text_to_score: tuple[str, ...] = ()
     """A guess, repeatable: the share of the prompt's effect that this text has in its place. Runs
     the model."""

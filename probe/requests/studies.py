@@ -7,24 +7,25 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from probe.requests.base import Option, Request
+from probe.requests.base import Option, Request, RequestError
 from probe.requests.shared import Dtype
-from probe.requests.sources import GridSource, Named, read_numbers, read_whole_numbers
+from probe.requests.sources import (
+    GridSource,
+    Named,
+    Place,
+    read_numbers,
+    read_whole_numbers,
+)
 
 GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+CONTROLS = ("nothing", "shuffled")
 TARGET_SETS = ("definitions", "instructions", "web")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfStudy(Request):
-    """What studies of many trainings share: examples, and where they run."""
+class InPacks(Request):
+    """Where many trainings run, and how many at once."""
 
-    data_dir: str | Path | None = None
-    """A folder of data sets with one folder per task."""
-    validation_examples: Annotated[int, Option(minimum=1)] = 200
-    """At most so many validation examples, drawn at random but always the same ones."""
-    test_examples: Annotated[int, Option(minimum=1)] = 500
-    """At most so many test examples, drawn at random but always the same ones."""
     ray: Annotated[str | None, Option(metavar="ADDRESS")] = None
     """Train on a Ray cluster: local starts one here, auto or HOST:PORT joins one. Default: in this
     process."""
@@ -37,6 +38,18 @@ class OfStudy(Request):
     dtype: Dtype | None = None
     """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that have it
     and, for GGUF files, on CPUs that have it; else float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfStudy(InPacks):
+    """What studies of tasks share: examples, and where they run."""
+
+    data_dir: str | Path | None = None
+    """A folder of data sets with one folder per task."""
+    validation_examples: Annotated[int, Option(minimum=1)] = 200
+    """At most so many validation examples, drawn at random but always the same ones."""
+    test_examples: Annotated[int, Option(minimum=1)] = 500
+    """At most so many test examples, drawn at random but always the same ones."""
 
 
 @dataclass(frozen=True)
@@ -95,3 +108,55 @@ class SweepRequest(OfStudy):
     """Runs of each setting that differ in the seed, in place of the grid's."""
     steps: Annotated[int | None, Option(minimum=1)] = None
     """Updates of every prompt, in place of the grid's."""
+
+
+@dataclass(frozen=True)
+class BenchReadingsRequest(InPacks):
+    """Count how often each reading finds the text that a prompt was distilled from."""
+
+    model: Annotated[Named | None, Option(complete="model")] = None
+    """A causal language model: smollm2, builtin, a folder, a GGUF file or a hub id. Default:
+    smollm2 where it is installed, else builtin."""
+    _: KW_ONLY
+    texts: Place | None = None
+    """A JSON-lines file, each line with a text, the words that name it and perhaps its kind, as
+    {"text": "Talk like a pirate.", "words": ["pirate"]}. Default: 64 texts that come with probe."""
+    limit: Annotated[int | None, Option(minimum=2)] = None
+    """At most so many of the texts, from all over the file."""
+    seeds: Annotated[int, Option(minimum=1)] = 2
+    """Prompts of every text and condition, which differ in answers, start and order."""
+    length: Annotated[tuple[int, ...], Option(parse=read_whole_numbers)] = (8,)
+    """Prompt rows, repeatable or with commas. The first value of this and the four options below is
+    what all conditions have but for one; each further value is a condition of its own."""
+    lr: Annotated[tuple[float, ...], Option(parse=read_numbers)] = (0.02,)
+    """Rates, repeatable or with commas."""
+    steps: Annotated[tuple[int, ...], Option(parse=read_whole_numbers)] = (60,)
+    """Numbers of updates of 8 contexts, repeatable or with commas."""
+    init: tuple[str, ...] = ("vocab",)
+    """Where rows start, repeatable: vocab (random tokens), unrelated (a text that is none of
+    these), random or text:WORDS."""
+    control: tuple[str, ...] = ()
+    """Conditions of which nothing is to be read, repeatable: nothing (the teacher reads no text),
+    shuffled (contexts have each other's answers)."""
+    contexts: Place | None = None
+    """A text file with a question or document per line; the last quarter is held out. Default: 64
+    questions that come with probe."""
+    readings: tuple[str, ...] = ()
+    """Any of the readings of probe read, with commas between. Default: all."""
+    distilled: tuple[Place, ...] = ()
+    """Prompts that were distilled from these texts before, files or folders, repeatable: they are
+    read, and none is trained."""
+    write: Place | None = None
+    """Also write the rates as JSON, in the shape of those that come with probe."""
+    table: Place | None = None
+    """Also write the rates as a table, to a new file that ends in .md or .csv."""
+
+    def check(self) -> None:
+        """Refuse conditions without a value, and controls that there are not."""
+        for name in ("length", "lr", "steps", "init"):
+            if not getattr(self, name):
+                raise RequestError(f"{name} must have a value, found none", name)
+        for one in self.control:
+            if one not in CONTROLS:
+                expected = ", ".join(CONTROLS)
+                raise RequestError(f"control must be one of {expected}, found {one!r}", "control")

@@ -22,7 +22,7 @@ from probe.store.files import keep_file, keep_in_place, unwritable
 from probe.store.job_status import Status, read_object, read_status
 from probe.suggestions import closest
 
-JobKind = Literal["train", "distill", "wayward", "sweep"]
+JobKind = Literal["train", "distill", "wayward", "sweep", "readings"]
 TRAININGS: tuple[JobKind, ...] = ("train", "distill")
 """Kinds of job that train one prompt, or its folds; the others are studies of many trainings."""
 _CONFIG, _STATUS, _LABEL = "config.json", "status.json", "label.txt"

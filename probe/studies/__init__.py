@@ -32,6 +32,14 @@ if TYPE_CHECKING:
         read_grid,
         sweep_study,
     )
+    from probe.studies.known import (
+        STARTS,
+        Condition,
+        KnownStudy,
+        known_points,
+        known_settings,
+        known_study,
+    )
     from probe.studies.packs import PackStep, work
     from probe.studies.sources import keyed
     from probe.studies.specs import (
@@ -74,6 +82,14 @@ _HOMES = {
         "read_grid",
         "sweep_study",
     ),
+    "known": (
+        "STARTS",
+        "Condition",
+        "KnownStudy",
+        "known_points",
+        "known_settings",
+        "known_study",
+    ),
     "packs": (
         "PackStep",
         "work",
@@ -112,10 +128,13 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AT_ONCE",
+    "STARTS",
+    "Condition",
     "Executor",
     "Grid",
     "GridPoint",
     "KeyedRun",
+    "KnownStudy",
     "Pack",
     "PackStep",
     "Point",
@@ -132,6 +151,9 @@ __all__ = [
     "grid_points",
     "grid_run_of",
     "keyed",
+    "known_points",
+    "known_settings",
+    "known_study",
     "named_grids",
     "packs_of",
     "points",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
 
 from probe import formats
 from probe.atomic import make_private
@@ -13,24 +15,28 @@ from probe.prompt import AnyPrompt
 from probe.store import keep_file
 from probe.store.card import workspace_name
 
+Kept = TypeVar("Kept")
+
 
 def prompt_name(task: str | None, key: str) -> str:
     """What a finished run's prompt and its file are called, whatever its task is called."""
     return f"{workspace_name(str(task))}-{key[:10]}"
 
 
-class ResultCache:
-    """A folder with one safetensors file per finished run, named by its key."""
+class FileCache(ABC, Generic[Kept]):
+    """A folder with one file per finished piece of work, named by its key."""
+
+    suffix: ClassVar[str]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, key: str) -> Path:
-        """Where a run's prompt and scores are, or will be."""
-        return self.folder / f"{key}.safetensors"
+        """Where a result is, or will be."""
+        return self.folder / f"{key}{self.suffix}"
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep a finished run; it is there whole or not at all.
+        """Keep a result; it is there whole or not at all.
 
         Raises:
             OSError: the folder cannot be written.
@@ -40,18 +46,18 @@ class ResultCache:
         keep_file(self._digest(key), digest.encode())
         keep_file(self.path(key), data)
 
-    def get(self, key: str) -> AnyPrompt | None:
-        """A finished run's prompt with its scores; None where it must be trained."""
+    def get(self, key: str) -> Kept | None:
+        """A result; None where the work must be done."""
         try:
-            if not self._is_whole(key):
-                return None
-            (prompt,) = formats.load(self.path(key))
-        except (OSError, PromptFormatError):  # gone or damaged: training again cures it
+            return self._read(self.path(key)) if self._is_whole(key) else None
+        except (OSError, PromptFormatError, ValueError):  # gone or damaged: doing it again cures it
             return None
-        return prompt
+
+    @abstractmethod
+    def _read(self, path: Path) -> Kept: ...
 
     def _is_whole(self, key: str) -> bool:
-        """Whether a finished run is there, and is what was written.
+        """Whether a result is there, and is what was written.
 
         Raises:
             OSError: it cannot be read.
@@ -64,3 +70,13 @@ class ResultCache:
 
     def _digest(self, key: str) -> Path:
         return self.folder / f"{key}.sha256"
+
+
+class ResultCache(FileCache[AnyPrompt]):
+    """Prompts of finished runs with their scores, in safetensors files."""
+
+    suffix = ".safetensors"
+
+    def _read(self, path: Path) -> AnyPrompt:
+        (prompt,) = formats.load(path)
+        return prompt

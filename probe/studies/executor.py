@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from probe.errors import ProbeError
-from probe.studies.cache import ResultCache
-from probe.studies.packs import PackStep, work
-from probe.studies.specs import KeyedRun, Pack, StudySettings, packs_of
+from probe.studies.cache import FileCache, ResultCache
+from probe.studies.packs import AnyPack, PackStep, work
+from probe.studies.specs import KeyedRun, StudySettings, packs_of
 
 AT_ONCE = 8
 """Prompts of a pack unless asked otherwise."""
@@ -41,12 +42,14 @@ class Progress:
     """Runs whose results are kept."""
     runs: int
     found: int
-    """Of those done, how many had been trained before."""
+    """Of those done, how many had been done before."""
     packs: int
-    """To be trained in all."""
+    """To be done in all."""
     pack: PackStep | None = None
     """How far the present pack is, where it is trained in this process."""
     eta_s: float | None = None
+    what: str = "run"
+    """What is counted: runs, or readings of their prompts."""
 
 
 Watch = Callable[[Progress], None]
@@ -79,18 +82,33 @@ def sweep(
     wanted = {run.key: run for run in runs}
     missing = [run for key, run in wanted.items() if cache.get(key) is None]
     packs = packs_of(missing, shared, at_once=executor.at_once)
-    pace = _Pace(Progress(len(wanted) - len(missing), len(wanted), len(wanted) - len(missing),
-                          len(packs)), sum(pack.updates for pack in packs))  # fmt: skip
+    found = len(wanted) - len(missing)
+    finish(packs, Progress(found, len(wanted), found, len(packs)), cache, executor, watch)
+
+
+def finish(
+    packs: Sequence[AnyPack],
+    progress: Progress,
+    cache: FileCache[Any],
+    executor: Executor,
+    watch: Watch,
+) -> None:
+    """Do packs here or on a cluster, and keep every result as its pack finishes.
+
+    Raises:
+        ProbeError: one cannot be done as it was asked for; those finished before stay.
+    """
+    pace = _Pace(progress, sum(pack.updates for pack in packs))
     watch(pace.progress)
     for pack, files in _finished(packs, cache, executor, pace, watch):
-        for run, data in zip(pack.runs, files, strict=True):
-            cache.put(run.key, data)
+        for key, data in zip(pack.keys, files, strict=True):
+            cache.put(key, data)
         watch(pace.finished(pack))
 
 
 def _finished(
-    packs: Sequence[Pack], cache: ResultCache, executor: Executor, pace: _Pace, watch: Watch
-) -> Iterator[tuple[Pack, list[bytes]]]:
+    packs: Sequence[AnyPack], cache: FileCache[Any], executor: Executor, pace: _Pace, watch: Watch
+) -> Iterator[tuple[AnyPack, list[bytes]]]:
     if not packs:
         return
     if executor.ray is not None:
@@ -111,12 +129,12 @@ def _finished(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _step(pace: _Pace, pack: Pack, watch: Watch, step: PackStep) -> None:
+def _step(pace: _Pace, pack: AnyPack, watch: Watch, step: PackStep) -> None:
     watch(pace.at(pack, step))
 
 
-def _name(pack: Pack) -> str:
-    return hashlib.sha256(" ".join(run.key for run in pack.runs).encode()).hexdigest()[:32]
+def _name(pack: AnyPack) -> str:
+    return hashlib.sha256(" ".join(pack.keys).encode()).hexdigest()[:32]
 
 
 class _Pace:
@@ -128,12 +146,12 @@ class _Pace:
         self._made = 0
         self._began_s = time.monotonic()
 
-    def at(self, pack: Pack, step: PackStep) -> Progress:
+    def at(self, pack: AnyPack, step: PackStep) -> Progress:
         """Within a pack."""
         made = min(step.step * len(pack.runs), pack.updates)
         return replace(self.progress, pack=step, eta_s=self._eta_s(made))
 
-    def finished(self, pack: Pack) -> Progress:
+    def finished(self, pack: AnyPack) -> Progress:
         """After a pack."""
         self._made += pack.updates
         self._left -= pack.updates

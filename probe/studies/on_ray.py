@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.errors import MissingExtraError, ProbeError, TrainingError
-from probe.studies.specs import Pack
+
+if TYPE_CHECKING:
+    from probe.studies.packs import AnyPack
 
 _LISTENER_S = 10.0
 
 
 def spread(
-    packs: Sequence[Pack], address: str, *, gpu_share: float, retries: int
-) -> Iterator[tuple[Pack, list[bytes]]]:
+    packs: Sequence[AnyPack], address: str, *, gpu_share: float, retries: int
+) -> Iterator[tuple[AnyPack, list[bytes]]]:
     """Packs with their results, as they finish.
 
     Each pack takes one core, and its worker one thread. The machines of a cluster need `probe`
     installed, and models and data under the same names and paths.
 
     Args:
-        packs: what to train.
+        packs: what to do.
         address: local, auto or HOST:PORT.
         gpu_share: GPUs that a pack takes.
         retries: how often a pack is started again whose worker or machine was lost.
@@ -44,8 +46,8 @@ def spread(
 
 
 def _results(
-    ray: Any, packs: Sequence[Pack], gpu_share: float, retries: int
-) -> Iterator[tuple[Pack, list[bytes]]]:
+    ray: Any, packs: Sequence[AnyPack], gpu_share: float, retries: int
+) -> Iterator[tuple[AnyPack, list[bytes]]]:
     task = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=retries)(_alone)
     waiting = {task.remote(pack): pack for pack in packs}
     try:
@@ -72,7 +74,7 @@ def _result(ray: Any, reference: Any) -> list[bytes]:
     return files
 
 
-def _alone(pack: Pack) -> list[bytes]:
+def _alone(pack: AnyPack) -> list[bytes]:
     """One pack in a worker of the cluster, with one thread."""
     import torch
 

@@ -1,4 +1,4 @@
-"""The worker function: train a pack of prompts at once, score them, and return their files.
+"""The worker function: train a pack of prompts at once and score them, or read trained ones.
 
 One process or a cluster, every sweep hands packs to this same function.
 """
@@ -22,6 +22,8 @@ from probe.formats.layouts import probe_file
 from probe.models import FrozenModel, Objective
 from probe.prompt import AnyPrompt
 from probe.studies.cache import prompt_name
+from probe.studies.distilled import KNOWN_TEXT, SHUFFLED, distilled_scores
+from probe.studies.prompt_readings import ReadingPack, read_pack
 from probe.studies.sources import model_of, task_of
 from probe.studies.specs import KeyedRun, Pack
 from probe.task import Example, Task
@@ -39,21 +41,35 @@ class PackStep:
 
 
 Report = Callable[[PackStep], None]
+AnyPack = Pack | ReadingPack
 
 
-def work(pack: Pack, *, folder: Path | None = None, report: Report = lambda _: None) -> list[bytes]:
-    """Train and score the prompts of a pack.
+def work(
+    pack: AnyPack, *, folder: Path | None = None, report: Report = lambda _: None
+) -> list[bytes]:
+    """Do what a pack asks: train prompts, or read trained ones.
 
     Args:
-        pack: what to train.
-        folder: where checkpoints go, and from where a pack that was interrupted goes on.
-        report: called after every step.
+        pack: what to do.
+        folder: where checkpoints go, and from where a training that was interrupted goes on.
+        report: called after every step of a training.
 
     Returns:
-        A safetensors file for each run, in order: the prompt with its scores as `metrics`.
+        A file for each run, in order.
 
     Raises:
         ProbeError: a run cannot be done as it was asked for.
+    """
+    if isinstance(pack, ReadingPack):
+        return read_pack(pack)
+    return _train(pack, folder, report)
+
+
+def _train(pack: Pack, folder: Path | None, report: Report) -> list[bytes]:
+    """Train and score the prompts of a pack.
+
+    Returns:
+        A safetensors file for each run, in order: the prompt with its scores as `metrics`.
     """
     began = time.perf_counter()
     shared = pack.shared
@@ -63,7 +79,11 @@ def work(pack: Pack, *, folder: Path | None = None, report: Report = lambda _: N
     training = train(model, tasks, configs, run_folder=folder, resume=folder is not None)
     last = _trained(training, report, pack.steps)
     prompts = training.prompts
-    scores = pack_scores(model, tasks, prompts, [config.objective for config in configs])
+    asked = [run.spec.distilling for run in pack.runs]
+    if all(asked):
+        scores = distilled_scores(model, tasks, prompts, [one.text for one in asked if one])
+    else:
+        scores = pack_scores(model, tasks, prompts, [config.objective for config in configs])
     took_s = (time.perf_counter() - began) / len(prompts)
     made = {
         "metric": tasks[0].metric,
@@ -99,11 +119,13 @@ def _facts(training: Training, number: int, last: dict[int, Step]) -> dict[str, 
 
 def _named(prompt: AnyPrompt, run: KeyedRun, metrics: dict[str, Any]) -> AnyPrompt:
     """The prompt under a name of its own, with scores that JSON can hold."""
+    asked = run.spec.distilling
+    known = {} if asked is None else {KNOWN_TEXT: asked.text, SHUFFLED: asked.shuffled}
     return dataclasses.replace(
         prompt,
         name=prompt_name(prompt.task, run.key),
         metrics={**prompt.metrics, **as_json(metrics)},
-        config={**prompt.config, "run_key": run.key},
+        config={**prompt.config, "run_key": run.key, **known},
     )
 
 

@@ -11,11 +11,14 @@ from functools import lru_cache
 
 from probe import formats
 from probe.datasets import load_task, sample
+from probe.distillation import default_contexts
 from probe.errors import TrainingError
 from probe.live import LiveModel
 from probe.models import FrozenModel, load_model
 from probe.models.loading import fast_dtype, on_cpu
-from probe.studies.specs import KeyedRun, RunSpec, StudySettings
+from probe.requests.train_config import DEFAULT_LENGTH
+from probe.studies.distilled import answered_task, placed
+from probe.studies.specs import Distilling, KeyedRun, RunSpec, StudySettings
 from probe.tables.gguf_files import find_gguf
 from probe.tables.named import place_of
 from probe.task import Task
@@ -55,12 +58,14 @@ def model_of(name: str, device: str | None, dtype: str | None) -> FrozenModel:
 
 
 def task_of(spec: RunSpec, shared: StudySettings) -> Task:
-    """The task with the sampled validation and test examples, or the fold of it.
+    """The task with the sampled validation and test examples, the fold of it, or what is distilled.
 
     Raises:
         DataError: it cannot be read.
         TrainingError: there are more folds than examples, or no validation examples.
     """
+    if spec.distilling is not None:
+        return _distilled(spec, spec.distilling, shared)
     if spec.fold is not None:
         number, count = spec.fold
         return _folds(spec.task, shared, count)[number]
@@ -71,6 +76,19 @@ def task_of(spec: RunSpec, shared: StudySettings) -> Task:
             "some, or set holdout above 0"
         )
     return whole
+
+
+def _distilled(spec: RunSpec, asked: Distilling, shared: StudySettings) -> Task:
+    model = model_of(spec.model, shared.device, shared.dtype)
+    unshuffled = dataclasses.replace(asked, shuffled=False)
+    task = _answered(spec.model, shared.device, shared.dtype, unshuffled)
+    return placed(model, task, asked, spec.config.length or DEFAULT_LENGTH)
+
+
+@lru_cache(maxsize=1024)
+def _answered(name: str, device: str | None, dtype: str | None, asked: Distilling) -> Task:
+    """The teacher's answers: every condition of a study trains on the same ones."""
+    return answered_task(model_of(name, device, dtype), asked)
 
 
 @lru_cache(maxsize=8)
@@ -93,7 +111,7 @@ def _folds(name: str, shared: StudySettings, count: int) -> tuple[Task, ...]:
 
 
 @lru_cache(maxsize=8)
-def _fingerprint(name: str, device: str | None, dtype: str | None) -> str:
+def fingerprint_of(name: str, device: str | None, dtype: str | None) -> str:
     """Weights and precision: what a run's result depends on, and its device does not."""
     model = model_of(name, device, dtype)
     factor = model.scale.factor  # runs kept before rows were multiplied have other text scores
@@ -116,8 +134,8 @@ def task_digest(task: Task) -> str:
 def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
     """Runs with their keys: equal keys, equal results.
 
-    A key is the sha256 of the configuration, the examples and wording of the task, the model's
-    weights and precision, and the version of this module.
+    A key is the sha256 of the configuration, the examples and wording of the task, or the text and
+    contexts that are distilled, the model's weights and precision, and the version of this module.
 
     Raises:
         ProbeError: a model or task cannot be loaded.
@@ -127,12 +145,21 @@ def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
     # Model by model: a process keeps one.
     for place in sorted(range(len(runs)), key=lambda i: runs[i].model):
         run = runs[place]
-        part = (run.task, run.fold, run.config.holdout)
+        part = (run.task, run.fold, run.config.holdout, run.distilling)
         if part not in digests:
-            digests[part] = task_digest(task_of(run, shared))
-        weights = _fingerprint(run.model, shared.device, shared.dtype)
+            asked = run.distilling
+            digests[part] = task_digest(task_of(run, shared)) if asked is None else _digest(asked)
+        weights = fingerprint_of(run.model, shared.device, shared.dtype)
         found[place] = KeyedRun(run, _key(run, weights, digests[part]))
     return [found[place] for place in range(len(runs))]
+
+
+def _digest(asked: Distilling) -> str:
+    """sha256 of what answers are drawn from; that takes long, so they are not drawn for it."""
+    contexts = asked.contexts or tuple(default_contexts())
+    return hashlib.sha256(
+        repr(dataclasses.astuple(dataclasses.replace(asked, contexts=contexts))).encode()
+    ).hexdigest()
 
 
 def _key(run: RunSpec, weights: str, data: str) -> str:

@@ -18,16 +18,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Distilling:
+    """A text that is distilled: what a run has in place of a task's examples."""
+
+    text: str
+    """What is distilled; a control's teacher may read nothing instead."""
+    seed: int
+    """Of the teacher's answers."""
+    contexts: tuple[str, ...] | None = None
+    """What the teacher answers; the shipped questions when None. The last quarter is held out."""
+    answer_tokens: int = 32
+    shuffled: bool = False
+    """Every context is trained on with the answer to another."""
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One prompt to be trained and scored."""
 
     model: str
     """As `load_model` takes it, a folder by its full path."""
     task: str
-    """As `load_task` takes it, a file by its full path."""
+    """As `load_task` takes it, a file by its full path; a name where a text is distilled."""
     config: TrainConfig
     fold: tuple[int, int] | None = None
     """(number from 0, how many): the part of the training examples that validates."""
+    distilling: Distilling | None = None
+    """What is distilled, for the objective of that name."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,8 @@ class Study:
     """What is kept of a finished run: takes its number among `runs`, its prompt, and its file."""
     summarise: Callable[[Sequence[Any]], StudySummary]
     """What the rows there are come to."""
+    read: Callable[..., None] | None = None
+    """What is still to be done with the trained prompts; takes the executor, and who watches."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,11 @@ class Pack:
         return self.runs[0].spec.model
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """What results are kept under, run by run."""
+        return tuple(run.key for run in self.runs)
+
+    @property
     def steps(self) -> int:
         """Updates of the longest run."""
         return max(run.spec.config.steps for run in self.runs)
@@ -108,9 +132,9 @@ class Pack:
 def packs_of(runs: Sequence[KeyedRun], shared: StudySettings, *, at_once: int) -> list[Pack]:
     """Runs that fit together, at most `at_once` of them in each pack.
 
-    Runs of one model and task go together, prefixes apart from rows, and those of like length and
-    number of steps beside each other: a batch is padded to its longest prompt, and each length
-    has the examples prepared anew.
+    Runs of one model and task go together, those that distil whatever their text, prefixes apart
+    from rows, and those of like length and number of steps beside each other: a batch is padded to
+    its longest prompt, and each length has the examples prepared anew.
     """
     groups = groupby(sorted(runs, key=_order), key=_together)
     packs = []
@@ -121,9 +145,10 @@ def packs_of(runs: Sequence[KeyedRun], shared: StudySettings, *, at_once: int) -
     return packs
 
 
-def _together(run: KeyedRun) -> tuple[str, str, bool]:
+def _together(run: KeyedRun) -> tuple[str, str, bool, bool]:
     spec = run.spec
-    return spec.model, spec.task, injects_prefix(spec.config.method)
+    distils = spec.distilling is not None
+    return spec.model, spec.task, distils, injects_prefix(spec.config.method)
 
 
 def _order(run: KeyedRun) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from probe.store import sample_folders
 from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
+from probe.verbs.benching import bench_readings, bench_readings_config, bench_run
 from probe.verbs.comparing import clusters, compare, map
 from probe.verbs.cramming import Crammed, CrammedText, cram
 from probe.verbs.decoding import decode
@@ -72,6 +73,9 @@ __all__ = [
     "Written",
     "ablate",
     "add_to_library",
+    "bench_readings",
+    "bench_readings_config",
+    "bench_run",
     "cancel_run",
     "clusters",
     "compare",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probe.notes import collected
-from probe.readings import Reading, Subject, answer_in_words, named_readings, read_all
+from probe.readings import Reading, Subject, answer_in_words, named_readings, rates_on, read_all
 from probe.readings import needs_model as running
 from probe.requests import ReadRequest, takes
 from probe.results import Result
@@ -73,6 +73,7 @@ def read(asked: ReadRequest) -> ReadPrompt:
             template=template,
             seed=asked.seed,
             cached=workspace.cached_arrays,
+            rates=rates_on(vocabulary, workspace),
         )
         found = read_all(subject, names)
         scored: list[TextScore] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.datasets import task_names
 from probe.notes import collected
-from probe.requests import SweepRequest, WaywardRequest, takes
+from probe.requests import BenchReadingsRequest, SweepRequest, WaywardRequest, takes
 from probe.results import Result
 from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED
@@ -33,7 +33,7 @@ class StudyResult(Result):
     """A finished study and where it lies."""
 
     found: Any
-    """What its runs come to: a `Waywardness`, or the `GridResult` of a sweep."""
+    """What its runs come to: a `Waywardness`, the `GridResult` of a sweep, or `ReadingRates`."""
     document: Mapping[str, Any]
     """What the command prints with `--json`."""
     folder: Path
@@ -91,7 +91,8 @@ def study_run(
     from probe.studies import study_document
 
     workspace = workspace or Workspace()
-    study = studying.study_of(config)  # what cannot be done is refused before there is a folder
+    # What cannot be done is refused before there is a folder.
+    study = studying.study_of(config, workspace)
     elsewhere = executor is not None and executor.ray not in (None, "local")
     with (
         collected(),
@@ -101,7 +102,7 @@ def study_run(
         return StudyResult(found, study_document(job, found), job.path)
 
 
-def executor_of(request: StudyRequest) -> Executor:
+def executor_of(request: StudyRequest | BenchReadingsRequest) -> Executor:
     """Where the packs of a study are trained, and how large they are."""
     from probe.studies import Executor
 
@@ -110,17 +111,20 @@ def executor_of(request: StudyRequest) -> Executor:
 
 def shared_by(request: StudyRequest) -> dict[str, Any]:
     """What all runs of a study share, its folder of data by its full path."""
+    return shared_settings(
+        data_dir=None if request.data_dir is None else place(request.data_dir),
+        device=request.device,
+        dtype=request.dtype,
+        validation_examples=request.validation_examples,
+        test_examples=request.test_examples,
+    )
+
+
+def shared_settings(**given: Any) -> dict[str, Any]:
+    """The fields of `StudySettings` as a document."""
     from probe.studies import StudySettings
 
-    return asdict(
-        StudySettings(
-            data_dir=None if request.data_dir is None else place(request.data_dir),
-            device=request.device,
-            dtype=request.dtype,
-            validation_examples=request.validation_examples,
-            test_examples=request.test_examples,
-        )
-    )
+    return asdict(StudySettings(**given))
 
 
 @takes(SweepRequest)

@@ -1,8 +1,7 @@
-"""Sample prompts of known meaning: 24 of the prompts that `recipes.readings` distils from texts.
+"""Sample prompts of known meaning: 24 of the prompts that the study of readings distils from texts.
 
-    python -m recipes.readings.known_texts train --conditions base --out build/readings
-    python -m recipes.readings.known_texts measure --conditions base --out build/readings
-    python -m recipes.sample_prompts.distilled --known build/readings --out build/sample_prompts
+    probe bench readings --model smollm2 --dtype bfloat16 --at-once 64 --out build/readings
+    python -m recipes.sample_prompts.distilled --prompts build/readings/prompts --out DIR
 
 Only the choosing and the writing are done here. A prompt stands in the system message of the
 model's chat template, where PEFT cannot put it, so it is written as `prompt.safetensors`.
@@ -11,22 +10,20 @@ model's chat template, where PEFT cannot put it, so it is written as `prompt.saf
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import safe_open
-
-from probe.distillation import distillation_config, frame_of
+import probe
+from probe.distillation.known_texts import read_known_texts
 from probe.formats import save
-from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
-from recipes.readings.known_texts import read_texts
+from probe.studies.distilled import KNOWN_TEXT
 from recipes.sample_prompts.manifest import read_entries, write_entries
 
-MODEL, CONDITION = "smollm2", "base"
+MODEL, LENGTH = "smollm2", 8
+COMMAND = "probe bench readings --model smollm2 --dtype bfloat16 --at-once 64"
 CHOSEN = {
     "dogs": 0,
     "money": 3,
@@ -56,42 +53,29 @@ CHOSEN = {
 """Name and number of the known text: all kinds of texts, each explained to 0.8 or more."""
 
 
-def distilled_prompt(
-    name: str,
-    number: int,
-    text: str,
-    rows: NDArray[np.float32],
-    starts: list[int],
-    explained: dict[str, Any],
-    model: FrozenModel,
-) -> SoftPrompt:
-    """One prompt with the text it was distilled from and the share of its effect that it has.
+def chosen_prompts(folder: Path) -> dict[str, SoftPrompt]:
+    """One prompt of every chosen text, under the names of samples.
 
     Args:
-        name: of the sample.
-        number: of the known text; its training's seed, as all were of the first set of answers.
-        text: what the teacher read.
-        rows: [P, H].
-        starts: token ids the rows started from.
-        explained: the share and its parts, as `Explained.to_json` gives them.
-        model: teacher and student.
+        folder: of prompts distilled under the usual condition, as the study leaves them.
     """
-    config = distillation_config(text, len(rows), seed=number)
-    return SoftPrompt(
-        name=name,
-        embeddings=rows,
-        base_model=MODEL,
-        task="distilled",
-        method="prompt_tuning",
-        init_token_ids=tuple(starts),
-        metrics=_metrics(explained),
-        config={
-            "family": model.family,
-            "template": frame_of(model).with_rows(len(rows)),
-            "training": config.to_dict(),
-            "model_sha256": model.fingerprint,
-        },
-    )
+    texts, found = read_known_texts(), {}
+    by_text = {
+        one.config[KNOWN_TEXT]: one
+        for path in sorted(folder.glob("*.safetensors"), reverse=True)
+        for one in probe.load(path)
+        if isinstance(one, SoftPrompt) and len(one) == LENGTH
+    }
+    for short, number in CHOSEN.items():
+        name = f"{MODEL}-distilled-{short}"
+        found[name] = _sample(by_text[texts[number].text].renamed(name))
+    return found
+
+
+def _sample(prompt: SoftPrompt) -> SoftPrompt:
+    kept = ("family", "template", "training", "model_sha256")
+    config = {key: prompt.config[key] for key in kept}
+    return dataclasses.replace(prompt, metrics=_metrics(prompt.metrics), config=config)
 
 
 def entry(prompt: SoftPrompt, text: str) -> dict[str, Any]:
@@ -109,42 +93,33 @@ def entry(prompt: SoftPrompt, text: str) -> dict[str, Any]:
         "template": prompt.config["template"],
         "training": {key: training[key] for key in kept} | {"teacher": text},
         "metrics": dict(prompt.metrics),
-        "command": "python -m recipes.readings.known_texts train --conditions base "
-        "--out build/readings",
+        "command": COMMAND,
         "model_sha256": prompt.config["model_sha256"],
     }
 
 
-def _metrics(explained: dict[str, Any]) -> dict[str, Any]:
-    low, high = explained["interval"]
+def _metrics(found: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = found["share_explained_interval"]
     return {
-        "share_explained": round(explained["share"], 4),
+        "share_explained": round(found["share_explained"], 4),
         "interval": [round(low, 4), round(high, 4)],
-        "kl_nats": round(explained["kl_nats"], 4),
-        "kl0_nats": round(explained["kl0_nats"], 4),
-        "contexts": explained["contexts"],
+        "kl_nats": round(found["kl_nats"], 4),
+        "kl0_nats": round(found["kl0_nats"], 4),
+        "contexts": found["contexts"],
     }
 
 
 def main() -> None:
     """Write the chosen prompts and their entries."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--known", type=Path, required=True, help="folder of recipes.readings")
+    parser.add_argument("--prompts", type=Path, required=True, help="those of the study")
     parser.add_argument("--out", type=Path, required=True, help="folder of prompts and manifest")
     args = parser.parse_args()
-    with safe_open(args.known / f"{CONDITION}.safetensors", "np") as file:
-        rows, starts = file.get_tensor("rows"), json.loads(file.metadata()["starts"])
-    measured = json.loads((args.known / f"{CONDITION}.json").read_text())["prompts"]
-    texts, model, entries = read_texts(), load_model(MODEL), read_entries(args.out)
-    for short, number in CHOSEN.items():
-        name = f"{MODEL}-distilled-{short}"
-        facts = measured[number]["explained"]
-        prompt = distilled_prompt(
-            name, number, texts[number], rows[number], starts[number], facts, model
-        )
+    entries = read_entries(args.out)
+    for name, prompt in chosen_prompts(args.prompts).items():
         (args.out / name).mkdir(parents=True, exist_ok=True)
         save(prompt, args.out / name / "prompt.safetensors", to="safetensors")
-        entries[name] = entry(prompt, texts[number])
+        entries[name] = entry(prompt, str(prompt.config["training"]["teacher"]))
     write_entries(args.out, entries)
 
 

@@ -64,6 +64,7 @@ def test_the_promised_commands_are_there():
         "push",
         "pull",
         "mcp",
+        "bench",
     }
 
 

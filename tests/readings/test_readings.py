@@ -12,7 +12,7 @@ from probe.analysis.displacement import StartRows, best_cosines, displacement
 from probe.errors import NotDecodableError, ProbeError
 from probe.linalg import unit_rows
 from probe.prompt import KVPrefix, SoftPrompt
-from probe.readings import READINGS, Subject, hit_rate, read_all
+from probe.readings import Subject, hit_rate, rates_on, read_all
 from probe.readings.controls import measured as controls
 from probe.readings.controls import p_value
 from probe.readings.hit_rates import measured as rates
@@ -156,11 +156,34 @@ def test_random_signs_call_controls_better_no_more_often_than_they_say():
 
 
 def test_hit_rates_are_only_told_of_the_table_they_were_counted_with(builtin):
-    assert hit_rate("displacement", builtin, 8) is None
+    assert rates_on(builtin) == []
     assert rates()["table_sha256"] == controls()["table_sha256"]
-    assert {one["reading"] for one in rates()["rates"]} & set(READINGS) == {
-        "nearest", "displacement", "promoted",
+    assert {one["reading"] for one in rates()["rates"]} >= {
+        "nearest", "displacement", "displacement_centred", "sparse", "promoted", "gradient", "lens",
     }  # fmt: skip
+
+
+def test_a_hit_rate_is_that_of_the_nearest_length_and_of_the_most_texts():
+    def counted(condition, texts, value):
+        top1 = {"value": value, "interval": [0.1, 0.9]}
+        facts = {"condition": condition, "reading": "nearest", "scorer": "overlap"}
+        return facts | {"texts": texts, "prompts": 2 * texts, "top1": top1}
+
+    def rate(length, *documents):
+        told = [{"model": "m", "rates": list(rates)} for rates in documents]
+        return hit_rate("nearest", length, told)
+
+    shipped = [
+        counted("base", 64, 0.5),
+        counted("length_20", 64, 0.2),
+        counted("start_text", 64, 0),
+    ]
+    assert rate(6, shipped).top1 == 0.5 and rate(16, shipped).top1 == 0.2
+    assert rate(1, shipped) is None and rate(81, shipped) is None  # none like it was counted
+    assert rate(8, shipped, [counted("base", 8, 1)]).top1 == 0.5
+    assert rate(8, shipped, [counted("base", 64, 1)]).top1 == 1
+    assert rate(8, [counted("base", 64, 0.5) | {"share_explained": "0.9 and more"}]) is None
+    assert hit_rate("lens", 8, [{"model": "m", "rates": shipped}]) is None
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from probe.readings.controls import measured as controls
-from recipes.readings.tables import kinds_table, rates_table
+from probe.readings.hit_rates import measured as rates
+from probe.reports.reading_rates import kinds_table, rates_table, shares_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "readings.md").read_text(encoding="utf-8")
 
 
-def test_every_line_of_both_tables_stands_on_the_page_and_no_other():
+def test_every_line_of_the_tables_stands_on_the_page_and_no_other():
     lines = [line for line in PAGE.splitlines() if line.startswith("|")]
-    for table in (rates_table(), kinds_table()):
+    for table in (rates_table(rates()), shares_table(rates()), kinds_table(rates())):
         start = lines.index(table[0])
         assert lines[start : start + len(table)] == table
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from probe.datasets import load_task
+from probe.distillation.known_texts import read_known_texts
 from probe.formats import load
 from probe.prompt import KVPrefix
 from probe.store import sample_facts
 from probe.verbs import sample_folders
-from recipes.readings.known_texts import read_texts
 from recipes.sample_prompts import train_all
 from recipes.sample_prompts.distilled import CHOSEN
 from recipes.sample_prompts.manifest import read_entries
@@ -146,7 +146,7 @@ def test_what_is_made_is_not_made_again_but_another_seed_is(made):
 def test_every_distilled_prompt_says_what_it_means_and_how_much_of_it_it_has():
     facts = {name: one for name, one in sample_facts().items() if one["task"] == "distilled"}
     assert len(facts) == len(CHOSEN) == 24
-    texts = read_texts()
+    texts = [one.text for one in read_known_texts()]
     for short, number in CHOSEN.items():
         name = f"smollm2-distilled-{short}"
         (prompt,) = load(sample_folders()[name])

@@ -1,0 +1,58 @@
+"""Runs that distil a text: their tasks, and how much of the text's effect their prompts have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from probe.distillation import distillation_task, explained, frame_of
+from probe.models import FrozenModel
+from probe.prompt import AnyPrompt
+from probe.studies.specs import Distilling
+from probe.task import Task
+
+KNOWN_TEXT, SHUFFLED = "known_text", "shuffled_answers"
+"""Keys of a prompt's `config`: the text its answers are of, whatever its teacher read, and whether
+contexts had each other's answers."""
+
+
+def answered_task(model: FrozenModel, asked: Distilling) -> Task:
+    """Contexts with the answers of the model that reads the text, for prompts of one row."""
+    return distillation_task(
+        model,
+        asked.text,
+        frame_of(model),
+        length=1,
+        contexts=asked.contexts,
+        answer_tokens=asked.answer_tokens,
+        seed=asked.seed,
+    )
+
+
+def placed(model: FrozenModel, task: Task, asked: Distilling, length: int) -> Task:
+    """The task of prompts of P rows, with each context's own answer or with another's."""
+    task = dataclasses.replace(task, template=frame_of(model).with_rows(length))
+    if not asked.shuffled:
+        return task
+    order = np.random.default_rng(asked.seed).permutation(len(task.train))
+    others = [
+        dataclasses.replace(example, target=task.train[j].target)
+        for example, j in zip(task.train, order, strict=True)
+    ]
+    return dataclasses.replace(task, train=others)
+
+
+def distilled_scores(
+    model: FrozenModel,
+    tasks: Sequence[Task],
+    prompts: Sequence[AnyPrompt],
+    texts: Sequence[str],
+) -> list[dict[str, Any]]:
+    """The share of its text's effect that each prompt has on contexts that were held out."""
+    return [
+        explained(model, task, text, prompt).scores
+        for task, prompt, text in zip(tasks, prompts, texts, strict=True)
+    ]
