@@ -51,6 +51,8 @@ class Rate:
     prompts: int
     texts: int
     """Among which each text is looked for."""
+    tried: int
+    """Of these, how many the prompts were distilled from."""
     top1: Estimate
     """With 95 % intervals over texts."""
     top5: Estimate

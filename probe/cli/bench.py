@@ -10,8 +10,9 @@ import typer
 
 from probe.cli.options import usage_errors
 from probe.cli.output import cell, command_line, console, table, visible
+from probe.cli.plans import print_plan
 from probe.cli.requests import takes_requests
-from probe.cli.study_progress import Output, print_plan, run_and_print
+from probe.cli.study_progress import Output, run_and_print
 from probe.requests import BenchReadingsRequest
 
 if TYPE_CHECKING:

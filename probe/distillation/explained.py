@@ -44,7 +44,6 @@ class Explained(Result):
             "kl0_nats": self.kl0_nats,
             "share_explained": self.share,
             "share_explained_interval": list(self.interval),
-            "contexts": self.contexts,
         }
 
 

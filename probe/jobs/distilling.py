@@ -191,8 +191,5 @@ def _metrics(found: Explained) -> Mapping[str, Any]:
         "metric": "share_explained",
         "split": "held-out",
         "examples": found.contexts,
-        "kl_nats": found.kl_nats,
-        "kl0_nats": found.kl0_nats,
-        "share_explained": found.share,
-        "share_explained_interval": list(found.interval),
+        **found.scores,
     }

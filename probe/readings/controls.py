@@ -15,6 +15,8 @@ from probe.readings.hit_rates import Rates
 from probe.vocabulary import Vocabulary
 
 _FILE = Path(__file__).parent / "controls.json"
+CONTROL_ROWS = 8
+"""Of every control."""
 LENGTHS = range(4, 17)
 """Rows of prompts that controls of 8 rows are compared with."""
 _FEWEST = 40

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,12 +43,15 @@ class HitRate(Result):
     interval: tuple[float, float]
     """95 %, over texts."""
     texts: int
+    """Among which each was looked for."""
+    tried: int
+    """Of these, how many prompts were distilled from."""
     prompts: int
 
     @property
     def named(self) -> int:
-        """Texts found, out of all."""
-        return round(self.top1 * self.texts)
+        """Texts found, out of those that were tried."""
+        return round(self.top1 * self.tried)
 
     @property
     def chance(self) -> float:
@@ -59,8 +62,8 @@ class HitRate(Result):
     def sentence(self) -> str:
         """The rate in words."""
         return (
-            f"This reading named {self.named} of {self.texts} known texts that were distilled on "
-            "this model (chance 1)."
+            f"This reading named {self.named} of {self.tried} known texts that were distilled on "
+            f"this model (chance {self.tried / self.texts:.2g})."
         )
 
     def _document(self) -> dict[str, Any]:
@@ -83,15 +86,28 @@ def keep_rates(workspace: Workspace, rates: Rates) -> None:
     path = _place(workspace, str(rates["table_sha256"]))
     before: Rates = next(iter(_kept(path)), {"rates": [], "controls": {}})
     merged = {_which(one): one for one in before["rates"]}
-    for one in rates["rates"]:
-        if merged.get(_which(one), one)["texts"] <= one["texts"]:
-            merged[_which(one)] = one
+    own = [one for one in rates["rates"] if _more(one, merged.get(_which(one)))]
+    merged |= {_which(one): one for one in own}
     controls: dict[str, Any] = dict(before.get("controls", {}))
     for reading, values in rates["controls"].items():
         controls[reading] = max(values, controls.get(reading, ()), key=len)
-    kept = {**rates, "rates": list(merged.values()), "controls": controls}
+    kinds = _kinds(rates, before, {str(one["reading"]) for one in own})
+    kept = {**rates, **kinds, "rates": list(merged.values()), "controls": controls}
     make_private(path.parent)
     keep_file(path, json.dumps(kept, indent=1, allow_nan=False).encode())
+
+
+def _more(rate: Rates, before: Rates | None) -> bool:
+    return before is None or before["tried"] <= rate["tried"]
+
+
+def _kinds(rates: Rates, before: Rates, readings: Collection[str]) -> dict[str, Any]:
+    """Rates by kind of text, all of one condition: the first that was counted."""
+    of = before.get("kinds_of") or rates["kinds_of"]
+    found = dict(before.get("kinds", {}))
+    if of == rates["kinds_of"]:
+        found |= {name: kinds for name, kinds in rates["kinds"].items() if name in readings}
+    return {"kinds_of": of, "kinds": found}
 
 
 def _which(rate: Rates) -> tuple[object, ...]:
@@ -109,7 +125,7 @@ def rates_on(vocabulary: Vocabulary, workspace: Workspace | None = None) -> list
 def hit_rate(reading: str, length: int, counted: Sequence[Rates]) -> HitRate | None:
     """The rate of a reading on prompts of about this length; None where it was not counted.
 
-    Of several counts that with the most texts is told, and of equal ones the last.
+    Of several counts that of the most texts is told, and of equal ones the last.
 
     Args:
         reading: its name.
@@ -117,7 +133,7 @@ def hit_rate(reading: str, length: int, counted: Sequence[Rates]) -> HitRate | N
         counted: on the prompt's model.
     """
     found = [one for rates in counted if (one := _rate(reading, length, rates)) is not None]
-    return max(reversed(found), key=lambda one: one.texts, default=None)
+    return max(reversed(found), key=lambda one: one.tried, default=None)
 
 
 def _rate(reading: str, length: int, rates: Rates) -> HitRate | None:
@@ -139,6 +155,7 @@ def _rate(reading: str, length: int, rates: Rates) -> HitRate | None:
         one["top1"]["value"],
         (low, high),
         one["texts"],
+        one["tried"],
         one["prompts"],
     )
 
@@ -161,7 +178,7 @@ def _kept(path: Path) -> list[Rates]:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for one in found["rates"]:
             float(one["top1"]["value"]), tuple(map(float, one["top1"]["interval"]))
-            int(one["texts"]), int(one["prompts"]), str(one["condition"])
+            int(one["texts"]), int(one["tried"]), int(one["prompts"]), str(one["condition"])
         for values in found.get("controls", {}).values():
             tuple(map(float, values))
         return [found]

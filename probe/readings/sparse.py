@@ -10,7 +10,12 @@ from probe.analysis.decoding import require_decodable
 from probe.analysis.displacement import StartSource
 from probe.analysis.matching_pursuit import SparseSums, matching_pursuit
 from probe.errors import NotDecodableError
-from probe.readings.controls import p_value
+from probe.readings.controls import (
+    CONTROL_ROWS,
+    TRAINED_ON_NOTHING,
+    control_statistics,
+    p_value,
+)
 from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
 
 MOST = 16
@@ -22,7 +27,8 @@ def read_sparse(subject: Subject) -> Reading:
     """Each row's displacement, or the row where no start is known, as a sum of up to 16 tokens.
 
     A token's score is the sum of its absolute weights over the rows, weights being of unit vectors.
-    What is judged is the share of the squared norm explained, mean over rows and over 1 … 16
+    The largest score is judged by that of prompts trained on nothing, where these have as many
+    rows. Elsewhere the share of the squared norm explained is, mean over rows and over 1 … 16
     tokens, beside that of rows drawn like the vocabulary: their differences in pairs where
     displacements are read.
 
@@ -32,9 +38,7 @@ def read_sparse(subject: Subject) -> Reading:
     rows, positions, source = _rows(subject)
     found = matching_pursuit(rows, subject.vocabulary.search_table, MOST, allowed=subject.allowed)
     ids, scores = _ranked(found)
-    controls = _controls(subject, len(rows), moved=source is not None)
-    p = p_value(float(found.shares.mean()), controls)
-    what = "differences of rows" if source is not None else "rows"
+    p, control = _judged(subject, found, float(scores[0]), moved=source is not None)
     return Reading(
         "sparse",
         tokens=subject.tokens(ids[:TOKENS], scores[:TOKENS]),
@@ -45,10 +49,23 @@ def read_sparse(subject: Subject) -> Reading:
         ),
         better_than_controls=p <= LEVEL,
         p=p,
-        control=f"share explained of {what} drawn like the vocabulary",
+        control=control,
         start=source,
         shares=tuple(map(float, found.shares.mean(0))),
     )
+
+
+def _judged(subject: Subject, found: SparseSums, best: float, *, moved: bool) -> tuple[float, str]:
+    """The p-value, and what it was found against."""
+    rows = len(found.ids)
+    if moved and rows == len(subject.prompt) == CONTROL_ROWS and not subject.has_labels:
+        trained = control_statistics("sparse", subject.vocabulary, rows, subject.rates)
+        if trained is not None:
+            return p_value(best, trained), TRAINED_ON_NOTHING.format(n=len(trained))
+    what = "differences of rows" if moved else "rows"
+    controls = _controls(subject, rows, moved=moved)
+    control = f"share explained of {what} drawn like the vocabulary"
+    return p_value(float(found.shares.mean()), controls), control
 
 
 def _rows(subject: Subject) -> tuple[NDArray[np.float32], list[int], StartSource | None]:

@@ -24,7 +24,7 @@ def reading_rates_headline(found: ReadingRates) -> list[str]:
     if best is None:
         return [f"{counted(len(found.prompts), 'prompt')}, of which nothing has been read yet."]
     lines = [
-        f"{best.reading.replace('_', ' ')} named {_named(best)} of {best.texts} known texts first "
+        f"{best.reading.replace('_', ' ')} named {_named(best)} of {best.tried} known texts first "
         f"on {found.model} ({best.top1.value:.2f}{_ends(best)}; chance {best.chance:.3f}), over "
         f"{counted(best.prompts, 'prompt')} of the condition {best.condition}."
     ]
@@ -47,13 +47,18 @@ def rates_table(rates: Mapping[str, Any]) -> list[str]:
 
 
 def shares_table(rates: Mapping[str, Any]) -> list[str]:
-    """The rates by the share of the text's effect that prompts have, of the largest condition."""
+    """The rates by the share of the text's effect that prompts have, of the largest condition.
+
+    Those by the first scorer, overlap.
+    """
+    scorer = next((one["scorer"] for one in rates["rates"]), None)
     parts = [
         one
         for one in rates["rates"]
-        if one.get("share_explained") is not None and one["condition"] == rates["kinds_of"]
+        if one.get("share_explained") is not None
+        and (one["condition"], one["scorer"]) == (rates["kinds_of"], scorer)
     ]
-    return _table(("reading", "scorer", "share_explained"), parts)
+    return _table(("reading", "share_explained"), parts)
 
 
 def kinds_table(rates: Mapping[str, Any]) -> list[str]:
@@ -61,7 +66,7 @@ def kinds_table(rates: Mapping[str, Any]) -> list[str]:
     kinds: Mapping[str, Mapping[str, float]] = rates["kinds"]
     names = list(next(iter(kinds.values()), {}))
     rows = [
-        f"| {_plain(reading)} | {' | '.join(f'{found[name]:.2f}' for name in names)} |"
+        f"| {_plain(reading)} | {' | '.join(_share(found.get(name)) for name in names)} |"
         for reading, found in kinds.items()
     ]
     return [f"| reading | {' | '.join(names)} |", "|-" * (len(names) + 1) + "|", *rows]
@@ -103,7 +108,7 @@ def _plain(name: str) -> str:
 
 
 def _named(rate: Rate) -> int:
-    return round(rate.top1.value * rate.texts)
+    return round(rate.top1.value * rate.tried)
 
 
 def _ends(rate: Rate) -> str:
@@ -119,3 +124,7 @@ def _same(one: Rate, other: Rate, reading: str) -> bool:
         other.share_explained,
         reading,
     )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -53,6 +53,6 @@ def distilled_scores(
 ) -> list[dict[str, Any]]:
     """The share of its text's effect that each prompt has on contexts that were held out."""
     return [
-        explained(model, task, text, prompt).scores
+        {**explained(model, task, text, prompt).scores, "contexts": len(task.test)}
         for task, prompt, text in zip(tasks, prompts, texts, strict=True)
     ]

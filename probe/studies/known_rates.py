@@ -155,6 +155,7 @@ def _rates(
                 words,
                 int(which.sum()),
                 texts,
+                len(np.unique(group.right[which])),
                 found.top1,
                 found.top5,
                 found.mrr,

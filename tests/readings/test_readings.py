@@ -149,6 +149,24 @@ def test_controls_trained_on_nothing_are_called_better_at_the_nominal_rate():
     assert 0.02 <= np.mean(np.array(ps) <= 0.05) <= 0.08
 
 
+def test_no_verdict_calls_prompts_trained_on_nothing_better_more_often_than_its_level():
+    """Of 128 prompts; patching has none of them, and gradient no text that they were taught."""
+    called = {
+        one["reading"]: one["better_than_controls"]
+        for one in rates()["rates"]
+        if one["condition"] == "nothing" and one["better_than_controls"] is not None
+    }
+    assert set(called) == {"nearest", "displacement", "displacement_centred", "sparse", "promoted"}
+    assert max(called.values()) <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 128)
+
+
+def test_controls_that_come_with_hit_rates_are_called_better_at_the_nominal_rate():
+    for values in map(np.array, rates()["controls"].values()):
+        ps = [p_value(x, np.delete(values, i)) for i, x in enumerate(values)]
+        assert 0.02 <= np.mean(np.array(ps) <= 0.05) <= 0.08
+    assert set(rates()["controls"]) == {"displacement_centred", "sparse"}
+
+
 def test_random_signs_call_controls_better_no_more_often_than_they_say():
     ps = np.array(controls()["sign_flip_p"])
     assert len(ps) == 128
@@ -167,7 +185,7 @@ def test_a_hit_rate_is_that_of_the_nearest_length_and_of_the_most_texts():
     def counted(condition, texts, value):
         top1 = {"value": value, "interval": [0.1, 0.9]}
         facts = {"condition": condition, "reading": "nearest", "scorer": "overlap"}
-        return facts | {"texts": texts, "prompts": 2 * texts, "top1": top1}
+        return facts | {"texts": texts, "tried": texts, "prompts": 2 * texts, "top1": top1}
 
     def rate(length, *documents):
         told = [{"model": "m", "rates": list(rates)} for rates in documents]
