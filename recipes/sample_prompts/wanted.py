@@ -33,6 +33,7 @@ those with nearest tokens."""
 STEPS = {"smollm2": 300, "builtin": 200, "minilm": 100}
 """Updates of each prompt."""
 OTHER_STEPS: dict[tuple[str, ...], int] = {
+    ("smollm2", "subj", "prefix"): 600,
     ("builtin", "sst2"): 500,
     ("builtin", "subj"): 500,
     ("builtin", "trec"): 300,
@@ -43,7 +44,7 @@ OTHER_STEPS: dict[tuple[str, ...], int] = {
     ("minilm", "agnews"): 80,
 }
 """More where it was not enough, fewer where texts are long and learning is fast."""
-_PREFIX_FROM_ROWS = (("builtin", "shorten"),)
+_PREFIX_FROM_ROWS = (("smollm2", "subj"), ("builtin", "shorten"))
 """Prefixes that start from vocabulary rows."""
 
 
