@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +30,8 @@ READS = (
     "lens",
 )
 WRITES = ("convert", "report", "distill", "train", "wayward", "sweep")
+_KEPT_MODELS = 1
+"""Base models that stay in memory between questions."""
 _TEXT = {"type": "string"}
 _LISTS: dict[str, tuple[str, dict[str, Any]]] = {
     "library": (
@@ -70,6 +71,7 @@ def mcp(
 
     An agent's settings name the command `probe mcp`. It ends when its input does.
     """
+    import asyncio
     from importlib.util import find_spec
 
     from probe.errors import MissingExtraError
@@ -87,6 +89,8 @@ def verbs_offered(*, write: bool) -> list[Verb]:
 
 def server(*, write: bool) -> Server[Any]:
     """The server of the verbs; one is asked at a time, since each takes what the machine has."""
+    import asyncio
+
     from mcp import types
     from mcp.server import Server
 
@@ -160,8 +164,10 @@ def _answer(offered: Mapping[str, Verb], name: str, given: Mapping[str, Any]) ->
 
     from probe.cli.output import one_line
     from probe.errors import is_failure
+    from probe.models import keep_models
     from probe.suggestions import did_you_mean
 
+    keep_models(_KEPT_MODELS)
     if name not in offered:
         said = f"no tool {name!r}" + did_you_mean(name, offered)
         return types.CallToolResult(content=[types.TextContent(text=said)], is_error=True)

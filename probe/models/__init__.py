@@ -19,7 +19,7 @@ protocols of `probe.protocols`.
 from probe.models.causal import CausalModel
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, InjectionError
-from probe.models.loading import load_model
+from probe.models.keeping import keep_models, load_model
 from probe.models.patching import patcher
 from probe.models.prepare import prepare
 from probe.models.rows import Objective, Row, Slot
@@ -37,6 +37,7 @@ __all__ = [
     "RowError",
     "Slot",
     "generator",
+    "keep_models",
     "load_model",
     "patcher",
     "prepare",

@@ -1,0 +1,44 @@
+"""A process that answers many questions loads a model once."""
+
+import pytest
+
+from probe.models import keep_models, load_model
+from tests.tiny import save_gpt2
+
+
+@pytest.fixture(autouse=True)
+def one_kept():
+    keep_models(1)
+    yield
+    keep_models(0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_gpt2(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_same_model_is_given_again(folder):
+    assert load_model(folder) is load_model(folder)
+
+
+def test_another_precision_is_another_model(folder):
+    assert load_model(folder) is not load_model(folder, dtype="bfloat16")
+
+
+def test_only_so_many_are_kept(folder):
+    first = load_model(folder)
+    load_model(folder, dtype="bfloat16")
+    assert load_model(folder) is not first
+
+
+def test_a_model_whose_files_changed_is_read_anew(folder):
+    first = load_model(folder)
+    (folder / "README.md").write_text("changed")
+    assert load_model(folder) is not first
+
+
+def test_nothing_is_kept_unless_it_was_asked_for(folder):
+    keep_models(0)
+    assert load_model(folder) is not load_model(folder)
