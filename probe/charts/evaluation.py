@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from probe.charts.labels import token_label
+from probe.charts.labels import name_label, token_label
 from probe.charts.palette import (
     CHANCE,
     NEUTRAL,
@@ -125,7 +125,7 @@ def probability_bars(
     # Two prompts may share a name, so the axis counts and the names are only its labels.
     figure.update_yaxes(
         tickvals=rows,
-        ticktext=[token_label(name, most=22) for name in names],
+        ticktext=[name_label(name, most=22) for name in names],
         range=[len(names) - 0.5, -0.5],
         showgrid=False,
     )

@@ -37,6 +37,20 @@ def token_label(token: str, *, most: int | None = None) -> str:
     return html.escape(text, quote=False)
 
 
+def name_label(name: str, *, most: int) -> str:
+    """A prompt's name as Plotly text; a long one lacks its middle, as names differ at their ends.
+
+    Args:
+        name: any text.
+        most: longest label in characters.
+    """
+    text = visible(name)
+    if len(text) > most:
+        last = 2 * (most - 1) // 3
+        text = f"{text[: most - 1 - last]}…{text[-last:]}"
+    return html.escape(text, quote=False)
+
+
 def score_text(score: float, metric: Metric) -> str:
     """A score with the digits it deserves: three decimals for a cosine, else four digits."""
     return f"{score:.3f}" if metric == "cosine" else f"{score:.4g}"

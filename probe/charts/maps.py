@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from probe.analysis.maps import Map
-from probe.charts.labels import token_label
+from probe.charts.labels import name_label, token_label
 from probe.charts.palette import (
     CATEGORIES,
     CHANCE,
@@ -138,7 +138,7 @@ def _stars(
     groups = mapped.owners if clusters is None else np.asarray(clusters)
     present = np.unique(groups)
     names = {
-        int(group): token_label(mapped.prompts[group], most=24)
+        int(group): name_label(mapped.prompts[group], most=24)
         if clusters is None
         else _cluster_name(int(group), called)
         for group in present

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from probe.analysis.compare import MEASURES, Comparison, Hierarchy, PositionView
-from probe.charts.labels import token_label
+from probe.charts.labels import name_label, token_label
 from probe.charts.palette import (
     CLEAR,
     GREY_TO_BLUE,
@@ -43,7 +43,7 @@ def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
     count = len(comparison.prompts)
     height = 190 + _TREE_PX + min(max(26 * count, 120), 620)
     order = np.array(tree.order)
-    names = [token_label(comparison.prompts[i], most=_NAME) for i in order]
+    names = [name_label(comparison.prompts[i], most=_NAME) for i in order]
     room = label_room(names if count <= _NAMED else ())
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.01,
@@ -76,7 +76,7 @@ def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = No
     ranked = np.argsort(-values if comparison.higher_is_closer else values, kind="stable")
     others = [int(i) for i in ranked if i != prompt][:most]
     places = list(range(len(others)))
-    labels = [token_label(comparison.prompts[i], most=_NAME) for i in others]
+    labels = [name_label(comparison.prompts[i], most=_NAME) for i in others]
     figure = new_figure(height=110 + 26 * len(others), l=label_room(labels), b=50)
     names = [token_label(comparison.prompts[i]) for i in others]
     figure.add_bar(
@@ -130,7 +130,7 @@ def position_view_map(view: PositionView) -> go.Figure:
         x=[-0.5, end], y=[-0.5, end], mode="lines", hoverinfo="skip", showlegend=False,
         line={"color": ON_CELL, "width": 1, "dash": "dot"},
     )  # fmt: skip
-    titles = [f"position of {token_label(name, most=_NAME)}" for name in view.prompts]
+    titles = [f"position of {name_label(name, most=_NAME)}" for name in view.prompts]
     plain = {"tickformat": "d", "showgrid": False, "zeroline": False}
     figure.update_yaxes(title=titles[0], range=[rows - 0.5, -0.5], **plain)
     figure.update_xaxes(title=titles[1], range=[-0.5, columns - 0.5], **plain)

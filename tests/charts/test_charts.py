@@ -18,6 +18,7 @@ from probe.charts import (
     token_label,
     visible,
 )
+from probe.charts.labels import name_label
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
@@ -185,6 +186,14 @@ def test_hidden_characters_are_spelled_out() -> None:
 
 def test_a_long_label_ends_in_an_ellipsis_and_never_inside_an_escape() -> None:
     assert token_label("<<<<<<", most=4) == "&lt;&lt;&lt;…"
+
+
+def test_names_of_prompts_that_begin_alike_stay_apart_when_they_are_cut() -> None:
+    names = ("smollm2-distilled-french", "smollm2-distilled-dogs")
+    labels = [name_label(name, most=16) for name in names]
+    assert labels == ["smoll…led-french", "smoll…illed-dogs"]
+    assert [len(label) for label in labels] == [16, 16]
+    assert name_label("a<b", most=9) == "a&lt;b"
 
 
 @pytest.mark.parametrize(

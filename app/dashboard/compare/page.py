@@ -109,8 +109,8 @@ def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool) -> None:
             pd.DataFrame(pairs[:MOST_PAIRS], columns=["first", "second", "value", "starts"]),
             hide_index=True, height=38 + 35 * min(len(pairs), 12),
             column_config={
-                "first": st.column_config.TextColumn(width=100),
-                "second": st.column_config.TextColumn(width=100),
+                "first": st.column_config.TextColumn(width=150),
+                "second": st.column_config.TextColumn(width=150),
                 "value": st.column_config.NumberColumn(format="%.4g", width=62),
                 "starts": st.column_config.TextColumn(
                     "same start", width=78,
