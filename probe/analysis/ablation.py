@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -52,6 +52,8 @@ class Ablation(Result):
     without_prompt: Estimate
     """The change when all positions are removed."""
     positions: tuple[PositionAblation, ...]
+    by_example: Mapping[Kind, Float64Array] = field(default_factory=dict, compare=False, repr=False)
+    """[n, P] of each kind of change that was made; in no document."""
 
     def clear(self, kind: Kind) -> int:
         """Positions whose interval leaves out 0; one in twenty would without any effect."""
@@ -79,8 +81,9 @@ class Ablation(Result):
             vars(one) | {kind: _json_of(getattr(one, kind)) for kind in KINDS}
             for one in self.positions
         ]
+        own = {k: v for k, v in super()._document().items() if k != "by_example"}
         whole = {"without_prompt": _json_of(self.without_prompt), "positions": changed}
-        return {**super()._document(), **whole}
+        return {**own, **whole}
 
 
 def ablate(
@@ -119,27 +122,27 @@ def ablate(
         right: Float64Array = score(one, examples)[rows, np.array(labels)]
         return -right
 
-    def rises(changed: Sequence[Float64Array]) -> list[Estimate]:
-        columns = [one - whole for one in changed]
-        return bootstrap.estimates(np.stack(columns, axis=1)) if columns else []
-
     bootstrap = Bootstrap(len(labels), resamples, seed)
     whole, alone = losses(prompt), losses(None)
-    changes = {
-        kind: rises([alone if one is None else losses(one) for one in variants])
+    columns: dict[Kind, Float64Array] = {
+        kind: np.stack([alone if one is None else losses(one) for one in variants], 1)
+        - whole[:, None]
         for kind, variants in made.items()
+        if variants
     }
+    changes = {kind: bootstrap.estimates(found) for kind, found in columns.items()}
     return Ablation(
         prompt=prompt.name,
         n=len(labels),
         seed=seed,
         resamples=resamples,
         loss_nats=float(whole.mean()),
-        without_prompt=rises([alone])[0],
+        without_prompt=bootstrap.estimates((alone - whole)[:, None])[0],
         positions=tuple(
             _position(i, changes, partners if changes.get("swapped") else None)
             for i in range(len(prompt))
         ),
+        by_example=columns,
     )
 
 

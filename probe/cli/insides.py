@@ -78,6 +78,33 @@ def _print_ablation(result: Ablated) -> None:
         "looking is not using.",
         soft_wrap=True,
     )
+    if result.attributions:
+        _print_attributions(result)
+
+
+def _print_attributions(result: Ablated) -> None:
+    """Parts of the rows by gradients, and how far every two rankings agree."""
+    out, names = console(), [one.method.replace("_", " ") for one in result.attributions]
+    grid = table("position", *names, right=("position", *names))
+    for number, parts in enumerate(
+        zip(*(one.positions for one in result.attributions), strict=True)
+    ):
+        grid.add_row(str(number), *map(cell, map(_change, parts)))
+    out.print(grid)
+    for name, one in zip(names, result.attributions, strict=True):
+        out.print(
+            f"{name}: parts in the rise of {one.baseline_change_nats:+.3f} nats when all rows "
+            f"become the baseline ({one.baseline}), which they miss by {one.gap_nats:+.4f}.",
+            soft_wrap=True,
+        )
+    for pair in result.agreements:
+        ends = "[{:+.2f}, {:+.2f}]"
+        out.print(
+            f"{pair.first} and {pair.second}: Spearman {pair.spearman.value:+.2f} "
+            f"{ends.format(*pair.spearman.ends)}, Kendall {pair.kendall.value:+.2f} "
+            f"{ends.format(*pair.kendall.ends)}",
+            soft_wrap=True,
+        )
 
 
 def _change(change: Estimate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from probe.requests.base import Option
 from probe.requests.shared import (
@@ -15,7 +15,10 @@ from probe.requests.shared import (
     OnDevice,
     Split,
 )
-from probe.requests.sources import Contexts, TaskSource
+from probe.requests.sources import Contexts, TaskSource, read_names
+
+Attribution = Literal["gradient_input", "integrated_gradients"]
+Baseline = Literal["mean", "zero", "start"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class AblateRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
     limit: Annotated[int | None, Option(minimum=1)] = 100
     """At most so many examples, drawn at random but always the same ones; the cost grows with
     examples × positions."""
+    attribution: Annotated[tuple[Attribution, ...], Option(parse=read_names)] = ()
+    """Also divide the loss among the rows by gradients: gradient_input, integrated_gradients or
+    both with a comma between; with how far their ranks agree with the changes."""
+    baseline: Baseline = "mean"
+    """What rows become in an attribution: the mean of the prompt's rows, zero, or the start of
+    training."""
+    points: Annotated[int, Option(minimum=1)] = 32
+    """Where integrated gradients are taken between rows and baseline."""
     seed: Annotated[int, Option(minimum=0)] = 0
     """Seed of swap partners and intervals."""
 

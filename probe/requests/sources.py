@@ -52,6 +52,11 @@ def read_label_word(text: str) -> list[str | list[str]]:
     return [text.split("|") if "|" in text.strip("|") else text]
 
 
+def read_names(text: str) -> list[str]:
+    """Names with commas between them."""
+    return [part.strip() for part in text.split(",")]
+
+
 def read_number_or_none(text: str) -> float | None:
     """A number, or None where the word none stands for it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 from probe.analysis.ablation import KINDS, Ablation
 from probe.analysis.ablation import ablate as ablation_of
 from probe.analysis.attention import AttentionMass, attention_mass
-from probe.errors import DataError
+from probe.analysis.attribution import Attributed, attributed, level
+from probe.analysis.rank_agreement import RankAgreement, rank_agreements
+from probe.bootstrap import Bootstrap
+from probe.errors import DataError, NotDecodableError
 from probe.notes import collected
+from probe.prompt import AnyPrompt, SoftPrompt
 from probe.protocols import ModelPrompt, Score
 from probe.requests import AblateRequest, takes
 from probe.requests.shared import Split
@@ -41,6 +46,10 @@ class Ablated(Result):
     label_words: tuple[str, ...]
     ablation: Ablation
     attention: AttentionMass
+    attributions: tuple[Attributed, ...] = ()
+    """Where they were asked for."""
+    agreements: tuple[RankAgreement, ...] = ()
+    """Of the changes and the attributions, every two."""
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
 
@@ -82,6 +91,7 @@ def ablate(asked: AblateRequest) -> Ablated:
         note_doubts(opened, [loaded])
         score = _score(opened, condition)
         found = ablation_of(one, score, examples, kinds=kinds, seed=asked.seed)
+        attributions = _attributions(opened, one, condition, examples, asked)
         attention = attention_mass(one, tracer(opened, condition.task), examples)
     return Ablated(
         model=str(loaded.model),
@@ -91,8 +101,66 @@ def ablate(asked: AblateRequest) -> Ablated:
         label_words=condition.task.spelled_words,
         ablation=found,
         attention=attention,
+        attributions=tuple(attributions),
+        agreements=tuple(_agreements(found, attributions)),
         notes=tuple(notes),
     )
+
+
+def _attributions(
+    model: FrozenModel,
+    prompt: AnyPrompt,
+    condition: Condition,
+    examples: Sequence[Example],
+    asked: AblateRequest,
+) -> list[Attributed]:
+    """The parts of the rows in the change of the loss on the way to the baseline."""
+    if not asked.attribution:
+        return []
+    from probe.models.slopes import slopes_of
+
+    slopes = slopes_of(model, condition.task, examples, objective=condition.objective)
+    if asked.baseline == "start":
+        baseline = _start(model, prompt)
+    else:
+        baseline = level(prompt, to=asked.baseline)
+    return [
+        attributed(
+            prompt,
+            baseline,
+            slopes,
+            method=method,
+            named=asked.baseline,
+            steps=asked.points,
+            bootstrap=Bootstrap(len(examples), seed=asked.seed),
+        )
+        for method in dict.fromkeys(asked.attribution)
+    ]
+
+
+def _start(model: FrozenModel, prompt: AnyPrompt) -> AnyPrompt:
+    """The rows a prompt's training began from.
+
+    Raises:
+        NotDecodableError: its file does not tell them.
+    """
+    from probe.training.initialise import embedded
+
+    if not isinstance(prompt, SoftPrompt) or prompt.init_token_ids is None:
+        raise NotDecodableError(
+            f"{prompt.name}: its file names no tokens that its rows started from: choose the "
+            "baseline mean or zero"
+        )
+    rows = embedded(model, prompt.init_token_ids).numpy()
+    return dataclasses.replace(prompt, embeddings=rows)
+
+
+def _agreements(found: Ablation, attributions: Sequence[Attributed]) -> list[RankAgreement]:
+    if not attributions:
+        return []
+    changes = {str(kind): found.by_example[kind] for kind in KINDS if kind in found.by_example}
+    parts = {str(one.method): one.by_example for one in attributions}
+    return rank_agreements({**changes, **parts}, Bootstrap(found.n, found.resamples, found.seed))
 
 
 def task_with_labels(task: TaskSource, data_dir: Place | None, what: str) -> Task:

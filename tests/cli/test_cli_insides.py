@@ -154,6 +154,26 @@ def test_ablation_needs_labels_and_one_prompt(here, probe, tmp_path):
     assert result.code == 1 and "ablation needs a classification task" in result.err
 
 
+def test_rows_are_attributed_by_gradients_beside_what_removing_them_costs(
+    here, probe, check_schema
+):
+    both = ("--attribution", "gradient_input,integrated_gradients")
+    asked = ("ablate", "p0.safetensors", "--task", "moods", "--limit", "5", *both)
+    document = probe(*asked, "--json").json
+    check_schema("ablate", document)
+    one, integrated = document["attributions"]
+    assert (one["method"], one["steps"], integrated["steps"]) == ("gradient_input", 1, 32)
+    total = sum(position["value"] for position in integrated["positions"])
+    assert total == pytest.approx(integrated["baseline_change_nats"], abs=2e-3)
+    assert abs(integrated["gap_nats"]) < 2e-3
+    pairs = [(pair["first"], pair["second"]) for pair in document["agreements"]]
+    assert ("removed", "integrated_gradients") in pairs and len(pairs) == 10
+    shown = probe(*asked).flat
+    assert "become the baseline (mean)" in shown and "Spearman" in shown
+    refused = probe(*asked, "--baseline", "start")
+    assert refused.code == 1 and "names no tokens that its rows started from" in refused.err
+
+
 # Knock-out
 
 
