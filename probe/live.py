@@ -94,8 +94,8 @@ def live_model(value: Any, tokenizer: Any = None) -> LiveModel:
     """A base model in memory from what a user has: the model, a pair with its tokenizer, PEFT's.
 
     Args:
-        value: a transformers model, wrapped or not, a PEFT model, whose base model is meant, or
-            (model, tokenizer).
+        value: a transformers model, wrapped or not, a PEFT model, whose base model is meant,
+            (model, tokenizer), or what has both, such as a pipeline or `load_model(…)`.
         tokenizer: of transformers; a processor's will do.
 
     Raises:
@@ -106,6 +106,8 @@ def live_model(value: Any, tokenizer: Any = None) -> LiveModel:
     if isinstance(value, tuple | list) and len(value) == 2:
         value, tokenizer = value
     model = unwrapped(value)
+    if not hasattr(model, "get_input_embeddings") and _holds_both(model):
+        model, tokenizer = model.model, tokenizer or model.tokenizer
     if is_peft(model):
         model = model.get_base_model()
     if not (hasattr(model, "get_input_embeddings") and hasattr(model, "config")):
@@ -125,6 +127,11 @@ def unwrapped(value: Any) -> Any:
             return value
         value = found
     return value
+
+
+def _holds_both(value: object) -> bool:
+    """Whether a value has a model and its tokenizer, as our frozen models and pipelines do."""
+    return hasattr(value, "tokenizer") and hasattr(value, "model")
 
 
 def _is_module(value: object) -> bool:

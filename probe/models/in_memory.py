@@ -18,6 +18,7 @@ from probe.models.agreement import require_agreement
 from probe.models.frozen import FrozenModel
 from probe.models.kinds import family_of_kind
 from probe.models.sentence_encoder import SentenceEncoder
+from probe.models.shortcuts import drop_shortcuts
 from probe.tables.in_memory import text_tokenizer
 from probe.tables.shared_weights import copy_on_same_weights, require_weights
 
@@ -53,7 +54,9 @@ def freeze_live(
     family = family_of_kind(config, live.name)
     _require_head(live, family)
     tokenizer = text_tokenizer(live)
-    frozen = family(live.name, copy_on_same_weights(model, live.name), tokenizer)
+    beside = copy_on_same_weights(model, live.name)
+    drop_shortcuts(beside)  # of a model that `load_model` opened
+    frozen = family(live.name, beside, tokenizer)
     frozen.place = live.place
     require_agreement(frozen)
     return frozen

@@ -89,6 +89,8 @@ def load_model(
             ) from error
         why = _without_tokenizer(error, place) or _why(error)
         raise ModelNotFoundError(f"{name} cannot be loaded as a model: {why}") from error
+    # Where it can be loaded from again, which a GGUF file's unpacked folder is not.
+    model.config._name_or_path = model.name_or_path = str(name)
     frozen = family(str(name), model, tokenizer)
     require_agreement(frozen)
     return frozen

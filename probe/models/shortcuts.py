@@ -79,6 +79,15 @@ def take_shortcuts(model: Any) -> None:
                 setattr(parent, name, nn.GELU(approximate="tanh"))
 
 
+def drop_shortcuts(model: Any) -> None:
+    """Take off the shortcuts that a copy of a frozen model came with."""
+    for module in model.modules():
+        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            ours = [key for key, hook in hooks.items() if hook in (_keep_places, _fill_places)]
+            for key in ours:
+                del hooks[key]
+
+
 def layer_list(model: Any) -> nn.ModuleList:
     """The layers of a transformers model (of the encoder, where there are two stacks), in order.
 

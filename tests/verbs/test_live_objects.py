@@ -399,6 +399,19 @@ def test_the_halves_of_an_encoder_decoder_model_are_read_from_memory(
     assert answers.predictions[0].probabilities == saved.predictions[0].probabilities
 
 
+def test_a_model_that_load_model_opened_is_taken_with_its_name(
+    rows: np.ndarray, model: str, home: Path
+) -> None:
+    opened = load_model(model)
+    expected = probe.predict([rows], model=model, **ASKED).predictions
+    before = state_of(opened.model)
+    for given in (opened, (opened.model, opened.tokenizer), opened.model):
+        found = probe.predict([rows], model=given, **ASKED)
+        assert (found.predictions, found.prompts[0].model) == (expected, f"{model} in memory")
+    assert state_of(opened.model) == before
+    assert probe.load(tuned(load_model("builtin").model))[0].base_model == "builtin"
+
+
 def test_wrappers_of_torch_are_looked_through(live: tuple[Any, Any], rows: np.ndarray) -> None:
     spread = nn.DataParallel(live[0])
     found = probe.predict([rows], model=(spread, live[1]), **ASKED)
