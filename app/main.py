@@ -26,18 +26,26 @@ PAGES = (
 )
 
 
+MOST_VISITORS = 300
+"""Pages of the public demo that may be open at once."""
+
+
 def checks() -> list[Middleware]:
     """What every request has to pass."""
-    from dashboard.shared.host_check import OwnPagesOnly, TokenOnly
+    from dashboard.shared.host_check import OwnPagesOnly, TokenOnly, Visitors
+    from dashboard.shared.public_demo import is_public
 
     token = os.environ.pop("PROBE_DASHBOARD_TOKEN", "")  # a training has no use for it
     asked = [Middleware(TokenOnly, token=token)] if token else []
-    return [Middleware(OwnPagesOnly), *asked]
+    hosts = [name for name in os.environ.get("PROBE_DEMO_HOSTS", "").split(",") if name]
+    public = [Middleware(Visitors, most=MOST_VISITORS)] if is_public() else []
+    return [Middleware(OwnPagesOnly, hosts=hosts), *public, *asked]
 
 
 def draw() -> None:
     """The navigation, the sidebar that the pages share, and the page that is open."""
     # Imported here, as the server need not wait for them to answer.
+    from dashboard.shared.address import check_visit
     from dashboard.shared.errors import one_line_errors
     from dashboard.shared.sidebar import draw_sidebar
 
@@ -55,6 +63,7 @@ def draw() -> None:
     )  # fmt: skip
     st.html(HERE / "page.css")
     with one_line_errors():
+        check_visit()
         draw_sidebar(page.url_path or PAGES[0][0])
         page.run()
 

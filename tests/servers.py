@@ -17,14 +17,19 @@ def free_port() -> int:
         return int(asked.getsockname()[1])
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path | None = None) -> None:
-    """Return once a dashboard answers; `log`, what it printed, is shown where it ended instead."""
+def wait_until_healthy(
+    server: subprocess.Popen[bytes],
+    port: int,
+    log: Path | None = None,
+    path: str = "_stcore/health",
+) -> None:
+    """Return once a dashboard answers at a path; `log` is shown where it ended instead."""
 
     def answers() -> bool:
         said = log.read_text()[-2000:] if log else ""
         assert server.poll() is None, f"the dashboard ended: {said}"
         try:
-            address = f"http://127.0.0.1:{port}/_stcore/health"
+            address = f"http://127.0.0.1:{port}/{path}"
             with urllib.request.urlopen(address, timeout=5) as response:
                 return bool(response.read() == b"ok")
         except OSError:

@@ -1,4 +1,4 @@
-"""`probe app`: the dashboard, for this machine only."""
+"""`probe app`: the dashboard, for this machine only, or as a demo for strangers."""
 
 from __future__ import annotations
 
@@ -10,44 +10,31 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from probe.cli.output import complain
 from probe.cli.requests import takes_requests
-from probe.parent import WATCHED
-from probe.requests import Option
+from probe.cli.serving import LOOPBACK, Public, Serving, command, server_environment
 
-ADDRESS = "127.0.0.1"
+ADDRESS = LOOPBACK
 DEFAULT_PORT = 8501
-TOKEN = "PROBE_DASHBOARD_TOKEN"
-"""What the server's environment calls the token; its command line, others can read."""
 _PORTS_TRIED = 50
-_MAX_UPLOAD_MB = 200
 _POLITE_S = 5.0
 """What the server has to close its pages and end what works for them."""
-
-
-@dataclass(frozen=True)
-class Serving:
-    """For whom the dashboard is opened."""
-
-    workspace: Path | None = None
-    """Workspace folder. Default: PROBE_HOME, else your own."""
-    browser: Annotated[bool, Option(flag="--browser/--no-browser")] = True
-    """Open a browser window."""
-    no_token: bool = False
-    """Let in whoever reaches the port: for use behind a login of your own."""
 
 
 @takes_requests
 def dashboard(
     serving: Serving,
+    public: Public,
     port: Annotated[
         int | None,
         typer.Option(
@@ -56,80 +43,85 @@ def dashboard(
     ] = None,
 ) -> None:
     """Open the dashboard, for this machine and whoever has its address alone; Ctrl-C ends it."""
-    raise typer.Exit(serve(serving, port))
+    raise typer.Exit(serve(serving, port, public))
 
 
-def serve(serving: Serving, port: int | None) -> int:
+def serve(serving: Serving, port: int | None, public: Public | None = None) -> int:
     """Serve the dashboard until it ends; its exit code.
 
     Raises:
         MissingExtraError: Streamlit is not installed.
-        ProbeError: the pages are gone, or the port is taken.
+        ProbeError: the pages are gone, the port is taken, or options contradict each other.
     """
     from importlib.util import find_spec
 
-    from probe.cli.announcing import announced, running_dashboards
     from probe.errors import MissingExtraError, ProbeError
     from probe.paths import shipped
-    from probe.store import Workspace
 
+    public = Public() if public is None else public
+    public.check()
     if find_spec("streamlit") is None:
         raise MissingExtraError("streamlit", "app")
     folder = shipped("app")
+    if public.demo and serving.workspace is not None:
+        raise ProbeError("the demo has a workspace of its own: leave --workspace out")
     if folder is None:
         raise ProbeError("the dashboard's pages are gone: reinstall soft-prompt-probe")
     port = _free_port() if port is None else _require_free(port)
-    root = Workspace(serving.workspace).root
-    token = "" if serving.no_token else secrets.token_urlsafe(32)
-    environment = os.environ | WATCHED | {"PROBE_HOME": str(root), TOKEN: token}
-    address = f"http://{ADDRESS}:{port}" + (f"/?token={token}" if token else "")
-    for other in running_dashboards(root):
+    with _workspace_of(serving, public) as root:
+        return _serve(_Place(folder / "main.py", root, port), serving, public)
+
+
+@contextmanager
+def _workspace_of(serving: Serving, public: Public) -> Iterator[Path]:
+    """The folder that is served; strangers get one of their own, which is gone afterwards."""
+    from probe.store import Workspace
+
+    if not public.demo:
+        yield Workspace(serving.workspace).root
+        return
+    # What a worker still writes there is in nobody's way.
+    with TemporaryDirectory(prefix="probe-demo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the pages, their workspace and their server are."""
+
+    script: Path
+    root: Path
+    port: int
+
+
+def _serve(at: _Place, serving: Serving, public: Public) -> int:
+    """Say where the dashboard is, and serve it until it ends; its exit code."""
+    from probe.cli.announcing import announced, running_dashboards
+
+    token = "" if serving.no_token or public.demo else secrets.token_urlsafe(32)
+    environment = server_environment(at.root, token, public)
+    place = f"http://{ADDRESS}:{at.port}/{public.base_path.strip('/')}".rstrip("/")
+    address = place + (f"/?token={token}" if token else "")
+    for other in running_dashboards(at.root):
         complain(f"another dashboard of this workspace is at {other}")
     complain(f"the dashboard is at {address} (Ctrl-C ends it)")
 
     def start(shown: str) -> subprocess.Popen[bytes]:
         # From its own folder, no module or configuration lying where the user stands gets in.
-        arguments = command(folder / "main.py", port)
-        server = subprocess.Popen(arguments, env=environment, cwd=folder, stdin=subprocess.PIPE)
-        if serving.browser and _has_display():
-            threading.Thread(target=_open_window, args=(server, port, shown), daemon=True).start()
+        server = subprocess.Popen(
+            command(at.script, at.port, public),
+            env=environment,
+            cwd=at.script.parent,
+            stdin=subprocess.PIPE,
+        )
+        if serving.browser and not public.demo and _has_display():
+            threading.Thread(
+                target=_open_window, args=(server, at.port, shown), daemon=True
+            ).start()
         return server
 
-    with announced(root, port, address) as shown:
+    with announced(at.root, at.port, address) as shown:
         return _wait_for(partial(start, shown))
-
-
-def command(script: Path, port: int) -> list[str]:
-    """The server's argument list.
-
-    Flags win over every configuration file, so whatever guards the user is said here. The server
-    opens no window itself: one that does also offers every page to install Streamlit's own tools.
-    """
-    options = {
-        "server.address": ADDRESS,
-        "server.port": port,
-        "server.headless": True,
-        "server.enableXsrfProtection": True,
-        "server.enableCORS": True,
-        "server.fileWatcherType": "none",
-        "server.maxUploadSize": _MAX_UPLOAD_MB,
-        "server.showEmailPrompt": False,
-        "browser.serverAddress": "localhost",
-        "browser.gatherUsageStats": False,
-        "client.showErrorDetails": "none",
-        "client.toolbarMode": "viewer",
-        # Both are for authors of pages: advice with a stack, and word of Streamlit itself.
-        "logger.level": "error",
-        "logger.hideWelcomeMessage": True,
-        "global.developmentMode": False,
-    }
-    flags = [f"--{name}={_flag(value)}" for name, value in options.items()]
-    hosts = [f"--server.allowedHosts={host}" for host in ("localhost", ADDRESS)]
-    return [sys.executable, "-m", "streamlit", "run", str(script.absolute()), *flags, *hosts]
-
-
-def _flag(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _free_port() -> int:

@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
-from probe.cli.dashboard import Serving, serve
+from probe.cli.dashboard import serve
 from probe.cli.output import complain
+from probe.cli.serving import Serving
 
 _DISTRIBUTION = "soft-prompt-probe"
 _EXTRAS = ("app", "minilm")

@@ -18,6 +18,7 @@ import pytest
 from probe.cli import dashboard
 from probe.cli.announcing import announced
 from probe.cli.dashboard import ADDRESS, command
+from probe.cli.serving import Public, server_environment
 from probe.paths import shipped
 from tests.servers import free_port, wait_until_healthy
 from tests.waiting import LONGEST_S, until
@@ -53,7 +54,7 @@ def _asked(port, path, *, host=None, method="GET", body=None, **headers):
 
 
 @contextmanager
-def _dashboard(folder):
+def _dashboard(folder, *options, health="_stcore/health"):
     """A dashboard started where somebody left a careless configuration and a trap.
 
     The user's browser is a script that notes which addresses it was asked to open.
@@ -71,7 +72,7 @@ def _dashboard(folder):
     port = free_port()
     with (folder / "server.log").open("wb") as output:
         started = subprocess.Popen(
-            [sys.executable, "-P", "-m", "probe", "app", "--port", str(port)],
+            [sys.executable, "-P", "-m", "probe", "app", "--port", str(port), *options],
             cwd=folder,
             env=os.environ | environment,
             stdout=output,
@@ -79,7 +80,7 @@ def _dashboard(folder):
             start_new_session=True,
         )
         try:
-            wait_until_healthy(started, port, folder / "server.log")
+            wait_until_healthy(started, port, folder / "server.log", health)
             yield started, port
         finally:
             with suppress(psutil.NoSuchProcess):
@@ -355,3 +356,73 @@ def test_whatever_guards_the_user_is_a_flag():
         "--logger.level=error",
         "--logger.hideWelcomeMessage=true",
     } <= set(arguments[5:])
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--host", "demo.example.org"), "--host lets strangers in"),
+        (("--base-path", "/probe"), "--base-path lets strangers in"),
+        (("--address", "0.0.0.0"), "--address lets strangers in"),
+        (("--demo", "--address", "0.0.0.0"), "--address 0.0.0.0 needs the names"),
+        (("--demo", "--host", "http://x"), "expected a host name such as demo.example.org"),
+        (("--demo", "--host", "x:80"), "expected a host name"),
+        (("--demo", "--host", "*"), "expected a host name"),
+        (("--demo", "--host", ""), "expected a host name"),
+        (("--demo", "--base-path", "../x"), "expected a path such as /probe"),
+        (("--demo", "--workspace", "mine"), "the demo has a workspace of its own"),
+    ],
+)
+def test_strangers_are_let_into_nothing_but_a_demo_under_its_names(probe, options, line):
+    result = probe("app", *options, "--no-browser")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.startswith(f"probe: {line}")
+
+
+def test_a_demo_is_bounded_by_flags_and_told_by_its_environment(tmp_path):
+    public = Public(True, ("demo.example.org",), "/probe", "0.0.0.0", 2000)
+    assert {
+        "--server.address=0.0.0.0",
+        "--server.baseUrlPath=probe",
+        "--server.maxUploadSize=1",
+        "--server.maxWidgetStateSize=1",
+        "--server.maxCacheDataSize=300mb",
+        "--server.enableAgentApi=false",
+        "--server.allowedHosts=demo.example.org",
+    } <= set(command(tmp_path / "main.py", 8765, public))
+    told = server_environment(tmp_path, "", public)
+    assert (told["PROBE_DEMO"], told["PROBE_DEMO_HOSTS"]) == ("1", "demo.example.org")
+    assert (told["PROBE_DEMO_MEMORY_MB"], told["HF_HUB_OFFLINE"]) == ("2000", "1")
+    assert "PROBE_DEMO" not in Public().environment
+
+
+@pytest.mark.process
+def test_a_demo_behind_a_proxy_answers_its_names_below_its_path_and_takes_no_uploads(tmp_path):
+    options = ("--demo", "--host", "demo.example.org", "--base-path", "/probe")
+    with _dashboard(tmp_path, *options, health="probe/_stcore/health") as (_, port):
+        named = {"host": "demo.example.org"}
+        assert _asked(port, "/probe/", **named)[0] == 200
+        assert _asked(port, "/probe/decode", **named, Origin="https://demo.example.org")[0] == 200
+        assert _asked(port, "/probe/_stcore/health")[0] == 200
+        for host in (
+            "evil.example",
+            "xdemo.example.org",
+            "demo.example.org.evil",
+            "demoxexample.org",
+        ):
+            assert _asked(port, "/probe/", host=host)[0] == 403, host
+        for method in ("PUT", "POST", "DELETE", "PATCH"):
+            status, said, _ = _asked(
+                port, "/probe/_stcore/upload_file/session/file", method=method, body=b"x", **named
+            )
+            assert (status, said) == (403, "The public demo takes no uploads.")
+        for path in (
+            "../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "component/../x",
+            "media/../../etc/passwd", "_stcore/agent/interact", "app/static/../main.py",
+        ):  # fmt: skip
+            said = _asked(port, f"/probe/{path}", **named)[1]
+            assert "root:" not in said and "dashboard.shared" not in said, path
+        log = (tmp_path / "server.log").read_text()
+        assert f"http://{ADDRESS}:{port}/probe (Ctrl-C" in log and "token" not in log
+        assert not (tmp_path / "opened.txt").exists()
+    assert not list((tmp_path / "home").glob("dashboard*"))  # its workspace is another

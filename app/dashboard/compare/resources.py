@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.shared.limits import costly
 from dashboard.shared.prompt_pool import BY_KEY, Pool
 from probe.analysis.compare import (
     MEASURES,
@@ -37,6 +38,7 @@ def refusals(pool: Pool) -> dict[Measure, str]:
 @st.cache_data(
     show_spinner="Comparing every prompt with every other …", max_entries=64, hash_funcs=BY_KEY
 )
+@costly
 def comparison_of(
     pool: Pool,
     measure: Measure,
@@ -68,6 +70,7 @@ def comparison_of(
 @st.cache_data(
     show_spinner="Comparing every row with every token …", max_entries=256, hash_funcs=BY_KEY
 )
+@costly
 def tokens_near(
     pool: Pool,
     prompt: int,

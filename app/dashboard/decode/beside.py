@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from dashboard.shared.limits import costly
 from dashboard.shared.resources import Entry, prompt_of, vocabulary
 from dashboard.shared.sidebar import chosen_metric
 from dashboard.shared.token_strip import draw_strip
@@ -40,6 +41,7 @@ def draw_beside(entry: Entry, model: str) -> None:
 
 
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=32)
+@costly
 def _read(entry: Entry, model: str, what: str, metric: Metric) -> Decoding | None:
     rows = _rows(entry, model, what)
     if rows is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from dashboard.decode.try_it import all_here, opened_model, turn_of_models
+from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, prompt_of, workspace
 from probe.errors import ProbeError
@@ -65,6 +66,7 @@ def _percent(share: float) -> str:
 
 
 @st.cache_data(show_spinner="Putting your text in the prompt's place …", max_entries=256)
+@costly
 def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, int]:
     """The score of a text, and of how many random tokens the texts beside it are.
 
@@ -80,6 +82,7 @@ def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, int]:
 
 
 @st.cache_data(show_spinner="Scoring random texts beside it …", max_entries=64)
+@costly
 def _by_chance(entry: Entry, model: str, tokens: int) -> list[TextScore]:
     """Scores of random texts of a length, which guesses of about that length share.
 

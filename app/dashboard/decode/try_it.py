@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import require_offered
 from dashboard.shared.resources import Entry, is_local, prompt_of
 from dashboard.shared.sidebar import chosen_model
 from probe.charts import probability_bars
@@ -111,6 +113,8 @@ def all_here(entries: Sequence[Entry]) -> bool:
     }
     if not missing:
         return True
+    for model in missing:
+        require_offered(model)
     st.info(
         f"Trying needs the whole model, and {plain(', '.join(sorted(missing)))} is not on this "
         "machine.",
@@ -123,6 +127,7 @@ def all_here(entries: Sequence[Entry]) -> bool:
 
 
 @st.cache_data(show_spinner="Asking the model …", max_entries=128)
+@costly
 def tried(
     entries: Sequence[Entry],
     models: tuple[str | None, ...],

@@ -9,6 +9,7 @@ from dashboard.library.table import COLUMNS, library_table, size_of
 from dashboard.library.upload import draw_upload
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import (
     Entry,
     decoding,
@@ -155,7 +156,7 @@ def _draw_norms(entry: Entry) -> None:
 
 
 def _draw_tags(entry: Entry) -> None:
-    if entry.source == "sample":
+    if entry.source == "sample" or is_public():
         return
     known = sorted({tag for other in library() for tag in other.card.tags})
     st.multiselect(

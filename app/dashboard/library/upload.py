@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix
@@ -23,6 +24,8 @@ MOST_NAME = 60
 
 def draw_upload() -> None:
     """The form: choose files, see what was read, keep it."""
+    if not is_offered("uploads"):
+        return
     files = st.file_uploader(
         "Prompt file, or all files of an adapter folder together",
         accept_multiple_files=True,
@@ -70,6 +73,7 @@ def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
     Raises:
         ProbeError: no reader understands them.
     """
+    refuse_changes()
     with tempfile.TemporaryDirectory(prefix="probe-upload-") as folder:
         for name, content in files:
             (Path(folder) / file_name(name)).write_bytes(content)

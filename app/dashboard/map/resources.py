@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.map.points import Groups
+from dashboard.shared.limits import costly
 from dashboard.shared.prompt_pool import BY_KEY, Pool
 from probe import verbs
 from probe.analysis.clusters import Clusters
@@ -38,6 +39,7 @@ def map_of(
 
 
 @st.cache_resource(show_spinner="Laying out the vocabulary …", max_entries=12, hash_funcs=BY_KEY)
+@costly
 def _map(
     pool: Pool,
     method: Method,
@@ -55,6 +57,7 @@ def _map(
 
 
 @st.cache_data(show_spinner="Looking for clusters …", max_entries=32, hash_funcs=BY_KEY)
+@costly
 def clusters_of(
     pool: Pool,
     metric: MapMetric,
@@ -86,6 +89,7 @@ def rows_of(pool: Pool, *, change: bool) -> list[Float32Array]:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, hash_funcs=BY_KEY)
+@costly
 def mixing_of(
     pool: Pool,
     metric: MapMetric,

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import cancel_job, resume_job, shown_name
+from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import choose
 from dashboard.train.new_prompt import fill_new
@@ -19,17 +20,15 @@ from probe.verbs import delete_run, rename_run
 def draw_actions(run: JobView) -> None:
     """Buttons for one run, those that make sense in its state."""
     with st.container(horizontal=True, key=f"actions_{run.run}"):
-        if run.active and st.button("Cancel", icon=":material/stop:", key=f"cancel_{run.run}"):
-            cancel_job(run.run)
-        if run.resumable and st.button(
-            "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
-        ):
-            resume_job(run.run)
+        if not is_public():
+            _draw_changes(run)
         if run.prompts and st.button(
             "Open in Decode", icon=":material/translate:", type="primary",
             key=f"decode_{run.run}", on_click=choose, args=(run.prompts,),
         ):  # fmt: skip
             st.switch_page("dashboard/decode/page.py", query_params={})
+        if is_public():
+            return
         if st.button(
             "Reproduce", icon=":material/replay:", key=f"again_{run.run}",
             help="Fill the form of the Train page with the settings of this run.",
@@ -44,11 +43,21 @@ def draw_actions(run: JobView) -> None:
             )  # fmt: skip
 
 
+def _draw_changes(run: JobView) -> None:
+    """Its end and its way on."""
+    if run.active and st.button("Cancel", icon=":material/stop:", key=f"cancel_{run.run}"):
+        cancel_job(run.run)
+    if run.resumable and st.button(
+        "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
+    ):
+        resume_job(run.run)
+
+
 def draw_delete(runs: Sequence[JobView]) -> None:
     """The button that deletes runs once it has been confirmed."""
     idle = [run for run in runs if not run.active]
     label = "Delete" if len(runs) == 1 else f"Delete {len(idle)} runs"
-    if idle and st.button(label, icon=":material/delete:", key="delete"):
+    if idle and not is_public() and st.button(label, icon=":material/delete:", key="delete"):
         _confirm([run.run for run in idle], [shown_name(run) for run in idle])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import refuse_changes
 from probe.atomic import make_private
 from probe.errors import ProbeError, is_failure
 from probe.jobs.reporter import is_expected, reason
@@ -32,6 +33,7 @@ def one_line_errors() -> Iterator[None]:
 def attempt(action: Callable[[], object]) -> bool:
     """Whether an action went through; what kept it from doing so is said on the next rerun."""
     try:
+        refuse_changes()
         action()
     except ProbeError as error:
         st.session_state["said"] = str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Sequence
 from http.cookies import SimpleCookie
 
 from starlette.datastructures import Headers
@@ -11,8 +12,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HOST = re.compile(r"(localhost|127\.0\.0\.1)(:\d{1,5})?", re.IGNORECASE)
+OWN_NAMES = ("localhost", "127.0.0.1")
 _ELSEWHERE = ("cross-site", "same-site")
+_QUESTIONS = ("GET", "HEAD", "OPTIONS")
 _HEALTH = "/_stcore/health"
 """Says that a server is there, which its open port says as well."""
 
@@ -23,12 +25,23 @@ class OwnPagesOnly:
     Streamlit itself looks at the Host and the Origin of WebSockets alone.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: Sequence[str] = ()) -> None:
+        """Stand before an app.
+
+        Args:
+            app: what answers.
+            hosts: names it answers to beside this machine's own.
+        """
         self._app = app
+        self._hosts = (*OWN_NAMES, *hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 403 and a line that says why."""
-        why = refusal(Headers(scope=scope)) if scope["type"] in ("http", "websocket") else None
+        why = (
+            refusal(Headers(scope=scope), self._hosts)
+            if scope["type"] in ("http", "websocket")
+            else None
+        )
         if why is None:
             await self._app(scope, receive, send)
         else:
@@ -95,7 +108,7 @@ def _cookie(name: str, token: str) -> bytes:
     return made.output(header="").strip().encode()
 
 
-def refusal(headers: Headers) -> str | None:
+def refusal(headers: Headers, names: Sequence[str] = OWN_NAMES) -> str | None:
     """Why a request is not answered; None where it is.
 
     A Host of another name is a foreign page whose name was pointed at this machine (DNS rebinding).
@@ -103,8 +116,8 @@ def refusal(headers: Headers) -> str | None:
     lead here by a link, but neither read, send, nor put the dashboard into a frame.
     """
     hosts = headers.getlist("host")
-    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
-        return "The dashboard answers as localhost or 127.0.0.1 only."
+    if len(hosts) != 1 or not _names(hosts[0], names):
+        return f"The dashboard answers as {' or '.join(names)} only."
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != hosts[0]:
         return "The dashboard answers its own pages only."
@@ -113,3 +126,45 @@ def refusal(headers: Headers) -> str | None:
     if headers.get("sec-fetch-site") in _ELSEWHERE and not opens:
         return "The dashboard answers its own pages only."
     return None
+
+
+def _names(host: str, names: Sequence[str]) -> bool:
+    """Whether a Host is one of these names, with or without a port."""
+    allowed = "|".join(map(re.escape, names))
+    return re.fullmatch(rf"({allowed})(:\d{{1,5}})?", host, re.IGNORECASE) is not None
+
+
+class Visitors:
+    """What the public demo takes over the network: questions, from so many at once."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        """Stand before an app.
+
+        Args:
+            app: what answers.
+            most: visitors, each with a page that is open.
+        """
+        self._app = app
+        self._most = most
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with a line that says why not."""
+        if scope["type"] == "http" and scope["method"] not in _QUESTIONS:
+            answer = PlainTextResponse("The public demo takes no uploads.", status_code=403)
+            await answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._visit(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._open >= self._most:
+            why = f"The public demo has {self._most} visitors already: try again in a minute."
+            await PlainTextResponse(why, status_code=503)(scope, receive, send)
+            return
+        self._open += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open -= 1

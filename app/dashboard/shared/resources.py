@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
+from dashboard.shared.limits import costly
+from dashboard.shared.public_demo import is_public, read_only
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.datasets import task_names
@@ -40,8 +42,8 @@ class Entry:
 
 
 def workspace() -> Workspace:
-    """The user's workspace, `$PROBE_HOME` or the platform's data folder."""
-    return Workspace()
+    """The user's workspace, `$PROBE_HOME` or the platform's data folder; visitors only look."""
+    return read_only(Workspace()) if is_public() else Workspace()
 
 
 def library() -> list[Entry]:
@@ -87,6 +89,7 @@ def vocabulary(entry: Entry, model: str) -> Vocabulary:
 
 
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=64)
+@costly
 def decoding(
     entry: Entry,
     model: str,
@@ -113,6 +116,7 @@ def decoding(
 
 
 @st.cache_data(show_spinner="Reading what training added …", max_entries=64)
+@costly
 def reading(entry: Entry, model: str) -> ReadPrompt:
     """What an entry means by its nearest tokens and its displacement, read once.
 

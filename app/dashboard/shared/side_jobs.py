@@ -19,6 +19,7 @@ from typing import IO, Any
 import streamlit as st
 
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
 from probe.atomic import make_private, privately
 from probe.errors import TrainingError
@@ -78,6 +79,7 @@ def plan_of(command: Sequence[str]) -> dict[str, Any]:
     Raises:
         TrainingError: the run could not be done as it is asked for.
     """
+    refuse_changes()
     try:
         # Asked anew each time: what is left to train, and how busy the machine is, change.
         with st.spinner("Making two steps to see how long they take …"):
@@ -111,6 +113,7 @@ def job_of(arguments: Sequence[str]) -> SideJob | None:
 
 def start_job(arguments: Sequence[str], answer: Path | None = None) -> None:
     """Run `probe` with these arguments, unless that is being done already."""
+    refuse_changes()
     known = job_of(arguments)
     if known and known.running:
         return
@@ -159,6 +162,8 @@ def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
 
 def draw_start(label: str, arguments: Sequence[str], answer: Path | None = None) -> None:
     """The button that starts `probe` with these arguments, unless enough is at work already."""
+    if not is_offered("computations of minutes"):
+        return
     busy = sum(job.running for job in _jobs().values()) >= _AT_ONCE
     if st.button(
         label, type="primary", icon=":material/play_arrow:", disabled=busy,

@@ -8,6 +8,7 @@ from typing import cast
 import streamlit as st
 
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import is_public, require_offered
 from dashboard.shared.resources import Entry, is_local, library
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.requests import DecodeRequest, help_of
@@ -59,7 +60,7 @@ def _draw_metric_and_model() -> None:
     )
     st.selectbox(
         "Base model",
-        [OWN, *ALWAYS_NAMED, OTHER],
+        [OWN, *ALWAYS_NAMED, *(() if is_public() else (OTHER,))],
         key="model",
         bind="query-params",
         persist_state="session",
@@ -110,13 +111,19 @@ def chosen_base() -> str:
 
 
 def chosen_model(entry: Entry) -> str | None:
-    """The model to decode an entry on; None where neither file nor user names one."""
+    """The model to decode an entry on; None where neither file nor user names one.
+
+    Raises:
+        DemoError: a visitor of the public demo names another model than the shipped ones.
+    """
     choice = chosen_base()
     if choice == OWN:
         return entry.card.base_model
     if choice == OTHER:
-        return str(st.session_state.get("model_id", "")).strip() or None
-    return str(choice)
+        choice = str(st.session_state.get("model_id", "")).strip()
+    if choice:
+        require_offered(choice)
+    return choice or None
 
 
 def usable_model(entry: Entry) -> str | None:
@@ -136,6 +143,7 @@ def usable_model(entry: Entry) -> str | None:
         return None
     if is_local(model) or model in _fetched():
         return model
+    require_offered(model)
     st.info(
         f"The base model **{plain(model)}** is not on this machine. Decoding needs only its "
         "embedding table and tokenizer. You can also choose another model in the sidebar.",

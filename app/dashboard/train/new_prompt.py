@@ -11,10 +11,12 @@ import streamlit as st
 from dashboard.shared.jobs import start_job
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
+from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
 from dashboard.train import form
 from dashboard.train.form import Wanted
 from dashboard.train.own_text import draw_own_text, fill_own_text, start_distillation
+from dashboard.train.public_queue import draw_public_queue
 from probe.jobs.eta import duration
 from probe.store import JobConfig
 from probe.texts import counted
@@ -25,6 +27,9 @@ TASK, TEXT = "a task", "a text of your own"
 
 def draw_new_prompt(*, busy: bool) -> None:
     """What the prompt is to learn, and the form that asks for it."""
+    if is_public():
+        draw_public_queue()
+        return
     draw_filled()
     learned = st.segmented_control(
         "It learns", (TASK, TEXT), default=TASK, required=True, key="new", bind="query-params",

@@ -9,6 +9,7 @@ from dashboard.shared.errors import draw_said
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import is_public
 from dashboard.train.new_prompt import draw_new_prompt
 from dashboard.train.task_upload import draw_task_upload
 from probe.errors import ProbeError
@@ -54,7 +55,7 @@ def draw_queue(runs: Sequence[JobView], shown: str | None) -> None:
         if show.button("Show", key=f"show_{run.run}", width="stretch"):
             st.query_params["run"] = run.run
             st.rerun()
-        if stop.button("Cancel", key=f"cancel_{run.run}", width="stretch"):
+        if not is_public() and stop.button("Cancel", key=f"cancel_{run.run}", width="stretch"):
             cancel_job(run.run)
 
 

@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard.library.upload import MOST_NAME, file_name
 from dashboard.shared.markdown import plain
+from dashboard.shared.public_demo import is_offered
 from dashboard.shared.resources import workspace
 from probe.charts import visible
 from probe.datasets import Columns
@@ -30,6 +31,8 @@ _MAX_FILE_MB = 50
 
 def draw_task_upload() -> None:
     """The form: choose files, say what the columns mean, see what was read, keep it."""
+    if not is_offered("uploads"):
+        return
     files = st.file_uploader(
         "Rows as JSONL, CSV, TSV or Parquet", type=["jsonl", "csv", "tsv", "parquet"],
         accept_multiple_files=True, max_upload_size=_MAX_FILE_MB,

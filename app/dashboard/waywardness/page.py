@@ -10,6 +10,7 @@ from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import cancel_job, resume_job, start_job, wayward_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
+from dashboard.shared.public_demo import is_offered
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.jobs import JobView
@@ -129,6 +130,8 @@ def draw() -> None:
         draw_empty()
     paint_now("waywardness")
     with st.expander("Start a study", icon=":material/add:", expanded=not studies):
+        if not is_offered("studies"):
+            st.stop()
         busy = any(one.active for one in studies)
         draw_new(
             NewJob("study", "w_", draw_form, start, estimate), "Start the study",
