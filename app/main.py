@@ -26,8 +26,8 @@ PAGES = (
 )
 
 
+# Pages of the public demo that may be open at once. No docstring: Streamlit would show it.
 MOST_VISITORS = 300
-"""Pages of the public demo that may be open at once."""
 
 
 def checks() -> list[Middleware]:

@@ -143,6 +143,7 @@ def test_no_page_offers_a_file_or_a_change(page: str, open_page: Open, made: Mad
     made("finished", records=2)
     at = open_page(page)
     assert not at.error and not at.get("file_uploader")
+    assert not any("may be open at once" in one.value for one in at.markdown)
     assert not {one.label for one in at.button} & {
         "Start training", "Start the study", "Estimate the time", "Delete", "Cancel", "Resume",
         "Reproduce", "Keep as a task",
