@@ -27,13 +27,13 @@ pytestmark = pytest.mark.slow  # one workspace of results is made for all
 NASTY = "<script>alert(1)</script>\u202e"
 ARCHIVE = Path(__file__).parent / "data" / "workspace_dde9a1a.tar.gz"
 WITHOUT_FIGURE = {
-    "clusters", "distill", "doctor", "find", "generate", "library", "read", "report"
+    "clusters", "distill", "doctor", "find", "generate", "library", "push", "read", "report"
 }  # fmt: skip
 """As docs/commands.md says."""
 PLAIN = {"div", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td"}
 """Tags that run nothing and load nothing."""
-NO_RESULTS = {"convert", "load", "load_vocabulary"}
-"""A path, prompts and a table."""
+NO_RESULTS = {"convert", "load", "load_vocabulary", "pull"}
+"""A path, prompts and a table; what is pulled needs a hub and is a part of `library`."""
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,15 @@ def _results(home, root):
         "compare": verbs.compare(pair),
         "clusters": verbs.clusters(pair, items="rows"),
         "map": verbs.map(pair, "pca"),
+        "push": verbs.push_plan(mine, "someone/mine"),
         "predict": verbs.predict([own, other], [NASTY], label_word=["yes", "no"]),
         "generate": verbs.generate([own], [NASTY], max_new_tokens=2),
         "transfer": verbs.transfer([own, other], [task], **few),
         "ablate": ablated,
         "ablation": ablated.ablation,
+        "bench_readings": verbs.bench_readings(
+            model, limit=2, seeds=1, length=[2], steps=[1], workspace=home
+        ),
         "cram": verbs.cram(["the film", NASTY], model, rows=3, steps=5, lr=0.1, workspace=home),
         "knock_out": verbs.knock_out(own, task, **few),
         "attention": ablated.attention,

@@ -39,6 +39,6 @@ def push(asked: PushRequest, publishing: Publishing, json: Json = False) -> None
 def pull(asked: PullRequest, json: Json = False) -> None:
     """Keep a prompt of a hub in the workspace."""
     from probe import verbs
-    from probe.cli.library import print_cards
+    from probe.cli.library import print_rows
 
-    print_cards(verbs.pull(asked), json=json)
+    print_rows(verbs.pull(asked), json=json)

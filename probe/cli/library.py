@@ -46,7 +46,7 @@ def listing(
     if context.invoked_subcommand is None:
         from probe import verbs
 
-        _print_rows(verbs.library(tag=tag), json=json)
+        print_rows(verbs.library(tag=tag), json=json)
 
 
 @app.command()
@@ -55,7 +55,7 @@ def add(asked: AddToLibraryRequest, json: Json = False) -> None:
     """Keep every trained prompt of the sources. A name that exists gets its next version."""
     from probe import verbs
 
-    print_cards(verbs.add_to_library(asked), json=json)
+    _print_cards(verbs.add_to_library(asked), json=json)
 
 
 @app.command()
@@ -63,7 +63,7 @@ def tag(name: Name, tags: Tags, json: Json = False) -> None:
     """Add tags to a prompt."""
     from probe.store import Workspace
 
-    print_cards([Workspace().tag(name, *tags)], json=json)
+    _print_cards([Workspace().tag(name, *tags)], json=json)
 
 
 @app.command()
@@ -71,7 +71,7 @@ def untag(name: Name, tags: Tags, json: Json = False) -> None:
     """Take tags off a prompt."""
     from probe.store import Workspace
 
-    print_cards([Workspace().untag(name, *tags)], json=json)
+    _print_cards([Workspace().untag(name, *tags)], json=json)
 
 
 @app.command()
@@ -83,7 +83,7 @@ def note(
     """Set a prompt's note."""
     from probe.store import Workspace
 
-    print_cards([Workspace().annotate(name, text)], json=json)
+    _print_cards([Workspace().annotate(name, text)], json=json)
 
 
 @app.command()
@@ -115,7 +115,7 @@ def remove(
     if card is None:
         complain(f"deleted {id_}, which was damaged")
     if card or json:
-        print_cards([card] if card else [], json=json)
+        _print_cards([card] if card else [], json=json)
 
 
 @app.command()
@@ -126,17 +126,17 @@ def search(
     """List prompts whose name, task, base model, method, tags or note hold every word."""
     from probe import verbs
 
-    _print_rows(verbs.library(" ".join(words)), json=json)
+    print_rows(verbs.library(" ".join(words)), json=json)
 
 
-def print_cards(cards: Sequence[Card], *, json: bool) -> None:
-    """Prompts that were touched, as rows or as one document."""
+def _print_cards(cards: Sequence[Card], *, json: bool) -> None:
     from probe.verbs import library_row
 
-    _print_rows([library_row(card) for card in cards], json=json)
+    print_rows([library_row(card) for card in cards], json=json)
 
 
-def _print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
+def print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
+    """Prompts as rows, or as one document."""
     if json:
         print_json({"prompts": list(rows)})
         return

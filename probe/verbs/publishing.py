@@ -14,9 +14,10 @@ from probe.formats.loading import is_hub_id
 from probe.prompt import AnyPrompt
 from probe.reports.model_card import model_card
 from probe.requests import DecodeRequest, PullRequest, PushRequest, ReadRequest, takes
-from probe.results import Result
-from probe.store import Card, Library, Workspace
+from probe.results import Result, Rows
+from probe.store import Library, Workspace
 from probe.verbs.decoding import decode
+from probe.verbs.library import library_row
 from probe.verbs.reading import read
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def push(asked: PushRequest) -> Pushed:
 
 
 @takes(PullRequest)
-def pull(asked: PullRequest) -> list[Card]:
-    """Keep every trained prompt of a repository in the workspace.
+def pull(asked: PullRequest) -> Rows[dict[str, Any]]:
+    """Keep every trained prompt of a repository in the workspace; their rows of the library.
 
     Raises:
         ProbeError: the repository is no `owner/name`, cannot be reached, or holds no prompt.
@@ -81,7 +82,8 @@ def pull(asked: PullRequest) -> list[Card]:
     trained = [prompt for prompt in found if prompt.trained]
     if not trained:
         raise ProbeError(f"{asked.repository}: none of its rows was ever trained")
-    return [workspace.save(prompt, tags=asked.tag, note=asked.note) for prompt in trained]
+    cards = [workspace.save(prompt, tags=asked.tag, note=asked.note) for prompt in trained]
+    return Rows([library_row(card) for card in cards], "store.prompts")
 
 
 def _written(asked: PushRequest, folder: Path) -> Pushed:
