@@ -95,7 +95,7 @@ def write_library(home: Path, prompts: int, seed: int) -> list[str]:
 @contextmanager
 def dashboard(home: Path) -> Iterator[Server]:
     """`probe app` over a workspace."""
-    port = _free_port()
+    port = free_port()
     probe = [sys.executable, "-m", "probe", "app", "--no-browser", "--no-token"]
     with _served([*probe, "--port", str(port), "--workspace", str(home)], port) as server:
         yield server
@@ -106,7 +106,7 @@ def empty_pages(folder: Path) -> Iterator[Server]:
     """Pages of one title each, and one with the smallest table and figure; same flags."""
     script = folder / "empty.py"
     script.write_text(_EMPTY)
-    port = _free_port()
+    port = free_port()
     with _served(command(script, port), port) as server:
         yield server
 
@@ -136,14 +136,19 @@ def _served(arguments: list[str], port: int) -> Iterator[Server]:
         arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health")
         yield Server(f"http://127.0.0.1:{port}", psutil.Process(started.pid))
     finally:
         started.terminate()
         started.wait(timeout=_START_S)
 
 
-def _wait_for(address: str) -> None:
+def wait_for(address: str) -> None:
+    """Return once an address answers.
+
+    Raises:
+        SystemExit: it never does.
+    """
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         try:
@@ -154,7 +159,8 @@ def _wait_for(address: str) -> None:
     raise SystemExit(f"{address} never answered")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as asked:
         asked.bind(("127.0.0.1", 0))
         return int(asked.getsockname()[1])

@@ -68,7 +68,11 @@ def _dashboard(folder, *options, health="_stcore/health"):
         '[client]\nshowErrorDetails = "full"\n'
     )
     (folder / "streamlit.py").write_text("raise SystemExit('a module from the current folder')")
-    environment = {"BROWSER": str(window), "PROBE_HOME": str(folder / "home")}
+    environment = {
+        "BROWSER": str(window),
+        "PROBE_HOME": str(folder / "home"),
+        "TMPDIR": str(folder),
+    }
     port = free_port()
     with (folder / "server.log").open("wb") as output:
         started = subprocess.Popen(
