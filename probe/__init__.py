@@ -36,6 +36,7 @@ _VERBS = {
         "transfer",
         "ablate",
         "knock_out",
+        "prune",
         "lens",
         "wayward",
         "train",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -90,6 +90,25 @@ def slot_sizes(template: str) -> tuple[int, ...]:
             f"found none in {template!r}"
         )
     return sizes
+
+
+def keep_slots(template: str, kept: Collection[int]) -> str:
+    """The template with places for some of its prompt rows; a slot that keeps none goes.
+
+    Args:
+        template: with or without slots.
+        kept: numbers of rows, counted from 0 through all slots.
+    """
+    first = 0
+
+    def smaller(slot: re.Match[str]) -> str:
+        nonlocal first
+        rows = range(first, first + int(slot[1]))
+        first = rows.stop
+        count = len(set(rows) & set(kept))
+        return f"{{prompt:{count}}}" if count else ""
+
+    return _PROMPT_SLOT.sub(smaller, template)
 
 
 def without_slots(template: str) -> str:

@@ -88,6 +88,9 @@ def _results(home, root):
         ),
         "cram": verbs.cram(["the film", NASTY], model, rows=3, steps=5, lr=0.1, workspace=home),
         "knock_out": verbs.knock_out(own, task, **few),
+        "prune": verbs.prune(
+            own, task, keep=[2], limit=8, steps=1, test_examples=0, workspace=home
+        ),
         "attention": ablated.attention,
         "lens": lens,
         "logit lens": lens.lens,

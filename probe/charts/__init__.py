@@ -20,6 +20,7 @@ from probe.charts.labels import score_text, token_label, visible
 from probe.charts.maps import map_figure, variance_bars
 from probe.charts.page import figures_html
 from probe.charts.prompt_rows import drift_changes, drift_lines, norm_bars
+from probe.charts.pruning import pruning_lines
 from probe.charts.reading_rates import reading_rate_figures
 from probe.charts.similarity import closeness_bars, position_view_map, similarity_map
 from probe.charts.training import (
@@ -70,6 +71,7 @@ __all__ = [
     "position_rank_map",
     "position_view_map",
     "probability_bars",
+    "pruning_lines",
     "reading_rate_figures",
     "run_coordinates",
     "score_curves",

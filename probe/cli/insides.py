@@ -1,12 +1,13 @@
-"""`probe ablate` and `probe lens`: what the positions of a prompt do inside its model."""
+"""`probe ablate`, `knock-out` and `prune`: which rows of a prompt matter, and where they act."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.options import Json, usage_errors
+from probe.cli.options import Json
 from probe.cli.output import (
     cell,
     console,
@@ -18,18 +19,20 @@ from probe.cli.output import (
     write_figures,
 )
 from probe.cli.requests import takes_requests
-from probe.requests import AblateRequest, LensRequest
+from probe.requests import AblateRequest, KnockOutRequest, PruneRequest
 
 if TYPE_CHECKING:
-    from probe.analysis.lens import LayerControl, Lens, LensCell
-    from probe.analysis.patching import Descriptions
-    from probe.analysis.value_lens import ValueCell, ValueLens
+    from probe.analysis.pruning import PromptScore
     from probe.bootstrap import Estimate
-    from probe.verbs import Ablated, LensReading
+    from probe.training import Step
+    from probe.verbs import Ablated, KnockedOut, Pruned
+
+_EVERY = 50
+"""Updates between two lines about a retraining."""
 
 
 @dataclass(frozen=True)
-class AblateFiles:
+class Beside:
     """Files beside the answer."""
 
     html: Path | None = None
@@ -37,7 +40,7 @@ class AblateFiles:
 
 
 @takes_requests
-def ablate(asked: AblateRequest, beside: AblateFiles, json: Json = False) -> None:
+def ablate(asked: AblateRequest, beside: Beside, json: Json = False) -> None:
     """Change each position in turn and measure how the loss changes, beside attention."""
     from probe import verbs
 
@@ -112,107 +115,83 @@ def _change(change: Estimate) -> str:
     return f"{change.value:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if change.clear else ' '}"
 
 
-_LAYERS_SHOWN = 6
-"""Layers that fit beside each other on a terminal."""
-
-
-@dataclass(frozen=True)
-class LensFiles:
-    """Files beside the answer."""
-
-    html: Path | None = None
-    """Also write the figures to this new file, to open anywhere."""
-
-
 @takes_requests
-def lens(asked: LensRequest, beside: LensFiles, json: Json = False) -> None:
-    """Read a prompt through the model's layers, beside random rows of the same norms."""
+def knock_out(asked: KnockOutRequest, beside: Beside, json: Json = False) -> None:
+    """Cut layers off from the prompt in turn and measure how the loss changes."""
     from probe import verbs
 
     html = new_place(beside.html)
-    with usage_errors():
-        result = verbs.lens(asked)
-    write_figures(f"Lens of {result.lens.prompt}", result, html)
-    show(result, _print_lens, json=json)
+    result = verbs.knock_out(asked)
+    write_figures(f"Knock-out of {result.knock_out.prompt}", result, html)
+    show(result, _print_knocked_out, json=json)
 
 
-def _print_lens(result: LensReading) -> None:
-    from probe.analysis.lens import Lens
-
-    read, out = result.lens, console()
-    logit = isinstance(read, Lens)
-    what = "logit lens" if logit else "value lens"
-    out.print(visible(f"{read.prompt} on {result.model} · {what}"), soft_wrap=True)
-    out.print(_positions(read))
-    out.print(_controls(read.layers))
-    told = "" if logit else ", as the head reads it that is surest"
-    out.print(
-        f"The first token of each position at each layer{told}. LensFiles it: {read.draws} random "
-        f"{'prompts' if logit else 'prefixes'} of the same norms.",
-        soft_wrap=True,
-    )
-    out.print(
-        "Overlap: tokens shared with a random row in the same place; near 1, the layer tells of "
-        "the model, not of the prompt.",
-        soft_wrap=True,
-    )
-    print_headline(read)
-    if result.descriptions is not None:
-        _print_descriptions(result.descriptions)
-
-
-def _positions(read: Lens | ValueLens) -> object:
-    """The first token of every position at some layers: first, last and between."""
-    first: dict[tuple[int, int], LensCell | ValueCell] = {}
-    for one in read.cells:
-        place = (one.layer, one.position)
-        if place not in first or one.tokens[0].probability > first[place].tokens[0].probability:
-            first[place] = one  # of several heads, the one that is surest
-    layers = _some(sorted({layer for layer, _ in first}))
-    names = [f"layer {layer}" for layer in layers]
-    between = (*names[1:-1:2], *names[2:-1:2])
-    grid = table("position", *names, right=("position",), whole=tuple(names), spare=between)
-    for position in sorted({position for _, position in first}):
-        cells = [first[layer, position] for layer in layers]
-        grid.add_row(
-            str(position),
-            *(cell(f"{one.tokens[0].token} {one.tokens[0].probability:.2f}") for one in cells),
-        )
-    return grid
-
-
-def _some(layers: list[int]) -> list[int]:
-    if len(layers) <= _LAYERS_SHOWN + 1:
-        return layers
-    step = (len(layers) - 1) / (_LAYERS_SHOWN - 1)
-    return [layers[round(i * step)] for i in range(_LAYERS_SHOWN)]
-
-
-def _controls(layers: tuple[LayerControl, ...]) -> object:
-    columns = ("mean probability of the first token", "of random rows", "overlap")
-    grid = table("layer", *columns, right=("layer", *columns))
-    for one in layers:
-        grid.add_row(
-            str(one.layer),
-            f"{one.top_probability:.3f}",
-            f"{one.random_top_probability:.3f}",
-            f"{one.overlap:.3f}",
-        )
-    return grid
-
-
-def _print_descriptions(found: Descriptions) -> None:
-    out = console()
+def _print_knocked_out(result: KnockedOut) -> None:
+    found, out = result.knock_out, console()
+    on = f"{result.task} · {found.n} {result.split} examples"
+    on = on if result.task is not None else f"{found.n} contexts"
+    out.print(visible(f"{found.prompt} on {result.model} · {on}"), soft_wrap=True)
+    print_headline(result)
+    window = "this layer" if found.window == 1 else f"{found.window} layers around it"
     grid = table(
-        "layer",
-        "described as",
-        "class rate",
-        "of random rows",
-        right=("class rate", "of random rows"),
-    )
+        "layer", window, "up to it", "from it on",
+        right=("layer", window, "up to it", "from it on"), spare=("from it on",),
+    )  # fmt: skip
     for one in found.layers:
-        shown = (f"{one.class_rate:.2f}", f"{one.random_class_rate:.2f}")
-        grid.add_row(str(one.layer), cell(one.text.strip()), *shown)
-    out.print()
+        cells = map(cell, (_change(cut.loss_nats) for cut in (one.window, one.up_to, one.onward)))
+        grid.add_row(str(one.layer), *cells)
     out.print(grid)
-    print_headline(found)
+    what = "loss" if found.measured == "loss" else "divergence from the whole prompt"
+    out.print(
+        f"Change of the {what} in nats where texts do not see the prompt in these layers; * the "
+        "95 % interval leaves out 0.",
+        soft_wrap=True,
+    )
+
+
+@takes_requests
+def prune(asked: PruneRequest, beside: Beside, json: Json = False) -> None:
+    """Prune the rows that hurt or do little, rewind the others to their start, and retrain them."""
+    from probe import verbs
+
+    html = new_place(beside.html)
+    result = verbs.prune(replace(asked, on_step=_tell))
+    write_figures(f"Pruning of {result.prompt}", result, html)
+    show(result, _print_pruned, json=json)
+
+
+def _tell(step: Step) -> None:
+    if step.stopped or step.step % _EVERY == 0:
+        score = f", {step.validation.value:.3f} on validation" if step.validation else ""
+        sys.stderr.write(
+            f"pruning {step.prompt + 1}, step {step.step}: {step.loss_nats:.3f} nats{score}\n"
+        )
+        sys.stderr.flush()
+
+
+def _print_pruned(result: Pruned) -> None:
+    out, metric = console(), result.metric.replace("_", " ")
+    told = f"{result.validation_examples} validation examples"
+    out.print(
+        visible(f"{result.prompt} on {result.model} · {result.task} · {told}"), soft_wrap=True
+    )
+    print_headline(result)
+    columns = ("rows", f"{metric} pruned", "rewound and retrained", "positions")
+    grid = table(*columns, right=columns[:3], spare=("positions",))
+    grid.add_row(str(len(result.importance_nats)), _scored(result.unpruned), "", "all")
+    for one in result.kept:
+        cells = (_scored(one.pruned), _scored(one.retrained), " ".join(map(str, one.rows)))
+        grid.add_row(str(len(one.rows)), *map(cell, cells))
+    out.print(grid)
+    what = {"removed": "rise of the loss without it", "gradient_input": "size of gradient × input"}
+    out.print(
+        f"Rows by the {what[result.by]} on {result.ranking_examples} training examples; in "
+        "brackets the change from the unpruned prompt, 95 % intervals over examples; * leaves out "
+        f"0. Retrained from: {result.rewound}.",
+        soft_wrap=True,
+    )
+
+
+def _scored(found: PromptScore) -> str:
+    change = "" if found.score_change is None else f" ({_change(found.score_change).strip()})"
+    return f"{found.score.value:.3f}{change}"

@@ -17,7 +17,6 @@ from probe import __version__
 from probe.cli import (
     bench,
     comparison,
-    cram,
     dashboard,
     decode,
     demo,
@@ -26,7 +25,7 @@ from probe.cli import (
     hub,
     insides,
     inspection,
-    knock_out,
+    lens,
     library,
     mcp,
     reading,
@@ -61,7 +60,7 @@ app.command("push")(hub.push)
 app.command("pull")(hub.pull)
 app.command("train")(train.train)
 app.command("distill")(reading.distill)
-app.command("cram")(cram.cram)
+app.command("cram")(reading.cram)
 app.command("evaluate")(evaluation.evaluate)
 app.command("predict")(evaluation.predict)
 app.command("generate")(evaluation.generate)
@@ -69,8 +68,9 @@ app.command("sweep")(sweep.sweep)
 app.command("wayward")(wayward.wayward)
 app.command("transfer")(transfer.transfer)
 app.command("ablate")(insides.ablate)
-app.command("knock-out")(knock_out.knock_out)
-app.command("lens")(insides.lens)
+app.command("knock-out")(insides.knock_out)
+app.command("prune")(insides.prune)
+app.command("lens")(lens.lens)
 app.command("report")(comparison.report)
 app.add_typer(bench.app, name="bench")
 app.add_typer(runs.app, name="runs")

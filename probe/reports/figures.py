@@ -32,6 +32,7 @@ from probe.charts import (
     position_rank_map,
     position_view_map,
     probability_bars,
+    pruning_lines,
     reading_rate_figures,
     score_intervals,
     score_violins,
@@ -110,6 +111,12 @@ def _of_predictions(found: Any) -> Figures:
     return {"Probability of every label": bars}
 
 
+def _of_pruned(found: Any) -> Figures:
+    length = len(found.importance_nats)
+    lines = pruning_lines(found.kept, found.unpruned, length=length, metric=found.metric)
+    return {"Score by rows kept": lines}
+
+
 def _of_runs(found: Any) -> Figures:
     noted = [(run.run, read_records(JobFolder(Path(run.folder)).metrics)[0]) for run in found]
     drawn = [curves(name, records) for name, records in noted if records]
@@ -151,6 +158,7 @@ FIGURES: dict[str, Callable[[Any], Figures]] = {
     "verbs.KnockedOut": lambda found: _of_knock_out(found.knock_out),
     "verbs.LensReading": _of_lens_reading,
     "verbs.Predictions": _of_predictions,
+    "verbs.Pruned": _of_pruned,
     "verbs.StudyResult": lambda found: found.found.figures(),
 }
 """By package and name of the result's class, of lists by what they hold; figures by title."""

@@ -322,6 +322,27 @@ def written_headline(found: Any) -> list[str]:
     return lines
 
 
+def pruned_headline(found: Any) -> list[str]:
+    """Which rows are kept, what that is worth, and how it was retrained."""
+    retrained = found.chosen == "retrained"
+    length, rows = len(found.importance_nats), len(found.chosen_rows)
+    split = "validation" if found.test is None else "test"
+    after = getattr(found.kept_best, found.chosen) if found.test is None else found.test
+    before = found.unpruned if found.test is None else found.test_unpruned
+    low, high = after.score_change.ends
+    lines = [
+        f"{rows} of {counted(length, 'row')} of {found.prompt} kept"
+        f"{', rewound and retrained' if retrained else ' as they are'}: {split} "
+        f"{found.metric.replace('_', ' ')} {after.score.value:.3f}, {before.score.value:.3f} before"
+        f" (change {after.score_change.value:+.3f} [{low:+.3f}, {high:+.3f}]).",
+    ]
+    if getattr(found.kept_best, found.chosen).rank <= found.unpruned.rank:
+        lines.append("On the validation examples no pruning is better than the unpruned prompt.")
+    if found.rewound == "present":
+        lines.append("Rows were retrained from their present values: their start is not known.")
+    return [*lines, f"Kept as {found.saved}."]
+
+
 def pushed_headline(found: Any) -> list[str]:
     """What was published, and where."""
     files = ", ".join(found.files)
@@ -359,6 +380,7 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
         line for one in (found.lens, found.descriptions) if one for line in one.headline()
     ],
     "verbs.Predictions": predictions_headline,
+    "verbs.Pruned": pruned_headline,
     "verbs.Pushed": pushed_headline,
     "verbs.ReadPrompt": lambda found: [found.answer],
     "verbs.StudyResult": lambda found: found.found.headline(),

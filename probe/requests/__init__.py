@@ -19,7 +19,13 @@ from probe.requests.command_line import command_of
 from probe.requests.comparison import ClustersRequest, CompareRequest, MapRequest, ReportRequest
 from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
-from probe.requests.insides import AblateRequest, KnockOutRequest, LensRequest, TransferRequest
+from probe.requests.insides import (
+    AblateRequest,
+    KnockOutRequest,
+    LensRequest,
+    PruneRequest,
+    TransferRequest,
+)
 from probe.requests.library import AddToLibraryRequest, ConvertRequest, PullRequest, PushRequest
 from probe.requests.readings import (
     CramRequest,
@@ -61,6 +67,7 @@ __all__ = [
     "MapRequest",
     "Option",
     "PredictRequest",
+    "PruneRequest",
     "PullRequest",
     "PushRequest",
     "ReadRequest",

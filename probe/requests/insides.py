@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
 
-from probe.requests.base import Option
+from probe.requests.base import Option, RequestError
 from probe.requests.shared import (
     InFolder,
     InWords,
@@ -15,10 +15,19 @@ from probe.requests.shared import (
     OnDevice,
     Split,
 )
-from probe.requests.sources import Contexts, TaskSource, read_names
+from probe.requests.sources import (
+    Contexts,
+    StepWatcher,
+    TaskSource,
+    read_names,
+    read_numbers,
+    read_whole_numbers,
+)
+from probe.requests.training import TEST_EXAMPLES
 
 Attribution = Literal["gradient_input", "integrated_gradients"]
 Baseline = Literal["mean", "zero", "start"]
+PruneBy = Literal["removed", "gradient_input"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,55 @@ class KnockOutRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
     examples × layers."""
     seed: Annotated[int, Option(minimum=0)] = 0
     """Seed of answers and intervals."""
+
+
+@dataclass(frozen=True)
+class PruneRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
+    """Prune the rows that hurt or do little, rewind the others to their start, and retrain them."""
+
+    task: Annotated[TaskSource, Option(complete="task")]
+    """A task's name, its task.toml or the folder of one."""
+    _: KW_ONLY
+    keep: Annotated[tuple[int, ...], Option(parse=read_whole_numbers, minimum=1)] = ()
+    """Numbers of rows to keep, repeatable or with commas."""
+    ratio: Annotated[tuple[float, ...], Option(parse=read_numbers)] = ()
+    """Shares of the rows to prune in place of numbers, repeatable or with commas. Default:
+    0.25,0.5,0.75."""
+    by: PruneBy = "removed"
+    """What makes a row important: how much the loss rises when it is removed, or the mean size of
+    its gradient × input, as in XPrompt, which prunes what does little but not what hurts."""
+    limit: Annotated[int | None, Option(minimum=1)] = 100
+    """At most so many training examples rank the rows, drawn at random but always the same ones."""
+    steps: Annotated[int | None, Option(minimum=1)] = None
+    """Updates of the rows that are kept. Default: as many as the prompt was trained for, else as
+    recommended for the model."""
+    lr: float | None = None
+    """Highest rate of these updates. Default: the one the prompt was trained at, likewise."""
+    test_examples: Annotated[int, Option(minimum=0)] = TEST_EXAMPLES
+    """At most so many test examples, from all over the split, score the prompt that is chosen
+    beside the unpruned one; 0 scores none."""
+    name: str | None = None
+    """Of the chosen prompt in the workspace. Default: the prompt's, with -pruned."""
+    seed: Annotated[int, Option(minimum=0)] = 0
+    """Seed of intervals."""
+    on_step: Annotated[StepWatcher | None, Option(shown=False)] = None
+    """Called with every update."""
+
+    def check(self) -> None:
+        """Refuse shares that are none.
+
+        Raises:
+            RequestError: nothing or everything is to be pruned, or two options say how much.
+        """
+        if self.keep and self.ratio:
+            raise RequestError("give keep or ratio, not both", "ratio")
+        for one in self.ratio:
+            if not 0 < one < 1:
+                raise RequestError(
+                    f"ratio must be a share of the rows above 0 and below 1, found {one!r}", "ratio"
+                )
+        if self.lr is not None and not self.lr > 0:
+            raise RequestError(f"lr must be above 0, found {self.lr!r}", "lr")
 
 
 @dataclass(frozen=True)

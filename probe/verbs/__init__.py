@@ -23,6 +23,7 @@ from probe.verbs.lens import LensReading, lens
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
 from probe.verbs.loading import convert, load
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
+from probe.verbs.pruning import Pruned, prune
 from probe.verbs.publishing import Pushed, pull, push, push_plan
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.recording import Recorded, stored_on
@@ -66,6 +67,7 @@ __all__ = [
     "LensReading",
     "Match",
     "Predictions",
+    "Pruned",
     "Pushed",
     "ReadPrompt",
     "Recorded",
@@ -103,6 +105,7 @@ __all__ = [
     "load_vocabulary",
     "map",
     "predict",
+    "prune",
     "pull",
     "push",
     "push_plan",

@@ -163,15 +163,25 @@ def _agreements(found: Ablation, attributions: Sequence[Attributed]) -> list[Ran
     return rank_agreements({**changes, **parts}, Bootstrap(found.n, found.resamples, found.seed))
 
 
-def task_with_labels(task: TaskSource, data_dir: Place | None, what: str) -> Task:
+def task_with_labels(
+    task: TaskSource, data_dir: Place | None, what: str, *, holdout: float | None = None
+) -> Task:
     """A task whose right labels have a likelihood.
+
+    Args:
+        task: its name, file or folder, or itself.
+        data_dir: a folder of data sets.
+        what: is asked of it, for the message.
+        holdout: share of the training examples that validates; as usual when None.
 
     Raises:
         DataError: it cannot be read, or asks for texts.
     """
     from probe.datasets import load_task
+    from probe.datasets.examples import SHARE
 
-    found = task if isinstance(task, Task) else load_task(task, data_dir)
+    share = SHARE if holdout is None else holdout
+    found = task if isinstance(task, Task) else load_task(task, data_dir, holdout=share)
     if found.kind != "classification":
         raise DataError(
             f"task {found.name} asks for texts: {what} needs a classification task, whose right "

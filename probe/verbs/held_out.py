@@ -46,7 +46,9 @@ def task_as_trained(
     )
     if split != "test":
         _note_folds(trained)
-    shares = list(dict.fromkeys(share for share in map(_share, trained) if share is not None))
+    shares = list(
+        dict.fromkeys(share for share in map(share_set_aside, trained) if share is not None)
+    )
     if split == "test" and bare:
         return _all_to_test(load(holdout=0.0), trained)
     if split == "test" or not shares:
@@ -79,7 +81,8 @@ def _own_words(trained: Sequence[LoadedPrompt]) -> LabelWords:
     return next((words for loaded in trained if (words := loaded.own_words[1])), ())
 
 
-def _share(loaded: LoadedPrompt) -> float | None:
+def share_set_aside(loaded: LoadedPrompt) -> float | None:
+    """The share of the training examples that validated a prompt, where its file tells."""
     training = loaded.one.config.get("training")
     share = training.get("holdout") if isinstance(training, dict) else None
     return float(share) if isinstance(share, int | float) and 0 <= share < 1 else None

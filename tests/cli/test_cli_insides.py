@@ -211,6 +211,42 @@ def test_without_a_task_contexts_are_answered_with_the_prompt(here, probe, check
     assert refused.code == 1 and "answers no contexts: name a task with labels" in refused.err
 
 
+# Pruning
+
+
+def test_pruning_keeps_the_best_on_validation_and_scores_it_on_test(here, probe, check_schema):
+    asked = ("prune", "p0.safetensors", "--task", "moods", "--steps", "2")
+    result = probe(*asked, "--keep", "1,2", "--json")
+    assert result.code == 0 and "present values" in result.err
+    document = result.json
+    check_schema("prune", document)
+    assert [len(one["rows"]) for one in document["kept"]] == [2, 1]
+    assert document["test_examples"] == 10 and document["saved"] == "p0-pruned@1"
+    assert document["rewound"] == "present"
+    shown = probe(*asked, "--ratio", "0.3", "--name", "less").flat
+    assert "2 of 3 rows of p0 kept" in shown and "Kept as less@1" in shown
+    scored = probe("evaluate", "less", "--task", "moods", "--json").json
+    assert scored["loss_nats"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        (("--keep", "3"), 1, "from 1 to 2 of 3, found 3"),
+        (("--ratio", "1.5"), 2, "above 0 and below 1, found 1.5"),
+        (("--ratio", "half"), 2, "expected numbers with commas between them, found half"),
+        (("--ratio", "0.5", "--keep", "1"), 2, "give keep or ratio, not both"),
+        (("--task", "nosuch"), 1, "nosuch"),
+    ],
+)
+def test_what_cannot_be_pruned_is_refused_in_one_line(here, probe, given, code, said):
+    result = probe("prune", "p0.safetensors", "--task", "moods", *given)
+    assert result.code == code and said in " ".join(result.err.replace("│", " ").split())
+    assert code == 2 or len(result.err.splitlines()) == 1
+    refused = probe("prune", PREFIX, "--task", "moods")
+    assert refused.code == 1 and "is a prefix of keys and values: pruning needs" in refused.err
+
+
 # Lenses
 
 

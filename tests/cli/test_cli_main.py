@@ -56,6 +56,7 @@ def test_the_promised_commands_are_there():
         "transfer",
         "ablate",
         "knock-out",
+        "prune",
         "lens",
         "report",
         "read",
