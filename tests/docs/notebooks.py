@@ -33,9 +33,11 @@ def executed(path, *, steps=None):
 
 
 def made_small(notebook):
-    """The notebook with outputs as people see them: no times, no drawing code."""
+    """The notebook with outputs as people see them: no warnings, no times, no drawing code."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if "outputs" in cell:
+            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
         for output in cell.get("outputs", []):
             shown = output.get("data", {})
             for kind in [kind for kind, data in shown.items() if len(str(data)) > _MOST_LETTERS]:
