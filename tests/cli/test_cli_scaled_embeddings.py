@@ -105,8 +105,8 @@ def test_a_prompt_that_stays_at_its_target_text_spells_it(probe, model, tmp_path
 
 
 def test_runs_kept_before_rows_were_multiplied_are_not_taken_again(model):
-    assert sources._fingerprint(str(model), "cpu", None).endswith(f" rows times {WIDTH**0.5:.4g}")
-    assert sources._fingerprint("builtin", "cpu", None).endswith(" torch.float32")
+    assert sources.fingerprint_of(str(model), "cpu", None).endswith(f" rows times {WIDTH**0.5:.4g}")
+    assert sources.fingerprint_of("builtin", "cpu", None).endswith(" torch.float32")
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "pez"])

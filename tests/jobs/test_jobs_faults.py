@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from probe import verbs
-from probe.cli.main import _one_line
+from probe.cli.output import one_line
 from probe.cli.watching import _interrupts
 from probe.jobs import observe, worker
 from probe.jobs.reporter import is_expected, reason
@@ -175,4 +175,4 @@ def test_a_run_on_a_full_disk_says_so_leaves_nothing_half_and_goes_on_later(tmp_
 )
 def test_too_little_memory_is_named_whoever_noticed_it(error):
     assert reason(error).startswith("out of memory: choose a smaller") and is_expected(error)
-    assert _one_line(error).startswith("out of memory: end other programs")
+    assert one_line(error).startswith("out of memory: end other programs")
