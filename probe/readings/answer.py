@@ -49,8 +49,8 @@ def _standing(stayed: tuple[int, int] | None) -> str:
 def _learned(reading: Reading) -> str:
     if reading.better_than_controls is False:
         return (
-            f"what they learned points to nothing more clearly than its control does "
-            f"(its nearest tokens: {_list(reading)} …)."
+            "what they learned points to no words more clearly than its control does (nearest to "
+            f"it: {_list(reading)} …)."
         )
     return f"what they learned points to: {_list(reading)} …{_doubt(reading)}"
 
