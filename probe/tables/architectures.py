@@ -44,6 +44,15 @@ class Family:
         """The same, with and without what a head class puts before them."""
         return [name for each in self.bare_names(which) for name in (each, f"{self.prefix}.{each}")]
 
+    def feeds_its_encoder_apart(self, config: Mapping[str, Any]) -> bool:
+        """Whether stacks have tables of their own beside the one `get_input_embeddings()` returns.
+
+        Bart and its likes keep `shared` for nothing where words are not tied; T5's stacks read it
+        all the same.
+        """
+        bart_like = self.two_stacks and self.prefix == "model"
+        return bart_like and config.get("tie_word_embeddings") is False
+
     def multiplier(self, config: Mapping[str, Any], width: int) -> Multiplier:
         """What the embedding layer multiplies the rows of a table of this width by."""
         asked = config.get("scale_embedding", self.scaling == "unless declined")

@@ -61,6 +61,8 @@ def load_table(files: Files, config: Mapping[str, Any], which: Which) -> Embeddi
         return _read_built(open_checkpoint(files), built, config)
     if which != "input" and not family.two_stacks:
         raise no_stacks(files.where, which)
+    if which == "input" and family.feeds_its_encoder_apart(text_config(config)):
+        which = "encoder"
     checkpoint = open_checkpoint(files)
     name = _name_of_family(checkpoint, family, config, which)
     if name is not None:

@@ -68,6 +68,17 @@ def test_stacks_with_tables_of_their_own_are_told_apart(tmp_path: Path) -> None:
     assert_same(load_vocabulary(tmp_path, which="decoder"), loaded.decoder.embed_tokens)
 
 
+@pytest.mark.parametrize("model_type", ["bart", "mbart"])
+def test_a_table_that_no_stack_reads_is_not_taken_for_the_input(
+    model_type: str, tmp_path: Path
+) -> None:
+    tied = build(model_type, head=True)
+    model = type(tied)(type(tied.config)(**{**tied.config.to_dict(), "tie_word_embeddings": False}))
+    stack = model.get_encoder().embed_tokens
+    assert not torch.equal(stack.weight, model.get_input_embeddings().weight)
+    assert_same(load_vocabulary(save(model, tmp_path)), stack)
+
+
 def test_opt_prompts_live_in_the_narrow_table(tmp_path: Path) -> None:
     model = build("opt", head=True)
     vocabulary = load_vocabulary(save(model, tmp_path))
