@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from probe.cli.options import Json
+from probe.cli.options import Figures, Json
 from probe.cli.output import (
     cell,
     console,
@@ -31,16 +30,8 @@ _EVERY = 50
 """Updates between two lines about a retraining."""
 
 
-@dataclass(frozen=True)
-class Beside:
-    """Files beside the answer."""
-
-    html: Path | None = None
-    """Also write the figures to this new file, to open anywhere."""
-
-
 @takes_requests
-def ablate(asked: AblateRequest, beside: Beside, json: Json = False) -> None:
+def ablate(asked: AblateRequest, beside: Figures, json: Json = False) -> None:
     """Change each position in turn and measure how the loss changes, beside attention."""
     from probe import verbs
 
@@ -116,7 +107,7 @@ def _change(change: Estimate) -> str:
 
 
 @takes_requests
-def knock_out(asked: KnockOutRequest, beside: Beside, json: Json = False) -> None:
+def knock_out(asked: KnockOutRequest, beside: Figures, json: Json = False) -> None:
     """Cut layers off from the prompt in turn and measure how the loss changes."""
     from probe import verbs
 
@@ -150,7 +141,7 @@ def _print_knocked_out(result: KnockedOut) -> None:
 
 
 @takes_requests
-def prune(asked: PruneRequest, beside: Beside, json: Json = False) -> None:
+def prune(asked: PruneRequest, beside: Figures, json: Json = False) -> None:
     """Prune the rows that hurt or do little, rewind the others to their start, and retrain them."""
     from probe import verbs
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.options import Json, usage_errors
+from probe.cli.options import Figures, Json, usage_errors
 from probe.cli.output import (
     cell,
     console,
@@ -30,16 +28,8 @@ _LAYERS_SHOWN = 6
 """Layers that fit beside each other on a terminal."""
 
 
-@dataclass(frozen=True)
-class LensFiles:
-    """Files beside the answer."""
-
-    html: Path | None = None
-    """Also write the figures to this new file, to open anywhere."""
-
-
 @takes_requests
-def lens(asked: LensRequest, beside: LensFiles, json: Json = False) -> None:
+def lens(asked: LensRequest, beside: Figures, json: Json = False) -> None:
     """Read a prompt through the model's layers, beside random rows of the same norms."""
     from probe import verbs
 

@@ -27,9 +27,10 @@ READS = (
     "evaluate",
     "transfer",
     "ablate",
+    "knock_out",
     "lens",
 )
-WRITES = ("convert", "report", "distill", "train", "wayward", "sweep")
+WRITES = ("convert", "report", "distill", "train", "wayward", "sweep", "prune", "cram")
 _KEPT_MODELS = 1
 """Base models that stay in memory between questions."""
 _TEXT = {"type": "string"}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,14 @@ from probe.errors import without_middle
 from probe.suggestions import did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A page of figures beside the answer."""
+
+    html: Path | None = None
+    """Also write the figures to this new file, to open anywhere."""
 
 
 @contextmanager

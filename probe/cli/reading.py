@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from probe.cli.options import Json, usage_errors
+from probe.cli.options import Figures, Json, usage_errors
 from probe.cli.output import (
     cell,
     console,
@@ -165,16 +164,8 @@ _UPDATES_UNTOLD = 50
 """Updates between two lines about a text."""
 
 
-@dataclass(frozen=True)
-class CramFiles:
-    """Files beside the answer."""
-
-    html: Path | None = None
-    """Also write the figures to this new file, to open anywhere."""
-
-
 @takes_requests
-def cram(asked: CramRequest, beside: CramFiles, json: Json = False) -> None:
+def cram(asked: CramRequest, beside: Figures, json: Json = False) -> None:
     """Train rows with which a frozen model writes a text exactly, as much of it as they hold."""
     from probe import verbs
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.options import Json, usage_errors
+from probe.cli.options import Figures, Json, usage_errors
 from probe.cli.output import (
     cell,
     console,
@@ -25,16 +23,8 @@ if TYPE_CHECKING:
     from probe.analysis.transfer import RankCorrelation, Transfer
 
 
-@dataclass(frozen=True)
-class TransferFiles:
-    """Files beside the answer."""
-
-    html: Path | None = None
-    """Also write the figures to this new file, to open anywhere."""
-
-
 @takes_requests
-def transfer(asked: TransferRequest, beside: TransferFiles, json: Json = False) -> None:
+def transfer(asked: TransferRequest, beside: Figures, json: Json = False) -> None:
     """Score every prompt on every task, and correlate the scores with similarity."""
     from probe import verbs
 
