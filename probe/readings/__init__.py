@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from probe.errors import NotDecodableError, ProbeError
 from probe.readings.answer import answer_in_words
 from probe.readings.displaced import read_displacement, read_displacement_centred
-from probe.readings.hit_rates import HitRate, hit_rate, rates_on
+from probe.readings.hit_rates import HitRate, hit_rate, rates_on, start_kind
 from probe.readings.mixture import read_mixture
 from probe.readings.nearest import read_nearest
 from probe.readings.reading import Read, Reading, Subject
@@ -121,9 +121,10 @@ def read_all(subject: Subject, names: Sequence[str]) -> list[Reading]:
         ProbeError: the prompt has none of them.
     """
     found = []
+    start = start_kind(subject.prompt)
     for name in names:
         try:
-            rate = hit_rate(name, len(subject.prompt), subject.rates)
+            rate = hit_rate(name, len(subject.prompt), subject.rates, start)
             found.append(replace(READINGS[name].read(subject), hit_rate=rate))
         except NotDecodableError as error:
             found.append(Reading(name, refused=str(error)))

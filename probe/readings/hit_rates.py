@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.atomic import make_private
+from probe.prompt import AnyPrompt
 from probe.results import Result
 from probe.store import Workspace, keep_file
 from probe.vocabulary import Vocabulary
@@ -22,9 +23,19 @@ _FILE = Path(__file__).parent / "hit_rates.json"
 _FOLDER = "hit_rates"
 SCORER = "overlap"
 """By the content words of a text among a reading's words; the other scorer is `semantic`."""
-_BASE, _LENGTH = "base", "length_"
+_BASE, _LENGTH, _START = "base", "length_", "start_"
 _BASE_LENGTH, _LIKE = 8, 4
 """Rows of the base condition; prompts up to four times as long or short are told its rate."""
+_VOCAB, _TEXT = "vocab", "text"
+_STARTS = {
+    _VOCAB: "random tokens",
+    _TEXT: "a text",
+    "labels": "label words",
+    "random": "random numbers",
+    "prompt": "another prompt",
+}
+"""Kinds of start, as `TrainConfig.init` names them, in words."""
+_PEFT_STARTS = {"TEXT": _TEXT, "SAMPLE_VOCAB": _VOCAB, "RANDOM": "random"}
 
 Rates = Mapping[str, Any]
 """What a study counted: the model, the digest of its table, and rates by condition, reading and
@@ -47,6 +58,10 @@ class HitRate(Result):
     tried: int
     """Of these, how many prompts were distilled from."""
     prompts: int
+    start: str
+    """Where the rows of these prompts started: vocab, text, …, as `TrainConfig.init` has it."""
+    own_start: str | None
+    """Where those of the prompt that is read did; None where its file does not say."""
 
     @property
     def named(self) -> int:
@@ -61,10 +76,14 @@ class HitRate(Result):
     @property
     def sentence(self) -> str:
         """The rate in words."""
-        return (
+        told = (
             f"This reading named {self.named} of {self.tried} known texts that were distilled on "
-            f"this model (chance {self.tried / self.texts:.2g})."
+            f"this model (chance {self.tried / self.texts:.2g}), of prompts that start at "
+            f"{'an unrelated text' if self.start == _TEXT else _STARTS[self.start]}."
         )
+        if self.own_start in (None, self.start):
+            return told
+        return f"{told} This one starts at {_STARTS[self.own_start]}; none such was counted."
 
     def _document(self) -> dict[str, Any]:
         return {**super()._document(), "named": self.named, "chance": self.chance}
@@ -122,31 +141,46 @@ def rates_on(vocabulary: Vocabulary, workspace: Workspace | None = None) -> list
     return [one for one in found if one.get("table_sha256") == vocabulary.fingerprint]
 
 
-def hit_rate(reading: str, length: int, counted: Sequence[Rates]) -> HitRate | None:
+def start_kind(prompt: AnyPrompt) -> str | None:
+    """Where a prompt's rows started: vocab, text, labels, random, prompt; None if untold."""
+    training = prompt.config.get("training")
+    told = training.get("init") if isinstance(training, dict) else None
+    if told is None:
+        told = _PEFT_STARTS.get(str(prompt.config.get("prompt_tuning_init")))
+    kind = str(told).partition(":")[0]
+    return kind if kind in _STARTS else None
+
+
+def hit_rate(
+    reading: str, length: int, counted: Sequence[Rates], start: str | None = None
+) -> HitRate | None:
     """The rate of a reading on prompts of about this length; None where it was not counted.
 
-    Of several counts that of the most texts is told, and of equal ones the last.
+    Prompts that start alike come first, then those nearest in length. Of several counts that of
+    the most texts is told, and of equal ones the last.
 
     Args:
         reading: its name.
         length: rows of the prompt, P.
         counted: on the prompt's model.
+        start: its kind, from `start_kind`; where that is not known, random tokens are assumed.
     """
-    found = [one for rates in counted if (one := _rate(reading, length, rates)) is not None]
-    return max(reversed(found), key=lambda one: one.tried, default=None)
+    found = [one for rates in counted if (one := _rate(reading, length, rates, start)) is not None]
+    like = start or _VOCAB
+    return max(reversed(found), key=lambda one: (one.start == like, one.tried), default=None)
 
 
-def _rate(reading: str, length: int, rates: Rates) -> HitRate | None:
+def _rate(reading: str, length: int, rates: Rates, start: str | None) -> HitRate | None:
     near = [
-        (abs(math.log(rows / length)), one)
+        (of[1] != (start or _VOCAB), of[1] != _VOCAB, abs(math.log(of[0] / length)), of[1], one)
         for one in rates["rates"]
         if (one["reading"], one["scorer"], one.get("share_explained")) == (reading, SCORER, None)
-        and (rows := _rows(one["condition"])) is not None
+        and (of := _rows_and_start(one["condition"])) is not None
     ]
-    near = [pair for pair in near if pair[0] <= math.log(_LIKE) + 1e-9]
+    near = [one for one in near if one[2] <= math.log(_LIKE) + 1e-9]
     if not near:
         return None
-    _, one = min(near, key=lambda pair: pair[0])
+    *_, began, one = min(near, key=lambda found: found[:3])
     low, high = one["top1"]["interval"]
     return HitRate(
         str(rates["model"]),
@@ -157,15 +191,24 @@ def _rate(reading: str, length: int, rates: Rates) -> HitRate | None:
         one["texts"],
         one["tried"],
         one["prompts"],
+        began,
+        start,
     )
 
 
-def _rows(condition: str) -> int | None:
-    """Rows of the prompts of a condition that differs from the base in its length at most."""
-    if condition == _BASE:
-        return _BASE_LENGTH
-    rows = condition.removeprefix(_LENGTH)
-    return int(rows) if rows != condition and rows.isdecimal() else None
+def _rows_and_start(condition: str) -> tuple[int, str] | None:
+    """Rows and start of the prompts of a condition that differs from the base in these at most."""
+    rows, start = _BASE_LENGTH, _VOCAB
+    for part in condition.split("+"):
+        if part.startswith(_START):
+            start = part.removeprefix(_START).partition(":")[0]
+            if start not in _STARTS:
+                return None
+        elif part.startswith(_LENGTH) and part.removeprefix(_LENGTH).isdecimal():
+            rows = int(part.removeprefix(_LENGTH))
+        elif part != _BASE:
+            return None
+    return rows, start
 
 
 def _place(workspace: Workspace, fingerprint: str) -> Path:

@@ -16,6 +16,7 @@ from probe.readings import Subject, hit_rate, rates_on, read_all
 from probe.readings.controls import measured as controls
 from probe.readings.controls import p_value
 from probe.readings.hit_rates import measured as rates
+from probe.readings.hit_rates import start_kind
 from probe.readings.plug_in import score_texts
 from probe.tables import load_vocabulary
 from probe.tables.named import smollm2_file
@@ -187,9 +188,9 @@ def test_a_hit_rate_is_that_of_the_nearest_length_and_of_the_most_texts():
         facts = {"condition": condition, "reading": "nearest", "scorer": "overlap"}
         return facts | {"texts": texts, "tried": texts, "prompts": 2 * texts, "top1": top1}
 
-    def rate(length, *documents):
+    def rate(length, *documents, start=None):
         told = [{"model": "m", "rates": list(rates)} for rates in documents]
-        return hit_rate("nearest", length, told)
+        return hit_rate("nearest", length, told, start)
 
     shipped = [
         counted("base", 64, 0.5),
@@ -202,6 +203,31 @@ def test_a_hit_rate_is_that_of_the_nearest_length_and_of_the_most_texts():
     assert rate(8, shipped, [counted("base", 64, 1)]).top1 == 1
     assert rate(8, [counted("base", 64, 0.5) | {"share_explained": "0.9 and more"}]) is None
     assert hit_rate("lens", 8, [{"model": "m", "rates": shipped}]) is None
+
+    # Prompts that start alike come first, whatever their length and however few.
+    assert rate(6, shipped, start="vocab").top1 == 0.5
+    text = rate(20, shipped, start="text")
+    assert text.condition == "start_text" and text.sentence.endswith("start at an unrelated text.")
+    other = rate(20, shipped, start="labels")
+    assert other.condition == "length_20" and "that start at random tokens" in other.sentence
+    assert other.sentence.endswith("starts at label words; none such was counted.")
+    long = [counted("length_20+start_text", 8, 1), counted("start_text+rate_0.1", 64, 0)]
+    assert rate(20, long, start="text").top1 == 1 and rate(4, long, start="text") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({"training": {"init": "text:The office is closed."}}, "text"),
+        ({"training": {"init": "vocab:5000"}}, "vocab"),
+        ({"prompt_tuning_init": "TEXT"}, "text"),
+        ({"prompt_tuning_init": "SAMPLE_VOCAB"}, "vocab"),
+        ({"training": "?", "prompt_tuning_init": ["x"]}, None),
+        ({}, None),
+    ],
+)
+def test_a_prompt_s_file_says_what_kind_of_start_it_had(config, kind):
+    assert start_kind(SoftPrompt("p", np.ones((2, 4)), config=config)) == kind
 
 
 @pytest.fixture(scope="module")
