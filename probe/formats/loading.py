@@ -155,10 +155,12 @@ def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[st
 
 
 def _adapters_below(paths: Iterable[str], folder: str) -> list[str]:
+    """Folders below one of a repository, by their paths in it, that hold an adapter."""
+    root = PurePosixPath(folder or ".")
     parents: dict[str, list[str]] = {}
     for path in map(PurePosixPath, paths):
-        if path.parent.parent == PurePosixPath(folder or ".") and path.parent.name:
-            parents.setdefault(path.parent.name, []).append(path.name)
+        if path.is_relative_to(root) and path.parent != root:
+            parents.setdefault(str(path.parent.relative_to(root)), []).append(path.name)
     return sorted(name for name, files in parents.items() if holds_adapter(files))
 
 

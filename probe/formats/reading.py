@@ -63,7 +63,7 @@ def beside(known: Sequence[str], files: Iterable[str], adapters: Iterable[str]) 
     Args:
         known: names of the files that are read.
         files: names of all its files.
-        adapters: names of its subfolders that hold an adapter each.
+        adapters: paths of folders below it that hold an adapter each.
     """
     unread = [name for name in files if name not in known]
     heads = [LeftOut(name, None, "a trained head", True) for name in unread if name in _HEADS]
@@ -197,7 +197,7 @@ def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:
         raise PromptFormatError(f"{folder}: {error}") from error
     if known:
         read = [prompt for name in known for prompt in read_one(folder / name)]
-        adapters = [path.name for path in folders if holds_adapter(os.listdir(path))]
+        adapters = _adapters_in(folders, _DEPTH - 1)
         return beside_others(read, beside(known, [path.name for path in files], adapters))
     if rank := nemo.first_rank(folders):
         return read_one(rank)
@@ -213,6 +213,19 @@ def _read_folder(folder: Path, depth: int) -> list[AnyPrompt]:
     for left in errors:
         _LOG.info("left out: %s", left)
     return found
+
+
+def _adapters_in(folders: Iterable[Path], depth: int) -> Iterator[str]:
+    """Names of those folders, and of folders in them, that hold an adapter."""
+    for folder in folders:
+        try:
+            files, inner = entries(folder)
+        except PromptFormatError:  # it cannot be listed: what it holds is not known
+            continue
+        if holds_adapter(path.name for path in files):
+            yield folder.name
+        if depth:
+            yield from (f"{folder.name}/{name}" for name in _adapters_in(inner, depth - 1))
 
 
 def _most_telling(errors: Sequence[PromptFormatError], folder: Path) -> PromptFormatError:

@@ -27,6 +27,7 @@ from probe.models.inputs import padded
 from probe.models.language import LanguageModel
 from probe.models.prefixes import decoder_prefix_shape, prefilled
 from probe.models.rows import Row
+from probe.tables.architectures import without_start
 
 
 class EncoderDecoderModel(LanguageModel):
@@ -70,10 +71,7 @@ class EncoderDecoderModel(LanguageModel):
         given = [getattr(config, "decoder_start_token_id", None) for config in configs]
         found = next((each for each in given if each is not None), None)
         if found is None:
-            raise ModelNotFoundError(
-                f"{self.name} does not say which token its decoder starts from: add "
-                "decoder_start_token_id to its config.json or generation_config.json"
-            )
+            raise ModelNotFoundError(without_start(self.name))
         return int(found)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from probe.models.frozen import FrozenModel, position_limit
 from probe.models.injection import Batch, Injection
 from probe.models.inputs import equal_lengths, padded
 from probe.models.language import LanguageModel
+from probe.tables.architectures import without_mask
 
 
 class MaskedModel(LanguageModel):
@@ -30,10 +31,7 @@ class MaskedModel(LanguageModel):
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         super().__init__(name, model, tokenizer)
         if tokenizer.mask_token_id is None:
-            raise ModelNotFoundError(
-                f"the tokenizer of {name} has no mask token, with which a masked language model "
-                "is asked for words: name it as mask_token in tokenizer_config.json"
-            )
+            raise ModelNotFoundError(without_mask(name))
 
     @property
     def label_placeholder(self) -> list[int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from probe.errors import ModelNotFoundError
 from probe.live import LiveModel
 from probe.tables.embedding_layers import UNCHANGED, Multiplier, by_root_of_width
-from probe.tables.files import Files
+from probe.tables.files import Files, parse_object
 
 Which = Literal["input", "encoder", "decoder"]
 Scaling = Literal["never", "always", "if asked", "unless declined"]
@@ -148,6 +148,10 @@ _OTHER_LIMIT = {
 """What other configurations call the most positions, by type; T5's `n_positions` is no limit."""
 
 
+_NAMELESS_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes of transformers that know no token by its role but those that files name."""
+
+
 @dataclass(frozen=True)
 class ModelFacts:
     """A model that is there, and what it can do."""
@@ -160,6 +164,8 @@ class ModelFacts:
     """Most positions it can read, T; None where its configuration names no limit."""
     kind: Literal["causal", "masked"] | None = None
     """Whether its labels follow a text or stand within it; None: elsewhere, or not known."""
+    reads_no_prompt: str = ""
+    """Why it can read no soft prompt, where its small files tell; empty where they do not."""
 
     @property
     def name(self) -> str:
@@ -175,7 +181,67 @@ def read_facts(name: str, files: Files, config: dict[str, Any]) -> ModelFacts:
         files: of the model.
         config: its `config.json`.
     """
-    return facts_of(name, config, sentences=files.size("modules.json") is not None)
+    facts = facts_of(name, config, sentences=files.size("modules.json") is not None)
+    return replace(facts, reads_no_prompt=_why_no_prompt(name, files, config, facts.kind))
+
+
+def without_mask(name: str) -> str:
+    """Why a masked language model is not used without a mask token."""
+    return (
+        f"the tokenizer of {name} has no mask token, with which a masked language model is asked "
+        "for words: name it as mask_token in tokenizer_config.json"
+    )
+
+
+def without_start(name: str) -> str:
+    """Why an encoder–decoder model is not used without the token that its decoder starts from."""
+    return (
+        f"{name} does not say which token its decoder starts from: add decoder_start_token_id to "
+        "its config.json or generation_config.json"
+    )
+
+
+def _why_no_prompt(name: str, files: Files, config: Mapping[str, Any], kind: str | None) -> str:
+    text = text_config(config)
+    if text.get("hidden_size_per_layer_input"):  # Gemma 3n and 4
+        return (
+            f"{name} ({text.get('model_type')}) embeds token ids anew in every layer, so it cannot "
+            "read a soft prompt, which has none: use another base model"
+        )
+    if kind == "masked" and not _names_mask(files):
+        return without_mask(name)
+    return "" if _names_start(files, config) else without_start(name)
+
+
+def _names_mask(files: Files) -> bool:
+    """Whether a mask token is named, or the tokenizer is of a class that may know its own."""
+    known = _document(files, "tokenizer_config.json")
+    if known.get("tokenizer_class") not in _NAMELESS_TOKENIZERS:
+        return True
+    return bool(
+        known.get("mask_token") or _document(files, "special_tokens_map.json").get("mask_token")
+    )
+
+
+def _names_start(files: Files, config: Mapping[str, Any]) -> bool:
+    """Whether a decoder's first token is named, or there is no decoder."""
+    key = "decoder_start_token_id"
+    if not config.get("is_encoder_decoder") or config.get(key) is not None:
+        return True
+    if _document(files, "generation_config.json").get(key) is not None:
+        return True
+    from transformers import AutoConfig  # slow, and few files leave it out
+
+    try:
+        own = AutoConfig.for_model(str(config.get("model_type")))
+    except ValueError:  # loading says what is wrong with it
+        return True
+    return key not in config and getattr(own, key, None) is not None
+
+
+def _document(files: Files, name: str) -> dict[str, Any]:
+    data = files.small(name)
+    return {} if data is None else parse_object(data, name, files.where)
 
 
 def facts_of(

@@ -14,7 +14,7 @@ from probe.readings import READINGS, named_readings, needs_model
 from probe.requests import BenchReadingsRequest, takes
 from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.verbs.checks import check_models, require_writers
+from probe.verbs.checks import check_models, require_readers, require_writers
 from probe.verbs.studies import StudyResult, executor_of, shared_settings, study_run
 from probe.verbs.training import full_path, new_config, place, settle_starts
 
@@ -39,7 +39,8 @@ def bench_readings_config(request: BenchReadingsRequest) -> JobConfig:
     _require_places(request)
     workspace = Workspace(request.workspace)
     model = full_path(str(request.model or default_model()), known=ALWAYS_NAMED)
-    require_writers(check_models([(model, None)], device=request.device, workspace=workspace))
+    known = check_models([(model, None)], device=request.device, workspace=workspace)
+    require_writers(require_readers(known))
     readings = named_readings(request.readings) if request.readings else list(READINGS)
     needs_model(readings)  # refuses unknown names
     study = KnownStudy(

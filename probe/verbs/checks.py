@@ -58,7 +58,22 @@ def check_study(
     """
     for task in tasks:
         load_wording(task)
-    check_models([(model, None) for model in models], device=device, workspace=workspace)
+    named = [(model, None) for model in models]
+    require_readers(check_models(named, device=device, workspace=workspace))
+
+
+def require_readers(models: Sequence[ModelFacts]) -> Sequence[ModelFacts]:
+    """The models, if their files do not tell that one of them can read no soft prompt.
+
+    Asked where a job is made, which would otherwise fail when its turn has come.
+
+    Raises:
+        ModelNotFoundError: they do.
+    """
+    for model in models:
+        if model.reads_no_prompt:
+            raise ModelNotFoundError(model.reads_no_prompt)
+    return models
 
 
 def require_writers(models: Iterable[ModelFacts]) -> None:

@@ -16,7 +16,7 @@ from probe.results import Result
 from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.task import TEXT_SLOT
-from probe.verbs.checks import check_models, require_writers
+from probe.verbs.checks import check_models, require_readers, require_writers
 from probe.verbs.named_models import named_model
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.training import full_path, new_config, place
@@ -128,7 +128,8 @@ def _settled(asked: DistillRequest, workspace: Workspace) -> DistillRequest:
     if TEXT_SLOT in text:
         raise TrainingError(f"expected a text to distil without {TEXT_SLOT}, found {text!r}")
     model = named_model(asked.model) or default_model()
-    require_writers(check_models([(model, None)], device=asked.device, workspace=workspace))
+    known = check_models([(model, None)], device=asked.device, workspace=workspace)
+    require_writers(require_readers(known))
     contexts = asked.contexts
     return dataclasses.replace(
         asked,

@@ -26,7 +26,7 @@ from probe.task import Task
 from probe.texts import counted
 from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
-from probe.verbs.checks import check_label_words, check_models, check_width
+from probe.verbs.checks import check_label_words, check_models, check_width, require_readers
 from probe.verbs.named_models import named_model
 from probe.verbs.room import check_room
 
@@ -46,7 +46,8 @@ def run_config(request: TrainRequest) -> JobConfig:
     model = str(named)
     asked = TrainConfig.from_dict(with_recommended(model, request.training))
     task = _read_task(request, asked)
-    (facts,) = check_models([(named, None)], device=request.device, workspace=workspace)
+    known = check_models([(named, None)], device=request.device, workspace=workspace)
+    (facts,) = require_readers(known)
     start = _start(asked.init, workspace)
     _check(task, asked, facts, start, request.test_examples)
     if asked.patience is not None and request.folds is None:

@@ -47,7 +47,8 @@ def _adapter() -> dict[str, bytes]:
 REPOSITORIES = {
     "someone/sst2": _adapter()
     | {"adapter_model.bin": b"unread", "model.safetensors": b"a whole model", "README.md": b"#"}
-    | {f"spare/{name}": data for name, data in _adapter().items()},
+    | {f"spare/{name}": data for name, data in _adapter().items()}
+    | {f"old/two/{name}": data for name, data in _adapter().items()},
     "sd-concepts-library/cat": {
         "learned_embeds.safetensors": to_safetensors({"<cat>": ROWS}),
         "token_identifier.txt": b"<cat>",
@@ -139,7 +140,7 @@ def test_what_a_repository_holds_beside_is_named_though_it_was_not_downloaded(
     environment: dict[str, str],
 ) -> None:
     _, told = run("someone/sst2", environment)
-    assert json.loads(told.splitlines()[-1]) == ["adapter_model.bin", "spare/"]
+    assert json.loads(told.splitlines()[-1]) == ["adapter_model.bin", "old/two/", "spare/"]
     assert "adapter_model.bin" not in Hub.downloads
 
 

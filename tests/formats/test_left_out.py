@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,17 @@ def test_further_adapters_in_subfolders_are_named(tmp_path: Path) -> None:
     model = tuned(gpt2(), "CAUSAL_LM")
     model.add_adapter("spare", peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
     model.save_pretrained(tmp_path)
-    (tmp_path / "runs").mkdir()
+    shutil.copytree(tmp_path / "spare", tmp_path / "runs" / "two" / "three")
 
     (prompt,) = load(tmp_path)
 
-    assert {name: one.changes_answers for name, one in named(prompt).items()} == {"spare/": False}
+    others = ["spare/", "runs/two/three/"]
+    assert {name: one.changes_answers for name, one in named(prompt).items()} == dict.fromkeys(
+        others, False
+    )
     assert "PATH#NAME" in named(prompt)["spare/"].why
-    assert len(load(f"{tmp_path}#spare")[0]) == 3
+    for other in ("spare", "runs/two/three"):
+        assert len(load(f"{tmp_path}#{other}")[0]) == 3
 
 
 def test_second_weights_of_one_adapter_are_named(tmp_path: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from probe.errors import ProbeError
+from probe import verbs
+from probe.errors import ModelNotFoundError, ProbeError
 from probe.models import load_model
+from probe.store import Workspace
 from probe.tables import model_facts
 from probe.task import Example, Task
 from probe.training import TrainConfig, train
 from probe.verbs.room import check_room
 from tests import tiny
+from tests.trainable import LIGHT, write_task
 
 MODELS = {"causal": tiny.save_causal, "gpt2": tiny.save_gpt2, "masked": tiny.save_masked}
 POSITIONS = 64
@@ -97,3 +101,31 @@ def test_the_vocabulary_is_not_read_where_nothing_can_be_wrong(folders, monkeypa
     facts = model_facts(str(folders["causal"]))
     monkeypatch.setattr("probe.verbs.room.load_vocabulary", pytest.fail)
     check_room(TASK, TrainConfig(length=4), replace(facts, positions=4096))
+
+
+@pytest.mark.parametrize(
+    ("save", "files", "field", "value", "told"),
+    [
+        (tiny.save_masked, ("tokenizer_config.json",), "mask_token", None, "no mask token"),
+        (
+            tiny.save_encoder_decoder,
+            ("config.json", "generation_config.json"),
+            "decoder_start_token_id",
+            None,
+            "add decoder_start_token_id",
+        ),
+        (tiny.save_causal, ("config.json",), "hidden_size_per_layer_input", 8, "in every layer"),
+    ],
+)
+def test_a_model_whose_files_tell_that_it_reads_no_prompt_gets_no_run(
+    tmp_path, save, files, field, value, told
+):
+    folder = save(tmp_path / "model")
+    task = write_task(tmp_path / "task")
+    asked = {"device": "cpu", "workspace": Workspace(tmp_path / "home")}
+    verbs.run_config(folder, task, LIGHT, **asked)
+    for name in files:
+        document = json.loads((folder / name).read_text()) | {field: value}
+        (folder / name).write_text(json.dumps(document))
+    with pytest.raises(ModelNotFoundError, match=told):
+        verbs.run_config(folder, task, LIGHT, **asked)
