@@ -98,7 +98,7 @@ def _logged(home: str) -> int:
 
 
 def _environment(home: str) -> dict[str, str]:
-    return os.environ | {"PROBE_HOME": home}
+    return os.environ | {"PROBE_HOME": home, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def _report(model: str, seconds: dict[str, list[float]]) -> str:

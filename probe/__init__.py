@@ -1,24 +1,27 @@
 """`probe`: what does a trained soft prompt mean?
 
-The types are imported at once; the verbs of the Python interface only when first used, so that
-`import probe` stays light.
+Types and verbs are imported when first used, so that `import probe` stays light.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.errors import ProbeError, PromptFormatError
-from probe.prompt import KVPrefix, PromptPair, Provenance, SoftPrompt
-from probe.task import Example, Task
-from probe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from probe.prompt import KVPrefix, PromptPair, Provenance, SoftPrompt
+    from probe.task import Example, Task
+    from probe.vocabulary import Vocabulary
 
 __version__ = "0.1.0"
 
-_VERBS = {
-    name: "probe.verbs"
-    for name in (
+_NAMES = {
+    "prompt": ("KVPrefix", "PromptPair", "Provenance", "SoftPrompt"),
+    "task": ("Example", "Task"),
+    "vocabulary": ("Vocabulary",),
+    "verbs": (
         "inspect",
         "load",
         "load_vocabulary",
@@ -49,8 +52,9 @@ _VERBS = {
         "library",
         "doctor",
         "report",
-    )
+    ),
 }
+_MODULES = {name: f"probe.{module}" for module, names in _NAMES.items() for name in names}
 
 _PACKAGES = ("evaluation", "integrations", "training", "verbs")
 """`probe.training` is the trainer, step by step; `probe.train` does what the command does."""
@@ -66,13 +70,13 @@ __all__ = [
     "Task",
     "Vocabulary",
     *_PACKAGES,
-    *_VERBS,
+    *_MODULES,
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _VERBS:
-        return getattr(importlib.import_module(_VERBS[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     if name in _PACKAGES:
         return importlib.import_module(f"probe.{name}")
     raise AttributeError(f"module 'probe' has no attribute {name!r}")

@@ -13,11 +13,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib.metadata import Distribution, EntryPoint, distributions
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from probe.errors import ProbeError
 from probe.notes import note
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 T = TypeVar("T")
 
@@ -93,6 +95,8 @@ class Registry(Mapping[str, T], Generic[T]):
 @lru_cache(maxsize=8)
 def _entry_points(group: str, path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, Distribution]]:
     """Of each name the first on the path; what a damaged distribution lists is left out."""
+    from importlib.metadata import distributions  # reads mail headers, which is slow to import
+
     found: dict[str, tuple[EntryPoint, Distribution]] = {}
     for one in distributions(path=list(path)):
         try:

@@ -6,12 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
-
 from probe.cli.options import usage_errors
 from probe.cli.output import cell, command_line, console, table, visible
 from probe.cli.plans import print_plan
-from probe.cli.requests import takes_requests
+from probe.cli.requests import App, takes_requests
 from probe.cli.study_progress import Output, run_and_print
 from probe.requests import BenchReadingsRequest
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from probe.store import JobConfig
     from probe.verbs import StudyResult
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = App(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

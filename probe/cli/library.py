@@ -10,7 +10,7 @@ import typer
 from probe.cli.completion import complete_workspace_prompt
 from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, rounded, table, visible
-from probe.cli.requests import takes_requests
+from probe.cli.requests import App, takes_requests
 from probe.requests import AddToLibraryRequest
 from probe.texts import counted
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from probe.store import Card
 
 
-app = typer.Typer(
+app = App(
     invoke_without_command=True,
     rich_markup_mode=None,
 )

@@ -37,10 +37,11 @@ from probe.cli import (
 )
 from probe.cli.options import Commands
 from probe.cli.output import complain, one_line, visible
+from probe.cli.requests import App
 from probe.errors import is_failure
 from probe.parent import end_with_parent
 
-app = typer.Typer(
+app = App(
     name="probe",
     cls=Commands,
     no_args_is_help=True,

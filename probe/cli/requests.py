@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from probe.cli.completion import COMPLETIONS, NAMED
 from probe.requests import Field, Request, RequestError, fields_of, options_of
@@ -15,12 +17,45 @@ from probe.requests import Field, Request, RequestError, fields_of, options_of
 _Options = dict[str, inspect.Parameter]
 
 
-def takes_requests(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the fields of each request among its parameters as options.
+class App(typer.Typer):
+    """A tree of commands whose options are read when one is asked for: a list goes without."""
+
+    def command(self, name: str | None = None, **said: Any) -> Callable[..., Any]:
+        """Take a function for a command, as typer does."""
+        return super().command(name, cls=_Command, **said)
+
+
+class _Command(typer.core.TyperCommand):
+    def __init__(self, **said: Any) -> None:
+        super().__init__(**said)
+        self._with_options = getattr(self.callback, "with_options", None)
+        if self._with_options is not None:
+            del self.params, self.callback
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("params", "callback") or self._with_options is None:
+            raise AttributeError(name)
+        info = CommandInfo(callback=self._with_options())
+        made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
+        self.params, self.callback = made.params, made.callback
+        return getattr(self, name)
+
+
+def takes_requests(command: Callable[..., None]) -> Callable[[], None]:
+    """What an `App` takes for the command that has the fields of each request as options.
 
     Args:
         command: its parameters are requests, dataclasses of options of its own, and typer's.
     """
+
+    def named() -> None: ...
+
+    named.__name__, named.__doc__ = command.__name__, command.__doc__
+    named.with_options = lambda: _with_options(command)  # type: ignore[attr-defined]
+    return named
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     kinds = get_type_hints(command, include_extras=True)
     own = inspect.signature(command, eval_str=True).parameters
     requests = {name: kinds[name] for name in own if dataclasses.is_dataclass(kinds[name])}

@@ -9,9 +9,9 @@ import typer
 from probe.cli.completion import complete_run
 from probe.cli.options import Json, Watched
 from probe.cli.output import cell, console, print_json
-from probe.cli.requests import takes_requests
+from probe.cli.requests import App, takes_requests
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = App(invoke_without_command=True, rich_markup_mode=None)
 
 Run = Annotated[
     str,

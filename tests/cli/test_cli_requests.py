@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import probe
 from probe import PromptPair, SoftPrompt, requests
-from probe.cli.requests import takes_requests
+from probe.cli.requests import App, takes_requests
 from probe.errors import DataError, ProbeError
 from probe.requests import (
     EvaluateRequest,
@@ -72,7 +71,7 @@ def shout(asked: ShoutRequest) -> str:
 def _typed(*words):
     """The request that a command line makes, or what it is answered."""
     made = []
-    app = typer.Typer()
+    app = App()
 
     @app.command()
     @takes_requests
@@ -124,7 +123,7 @@ def _of_command(kind, words):
         made.append(asked)
 
     say.__annotations__ = {"asked": kind, "return": None}
-    app = typer.Typer()
+    app = App()
     app.command()(takes_requests(say))
     answer = CliRunner().invoke(app, words)
     assert made, answer.output

@@ -33,7 +33,7 @@ _TYPES = (
 
 def page():
     """The page as the code has it."""
-    functions = "".join(_function(name) for name in probe._VERBS)
+    functions = "".join(_function(name) for name in probe._NAMES["verbs"])
     types = "".join(f"::: {name}\n\n" for name in _TYPES)
     return f"{_HEAD}## Functions\n\n{functions}## Types\n\n{types}".rstrip() + "\n"
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from probe import verbs
-from probe.cli.requests import takes_requests
+from probe.cli.requests import App, takes_requests
 from probe.requests import TrainRequest, command_of, fields_of
 from probe.requests.training import stated
 from probe.store import Workspace
@@ -32,7 +32,7 @@ def _read(words: list[str]) -> TrainRequest:
     def train(request: TrainRequest) -> None:
         asked.append(request)
 
-    app = typer.Typer()
+    app = App()
     app.command()(train)
     typer.main.get_command(app).main(words, standalone_mode=False)
     return asked[0]
