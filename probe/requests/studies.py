@@ -16,6 +16,7 @@ from probe.requests.sources import (
     read_numbers,
     read_whole_numbers,
 )
+from probe.requests.train_methods import METHODS, injects_prefix, name_methods
 
 GAMMAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 CONTROLS = ("nothing", "shuffled")
@@ -126,7 +127,7 @@ class BenchReadingsRequest(InPacks):
     seeds: Annotated[int, Option(minimum=1)] = 2
     """Prompts of every text and condition, which differ in answers, start and order."""
     length: Annotated[tuple[int, ...], Option(parse=read_whole_numbers)] = (8,)
-    """Prompt rows, repeatable or with commas. The first value of this and the four options below is
+    """Prompt rows, repeatable or with commas. The first value of this and the five options below is
     what all conditions have but for one; each further value is a condition of its own."""
     lr: Annotated[tuple[float, ...], Option(parse=read_numbers)] = (0.02,)
     """Rates, repeatable or with commas."""
@@ -135,6 +136,9 @@ class BenchReadingsRequest(InPacks):
     init: tuple[str, ...] = ("vocab",)
     """Where rows start, repeatable: vocab (random tokens), unrelated (a text that is none of
     these), random or text:WORDS."""
+    method: tuple[str, ...] = ("prompt_tuning",)
+    """How rows are trained, repeatable: prompt_tuning, p_tuning, pez, or mixture, whose reading is
+    a text; that wants --lr 0.3."""
     control: tuple[str, ...] = ()
     """Conditions of which nothing is to be read, repeatable: nothing (the teacher reads no text),
     shuffled (contexts have each other's answers)."""
@@ -153,9 +157,13 @@ class BenchReadingsRequest(InPacks):
 
     def check(self) -> None:
         """Refuse conditions without a value, and controls that there are not."""
-        for name in ("length", "lr", "steps", "init"):
+        for name in ("length", "lr", "steps", "init", "method"):
             if not getattr(self, name):
                 raise RequestError(f"{name} must have a value, found none", name)
+        for one in self.method:
+            if one not in METHODS or injects_prefix(one):
+                expected = name_methods("rows")
+                raise RequestError(f"method must be {expected}, found {one!r}", "method")
         for one in self.control:
             if one not in CONTROLS:
                 expected = ", ".join(CONTROLS)

@@ -17,6 +17,7 @@ from probe.distillation.known_texts import KnownText
 from probe.errors import PromptFormatError, TrainingError
 from probe.prompt import AnyPrompt
 from probe.readings import READINGS
+from probe.requests.train_methods import TrainMethod
 from probe.studies.distilled import KNOWN_TEXT, SHUFFLED
 from probe.studies.executor import Executor, Progress, Watch, finish
 from probe.studies.grid import require_doable
@@ -49,6 +50,8 @@ class Condition:
     steps: int = DEFAULTS["steps"]
     init: str = "vocab"
     """As `TrainConfig.init`."""
+    method: TrainMethod = "prompt_tuning"
+    """As `TrainConfig.method`."""
     control: str | None = None
     """nothing: the teacher reads no text. shuffled: contexts have each other's answers."""
 
@@ -57,6 +60,7 @@ class Condition:
         """What differs from the usual distillation: `base` where nothing does."""
         usual = Condition()
         parts = [self.control] if self.control else []
+        parts += [f"method_{self.method}"] * (self.method != usual.method)
         parts += [f"length_{self.length}"] * (self.length != usual.length)
         parts += [f"start_{_start(self.init)}"] * (self.init != usual.init)
         parts += [f"rate_{self.learning_rate:g}"] * (self.learning_rate != usual.learning_rate)
@@ -246,6 +250,7 @@ def _spec(study: KnownStudy, text: KnownText, condition: Condition, seed: int) -
         steps=condition.steps,
         learning_rate=condition.learning_rate,
         init=condition.init,
+        method=condition.method,
     )
     shuffled = condition.control == "shuffled"
     asked = Distilling(text.text, own, study.contexts, shuffled=shuffled)
@@ -273,6 +278,7 @@ def _origin(prompt: AnyPrompt, place: str) -> tuple[str, str]:
         float(told.get("learning_rate") or DEFAULTS["learning_rate"]),
         int(told.get("steps", DEFAULTS["steps"])),
         str(told.get("init", "vocab")),
+        told.get("method", "prompt_tuning"),
         control if teacher else NOTHING,
     )
     return text, condition.name

@@ -107,6 +107,7 @@ def _conditions(
         "learning_rate": request.lr,
         "steps": request.steps,
         "init": inits,
+        "method": request.method,
         "control": (None, *request.control),
     }
     base = Condition(**{name: values[0] for name, values in varied.items()})

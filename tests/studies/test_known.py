@@ -136,6 +136,18 @@ def test_prompts_distilled_before_are_read_and_none_is_trained(asked, tmp_path):
         bench_readings(**other, distilled=[tmp_path / "nowhere"])
 
 
+def test_rows_distilled_as_mixtures_are_read_as_the_texts_they_narrowed_to(asked, tmp_path):
+    first = bench_readings(**asked, readings="mixture,displacement", method="mixture", limit=2)
+    (condition,) = {one.condition for one in first.found.prompts}
+    assert condition == "method_mixture+length_2+rate_0.3+steps_10"
+    assert rate(first.found, condition, "mixture").prompts == 2
+    again = bench_readings(
+        **asked | {"workspace": tmp_path / "other"}, readings="mixture",
+        distilled=[first.folder / "prompts"],
+    ).found  # fmt: skip
+    assert {one.condition for one in again.prompts} == {condition}
+
+
 def test_a_condition_is_named_by_what_differs_from_the_usual_distillation():
     unrelated = "text:The office on the second floor will be closed until further notice."
     assert Condition().name == "base"
@@ -144,6 +156,7 @@ def test_a_condition_is_named_by_what_differs_from_the_usual_distillation():
     assert Condition(init=unrelated).name == "start_text"
     assert Condition(init="text:other").name == "start_text:other"
     assert Condition(control="nothing").name == "nothing"
+    assert Condition(method="mixture", learning_rate=0.3).name == "method_mixture+rate_0.3"
 
 
 def test_each_further_value_is_a_condition_of_its_own_and_every_text_has_its_own_start(asked):
@@ -173,6 +186,8 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(asked, tmp_path)
         bench_readings(**asked, control="labels")
     with pytest.raises(ProbeError, match="rates.txt: expected a table that ends in .md or .csv"):
         bench_readings(**asked, table=tmp_path / "rates.txt")
+    with pytest.raises(ValueError, match="method must be prompt_tuning.* found 'prefix_tuning'"):
+        bench_readings(**asked, method="prefix_tuning")
     with pytest.raises(ProbeError, match="init must be one of"):
         bench_readings(**asked, init="somewhere")
     with pytest.raises(ProbeError, match="is an encoder, which writes no text"):
