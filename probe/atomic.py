@@ -8,11 +8,12 @@ dies: whatever nobody holds is a leftover, and the next write beside it sweeps i
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -92,6 +93,30 @@ def folder_aside(parent: Path, *, private: bool = False) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def rename_to_free(folder: Path, places: Iterable[Path]) -> Path:
+    """Rename a folder to the first of some places that is free, and return it.
+
+    The renaming decides between processes that want one place at once. Folders there are never
+    empty, for over an empty one a folder may be renamed.
+
+    Raises:
+        OSError: it cannot be renamed, or every place is taken.
+    """
+    for place in places:
+        try:
+            return folder.rename(place)
+        except OSError:
+            if not os.path.lexists(place):
+                raise
+    raise FileExistsError(errno.EEXIST, "there already", str(folder))
+
+
+def numbered(place: Path) -> Iterator[Path]:
+    """A place, and those with a number behind its name: first `mood`, then `mood-2`."""
+    yield place
+    yield from (place.with_name(f"{place.name}-{number}") for number in itertools.count(2))
 
 
 def remove_folder(folder: Path) -> None:

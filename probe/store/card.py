@@ -16,6 +16,7 @@ from probe.formats.layouts.probe_file import CARD_FILE as CARD_FILE
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, trained_method
 from probe.results import Result
+from probe.store.files import require_kinds
 from probe.texts import as_json
 
 Kind = Literal["soft_prompt", "kv_prefix"]
@@ -23,11 +24,11 @@ Kind = Literal["soft_prompt", "kv_prefix"]
 _MAX_NAME = 100
 """Bytes: a folder's name has room for 255."""
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("name", "created", "kind", "method", "note"), (str,)),
+    **dict.fromkeys(("name", "created", "kind", "method", "note", "tags"), (str,)),
     **dict.fromkeys(
         ("base_model", "task", "submodule", "sha256", "format", "origin"), (str, type(None))
     ),
-    "version": (int,),
+    **dict.fromkeys(("version", "shape"), (int,)),
     "trained": (bool,),
     "metrics": (dict,),
 }
@@ -120,21 +121,13 @@ def parse_card(text: str, where: Path | str) -> Card:
         document["shape"] = tuple(document["shape"])
         document["tags"] = tuple(document["tags"])
         card = Card(**document)
-        _require_kinds(card)
+        require_kinds(card, _KINDS)
         return dataclasses.replace(card, metrics=as_json(card.metrics))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise WorkspaceError(
             f"{where} is no prompt card ({str(error)[:120]}): "
             "`probe library remove` it and add the prompt again"
         ) from error
-
-
-def _require_kinds(card: Card) -> None:
-    wrong = [name for name, kinds in _KINDS.items() if type(getattr(card, name)) not in kinds]
-    wrong += ["shape"] * any(type(one) is not int for one in card.shape)
-    wrong += ["tags"] * any(type(one) is not str for one in card.tags)
-    if wrong:
-        raise ValueError(f"{wrong[0]} of another kind: {getattr(card, wrong[0])!r}")
 
 
 def workspace_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,6 +55,22 @@ def unwritable(place: Path, error: OSError) -> WorkspaceError:
         f"{place} cannot be written ({error.strerror or error}): free space, or set PROBE_HOME to "
         "a folder of yours"
     )
+
+
+def require_kinds(found: object, kinds: Mapping[str, tuple[type, ...]]) -> None:
+    """Refuse a document of the workspace whose fields are of other kinds than we write.
+
+    Args:
+        found: what was made of it.
+        kinds: the types of each field that is looked at, of a tuple those of its items.
+
+    Raises:
+        ValueError: a field is of another kind.
+    """
+    for name, known in kinds.items():
+        value = getattr(found, name)
+        if any(type(one) not in known for one in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(f"{name} of another kind: {value!r}")
 
 
 def file_stamp(*paths: Path) -> tuple[int, ...]:

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from probe import formats
-from probe.atomic import folder_aside, make_private, remove_folder, settle, sync_folder
+from probe.atomic import (
+    folder_aside,
+    make_private,
+    remove_folder,
+    rename_to_free,
+    settle,
+    sync_folder,
+)
 from probe.digests import changed_files, write_digests
 from probe.errors import PromptFormatError, WorkspaceError
 from probe.formats.layouts import probe_file
@@ -50,18 +57,18 @@ class PromptFolders:
         make_private(self.root)
         with folder_aside(self.root, private=True) as aside:
             folder = _store_vectors(prompt, aside / "prompt")
-            while True:
-                card = dataclasses.replace(card, version=self._last_version(card.name) + 1)
-                (folder / CARD_FILE).write_bytes(_document(card))
-                settle(folder, private=True)
-                try:
-                    folder.rename(self.root / card.id)
-                except OSError:
-                    if not (self.root / card.id).exists():
-                        raise
-                else:
-                    sync_folder(self.root)
-                    return card
+
+            def places() -> Iterator[Path]:
+                nonlocal card
+                while True:
+                    card = dataclasses.replace(card, version=self._last_version(card.name) + 1)
+                    (folder / CARD_FILE).write_bytes(_document(card))
+                    settle(folder, private=True)
+                    yield self.root / card.id
+
+            rename_to_free(folder, places())
+        sync_folder(self.root)
+        return card
 
     def load(self, id_: str) -> AnyPrompt:
         """The prompt in a folder, under its exact name.

@@ -12,7 +12,7 @@ import numpy as np
 from probe.errors import WorkspaceError
 from probe.metrics import sign_test
 from probe.results import Result
-from probe.store.files import keep_file
+from probe.store.files import keep_file, require_kinds
 
 HISTORY_FILE = "evaluations.jsonl"
 _NOISE = 1e-9
@@ -72,6 +72,12 @@ class EvaluationRecord(Result):
 _LISTS = ("label_words", "interval", "scores")
 _QUESTION = ("task", "split", "examples", "model", "template", "label_words", "metric")
 """The model by name: one that was changed under its name must not hide a drop."""
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys((*_QUESTION, "recorded"), (str,)),
+    **dict.fromkeys(("value", "interval", "scores"), (int, float)),
+    "n": (int,),
+    "measures": (dict,),
+}
 
 
 def last_like(
@@ -127,7 +133,9 @@ def parse_record(line: str, where: str) -> EvaluationRecord:
         if set(document) != {field.name for field in fields(EvaluationRecord)}:
             raise ValueError(f"fields {sorted(document)}")
         lists = {name: tuple(document[name]) for name in _LISTS}
-        return EvaluationRecord(**(document | lists))
+        record = EvaluationRecord(**(document | lists))
+        require_kinds(record, _KINDS)
+        return record
     except (ValueError, TypeError, RecursionError) as error:
         raise WorkspaceError(
             f"{where} is no evaluation ({str(error)[:120]}): remove the line"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from probe.errors import WorkspaceError
+from probe.store.files import require_kinds
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -65,6 +66,19 @@ class Status:
         return json.dumps(asdict(self), indent=1, allow_nan=False).encode()
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("queued_at", "heartbeat"), (int, float)),
+    **dict.fromkeys(("loss_nats", "tokens_per_s", "eta_s"), (int, float, type(None))),
+    **dict.fromkeys(("activity", "message", "notes", "prompts"), (str,)),
+    **dict.fromkeys(("pid", "began"), (int, type(None))),
+    "started": (str, type(None)),
+    "step": (int,),
+    "metrics": (dict,),
+    "validation": (dict, type(None)),
+    "takes_turn": (bool,),
+}
+
+
 def queued(before: Status | None = None, *, takes_turn: bool = True) -> Status:
     """The status of a job that joins the queue now; what it had reached stays on show."""
     now = time.time()
@@ -89,7 +103,9 @@ def _status_of(document: dict[str, Any]) -> Status:
             f"state {document.get('state')!r}, expected one of {', '.join(get_args(State))}"
         )
     lists = {name: tuple(document.get(name, ())) for name in ("prompts", "notes")}
-    return Status(**document | lists)
+    status = Status(**document | lists)
+    require_kinds(status, _KINDS)
+    return status
 
 
 def read_object(path: Path, make: Callable[[dict[str, Any]], T]) -> T:

@@ -15,10 +15,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from probe.atomic import folder_aside, is_temporary, make_private, remove_folder, settle
+from probe.atomic import (
+    folder_aside,
+    is_temporary,
+    make_private,
+    numbered,
+    remove_folder,
+    rename_to_free,
+    settle,
+)
 from probe.errors import WorkspaceError
 from probe.store.card import kept_name, workspace_name
-from probe.store.files import keep_file, keep_in_place, unwritable
+from probe.store.files import keep_file, keep_in_place, require_kinds, unwritable
 from probe.store.job_status import Status, read_object, read_status
 from probe.suggestions import closest
 
@@ -192,7 +200,11 @@ class JobFolders:
                 (folder / _CONFIG).write_bytes(config.document())
                 (folder / _STATUS).write_bytes(status.document())
                 settle(folder, private=True)
-                return JobFolder(_renamed(folder, root, stem, numbered=config.id is None))
+                places = numbered(root / stem) if config.id is None else (root / stem,)
+                try:
+                    return JobFolder(rename_to_free(folder, places))
+                except FileExistsError:  # another process has just made the same
+                    return JobFolder(root / stem)
         except OSError as error:
             raise unwritable(root, error) from error
 
@@ -260,7 +272,28 @@ def _config_of(document: dict[str, Any]) -> JobConfig:
         document = _renewed(document)
     if document["kind"] not in get_args(JobKind) or not isinstance(document["request"], Mapping):
         raise ValueError(f"no job of kind {document['kind']!r}")
-    return JobConfig(**document | {"command": tuple(document.get("command", ()))})
+    config = JobConfig(**document | {"command": tuple(document.get("command", ()))})
+    require_kinds(config, dict.fromkeys(("name", "created", "command"), (str,)))
+    _require_request(config)
+    return config
+
+
+def _require_request(config: JobConfig) -> None:
+    """Refuse a request without what every look at a job reads of it.
+
+    Raises:
+        ValueError: it lacks a part, or has one of another kind.
+        KeyError: likewise.
+    """
+    asked = config.request
+    if config.is_training:
+        training = asked["training"]
+        words = (asked["model"], training["method"])
+        sound = type(training["steps"]) is int and all(type(one) is str for one in words)
+    else:
+        sound = all(type(asked[name]) is list for name in ("models", "tasks"))
+    if not sound:
+        raise ValueError("a request with parts of another kind")
 
 
 def _renewed(document: dict[str, Any]) -> dict[str, Any]:
@@ -279,18 +312,3 @@ def _renewed(document: dict[str, Any]) -> dict[str, Any]:
     asked = {key: value for key, value in document.items() if key not in _ABOUT}
     asked["label_word"] = asked.pop("label_words", [])
     return about | {"kind": "train", "request": asked}
-
-
-def _renamed(folder: Path, root: Path, stem: str, *, numbered: bool) -> Path:
-    """The folder under its name; where that is taken, under the first free one or as it stands."""
-    number = 1
-    while True:
-        place = root / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            return folder.rename(place)
-        except OSError:
-            if not place.exists():
-                raise
-        if not numbered:
-            return place  # another process has just made the same
-        number += 1

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from probe.atomic import folder_aside, is_temporary, make_private, settle
+from probe.atomic import (
+    folder_aside,
+    is_temporary,
+    make_private,
+    numbered,
+    rename_to_free,
+    settle,
+)
 from probe.datasets import load_task
 from probe.datasets.definition import TASK_FILE, Definition, definition_toml
 from probe.errors import DataError
@@ -50,22 +57,23 @@ class TaskFolders:
             DataError: a row, the template or the label words are not as expected.
             WorkspaceError: the workspace cannot be written.
         """
-        wanted = workspace_name(definition.name)
-        name, number = wanted, 1
-        while (self.root / name).exists():
-            number += 1
-            name = f"{wanted}-{number}"
+        wanted = self.root / workspace_name(definition.name)
         try:
             make_private(self.root)
             with folder_aside(self.root, private=True) as aside:
                 folder = aside / "task"
-                _read_written(folder, dataclasses.replace(definition, name=name), files)
-                settle(folder, private=True)
+                _read_written(folder, dataclasses.replace(definition, name=wanted.name), files)
                 folder.chmod(0o700)
-                folder.rename(self.root / name)
+
+                def places() -> Iterator[Path]:
+                    for place in numbered(wanted):
+                        _write(folder, dataclasses.replace(definition, name=place.name))
+                        settle(folder, private=True)
+                        yield place
+
+                return rename_to_free(folder, places()).name
         except OSError as error:
             raise unwritable(self.root, error) from error
-        return name
 
 
 def read_task(definition: Definition, files: Mapping[str, bytes]) -> Task:
@@ -81,14 +89,18 @@ def read_task(definition: Definition, files: Mapping[str, bytes]) -> Task:
 
 def _read_written(folder: Path, definition: Definition, files: Mapping[str, bytes]) -> Task:
     folder.mkdir(parents=True)
-    toml = definition_toml(definition).encode("utf-8", "replace")
-    (folder / TASK_FILE).write_bytes(toml)
+    _write(folder, definition)
     for name, content in _by_split(files).items():
         (folder / name).write_bytes(content)
     try:
         return load_task(folder)
     except DataError as error:  # the folder is nobody's business
         raise DataError(str(error).replace(f"{folder}/", "").replace(str(folder), "data")) from None
+
+
+def _write(folder: Path, definition: Definition) -> None:
+    toml = definition_toml(definition).encode("utf-8", "replace")
+    (folder / TASK_FILE).write_bytes(toml)
 
 
 def _by_split(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -16,10 +16,9 @@ from probe.prompt import AnyPrompt
 from probe.store.card import Card, card_of, clean_tags, kept_name
 from probe.store.files import Arrays, cached_arrays, file_stamp, unwritable
 from probe.store.folders import Cards, PromptFolders
-from probe.store.health import job_problems, problems
 from probe.store.history import EvaluationRecord
 from probe.store.index import Index, IndexUnusableError
-from probe.store.indexed import IndexedFolders
+from probe.store.indexed import IndexedFolders, job_problems, problems
 from probe.store.jobs import JobFolders
 from probe.store.samples import sample_folders
 from probe.store.tasks import TaskFolders

@@ -16,7 +16,7 @@ from probe.errors import MissingExtraError, ProbeError
 from probe.paths import shipped
 from probe.results import Result
 from probe.store import Workspace, load_sample, sample_folders
-from probe.store.health import is_open_to_others
+from probe.store.indexed import is_open_to_others
 from probe.tables import load_vocabulary, named_path
 from probe.tables.named import SMOLLM2_MISSING, smollm2_file
 from probe.texts import counted

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ def test_several_files_are_told_apart_by_their_names(tmp_path: Path) -> None:
     assert (len(task.train), len(task.validation), len(task.test)) == (20, 20, 1)
     with pytest.raises(DataError, match=r"mine\.jsonl: of several files each is named"):
         tasks.save(MOODS, {"train.jsonl": ROWS, "mine.jsonl": ROWS})
+
+
+def test_tasks_that_are_kept_at_once_under_one_name_all_stay(tmp_path: Path) -> None:
+    """A look at what is taken and the renaming are two steps."""
+    tasks, together = Workspace(tmp_path).tasks, threading.Barrier(4)
+
+    def keep(_: int) -> str:
+        together.wait()
+        return tasks.save(MOODS, {"x.jsonl": ROWS})
+
+    with ThreadPoolExecutor(4) as threads:
+        names = sorted(threads.map(keep, range(4)))
+    assert names == ["moods", "moods-2", "moods-3", "moods-4"] == tasks.names()
+    assert [load_task(tasks.path(name)).name for name in names] == names
 
 
 def test_a_name_that_is_taken_or_no_folder_name_gets_another(tmp_path: Path) -> None:

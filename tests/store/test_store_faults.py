@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from probe import formats
+from probe import formats, jobs
 from probe.atomic import TEMPORARY_PREFIX, leftovers, replace_file
 from probe.errors import PromptFormatError, WorkspaceError
 from probe.prompt import SoftPrompt
@@ -35,6 +35,41 @@ def prompt(name="mood", rows=3, **fields):
 @pytest.fixture
 def workspace(tmp_path):
     return Workspace(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"request": {}}),
+        ("config.json", {"request": {"model": "builtin", "training": {"steps": "9"}}}),
+        ("config.json", {"created": 7}),
+        ("config.json", {"kind": "sweep"}),
+        ("status.json", {"queued_at": "x"}),
+        ("status.json", {"state": "running", "pid": "12"}),
+        ("status.json", {"metrics": [1]}),
+        ("status.json", {"notes": [3]}),
+    ],
+)
+def test_a_run_whose_documents_have_parts_of_another_kind_hides_no_other(workspace, file, change):
+    """Somebody edited them, or a disk did: one line names the file."""
+    good, bad = (workspace.runs.create(CONFIG, Status("finished", queued_at=1.5)) for _ in "ab")
+    document = json.loads((bad.path / file).read_text()) | change
+    (bad.path / file).write_text(json.dumps(document))
+    assert [one.run for one in jobs.views(workspace)] == [good.id]
+    (problem,) = workspace.problems()
+    assert str(bad.path / file) in problem
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("value", "0.9"), ("interval", ["a", 1]), ("n", None), ("task", 3)]
+)
+def test_an_evaluation_with_a_field_of_another_kind_is_named(workspace, field, value):
+    workspace.save(prompt())
+    workspace.record("mood", RECORD)
+    path = workspace.prompts.root / "mood@1" / "evaluations.jsonl"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(WorkspaceError, match=f"line 1 is no evaluation .{field} of another kind"):
+        workspace.prompts.history("mood@1")
 
 
 # Kills
