@@ -45,7 +45,7 @@ def require_new(path: Path) -> Path:
     Raises:
         ProbeError: something is there, be it a link to nowhere.
     """
-    path = path.expanduser()
+    path = Path(os.path.expanduser(path))
     if os.path.lexists(path):
         raise ProbeError(f"{path} is there already: choose another destination or remove it")
     return path

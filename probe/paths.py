@@ -36,6 +36,11 @@ def full_path(path: str | os.PathLike[str]) -> Path:
         raise WorkspaceError(f"no folder {path}: {error} (set PROBE_HOME)") from error
 
 
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """A path, its `~` spelt out; that of a user who does not exist stays, and leads nowhere."""
+    return Path(os.path.expanduser(path))
+
+
 def shipped(name: Literal["app", "sample_prompts"]) -> Path | None:
     """The folder, inside the package of a wheel or beside it in a checkout; None in neither."""
     places = (parent / name for parent in (PACKAGE, PACKAGE.parent))

@@ -1,4 +1,4 @@
-r"""Texts and documents that can be stored and shown: half characters, control characters, NaN.
+r"""Texts that can be stored and shown, numbers in words, and what a mistyped name may have meant.
 
 JSON can spell half of a character, `"\ud800"`, a shell any byte, and a name what no reader sees.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from probe.errors import ProbeError
@@ -93,3 +93,31 @@ def as_json(value: object) -> Any:
 
 def _spelled(character: str) -> str:
     return f"\\x{ord(character):02x}" if ord(character) < 0x100 else code_point(character)
+
+
+_MOST = 3
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names most like this one, in any letter case, the likeliest first; at most three.
+
+    Args:
+        name: as it was typed.
+        known: what it can be.
+    """
+    by_fold: dict[str, str] = {}
+    for one in known:
+        by_fold.setdefault(one.casefold(), one)
+    typed = name.casefold()
+    begun = [fold for fold in by_fold if len(typed) > 1 and fold.startswith(typed)]
+    begun += [fold for fold in by_fold if len(typed) > 3 and typed in fold]
+    from difflib import get_close_matches
+
+    near = get_close_matches(typed, by_fold, n=_MOST)
+    return [by_fold[fold] for fold in dict.fromkeys([*near, *begun])][:_MOST]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message, `; did you mean a or b?`; empty where no known name is like this."""
+    near = closest(name, known)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -30,7 +30,6 @@ FLOORS = {
     "metrics": 1,
     "protocols": 1,
     "linalg": 1,
-    "suggestions": 1,
     "template": 1,
     "live": 1,
     "results": 2,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from probe.measures import MEASURES
-from probe.training.methods import METHODS
+from probe.requests.train_methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = {"causal", "encoder_decoder", "masked", "sentence_encoder"}

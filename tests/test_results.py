@@ -13,7 +13,7 @@ import pytest
 
 import probe
 from probe import verbs
-from probe.analysis.drift import drift
+from probe.analysis.starts import drift
 from probe.analysis.waywardness import Waywardness
 from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt

@@ -1,6 +1,6 @@
 """What somebody who mistyped a name may have meant."""
 
-from probe.suggestions import closest, did_you_mean
+from probe.texts import closest, did_you_mean
 
 NAMES = ("sst2-text", "sst2-vocab", "trec-text", "mean_token_cosine")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from probe.analysis.neighbour_tightness import Tightness, tightness
+from probe.analysis.mixing import Tightness, tightness
 from probe.analysis.neighbours import nearest_tokens, require_widths
 from probe.arrays import Float32Array, FloatArray, IntArray
 from probe.linalg import unit_rows

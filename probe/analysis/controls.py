@@ -22,7 +22,7 @@ from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
     MEMORY_BYTES,
     Metric,
-    nearest_rows,
+    best_others,
     rank_in_group,
 )
 from probe.arrays import Arrays as Arrays
@@ -179,7 +179,7 @@ def sample_reference(
     chosen = rng.choice(len(rows), size=min(n_tokens, len(rows)), replace=False)
     return Reference(
         metric,
-        vocabulary=_nearest_other(rows, chosen, metric),
+        vocabulary=best_others(rows, chosen, metric),
         chance=_random_rows(rows, squares, like_vocabulary(rows, n_random, rng), metric),
         isotropic=_random_rows(
             rows, squares, rng.standard_normal((n_random, rows.shape[1])), metric
@@ -263,12 +263,6 @@ def _flags(vocabulary: float, chance: float, stayed: bool) -> tuple[str, ...]:
 
 def _jaccard(a: set[int], b: set[int]) -> float:
     return len(a & b) / len(a | b)
-
-
-def _nearest_other(rows: Float32Array, chosen: IntArray, metric: Metric) -> Float64Array:
-    near = nearest_rows(rows[chosen], rows, metric, k=2)
-    first_is_itself = near.ids[:, 0] == chosen
-    return np.where(first_is_itself, near.scores[:, 1], near.scores[:, 0])
 
 
 def like_vocabulary(rows: Float32Array, n: int, rng: np.random.Generator) -> Float64Array:

@@ -24,7 +24,8 @@ class SparseSums:
     """Q rows as sums of k tokens each."""
 
     ids: IntArray
-    """[Q, k], in the order they were taken; −1 where nothing was left to explain."""
+    """[Q, k], in the order they were taken; −1 where nothing was left to explain, or no token that
+    would explain more."""
     weights: Float64Array
     """[Q, k] of the tokens' unit vectors, in the sum of all k; 0 where none."""
     shares: Float64Array
@@ -55,8 +56,10 @@ def matching_pursuit(
         found = _strongest(left.astype(np.float32), table, allowed)
         new = unit_rows(to_float32(table[found]).astype(np.float64))
         over: FloatArray = new - _within(new, basis)
-        over = unit_rows(over - _within(over, basis))  # twice, so that rounding does not add up
+        # What tokens span already is nothing but rounding: the allowed ones may be fewer than k.
         done = squared_norms(left) <= _ROUNDING**2 * lengths
+        done |= squared_norms(over) <= _ROUNDING**2
+        over = unit_rows(over - _within(over, basis))  # twice, so that rounding does not add up
         over[done] = new[done] = 0
         ids[~done, step] = found[~done]
         units[:, step], basis[:, step] = new, over

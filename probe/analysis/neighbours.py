@@ -20,8 +20,7 @@ import numpy as np
 from probe.analysis.approximate_scores import Product, product_for
 from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, Float64Array, IntArray
 from probe.linalg import squared_norms
-from probe.suggestions import did_you_mean
-from probe.texts import counted
+from probe.texts import counted, did_you_mean
 from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
 
 Metric = Literal["l2", "cosine", "dot"]
@@ -111,6 +110,15 @@ def nearest_others(
     found = nearest_rows(query, table, metric, k=min(k + 1, len(table)))
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     return [(row, score) for row, score in pairs if row != itself][:k]
+
+
+def best_others(table: Rows, which: IntArray, metric: Metric) -> Float64Array:
+    """The score of the row nearest to each of some rows of a table [V, H] but itself, [n].
+
+    A row may lose its own first place to an equal row or, by dot product, to a longer one.
+    """
+    near = nearest_rows(to_float32(table[which]), table, metric, k=2)
+    return np.where(near.ids[:, 0] == which, near.scores[:, 1], near.scores[:, 0])
 
 
 def assign_one_to_one(

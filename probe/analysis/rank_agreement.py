@@ -50,7 +50,10 @@ def rank_agreements(
 
 
 def spearman(one: Float64Array, other: Float64Array) -> Float64Array:
-    """Spearman's ρ of each row of [m, P] with the same of another, [m]; 0 where all are tied."""
+    """Spearman's ρ of each row of [m, P] with the same of another, [m]; 0 where all are tied.
+
+    A single row, [1, P], goes with every one of the other.
+    """
     from scipy.stats import rankdata
 
     ranks = [rankdata(array, axis=1) for array in (one, other)]

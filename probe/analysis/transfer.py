@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from probe.analysis.rank_agreement import kendall, spearman
 from probe.arrays import Float64Array
 from probe.results import Result
 
@@ -161,8 +162,6 @@ def rank_correlation(
     Raises:
         ValueError: the shapes do not fit.
     """
-    from scipy.stats import kendalltau, spearmanr  # slow to import
-
     n = len(scores)
     if similarity.shape != (n, n) or len(tasks) != n:
         raise ValueError(
@@ -181,24 +180,19 @@ def rank_correlation(
     if not targets:
         return RankCorrelation(measure, same_task, 0, 0, None, None, None)
     columns = [(scores[sources, tasks[j]], sources, j) for j, sources in targets]
-    found = [
-        (
-            spearmanr(column, similarity[sources, j])[0],
-            kendalltau(column, similarity[sources, j])[0],
-        )
-        for column, sources, j in columns
-    ]
-    spearman, kendall = np.mean(found, axis=0)
+    each = [(column[None], similarity[sources, j][None]) for column, sources, j in columns]
+    found = [(spearman(*pair)[0], kendall(*pair)[0]) for pair in each]
+    mean_spearman, mean_kendall = (float(mean) for mean in np.mean(found, axis=0))
     rng = np.random.default_rng(seed)
     orders = rng.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
     drawn = np.zeros(permutations)
     for column, sources, j in columns:
-        drawn += _row_spearman(column, similarity[orders[:, sources], orders[:, j, None]])
+        drawn += spearman(column[None], similarity[orders[:, sources], orders[:, j, None]])
     # A permutation that is the identity must count as no less extreme, whatever the rounding.
-    extreme = np.abs(drawn / len(columns)) >= abs(spearman) - 1e-12
+    extreme = np.abs(drawn / len(columns)) >= abs(mean_spearman) - 1e-12
     p_value = (1 + extreme.sum()) / (1 + permutations)
     return RankCorrelation(
-        measure, same_task, len(targets), pairs, float(spearman), float(kendall), float(p_value)
+        measure, same_task, len(targets), pairs, mean_spearman, mean_kendall, float(p_value)
     )
 
 
@@ -206,16 +200,3 @@ def _sources(target: int, tasks: Sequence[int | None], same_task: bool) -> list[
     return [
         i for i in range(len(tasks)) if i != target and (same_task or tasks[i] != tasks[target])
     ]
-
-
-def _row_spearman(column: Float64Array, rows: Float64Array) -> Float64Array:
-    """Spearman correlation of one column [n] with each of many rows [m, n]; 0 for constant rows."""
-    from scipy.stats import rankdata
-
-    a = rankdata(column)
-    b = rankdata(rows, axis=1)
-    a -= a.mean()
-    b -= b.mean(axis=1, keepdims=True)
-    spread = np.sqrt((a**2).sum() * (b**2).sum(axis=1))
-    found: Float64Array = np.divide(b @ a, spread, out=np.zeros(len(b)), where=spread > 0)
-    return found

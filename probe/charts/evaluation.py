@@ -17,7 +17,7 @@ from probe.charts.palette import (
     interval_bars,
     new_figure,
 )
-from probe.training.methods import trains_tokens
+from probe.requests.train_methods import trains_tokens
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison, Evaluation

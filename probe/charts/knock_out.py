@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from probe.analysis.knock_out import RANGES, LayerKnockOut, Range
+from probe.analysis.attention import RANGES, LayerKnockOut, Range
 from probe.charts.palette import CATEGORIES, NEUTRAL, new_figure
 
 _DASHES: dict[Range, str] = {"window": "solid", "up_to": "dash", "onward": "dot"}

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.analysis.drift import Drift
+from probe.analysis.starts import Drift
 from probe.charts.labels import token_label
 from probe.charts.palette import CHANCE, NEUTRAL, PROMPT, VOCABULARY, new_figure
 

@@ -166,7 +166,7 @@ def _answer(offered: Mapping[str, Verb], name: str, given: Mapping[str, Any]) ->
     from probe.cli.output import one_line
     from probe.errors import is_failure
     from probe.models import keep_models
-    from probe.suggestions import did_you_mean
+    from probe.texts import did_you_mean
 
     keep_models(_KEPT_MODELS)
     if name not in offered:

@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 
 from probe.cli.output import visible
 from probe.errors import without_middle
-from probe.suggestions import did_you_mean
+from probe.texts import did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 

@@ -21,8 +21,8 @@ from probe.errors import TrainingError
 from probe.jobs import JobView, RunUpdate, cancel, follow, view
 from probe.jobs.eta import duration
 from probe.jobs.headlines import job_headline
+from probe.requests.train_methods import injects_prefix
 from probe.store.card import name_note
-from probe.training.methods import injects_prefix
 
 if TYPE_CHECKING:
     from probe.store import JobFolder, Workspace

@@ -122,7 +122,7 @@ def _labels(path: Path, rows: Sequence[DataRow]) -> tuple[str, ...]:
             )
     if len(found) < 2:
         raise DataError(f"{path}: expected two or more different labels, found {', '.join(found)}")
-    return tuple(sorted(found, key=lambda one: (not one.isdecimal(), _size(one), one)))
+    return tuple(sorted(found, key=_by_size))
 
 
 def _label_text(value: object) -> str:
@@ -132,5 +132,8 @@ def _label_text(value: object) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
-def _size(label: str) -> int:
-    return int(label) if label.isdecimal() else 0
+def _by_size(label: str) -> tuple[bool, int, str, str]:
+    """Numbers first, by their digits: Python makes none of more than some thousands."""
+    number = label.isdecimal()
+    digits = label.lstrip("0") if number else label
+    return not number, len(digits) if number else 0, digits, label

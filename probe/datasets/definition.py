@@ -14,9 +14,8 @@ from probe.datasets.examples import Columns
 from probe.datasets.hub import SPLITS, HubSource
 from probe.datasets.rows import read_text
 from probe.errors import DataError
-from probe.suggestions import did_you_mean
 from probe.task import LabelWords, TaskKind, TaskMetric, joined_words, split_words
-from probe.texts import is_one_line
+from probe.texts import did_you_mean, is_one_line
 
 TASK_FILE = "task.toml"
 

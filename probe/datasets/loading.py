@@ -16,8 +16,8 @@ from probe.datasets.rows import DataRow, read_rows
 from probe.errors import DataError
 from probe.paths import shipped
 from probe.plugins import Registry
-from probe.suggestions import did_you_mean
 from probe.task import Example, LabelWords, Task, TaskMetric, columns_of
+from probe.texts import did_you_mean
 
 _STEMS = {"train": ("train",), "validation": ("validation", "dev"), "test": ("test",)}
 _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import DataError, MissingExtraError
-from probe.suggestions import did_you_mean
-from probe.texts import counted
+from probe.texts import counted, did_you_mean
 
 MAX_BYTES = 1 << 30
 """Largest data file that is read: examples are kept in memory."""

@@ -25,7 +25,7 @@ from probe.formats.reading import read_content
 from probe.formats.refusal import shown
 from probe.live import LivePrompt, described, is_peft, unwrapped
 from probe.prompt import AnyPrompt
-from probe.suggestions import did_you_mean
+from probe.texts import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn

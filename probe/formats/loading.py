@@ -13,7 +13,7 @@ from probe.formats.containers.limits import MAX_FILE_BYTES
 from probe.formats.layouts import probe_file
 from probe.formats.reading import Rest, beside, beside_others, holds_adapter, known_files, read_path
 from probe.prompt import AnyPrompt
-from probe.suggestions import did_you_mean
+from probe.texts import did_you_mean
 
 
 def load(source: str | Path, *, revision: str | None = None) -> list[AnyPrompt]:

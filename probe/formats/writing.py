@@ -9,7 +9,7 @@ from probe.atomic import folder_aside, is_full, settle, sync_folder
 from probe.errors import PromptFormatError
 from probe.formats.registry import FORMATS, writable_formats
 from probe.prompt import AnyPrompt, KVPrefix
-from probe.suggestions import did_you_mean
+from probe.texts import did_you_mean
 
 
 def save(prompt: AnyPrompt, dest: str | Path, *, to: str) -> Path:

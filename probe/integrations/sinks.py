@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from probe.errors import ProbeError
 from probe.integrations.observing import Observation
-from probe.suggestions import did_you_mean
+from probe.paths import at_home
+from probe.texts import did_you_mean
 
 _PROJECT = "probe"
 
@@ -149,7 +150,7 @@ def _opened(asked: str | Path | Sink, name: str, folder: Path) -> Sink:
     require_sinks([asked])
     if isinstance(asked, str) and asked in _TRACKERS:
         return _TRACKERS[asked](name, folder)
-    return JsonLines(Path(asked).expanduser()) if isinstance(asked, str | Path) else asked
+    return JsonLines(at_home(asked)) if isinstance(asked, str | Path) else asked
 
 
 def _require(library: str) -> Any:

@@ -28,6 +28,7 @@ from probe.live import LiveModel
 from probe.models import FrozenModel
 from probe.models.loading import fast_dtype
 from probe.notes import collected
+from probe.paths import at_home
 from probe.prompt import AnyPrompt
 from probe.requests import DistillRequest, TrainConfig, from_document
 from probe.requests.sources import Contexts
@@ -160,7 +161,7 @@ def contexts_of(contexts: Contexts | None) -> list[str]:
     if contexts is None:
         return default_contexts()[:CONTEXTS]
     if isinstance(contexts, str | Path):
-        return read_contexts(Path(contexts).expanduser())
+        return read_contexts(at_home(contexts))
     return list(contexts)
 
 

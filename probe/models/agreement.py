@@ -10,7 +10,7 @@ any other difference is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import cycle, islice
 from textwrap import shorten
 from typing import Any
@@ -141,16 +141,14 @@ def _single_stream(model: FrozenModel) -> Iterator[None]:
     weights = {id(weight) for layer in layers for weight in layer.parameters()}
     tied = (part for part in model.model.modules() if isinstance(part, nn.Embedding))
     layers |= {part for part in tied if id(part.weight) in weights}
-    handles = [
-        layer.register_forward_hook(lambda _, __, out: out.float() if torch.is_tensor(out) else out)
-        for layer in layers
-        if model.autocast
-    ]
-    try:
+    with ExitStack() as hooks:
+        for layer in layers if model.autocast else ():
+            hooks.enter_context(layer.register_forward_hook(_in_float32))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
+
+
+def _in_float32(_: nn.Module, __: Any, output: Any) -> Any:
+    return output.float() if torch.is_tensor(output) else output
 
 
 def _rows(model: FrozenModel) -> list[Row]:

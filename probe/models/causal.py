@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from probe.models.generation import Anew, CausalStep, Pace, Pick, Step, continuations, pace_of
 from probe.models.injection import Batch, Injection, InjectionError, no_prompt
-from probe.models.inputs import packed_inputs, plain_inputs, takes_positions
+from probe.models.inputs import grouped, packed_inputs, plain_inputs, takes_positions
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
 from probe.models.prefixes import causal_prefix_shape
@@ -148,11 +148,7 @@ class CausalModel(LanguageModel):
         hole = injection.key_values is not None and any(cache.is_sliding)
         if not hole and self.pace != "by length":
             return [list(range(len(sequences)))]
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, sequence in enumerate(sequences):
-            ahead = sequence.length if sequence.ahead else 0
-            groups.setdefault((ahead, len(sequence.trunk)), []).append(index)
-        return list(groups.values())
+        return grouped((one.length if one.ahead else 0, len(one.trunk)) for one in sequences)
 
 
 def _longest(sequences: Sequence[TokenSequence]) -> int:

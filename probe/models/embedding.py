@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from typing import Any
 
@@ -106,13 +106,9 @@ def _watching(stack: nn.Module, seen: dict[str, Tensor]) -> Iterator[None]:
 
         return note
 
-    handles = [
-        module.register_forward_pre_hook(watch(name), with_kwargs=True)
-        for name, module in stack.named_modules()
-        if module is not stack
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, module in stack.named_modules():
+            if module is not stack:
+                hook = module.register_forward_pre_hook(watch(name), with_kwargs=True)
+                hooks.enter_context(hook)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -23,7 +23,7 @@ from probe.models.generation import (
     pace_of,
 )
 from probe.models.injection import Batch, Injection, no_prompt
-from probe.models.inputs import padded
+from probe.models.inputs import grouped, padded
 from probe.models.language import LanguageModel
 from probe.models.prefixes import decoder_prefix_shape, prefilled
 from probe.models.rows import Row
@@ -181,12 +181,13 @@ class EncoderDecoderModel(LanguageModel):
     def _groups(self, batch: Batch) -> list[list[int]]:
         """Rows that can run together: decoders count positions by columns."""
         injection = batch.injection
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, (row, k) in enumerate(zip(batch.rows, batch.choice, strict=True)):
+
+        def place(row: Row, k: int) -> tuple[int, int, int]:
             prefix = injection.lengths[k] if injection.key_values is not None else 0
             read = 0 if self.pads else len(row.prefix_ids) + injection.lengths[k]
-            groups.setdefault((prefix, self._ahead(injection, k), read), []).append(index)
-        return list(groups.values())
+            return prefix, self._ahead(injection, k), read
+
+        return grouped(map(place, batch.rows, batch.choice))
 
     def _decoder_items(self, injection: Injection, prompt: int) -> list[int]:
         return [*range(-1, -1 - self._ahead(injection, prompt), -1), self.start]

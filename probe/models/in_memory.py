@@ -19,8 +19,7 @@ from probe.models.frozen import FrozenModel
 from probe.models.kinds import family_of_kind
 from probe.models.sentence_encoder import SentenceEncoder
 from probe.models.shortcuts import drop_shortcuts
-from probe.tables.in_memory import text_tokenizer
-from probe.tables.shared_weights import copy_on_same_weights, require_weights
+from probe.tables.in_memory import copy_on_same_weights, require_weights, text_tokenizer
 
 _WITH_HEADS = (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,

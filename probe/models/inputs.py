@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -157,9 +157,14 @@ def plain_inputs(
 
 def equal_lengths(items: Sequence[Sequence[int]]) -> list[list[int]]:
     """Numbers of the rows of each length, for models to which padding is not nothing."""
-    groups: dict[int, list[int]] = {}
-    for number, row in enumerate(items):
-        groups.setdefault(len(row), []).append(number)
+    return grouped(map(len, items))
+
+
+def grouped(keys: Iterable[Hashable]) -> list[list[int]]:
+    """Numbers of the rows of each key, in the order in which the keys come."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, key in enumerate(keys):
+        groups.setdefault(key, []).append(number)
     return list(groups.values())
 
 

@@ -53,7 +53,7 @@ def _changed(place: Path) -> float | None:
     if not place.exists():
         return None
     files = [place, *place.iterdir()] if place.is_dir() else [place]
-    return max(file.stat().st_mtime for file in files)
+    return max(file.stat().st_mtime for file in files if file.exists())  # a link may lead nowhere
 
 
 def _drop_oldest() -> None:

@@ -106,11 +106,8 @@ def _replaced(layer: nn.Module, states: Tensor, start: int) -> Iterator[None]:
             return (hidden, *inputs[1:]), named
         return inputs, named | {"hidden_states": hidden}
 
-    handle = layer.register_forward_pre_hook(put, with_kwargs=True)
-    try:
+    with layer.register_forward_pre_hook(put, with_kwargs=True):
         yield
-    finally:
-        handle.remove()
 
 
 def _continued(

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize, pad
 
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, no_prompt
-from probe.models.inputs import equal_lengths, number_table, padded
+from probe.models.inputs import equal_lengths, grouped, number_table, padded
 from probe.models.masked import encoder_positions
 from probe.models.rows import Row, by_label, right_option
 
@@ -60,12 +60,9 @@ class SentenceEncoder(FrozenModel):
         """
         texts = self.embeddings(injection, rows, which)
         most = max(len(row.options) for row in rows)
-        groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-        for number, row in enumerate(rows):
-            groups.setdefault(row.options, []).append(number)
         scores = texts.new_full((len(rows), most), -torch.inf)
-        for options, members in groups.items():
-            index = torch.tensor(members, device=texts.device)
+        for members in grouped(row.options for row in rows):
+            options, index = rows[members[0]].options, torch.tensor(members, device=texts.device)
             cosines = texts[index] @ self._label_embeddings(options).T
             logits = (SCALE * cosines).log_softmax(-1)
             wide = pad(logits, (0, most - len(options)), value=-torch.inf)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,16 +57,14 @@ class Recorder:
     @contextmanager
     def on(self, layers: Sequence[nn.Module]) -> Iterator[None]:
         """Watch these layers within the block."""
-        handles = [layers[0].register_forward_pre_hook(self._enter, with_kwargs=True)]
-        for layer in layers:
-            handles.append(layer.register_forward_hook(self._leave))
-            if (activation := _activation(layer)) is not None:
-                handles.append(activation.register_forward_hook(self._activate))
-        try:
+        with ExitStack() as hooks:
+            enter = layers[0].register_forward_pre_hook(self._enter, with_kwargs=True)
+            hooks.enter_context(enter)
+            for layer in layers:
+                hooks.enter_context(layer.register_forward_hook(self._leave))
+                if (activation := _activation(layer)) is not None:
+                    hooks.enter_context(activation.register_forward_hook(self._activate))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _enter(self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         self.states.append(inputs[0] if inputs else named["hidden_states"])

@@ -16,7 +16,7 @@ from probe.readings.mixture import read_mixture
 from probe.readings.nearest import read_nearest
 from probe.readings.reading import Read, Reading, Subject
 from probe.readings.sparse import read_sparse
-from probe.suggestions import did_you_mean
+from probe.texts import did_you_mean
 
 __all__ = [
     "DEFAULT_READINGS",

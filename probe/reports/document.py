@@ -9,8 +9,8 @@ import numpy as np
 
 from probe.analysis.compare import Comparison, Measure
 from probe.analysis.decoding import Decoding
-from probe.analysis.drift import Drift
 from probe.analysis.maps import Map
+from probe.analysis.starts import Drift
 from probe.prompt import AnyPrompt
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from probe.analysis.compare import Comparison, hierarchy
-from probe.analysis.drift import Drift
 from probe.analysis.maps import Map
+from probe.analysis.starts import Drift
 from probe.charts import (
     ablation_bars,
     attention_map,

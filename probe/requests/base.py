@@ -32,7 +32,7 @@ from typing import (
 )
 
 from probe.errors import ProbeError
-from probe.suggestions import did_you_mean
+from probe.texts import did_you_mean
 
 Completion = Literal["prompt", "workspace_prompt", "model", "task", "run", "measure", "layout"]
 P = ParamSpec("P")

@@ -12,7 +12,7 @@ from probe.errors import TrainingError
 from probe.requests.base import Option
 from probe.requests.sources import read_number_or_none
 from probe.requests.train_methods import METHODS, TrainMethod, name_methods
-from probe.suggestions import closest, did_you_mean
+from probe.texts import closest, did_you_mean
 
 Encoder = Literal["lstm", "mlp"]
 Objective = Literal["full", "label_words", "paper", "distill"]

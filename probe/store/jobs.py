@@ -28,7 +28,7 @@ from probe.errors import WorkspaceError
 from probe.store.card import kept_name, workspace_name
 from probe.store.files import keep_file, keep_in_place, require_kinds, unwritable
 from probe.store.job_status import Status, read_object, read_status
-from probe.suggestions import closest
+from probe.texts import closest
 
 JobKind = Literal["train", "distill", "wayward", "sweep", "readings"]
 TRAININGS: tuple[JobKind, ...] = ("train", "distill")

@@ -15,8 +15,7 @@ from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.requests.sources import PromptSource
 from probe.store.samples import load_sample, sample_folders
 from probe.store.workspace import Workspace
-from probe.suggestions import did_you_mean
-from probe.texts import counted
+from probe.texts import counted, did_you_mean
 
 _LOG = logging.getLogger(__name__)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(#.+)?", re.ASCII)

@@ -22,8 +22,7 @@ from probe.store.indexed import IndexedFolders, job_problems, problems
 from probe.store.jobs import JobFolders
 from probe.store.samples import sample_folders
 from probe.store.tasks import TaskFolders
-from probe.suggestions import did_you_mean
-from probe.texts import counted
+from probe.texts import counted, did_you_mean
 
 
 class Workspace:

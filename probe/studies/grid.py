@@ -13,10 +13,11 @@ from typing import Any, TypeGuard
 from probe.analysis.grids import GridRun, grid_result
 from probe.datasets.rows import read_text
 from probe.errors import TrainingError
+from probe.paths import at_home
 from probe.prompt import AnyPrompt
 from probe.studies.specs import RunSpec, Study, StudySettings
-from probe.suggestions import did_you_mean
 from probe.tables import default_model
+from probe.texts import did_you_mean
 from probe.training import TrainConfig
 
 _SHIPPED = Path(__file__).parent / "grids"
@@ -62,7 +63,7 @@ def read_grid(source: str | Path) -> Grid:
     Raises:
         TrainingError: there is no such study or file, or it is no grid.
     """
-    path = _SHIPPED / f"{source}.toml" if source in named_grids() else Path(source).expanduser()
+    path = _SHIPPED / f"{source}.toml" if source in named_grids() else at_home(source)
     if path.suffix != ".toml" or not path.is_file():
         raise TrainingError(
             f"grid {source}: expected one of {', '.join(named_grids())}, or a TOML file"

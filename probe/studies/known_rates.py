@@ -15,8 +15,9 @@ from probe.analysis.reading_rates import (
     KnownPrompt,
     Rate,
     ReadingRates,
+    places,
+    retrieval,
 )
-from probe.analysis.retrieval import places, retrieval
 from probe.arrays import BoolArray, Float64Array, IntArray
 from probe.distillation.known_texts import KnownText
 from probe.readings.reading import TOKENS, words_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt
+from probe.requests.train_methods import injects_prefix
 from probe.training import TrainConfig
-from probe.training.methods import injects_prefix
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,8 @@ import numpy as np
 
 from probe.datasets.rows import read_text
 from probe.errors import DataError
-from probe.paths import PACKAGE
-from probe.suggestions import did_you_mean
-from probe.texts import is_unicode
+from probe.paths import PACKAGE, at_home
+from probe.texts import did_you_mean, is_unicode
 
 _SHIPPED = PACKAGE / "targets"
 OWN = "text"
@@ -51,7 +50,7 @@ def read_targets(source: str | Path) -> list[Target]:
     kind, _, words = str(source).partition(":")
     if kind == OWN and words.strip():
         return [Target(words.strip(), OWN)]
-    path = next((p for p in _SHIPPED.iterdir() if p.stem == source), Path(source).expanduser())
+    path = next((p for p in _SHIPPED.iterdir() if p.stem == source), at_home(source))
     reader = _READERS.get(path.suffix)
     if reader is None or not path.is_file():
         raise DataError(

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from probe.errors import ModelNotFoundError
 from probe.live import IN_MEMORY, LiveModel
-from probe.suggestions import closest, did_you_mean
 from probe.tables.architectures import ModelFacts, Which, read_facts, text_config
 from probe.tables.files import (
     Files,
@@ -29,6 +28,7 @@ from probe.tables.named import (
     same_model,
 )
 from probe.tables.tokenizers_on_disk import read_tokenizer
+from probe.texts import closest, did_you_mean
 from probe.vocabulary import Vocabulary
 
 __all__ = [

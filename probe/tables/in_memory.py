@@ -1,7 +1,11 @@
-"""The vocabulary and the facts of a model in memory: what its embedding layer answers to ids."""
+"""A model in memory: its vocabulary, its facts, and a second module on the same weights.
+
+Its vocabulary is what its embedding layer answers to ids; the model stays as it is.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,12 +16,11 @@ from numpy.typing import NDArray
 from probe.arrays import Float32Array
 from probe.errors import ModelNotFoundError
 from probe.live import LiveModel, live_model
-from probe.tables.architectures import ModelFacts, Which, facts_of
+from probe.tables.architectures import ModelFacts, Which, facts_of, no_stacks
 from probe.tables.built import input_layer, stack_layer
 from probe.tables.embedding_layers import answer_of
 from probe.tables.lookup import EmbeddingTable
 from probe.tables.named import place_on_disk
-from probe.tables.shared_weights import copy_on_same_weights, require_weights
 from probe.tables.span import TORCH_DTYPES
 from probe.tables.tokenizers_on_disk import tokenizer_of
 from probe.vocabulary import Vocabulary, multiplied
@@ -95,10 +98,7 @@ def _layer(live: LiveModel, which: Which) -> Any:
     if which != "input" and (layer := stack_layer(model, which)) is not None:
         return layer
     if which != "input":
-        raise ModelNotFoundError(
-            f"{live.name} is not an encoder–decoder model, so it has no {which} table: "
-            "ask for which='input'"
-        )
+        raise no_stacks(live.name, which)
     layer = input_layer(model) or model.get_input_embeddings()
     if layer is None:
         raise ModelNotFoundError(f"{live.name} has no table of text tokens: give a language model")
@@ -175,3 +175,50 @@ def _tokenizer_json(live: LiveModel) -> bytes:
         backend.no_truncation()
         backend.no_padding()
         return backend.to_str(pretty=True).encode()
+
+
+def copy_on_same_weights(module: Any, where: str) -> Any:
+    """A copy of a module and its configuration that shares its numbers and nothing else.
+
+    Modes, hooks, gradients and flags of the first are its own: the copy's parameters are others on
+    the same memory. Quantised parameters, which have no gradients, are the same objects.
+
+    Args:
+        module: of torch; it is not touched.
+        where: the model as errors name it.
+
+    Raises:
+        ModelNotFoundError: something in it cannot be copied.
+    """
+    import torch
+
+    shared: dict[int, Any] = {id(buffer): buffer for buffer in module.buffers()}
+    for parameter in module.parameters():
+        own = type(parameter) is torch.nn.Parameter or parameter.requires_grad
+        shared[id(parameter)] = (
+            torch.nn.Parameter(parameter.detach(), requires_grad=False) if own else parameter
+        )
+    kept = list(shared.values())  # ids must not be given to others while they are looked up
+    try:
+        return copy.deepcopy(module, shared)
+    except Exception as error:  # what hangs on a module may answer with any
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelNotFoundError(
+            f"{where} cannot be read beside its owner: something on it cannot be copied ({why}); "
+            "save it with save_pretrained and name its folder"
+        ) from error
+    finally:
+        del kept
+
+
+def require_weights(module: Any, where: str) -> None:
+    """Refuse a module that has shapes and no numbers.
+
+    Raises:
+        ModelNotFoundError: some of it is on the meta device.
+    """
+    if any(tensor.is_meta for tensor in module.parameters()):
+        raise ModelNotFoundError(
+            f"{where} is on the meta device, at least in part, which holds shapes and no numbers: "
+            "load its weights first"
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 from probe.digests import lasting_digest_of
 from probe.errors import MissingExtraError, ModelNotFoundError
 from probe.live import IN_MEMORY
-from probe.paths import PACKAGE
+from probe.paths import PACKAGE, at_home
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 ALWAYS_NAMED = ("builtin", "minilm", "smollm2")
@@ -42,7 +42,7 @@ def place_of(model: str | Path) -> Path:
         MissingExtraError: `minilm` is not installed.
         ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
     """
-    return named_path(str(model)) or Path(model).expanduser()
+    return named_path(str(model)) or at_home(model)
 
 
 def same_model(first: str, second: str) -> bool:
@@ -55,7 +55,7 @@ def same_model(first: str, second: str) -> bool:
         return True
     try:
         return place_of(first).samefile(place_of(second))
-    except (OSError, RuntimeError, ValueError, MissingExtraError, ModelNotFoundError):
+    except (OSError, ValueError, MissingExtraError, ModelNotFoundError):
         return False  # one of them is not on this machine
 
 

@@ -12,7 +12,8 @@ from math import prod
 from typing import Any, Protocol
 
 from probe.errors import ModelNotFoundError, PromptFormatError
-from probe.formats.pickle import DAMAGE, LEGACY_MAGIC, PicklesInPlace, StorageInPlace, Tensor
+from probe.formats.pickle.reader import DAMAGE, LEGACY_MAGIC, PicklesInPlace, StorageInPlace
+from probe.formats.pickle.values import Tensor
 from probe.tables.files import Files
 from probe.tables.span import (
     STORED_AS,

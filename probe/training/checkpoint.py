@@ -24,8 +24,8 @@ from probe.atomic import (
 )
 from probe.digests import changed_files, write_digests
 from probe.errors import TrainingError
+from probe.requests.train_methods import METHODS
 from probe.texts import counted
-from probe.training.methods import METHODS
 from probe.training.optimiser import Tensors, below
 
 VERSION = 1

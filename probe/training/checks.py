@@ -10,10 +10,10 @@ from probe.datasets import sample, split_validation
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.requests.train_config import TrainConfig
-from probe.suggestions import did_you_mean
+from probe.requests.train_methods import METHODS, name_methods
 from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
-from probe.training.methods import METHODS, name_methods
+from probe.texts import did_you_mean
 
 
 def check_training(

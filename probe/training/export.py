@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from probe.models import FrozenModel
 from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, SoftPrompt, Submodule
-from probe.training.methods import METHODS
+from probe.requests.train_methods import METHODS
 from probe.training.prompt_run import PromptRun
 
 

@@ -23,11 +23,11 @@ from probe.models import FrozenModel
 from probe.notes import note
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests.train_config import DEFAULT_LENGTH, TrainConfig
+from probe.requests.train_methods import METHODS, name_methods
 from probe.task import Task
 from probe.template import every_word, slot_sizes
 from probe.texts import require_unicode
 from probe.training.checks import require_label_words, require_one_length
-from probe.training.methods import METHODS, name_methods
 from probe.training.nearest import NearestTokens
 
 _NOISE_STD = 0.02

@@ -18,6 +18,7 @@ from probe.errors import TrainingError
 from probe.models import FrozenModel, Row
 from probe.prompt import AnyPrompt
 from probe.requests.train_config import TrainConfig
+from probe.requests.train_methods import METHODS, name_methods
 from probe.results import Result
 from probe.task import Task
 from probe.texts import counted
@@ -31,7 +32,6 @@ from probe.training.checks import check_training
 from probe.training.data import prepared
 from probe.training.export import exported
 from probe.training.initialise import start_of
-from probe.training.methods import METHODS, name_methods
 from probe.training.methods.base import injection_of_made
 from probe.training.prompt_run import PromptRun
 from probe.training.validation import Validation

@@ -18,6 +18,7 @@ from probe.models import FrozenModel
 from probe.notes import note
 from probe.prompt import SoftPrompt
 from probe.requests.train_config import TrainConfig
+from probe.requests.train_methods import METHODS
 from probe.requests.training import with_recommended
 from probe.task import Task
 from probe.template import without_slots
@@ -25,7 +26,6 @@ from probe.training.checks import check_training
 from probe.training.data import prepared
 from probe.training.initialise import Start, embedded, rows_of, start_of
 from probe.training.loop import Training
-from probe.training.methods import METHODS
 from probe.training.methods.base import build_module
 from probe.training.prompt_run import PromptRun
 

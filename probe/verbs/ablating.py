@@ -117,7 +117,7 @@ def _attributions(
     """The parts of the rows in the change of the loss on the way to the baseline."""
     if not asked.attribution:
         return []
-    from probe.models.slopes import slopes_of
+    from probe.models.scoring import slopes_of
 
     slopes = slopes_of(model, condition.task, examples, objective=condition.objective)
     if asked.baseline == "start":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probe.errors import DataError, ProbeError
+from probe.paths import at_home
 from probe.requests.evaluation import AskRequest
 from probe.requests.sources import TextSource
 from probe.store import Workspace
@@ -75,7 +76,7 @@ def _texts_of(file: str | Path | None, text_column: str | None) -> list[TextSour
 
     if file is None:
         return []
-    rows = read_asked(Path(file).expanduser(), text_column=text_column)
+    rows = read_asked(at_home(file), text_column=text_column)
     if text_column == PROMPT_COLUMN:  # then it holds texts, as in data of questions and answers
         rows = [{name: row[name] for name in row if name != PROMPT_COLUMN} for row in rows]
     return list(rows)

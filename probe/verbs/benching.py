@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.atomic import replace_file, require_new
 from probe.errors import ProbeError, PromptFormatError
+from probe.paths import at_home
 from probe.readings import READINGS, named_readings, needs_model
 from probe.requests import BenchReadingsRequest, takes
 from probe.store import JobConfig, Workspace
@@ -85,14 +86,14 @@ def bench_run(request: BenchReadingsRequest, config: JobConfig, **watchers: Any)
 def _texts(request: BenchReadingsRequest) -> list[KnownText]:
     from probe.distillation.known_texts import read_known_texts, spread  # torch comes with it
 
-    path = None if request.texts is None else Path(request.texts).expanduser()
+    path = None if request.texts is None else at_home(request.texts)
     return spread(read_known_texts(path), request.limit)
 
 
 def _contexts(path: str | Path | None) -> tuple[str, ...] | None:
     from probe.distillation import read_contexts
 
-    return None if path is None else tuple(read_contexts(Path(path).expanduser()))
+    return None if path is None else tuple(read_contexts(at_home(path)))
 
 
 def _conditions(
@@ -123,7 +124,7 @@ def _files(source: Path) -> list[str]:
     Raises:
         PromptFormatError: there are none.
     """
-    source = source.expanduser()
+    source = at_home(source)
     if source.is_dir():
         found = sorted(source.rglob("*.safetensors"))
     else:
@@ -151,8 +152,8 @@ def _write(found: ReadingRates, request: BenchReadingsRequest) -> None:
 
     if request.write is not None:
         document = json.dumps(as_json(found.counted()), indent=1, allow_nan=False)
-        replace_file(Path(request.write).expanduser(), f"{document}\n".encode())
+        replace_file(at_home(request.write), f"{document}\n".encode())
     if request.table is not None:
-        path = Path(request.table).expanduser()
+        path = at_home(request.table)
         text = csv_of(found.to_frame()) if path.suffix == ".csv" else reading_rates_markdown(found)
         replace_file(path, text.encode("utf-8", "backslashreplace"))

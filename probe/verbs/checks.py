@@ -11,10 +11,10 @@ from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, NotComparableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
-from probe.suggestions import did_you_mean
 from probe.tables import ModelFacts, load_vocabulary, model_facts
 from probe.task import Task
 from probe.template import every_word, may_begin_another, require_different
+from probe.texts import did_you_mean
 
 if TYPE_CHECKING:
     from probe.requests.sources import ModelName

@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import DataError
 from probe.live import LiveModel
 from probe.notes import collected, note
+from probe.paths import at_home
 from probe.prompt import SoftPrompt
 from probe.requests import CramRequest, takes
 from probe.results import Result
@@ -167,7 +167,7 @@ def _text(given: str) -> str:
         DataError: it is empty, or the file is no text.
     """
     text = given
-    if len(given) < 4096 and os.path.isfile(path := Path(given).expanduser()):
+    if len(given) < 4096 and os.path.isfile(path := at_home(given)):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

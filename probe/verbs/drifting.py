@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis import drift as analysis
-from probe.analysis.drift import Drift
+from probe.analysis import starts as analysis
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
+from probe.analysis.starts import Drift
 from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
 from probe.store import JobFolder, Library, Workspace

@@ -8,6 +8,7 @@ from typing import Any
 from probe import formats
 from probe.live import LivePrompt
 from probe.notes import note
+from probe.paths import at_home
 from probe.prompt import AnyPrompt
 from probe.requests import ConvertRequest, takes
 from probe.requests.base import is_object
@@ -62,7 +63,7 @@ def convert(asked: ConvertRequest) -> Path:
             taken.
     """
     prompt = Library(asked.workspace).load_one(asked.prompt)
-    path = formats.save(prompt, Path(asked.dest).expanduser(), to=asked.to)
+    path = formats.save(prompt, at_home(asked.dest), to=asked.to)
     if missing := missing_parts(prompt):
         note(f"{prompt.name} is written without {missing}, which it was trained with")
     return path

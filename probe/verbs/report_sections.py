@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from probe.analysis.compare import MEASURES, Measure
-from probe.analysis.drift import Drift
 from probe.analysis.maps import Map
+from probe.analysis.starts import Drift
 from probe.errors import NotComparableError, ProbeError
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.reports.document import Asked, PromptPart, Similarity

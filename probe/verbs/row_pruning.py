@@ -65,7 +65,7 @@ class RowPruning:
         whole = range(len(self.prompt))
         condition = self.condition(self.prompt, whole)
         if self.asked.by == "gradient_input":
-            from probe.models.slopes import slopes_of
+            from probe.models.scoring import slopes_of
 
             objective = condition.objective
             slopes = slopes_of(self.model, condition.task, examples, objective=objective)

@@ -16,6 +16,7 @@ from probe.errors import DataError, TrainingError
 from probe.jobs import JobView
 from probe.live import LiveModel
 from probe.notes import collected, note
+from probe.paths import at_home
 from probe.prompt import AnyPrompt
 from probe.requests import TrainRequest, command_of, from_document, takes, to_document
 from probe.requests.training import stated, with_recommended
@@ -252,12 +253,12 @@ def new_config(kind: JobKind, name: str, request: Mapping[str, Any]) -> JobConfi
 
 def place(path: str | Path) -> str:
     """The full path of a folder, wherever the worker stands."""
-    return os.path.abspath(Path(path).expanduser())
+    return os.path.abspath(at_home(path))
 
 
 def full_path(source: str, *, known: Sequence[str]) -> str:
     """A path that holds wherever the worker stands; names and hub ids stay as they are."""
-    path = Path(source).expanduser()
+    path = at_home(source)
     return source if source in known or not path.exists() else os.path.abspath(path)
 
 

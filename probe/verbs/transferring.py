@@ -19,8 +19,8 @@ from probe.errors import DataError, ProbeError
 from probe.notes import collected
 from probe.requests import TransferRequest, takes
 from probe.store import Workspace
-from probe.suggestions import did_you_mean
 from probe.task import Example, Task
+from probe.texts import did_you_mean
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import some_examples

@@ -11,7 +11,7 @@ from probe.analysis.attribution import attributed, level
 from probe.analysis.rank_agreement import rank_agreements
 from probe.bootstrap import Bootstrap
 from probe.models import load_model, scorer
-from probe.models.slopes import slopes_of
+from probe.models.scoring import slopes_of
 from probe.prompt import KVPrefix, SoftPrompt
 from tests import tiny
 

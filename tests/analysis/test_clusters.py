@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from probe.analysis.clusters import CLUSTER_METHODS, Grouping, cluster
-from probe.analysis.neighbour_tightness import tightness
+from probe.analysis.mixing import tightness
 
 
 @pytest.fixture

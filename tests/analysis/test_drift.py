@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.analysis.drift import drift
+from probe.analysis.starts import drift
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.analysis.retrieval import places, retrieval
+from probe.analysis.reading_rates import places, retrieval
 
 
 def test_the_best_score_is_first_and_the_reciprocal_of_the_rank_is_told():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from probe.analysis.compare import compare_rows, hierarchy, position_view
-from probe.analysis.drift import drift
 from probe.analysis.maps import map_rows
+from probe.analysis.starts import drift
 from probe.charts import (
     closeness_bars,
     drift_changes,

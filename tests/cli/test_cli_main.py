@@ -134,6 +134,7 @@ def test_wrong_usage_exits_with_2_and_prints_nothing_on_stdout(arguments, probe)
         (("decode", "subj-prefix"), "key/value prefix"),
         (("decode", "sst2-text", "--model", "minilm"), "width 320"),
         (("decode", "sst2-text", "--model", "./no-model"), "no model at ./no-model"),
+        (("decode", "sst2-text", "--model", "~nobody-here/x"), "no model at ~nobody-here/x"),
         (("find", "␣great", "missing\x1b[31m.npy"), r"missing\x1b[31m.npy"),
         (("library", "log", "nobody"), "has no prompt nobody"),
         (("library", "remove", "nobody", "--yes"), "has no prompt nobody"),

@@ -93,6 +93,12 @@ def test_numbers_need_words_and_are_ordered_by_their_size(write):
     assert [one.label for one in task.train] == [1, 0]
 
 
+def test_labels_of_more_digits_than_python_counts_are_ordered_too(write):
+    long = "1" * 5000
+    path = write("ids.csv", f"text,label\na,{long}\nb,word\nc,20\nd,3\n")
+    assert load_task(path, holdout=0).label_words == ("3", "20", long, "word")
+
+
 def test_rows_with_targets_ask_for_texts(write):
     path = write("pairs.jsonl", '{"text": "two and two", "target": "four"}\n')
     assert load_task(path, holdout=0).train[0].target == "four"

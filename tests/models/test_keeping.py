@@ -39,6 +39,11 @@ def test_a_model_whose_files_changed_is_read_anew(folder):
     assert load_model(folder) is not first
 
 
+def test_a_link_that_leads_nowhere_hinders_nobody(folder):
+    (folder / "old").symlink_to("nowhere")
+    assert load_model(folder) is load_model(folder)
+
+
 def test_nothing_is_kept_unless_it_was_asked_for(folder):
     keep_models(0)
     assert load_model(folder) is not load_model(folder)

@@ -46,6 +46,19 @@ def test_a_row_that_is_a_sum_of_two_tokens_is_those_two_and_nothing_after_them()
     np.testing.assert_allclose(found.shares, [[0.8, 1, 1, 1]], atol=1e-6)
 
 
+def test_fewer_tokens_than_the_sum_has_places_explain_no_more_than_all_of_them():
+    """What is left lies beside all tokens, where only rounding could name a direction."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((3, 8)).astype(np.float32)
+    table = np.repeat(rng.standard_normal((2, 8)), 3, axis=0).astype(np.float32)
+    found = matching_pursuit(rows, table, 4)
+    assert (found.ids[:, :2] >= 0).all() and (found.ids[:, 2:] == -1).all()
+    span = np.linalg.lstsq(table.T, rows.T, rcond=None)[0]
+    left = np.linalg.norm(rows.T - table.T @ span, axis=0) ** 2
+    wanted = 1 - left / np.linalg.norm(rows, axis=1) ** 2
+    np.testing.assert_allclose(found.shares[:, 1:], np.tile(wanted, (3, 1)).T, atol=1e-6)
+
+
 def test_tokens_that_may_not_be_named_are_in_no_sum():
     table = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)
     found = matching_pursuit(table[:3], table, 3, allowed=np.arange(50) >= 10)

@@ -16,10 +16,10 @@ from probe.errors import TrainingError
 from probe.formats import save
 from probe.models import FrozenModel, load_model, prepare
 from probe.prompt import KVPrefix, SoftPrompt
+from probe.requests.train_methods import METHODS, TrainMethod
 from probe.task import Task
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, ordinary_tokens, start_of, text_ids
-from probe.training.methods import METHODS, TrainMethod
 from probe.training.methods.base import build_module, injection_of_made
 from probe.training.methods.p_tuning import PTuning
 from probe.training.nearest import NearestTokens
