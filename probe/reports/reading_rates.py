@@ -43,22 +43,34 @@ def rates_table(rates: Mapping[str, Any]) -> list[str]:
         rates: a document of rates, as `--write` writes it.
     """
     whole = [one for one in rates["rates"] if one.get("share_explained") is None]
-    return _table(("condition", "reading", "scorer"), whole)
+    columns = ("condition", "reading", "scorer")
+    heads = [_plain(name) for name in (*columns, "prompts", *_SCORES.values(), _BETTER)]
+    rows = [[*(_plain(one[name]) for name in columns), *_cells(one)] for one in whole]
+    return [
+        f"| {' | '.join(heads)} |",
+        "|-" * len(heads) + "|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def shares_table(rates: Mapping[str, Any]) -> list[str]:
-    """The rates by the share of the text's effect that prompts have, of the largest condition.
+    """Share of texts that are first by overlap, by share explained, as a Markdown table.
 
-    Those by the first scorer, overlap.
+    Of the largest condition, with 95 % intervals over texts and the number of prompts.
     """
     scorer = next((one["scorer"] for one in rates["rates"]), None)
-    parts = [
-        one
+    parts = {
+        (one["reading"], str(one["share_explained"])): one
         for one in rates["rates"]
         if one.get("share_explained") is not None
         and (one["condition"], one["scorer"]) == (rates["kinds_of"], scorer)
+    }
+    shares = sorted({share for _, share in parts}, key=lambda words: words.replace("below", "0"))
+    rows = [
+        f"| {_plain(reading)} | {' | '.join(_part(parts.get((reading, one))) for one in shares)} |"
+        for reading in dict.fromkeys(name for name, _ in parts)
     ]
-    return _table(("reading", "share_explained"), parts)
+    return [f"| reading | {' | '.join(shares)} |", "|-" * (len(shares) + 1) + "|", *rows]
 
 
 def kinds_table(rates: Mapping[str, Any]) -> list[str]:
@@ -81,16 +93,6 @@ def reading_rates_markdown(found: ReadingRates) -> str:
     return "\n\n".join([title, said, *("\n".join(lines) for lines in tables if lines[2:])]) + "\n"
 
 
-def _table(columns: tuple[str, ...], rates: list[Mapping[str, Any]]) -> list[str]:
-    heads = [_plain(name) for name in (*columns, "prompts", *_SCORES.values(), _BETTER)]
-    rows = [[*(_plain(one[name]) for name in columns), *_cells(one)] for one in rates]
-    return [
-        f"| {' | '.join(heads)} |",
-        "|-" * len(heads) + "|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-
-
 def _cells(rate: Mapping[str, Any]) -> list[str]:
     scores = [
         f"{rate[key]['value']:.3f} ({rate[key]['interval'][0]:.2f} to "
@@ -101,10 +103,15 @@ def _cells(rate: Mapping[str, Any]) -> list[str]:
     return [str(rate["prompts"]), *scores, "–" if better is None else f"{better:.2f}"]
 
 
+def _part(rate: Mapping[str, Any] | None) -> str:
+    if rate is None:
+        return "–"
+    low, high = rate["top1"]["interval"]
+    return f"{rate['top1']['value']:.2f} ({low:.2f} to {high:.2f}; {rate['prompts']})"
+
+
 def _plain(name: str) -> str:
-    return name.replace("displacement_centred", "displacement centred").replace(
-        "share_explained", "share explained"
-    )
+    return name.replace("displacement_centred", "displacement centred")
 
 
 def _named(rate: Rate) -> int:

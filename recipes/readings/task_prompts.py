@@ -1,6 +1,7 @@
 """Does a reading of a classification prompt find its task among the tasks? On the sample prompts.
 
     python -m recipes.readings.task_prompts
+    python -m recipes.readings.task_prompts --readings ask,patching --models builtin
 
 A task's words are its label words, the words of its line in the samples' list, and the 20 most
 frequent content words of its texts where these come with the samples. They and a reading's words
@@ -9,6 +10,7 @@ are compared as by `probe bench readings`, over all tasks of a model.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections import Counter, defaultdict
@@ -22,15 +24,15 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 import probe
 from probe.analysis.retrieval import retrieval
 from probe.distillation.known_texts import KnownText
+from probe.models import load_model
 from probe.prompt import SoftPrompt
-from probe.readings import READINGS, Subject, read_all
+from probe.readings import READINGS, Reading, Subject, needs_model, read_all
 from probe.readings.scorers import overlaps
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.verbs.decoding import with_start
 
 SAMPLES = Path(__file__).parents[2] / "sample_prompts"
-MODELS = ("smollm2", "builtin", "minilm")
 _TEXT_WORDS = 20
 Entry = dict[str, Any]
 
@@ -58,39 +60,41 @@ def start_kind(entry: Entry) -> str:
     return "random" if init.startswith(("vocab", "random")) else "chosen words"
 
 
-def said(entries: list[Entry], model: str) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
-    """Reading, kind of start, number of the entry, and words, of the readings without a model."""
-    vocabulary, names = (
-        load_vocabulary(model),
-        [n for n, k in READINGS.items() if not k.needs_model],
-    )
+def said(entries: list[Entry], model: str, names: list[str]) -> Iterator[tuple[int, Reading]]:
+    """Number of the entry, and what a reading says of its prompt."""
+    vocabulary = load_vocabulary(model)
+    opened = load_model(model, device="cpu") if needs_model(names) else None
     for number, entry in enumerate(entries):
         prompt = probe.load(SAMPLES / entry["name"])[0]
         if isinstance(prompt, SoftPrompt):
             cached = Workspace().cached_arrays
-            subject = Subject(with_start(prompt, vocabulary), vocabulary, cached=cached)
-            for found in read_all(subject, names):
-                if not found.refused:
-                    yield found.name, start_kind(entry), number, found.words
+            subject = Subject(with_start(prompt, vocabulary), vocabulary, opened, cached=cached)
+            yield from ((number, one) for one in read_all(subject, names) if not one.refused)
 
 
 def main() -> None:
-    """Print the table of docs/readings.md."""
+    """Print the table of docs/readings.md, and how many readings are better than their control."""
+    asked = argparse.ArgumentParser()
+    pure = ",".join(name for name, kind in READINGS.items() if not kind.needs_model)
+    asked.add_argument("--readings", default=pure, help="with commas between")
+    asked.add_argument("--models", default="smollm2,builtin,minilm", help="with commas between")
+    options = asked.parse_args()
     listed = json.loads((SAMPLES / "manifest.json").read_text(encoding="utf-8"))["prompts"]
-    for model in MODELS:
+    for model in options.models.split(","):
         own = [one for one in listed if one["base_model"] == model and one.get("label_words")]
         tasks = {one["task"]: KnownText(one["task"], task_words(one)) for one in own}
-        groups: dict[tuple[str, str], list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
-        for reading, start, number, words in said(own, model):
-            groups[start, reading].append((number, words))
+        groups: dict[tuple[str, str], list[tuple[int, Reading]]] = defaultdict(list)
+        for number, one in said(own, model, options.readings.split(",")):
+            groups[start_kind(own[number]), one.name].append((number, one))
         for (start, reading), found in groups.items():
             right = np.array([list(tasks).index(own[number]["task"]) for number, _ in found])
-            scores = overlaps([words for _, words in found], list(tasks.values()))
+            scores = overlaps([one.words for _, one in found], list(tasks.values()))
             first = retrieval(scores, right).top1
             low, high = first.ends
+            better = sum(bool(one.better_than_controls) for _, one in found)
             print(  # noqa: T201
                 f"| {model} | {start} | {reading.replace('_', ' ')} | {len(found)} | "
-                f"{first.value:.3f} ({low:.2f} to {high:.2f}) | {1 / len(tasks):.3f} |",
+                f"{first.value:.3f} ({low:.2f} to {high:.2f}) | {1 / len(tasks):.3f} | {better} |",
                 flush=True,
             )
 
