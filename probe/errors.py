@@ -2,6 +2,7 @@
 
 import errno
 import re
+from collections.abc import Collection
 
 _LONGEST = 2000
 """Characters of a message; paths and lists of names fit."""
@@ -59,6 +60,16 @@ class MissingExtraError(ProbeError):
             f"{library} is not installed: run `pip install 'soft-prompt-probe[{extra}]'`"
             + (f", or {or_else}" if or_else else "")
         )
+
+
+def require_choice(name: str, found: object, choices: Collection[str]) -> None:
+    """Refuse a value that is none of those there are.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if found not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, found {found!r}")
 
 
 def is_panic(error: BaseException) -> bool:

@@ -62,7 +62,7 @@ MEASURES: Registry[MeasureFacts] = Registry(
         "mean_pairwise_inverse_euclidean": MeasureFacts(
             "1 / (1 + mean distance of every row to every row); with itself it is not 1",
             "table",
-            of_rows=f"{_COMPARE}.distances:mean_pairwise_inverse_euclidean",
+            of_rows=f"{_COMPARE}.similarities:mean_pairwise_inverse_euclidean",
         ),
         "flattened_cosine": MeasureFacts(
             "cosine of all rows laid end to end",
@@ -83,13 +83,13 @@ MEASURES: Registry[MeasureFacts] = Registry(
             "mean distance of a row to the other prompt's nearest row, mean of both ways",
             "table",
             higher_is_closer=False,
-            of_rows=f"{_COMPARE}.distances:chamfer",
+            of_rows=f"{_COMPARE}.similarities:chamfer",
         ),
         "transport": MeasureFacts(
             "least mean distance that moves one prompt's rows onto the other's",
             "table",
             higher_is_closer=False,
-            of_rows=f"{_COMPARE}.distances:transport",
+            of_rows=f"{_COMPARE}.similarities:transport",
         ),
         "cka": MeasureFacts(
             "linear centred kernel alignment of the positions, debiased",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from probe.arrays import Float32Array, Float64Array
+from probe.errors import require_choice
 from probe.linalg import squared_norms
 from probe.live import LiveModel
 
@@ -117,9 +118,9 @@ class SoftPrompt(_Published):
                 contradicts them.
         """
         _freeze(self, "embeddings", self.embeddings, "[P, H]", ndim=2)
-        _check_choice("method", self.method, get_args(Method))
+        require_choice("method", self.method, get_args(Method))
         if self.submodule is not None:
-            _check_choice("submodule", self.submodule, get_args(Submodule))
+            require_choice("submodule", self.submodule, get_args(Submodule))
         if self.init_token_ids is not None:
             ids = tuple(int(i) for i in self.init_token_ids)
             if len(ids) != len(self) or min(ids) < 0:
@@ -190,7 +191,7 @@ class KVPrefix(_Published):
                 f"{self.values.shape}"
             )
         if self.submodule is not None:
-            _check_choice("submodule", self.submodule, get_args(Submodule))
+            require_choice("submodule", self.submodule, get_args(Submodule))
         _copy_mappings(self)
 
     def __len__(self) -> int:
@@ -262,8 +263,3 @@ def _freeze(owner: object, attribute: str, values: ArrayLike, shape: str, *, ndi
 def _copy_mappings(owner: AnyPrompt) -> None:
     for attribute in ("metrics", "config"):
         object.__setattr__(owner, attribute, dict(getattr(owner, attribute)))
-
-
-def _check_choice(field_name: str, found: str, choices: tuple[str, ...]) -> None:
-    if found not in choices:
-        raise ValueError(f"{field_name} must be one of {', '.join(choices)}, found {found!r}")

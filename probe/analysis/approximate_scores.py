@@ -1,4 +1,4 @@
-"""Products of queries and table rows, fast, with a proven bound on their error.
+"""Scores of queries and table rows, chunk by chunk, with a proven bound on their error.
 
 Each kind of product returns scores [Q, c] and how far they may lie from q·e − bias: an absolute
 error per query and a relative rounding of the result. Search only compares scores with a floor, so
@@ -7,12 +7,18 @@ a bound is all it needs to be exact.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, IntArray
+from probe.linalg import squared_norms
+from probe.vocabulary import Rows, require_finite, to_float32
 
+MEMORY_BYTES = 192 << 20
+"""Budget of one chunk of the table and its scores."""
 TORCH_FLOPS = 2e11
 """Work from which importing torch for bfloat16 pays."""
 
@@ -173,3 +179,60 @@ def _kth_largest(maxima: Float32Array, k: int) -> Float32Array:
     """
     kth: Float32Array = np.partition(maxima, -k, axis=1)[:, -k]
     return kth
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Approximate scores of consecutive rows."""
+
+    start: int
+    scores: Any
+    """[Q, c], in whatever the product works with."""
+    error: Float32Array
+    """[Q] bound on |score − exact|, before the score was rounded."""
+    product: Product
+
+    def lowest(self, values: Float32Array, q: IntArray | slice = slice(None)) -> Float32Array:
+        """What the exact scores behind these values are at least."""
+        below = values - self.product.rounding * np.abs(values) - self.error[q]
+        return below.astype(np.float32, copy=False)
+
+
+def score_chunks(
+    queries: Float32Array, table: Rows, metric: str, allowed: BoolArray
+) -> Iterator[Chunk]:
+    """Scores that rank rows as the metric does, chunk by chunk.
+
+    Long queries are scaled down so that nothing overflows: by a power of two, which rounds nothing,
+    or to unit length for `cosine` and `dot`, whose order does not depend on it. For `l2` the score
+    is a (q·e − ‖e‖²/2) plus a constant, which orders the rows of each query as the distance does.
+    """
+    lengths = np.sqrt(squared_norms(queries))
+    scale = float(2.0 ** -np.ceil(np.log2(max(lengths.max(), 1))))
+    if metric == "l2":
+        scaled = (queries.astype(np.float64) * scale).astype(np.float32)
+    else:
+        scaled = (queries / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    product = product_for(scaled, len(table))
+    norm_rounding = (
+        table.shape[1] + 4
+    ) * FLOAT32_ROUNDOFF  # of float32 norms and of what is scaled by them
+    shift = None
+    step = max(1024, MEMORY_BYTES // (8 * table.shape[1] + 9 * len(queries)))
+    for start in range(0, len(table), step):
+        rows = to_float32(table[start : start + step])
+        squares = np.einsum("nh,nh->n", rows, rows)
+        require_finite(rows, squares, start)
+        norms = np.sqrt(squares)
+        bias = np.zeros(len(rows), dtype=np.float32)
+        if metric == "l2":
+            bias = scale / 2 * squares
+            shift = bias.mean() if shift is None else shift
+        elif metric == "cosine":
+            rows = np.divide(rows, np.where(norms > 0, norms, 1)[:, None], dtype=np.float32)
+            norms = np.minimum(norms, 1)
+        longest = float(norms.max()) * (1 + norm_rounding)
+        scores, error = product(rows, bias - (shift or np.float32(0)), longest)
+        scores[:, ~allowed[start : start + step]] = -np.inf
+        error = error + np.float32(norm_rounding * (longest + 2 * bias.max()))
+        yield Chunk(start, scores, error, product)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import numpy as np
 from probe.analysis.mixing import Tightness, tightness
 from probe.analysis.neighbours import nearest_tokens, require_widths
 from probe.arrays import Float32Array, FloatArray, IntArray
+from probe.errors import require_choice
 from probe.linalg import unit_rows
 from probe.results import Result
 from probe.texts import counted
@@ -163,11 +165,16 @@ def _grouped(items: FloatArray, grouping: Grouping) -> tuple[IntArray, float | N
     method, count = grouping.method, grouping.count
     if len(items) < 3:
         raise ValueError(f"clusters need 3 items or more, found {len(items)}: add prompts")
-    if method != "hdbscan" and count is not None and not 2 <= count <= len(items):
-        raise ValueError(f"expected 2 to {counted(len(items), 'cluster')}, found {count}")
+    different = len(np.unique(items, axis=0))
+    if method != "hdbscan" and count is not None and not 2 <= count <= different:
+        raise ValueError(
+            f"expected 2 to {counted(different, 'cluster')}, found {count}: at most one for each "
+            "different item"
+        )
     if method == "hdbscan" and count is not None:
         raise ValueError("hdbscan finds the number of clusters itself: leave the count out")
-    counts: Sequence[int] = range(2, min(MOST_CLUSTERS, len(items) - 1) + 1)
+    most = min(MOST_CLUSTERS, len(items) - 1, different)
+    counts: Sequence[int] = range(2, max(2, most) + 1)
     if count is not None or method == "hdbscan":
         counts = [count or 0]
     tried = [_labels(items, method, number, grouping.seed) for number in counts]
@@ -178,9 +185,12 @@ def _grouped(items: FloatArray, grouping: Grouping) -> tuple[IntArray, float | N
 
 def _labels(items: FloatArray, method: ClusterMethod, count: int, seed: int) -> IntArray:
     from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     if method == "kmeans":
-        found = KMeans(count, n_init=_RESTARTS, random_state=seed).fit_predict(items)
+        with warnings.catch_warnings():  # items that differ by rounding alone are one cluster
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = KMeans(count, n_init=_RESTARTS, random_state=seed).fit_predict(items)
     elif method == "agglomerative":
         found = AgglomerativeClustering(count, linkage="average").fit_predict(items)
     else:
@@ -240,7 +250,5 @@ def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, grouping: Gr
         "metric": ("cosine", "l2"),
     }
     for name, choices in choices_of.items():
-        found = getattr(grouping, name)
-        if found not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, found {found!r}")
+        require_choice(name, getattr(grouping, name), choices)
     require_widths(prompts, vocabulary)

@@ -18,9 +18,9 @@ from itertools import combinations
 
 import numpy as np
 
+from probe.analysis.approximate_scores import MEMORY_BYTES
 from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
-    MEMORY_BYTES,
     Metric,
     best_others,
     rank_in_group,

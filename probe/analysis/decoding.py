@@ -30,12 +30,11 @@ from probe.analysis.neighbours import (
     Neighbours,
     assign_one_to_one,
     nearest_rows,
-    require_metric,
     token_filter,
 )
 from probe.analysis.starts import at_start
 from probe.arrays import BoolArray, Float64Array, IntArray
-from probe.errors import NotDecodableError
+from probe.errors import NotDecodableError, require_choice
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.results import Result
 from probe.texts import counted
@@ -189,7 +188,7 @@ def decode(
         NotDecodableError: the prompt lives in key/value space or has another width.
         ValueError: a bad metric, k or filter.
     """
-    require_metric(metric)
+    require_choice("metric", metric, HIGHER_IS_BETTER)
     prompt = require_decodable(prompt, vocabulary)
     rows = prompt.embeddings
     allowed = token_filter(vocabulary, filters)

@@ -15,6 +15,7 @@ import numpy as np
 from probe.analysis.controls import Arrays, Cached, are_numbers, uncached
 from probe.analysis.neighbours import Neighbours, nearest_tokens, require_widths
 from probe.arrays import Float32Array, FloatArray, IntArray
+from probe.errors import require_choice
 from probe.linalg import principal_axes, unit_rows
 from probe.results import Result
 from probe.vocabulary import Vocabulary
@@ -310,8 +311,7 @@ def _key(rows: Float32Array, vocabulary: Vocabulary, layout: Layout, background:
 
 
 def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, layout: Layout) -> None:
-    if layout.method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, found {layout.method!r}")
+    require_choice("method", layout.method, METHODS)
     if layout.metric not in METRICS:
         raise ValueError(f"metric must be cosine or l2 for a map, found {layout.metric!r}")
     near = min(layout.n_neighbors, layout.perplexity)

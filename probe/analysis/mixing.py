@@ -14,9 +14,9 @@ from probe.analysis.neighbours import (
     best_others,
     nearest_rows,
     nearest_tokens,
-    require_metric,
 )
 from probe.arrays import Float32Array, Float64Array, IntArray
+from probe.errors import require_choice
 from probe.linalg import squared_norms, unit_rows
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.results import Result
@@ -59,7 +59,7 @@ def mixing(
     Raises:
         ValueError: the widths differ, or a bad metric.
     """
-    require_metric(metric)
+    require_choice("metric", metric, HIGHER_IS_BETTER)
     rows = np.concatenate(prompts)
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
     to_tokens = sign * nearest_tokens(rows, vocabulary, metric, k=1).scores[:, 0]

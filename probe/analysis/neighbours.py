@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from probe.analysis.approximate_scores import Product, product_for
-from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, Float64Array, IntArray
+from probe.analysis.approximate_scores import Chunk, score_chunks
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.errors import require_choice
 from probe.linalg import squared_norms
 from probe.texts import counted, did_you_mean
-from probe.vocabulary import Rows, Vocabulary, require_finite, to_float32
+from probe.vocabulary import Rows, Vocabulary, to_float32
 
 Metric = Literal["l2", "cosine", "dot"]
 HIGHER_IS_BETTER: dict[Metric, bool] = {"l2": False, "cosine": True, "dot": True}
 DEFAULT_METRIC: Metric = "cosine"
 
-MEMORY_BYTES = 192 << 20
-"""Budget of one chunk of the table and its scores."""
 PENDING_ROWS = 1 << 22
 """Candidates held before they are ranked and dropped."""
 EXACT_ROWS = 4096
@@ -95,7 +94,7 @@ def nearest_rows(
     if k == 0:
         raise ValueError("no row of the table is allowed: loosen the filters")
     found = _Best(queries, table, metric, k)
-    for chunk in _chunks(queries, table, metric, allowed):
+    for chunk in score_chunks(queries, table, metric, allowed):
         found.offer(chunk)
     return found.ranked()
 
@@ -204,18 +203,8 @@ def require_widths(prompts: Sequence[Float32Array], vocabulary: Vocabulary) -> N
         )
 
 
-def require_metric(metric: str) -> None:
-    """Refuse a metric that is none.
-
-    Raises:
-        ValueError: it is unknown.
-    """
-    if metric not in HIGHER_IS_BETTER:
-        raise ValueError(f"metric must be one of {', '.join(HIGHER_IS_BETTER)}, found {metric!r}")
-
-
 def _check(queries: Float32Array, table: Rows, metric: str, k: int) -> None:
-    require_metric(metric)
+    require_choice("metric", metric, HIGHER_IS_BETTER)
     if queries.ndim != 2 or len(table.shape) != 2 or queries.shape[1] != table.shape[1]:
         raise ValueError(
             f"queries [Q, H] and table [V, H] must have one width, found {queries.shape} and "
@@ -235,7 +224,7 @@ class _Best:
         best score from below."""
         self.pending: list[tuple[IntArray, IntArray]] = []
 
-    def offer(self, chunk: _Chunk) -> None:
+    def offer(self, chunk: Chunk) -> None:
         """Take what a chunk may add."""
         floor = self.lower_bounds.min(axis=1)
         if not np.isfinite(floor).all() and chunk.scores.shape[1] >= MIN_CHUNK_PER_K * self.k:
@@ -274,23 +263,6 @@ class _Best:
         return Neighbours(best_ids, best_scores, self.metric)
 
 
-@dataclass(frozen=True, eq=False)
-class _Chunk:
-    """Approximate scores of consecutive rows."""
-
-    start: int
-    scores: Any
-    """[Q, c], in whatever the product works with."""
-    error: Float32Array
-    """[Q] bound on |score − exact|, before the score was rounded."""
-    product: Product
-
-    def lowest(self, values: Float32Array, q: IntArray | slice = slice(None)) -> Float32Array:
-        """What the exact scores behind these values are at least."""
-        below = values - self.product.rounding * np.abs(values) - self.error[q]
-        return below.astype(np.float32, copy=False)
-
-
 def rank_in_group(counts: IntArray) -> IntArray:
     """0, 1, … within each run of equal keys, given the length of every run."""
     ranks: IntArray = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -323,43 +295,3 @@ def _exact_scores(
         return score(parts[0])
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy works outside the lock
         return np.concatenate(list(threads.map(score, parts)))
-
-
-def _chunks(
-    queries: Float32Array, table: Rows, metric: Metric, allowed: BoolArray
-) -> Iterator[_Chunk]:
-    """Scores that rank rows as the metric does, chunk by chunk.
-
-    Long queries are scaled down so that nothing overflows: by a power of two, which rounds nothing,
-    or to unit length for `cosine` and `dot`, whose order does not depend on it. For `l2` the score
-    is a (q·e − ‖e‖²/2) plus a constant, which orders the rows of each query as the distance does.
-    """
-    lengths = np.sqrt(squared_norms(queries))
-    scale = float(2.0 ** -np.ceil(np.log2(max(lengths.max(), 1))))
-    if metric == "l2":
-        scaled = (queries.astype(np.float64) * scale).astype(np.float32)
-    else:
-        scaled = (queries / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
-    product = product_for(scaled, len(table))
-    norm_rounding = (
-        table.shape[1] + 4
-    ) * FLOAT32_ROUNDOFF  # of float32 norms and of what is scaled by them
-    shift = None
-    step = max(1024, MEMORY_BYTES // (8 * table.shape[1] + 9 * len(queries)))
-    for start in range(0, len(table), step):
-        rows = to_float32(table[start : start + step])
-        squares = np.einsum("nh,nh->n", rows, rows)
-        require_finite(rows, squares, start)
-        norms = np.sqrt(squares)
-        bias = np.zeros(len(rows), dtype=np.float32)
-        if metric == "l2":
-            bias = scale / 2 * squares
-            shift = bias.mean() if shift is None else shift
-        elif metric == "cosine":
-            rows = np.divide(rows, np.where(norms > 0, norms, 1)[:, None], dtype=np.float32)
-            norms = np.minimum(norms, 1)
-        longest = float(norms.max()) * (1 + norm_rounding)
-        scores, error = product(rows, bias - (shift or np.float32(0)), longest)
-        scores[:, ~allowed[start : start + step]] = -np.inf
-        error = error + np.float32(norm_rounding * (longest + 2 * bias.max()))
-        yield _Chunk(start, scores, error, product)

@@ -24,6 +24,7 @@ from probe.models.embedding import learn_factor
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
+from probe.models.prefixes import run_ids
 from probe.models.rows import Row, encode_batch, special_ids
 from probe.models.sentence_encoder import SCALE
 
@@ -215,17 +216,16 @@ def _loss_by_ids(model: FrozenModel, row: Row) -> float:
 
 def _logits(model: FrozenModel, ids: Sequence[int], decoder: Sequence[int] = ()) -> Tensor:
     """Logits [T, V] on the CPU."""
-    named = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+    named: dict[str, Any] = {"input_ids": list(ids), "attention_mask": [1] * len(ids)}
     if decoder:
-        named["decoder_input_ids"] = decoder
-    arguments = {name: torch.tensor([each], device=model.device) for name, each in named.items()}
-    options = {"use_cache": False} if model.writes else {}
-    output: Any = model.model(**arguments, **options)
-    logits: Tensor = output.logits[0].float().cpu()
+        named["decoder_input_ids"] = list(decoder)
+    if model.writes:
+        named["use_cache"] = False
+    logits: Tensor = run_ids(model, **named).logits[0].float().cpu()
     return logits
 
 
 def _sentence(model: FrozenModel, ids: Sequence[int]) -> Tensor:
     """Unit embedding [H] of a text on the CPU."""
-    output: Any = model.model(input_ids=torch.tensor([ids], device=model.device))
+    output = run_ids(model, input_ids=list(ids))
     return normalize(output.last_hidden_state[0].float().mean(0), dim=-1).cpu()

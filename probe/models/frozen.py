@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from probe.models.embedding import table_of
 from probe.models.generation import Pick, most_likely
-from probe.models.injection import Batch, Injection, InjectionError, no_prompt, stack_prompts
+from probe.models.injection import (
+    Batch,
+    Injection,
+    InjectionError,
+    no_prompt,
+    require_readable,
+    stack_prompts,
+)
 from probe.models.prepare import prepare
 from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
@@ -151,25 +158,8 @@ class FrozenModel(ABC):
             InjectionError: a prompt does not fit the model, or the kinds are mixed.
         """
         injection = stack_prompts(prompts, self.device)
-        self.check(injection)
+        require_readable(injection, self)
         return injection
-
-    def check(self, injection: Injection) -> None:
-        """Refuse prompts the model cannot read.
-
-        Raises:
-            InjectionError: width, layers, heads or family do not fit.
-        """
-        for embeddings in (injection.embeddings, injection.decoder_embeddings):
-            if embeddings is not None and embeddings.shape[-1] != self.width:
-                raise InjectionError(
-                    f"{self.name} reads prompts of width {self.width}, found "
-                    f"{embeddings.shape[-1]}: use the model the prompt was trained on"
-                )
-        if injection.decoder_embeddings is not None and not self.two_stacks:
-            raise InjectionError(f"{self.name} has no decoder half to read a decoder prompt")
-        if injection.key_values is not None:
-            self._check_prefix(injection)
 
     def batch_of(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None
@@ -180,7 +170,7 @@ class FrozenModel(ABC):
             InjectionError: the prompts do not fit, or `which` names none of them for a row.
         """
         injection = no_prompt() if injection is None else injection
-        self.check(injection)
+        require_readable(injection, self)
         choice = [0] * len(rows) if which is None else which.tolist()
         if len(choice) != len(rows) or not all(0 <= k < len(injection) for k in choice):
             raise InjectionError(
@@ -199,23 +189,6 @@ class FrozenModel(ABC):
             raise InjectionError(
                 f"{self.name} has {counted(self.positions, 'position')}, prompt and text need "
                 f"{needed}: give prepare() the prompt's length"
-            )
-
-    def _check_prefix(self, injection: Injection) -> None:
-        keys = injection.key_values[0][0] if injection.key_values else None
-        found = (
-            None
-            if keys is None
-            else (len(injection.key_values or ()), keys.shape[1], keys.shape[3])
-        )
-        if self.kv_shape is None:
-            raise InjectionError(
-                f"{self.name} ({self.family}) reads no key/value prefixes: use embedding prompts"
-            )
-        if found != self.kv_shape:
-            raise InjectionError(
-                f"{self.name} reads prefixes of (layers, heads, head_dim) {self.kv_shape}, "
-                f"found {found}: use the model the prefix was trained on"
             )
 
     def label_tokens(self, row: Row) -> int:

@@ -14,7 +14,6 @@ import copy
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -38,15 +37,8 @@ _TOLERANCE_NATS = {True: 0.05, False: 1e-4}
 """In half precision, and in whole."""
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """What a pass leaves out."""
-
-    modules: frozenset[int]
-    """`id` of every part of the layers that are cut."""
-
-
-_cut: ContextVar[_Cut | None] = ContextVar("cut", default=None)
+_cut: ContextVar[frozenset[int]] = ContextVar("cut", default=frozenset())
+"""`id` of every part of the layers that are cut in this thread."""
 
 
 class KnockOut:
@@ -81,8 +73,7 @@ class KnockOut:
     @contextmanager
     def without(self, layers: Collection[int]) -> Iterator[FrozenModel]:
         """The model with these layers cut, within the block."""
-        modules = frozenset().union(*(self._layers[layer] for layer in layers))
-        token = _cut.set(_Cut(modules))
+        token = _cut.set(frozenset().union(*(self._layers[layer] for layer in layers)))
         try:
             yield self.model
         finally:
@@ -136,8 +127,7 @@ def _attend(
     **others: Any,
 ) -> tuple[Tensor, None]:
     """Attention of one layer, [B, heads, S, d] each, without the prompt where it is cut."""
-    cut = _cut.get()
-    if cut is not None and id(module) in cut.modules:
+    if id(module) in _cut.get():
         seen = ~_hidden(query.shape[2], key.shape[2], query.device)
         if attention_mask is None:
             attention_mask = seen

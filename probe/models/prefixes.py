@@ -89,12 +89,12 @@ def causal_prefix_shape(model: FrozenModel, score: Score, *, tested: bool) -> Sh
 
     def tried() -> tuple[KeyValues, float]:
         cache = DynamicCache(config=model.model.config)
-        _run(model, input_ids=text[:2], past_key_values=cache, use_cache=True)
+        run_ids(model, input_ids=text[:2], past_key_values=cache, use_cache=True)
         prefix: KeyValues = [(keys, values) for keys, values, *_ in cache]
         if tested:
             return prefix, 0.0
         found = score(Injection(None, [2], prefix), Row(tuple(text[2:]), ((target,),), 0))
-        return prefix, _distance(found, _run(model, input_ids=text), target)
+        return prefix, _distance(found, run_ids(model, input_ids=text), target)
 
     return _shape(model, tried)
 
@@ -110,11 +110,11 @@ def decoder_prefix_shape(model: FrozenModel, score: Score, start: int) -> Shape 
     *text, first, second, target = _tokens(model)
 
     def tried() -> tuple[KeyValues, float]:
-        output = _run(model, input_ids=text, decoder_input_ids=[first, second], use_cache=True)
+        output = run_ids(model, input_ids=text, decoder_input_ids=[first, second], use_cache=True)
         layers = output.past_key_values.self_attention_cache.layers
         prefix: KeyValues = [(layer.keys, layer.values) for layer in layers]
         found = score(Injection(None, [2], prefix), Row(tuple(text), ((target,),), 0))
-        whole = _run(model, input_ids=text, decoder_input_ids=[first, second, start])
+        whole = run_ids(model, input_ids=text, decoder_input_ids=[first, second, start])
         return prefix, _distance(found, whole, target)
 
     return _shape(model, tried)
@@ -140,8 +140,8 @@ def _tokens(model: FrozenModel) -> list[int]:
     return list(range(model.vocabulary_size // 2, model.vocabulary_size))[:7]
 
 
-def _run(model: FrozenModel, **arguments: Any) -> Any:
-    """The output of transformers for lists of ids."""
+def run_ids(model: FrozenModel, **arguments: Any) -> Any:
+    """The output of transformers for lists of ids, each given by its argument's name."""
     tensors: dict[str, Sequence[int]] = {k: v for k, v in arguments.items() if isinstance(v, list)}
     ids = {name: torch.tensor([each], device=model.device) for name, each in tensors.items()}
     return model.model(**arguments | ids)

@@ -160,9 +160,10 @@ def _run(
     )
 
 
-def _prompt_columns(table: Tensor, mask: Tensor) -> Tensor:
-    """[B, S]: whether a column holds a prompt row."""
-    return (table < 0) & (mask > 0)
+def _prompt_first(table: Tensor, mask: Tensor) -> Tensor:
+    """[B, S]: the columns that hold a prompt row, then the others, in their order."""
+    is_prompt = (table < 0) & (mask > 0)
+    return (~is_prompt).long().argsort(dim=1, stable=True)
 
 
 def _hidden(
@@ -170,8 +171,7 @@ def _hidden(
 ) -> NDArray[np.float32]:
     """[L + 1, B, longest, H], prompt rows first, zeros behind the text."""
     stacked = torch.stack([state.float() * mask[..., None] for state in states])
-    order = (~_prompt_columns(table, mask)).long().argsort(dim=1, stable=True)
-    index = order[None, :, :, None].expand_as(stacked)
+    index = _prompt_first(table, mask)[None, :, :, None].expand_as(stacked)
     ordered = stacked.gather(2, index)
     return pad(ordered, (0, 0, 0, longest - ordered.shape[2])).cpu().numpy()
 
@@ -186,8 +186,7 @@ def _attention(
     means = torch.stack([(layer * share[:, :, None]).sum(1) for layer in weights])
     if injection.key_values is not None:
         return means[:, :, :length].cpu().numpy()
-    order = (~_prompt_columns(table, mask)).long().argsort(dim=1, stable=True)
-    ordered = means.gather(2, order.expand_as(means))
+    ordered = means.gather(2, _prompt_first(table, mask).expand_as(means))
     return ordered[:, :, :length].cpu().numpy()
 
 

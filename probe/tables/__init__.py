@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from probe.errors import ModelNotFoundError
 from probe.live import IN_MEMORY, LiveModel
-from probe.tables.architectures import ModelFacts, Which, read_facts, text_config
+from probe.tables.architectures import ModelFacts, Which, read_facts, require_which, text_config
 from probe.tables.files import (
     Files,
     TextEncoderFiles,
@@ -65,8 +65,7 @@ def load_vocabulary(
         ModelNotFoundError: the model, its table or its tokenizer cannot be found or read.
         MissingExtraError: `minilm` is not installed.
     """
-    if which not in get_args(Which):
-        raise ModelNotFoundError(f"which must be one of {get_args(Which)}, found {which!r}")
+    require_which(which)
     if isinstance(model, LiveModel):
         return read_live_vocabulary(model, which)
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from probe.errors import ModelNotFoundError
 from probe.live import LiveModel
 from probe.tables.embedding_layers import UNCHANGED, Multiplier, by_root_of_width
-from probe.tables.files import Files, parse_object
+from probe.tables.files import Files, optional_object
 
 Which = Literal["input", "encoder", "decoder"]
 Scaling = Literal["never", "always", "if asked", "unless declined"]
@@ -125,6 +125,16 @@ def no_stacks(where: str, which: Which) -> ModelNotFoundError:
     )
 
 
+def require_which(which: str) -> None:
+    """Refuse a table that no model has.
+
+    Raises:
+        ModelNotFoundError: it is none of the input's, the encoder's and the decoder's.
+    """
+    if which not in get_args(Which):
+        raise ModelNotFoundError(f"which must be one of {get_args(Which)}, found {which!r}")
+
+
 def known_family(config: Mapping[str, Any]) -> Family | None:
     """The family of a model, or of the language model within it; None where it is not listed."""
     for part in (config, text_config(config)):
@@ -215,12 +225,10 @@ def _why_no_prompt(name: str, files: Files, config: Mapping[str, Any], kind: str
 
 def _names_mask(files: Files) -> bool:
     """Whether a mask token is named, or the tokenizer is of a class that may know its own."""
-    known = _document(files, "tokenizer_config.json")
-    if known.get("tokenizer_class") not in _NAMELESS_TOKENIZERS:
+    known = optional_object(files, "tokenizer_config.json")
+    if known.get("mask_token") or known.get("tokenizer_class") not in _NAMELESS_TOKENIZERS:
         return True
-    return bool(
-        known.get("mask_token") or _document(files, "special_tokens_map.json").get("mask_token")
-    )
+    return bool(optional_object(files, "special_tokens_map.json").get("mask_token"))
 
 
 def _names_start(files: Files, config: Mapping[str, Any]) -> bool:
@@ -228,20 +236,14 @@ def _names_start(files: Files, config: Mapping[str, Any]) -> bool:
     key = "decoder_start_token_id"
     if not config.get("is_encoder_decoder") or config.get(key) is not None:
         return True
-    if _document(files, "generation_config.json").get(key) is not None:
+    if optional_object(files, "generation_config.json").get(key) is not None:
         return True
     from transformers import AutoConfig  # slow, and few files leave it out
 
     try:
-        own = AutoConfig.for_model(str(config.get("model_type")))
-    except ValueError:  # loading says what is wrong with it
+        return getattr(AutoConfig.for_model(**config), key, None) is not None
+    except Exception:  # whatever a class says of strange fields, loading says it too
         return True
-    return key not in config and getattr(own, key, None) is not None
-
-
-def _document(files: Files, name: str) -> dict[str, Any]:
-    data = files.small(name)
-    return {} if data is None else parse_object(data, name, files.where)
 
 
 def facts_of(

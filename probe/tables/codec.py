@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
@@ -179,13 +179,11 @@ class TokenizersCodec:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of row ids, special tokens included; rows without a token are `<row 32110>`."""
         tokenizer = self._tokenizer
-        known = groupby(ids, key=lambda row: tokenizer.id_to_token(row) is not None)
         with tokenizer_calls(self._where):
-            return "".join(
-                tokenizer.decode(list(rows), skip_special_tokens=False)
-                if named
-                else "".join(f"<row {row}>" for row in rows)
-                for named, rows in known
+            return _decoded(
+                ids,
+                lambda row: tokenizer.id_to_token(row) is not None,
+                lambda rows: tokenizer.decode(rows, skip_special_tokens=False),
             )
 
 
@@ -215,9 +213,18 @@ class SentencePieceCodec:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of row ids; rows without a piece are `<row 32110>`."""
-        return "".join(
-            self._processor.DecodePieces([self._pieces[row] for row in rows])
-            if named
-            else "".join(f"<row {row}>" for row in rows)
-            for named, rows in groupby(ids, key=lambda row: row in self._pieces)
-        )
+
+        def text(rows: list[int]) -> str:
+            return str(self._processor.DecodePieces([self._pieces[row] for row in rows]))
+
+        return _decoded(ids, self._pieces.__contains__, text)
+
+
+def _decoded(
+    ids: Sequence[int], is_known: Callable[[int], bool], decode: Callable[[list[int]], str]
+) -> str:
+    """Text of row ids, runs of known ones decoded together; the others are `<row 32110>`."""
+    return "".join(
+        decode(list(rows)) if known else "".join(f"<row {row}>" for row in rows)
+        for known, rows in groupby(ids, key=is_known)
+    )

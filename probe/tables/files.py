@@ -135,6 +135,16 @@ def parse_object(data: bytes, name: str, where: str) -> dict[str, Any]:
     return found
 
 
+def optional_object(files: Files, name: str) -> dict[str, Any]:
+    """What a small JSON file says; empty where there is no such file.
+
+    Raises:
+        ModelNotFoundError: it is no JSON object.
+    """
+    data = files.small(name)
+    return {} if data is None else parse_object(data, name, files.where)
+
+
 _FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 

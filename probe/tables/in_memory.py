@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from probe.arrays import Float32Array
 from probe.errors import ModelNotFoundError
 from probe.live import LiveModel, live_model
-from probe.tables.architectures import ModelFacts, Which, facts_of, no_stacks
+from probe.tables.architectures import ModelFacts, Which, facts_of, no_stacks, require_which
 from probe.tables.built import input_layer, stack_layer
 from probe.tables.embedding_layers import answer_of
 from probe.tables.lookup import EmbeddingTable
@@ -34,8 +34,7 @@ _CHUNK = 4096
 
 def vocabulary_of_objects(model: Any, tokenizer: Any = None, which: Which = "input") -> Vocabulary:
     """See `Vocabulary.from_model`."""
-    if which not in get_args(Which):
-        raise ModelNotFoundError(f"which must be one of {get_args(Which)}, found {which!r}")
+    require_which(which)
     return read_live_vocabulary(live_model(model, tokenizer), which)
 
 

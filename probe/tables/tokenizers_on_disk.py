@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from probe.tables.documents import (
     word_end_document,
     wordpiece_parts,
 )
-from probe.tables.files import Files, parse_object
+from probe.tables.files import Files, optional_object, parse_object
 from probe.tables.tokens import describe_tokens, read_pieces
 from probe.vocabulary import EmbeddingLayer, TableDtype, TextCodec, Vocabulary
 
@@ -107,15 +107,22 @@ def read_tokenizer(files: Files, model_type: object, which: Which = "input") -> 
     if (data := files.small("vocab.txt")) is not None:
         if (codes := files.small("bpe.codes")) is not None:
             return _rebuilt(files, word_end_document(_fairseq(data), _lines(codes)), data, codes)
-        return _rebuilt(files, _wordpiece(data, _config(files)), data)
+        return _rebuilt(
+            files, _wordpiece(data, optional_object(files, "tokenizer_config.json")), data
+        )
     if (merges := files.small("merges.txt")) is not None:
         return _read_byte_pairs(files, merges, which)
     if (data := files.small("vocab.json")) is not None:
         return _numbered_pieces(files, data, which)
     names = _SENTENCEPIECE if model_type in _ROWS_ARE_SENTENCEPIECE_IDS else ()
-    found = ((name, files.small(name)) for name in names)
-    name, data = next(((name, data) for name, data in found if data is not None), ("", None))
+    name, data = _first(files, names)
     return NO_TOKENIZER if data is None else _sentencepiece(files, name, data)
+
+
+def _first(files: Files, names: Iterable[str]) -> tuple[str, bytes | None]:
+    """The first of these files that is there, by name and content."""
+    found = ((name, files.small(name)) for name in names)
+    return next(((name, data) for name, data in found if data is not None), ("", None))
 
 
 def _read_byte_pairs(files: Files, merges: bytes, which: Which) -> TokenizerFiles:
@@ -190,14 +197,11 @@ def _numbered_pieces(files: Files, data: bytes, which: Which) -> TokenizerFiles:
     vocab |= {token: row for row, token in _added_tokens(files)}
     special = _special_tokens(files) | _USUAL_SPECIAL
     listed = [
-        {"id": row, "content": token, "special": True}
-        for token, row in vocab.items()
-        if token in special
+        added_token(row, token, special=True) for token, row in vocab.items() if token in special
     ]
     model = {"type": "Unigram", "vocab": vocab, "unk_token": "<unk>"}
     names = ("target.spm", *_BESIDE_VOCAB) if which == "decoder" else _BESIDE_VOCAB
-    pieces = ((name, files.small(name)) for name in names)
-    name, cuts = next(((name, data) for name, data in pieces if data is not None), ("", None))
+    name, cuts = _first(files, names)
     processor = None if cuts is None else _processor(files, name, cuts)
     codec = None if processor is None else SentencePieceCodec(processor, vocab)
     return TokenizerFiles({"model": model, "added_tokens": listed}, codec, _sha256(data))
@@ -208,16 +212,15 @@ def _sentencepiece(files: Files, name: str, data: bytes) -> TokenizerFiles:
     if (processor := _processor(files, name, data)) is None:
         return NO_TOKENIZER
     rows = range(processor.GetPieceSize())
-    control = [row for row in rows if processor.IsControl(row)]
-    listed = [(row, processor.IdToPiece(row), True) for row in control]
-    listed += [(row, token, True) for row, token in _added_tokens(files)]
+    listed = [(row, processor.IdToPiece(row)) for row in rows if processor.IsControl(row)]
+    listed += _added_tokens(files)
     document = {
         "model": {
             "type": "Unigram",
             "vocab": [[processor.IdToPiece(row)] for row in rows],
             "unk_id": processor.unk_id(),
         },
-        "added_tokens": [{"id": r, "content": t, "special": s} for r, t, s in listed],
+        "added_tokens": [added_token(*one, special=True) for one in listed],
     }
     return TokenizerFiles(document, SentencePieceCodec(processor), _sha256(data))
 
@@ -242,21 +245,12 @@ def _processor(files: Files, name: str, data: bytes) -> Any:
     return processor
 
 
-def _config(files: Files) -> dict[str, Any]:
-    return _optional(files, "tokenizer_config.json")
-
-
-def _optional(files: Files, name: str) -> dict[str, Any]:
-    data = files.small(name)
-    return {} if data is None else parse_object(data, name, files.where)
-
-
 def _added_tokens(files: Files) -> Iterator[tuple[int, str]]:
     """Rows of tokens that the configuration files add to the vocabulary."""
-    for token, row in _optional(files, "added_tokens.json").items():
+    for token, row in optional_object(files, "added_tokens.json").items():
         if type(row) is int and row >= 0:
             yield row, token
-    decoder = _config(files).get("added_tokens_decoder")
+    decoder = optional_object(files, "tokenizer_config.json").get("added_tokens_decoder")
     for number, entry in (decoder if isinstance(decoder, dict) else {}).items():
         if number.isdecimal() and len(number) < 10 and (content := _content(entry)):
             yield int(number), content
@@ -266,7 +260,7 @@ def _special_tokens(files: Files) -> frozenset[str]:
     """Tokens that the configuration files name `eos_token`, `additional_special_tokens`, …."""
     found: set[str | None] = set()
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        for key, value in _optional(files, name).items():
+        for key, value in optional_object(files, name).items():
             if key.endswith("_token"):
                 found.add(_content(value))
             elif key in _LISTS_OF_SPECIAL and isinstance(value, list):

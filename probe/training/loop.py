@@ -31,7 +31,7 @@ from probe.training.checkpoint import (
 from probe.training.checks import check_training
 from probe.training.data import prepared
 from probe.training.export import exported
-from probe.training.initialise import start_of
+from probe.training.initialise import Start, start_of
 from probe.training.methods.base import injection_of_made
 from probe.training.prompt_run import PromptRun
 from probe.training.validation import Validation
@@ -176,6 +176,7 @@ def train(
     *,
     run_folder: Path | None = None,
     resume: bool = False,
+    starts: Sequence[Start] | None = None,
 ) -> Training:
     """Prepare K prompts for training; iterate over the result to train them.
 
@@ -185,6 +186,7 @@ def train(
         configs: one configuration per prompt, or one for all.
         run_folder: where checkpoints go; None keeps none.
         resume: go on from the run folder's last checkpoint.
+        starts: where each prompt starts; where its configuration says when None.
 
     Raises:
         TrainingError: the configurations do not fit the model, the tasks, each other or the
@@ -197,9 +199,10 @@ def train(
         )
     for task, config in pairs:
         check_training(task, config, writes=model.writes, positions=model.positions)
+    begun = starts or [start_of(model, task, config) for task, config in pairs]
     runs = [
-        PromptRun(model, task, config, start_of(model, task, config), data)
-        for (task, config), data in zip(pairs, prepared(model, pairs), strict=True)
+        PromptRun(model, task, config, start, data)
+        for (task, config), start, data in zip(pairs, begun, prepared(model, pairs), strict=True)
     ]
     training = Training(model, runs, run_folder)
     if run_folder is not None:

@@ -22,12 +22,9 @@ from probe.requests.train_methods import METHODS
 from probe.requests.training import with_recommended
 from probe.task import Task
 from probe.template import without_slots
-from probe.training.checks import check_training
-from probe.training.data import prepared
 from probe.training.initialise import Start, embedded, rows_of, start_of
-from probe.training.loop import Training
+from probe.training.loop import Training, train
 from probe.training.methods.base import build_module
-from probe.training.prompt_run import PromptRun
 
 PRUNED = "pruned"
 """Key of `config`: which prompt's rows a pruned one kept, and how they were chosen."""
@@ -132,17 +129,10 @@ def retraining(
     Raises:
         TrainingError: the task teaches nothing.
     """
-    pairs = [
-        (task, _of_length(config, task.template, start))
-        for task, start in zip(tasks, starts, strict=True)
+    configs = [
+        _of_length(config, task.template, start) for task, start in zip(tasks, starts, strict=True)
     ]
-    for task, one in pairs:
-        check_training(task, one, writes=model.writes, positions=model.positions)
-    runs = [
-        PromptRun(model, task, one, start, data)
-        for (task, one), start, data in zip(pairs, starts, prepared(model, pairs), strict=True)
-    ]
-    return Training(model, runs, None)
+    return train(model, tasks, configs, starts=starts)
 
 
 def _of_length(config: TrainConfig, template: str, start: Start) -> TrainConfig:

@@ -81,6 +81,16 @@ def test_noise_is_in_no_cluster(rng, vocabulary):
     assert sum(c["size"] for c in document["clusters"]) + document["noise"] == len(rows)
 
 
+@pytest.mark.parametrize("different", [1, 2])
+def test_rows_that_repeat_make_no_more_clusters_than_there_are_of_them(vocabulary, different):
+    """A prompt that never left one word has equal rows; scikit-learn would warn of them."""
+    rows = np.repeat(np.eye(8, dtype=np.float32)[:different] * 5, 6, axis=0)
+    found = cluster([rows], vocabulary, names="a")
+    assert [group.size for group in found.clusters] == [6] * different
+    with pytest.raises(ValueError, match="at most one for each different item"):
+        cluster([rows], vocabulary, Grouping(count=3), names="a")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -104,7 +104,7 @@ def test_cosines_agree_with_scikit_learn(rng):
 
 def test_distances_agree_with_scipy_for_prompts_of_different_lengths(rng, monkeypatch):
     rows = [rng.standard_normal((length, 6)) for length in (3, 8, 1, 5)]
-    monkeypatch.setattr("probe.analysis.compare.distances.BLOCK_ROWS", 9)  # several blocks
+    monkeypatch.setattr("probe.analysis.compare.similarities.BLOCK_ROWS", 9)  # several blocks
     near = compare_rows(rows, "chamfer", names="abcd").matrix
     mean = compare_rows(rows, "mean_pairwise_inverse_euclidean", names="abcd").matrix
     for i, a in enumerate(rows):

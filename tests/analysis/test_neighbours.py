@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from probe.analysis import neighbours
+from probe.analysis import approximate_scores, neighbours
 from probe.analysis.approximate_scores import Bfloat16Product, Float32Product
 from probe.analysis.neighbours import (
     assign_one_to_one,
@@ -76,7 +76,7 @@ def test_a_row_that_is_in_no_table_has_every_row_for_a_neighbour(rng):
 def test_chunk_size_changes_nothing(rng, metric, memory_bytes, monkeypatch):
     table = rng.standard_normal((5000, 16)).astype(np.float32)
     queries = rng.standard_normal((9, 16)).astype(np.float32)
-    monkeypatch.setattr(neighbours, "MEMORY_BYTES", memory_bytes)
+    monkeypatch.setattr(approximate_scores, "MEMORY_BYTES", memory_bytes)
     found = nearest_rows(queries, table, metric, k=10)
     np.testing.assert_array_equal(found.ids, brute_force(queries, table, metric, 10)[0])
 
@@ -88,7 +88,9 @@ def test_bfloat16_products_give_the_same_answer(rng, metric, dtype, monkeypatch)
     centres = rng.standard_normal((60, 32))
     table = stored(centres.repeat(50, axis=0) + 1e-3 * rng.standard_normal((3000, 32)), dtype)
     queries = (centres[:20] + 1e-3 * rng.standard_normal((20, 32))).astype(np.float32)
-    monkeypatch.setattr(neighbours, "product_for", lambda scaled, _: Bfloat16Product(scaled))
+    monkeypatch.setattr(
+        approximate_scores, "product_for", lambda scaled, _: Bfloat16Product(scaled)
+    )
     found = nearest_rows(queries, table, metric, k=10)
     ids, scores = brute_force(queries, table, metric, 10)
     np.testing.assert_array_equal(found.ids, ids)
@@ -100,7 +102,7 @@ def test_bfloat16_products_give_the_same_answer(rng, metric, dtype, monkeypatch)
 def test_the_error_bounds_hold(rng, metric, product, monkeypatch):
     table = (rng.standard_normal((2000, 64)) * rng.lognormal(size=(2000, 1))).astype(np.float32)
     queries = (rng.standard_normal((50, 64)) * rng.lognormal(size=(50, 1))).astype(np.float32)
-    monkeypatch.setattr(neighbours, "product_for", lambda scaled, _: product(scaled))
+    monkeypatch.setattr(approximate_scores, "product_for", lambda scaled, _: product(scaled))
     wide_queries, wide = queries.astype(np.float64), table.astype(np.float64)
     lengths = np.linalg.norm(wide_queries, axis=1)
     unit = wide_queries / lengths[:, None]
@@ -112,7 +114,7 @@ def test_the_error_bounds_hold(rng, metric, product, monkeypatch):
         "l2": scale * (wide_queries @ wide.T - halves + halves.mean()),
     }[metric]
     everything = np.ones(len(table), bool)
-    (chunk,) = neighbours._chunks(queries, table, metric, everything)
+    (chunk,) = approximate_scores.score_chunks(queries, table, metric, everything)
     scores = np.array(chunk.scores.tolist())
     allowance = chunk.error[:, None] + chunk.product.rounding * np.abs(scores)
     assert (np.abs(scores - exact) <= allowance).all()
@@ -137,7 +139,7 @@ def test_a_table_of_equal_rows_returns_the_lowest_ids():
 
 def test_many_candidates_are_ranked_before_they_fill_the_memory(rng, monkeypatch):
     monkeypatch.setattr(neighbours, "PENDING_ROWS", 10)
-    monkeypatch.setattr(neighbours, "MEMORY_BYTES", 1)
+    monkeypatch.setattr(approximate_scores, "MEMORY_BYTES", 1)
     table = np.sort(rng.standard_normal((6000, 1)), axis=0).astype(np.float32)
     found = nearest_rows(np.ones((3, 1), np.float32), table, "dot", k=4)
     np.testing.assert_array_equal(found.ids, [[5999, 5998, 5997, 5996]] * 3)
@@ -243,7 +245,7 @@ def test_the_closest_positions_answer_the_reverse_question():
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_table_that_is_not_finite_is_refused(rng, metric, value, monkeypatch):
-    monkeypatch.setattr(neighbours, "MEMORY_BYTES", 1)  # several chunks
+    monkeypatch.setattr(approximate_scores, "MEMORY_BYTES", 1)  # several chunks
     table = rng.standard_normal((3000, 8)).astype(np.float32)
     table[2000, 0] = value
     with pytest.raises(ModelNotFoundError, match="NaN or infinity in row 2000: use another copy"):

@@ -19,7 +19,7 @@ import dill
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -213,6 +213,7 @@ class TestTorchFiles:
         assert time.process_time() - start < 8  # a reader that is quadratic takes minutes
         assert len(found) == 6000
 
+    @settings(deadline=None)
     @given(st.data())
     def test_any_view_is_read(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from([n for n in TYPES if "8" not in n]))

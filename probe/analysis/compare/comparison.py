@@ -13,7 +13,7 @@ from probe.analysis.compare import pairs, similarities
 from probe.analysis.compare.separation import Separation, separation
 from probe.analysis.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
-from probe.errors import NotComparableError
+from probe.errors import NotComparableError, require_choice
 from probe.measures import MEASURES, Measure, MeasureFacts
 from probe.results import Result
 
@@ -161,8 +161,7 @@ def require_measure(measure: str) -> MeasureFacts:
     Raises:
         ValueError: there is none of that name.
     """
-    if measure not in MEASURES:
-        raise ValueError(f"measure must be one of {', '.join(MEASURES)}, found {measure!r}")
+    require_choice("measure", measure, MEASURES)
     return MEASURES[measure]
 
 

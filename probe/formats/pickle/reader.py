@@ -226,14 +226,11 @@ class PicklesInPlace:
         return self._pickles.next()
 
     def _storage(self, reference: object) -> StorageInPlace:
-        """The storage of a persistent id: `("storage", class, key, device, elements, …)`."""
-        match reference:
-            case ("storage", Symbol(name=kind), str(key), _, int(size), *more):
-                if kind in STORAGE_DTYPES and more in ([], [None]):
-                    return self.storages.setdefault(
-                        key, StorageInPlace(STORAGE_DTYPES[kind], size, None, key=key)
-                    )
-        raise PromptFormatError("a storage in a layout that torch no longer writes")
+        """The storage of a persistent id."""
+        dtype, key, size, view = _storage_id(reference)
+        if view is not None:
+            raise PromptFormatError("a storage in a layout that torch no longer writes")
+        return self.storages.setdefault(key, StorageInPlace(dtype, size, None, key=key))
 
 
 def _refuse_nested(_data: bytes, _allowance: Allowance) -> object:
