@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 import probe
-from probe.analysis.retrieval import retrieval
+from probe.analysis.reading_rates import retrieval
 from probe.distillation.known_texts import KnownText
 from probe.models import load_model
 from probe.prompt import SoftPrompt
