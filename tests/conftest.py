@@ -9,8 +9,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 # Before torch and numba are imported, here and in every process that a test starts: models this
-# small only lose time to a second thread, above all on a busy machine.
-os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+# small only lose time to a second thread, above all on a busy machine, and without byte code every
+# process compiles what it imports anew.
+os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 import pytest
 
@@ -42,8 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def kept_arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of workspaces: reference samples and neighbours are computed once for all tests."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache of workspaces, of all workers: what is only kept to be quick is computed once."""
+    place = tmp_path_factory.getbasetemp()
+    kept = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "cache"
+    kept.mkdir(exist_ok=True)
+    return kept
 
 
 @pytest.fixture

@@ -44,13 +44,14 @@ def aside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dashboard(
-    chromium: Browser, aside: Path, tmp_path_factory: pytest.TempPathFactory
+    chromium: Browser, aside: Path, kept_arrays: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, str]]:
     """The one dashboard of all tests: its workspace and its address.
 
     Its workspace has a prompt whose vocabulary is hostile, and a task, which forms offer first.
     """
     home = tmp_path_factory.mktemp("home")
+    (home / "cache").symlink_to(kept_arrays, target_is_directory=True)
     model = write_hostile_model(home / "model")
     Workspace(home).save(SoftPrompt("hostile", prompt_rows(), base_model=str(model)))
     write_task(home / "tasks" / "moods")

@@ -41,13 +41,15 @@ def test_the_map_is_printed_as_the_schema_says(probe, check_schema):
     assert result.json == json.loads(json.dumps(package.map(TWO).to_json()))
 
 
-def test_tsne_of_a_drawn_background_is_kept_in_the_workspace(probe, check_schema, home):
-    before = set((home / "cache").glob("*.npz"))
+def test_tsne_of_a_drawn_background_is_kept_in_the_workspace(
+    probe, check_schema, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "own"))
     options = ("--method", "tsne", "--background", "150", "--perplexity", "5", "--seed", "2")
     document = probe("map", "sst2-text", *options, "--json").json
     check_schema("map", document)
     assert document["explained_variance"] is None and document["background"] == 150
-    assert len(set((home / "cache").glob("*.npz")) - before) == 1
+    assert len(list((tmp_path / "own" / "cache").glob("*.npz"))) == 1
     assert probe("map", "sst2-text", *options, "--json").json == document
 
 

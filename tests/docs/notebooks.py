@@ -3,10 +3,7 @@
 `python -m tests.docs.notebooks` runs them anew and saves what they print.
 """
 
-import re
-
 import nbformat
-from nbclient import NotebookClient
 
 from tests.docs.pages import DOCS
 
@@ -15,19 +12,15 @@ _MOST_LETTERS = 20_000
 """Of one output; a figure's data is left out, its place says so."""
 
 
-def executed(path, *, steps=None):
+def executed(path):
     """The notebook with what its cells print.
-
-    Args:
-        path: of the notebook.
-        steps: updates of every training in it; as written where None.
 
     Raises:
         CellExecutionError: a cell failed.
     """
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells if steps else ():
-        cell.source = re.sub(r"steps=\d+", f"steps={steps}", cell.source)
     NotebookClient(notebook, timeout=280, kernel_name="python3").execute()
     return notebook
 

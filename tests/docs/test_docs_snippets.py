@@ -22,10 +22,9 @@ _OPENS_A_WINDOW = ("app", "demo")
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # PEFT's
 @pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # the Trainer's, without a GPU
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_snippet_of_a_page_runs(page, tmp_path, monkeypatch):
+def test_every_snippet_of_a_page_runs(page, home, tmp_path, monkeypatch):
     if smollm2_file() is None:
         pytest.skip("smollm2 is not installed")
-    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
     seen = {}

@@ -16,14 +16,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """One workspace: the weights are undone once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROBE_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
 @pytest.mark.process
 def test_it_trains_and_its_prompt_is_decoded_on_the_same_table(home, tmp_path):
     task = write_task(tmp_path / "mood")

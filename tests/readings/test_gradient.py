@@ -17,11 +17,6 @@ from tests.tiny import save_causal, save_masked
 TEXT = "kind warm"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
-
-
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory):
     return load_model(str(save_causal(tmp_path_factory.mktemp("tiny"))))

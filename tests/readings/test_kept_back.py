@@ -8,7 +8,6 @@ import pytest
 
 from probe.distillation.known_texts import KnownText, read_known_texts
 from probe.readings.scorers import overlaps
-from probe.store import Workspace
 from probe.tables.named import smollm2_file
 from probe.verbs import read
 
@@ -22,10 +21,9 @@ CONTENT = {
 
 @pytest.mark.slow
 @pytest.mark.skipif(smollm2_file() is None, reason="smollm2 is not installed")
-def test_a_content_word_of_a_text_is_read_off_rows_whose_start_is_inferred(tmp_path):
-    home = Workspace(tmp_path)
+def test_a_content_word_of_a_text_is_read_off_rows_whose_start_is_inferred():
     for name, words in CONTENT.items():
-        found = read(DATA / f"distilled-{name}.safetensors", "smollm2", workspace=home)
+        found = read(DATA / f"distilled-{name}.safetensors", "smollm2")
         nearest, displacement = found.readings
         assert displacement.start == "inferred" and nearest.start is None
         wanted = [KnownText(name, words)]

@@ -26,11 +26,6 @@ from tests.tiny import save_causal, save_masked
 needs_wheel = pytest.mark.skipif(smollm2_file() is None, reason="smollm2 is not installed")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
-
-
 @pytest.fixture(scope="module")
 def builtin():
     return load_vocabulary("builtin")

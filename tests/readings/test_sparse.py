@@ -13,11 +13,6 @@ from probe.tables import load_vocabulary
 from probe.verbs import read
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_HOME", str(tmp_path / "home"))
-
-
 @pytest.fixture(scope="module")
 def builtin():
     return load_vocabulary("builtin")
@@ -101,14 +96,14 @@ def test_rows_are_taken_apart_themselves_where_no_start_is_known(builtin):
 def test_rows_at_random_are_called_better_than_controls_at_the_nominal_rate(builtin):
     rng = np.random.default_rng(3)
     table = builtin.rows(slice(None)).astype(float)
-    drawn = rng.multivariate_normal(table.mean(0), np.cov(table.T, bias=True), 160)
+    drawn = rng.multivariate_normal(table.mean(0), np.cov(table.T, bias=True), 80)
     ps = [
         read(SoftPrompt("noise", rows.astype(np.float32), "builtin"), readings="sparse")
         .readings[0]
         .p
-        for rows in drawn.reshape(40, 4, -1)
+        for rows in drawn.reshape(20, 4, -1)
     ]
-    assert sum(p <= 0.05 for p in ps) <= 6  # of 40: more have probability 0.003
+    assert sum(p <= 0.05 for p in ps) <= 4  # of 20: more have probability 0.003
 
 
 @pytest.mark.slow

@@ -256,9 +256,11 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_prompts_of_several_base_models_are_compared_model_by_model(tmp_path: Path) -> None:
+def test_prompts_of_several_base_models_are_compared_model_by_model(
+    home: Path, tmp_path: Path
+) -> None:
     names = ["sst2-text", "opinion-vocab", "trec-text", "minilm-sst2-text"]
-    written = verbs.report(names, tmp_path / "page.html", workspace=Workspace(tmp_path / "home"))
+    written = verbs.report(names, tmp_path / "page.html", workspace=Workspace(home))
     page = (tmp_path / "page.html").read_text()
     assert "prompts on <bdi>builtin</bdi>" in page and 'id="similarity-0"' in page
     left = [one.reason for one in written.left if one.section == "similarity"]

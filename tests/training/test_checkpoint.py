@@ -23,8 +23,8 @@ from probe.training.checkpoint import (
 )
 from tests import tiny
 
-KILLS = 50
-_KILLS_S = 880  # half a minute alone on a core
+KILLS = 25  # of each kind of run
+_KILLS_S = 880  # a quarter of a minute alone on a core
 
 
 @pytest.mark.process

@@ -29,8 +29,8 @@ TEXT = "Tell me whether the writer liked the film ."
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    return Workspace(tmp_path / "home")
+def workspace(home):
+    return Workspace(home)
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,8 @@ def test_another_width_is_refused_with_both_numbers(workspace):
 
 
 @pytest.mark.slow
-def test_controls_are_computed_once_per_table_metric_and_seed(workspace):
+def test_controls_are_computed_once_per_table_metric_and_seed(tmp_path):
+    workspace = Workspace(tmp_path)
     for _ in range(2):
         probe.decode("sst2-text", metric="dot", workspace=workspace)
         probe.decode("opinion-vocab", metric="dot", workspace=workspace)
