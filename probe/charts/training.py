@@ -21,6 +21,7 @@ from probe.charts.palette import (
     interval_bars,
     new_figure,
 )
+from probe.requests.train_methods import method_words
 
 COLOURS = (PROMPT, CHANCE, VOCABULARY, "#CC79A7", "#E69F00", "#56B4E9", "#9467BD", "#808080")
 """Of runs side by side; after eight the dashes change."""
@@ -246,5 +247,6 @@ def _points(own: Sequence[Setting], cost: Cost, colour: str, name: str) -> go.Sc
 def _words(one: Setting) -> str:
     varied = "".join(f", {key} {value}" for key, value in one.varied.items())
     return token_label(
-        f"{one.method}, P = {one.length}, from {one.init}, rate {one.learning_rate:.3g}{varied}"
+        f"{method_words(one.method)}, P = {one.length}, from {one.init}, "
+        f"rate {one.learning_rate:.3g}{varied}"
     )

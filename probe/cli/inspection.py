@@ -12,6 +12,7 @@ from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, table, visible
 from probe.cli.requests import takes_requests
 from probe.requests import ConvertRequest, InspectRequest
+from probe.requests.train_methods import method_words
 
 _ALL_COLUMNS = 100
 """Characters of a terminal that has room for them."""
@@ -78,7 +79,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
     return {
         "name": row["name"],
         "format": row["format"] or "–",
-        "method": row["method"].replace("_", " "),
+        "method": method_words(row["method"]),
         "shape": " × ".join(map(str, row["shape"])),
         "base model": (row["base_model"] or "–")[:_WIDEST],
         "norms": _range(row["norms"]),

@@ -12,6 +12,7 @@ from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, print_json, rounded, table, visible
 from probe.cli.requests import App, takes_requests
 from probe.requests import AddToLibraryRequest
+from probe.requests.train_methods import method_words
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
             row["id"],
             row["where"],
             row["task"] or "–",
-            row["method"].replace("_", " "),
+            method_words(row["method"]),
             " × ".join(map(str, row["shape"])),
             row["base_model"] or "–",
             rounded(row["metrics"].get("accuracy")),
@@ -166,7 +167,7 @@ def print_log(rows: Sequence[Mapping[str, Any]]) -> None:
     out = console()
     for row in rows:
         shape = " × ".join(map(str, row["shape"]))
-        method = str(row["method"]).replace("_", " ")
+        method = method_words(str(row["method"]))
         out.print(visible(f"{row['id']} · {method}, {shape} · {_added(row['created'])}"))
         for line in _facts(row):
             out.print(visible(f"  {line}"), soft_wrap=True)

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from probe.charts.labels import score_text, visible
 from probe.reports.score_strips import strip_ticks
 from probe.reports.token_strips import LEGEND, nearest_strip, strip_html
+from probe.requests.train_methods import method_words
 
 
 def environment() -> Environment:
@@ -20,6 +21,7 @@ def environment() -> Environment:
     )
     found.filters["visible"] = visible
     found.filters["score"] = score_text
+    found.filters["method_words"] = method_words
     found.globals |= {
         "nearest_strip": nearest_strip,
         "strip_html": strip_html,

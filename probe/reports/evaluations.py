@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from probe.requests.train_methods import method_words
+
 if TYPE_CHECKING:
     from probe.bootstrap import Estimate
     from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
@@ -40,7 +42,7 @@ def condition_words(one: Evaluation) -> str:
     if one.kind == "discretised":
         return f"{one.name} (nearest tokens)"
     told = one.method not in (None, "unknown")
-    return f"{one.name} ({str(one.method).replace('_', ' ')})" if told else one.name
+    return f"{one.name} ({method_words(str(one.method))})" if told else one.name
 
 
 def score_words(measure: Estimate) -> str:

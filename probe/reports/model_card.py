@@ -7,6 +7,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from probe.prompt import AnyPrompt, KVPrefix, trained_method
+from probe.requests.train_methods import method_words
 from probe.texts import visible
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _what(prompt: AnyPrompt) -> str:
         shape = f"{len(prompt.embeddings)} virtual tokens × {prompt.embeddings.shape[1]}"
     on = f" on `{_plain(prompt.base_model)}`" if prompt.base_model else ""
     task = f", for the task *{_plain(prompt.task)}*" if prompt.task else ""
-    method = trained_method(prompt).replace("_", " ")
+    method = method_words(trained_method(prompt))
     return f"A soft prompt: {shape}, trained by {method}{on}{task}."
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import TableRow, Waywardness
 from probe.bootstrap import LEVEL, RESAMPLES, Estimate
+from probe.requests.train_methods import method_words
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def sweep_headline(found: GridResult) -> list[str]:
         for task in dict.fromkeys(one.task for one in found.settings)
     }
     return [
-        f"On {task}, {one.method.replace('_', ' ')} of {counted(one.length, 'token')} on "
+        f"On {task}, {method_words(one.method)} of {counted(one.length, 'token')} on "
         f"{one.model} has the best validation score of {counted(len(found.settings), 'setting')}; "
         f"test {one.metric.replace('_', ' ')} {one.test_score:.3f}."
         for task, one in best.items()

@@ -26,12 +26,17 @@ class MethodSpec:
     """Whether checkpoints hold the rows themselves, as the parameter `rows`."""
     trains_tokens: bool = False
     """Whether its rows are embeddings of tokens throughout."""
+    words: str = ""
+    """How papers write its name, where that is not how it is asked for."""
 
 
 METHODS: Mapping[str, MethodSpec] = {
     "prompt_tuning": MethodSpec(),
     "p_tuning": MethodSpec(
-        saved_as="p_tuning", options=("encoder", "encoder_width"), keeps_rows=False
+        saved_as="p_tuning",
+        options=("encoder", "encoder_width"),
+        keeps_rows=False,
+        words="P-tuning",
     ),
     "prefix_tuning": MethodSpec(
         injects="prefix",
@@ -39,7 +44,7 @@ METHODS: Mapping[str, MethodSpec] = {
         options=("projection", "tie_layers", "encoder_width"),
         keeps_rows=False,
     ),
-    "pez": MethodSpec(trains_tokens=True),
+    "pez": MethodSpec(trains_tokens=True, words="PEZ"),
     "mixture": MethodSpec(keeps_rows=False),
 }
 
@@ -60,3 +65,9 @@ def name_methods(injects: Literal["rows", "prefix"]) -> str:
     """The methods that train rows, or prefixes, in a sentence: `prompt_tuning, p_tuning or pez`."""
     *others, last = [name for name, spec in METHODS.items() if spec.injects == injects]
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def method_words(method: str) -> str:
+    """A method as papers write it: `P-tuning`, `prompt tuning`."""
+    spec = METHODS.get(method)
+    return (spec and spec.words) or method.replace("_", " ")

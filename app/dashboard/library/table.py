@@ -13,6 +13,7 @@ from probe.analysis.gains import main_score
 from probe.analysis.mixing import median_best_cosines
 from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
+from probe.requests.train_methods import method_words
 from probe.vocabulary import Vocabulary
 
 Key = tuple[str, str, str]
@@ -79,7 +80,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {
         "name": entry.id,
         "task": card.task,
-        "method": card.method.replace("_", " "),
+        "method": method_words(card.method),
         "positions": positions_of(entry),
         "width": card.shape[-1] if card.kind == "soft_prompt" else None,
         "model": card.base_model,

@@ -15,6 +15,7 @@ from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix
+from probe.requests.train_methods import method_words
 from probe.verbs import load
 
 MAX_FILE_MB = 200
@@ -107,7 +108,7 @@ def _summary(prompts: Sequence[AnyPrompt]) -> pd.DataFrame:
             {
                 "name": prompt.name,
                 "format": prompt.provenance.format if prompt.provenance else None,
-                "method": prompt.method.replace("_", " "),
+                "method": method_words(prompt.method),
                 "shape": _shape(prompt),
                 "base model": prompt.base_model,
                 "trained": prompt.trained,

@@ -16,6 +16,7 @@ from probe.analysis.gains import main_score
 from probe.analysis.maps import Map
 from probe.analysis.neighbours import Metric, nearest_others
 from probe.charts import visible
+from probe.requests.train_methods import method_words
 from probe.vocabulary import Vocabulary
 
 MOST_FOUND = 200
@@ -170,7 +171,7 @@ def _score(entry: Entry) -> str:
 
 FACTS: dict[str, Callable[[Entry], str]] = {
     "task": lambda entry: entry.card.task or _UNKNOWN,
-    "method": lambda entry: entry.card.method.replace("_", " "),
+    "method": lambda entry: method_words(entry.card.method),
     "start": _start,
     "score": _score,
 }

@@ -16,6 +16,7 @@ from dashboard.shared.resources import workspace
 from probe.charts import curves
 from probe.errors import WorkspaceError
 from probe.jobs import JobView
+from probe.requests.train_methods import method_words
 from probe.store import JobFolder, Record, read_records
 from probe.verbs.run_exports import RunRecord
 
@@ -147,7 +148,7 @@ def _row(run: RunRecord, *, spark: bool) -> dict[str, Any]:
         "zero_shot": score[2] if score else None,
         "loss": one.loss_nats,
         "spark": _spark(run) if spark else None,
-        "method": one.method.replace("_", " "),
+        "method": method_words(one.method),
         "length": training.get("length"),
         "start": str(training.get("init", ""))[:40],
         "rate": training.get("learning_rate"),

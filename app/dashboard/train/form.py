@@ -15,7 +15,7 @@ from probe.datasets import load_wording
 from probe.errors import TrainingError
 from probe.requests import TrainConfig, TrainRequest, command_of, fields_of
 from probe.requests.train_config import DEFAULT_LENGTH
-from probe.requests.train_methods import METHODS, injects_prefix
+from probe.requests.train_methods import METHODS, injects_prefix, method_words
 from probe.requests.training import stated, with_recommended
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
@@ -187,7 +187,7 @@ def _draw_field(field: str, usual: Mapping[str, Any]) -> Any:
         return st.selectbox(
             label, [one for one in get_args(kind) if one != "distill"], key=f"t_{field}",
             persist_state="session", help=_HELP[field],
-            format_func=lambda one: one.replace("_", " "),
+            format_func=method_words,
         )  # fmt: skip
     return _draw_number(
         field, label, str(usual.get(field, _EMPTY.get(field, "none"))),
