@@ -11,10 +11,12 @@ from plotly.subplots import make_subplots
 from probe.analysis.compare import MEASURES, Comparison, Hierarchy, PositionView
 from probe.charts.labels import name_label, token_label
 from probe.charts.palette import (
+    CATEGORIES,
     CLEAR,
     GREY_TO_BLUE,
     NEUTRAL,
     ON_CELL,
+    ORANGE_TO_BLUE,
     PICKED,
     PROMPT,
     add_legend,
@@ -24,17 +26,23 @@ from probe.charts.palette import (
 
 _NAMED = 40
 """Most prompts whose names stand beside the heat map."""
+_NAMED_BELOW = 20
+"""Most whose names stand below it too, where they take more room than they have."""
 _WRITTEN = 12
 """Most prompts whose values are written into the cells."""
 _NAME = 18
+_TASKS_AT = -1.1
+"""Where tasks stand on the axis of columns, which counts from 0."""
 _TREE_PX = 110
 
 
 def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
     """The matrix in the tree's order, blue where prompts are close, with the tree above it.
 
-    Invisible squares over the cells make them clickable; each carries (i, j), indices of prompts,
-    as `customdata[0]` and `customdata[1]`. Colours span the pairs, not the diagonal.
+    Orange is below 0 where values lie on both sides of it. Beside the rows stand the tasks, where
+    they are known. Invisible squares over the cells make them clickable; each carries (i, j),
+    indices of prompts, as `customdata[0]` and `customdata[1]`. Colours span the pairs, not the
+    diagonal.
 
     Args:
         comparison: of N prompts.
@@ -44,24 +52,56 @@ def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
     height = 190 + _TREE_PX + min(max(26 * count, 120), 620)
     order = np.array(tree.order)
     names = [name_label(comparison.prompts[i], most=_NAME) for i in order]
-    room = label_room(names if count <= _NAMED else ())
+    left = label_room(names if count <= _NAMED else ())
+    below = label_room(names if count <= _NAMED_BELOW else ())
+    tasks = _task_squares(comparison, order)
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.01,
         row_heights=[_TREE_PX, height - _TREE_PX],
-        figure=new_figure(height, l=max(room, 50), t=108, b=room),
+        figure=new_figure(height, l=max(left, 50), t=108, b=below + 30 * bool(tasks)),
     )  # fmt: skip
     figure.add_trace(_tree_lines(tree), row=1, col=1)
     figure.add_trace(_cells(comparison, order), row=2, col=1)
     figure.add_trace(_squares(comparison, order), row=2, col=1)
+    for trace in tasks:
+        figure.add_trace(trace, row=2, col=1)
+    if tasks:
+        add_legend(figure)
+        figure.update_traces(showlegend=False, selector=lambda trace: not trace.name)
     ticks: dict[str, Any] = {"tickvals": list(range(count)), "ticktext": names}
-    ticks = ticks if count <= _NAMED else {"showticklabels": False}
     plain = {"showgrid": False, "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(range=[-0.5, count - 0.5], **plain)
-    figure.update_xaxes(tickangle=-45, **ticks, row=2, col=1)
+    figure.update_xaxes(range=[_TASKS_AT - 0.6 if tasks else -0.5, count - 0.5], **plain)
+    figure.update_xaxes(
+        tickangle=-45, showticklabels=count <= _NAMED_BELOW, **ticks, row=2, col=1
+    )  # fmt: skip
     figure.update_yaxes(title=_apart(comparison), rangemode="tozero", nticks=3, row=1, col=1)
-    figure.update_yaxes(range=[count - 0.5, -0.5], **ticks, **plain, row=2, col=1)
+    figure.update_yaxes(
+        range=[count - 0.5, -0.5], showticklabels=count <= _NAMED, **ticks, **plain, row=2, col=1
+    )
     figure.update_layout(clickmode="event+select", hovermode="closest")
     return figure
+
+
+def _task_squares(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> list[go.Scatter]:
+    """A square beside each row in the colour of its task, as one trace per task."""
+    tasks = [comparison.tasks[i] if comparison.tasks else None for i in order]
+    known = sorted({task for task in tasks if task is not None})
+    rows = {one: [y for y, task in enumerate(tasks) if task == one] for one in known}
+    return [
+        go.Scatter(
+            x=[_TASKS_AT] * len(rows[one]), y=rows[one], mode="markers", name=token_label(one),
+            marker={"symbol": "square", "size": 2 * _square_px(len(order)) // 3,
+                    "color": CATEGORIES[place % len(CATEGORIES)]},
+            customdata=[(int(order[y]),) * 2 for y in rows[one]],  # nobody's pair, as the diagonal
+            unselected={"marker": {"opacity": 1}},
+            hovertemplate=f"{token_label(one)}<extra></extra>",
+        )
+        for place, one in enumerate(known)
+    ]  # fmt: skip
+
+
+def _square_px(count: int) -> int:
+    return max(4, min(24, 600 // count))
 
 
 def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = None) -> go.Figure:
@@ -168,10 +208,13 @@ def _cells(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Hea
     values = comparison.matrix[np.ix_(order, order)]
     pairs = comparison.matrix[np.triu_indices(len(order), 1)]
     low, high = sorted((sign * float(pairs.min()), sign * float(pairs.max())))
-    ends = [low, high] if high > low else [low]
+    scale, ends = GREY_TO_BLUE, [low, high] if high > low else [low]
+    if low < 0 < high:
+        high = max(-low, high)
+        scale, low, ends = ORANGE_TO_BLUE, -high, [-high, 0, high]
     return go.Heatmap(
         z=sign * values, zmin=low, zmax=max(high, low + 1e-9), hoverinfo="skip",
-        colorscale=GREY_TO_BLUE,
+        colorscale=scale,
         xgap=int(count <= _NAMED), ygap=int(count <= _NAMED),
         colorbar={
             "orientation": "h", "thickness": 10, "y": 1.02, "yanchor": "bottom", "outlinewidth": 0,
@@ -197,7 +240,7 @@ def _squares(
         mode="markers+text" if written else "markers",
         text=[f"{comparison.matrix[i, j]:z.2f}" for i, j in cells] if written else None,
         textfont={"size": 11, "color": ON_CELL},
-        marker={"symbol": "square", "size": max(4, min(24, 600 // count)), "color": CLEAR},
+        marker={"symbol": "square", "size": _square_px(count), "color": CLEAR},
         **PICKED,
         customdata=[
             [i, j, names[i], names[j], value] for (i, j), value in zip(cells, values, strict=True)

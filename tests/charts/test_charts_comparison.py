@@ -191,4 +191,26 @@ def test_a_negative_tick_is_written_as_the_axes_write_it():
     rows = [np.array([[1.0, 0.0]]), np.array([[-1.0, 0.1]]), np.array([[1.0, 0.2]])]
     comparison = compare_rows(rows, names=list("abc"))
     bar = similarity_map(comparison, hierarchy(comparison)).data[1].colorbar
-    assert bar.ticktext[0].startswith("−0.9") and bar.ticktext[1].startswith("0.98")
+    assert bar.ticktext[0].startswith("−0.9") and list(bar.tickvals)[1] == 0
+
+
+def test_values_on_both_sides_of_zero_have_a_colour_on_each(rows):
+    mixed = [np.array([[1.0, 0.0]]), np.array([[-1.0, 0.1]]), np.array([[1.0, 0.2]])]
+    for prompts, diverging in ((mixed, True), ([abs(one) for one in mixed], False)):
+        found = compare_rows(prompts, names=list("abc"))
+        cells = similarity_map(found, hierarchy(found)).data[1]
+        assert (cells.zmin == -cells.zmax) is diverging
+        assert cells.zmin <= found.nearest[-1][2] and cells.zmax >= found.nearest[0][2]
+
+
+def test_the_task_of_each_row_stands_beside_it(comparison):
+    tasks = ("x", "y", "x", None, "<b>z", "y")
+    tree = hierarchy(comparison)
+    _, _, cells, *strip = similarity_map(dataclasses.replace(comparison, tasks=tasks), tree).data
+    assert cells.showlegend is False
+    assert [one.name for one in strip] == ["&lt;b&gt;z", "x", "y"]
+    beside = {y: one.name for one in strip for y in one.y}
+    for row, prompt in enumerate(tree.order):
+        assert beside.get(row) == (tasks[prompt] and tasks[prompt].replace("<b>", "&lt;b&gt;"))
+    assert len({one.marker.color for one in strip}) == 3
+    assert max(x for one in strip for x in one.x) < -0.5  # left of the first cell
