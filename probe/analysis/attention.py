@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -151,6 +151,13 @@ class LayerKnockOut(Result):
     everywhere: Cut
     """Every layer is cut: what the prompt does by the places it takes alone."""
     layers: tuple[LayerCuts, ...]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> LayerKnockOut:
+        """What `to_json` wrote, among other things or alone."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python(document)
 
     def clear(self, kind: Range) -> list[int]:
         """Layers whose change of the loss leaves out 0; one in twenty would without any effect."""

@@ -11,6 +11,7 @@ from probe.charts.evaluation import probability_bars, score_intervals
 from probe.charts.insides import (
     ablation_bars,
     attention_map,
+    attribution_bars,
     class_rate_bars,
     lens_map,
     lens_overlap,
@@ -45,6 +46,7 @@ __all__ = [
     "Curves",
     "ablation_bars",
     "attention_map",
+    "attribution_bars",
     "class_rate_bars",
     "closeness_bars",
     "colour_meaning",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -13,6 +15,7 @@ from probe.analysis.value_lens import ValueCell, ValueLens
 from probe.bootstrap import Estimate
 from probe.charts.labels import token_label
 from probe.charts.palette import (
+    CATEGORIES,
     CHANCE,
     GREY_TO_BLUE,
     NEUTRAL,
@@ -71,6 +74,28 @@ def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
     )
     figure.update_xaxes(title="position", showgrid=False, tickformat="d")
     figure.update_yaxes(title=f"loss change when {CHANGES[kind]} (nats)", nticks=6)
+    return figure
+
+
+def attribution_bars(changes: Mapping[str, Sequence[Estimate]]) -> go.Figure:
+    """What each position is worth to the loss by several measures, side by side with intervals.
+
+    Args:
+        changes: of each measure, by its name, P in nats.
+    """
+    figure = new_figure(height=340)
+    for colour, (name, found) in zip(CATEGORIES, changes.items(), strict=False):
+        values, ends = [one.value for one in found], [one.ends for one in found]
+        figure.add_bar(
+            x=list(range(len(found))), y=values, name=name, customdata=ends,
+            marker={"color": colour, "line": {"width": 0}},
+            error_y=interval_bars(values, ends, color=NEUTRAL, thickness=1, width=0),
+            hovertemplate=f"position %{{x}}, {name}<br>%{{y:+.3f}} nats "
+            "[%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]<extra></extra>",
+        )  # fmt: skip
+    add_legend(figure, above=True)
+    figure.update_xaxes(title="position", showgrid=False, tickformat="d")
+    figure.update_yaxes(title="loss change (nats)", nticks=6)
     return figure
 
 

@@ -15,6 +15,7 @@ from probe.analysis.starts import Drift
 from probe.charts import (
     ablation_bars,
     attention_map,
+    attribution_bars,
     class_rate_bars,
     correlation_bars,
     cramming_growth,
@@ -59,6 +60,14 @@ def _of_ablation(found: Any) -> Figures:
         for kind, words in CHANGES.items()
         if getattr(found.positions[0], kind) is not None
     }
+
+
+def _of_ablated(found: Any) -> Figures:
+    figures = _of_ablation(found.ablation)
+    if found.attributions:
+        parts = {one.method.replace("_", " "): one.positions for one in found.attributions}
+        figures["Parts of each position in the loss, by gradients"] = attribution_bars(parts)
+    return figures | {"Attention to each position": attention_map(found.attention)}
 
 
 def _of_crammed(found: Any) -> Figures:
@@ -149,10 +158,7 @@ FIGURES: dict[str, Callable[[Any], Figures]] = {
     "store.prompts": lambda found: {
         f"Norms of {row['name']}": norm_bars(row["norms"]) for row in found if "norms" in row
     },
-    "verbs.Ablated": lambda found: (
-        _of_ablation(found.ablation)
-        | {"Attention to each position": attention_map(found.attention)}
-    ),
+    "verbs.Ablated": _of_ablated,
     "verbs.Crammed": _of_crammed,
     "verbs.Evaluated": lambda found: _of_scores(found.comparison),
     "verbs.KnockedOut": lambda found: _of_knock_out(found.knock_out),

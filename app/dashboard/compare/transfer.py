@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import streamlit as st
 
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.resources import known_tasks, workspace
-from dashboard.shared.side_jobs import answer_path, draw_job, draw_start
+from dashboard.shared.side_jobs import draw_answer
 from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
 from probe.reports.headlines import transfer_headline
@@ -41,13 +39,13 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
         "--limit", str(int(limit)), "--json", *(() if own_model else ("--model", pool.model)),
         "--", *pool.ids,
     )  # fmt: skip
-    answer = answer_path(arguments, pool.key)
-    expected = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
-    if not draw_job(arguments, "Scoring", expected) and not answer.exists():
-        where = plain(", ".join(tasks[one] for one in wanted))
-        draw_start(f"Score {counted(len(pool.entries), 'prompt')} on {where}", arguments, answer)
-    if answer.exists():
-        _draw_result(Transfer.from_json(json.loads(answer.read_text(encoding="utf-8"))))
+    where = plain(", ".join(tasks[one] for one in wanted))
+    expected_s = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
+    if found := draw_answer(
+        f"Score {counted(len(pool.entries), 'prompt')} on {where}", arguments, pool.key,
+        doing="Scoring", expected_s=expected_s,
+    ):  # fmt: skip
+        _draw_result(Transfer.from_json(found))
 
 
 def _draw_result(found: Transfer) -> None:

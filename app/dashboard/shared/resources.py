@@ -13,7 +13,7 @@ from dashboard.shared.limits import costly
 from dashboard.shared.public_demo import is_public, read_only
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
-from probe.datasets import task_names
+from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
@@ -66,6 +66,12 @@ def known_tasks(*, on_hub: bool = True) -> dict[str, str]:
     tasks = {str(own.path(name)): f"{name} (yours)" for name in own.names()}
     tasks |= {name: name for name in task_names() if name not in PAPER_TASKS}
     return tasks | ({name: f"{name} (from the hub)" for name in PAPER_TASKS} if on_hub else {})
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def task_has_labels(task: str) -> bool:
+    """Whether a task's answers are labels, and no texts."""
+    return load_wording(task).kind == "classification"
 
 
 def prompt_of(entry: Entry) -> AnyPrompt:

@@ -160,6 +160,24 @@ def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
     return False
 
 
+def draw_answer(
+    label: str, arguments: Sequence[str], key: object, *, doing: str, expected_s: float
+) -> Any:
+    """The document that a command printed; until there is one, its button or how far it is.
+
+    Args:
+        label: of the button.
+        arguments: of `probe`, with `--json`.
+        key: what its words stand for.
+        doing: what it does, for the bar.
+        expected_s: how long it takes where nothing else runs.
+    """
+    answer = answer_path(arguments, key)
+    if not draw_job(arguments, doing, expected_s) and not answer.exists():
+        draw_start(label, arguments, answer)
+    return json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
+
+
 def draw_start(label: str, arguments: Sequence[str], answer: Path | None = None) -> None:
     """The button that starts `probe` with these arguments, unless enough is at work already."""
     if not is_offered("computations of minutes"):

@@ -8,8 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared.jobs import active_runs
-from dashboard.shared.resources import is_local, known_tasks
-from probe.datasets import load_wording
+from dashboard.shared.resources import is_local, known_tasks, task_has_labels
 from probe.errors import TrainingError
 from probe.requests import WaywardRequest, command_of, fields_of
 from probe.store import JobConfig
@@ -49,7 +48,7 @@ def draw_form() -> WantedStudy:
         ProbeError: the fields contradict each other, or name what cannot be read.
     """
     tasks, model = st.columns([3, 2], gap="small")
-    names = {one: name for one, name in known_tasks(on_hub=False).items() if _has_labels(one)}
+    names = {one: name for one, name in known_tasks(on_hub=False).items() if task_has_labels(one)}
     chosen = tasks.multiselect(
         "Tasks", list(names), default=next(iter(names)), key="w_tasks", persist_state="session",
         format_func=lambda one: names.get(one, one), placeholder="Choose tasks",
@@ -126,8 +125,3 @@ def _numbers(words: str) -> list[float]:
         return [float(part) for part in words.split(",") if part.strip()]
     except ValueError:
         raise TrainingError(f"γ must be numbers with commas between, found {words}") from None
-
-
-@st.cache_data(show_spinner=False, max_entries=256)
-def _has_labels(task: str) -> bool:
-    return load_wording(task).kind == "classification"
