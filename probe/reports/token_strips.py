@@ -64,7 +64,8 @@ def strip_html(tokens: Sequence[StripToken]) -> str:
     )
 
 
-def _span(token: StripToken) -> str:
+def drawn(token: StripToken) -> tuple[str, str, str]:
+    """Text, hover text and CSS of a token; whoever writes HTML of the first two escapes them."""
     shade = _STRONGEST * (token.percentile or 0) / 100
     style = (
         f"background:rgba(0,114,178,{shade:.2f});border:1px solid rgba(128,128,128,.35);"
@@ -72,10 +73,13 @@ def _span(token: StripToken) -> str:
     )
     if token.initial:
         style += "text-decoration:underline;text-decoration-thickness:2px;text-underline-offset:3px"
-    title = html.escape(visible(token.hover))
-    return (
-        f'<span dir="ltr" style="{style}" title="{title}">{html.escape(_shown(token.text))}</span> '
-    )
+    return _shown(token.text), token.hover, style
+
+
+def _span(token: StripToken) -> str:
+    text, hover, style = drawn(token)
+    title = html.escape(hover)
+    return f'<span dir="ltr" style="{style}" title="{title}">{html.escape(text)}</span> '
 
 
 def _shown(token: str) -> str:

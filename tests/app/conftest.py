@@ -24,9 +24,9 @@ Open = Callable[..., AppTest]
 Made = Callable[..., JobFolder]
 
 
-def strips_of(at: AppTest) -> list[str]:
-    """The token strips of a page, in order, as HTML."""
-    return [one.body for one in at.get("html") if "<span" in one.body]
+def strips_of(at: AppTest) -> list[list[tuple[str, str, str]]]:
+    """The token strips of a page, in order: text, hover text and CSS of each token."""
+    return [json.loads(one.proto.json)["tokens"] for one in at.get("bidi_component")]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.shared.side_jobs import answer_path
 from probe import verbs
 from probe.prompt import SoftPrompt
 from probe.reports.headlines import decoding_headline
@@ -17,6 +17,7 @@ from probe.store import Workspace
 from probe.verbs import decode
 from tests.app.conftest import strips_of
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
+from tests.trainable import write_task
 
 Open = Callable[..., AppTest]
 
@@ -246,14 +247,16 @@ def test_the_page_opens_with_what_training_added_where_the_start_is_known(
 def test_the_reading_stands_as_text_with_what_each_token_is_worth(open_page: Open) -> None:
     at = open_page("decode", p="minilm-mood-text")
     strip, to_all, to_each = strips_of(at)
-    assert to_all.count("<span") == 12 and to_each.count("<span") == 20
+    assert len(to_all) == 12 and len(to_each) == 20
     found = decode("minilm-mood-text")
-    assert strip.count("<span") == len(found.positions)
-    assert strip.count("underline;") == found.never_left_start[0] > 0
-    assert re.sub(r"<[^>]+>", "", strip).split()[:3] == ["tell", "me", "whether"]
+    assert len(strip) == len(found.positions)
+    assert sum("underline;" in css for *_, css in strip) == found.never_left_start[0] > 0
+    assert [text for text, *_ in strip[:3]] == ["tell", "me", "whether"]
     first = found.positions[0]
-    assert f"position 0, beats {first.controls.chance:.1f} % of chance rows" in strip
-    assert f"rgba(0,114,178,{first.controls.chance / 200:.2f})" in strip
+    _, hover, css = strip[0]
+    assert hover.startswith(f"position 0, beats {first.controls.chance:.1f} % of chance rows")
+    assert hover.count("\n") == 5
+    assert f"rgba(0,114,178,{first.controls.chance / 200:.2f})" in css
 
 
 @pytest.mark.slow
@@ -276,8 +279,46 @@ def test_a_guess_is_scored_in_the_prompt_s_place_beside_chance(open_page: Open) 
 def test_a_real_sentence_and_chance_rows_can_be_read_beside_a_prompt(open_page: Open) -> None:
     at = open_page("decode", p="sst2-text", state={"beside": "a real sentence"})
     sentence = strips_of(at)[1]
-    assert re.sub(r"<[^>]+>", "", sentence).split()[:3] == ["We", "waited", "an"]
-    assert "beats 100.0 % of chance rows" in sentence
+    assert [text for text, *_ in sentence[:3]] == ["We", "waited", "an"]
+    assert "beats 100.0 % of chance rows" in sentence[0][1]
     at.segmented_control(key="beside").set_value("chance rows").run()
     assert strips_of(at)[1] != sentence
-    assert strips_of(at)[1].count("<span") == 20
+    assert len(strips_of(at)[1]) == 20
+
+
+@pytest.mark.slow
+def test_which_positions_and_layers_matter_is_measured_on_request(
+    open_page: Open, workspace: Workspace, model: str
+) -> None:
+    task = str(write_task(workspace.tasks.path("moods")))
+    rows = np.random.default_rng(0).standard_normal((4, 16)).astype(np.float32)
+    id_ = workspace.save(SoftPrompt("own", rows, base_model=model, task=task)).id
+    at = open_page("decode", p=id_)
+    assert {"Drop each row", "Cut off each layer"} <= {one.label for one in at.button}
+    assert f"probe prune {id_} --task {task} --limit 32" in [one.value for one in at.code]
+    on, card = ("--task", task, "--limit", "32"), workspace.card(id_)
+    gradients = ("gradient_input", "integrated_gradients")
+    ablated = verbs.ablate(
+        id_, task, limit=32, attribution=gradients, points=8, workspace=workspace
+    )
+    cut = verbs.knock_out(id_, task, limit=32, workspace=workspace)
+    for command, found, more in (
+        ("ablate", ablated, ("--attribution", ",".join(gradients), "--points", "8")),
+        ("knock-out", cut, ()),
+    ):
+        path = answer_path((command, id_, *on, *more, "--json"), (card.created, card.sha256))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found.to_json()))
+    at.run()
+    assert not at.exception
+    assert not {"Drop each row", "Cut off each layer"} & {one.label for one in at.button}
+    positions, layers = (_figure(at, number)["data"] for number in (-2, -1))
+    names = ["row dropped", "gradient × input", "integrated gradients"]
+    assert [one["name"] for one in positions] == names
+    dropped = [one.removed.value for one in ablated.ablation.positions]
+    assert _numbers(positions[0]["y"]) == pytest.approx(dropped)
+    worth = [one.window.loss_nats.value for one in cut.knock_out.layers]
+    assert _numbers(layers[0]["y"]) == pytest.approx(worth)
+    agreed = next(one for one in ablated.agreements if one.second == "integrated_gradients")
+    assert any(f"integrated gradients {agreed.spearman.value:+.2f} [" in m.value
+               for m in at.markdown)  # fmt: skip

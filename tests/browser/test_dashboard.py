@@ -55,6 +55,10 @@ def test_a_first_visit_leads_from_the_library_to_a_decoding(visit: Visit) -> Non
     first = decode("smollm2-distilled-french").positions[0].neighbours[0].token
     expect(_cell(page, 0, 1)).to_have_text(first)
     expect(_chart(page, "map")).to_be_visible()
+    token = page.locator("button[aria-pressed]").nth(3)
+    token.click()
+    expect(token).to_have_attribute("aria-pressed", "true")
+    expect(page).to_have_url(re.compile("sel=3"))
     page.get_by_text("Is it closer than chance?").click()
     expect(_chart(page, "violins")).to_be_visible()
 

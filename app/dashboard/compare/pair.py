@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +12,7 @@ from dashboard.compare.resources import shared_of, tokens_near
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.sidebar import choose, show_in_decode
-from dashboard.shared.token_strip import draw_strip
+from dashboard.shared.token_strip import draw_decode_strip
 from probe.analysis.compare import (
     SharedTokens,
     changes_since_start,
@@ -63,10 +64,16 @@ def draw_pair(pool: Pool, pair: Pair, metric: Metric, k: int, *, change: bool) -
         persist_state="session", label_visibility="collapsed",
     )  # fmt: skip
     decodings = [tokens_near(pool, one, metric=metric, k=k) for one in pair]
+    common = {one.token for one in shared.shared}
     for one in decodings:
-        draw_strip(plain(one.prompt), nearest_strip(one))
+        strip = [
+            replace(token, percentile=100.0 * (plain_string(token.text) in common))
+            for token in nearest_strip(one)
+        ]
+        draw_decode_strip(plain(one.prompt), one.prompt, strip)
+    st.caption("Nearest tokens in order; shaded: one that both prompts have. Click: see in Decode.")
     if view == _SIDES:
-        _draw_sides(decodings, {one.token for one in shared.shared})
+        _draw_sides(decodings, common)
     elif view == "joint":
         _draw_joint(shared)
     else:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.decode.acting import draw_acting
 from dashboard.decode.beside import draw_beside
 from dashboard.decode.guess import draw_guess
 from dashboard.decode.meaning import displacement_of, draw_answer, draw_displacement
@@ -75,7 +76,10 @@ def draw_position(found: Decoding, *, first: bool) -> None:
         st.markdown(f"**{words}**")
     if others:
         st.markdown(" ".join(others))
-    draw_strip("The token nearest to each row, in order", nearest_strip(found))
+    draw_strip(
+        "The token nearest to each row, in order; click one to see its position below",
+        nearest_strip(found), shown=st.session_state.get("sel", 0), pick=_show_position,
+    )  # fmt: skip
     st.caption(LEGEND)
     st.caption(_made_with(found))
 
@@ -204,7 +208,11 @@ def _picked() -> None:
     """Show the position of the clicked cell; a click that deselects leaves it shown."""
     points = st.session_state["map"].selection.points
     if points:
-        st.session_state["sel"] = points[0]["customdata"][0]
+        _show_position(points[0]["customdata"][0])
+
+
+def _show_position(position: int) -> None:
+    st.session_state["sel"] = position
 
 
 def _made_with(found: Decoding) -> str:
@@ -270,6 +278,7 @@ if picked := pick_entry():
     decoded = draw(picked)
     if decoded and (on := usable_model(picked)):
         draw_guess(picked, on)
+        draw_acting(picked, on, len(decoded.positions))
     draw_try_it([entry for id_ in chosen_prompts() if (entry := find(id_))])
     if decoded:
         draw_take_along(picked, decoded)

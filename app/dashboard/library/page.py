@@ -20,11 +20,12 @@ from dashboard.shared.resources import (
     workspace,
 )
 from dashboard.shared.sidebar import choose
-from dashboard.shared.token_strip import draw_strip
+from dashboard.shared.token_strip import draw_decode_strip
 from probe.charts import norm_bars
 from probe.errors import ProbeError
 from probe.reports.headlines import library_headline
 from probe.reports.token_strips import LEGEND, nearest_strip
+from probe.requests.train_methods import method_words
 from probe.texts import counted
 
 
@@ -110,7 +111,10 @@ def _draw_tokens(entry: Entry) -> None:
         return
     with suppress(ProbeError):
         found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
-        draw_strip("The token nearest to each row, in order", nearest_strip(found))
+        draw_decode_strip(
+            "The token nearest to each row, in order; click one to see it in Decode",
+            entry.id, nearest_strip(found),
+        )  # fmt: skip
         st.caption(LEGEND)
 
 
@@ -118,7 +122,7 @@ def _draw_facts(entry: Entry) -> None:
     card = entry.card
     facts = {
         "Size": size_of(entry),
-        "Method": card.method.replace("_", " "),
+        "Method": method_words(card.method),
         "Task": card.task,
         "Base model": card.base_model,
         "Half": card.submodule,
@@ -250,19 +254,16 @@ if entries := library():
     if said := st.session_state.pop("said", None):
         st.error(plain(said), icon=":material/error:")
     shown = draw_search(entries)
-    if len(shown) < len(entries):
-        st.caption(f"{len(shown):,} shown.")
+    st.caption(  # between the table, whose tools appear above it, and the buttons
+        f"{len(shown):,} shown. Select a row to see where a prompt comes from; select two or more "
+        "to compare them. Selected prompts are chosen for the other pages, too."
+    )
     if shown:
         picked = draw_table(shown)
         if len(picked) == 1:
             draw_detail(picked[0])
         elif picked:
             draw_several(picked)
-        else:
-            st.caption(
-                "Select a row to see where a prompt comes from; select two or more to compare "
-                "them. Selected prompts are chosen for the other pages, too."
-            )
     else:
         st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")
     draw_explanation()

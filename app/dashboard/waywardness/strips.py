@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard.shared.resources import is_local
+from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
 from probe.analysis.waywardness import WaywardRun
 from probe.errors import ProbeError
 from probe.prompt import SoftPrompt
-from probe.reports.token_strips import StripToken, nearest_strip, strip_html
+from probe.reports.token_strips import StripToken, nearest_strip
 from probe.store import JobFolder
 from probe.tables import load_vocabulary
 from probe.verbs import decode, load
 
 _NOTE = (
     "Above, shaded: the prompt's nearest token at this place is the same. Below: the stronger the "
-    "shade, the more chance rows its score beats; underlined: still the initial token."
+    "shade, the more chance rows its score beats; underlined: still the initial token. "
+    "Click one to see it in Decode."
 )
 
 
-def draw_texts(study: JobFolder, run: WaywardRun) -> None:
-    """The text and the decoding, as strips where the model's tokens can be read."""
+def draw_texts(study: JobFolder, run: WaywardRun, pick: Callable[[int], None]) -> bool:
+    """The text and the decoding, as strips where the model's tokens can be read.
+
+    Returns:
+        Whether a position of the decoding has just been picked.
+    """
     strips = _strips(study.prompts / Path(run.prompt).name, run) if is_local(run.model) else None
     if strips is None:
         _draw_plain(run)
-        return
-    for label, strip in zip(("Held near to", "Decodes to"), strips, strict=True):
-        with st.container(gap="xxsmall"):
-            st.caption(label)
-            st.html(strip_html(strip))
+        return False
+    draw_strip("Held near to", strips[0])
+    picked = draw_strip("Decodes to", strips[1], pick=pick)
     st.caption(_NOTE)
+    return picked
 
 
 def _draw_plain(run: WaywardRun) -> None:
