@@ -42,12 +42,18 @@ def _texts(at: AppTest) -> str:
 
 
 def _command(at: AppTest) -> str:
-    return next(one.value for one in at.code if one.value.startswith("probe wayward --"))
+    """Of the form, which stands below the study that is shown."""
+    return [one.value for one in at.code if one.value.startswith("probe wayward --")][-1]
 
 
-def test_a_first_visit_says_what_to_do_and_offers_a_form_that_works(open_page: Open) -> None:
+def test_a_first_visit_shows_a_finished_study_and_offers_a_form_that_works(
+    open_page: Open,
+) -> None:
     at = open_page("waywardness")
-    assert at.subheader[0].value == "No study yet"
+    assert at.subheader[0].value.startswith("On opinion, started at sampled tokens, a prompt held")
+    assert "not solved" not in _texts(at) and "This study comes with probe" in _texts(at)
+    assert at.button(key="w_open") and len(strips_of(at)) == 2
+    assert "--task opinion" in at.code[0].value and "--model builtin" in at.code[0].value
     assert not at.error
     assert "prompts to train, 8 at once." in " ".join(one.value for one in at.caption)
     words = "--targets instructions --target-count 2 --gamma 0.1,1,10 --seeds 1"
@@ -105,8 +111,8 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     ]  # fmt: skip
     assert "see" in at.query_params
     target, decoded = strips_of(at)
-    assert target.count("<span") == decoded.count("<span") > 0
-    assert "the prompt decodes to" in target and "chance rows" in decoded
+    assert len(target) == len(decoded) > 0
+    assert "the prompt decodes to" in target[0][1] and "chance rows" in decoded[0][1]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import streamlit as st
 
+from dashboard.shared.jobs import sample_studies
 from dashboard.shared.public_demo import DemoError, is_public
 from dashboard.shared.resources import library, workspace
 from dashboard.shared.sidebar import OWN
@@ -32,7 +33,8 @@ def check_visit() -> None:
         return
     asked = {name: st.query_params.get_all(name) for name in st.query_params}
     try:
-        check_address(asked, {entry.id for entry in library()}, workspace().jobs.ids())
+        known = {*workspace().jobs.ids(), *(study.run for study in sample_studies())}
+        check_address(asked, {entry.id for entry in library()}, known)
     except DemoError:
         st.query_params.clear()
         raise

@@ -13,7 +13,8 @@ from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.jobs import JobView, ObservedState
 from probe.jobs.headlines import job_headline
-from probe.store import ACTIVE, TRAININGS, JobConfig, JobFolder
+from probe.paths import shipped
+from probe.store import ACTIVE, TRAININGS, JobConfig, JobFolder, Workspace
 
 POLL_S = 1.0
 """How often a page looks at what is at work."""
@@ -79,8 +80,13 @@ def start_job(config: JobConfig) -> str:
 
 
 def wayward_studies() -> Sequence[JobView]:
-    """Every waywardness study, the newest first."""
+    """Every waywardness study of one's own, the newest first."""
     return jobs.views(workspace(), "wayward")
+
+
+def sample_studies() -> Sequence[JobView]:
+    """The finished studies that come with probe: folders as a workspace has them."""
+    return jobs.views(space, "wayward") if (space := _samples()) else ()
 
 
 def study_of(study: str) -> tuple[JobFolder, JobView]:
@@ -89,8 +95,16 @@ def study_of(study: str) -> tuple[JobFolder, JobView]:
     Raises:
         WorkspaceError: there is no such study, or its folder is damaged.
     """
-    folder = workspace().studies.get(study)
-    return folder, jobs.view(workspace(), folder)
+    samples, space = _samples(), workspace()
+    if samples and study in samples.studies.ids():
+        space = samples
+    folder = space.studies.get(study)
+    return folder, jobs.view(space, folder)
+
+
+def _samples() -> Workspace | None:
+    root = shipped("sample_prompts")
+    return None if root is None else Workspace(root)
 
 
 def cancel_job(job: str) -> None:

@@ -204,7 +204,7 @@ def _draw_running(arguments: tuple[str, ...], what: str, expected_s: float) -> N
         f"{told} "
         "You may leave this page; the result is kept.",
     )
-    if stop.button("Cancel", icon=":material/close:", width="stretch"):
+    if stop.button("Cancel", icon=":material/close:", width="stretch", key=f"cancel_{what}"):
         job.cancelled = True
         job.process.terminate()
         st.rerun()

@@ -6,10 +6,11 @@ from dashboard.decode.meaning import displacement_of
 from dashboard.decode.try_it import draw_answers, tried
 from dashboard.library.upload import draw_upload
 from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.jobs import sample_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, decoding, find, library, reading
 from dashboard.shared.sidebar import choose, demo_prompt
-from dashboard.shared.token_strip import draw_strip
+from dashboard.shared.token_strip import draw_decode_strip, draw_strip
 from dashboard.train.new_prompt import offer_text
 from probe.errors import ProbeError
 from probe.reports.token_strips import LEGEND, nearest_strip, ranked_strip
@@ -30,7 +31,7 @@ def draw_story(entry: Entry, model: str) -> None:
     found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
     with by_position:
         st.markdown(f"**1 · The token nearest to each row.** {found.headline()[0]}")
-        draw_strip("Read by position, in order", nearest_strip(found))
+        draw_decode_strip("Read by position, in order", entry.id, nearest_strip(found))
         st.caption(LEGEND)
     paint_now(("start", entry.id))
     told = displacement_of(reading(entry, model))
@@ -69,8 +70,9 @@ def draw_ways_on(entry: Entry) -> None:
         st.switch_page("dashboard/decode/page.py", query_params={})
     with own.popover("Your own file", icon=":material/upload:", width="stretch"):
         draw_upload()
-    if study.button("Run a study", icon=":material/alt_route:", width="stretch"):
-        st.switch_page("dashboard/waywardness/page.py", query_params={})
+    if study.button("A finished study", icon=":material/alt_route:", width="stretch"):
+        finished = [("study", one.run) for one in sample_studies()[:1]]
+        st.switch_page("dashboard/waywardness/page.py", query_params=finished)
     if train.button("Train in a minute", icon=":material/model_training:", width="stretch",
                     on_click=offer_text):  # fmt: skip
         st.switch_page("dashboard/train/page.py", query_params={})

@@ -7,7 +7,13 @@ import streamlit as st
 
 from dashboard.shared.errors import draw_said
 from dashboard.shared.heading import draw_heading, paint_now
-from dashboard.shared.jobs import cancel_job, resume_job, start_job, wayward_studies
+from dashboard.shared.jobs import (
+    cancel_job,
+    resume_job,
+    sample_studies,
+    start_job,
+    wayward_studies,
+)
 from dashboard.shared.markdown import plain
 from dashboard.shared.new_job import NewJob, draw_new
 from dashboard.shared.public_demo import is_offered
@@ -83,17 +89,6 @@ def estimate(plan: Mapping[str, Any]) -> str:
     )
 
 
-def draw_empty() -> None:
-    """What to do before there are studies."""
-    with st.container(border=True):
-        st.subheader("No study yet", anchor=False)
-        st.markdown(
-            "If a prompt can be held near to *any* text and still solve its task, then its nearest "
-            "tokens say little about what it does (Khashabi et al. 2021). The settings below make "
-            "a small study of that on a shipped task; start it, and watch the table fill."
-        )
-
-
 def draw_explanation() -> None:
     """How to read this page."""
     with st.expander("How to read this", icon=":material/menu_book:"):
@@ -123,16 +118,20 @@ def draw_explanation() -> None:
 
 def draw() -> None:
     """The study that matters now, then the form."""
-    studies = wayward_studies()
-    if studies:
+    own, samples = wayward_studies(), sample_studies()
+    if not own:
+        st.markdown(
+            "If a prompt can be held near to *any* text and still solve its task, then its nearest "
+            "tokens say little about what it does (Khashabi et al. 2021). This study comes with "
+            "probe; start one of your own below."
+        )
+    if studies := [*own, *samples]:
         draw_study(draw_choice(studies, featured(studies)))
-    else:
-        draw_empty()
     paint_now("waywardness")
     with st.expander("Start a study", icon=":material/add:", expanded=not studies):
         if not is_offered("studies"):
             st.stop()
-        busy = any(one.active for one in studies)
+        busy = any(one.active for one in own)
         draw_new(
             NewJob("study", "w_", draw_form, start, estimate), "Start the study",
             why_not="A study is at work: cancel it or wait." if busy else None,

@@ -80,23 +80,26 @@ def _draw_runs(study: JobFolder, runs: Sequence[WaywardRun], choice: Choice) -> 
     seeds = sorted({run.seed for run in runs if run.gamma == gamma})
     seed = right.selectbox("Seed", seeds, key=f"w_seed_{Path(choice.prompt).stem}")
     run = next(run for run in runs if (run.gamma, run.seed) == (gamma, seed))
-    draw_texts(study, run)
+    picked = draw_texts(study, run, lambda position: _open(study, run, position))
     st.markdown(
         f"Prompt F1 **{run.f1:.2f}**, tokens at their place **{100 * run.token_match:.0f} %** of "
         f"{run.tokens}, test accuracy **{run.test_accuracy:.3f}**, mean squared distance to the "
         f"text **{run.distance:.3g}**."
     )
-    if st.button(
-        "Open in Decode", icon=":material/translate:", type="primary", key="w_open",
-        on_click=_open, args=(study, run),
-        help="Keeps this prompt in the library, once, and shows its decoding with controls.",
-    ) and st.session_state.pop("w_kept", False):  # fmt: skip
+    if (study.prompts / Path(run.prompt).name).exists():  # those of samples are left out but a few
+        picked |= st.button(
+            "Open in Decode", icon=":material/translate:", type="primary", key="w_open",
+            on_click=_open, args=(study, run),
+            help="Keeps this prompt in the library, once, and shows its decoding with controls.",
+        )  # fmt: skip
+    if picked and st.session_state.pop("w_kept", False):
         st.switch_page("dashboard/decode/page.py", query_params={})
 
 
-def _open(study: JobFolder, run: WaywardRun) -> None:
+def _open(study: JobFolder, run: WaywardRun, position: int = 0) -> None:
     def keep() -> None:
         st.session_state["p"] = [keep_wayward(study, run, workspace=workspace())]
+        st.session_state["sel"] = position
         st.session_state["m"] = "l2"  # the distance the study decodes by
 
     st.session_state["w_kept"] = attempt(keep)
