@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probe.cli.lines import answer_lines, text_or_row
 from probe.cli.options import Json
 from probe.cli.output import cell, complain, console, show, table, visible
 from probe.cli.requests import takes_requests
@@ -20,10 +21,12 @@ from probe.reports.evaluations import (
     gain_words,
     score_words,
 )
-from probe.requests import EvaluateRequest, GenerateRequest, PredictRequest
+from probe.requests import EvaluateRequest, GenerateRequest, PredictRequest, RequestError
+from probe.requests.evaluation import AskRequest
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison, Evaluation
+    from probe.results import Result
     from probe.verbs import Continuations, Evaluated, Predictions, Recorded
 
 
@@ -141,13 +144,52 @@ class Beside:
     """Also write one row per text and prompt to this new file."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Lines(AskRequest):
+    """Texts that come one by one."""
+
+    serve: bool = False
+    """Answer every line of standard input, a text or a JSON object with its columns, with a line of
+    JSON, until the input ends; the model stays in memory."""
+
+    def check(self) -> None:
+        """Check that texts come from one side.
+
+        Raises:
+            RequestError: they come from several, or from none.
+        """
+        if not self.serve:
+            super().check()
+        elif self.text or self.file or self.text_column:
+            raise RequestError("give --serve, whose texts are lines, or texts, not both", "serve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PredictLines(_Lines, PredictRequest):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class _GenerateLines(_Lines, GenerateRequest):
+    pass
+
+
+def _each_line(verb: Callable[..., Result], asked: _Lines) -> None:
+    answer_lines(lambda line: verb(replace(asked, serve=False, text=(text_or_row(line),))))
+
+
 @takes_requests
-def predict(asked: PredictRequest, beside: Beside, json: Json = False) -> None:
+def predict(asked: _PredictLines, beside: Beside, json: Json = False) -> None:
     """Label texts, with the probability of every label word; several prompts share a batch."""
     from probe import verbs
     from probe.cli.output import new_place, write_table
 
     csv = new_place(beside.csv)
+    if asked.serve and csv:
+        raise typer.BadParameter("not with --serve, whose answers are lines.", param_hint="'--csv'")
+    if asked.serve:
+        _each_line(verbs.predict, asked)
+        return
     result = verbs.predict(asked)
     if csv is not None:
         write_table(result.to_wide_frame(), csv)
@@ -164,10 +206,13 @@ def _print_labels(result: Predictions) -> None:
 
 
 @takes_requests
-def generate(asked: GenerateRequest, json: Json = False) -> None:
+def generate(asked: _GenerateLines, json: Json = False) -> None:
     """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
     from probe import verbs
 
+    if asked.serve:
+        _each_line(verbs.generate, asked)
+        return
     result = verbs.generate(asked)
     show(result, _print_texts, json=json)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
+from probe.cli.lines import answer_lines
 from probe.cli.options import Figures, Json, usage_errors
 from probe.cli.output import (
     cell,
@@ -19,7 +20,8 @@ from probe.cli.output import (
     write_figures,
 )
 from probe.cli.requests import takes_requests
-from probe.requests import CramRequest, DistillRequest, ReadRequest
+from probe.requests import CramRequest, DistillRequest, Option, ReadRequest, RequestError
+from probe.requests.sources import PromptSource
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -35,11 +37,35 @@ if TYPE_CHECKING:
 _WORDS = 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class _ReadLines(ReadRequest):
+    prompt: Annotated[
+        PromptSource, Option(positional=True, metavar="PROMPT", complete="prompt")
+    ] = ""
+    """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
+    NAME@VERSION), a sample prompt, or a hub id. None with --serve."""
+    serve: bool = False
+    """Read the prompt that each line of standard input names, and answer with a line of JSON, until
+    the input ends; the model stays in memory."""
+
+    def check(self) -> None:
+        """Check that a prompt is named, here or by lines.
+
+        Raises:
+            RequestError: it is named in neither way, or in both.
+        """
+        if self.serve == bool(self.prompt):
+            raise RequestError("name a prompt, or give --serve and name them by lines", "prompt")
+
+
 @takes_requests
-def read(asked: ReadRequest, json: Json = False) -> None:
+def read(asked: _ReadLines, json: Json = False) -> None:
     """Say what a prompt means, by readings whose hit rate is known."""
     from probe import verbs
 
+    if asked.serve:
+        answer_lines(lambda line: verbs.read(replace(asked, serve=False, prompt=line)))
+        return
     with usage_errors():
         found = verbs.read(asked)
     show(found, print_reading, json=json)
