@@ -80,6 +80,13 @@ def as_live_prompt(value: Any) -> LivePrompt:
     return value if isinstance(value, LivePrompt) else LivePrompt(value)
 
 
+def each_adapter(value: Any, tokenizer: Any = None) -> list[Any]:
+    """The adapters of a PEFT model, one by one; of anything else itself."""
+    if not is_peft(value):
+        return [value]
+    return [LivePrompt(value, name, tokenizer) for name in value.peft_config]
+
+
 def described(value: object) -> str:
     """An object as errors and records name it: `Tensor in memory`."""
     return f"{type(value).__name__}{IN_MEMORY}"

@@ -94,6 +94,11 @@ class Content:
         path = self.path.parent / filename
         return path if path.is_file() else None
 
+    @property
+    def words(self) -> str:
+        """What errors call the whole."""
+        return f"a {self.container} file"
+
     def document(self, filename: str) -> Mapping[str, Any] | None:  # noqa: ARG002
         """What a neighbouring file of that name says; None: look for it on disk."""
         return None

@@ -48,6 +48,11 @@ class ObjectContent(Content):
         """The prompt's name where the object carries none."""
         return self.called
 
+    @property
+    def words(self) -> str:
+        """What errors call the whole."""
+        return "an object"
+
     def beside(self, filename: str) -> Path | None:  # noqa: ARG002
         """None: no files lie beside an object."""
         return None

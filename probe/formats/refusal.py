@@ -111,7 +111,7 @@ def _description(content: Content) -> str:
     keys = _keys(content)
     named = ", ".join(shown(key) for key in keys[:_SHOWN])
     more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
-    return f"a {content.container} file" + (f" with {named}{more}" if keys else "")
+    return content.words + (f" with {named}{more}" if keys else "")
 
 
 def _keys(content: Content) -> list[str]:

@@ -119,12 +119,16 @@ class Request:
         """
         for field in fields_of(type(self)):
             value = getattr(self, field.name)
-            value = _as_tuple(value) if field.several else value
+            value = self.spread(field, _as_tuple(field, value)) if field.several else value
             taken = tuple(self.take(field, one) for one in (value if field.several else (value,)))
             object.__setattr__(self, field.name, taken if field.several else taken[0])
             for one in taken:
                 _check(field, one)
         self.check()
+
+    def spread(self, field: Field, values: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
+        """Several values of a field, where one of those given may stand for many."""
+        return values
 
     def take(self, field: Field, value: Any) -> Any:
         """One value of a field as verbs read it; this one has prompts and models named.
@@ -195,6 +199,12 @@ def takes(request: Callable[P, Q]) -> Callable[[Callable[[Q], R]], Verb[P, Q, R]
         def call(*given: Any, **named: Any) -> R:
             if len(given) == 1 and isinstance(given[0], kind) and not named:
                 return run(given[0])
+            most = sum(not field.kw_only for field in dataclasses.fields(cast(Any, kind)))
+            if len(given) > most:
+                raise TypeError(
+                    f"{run.__name__}() takes at most {most} arguments without names, found "
+                    f"{len(given)}: name the others, as model=… or tokenizer=…"
+                )
             return run(kind(*given, **_by_field(kind, named, run.__name__)))
 
         vars(call)["__signature__"] = _signature(run, kind)
@@ -258,12 +268,19 @@ def _single(hint: Any) -> Any:
     return parts[0] if len(parts) == 1 else Any
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    """Several values; what is given alone is one, not as many as it has letters or rows."""
+def _as_tuple(field: Field, value: Any) -> tuple[Any, ...]:
+    """Several values; what is given alone is one, not as many as it has letters or rows.
+
+    An array, a module or a table is one prompt; of texts and words, an array is several and a table
+    a mapping per row.
+    """
     if value is None:
         return ()
-    alone = isinstance(value, str | Path | Mapping) or not hasattr(value, "__iter__")
-    one_object = any(hasattr(value, mark) for mark in ("ndim", "state_dict"))  # an array, a module
+    objects = field.option.complete in ("prompt", "model")
+    if not objects and hasattr(value, "columns") and hasattr(value, "to_dict"):
+        return tuple(value.to_dict("records"))
+    alone = isinstance(value, str | bytes | Path | Mapping) or not hasattr(value, "__iter__")
+    one_object = objects and any(hasattr(value, mark) for mark in ("ndim", "state_dict"))
     return (value,) if alone or one_object or dataclasses.is_dataclass(value) else tuple(value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from probe.live import LiveModel, LivePrompt, is_peft, live_model
+from probe.live import LiveModel, LivePrompt, each_adapter, is_peft, live_model
 from probe.requests.base import Field, Option, Request, RequestError, is_object
 from probe.requests.sources import (
     LabelWord,
@@ -47,6 +47,12 @@ class OfObjects(Request):
                 "or leave it out",
                 "tokenizer",
             )
+
+    def spread(self, field: Field, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Each adapter of a PEFT model among several prompts, unless one is named."""
+        if field.option.complete != "prompt" or self.adapter is not None:
+            return values
+        return tuple(one for value in values for one in each_adapter(value, self.tokenizer))
 
     def take(self, field: Field, value: Any) -> Any:
         """An object in memory with its adapter and tokenizer; any other value as it is."""

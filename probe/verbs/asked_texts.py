@@ -102,5 +102,9 @@ def _example(text: TextSource) -> Example:
         return text
     if isinstance(text, str):
         return Example(text)
+    if not isinstance(text, Mapping):
+        raise DataError(
+            f"expected a text, or a mapping with its columns, found {type(text).__name__} {text!r}"
+        )
     columns = {name: str(value) for name, value in text.items() if name != PROMPT_COLUMN}
     return Example(columns.get("text", ""), columns=columns)

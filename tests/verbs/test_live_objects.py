@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from peft import (
@@ -24,7 +26,7 @@ from transformers import GPT2Model
 
 import probe
 from probe.datasets import load_task
-from probe.errors import ModelNotFoundError, ProbeError, PromptFormatError
+from probe.errors import DataError, ModelNotFoundError, ProbeError, PromptFormatError
 from probe.live import LiveModel
 from probe.models import load_model
 from probe.prompt import KVPrefix, SoftPrompt
@@ -178,6 +180,10 @@ def test_each_adapter_is_read_and_one_is_chosen_by_its_name(live: tuple[Any, Any
     assert len(probe.decode(peft, controls=False).positions) == 3
     assert len(probe.decode(peft, adapter="other", controls=False).positions) == 5
     assert probe.compare(peft, "mean_token_cosine").prompts == ("default", "other")
+    said = probe.predict(peft, tokenizer=live[1], **ASKED)
+    assert [one.prompt for one in said.predictions] == ["default", "other"]
+    (one,) = probe.predict(peft, adapter="other", tokenizer=live[1], **ASKED).prompts
+    assert one.name == "other"
     says = r"no adapter 'othr', it has 'default', 'other'; did you mean other"
     with pytest.raises(PromptFormatError, match=says):
         probe.decode(peft, adapter="othr")
@@ -221,7 +227,7 @@ def test_a_dumped_encoder_in_a_state_dict_is_run_as_in_a_file(live: tuple[Any, A
         (torch.tensor([[0.0, float("nan")]]), "must be finite, found 1 NaN"),
         (torch.ones(2, 4, device="meta"), r"on the meta device, which holds a shape \[2, 4\]"),
         (torch.ones(2, 4, dtype=torch.long), "floating-point numbers, found int64"),
-        ({"lr": 3}, "expected a soft prompt"),
+        ({"lr": 3}, "expected a soft prompt, found an object without a tensor"),
         (object(), "expected a PEFT model, a tensor"),
         (nn.Linear(4, 4), "expected a soft prompt"),
     ],
@@ -230,6 +236,22 @@ def test_an_object_that_holds_no_prompt_is_refused_in_one_line(value: Any, says:
     with pytest.raises(PromptFormatError, match=says) as refused:
         probe.load(value)
     assert "\n" not in str(refused.value)
+
+
+def test_texts_may_be_an_array_a_series_or_a_table(
+    live: tuple[Any, Any], rows: np.ndarray, home: Path
+) -> None:
+    two, worded = ["the film", "the day"], {k: v for k, v in ASKED.items() if k != "text"}
+    asked = functools.partial(probe.predict, [rows], model=live, **worded)
+    expected = asked(two).predictions
+    table = pd.DataFrame({"text": two, "number": [1, 2]})
+    for given in (np.array(two), pd.Series(two, index=[7, 8]), table):
+        assert asked(given).predictions == expected
+    for given, says in ((float("nan"), "float nan"), (b"a", "bytes b'a'"), ([1], "int 1")):
+        with pytest.raises(DataError, match=f"expected a text, or a mapping .*, found {says}"):
+            asked(given)
+    with pytest.raises(TypeError, match=r"decode\(\) takes at most 2 arguments without names"):
+        probe.decode(rows, *live)
 
 
 def test_an_adapter_without_a_prompt_says_what_it_is(live: tuple[Any, Any]) -> None:
