@@ -15,7 +15,18 @@ from probe.requests import TrainConfig, fields_of
 COMMANDS = typer.main.get_command(app).commands
 NOT_IN_PYTHON = {"app", "demo", "mcp"}
 """A server."""
-OF_A_TERMINAL = {"json", "html", "csv", "out", "dry_run", "detach", "resume", "fail_on_drop", "tag"}
+OF_A_TERMINAL = {
+    "json",
+    "html",
+    "csv",
+    "out",
+    "dry_run",
+    "detach",
+    "resume",
+    "fail_on_drop",
+    "tag",
+    "serve",
+}
 """What a result is shown as, and what is done with a process."""
 
 
