@@ -41,3 +41,10 @@ def test_it_was_saved_with_outputs_and_stays_small(path):
     cells = [one for one in nbformat.read(path, as_version=4).cells if one.cell_type == "code"]
     assert sum(bool(one.outputs) for one in cells) >= len(cells) / 2
     assert path.stat().st_size < 120_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_badge_opens_the_dialog_that_takes_this_file(path):
+    """It has no public address that Colab could fetch it from."""
+    first = nbformat.read(path, as_version=4).cells[0].source
+    assert "(https://colab.research.google.com/#upload=true)" in first and path.name in first

@@ -1,20 +1,11 @@
 """Every command and snippet of the guides does what the guide says, offline."""
 
-import contextlib
-import io
-import shlex
-
 import pytest
-from typer.testing import CliRunner
 
-from probe.cli.main import app
 from probe.tables.named import smollm2_file
-from tests.docs.pages import DOCS, snippets
+from tests.docs.pages import DOCS, figures_made, run, snippets
 
 PAGES = [DOCS / "index.md", DOCS / "tour.md", *sorted((DOCS / "guides").glob("*.md"))]
-_OURS = ("probe",)
-_SHORTENED = ("distill", "train", "wayward", "sweep")
-_OPENS_A_WINDOW = ("app", "demo")
 
 
 @pytest.mark.slow
@@ -29,26 +20,33 @@ def test_every_snippet_of_a_page_runs(page, home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = {}
     for snippet in snippets(page):
-        if snippet.left_out:
-            continue
-        if snippet.language == "python":
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(snippet.code, page.name, "exec"), seen)
-        else:
-            for line in snippet.code.splitlines():
-                _run(shlex.split(line, comments=True), snippet.options)
+        if not snippet.left_out:
+            run(snippet, seen)
 
 
-def _run(words, options):
-    if not words or words[0] not in _OURS or words[1] in _OPENS_A_WINDOW:
-        return  # pip and the like; the dashboard has tests of its own
-    added = shlex.split(options) if words[1] in _SHORTENED else []
-    result = CliRunner().invoke(app, [*words[1:], *added])
-    assert result.exit_code == 0, f"{shlex.join(words)}: {result.output}"
+def test_the_lines_of_the_gallery_are_those_of_guides_which_run():
+    run_elsewhere = {
+        words
+        for page in PAGES
+        for one in snippets(page)
+        if not one.left_out
+        for words in _parts(one)
+    }
+    made = list(figures_made(DOCS / "gallery.md"))
+    for snippet, picture in made:
+        assert set(_parts(snippet)) <= run_elsewhere and picture
+    pictures = {path.stem for path in (DOCS / "images" / "gallery").iterdir()}
+    assert pictures == {picture for _, picture in made}
+
+
+def _parts(snippet):
+    """Commands line by line, Python as a whole."""
+    return snippet.code.splitlines() if snippet.language == "sh" else [snippet.code]
 
 
 def test_what_is_not_run_says_why():
     left_out = {one.left_out for page in PAGES for one in snippets(page) if one.left_out}
     assert left_out == {
         "needs another machine", "needs a cluster", "needs a server", "needs a container engine",
+        "needs a pipe",
     }  # fmt: skip
