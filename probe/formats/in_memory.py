@@ -161,17 +161,19 @@ def _content(value: Any, where: str) -> Content:
 
 
 def _of_module(module: nn.Module, where: str, called: str) -> Content:
-    """An embedding as the rows it answers, any other module as its state dict."""
+    """An embedding, quantised or not, as the rows it answers; any other module as its state."""
     import torch
 
-    state = module.state_dict()
+    state = _tensors_of(module.state_dict())
     _require_numbers(state, where)
-    if not isinstance(module, torch.nn.Embedding):
+    count: Any = getattr(module, "num_embeddings", None)
+    if count is None:
         return _of_state(state, where, called, {})
-    if type(module) is torch.nn.Embedding:
+    if type(module) is torch.nn.Embedding and type(module.weight) is torch.nn.Parameter:
         return _of_array(_array(module.weight), "pickle", where, called)
+    device = next((one.device for one in state.values()), None)
     with torch.no_grad(), without_dropout(module):
-        answers = module(torch.arange(module.num_embeddings, device=module.weight.device))
+        answers = module(torch.arange(count, device=device))
     return _of_array(_array(answers), "pickle", where, called)
 
 

@@ -197,6 +197,8 @@ def test_tensors_arrays_modules_and_state_dicts_are_the_rows_they_hold(
     tensor = torch.from_numpy(rows)
     embedding = nn.Embedding(3, rows.shape[1], _weight=tensor.clone())
     half = tensor.to(torch.bfloat16)
+    (quantised,) = probe.load(_Quantised(tensor))
+    assert np.allclose(_rows(quantised), rows + 0.5, atol=np.abs(rows).max() / 127)
     for given in (rows, tensor, tensor[None], nn.Parameter(tensor), embedding):
         assert np.array_equal(_rows(*probe.load(given)), rows)
     assert np.array_equal(_rows(*probe.load(half)), half.float().numpy())
