@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 ROWS_SHOWN = 20
 """Rows of a table that a notebook shows; `to_frame` has all."""
-LETTERS_SHOWN = 50
-"""Of a cell, likewise."""
+LETTERS_SHOWN = 80
+"""Of a cell, likewise; of a digest fewer tell it from others."""
+_DIGEST = re.compile(r"[0-9a-f]{40,}")
 _STYLE = "overflow-x:auto;font-variant-numeric:tabular-nums"
 
 
@@ -71,10 +73,18 @@ class Result:
         """One row; kinds of several have their own, as rows or as columns."""
         return [self.to_json()]
 
+    def _notebook_rows(self) -> list[dict[str, Any]] | None:
+        """Fewer rows than the table has, that tell as much at a glance; None: the table itself."""
+        return None
+
     def _repr_html_(self) -> str:
+        import pandas as pd
+
+        rows = self._notebook_rows()
+        frame = self.to_frame() if rows is None else pd.DataFrame(rows)
         first, *others = [escape(visible(line)) for line in self.headline()] or [""]
         told = f"<p><strong>{first}</strong> {' '.join(others)}</p>" if first else ""
-        return f'<div style="{_STYLE}">{told}{_table(self.to_frame())}</div>'
+        return f'<div style="{_STYLE}">{told}{_table(frame)}</div>'
 
 
 class Rows(list[Row], Result):
@@ -117,5 +127,15 @@ def _table(frame: pd.DataFrame) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.4g}"
-    text = "" if value is None else visible(str(value))
-    return text if len(text) <= LETTERS_SHOWN else f"{text[: LETTERS_SHOWN - 1]}…"
+    text = "" if value is None else visible(_spelled(value))
+    most = 13 if _DIGEST.fullmatch(text) else LETTERS_SHOWN
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _spelled(value: Any) -> str:
+    """Values within a value with commas between them."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
+    return str(value)

@@ -183,6 +183,24 @@ def test_long_tables_are_cut_and_say_so(results):
     assert f"{ROWS_SHOWN} of {ROWS_SHOWN + 5} rows" in page and "nothing" not in page
 
 
+def test_what_a_cell_holds_is_spelled_and_kept_short():
+    document = {"sha256": "0f" * 32, "validation": {"metric": "accuracy", "value": 0.6543210}}
+    rows = Rows([document | {"norms": [1.23456, 2.0]}], "jobs.runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rows, "headline", lambda _: [])
+        page = _Tags(rows._repr_html_()).text
+    assert "0f0f0f0f0f0f…" in page and "metric accuracy, value 0.6543" in page
+    assert "1.235, 2" in page and not set("{[") & set(page)
+
+
+def test_a_decoding_and_a_reading_show_all_that_they_found_at_a_glance(results):
+    decoding, reading = results["decode"], results["read"]
+    told = _Tags(decoding._repr_html_()).text
+    assert all(p.neighbours[-1].token in told for p in decoding.positions[:ROWS_SHOWN])
+    told = _Tags(reading._repr_html_()).text
+    assert all(one.name in told and one.text[:20] in told for one in reading.readings)
+
+
 def test_a_matrix_keeps_its_names_on_both_sides(results):
     assert _Tags(results["compare"]._repr_html_()).text.count("opinion-vocab") == 3  # and headline
 

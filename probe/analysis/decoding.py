@@ -145,6 +145,22 @@ class Decoding(Result):
             for rank, neighbour in enumerate(p.neighbours, start=1)
         ]
 
+    def _notebook_rows(self) -> list[dict[str, Any]]:
+        """One row per position, its tokens in order."""
+        return [
+            {
+                "position": p.position,
+                "tokens": " ".join(one.token for one in p.neighbours),
+                "best score": p.neighbours[0].score if p.neighbours else None,
+            }
+            | ({name: _control_columns(p.controls)[name] for name in _TOLD} if p.controls else {})
+            for p in self.positions
+        ]
+
+
+_TOLD = ("vocabulary", "chance", "isotropic", "flags")
+"""Of the controls, in a notebook."""
+
 
 def _control_columns(controls: PositionControls) -> dict[str, Any]:
     return asdict(controls) | {"flags": "; ".join(controls.flags)}

@@ -53,6 +53,10 @@ class Health(Result):
     def _document(self) -> dict[str, Any]:
         return {"ok": self.ok, **super()._document()}
 
+    def _rows(self) -> list[dict[str, Any]]:
+        """One row per check."""
+        return [vars(check) for check in self.checks]
+
 
 def doctor(*, rebuild: bool = False, workspace: Workspace | None = None) -> Health:
     """Check the installation and the workspace; remove what killed processes left behind.

@@ -43,6 +43,18 @@ class ReadPrompt(Result):
             for rank, token in enumerate(one.tokens, start=1)
         ]
 
+    def _notebook_rows(self) -> list[dict[str, Any]]:
+        """One row per reading: what it says, and what that is worth."""
+        return [
+            {
+                "reading": one.name,
+                "says": one.refused or one.text,
+                "better than its controls": one.better_than_controls if one.p is not None else None,
+                "names known texts": None if one.hit_rate is None else one.hit_rate.top1,
+            }
+            for one in self.readings
+        ]
+
 
 @takes(ReadRequest)
 def read(asked: ReadRequest) -> ReadPrompt:
