@@ -59,14 +59,18 @@ def test_a_command_is_a_function_with_its_options_as_arguments(name, command):
 
 
 @pytest.mark.process
-def test_the_functions_stay_whatever_is_imported_before():
+def test_the_import_is_light_and_names_stay_whatever_is_imported_after_it():
     code = (
+        "import sys, probe; light = not {'torch', 'numpy'} & set(sys.modules); "
+        "trainer = probe.training.train; "
         "import probe.training.loop, probe.evaluation, probe.studies.executor, probe.reports; "
-        "print(all(callable(getattr(probe, n)) for n in "
+        "print(light, callable(trainer), trainer is probe.train, "
+        "all(callable(getattr(probe, n)) for n in "
         "('train', 'evaluate', 'sweep', 'report', 'runs', 'inspect', 'wayward')))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout == "True\n"
+    assert told.stdout == "True True False True\n"
+    assert {"training", "train", "evaluate", "verbs", "decode"} <= set(dir(probe))
 
 
 def test_training_takes_the_command_s_options_and_refuses_others(tmp_path, monkeypatch):

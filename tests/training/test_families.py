@@ -55,7 +55,7 @@ def test_a_family_trains_its_methods_at_once_as_alone(
     model = models[family]
     assert model.family == family
     before = model.fingerprint
-    common = {"steps": 30, "eval_every": 15, "eval_examples": 16, "learning_rate": 0.02}
+    common = {"steps": 18, "eval_every": 9, "eval_examples": 16, "learning_rate": 0.02}
     configs = [TrainConfig.from_dict(common | method) for method in methods]
     training = train(model, task, configs)
     steps = list(training)

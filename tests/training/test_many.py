@@ -12,13 +12,13 @@ from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, text_ids
 from tests import tiny
 
-COMMON = {"steps": 25, "eval_every": 10, "eval_examples": 16, "learning_rate": 0.05}
+COMMON = {"steps": 12, "eval_every": 5, "eval_examples": 16, "learning_rate": 0.05}
 ROWS = [
     TrainConfig(**COMMON, length=3, seed=1),
     TrainConfig(**COMMON, length=7, seed=2, init="labels", batch_size=5, clip_norm=0.1),
     TrainConfig(**COMMON, seed=3, target="the film was", gamma=0.5, init="text:a day so"),
     TrainConfig(**COMMON, seed=3, target="soup it", gamma=2.0, init="random"),
-    TrainConfig(**{**COMMON, "steps": 12}, length=4, method="p_tuning", objective="label_words"),
+    TrainConfig(**{**COMMON, "steps": 7}, length=4, method="p_tuning", objective="label_words"),
     TrainConfig(**{**COMMON, "learning_rate": 0.3}, length=4, method="pez", schedule="cosine"),
     TrainConfig(
         **{**COMMON, "learning_rate": 0.03},

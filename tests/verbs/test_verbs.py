@@ -1,8 +1,6 @@
 """The Python interface: the same verbs as on the command line, on whatever names a prompt."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,19 +54,6 @@ def _adapter(folder, rows, **config):
 
 
 # What names a prompt
-
-
-@pytest.mark.process
-def test_the_trainer_is_there_without_another_import():
-    code = (
-        "import sys, probe; light = 'torch' not in sys.modules; "
-        "print(light, probe.training.train, probe.train, probe.training.train is probe.train)"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.startswith("True <function train")
-    assert told.stdout.count("<function train") == 2
-    assert told.stdout.endswith("False\n")
-    assert {"training", "train", "evaluate", "verbs", "decode"} <= set(dir(probe))
 
 
 def test_the_interface_is_there_under_the_promised_names():
