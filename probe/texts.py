@@ -40,14 +40,26 @@ def require_unicode(text: str) -> str:
     return text
 
 
-def counted(number: int, what: str) -> str:
+INIT_NAMES = {
+    "vocab": "sampled tokens",
+    "labels": "label words",
+    "text": "a text",
+    "target": "the text itself",
+    "random": "noise",
+    "prompt": "another prompt",
+}
+"""Where training starts, in words."""
+
+
+def counted(number: int, what: str, several: str = "") -> str:
     """A number of things in words, `1 prompt` or `1,200 prompts`.
 
     Args:
         number: how many.
-        what: one of them; an `s` makes it several.
+        what: one of them.
+        several: more of them, where an `s` does not make it several.
     """
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
 
 
 def is_one_line(text: str) -> bool:

@@ -160,9 +160,10 @@ def _heat(decoding: Decoding, columns: int) -> go.Heatmap:
         ygap=2,
         hoverinfo="skip",
         colorbar={
-            "orientation": "h", "thickness": 10, "y": 0, "yanchor": "top", "len": 1, "ypad": 6,
+            # Shorter than the map: the words at its ends, which stand under them, need room.
+            "orientation": "h", "thickness": 10, "y": 0, "yanchor": "top", "len": 0.6, "ypad": 6,
             "tickvals": [low, high], "ticktext": ticks, "ticklabelposition": "outside",
-            "ticklabeloverflow": "hide past div", "outlinewidth": 0,
+            "outlinewidth": 0,
         },
     )  # fmt: skip
 

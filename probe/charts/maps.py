@@ -65,10 +65,13 @@ def map_figure(
             x=place[0], y=place[1], text=token_label(word), showarrow=False,
             font={"size": 10, "color": ON_CELL}, bgcolor=_LABEL, borderpad=1,
         )  # fmt: skip
-    titles = ("", "")
+    titles: tuple[str, ...] = ("", "")
     if mapped.explained is not None:
         first, second = mapped.explained
-        titles = (f"axis 1 ({first:.1%} of variance)", f"axis 2 ({second:.1%} of variance)")
+        titles = tuple(
+            f"PCA axis {axis} ({100 * share:.1f} % of variance)"
+            for axis, share in enumerate((first, second), 1)
+        )
     plain = {"showgrid": False, "zeroline": False, "showticklabels": mapped.method == "pca"}
     figure.update_xaxes(title=titles[0], **plain)
     figure.update_yaxes(title=titles[1], **plain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from probe.analysis.waywardness import F1_WANTED, Choice, Waywardness, WaywardRun
 from probe.charts.labels import token_label
 from probe.charts.palette import CATEGORIES, CHANCE, GRID, NEUTRAL, PROMPT, add_legend, new_figure
+from probe.texts import INIT_NAMES
 
 T = TypeVar("T")
 
@@ -140,6 +141,7 @@ def definition_bars(found: Waywardness) -> go.Figure:
             hovertemplate="%{y:.3f}<extra>without a prompt</extra>",
         )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.3)
+    figure.update_xaxes(showdividers=False)
     figure.update_yaxes(title="test accuracy", range=[0, 1])
     return _with_legend(figure)
 
@@ -151,23 +153,18 @@ def _draw_references(figure: go.Figure, runs: Sequence[WaywardRun], column: int)
         own = [run for run in runs if run.model == model]
         on = f", {model}" if len(models) > 1 else ""
         alone = _mean(run.zero_shot_accuracy for run in own)
-        _draw_level(figure, alone, f"without a prompt{on}", "dash", column, left=True)
+        _draw_level(figure, alone, f"without a prompt{on}", "dash", column)
     majority = _mean(run.majority_accuracy for run in runs)
-    _draw_level(figure, majority, "most frequent label", "dot", column, left=False)
+    _draw_level(figure, majority, "most frequent label", "dot", column)
 
 
-def _draw_level(
-    figure: go.Figure, value: float | None, name: str, dash: str, column: int, *, left: bool
-) -> None:
-    """A level line with its name at one end: two levels may be equal."""
-    if value is None:
-        return
-    words: dict[str, Any] = {"text": token_label(name), "yanchor": "bottom", "font": {"size": 11}}
-    words |= {"x": 0, "xanchor": "left"} if left else {"x": 1, "xanchor": "right"}
-    figure.add_hline(
-        y=value, row=1, col=column, line={"color": NEUTRAL, "dash": dash, "width": 1.5},
-        annotation=words | {"showarrow": False},
-    )  # fmt: skip
+def _draw_level(figure: go.Figure, value: float | None, name: str, dash: str, column: int) -> None:
+    """A level line with its name in the legend: two levels may be equal."""
+    if value is not None:
+        figure.add_hline(
+            y=value, row=1, col=column, line={"color": NEUTRAL, "dash": dash, "width": 1.5},
+            name=token_label(name), showlegend=column == 1,
+        )  # fmt: skip
 
 
 def _change(delta: float | None) -> float | None:
@@ -213,7 +210,7 @@ def _points(
 
 def _start(found: Waywardness, model: str, init: str) -> str:
     several = len({run.model for run in found.runs}) > 1
-    return token_label(f"{model}, from {init}" if several else f"from {init}")
+    return token_label(f"{model}, " * several + f"from {INIT_NAMES.get(init, init)}")
 
 
 def _coloured(found: Waywardness, key: Callable[[WaywardRun], T]) -> list[tuple[T, str]]:

@@ -55,7 +55,7 @@ def _study_facts(plan: StudyPlan) -> dict[str, str]:
 
     shared = plan.runs - plan.trainings
     others = f", {shared:,} of which are others over again" if shared else ""
-    packs = f"{counted(plan.packs, 'pack')} of up to {plan.at_once}"
+    packs = f"{counted(plan.packs, 'batch', 'batches')} of up to {plan.at_once}"
     return {
         "runs": f"{plan.runs:,}{others}",
         "trained before": f"{plan.found:,}",

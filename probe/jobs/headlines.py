@@ -15,6 +15,7 @@ _ACTIVITIES = {
     "": "Starting …",
     "loading": "Loading the model and the data …",
     "sampling": "Drawing the answers that the model gives when it reads the text …",
+    "stopping": "Stopping: it ends once it has saved …",
     "scoring": "Trained; scoring the prompt on held-out examples …",
 }
 
@@ -75,7 +76,7 @@ def job_advice(job: JobView, *, resume: str) -> str:
         resume: how the way to go on is called where this is read.
     """
     if not job.is_training:
-        return f"Finished packs are kept, and {resume} goes on from there." * job.resumable
+        return f"Finished batches are kept, and {resume} goes on from there." * job.resumable
     if job.state == "interrupted":
         return (
             "The process died without a word: it was killed, the machine went down, or memory ran "
@@ -110,12 +111,13 @@ def _queued(job: JobView) -> str:
 
 def _running(job: JobView) -> str:
     left = f", about {duration(job.eta_s)} left" if job.eta_s is not None else ""
-    if job.activity in ("loading", "sampling", "scoring") or (not job.is_training and not job.step):
+    beginning = not job.is_training and not job.step
+    if beginning or job.activity in ("loading", "sampling", "scoring", "stopping"):
         return _ACTIVITIES.get(job.activity, f"Working{left}.")
     if job.is_training:
         return f"Training: step {job.step:,} of {job.steps:,}{left}."
     loss = "" if job.loss_nats is None else f", loss {job.loss_nats:.3f} nats"
-    return f"Step {job.step:,} of {job.steps:,} of this pack{loss}{left}."
+    return f"Step {job.step:,} of {job.steps:,} of this batch{loss}{left}."
 
 
 def _finished(job: JobView, shown: Callable[[str], str]) -> str:

@@ -133,7 +133,7 @@ def view(workspace: Workspace, job: JobFolder) -> JobView:
         validation=status.validation,
         tokens_per_s=status.tokens_per_s,
         eta_s=status.eta_s if state == "running" else None,
-        activity=status.activity if living else "",
+        activity=("stopping" if job.stop.exists() else status.activity) if living else "",
         silent_s=max(0.0, time.time() - status.heartbeat) if living else None,
         waits_for=tuple(queued_before(workspace, job)) if state == "queued" else (),
         message=status.message,

@@ -59,16 +59,19 @@ def _chance_line(noise: int, total: int) -> str:
     return f"{noise} of {total} positions {verb} no closer to a token than chance rows are."
 
 
-def comparison_headline(found: Comparison, *, strong: str = "") -> list[str]:
+def comparison_headline(found: Comparison, *, strong: str = "", of: int | None = None) -> list[str]:
     """The nearest pair, and what it is worth.
 
     Args:
         found: of two prompts or more.
         strong: stands around the shares, as `**` in Markdown.
+        of: the prompt whose nearest is meant, where the others only stand beside it.
     """
     from probe.analysis.compare import MEASURES, pair_words, separation_sentence
 
-    i, j, value = found.nearest[0]
+    rank, (i, j, value) = next(
+        (rank, pair) for rank, pair in enumerate(found.nearest, 1) if of in (None, *pair[:2])
+    )
     named = f"{found.prompts[i]} and {found.prompts[j]}"
     told = pair_words(found, i, j)
     closer = "higher" if found.higher_is_closer else "lower"
@@ -77,14 +80,31 @@ def comparison_headline(found: Comparison, *, strong: str = "") -> list[str]:
     values = [found.matrix[a, b] for a in range(len(found.prompts)) for b in range(a)]
     if len(values) == 1:
         return [f"{named}: {value:.3g}.", measured, _sentence(told)]
+    pairs = counted(len(values), "pair")
+    first, which = f"{named} are the closest of {pairs}", "Of the closest"
+    if of is not None:
+        first = f"{found.prompts[of]} is closest to {found.prompts[i if j == of else j]}"
+        which = f"Rank {rank} of {pairs}; of the two"
     lines = [
-        f"{named} are the closest of {counted(len(values), 'pair')}: {value:.3g}.",
+        f"{first}: {value:.3g}.",
         measured,
         f"The median pair has {sorted(values)[len(values) // 2]:.3g}.",
-        f"Of the closest, {told}.",
+        f"{which}, {told}.",
         separation_sentence(found, strong=strong),
     ]
     return [line for line in lines if line]
+
+
+def pair_scale(found: Comparison) -> str:
+    """Where the first two prompts of several stand among all pairs."""
+    (rank, value) = next(
+        (rank, pair[2]) for rank, pair in enumerate(found.nearest, 1) if set(pair[:2]) == {0, 1}
+    )
+    values = sorted(pair[2] for pair in found.nearest)
+    return (
+        f"Beside {counted(len(found.prompts) - 2, 'other prompt')} of the library that is rank "
+        f"{rank} of {counted(len(values), 'pair')}, whose median is {values[len(values) // 2]:.3g}."
+    )
 
 
 def _sentence(words: str) -> str:
@@ -122,8 +142,8 @@ def mixing_headline(found: Mixing) -> list[str]:
         first = f"Prompt rows lie among tokens: none of the {rows} is nearer to another prompt row."
     return [
         first,
-        f"Drawn at random, {found.expected:.2g} of {rows} would have a prompt row nearest, since "
-        f"there are {counted(found.tokens, 'token')}.",
+        f"Expected by chance: {found.expected:.2g} of {rows} ({counted(found.tokens, 'token')} "
+        f"against {counted(rows - 1, 'other position')}).",
         f"The median norm of the rows is {found.norm:.3g}, of tokens {found.token_norm:.3g}.",
         f"Counted in the original space by {found.metric}, not on the map.",
     ]

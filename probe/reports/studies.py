@@ -9,7 +9,7 @@ from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import TableRow, Waywardness
 from probe.bootstrap import LEVEL, RESAMPLES, Estimate
 from probe.requests.train_methods import method_words
-from probe.texts import counted
+from probe.texts import INIT_NAMES, counted
 
 if TYPE_CHECKING:
     from probe.analysis.grids import Answer, GridResult
@@ -115,8 +115,7 @@ def _sentence_of_several(rows: Sequence[TableRow]) -> str:
 
 
 def _start(row: TableRow) -> str:
-    names = {"vocab": "sampled tokens", "labels": "the label words", "random": "noise"}
-    return "that very text" if row.init == AT_TARGET else names.get(row.init, row.init)
+    return "that very text" if row.init == AT_TARGET else INIT_NAMES.get(row.init, row.init)
 
 
 def _counts(rows: Sequence[TableRow]) -> str:

@@ -109,8 +109,10 @@ def test_a_single_prompt_gets_company_and_two_need_no_matrix(
 ) -> None:
     at = open_page("compare", p="one@1")
     assert any("so 2 other prompts stand beside it" in c.value for c in at.caption)
+    assert at.subheader[0].value.replace("\\", "").startswith("one@1 is closest to two@1: ")
     at.multiselect(key="p").set_value(three[:2]).run()
     assert at.subheader[0].value.startswith("one@1 and two@1: ")
+    assert "Beside 1 other prompt of the library that is rank 1 of 3 pairs" in at.markdown[0].value
     assert not at.exception
 
 

@@ -17,7 +17,7 @@ from probe import paths
 from probe.prompt import SoftPrompt
 from probe.store import Workspace, sample_facts
 from probe.tables import default_model
-from probe.verbs import decode, sample_folders
+from probe.verbs import decode, find, sample_folders
 
 Open = Callable[..., AppTest]
 
@@ -93,6 +93,15 @@ def test_a_search_without_a_hit_says_what_to_do(open_page: Open) -> None:
     at = open_page(find="nothing like it")
     assert "shorten the search" in at.info[0].value
     assert not at.dataframe
+
+
+@pytest.mark.slow
+def test_a_search_for_a_token_lists_the_positions_nearest_to_it(open_page: Open) -> None:
+    at = open_page(find="Paris")
+    expected = [(one.prompt, one.position) for one in find("Paris").matches]
+    table = at.dataframe[0].value
+    assert list(zip(table["prompt"], table["position"], strict=True)) == expected
+    assert "**Paris** of smollm2" in at.markdown[-1].value or default_model() != "smollm2"
 
 
 def test_the_tag_filter_keeps_prompts_with_every_tag(open_page: Open, workspace: Workspace) -> None:

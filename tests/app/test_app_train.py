@@ -48,7 +48,7 @@ def test_a_first_visit_offers_a_form_that_works_as_it_is(open_page: Open) -> Non
     model = default_model()
     usual = with_recommended(model, {})
     assert at.number_input(key="t_steps").value == usual.get("steps", 400)
-    assert at.number_input(key="t_length").placeholder == str(usual.get("length", 20))
+    assert at.number_input(key="t_length").value == usual.get("length", 20)
     assert at.selectbox(key="t_model").value == model
     assert _command(at).startswith(f"probe train --model {model} --task mood --name mood-prompt_t")
 
@@ -143,7 +143,7 @@ def test_settings_that_are_no_longer_valid_are_shown_without_a_command(
     at = open_page("train")  # interrupted just now, so shown unasked
     assert not at.error
     assert "Interrupted at step 2 of 6" in _texts(at)
-    assert json.loads(at.json[0].value)["clip_norm"] == 0.0
+    assert json.loads(at.code[0].value)["clip_norm"] == 0.0
 
 
 def test_a_run_that_cannot_be_shown_leaves_the_rest_of_the_page(

@@ -55,7 +55,7 @@ def test_a_first_visit_shows_a_finished_study_and_offers_a_form_that_works(
     assert at.button(key="w_open") and len(strips_of(at)) == 2
     assert "--task opinion" in at.code[0].value and "--model builtin" in at.code[0].value
     assert not at.error
-    assert "prompts to train, 8 at once." in " ".join(one.value for one in at.caption)
+    assert "runs, 8 at a time." in " ".join(one.value for one in at.caption)
     words = "--targets instructions --target-count 2 --gamma 0.1,1,10 --seeds 1"
     assert words in _command(at)
 
@@ -85,7 +85,7 @@ def test_the_count_is_for_sets_and_a_text_of_ones_own_is_a_line(open_page: Open)
     assert not at.error
     assert "--target-count 1 " in _command(at)
     assert _command(at).count("text:") == 3 and "one\u2028two" in _command(at)
-    assert "16 prompts to train" in " ".join(one.value for one in at.caption)
+    assert "16 runs, 8 at a time." in " ".join(one.value for one in at.caption)
 
 
 def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
@@ -104,7 +104,7 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     assert all("[" in value for value in table["accuracy, γ = 0"])
     assert len(at.get("plotly_chart")) == 2
     curves = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
-    assert {trace["name"] for trace in curves} == {"from vocab", "from target"}
+    assert {trace["name"] for trace in curves} == {"from sampled tokens", "from the text itself"}
     assert len(at.dataframe[1].value) == 4
     assert [one.label for one in at.get("download_button")] == [
         "CSV", "JSON", "Parquet", "HTML report"
@@ -152,7 +152,7 @@ def test_a_study_at_work_shows_how_far_it_is_and_takes_no_second_one(
     )  # fmt: skip
     workspace.studies.create(_config(model, task), status)
     at = open_page("waywardness")
-    assert "Step 2 of 4 of this pack, loss 1.500 nats, about 1 min 5 s left." in _texts(at)
+    assert "Step 2 of 4 of this batch, loss 1.500 nats, about 1 min 5 s left." in _texts(at)
     assert at.button(key="w_cancel")
     assert at.button(key="w_begin").disabled
 

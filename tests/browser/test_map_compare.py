@@ -67,7 +67,7 @@ def test_a_search_leads_to_neighbours_and_another_metric_to_others(visit: Visit)
     page.get_by_label("Find a token").fill("movies")
     page.get_by_label("Find a token").press("Enter")
     expect(page.get_by_text(re.compile("contains? movies"))).to_be_visible()
-    expect(page.get_by_role("combobox", name="Look at")).to_have_value(re.compile("movies"))
+    expect(page.get_by_role("combobox", name="Inspect")).to_have_value(re.compile("movies"))
     expect(page).to_have_url(re.compile(r"at=v"))
     nearest = _cell(page, 0, 0).inner_text(), _cell(page, 0, 1).inner_text()
     page.get_by_role("radio", name="l2").last.click()
@@ -121,7 +121,7 @@ def test_a_pasted_address_restores_the_map(visit: Visit) -> None:
     page = visit("/map?p=sst2-text&p=trec-text&at=p:1:5&m=l2&seed=3&q=world")
     for _ in range(2):
         expect(page.get_by_text("l2, seed 3")).to_be_visible()
-        look = page.get_by_role("combobox", name="Look at")
+        look = page.get_by_role("combobox", name="Inspect")
         expect(look).to_have_value("trec-text, position 5")
         expected = decode("trec-text", metric="l2", k=1, controls=False).positions[5]
         expect(_cell(page, 0, 0)).to_have_text(expected.neighbours[0].token)

@@ -31,7 +31,7 @@ from probe.analysis.compare import (
 )
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
-from probe.reports.headlines import comparison_headline
+from probe.reports.headlines import comparison_headline, pair_scale
 from probe.reports.spreadsheets import csv_with
 from probe.requests import CompareRequest, help_of
 from probe.texts import counted
@@ -146,7 +146,6 @@ def draw_bars(pool: Pool, prompt: int, metric: Metric, k: int) -> None:
 
 def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str, object]) -> None:
     """The comparison to take along."""
-    st.subheader("Take it along", anchor=False)
     rows = [
         (pool.ids[i], pool.ids[j], float(found.matrix[i, j]))
         for i in range(len(pool.ids))
@@ -212,6 +211,15 @@ def _figure(found: Comparison, tree: Hierarchy) -> Any:
     return similarity_map(found, tree)
 
 
+def _scale(pool: Pool, measure: Measure, metric: Metric, k: int) -> list[str]:
+    """What the likeness of two prompts is beside that of others, where there are any."""
+    beside = pool_of(pool.entries, least=3)
+    if beside is None or not beside.added or measure in refusals(beside):
+        return []
+    found, _ = comparison_of(beside, measure, centre=False, change=False, metric=metric, k=k)
+    return [pair_scale(found)]
+
+
 def draw(pool: Pool) -> None:
     """The whole page for two prompts or more."""
     metric = chosen_metric()
@@ -233,10 +241,13 @@ def draw(pool: Pool) -> None:
         shown = comparison_of(
             pool, measure, centre=centre, change=change, metric=metric, k=k
         )  # fmt: skip
-        nearest = shown[0].nearest[0][:2]
+        only = 0 if pool.added and pool.added == len(pool.ids) - 1 else None
+        nearest = next(pair[:2] for pair in shown[0].nearest if only in (None, *pair[:2]))
         words, *worth = comparison_headline(
-            replace(shown[0], prompts=tuple(map(plain, pool.ids))), strong="**"
+            replace(shown[0], prompts=tuple(map(plain, pool.ids))), strong="**", of=only
         )
+        if len(pool.ids) == 2 and not (centre or change):
+            worth += _scale(pool, measure, metric, k)
         with head:
             st.subheader(words, anchor=False)
             st.markdown(" ".join(worth))

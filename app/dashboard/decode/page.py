@@ -156,8 +156,8 @@ def draw_controls_of(found: Decoding, position: int) -> None:
     st.markdown(
         f"Its best score beats **{c.chance:.1f} %** of chance rows, **{c.isotropic:.1f} %** of "
         f"random directions and **{c.vocabulary:.1f} %** of real tokens. Its norm, {row.norm:.3g}, "
-        f"is above that of **{c.norm_percentile:.1f} %** of the vocabulary. The three metrics "
-        f"agree to **{c.metric_agreement:.2f}** of 1."
+        f"is above that of **{c.norm_percentile:.1f} %** of the vocabulary. Mean Jaccard "
+        f"overlap of its nearest tokens across the three metrics: **{c.metric_agreement:.2f}**."
     )
     if c.flags:
         st.markdown(" ".join(f":orange-badge[{flag}]" for flag in c.named_flags))
@@ -198,7 +198,7 @@ def draw_explanation() -> None:
             "*some* nearest token. The list alone says nothing, so each best score stands beside "
             "what unrelated vectors reach.\n\n"
             + "\n".join(f"- **{flag}**: {meaning}." for flag, meaning in FLAG_MEANINGS.items())
-            + "\n- **agreement**: mean overlap (Jaccard) of the three metrics' lists.\n\n"
+            + "\n- **overlap**: of the lists by cosine, L2 and dot product, each two of them.\n\n"
             "A space inside a token is written ␣, a line break ⏎, raw bytes and invisible "
             "characters by their numbers."
         )
@@ -260,7 +260,6 @@ def draw(entry: Entry) -> Decoding | None:
 
 def draw_take_along(entry: Entry, found: Decoding) -> None:
     """The decoding as files, and the link to this very view."""
-    st.subheader("Take it along", anchor=False)
     view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel", "try")
     draw_downloads(
         f"{found.prompt}-{found.metric}",

@@ -38,7 +38,7 @@ def draw_try_it(entries: Sequence[Entry]) -> None:
         help="Put into the template each prompt was trained with, and answered by its model with "
         "and without the prompt.",
     )  # fmt: skip
-    with st.popover("Other words", icon=":material/translate:"):
+    with st.popover("Template and label words", icon=":material/translate:"):
         template = st.text_input(
             "Template", key="try_template", persist_state="session",
             placeholder="the prompt's own, such as {text} It was",

@@ -6,7 +6,9 @@ from contextlib import suppress
 import streamlit as st
 
 from dashboard.library.table import COLUMNS, library_table, size_of
+from dashboard.library.token_search import draw_token
 from dashboard.library.upload import draw_upload
+from dashboard.shared.exports import draw_settings
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public
@@ -33,7 +35,7 @@ def draw_search(entries: list[Entry]) -> list[Entry]:
     """The search box, the tag filter and the button that adds prompts."""
     box, tags, add = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
     words = box.text_input(
-        "Search", key="find", bind="query-params", placeholder="name, task, model, method …",
+        "Search", key="find", bind="query-params", placeholder="name, task, model, method, token …",
         persist_state="session",
     )  # fmt: skip
     every = sorted({tag for entry in entries for tag in entry.card.tags})
@@ -179,7 +181,7 @@ def _draw_config(entry: Entry) -> None:
     config = prompt_of(entry).config
     if config:
         with st.expander("Configuration stored with the prompt"):
-            st.json(dict(config))
+            draw_settings(config)
 
 
 def _retag(entry: Entry) -> None:
@@ -202,6 +204,8 @@ def _choose_selected(key: str, ids: Sequence[str]) -> None:
 
 
 def _number(value: object) -> str:
+    if isinstance(value, list | tuple) and len(value) == 2:  # the ends of an interval
+        return " to ".join(map(_number, value))
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
@@ -265,7 +269,7 @@ if entries := library():
         elif picked:
             draw_several(picked)
     else:
-        st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")
+        draw_token(st.session_state["find"], [entry.id for entry in entries])
     draw_explanation()
 else:
     draw_empty()

@@ -62,6 +62,9 @@ COLUMNS: dict[str, Any] = {
     "zero_shot": st.column_config.NumberColumn(
         "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"
     ),
+    "gain": st.column_config.NumberColumn(
+        format="%+.3f", width=60, help="Score over that of the model alone"
+    ),
     "closeness": st.column_config.NumberColumn(
         "median cosine",
         format="%.3f",
@@ -69,14 +72,14 @@ COLUMNS: dict[str, Any] = {
         help="Median over positions of the cosine with the nearest token. "
         "Decode says what chance rows reach. Left out where more than 200 prompts are listed.",
     ),
-    "tags": st.column_config.ListColumn(width=140),
+    "tags": st.column_config.ListColumn(width=85),
     "source": st.column_config.TextColumn(width=75),
 }
 
 
 def _row(entry: Entry) -> dict[str, Any]:
     card = entry.card
-    score = main_score(card.metrics)
+    score, alone = main_score(card.metrics), card.metrics.get("zero_shot_accuracy")
     return {
         "name": entry.id,
         "task": card.task,
@@ -85,7 +88,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         "width": card.shape[-1] if card.kind == "soft_prompt" else None,
         "model": card.base_model,
         "score": score[1] if score else None,
-        "zero_shot": card.metrics.get("zero_shot_accuracy"),
+        "zero_shot": alone,
+        "gain": alone and score and score[1] - alone,
         "closeness": None,
         "tags": list(card.tags),
         "source": entry.source,

@@ -107,7 +107,6 @@ def draw_clusters(found: Clusters) -> None:
 
 def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
     """The map to take along."""
-    st.subheader("Take it along", anchor=False)
     caption = " ".join(mapped.headline())
 
     def page() -> str:
@@ -194,7 +193,7 @@ def draw(pool: Pool) -> None:
         draw_clusters(clusters)
     if mapped.spectrum:
         with st.expander(
-            f"The two axes hold {sum(mapped.spectrum[:2]):.1%} of the variance",
+            f"The two axes hold {100 * sum(mapped.spectrum[:2]):.1f} % of the variance",
             icon=":material/bar_chart:",
         ):  # fmt: skip
             st.plotly_chart(

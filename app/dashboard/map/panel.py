@@ -104,7 +104,7 @@ def _draw_chart(mapped: Map, groups: Groups | None, found: tuple[int, ...]) -> N
 def _draw_details(mapped: Map, found: list[int]) -> None:
     point = _pick(mapped, found)
     metric = st.segmented_control(
-        "Near means", METRICS, default=chosen_metric(), required=True, key="nm",
+        "Distance", METRICS, default=chosen_metric(), required=True, key="nm",
         bind="query-params", persist_state="session", width="stretch",
         help="In the original space, whatever the map is drawn by.",
     )  # fmt: skip
@@ -155,7 +155,7 @@ def _pick(mapped: Map, found: list[int]) -> Point | None:
     if point and point.id not in options:
         options.append(point.id)
     chosen = st.selectbox(
-        "Look at", options, key="look", index=None, persist_state="session",
+        "Inspect", options, key="look", index=None, persist_state="session",
         format_func=lambda id_: point_label(mapped, id_),
         placeholder="Click a point, or choose a row",
     )  # fmt: skip

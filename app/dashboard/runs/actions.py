@@ -45,7 +45,10 @@ def draw_actions(run: JobView) -> None:
 
 def _draw_changes(run: JobView) -> None:
     """Its end and its way on."""
-    if run.active and st.button("Cancel", icon=":material/stop:", key=f"cancel_{run.run}"):
+    if run.active and st.button(
+        "Cancel", icon=":material/stop:", key=f"cancel_{run.run}",
+        disabled=run.activity == "stopping",
+    ):  # fmt: skip
         cancel_job(run.run)
     if run.resumable and st.button(
         "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
@@ -73,12 +76,12 @@ def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
     if len(names) > 10:
         st.caption(f"and {len(names) - 10} more")
     with st.container(horizontal=True):
-        if st.button(
-            "Delete", type="primary", icon=":material/delete:", key="delete_for_good",
-            on_click=_delete, args=(ids,),
-        ):  # fmt: skip
+        if st.button("Keep", key="keep_runs", type="primary"):
             st.rerun()
-        if st.button("Keep", key="keep_runs"):
+        if st.button(
+            "Delete", icon=":material/delete:", key="delete_for_good", on_click=_delete,
+            args=(ids,),
+        ):  # fmt: skip
             st.rerun()
 
 

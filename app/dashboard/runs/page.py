@@ -1,6 +1,6 @@
 """Runs: what happened before?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -101,9 +101,13 @@ def _selected_before(key: str, found: Sequence[RunRecord]) -> list[int]:
 def draw_comparison(chosen: Sequence[RunRecord]) -> None:
     """Several runs side by side: curves, and what was asked of them differently."""
     st.subheader(f"{counted(len(chosen), 'run')} side by side", anchor=False)
-    words = ", ".join(name.replace("_", " ") for name in differing_settings(chosen))
+    settings = differing_settings(chosen)
+    words = ", ".join(name.replace("_", " ") for name in settings)
     st.markdown(f"They differ in **{plain(words)}**." if words else "Their settings are the same.")
-    drawn = [curves(shown_name(one.view), one.records) for one in chosen]
+    drawn = [
+        curves(name, one.records)
+        for name, one in zip(_names(chosen, settings), chosen, strict=True)
+    ]
     left, right = st.columns(2, gap="large")
     left.plotly_chart(
         loss_curves(drawn), key="many_loss", config=_STATIC,
@@ -120,6 +124,18 @@ def draw_comparison(chosen: Sequence[RunRecord]) -> None:
         )  # fmt: skip
 
 
+def _names(chosen: Sequence[RunRecord], settings: Mapping[str, Sequence[object]]) -> list[str]:
+    """What tells runs apart: their labels, else the settings that differ, else their own names."""
+    told = [
+        one.view.label
+        or ", ".join(f"{key.replace('_', ' ')} {_shown(of[n])}" for key, of in settings.items())
+        for n, one in enumerate(chosen)
+    ]
+    few = len(settings) <= _MOST_NAMED and len(set(told)) == len(told)
+    return told if few else [shown_name(one.view) for one in chosen]
+
+
+_MOST_NAMED = 3  # settings in a legend
 _OF_NO_EFFECT = ("eval_every", "eval_examples", "checkpoint_every")
 
 
@@ -202,7 +218,7 @@ def draw_empty() -> None:
     """What to do before there are runs."""
     with st.container(border=True):
         st.subheader("No runs yet", anchor=False)
-        st.markdown("Every training of this workspace is kept here, from whatever started it.")
+        st.markdown("Runs started here, from the terminal or from Python appear in this list.")
         st.page_link(
             "dashboard/train/page.py", label="Train a prompt", icon=":material/model_training:"
         )
@@ -222,7 +238,6 @@ def draw(runs: Sequence[JobView]) -> None:
     else:
         st.caption("Select a row to see a run, or several to compare them.")
     draw_coordinates(chosen if len(chosen) >= _MANY else shown)
-    st.subheader("Take it along", anchor=False)
     draw_exports(chosen or shown)
     draw_explanation()
 

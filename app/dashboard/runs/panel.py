@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from dashboard.runs.actions import draw_actions
 from dashboard.runs.distilled import asked_of, draw_distilled
 from dashboard.runs.records import log_tail, record_of, records_of
 from dashboard.shared.errors import one_line_errors
-from dashboard.shared.exports import draw_downloads
+from dashboard.shared.exports import draw_downloads, draw_settings
 from dashboard.shared.jobs import BADGES, POLL_S, active_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
@@ -46,9 +45,7 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
     every = POLL_S if found.active else None
     st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
     with st.expander("Settings and the command that asks for the same run"):
-        if command := _command(folder.config):
-            st.code(command, language="bash", wrap_lines=True)
-        st.json(dict(folder.config.request["training"]), expanded=True)
+        draw_settings(folder.config.request["training"], _command(folder.config))
     if exports:
         _draw_exports(folder.id)
 
@@ -62,13 +59,13 @@ def _asked(run: JobView, config: JobConfig) -> str:
     )
 
 
-def _command(config: JobConfig) -> str:
+def _command(config: JobConfig) -> tuple[str, ...]:
     """The command that asks for the same run; empty where its settings are no longer valid."""
     command_of = distill_command if config.kind == "distill" else train_command
     try:
-        return shlex.join(config.command or command_of(config))
+        return config.command or command_of(config)
     except ProbeError:
-        return ""
+        return ()
 
 
 def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> None:

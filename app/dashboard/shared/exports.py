@@ -1,9 +1,10 @@
-"""Results as files to take along, each saying how it was made, and the link to the view."""
+"""Results as files, each saying how it was made, the link to the view, and settings as text."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +25,7 @@ _KINDS = {
 def draw_downloads(
     stem: str, files: Mapping[str, Callable[[], Content]], view: Mapping[str, object]
 ) -> None:
-    """A row of download buttons and the link to this very view.
+    """Under their heading a row of download buttons and the link to this very view.
 
     Args:
         stem: of the file names.
@@ -32,6 +33,7 @@ def draw_downloads(
             outside the session, so it must carry its values along.
         view: the parameters of the page's address; empty ones are left out.
     """
+    st.subheader("Export", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         for ending, write in files.items():
             label, mime = _KINDS[ending]
@@ -47,6 +49,18 @@ def draw_downloads(
         with st.popover("Link to this view", icon=":material/link:"):
             st.code(_link(view), language=None, wrap_lines=True)
             st.caption("Opens this very view on this machine.")
+
+
+def draw_settings(settings: Mapping[str, Any], command: Sequence[str] = ()) -> None:
+    """What was asked for, after the command that asks for it.
+
+    In the colour of text: highlighted code is too faint on a light page.
+    """
+    if command:
+        st.code(shlex.join(command), language=None, wrap_lines=True)
+    st.code(
+        json.dumps(dict(settings), ensure_ascii=False, indent=1, default=str), None, wrap_lines=True
+    )
 
 
 def _bytes(write: Callable[[], Content]) -> bytes:

@@ -71,7 +71,7 @@ def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
         st.error(plain(str(error)), icon=":material/block:")
     if command := wanted.command:
         st.caption(f"The same {job.kind} from a terminal:")
-        st.code(shlex.join(command), language="bash", wrap_lines=True)
+        st.code(shlex.join(command), language=None, wrap_lines=True)
 
 
 def _start(job: NewJob[W], wanted: W) -> None:

@@ -19,6 +19,7 @@ from probe.requests.train_methods import METHODS, injects_prefix, method_words
 from probe.requests.training import stated, with_recommended
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
+from probe.texts import INIT_NAMES
 
 _DRAWER = (
     ("method", "objective", "eval_every", "patience"),
@@ -33,7 +34,7 @@ _LABELS = {
     "warmup_steps": "Warm-up steps",
     "eval_examples": "Validation examples",
     "clip_norm": "Clip gradients at",
-    "holdout": "Held out",
+    "holdout": "Validation fraction",
     "projection": "Train through an MLP",
 }
 """Of the fields that are not called by their own name."""
@@ -43,13 +44,7 @@ _SHORT_RUNS = {"steps": 400, "eval_every": 50, "checkpoint_every": 50}
 """Defaults of the form where a configuration's are for longer runs."""
 _FROM_ZERO = ("eval_every", "warmup_steps", "seed")
 _WITHOUT_FIELD = ("init", "teacher")
-_STARTS = {
-    "vocab": "sampled tokens",
-    "labels": "label words",
-    "text": "your own text",
-    "random": "noise",
-    "prompt": "another prompt",
-}
+_STARTS = ("vocab", "labels", "text", "random", "prompt")
 _HELP = {
     field.name: field.help for kind in (TrainRequest, TrainConfig) for field in fields_of(kind)
 }
@@ -87,12 +82,13 @@ def draw_form() -> Wanted:
             help=_HELP["task"],
         )  # fmt: skip
     with length:
-        positions = _draw_field("length", {"length": DEFAULT_LENGTH, **usual})
+        _remember("length", usual_length := usual.get("length", DEFAULT_LENGTH))
+        positions = _draw_field("length", {"length": usual_length})
     with start:
         _remember("start", "vocab")
         kind = st.selectbox(
-            "Start from", list(_STARTS), key="t_start", persist_state="session",
-            format_func=_STARTS.__getitem__, help=_HELP["init"], on_change=_start_chosen,
+            "Initialisation", _STARTS, key="t_start", persist_state="session",
+            format_func=INIT_NAMES.__getitem__, help=_HELP["init"], on_change=_start_chosen,
         )  # fmt: skip
     with steps:
         count = _draw_field("steps", usual)
@@ -110,8 +106,11 @@ def draw_form() -> Wanted:
     data_dir = more.pop("data_dir") or None
     if init == "text:":
         raise TrainingError("a start from a text needs one, so type it or choose another start")
-    config = TrainConfig(
-        length=positions, init=init, steps=int(count or _SHORT_RUNS["steps"]), **more
+    config = TrainConfig(  # a start from a text or a prompt has a length of its own
+        length=None if positions == usual_length else positions,
+        init=init,
+        steps=int(count or _SHORT_RUNS["steps"]),
+        **more,
     )
     training = stated(config, str(base))
     return Wanted(TrainRequest(str(base), str(chosen), training, name=name, data_dir=data_dir))

@@ -13,15 +13,11 @@ from probe.errors import TrainingError
 from probe.requests import WaywardRequest, command_of, fields_of
 from probe.store import JobConfig
 from probe.tables import ALWAYS_NAMED, default_model
+from probe.texts import INIT_NAMES
 from probe.verbs.waywardness import count_wayward_runs, wayward_config
 
 _SETS = ("instructions", "web", "definitions")
-_STARTS = {
-    "vocab": "sampled tokens",
-    "target": "the target itself",
-    "random": "noise",
-    "labels": "label words",
-}
+_STARTS = ("vocab", "target", "random", "labels")
 _GAMMAS = "0.1, 1, 10"
 _STEPS = 100
 _HELP = {field.name: field.help for field in fields_of(WaywardRequest)}
@@ -64,7 +60,7 @@ def draw_form() -> WantedStudy:
     sets, count = st.columns([3, 2], gap="small")
     texts: list[str] = list(
         sets.multiselect(
-            "Texts to hold prompts near to", _SETS, default=["instructions"], key="w_sets",
+            "Target texts", _SETS, default=["instructions"], key="w_sets",
             persist_state="session", placeholder="Choose sets, or write your own below",
             help=_HELP["targets"],
         )
@@ -80,7 +76,7 @@ def draw_form() -> WantedStudy:
     texts += [f"text:{line.strip()}" for line in own.split("\n") if line.strip()]
     wanted = _wanted(list(chosen), str(base), texts, int(most), _draw_numbers())
     if wanted.runs is not None:
-        st.caption(f"{wanted.runs:,} prompts to train, 8 at once.")
+        st.caption(f"{wanted.runs:,} runs, 8 at a time.")
     if active_runs():
         st.caption("A training run is at work too: both share this machine.")
     return wanted
@@ -93,8 +89,8 @@ def _draw_numbers() -> dict[str, Any]:
         help=_HELP["gamma"],
     )  # fmt: skip
     inits = start.multiselect(
-        "Start from", list(_STARTS), default=["vocab", "target"], key="w_inits",
-        format_func=_STARTS.__getitem__, persist_state="session", placeholder="Choose a start",
+        "Initialisation", _STARTS, default=_STARTS[:2], key="w_inits",
+        format_func=INIT_NAMES.__getitem__, persist_state="session", placeholder="Choose a start",
         help=_HELP["init"],
     )  # fmt: skip
     number = seeds.number_input(

@@ -1,4 +1,4 @@
-"""Waywardness: how far can the text be bent while the task is solved?"""
+"""Waywardness: can a prompt that solves the task decode to an arbitrary text?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,7 +57,7 @@ def draw_actions(seen: JobView) -> None:
     """Cancel or resume, whichever makes sense."""
     if seen.active and st.button(
         "Cancel", icon=":material/stop:", key="w_cancel", width="stretch",
-        help="Finished packs are kept.",
+        help="Finished batches of runs are kept.", disabled=seen.activity == "stopping",
     ):  # fmt: skip
         cancel_job(seen.run)
     if seen.resumable and st.button(
@@ -83,9 +83,8 @@ def estimate(plan: Mapping[str, Any]) -> str:
     before = f", {plan['found']:,} more were trained before" if plan["found"] else ""
     return (
         f"About **{duration(plan['estimate_s'])}** for {counted(left, 'training')} in "
-        f"{plan['packs']:,} "
-        f"pack{'s' * (plan['packs'] != 1)}{before}, as fast as this machine is now and without "
-        "scoring."
+        f"{counted(plan['packs'], 'batch', 'batches')}{before}, as fast as this machine is now "
+        "and without scoring."
     )
 
 
@@ -139,6 +138,6 @@ def draw() -> None:
     draw_explanation()
 
 
-draw_heading("Waywardness", "How far can the text be bent while the task is solved?")
+draw_heading("Waywardness", "Can a prompt that solves the task decode to an arbitrary text?")
 draw_said()
 draw()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from dashboard.shared.errors import one_line_errors
-from dashboard.shared.exports import draw_downloads
+from dashboard.shared.exports import draw_downloads, draw_settings
 from dashboard.shared.jobs import BADGES, POLL_S, headline, short, study_of
 from dashboard.shared.markdown import plain
 from dashboard.waywardness.prompts import draw_prompts
@@ -142,8 +142,8 @@ _BRACKETS = (
 )
 _CAPTIONS = {
     "What γ does to accuracy and Prompt F1": "Mean over texts and seeds at each γ, with twice the "
-    "standard error of the runs. Dashed: the accuracy without a prompt; dotted: that of the most "
-    "frequent label, and F1 0.98, above which a prompt says its text.",
+    "standard error of the runs. The dotted line below is F1 0.98, above which a prompt says its "
+    "text.",
     "Prompt length": "One point per text: what being held near it does to the accuracy, in percent "
     "of that at γ = 0.",
     "True against contradictory definitions": "If what a prompt says mattered, a true definition "
@@ -186,11 +186,7 @@ def _gain(one: Estimate | None) -> str | None:
 
 
 def _draw_settings(study: JobFolder) -> None:
-    import shlex
-
-    if command := study.config.command:
-        st.code(shlex.join(command), "bash", wrap_lines=True)
-    st.json(dict(study.config.request), expanded=1)
+    draw_settings(study.config.request, study.config.command)
     st.caption(f"Folder of the study: {plain(str(study.path))}")
 
 
@@ -207,7 +203,6 @@ def _draw_exports(study: JobFolder, found: Waywardness) -> None:
         )  # fmt: skip
 
     name, settings, title = study.id, dict(study.config.request), study.config.name
-    st.subheader("Take it along", anchor=False)
     draw_downloads(
         name,
         {

@@ -1,0 +1,44 @@
+"""Prompts by what they say: a search that names no prompt may name a token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.shared.limits import costly
+from dashboard.shared.markdown import plain
+from dashboard.shared.resources import workspace
+from probe import verbs
+from probe.errors import ProbeError
+from probe.verbs.finding import Found
+
+
+def draw_token(words: str, ids: Sequence[str]) -> None:
+    """The positions nearest to a token, where that is what was searched; else what to do.
+
+    Args:
+        words: what no name, task, model, method or tag holds.
+        ids: of all prompts.
+    """
+    try:
+        found = _near(words.strip(), tuple(ids)) if words.strip() else None
+    except ProbeError:
+        found = None
+    if found is None:
+        st.info("No prompt matches: shorten the search or drop a tag.", icon=":material/search:")
+        return
+    st.markdown(
+        f"No prompt is called so. The positions nearest to the token **{plain(found.token)}** of "
+        f"{plain(found.model)}, by cosine, among those of {found.prompts} prompts:"
+    )
+    st.dataframe(
+        found.to_frame(), hide_index=True, alt="Positions nearest to the searched token",
+        column_config={"score": st.column_config.NumberColumn("cosine", format="%.3f")},
+    )  # fmt: skip
+
+
+@st.cache_data(show_spinner="Comparing every prompt with that token …", max_entries=32)
+@costly
+def _near(token: str, ids: tuple[str, ...]) -> Found:  # noqa: ARG001 (another library, another answer)
+    return verbs.find(token, workspace=workspace())
