@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from probe.analysis.controls import NOT_BETTER_THAN_CHANCE, OFF_THE_MANIFOLD
@@ -36,7 +37,17 @@ def decoding_headline(found: Decoding) -> list[str]:
     if found.reference is None:
         return ["Without controls, nobody can say whether these tokens mean anything.", *notes]
     total = len(found.positions)
-    lines = [_chance_line(found.count(NOT_BETTER_THAN_CHANCE), total)]
+    refer = found.reference
+    told = (
+        ("positions", refer.prompt),
+        ("chance rows", refer.chance),
+        ("tokens", refer.vocabulary),
+    )
+    medians = ", ".join(f"{name} {median(map(float, scores)):.3g}" for name, scores in told)
+    lines = [
+        _chance_line(found.count(NOT_BETTER_THAN_CHANCE), total),
+        f"Median {found.metric} to the nearest token: {medians}.",
+    ]
     if off := found.count(OFF_THE_MANIFOLD):
         lie = "lies" if off == 1 else "lie"
         lines.append(

@@ -100,6 +100,10 @@ def test_picking_a_position_leaves_the_map_untouched(open_page: Open) -> None:
     before = at.get("plotly_chart")[0].proto.spec
     at.selectbox(key="sel").set_value(9).run()
     assert at.get("plotly_chart")[0].proto.spec == before
+    at.button(key="sel_J").click().run()
+    assert at.selectbox(key="sel").value == 10
+    at.button(key="sel_K").click().run()
+    assert at.selectbox(key="sel").value == 9
 
 
 @pytest.mark.slow

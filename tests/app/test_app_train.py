@@ -107,6 +107,14 @@ def test_a_running_run_is_found_without_any_address(open_page: Open, made: Made)
     assert _button(at, "Start, behind the run at work")
 
 
+def test_a_run_that_is_asked_to_end_says_so_and_is_asked_once(open_page: Open, made: Made) -> None:
+    run = made("running", living=True, step=4, activity="training")
+    run.stop.touch()
+    at = open_page("train")
+    assert "Stopping: it ends once it has saved" in _texts(at)
+    assert at.button(key=f"cancel_{run.id}").disabled
+
+
 def test_a_run_that_ends_while_one_looks_stays_in_sight(open_page: Open, made: Made) -> None:
     run = made("running", living=True, records=4, step=4, activity="training")
     at = open_page("train")

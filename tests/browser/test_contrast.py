@@ -101,8 +101,8 @@ def _faint(page: Page) -> list[str]:
 
 def _whole(page: Page) -> Page:
     """The page with all its parts unfolded and in sight."""
-    for part in page.locator("details:not([open]) summary").all():
-        part.click()
+    page.locator("details:not([open]) summary").evaluate_all("all => all.map(one => one.click())")
+    settled(page)
     expect(page.locator("[data-testid=stPlotlyChart]:not(:has(.main-svg))")).to_have_count(0)
     tall = page.locator("[data-testid=stMainBlockContainer]").evaluate("one => one.offsetHeight")
     page.set_viewport_size({"width": 1280, "height": tall + 80})
@@ -116,14 +116,10 @@ def test_every_text_stands_out_in_both_themes(visit: Visit, home: Path) -> None:
     for path in (
         "library", "decode?p=hostile%401&beside=chance+rows", "map?p=hostile%401&at=p:0:1",
         "compare?p=sst2-text&p=trec-text&p=trec-vocab", "waywardness", f"train?run={run}",
-        "train?new=a+text+of+your+own", f"runs?run={run}", "",
+        "train?new=a+text+of+your+own", f"runs?run={run}",
     ):  # fmt: skip
         page.goto(urljoin(page.url, f"/{path}"))
-        if path:
-            settled(page)
-        else:  # need not wait for the model's answer
-            expect(page.get_by_text("What it does")).to_be_visible()
-        _whole(page)
+        _whole(settled(page))
         for theme, colour in THEMES.items():
             page.emulate_media(color_scheme=theme)
             expect(page.get_by_test_id("stApp")).to_have_css("background-color", colour)

@@ -96,9 +96,15 @@ def test_a_report_without_controls_says_so(vocabulary: Vocabulary) -> None:
 def test_noise_is_called_noise() -> None:
     builtin = load_vocabulary("builtin")
     prompt = SoftPrompt("noise", np.random.default_rng(0).standard_normal((20, builtin.width)))
-    assert headline(decode(prompt, builtin))[0] == (
-        "None of the 20 positions is closer to a token than chance rows are."
+    found = decode(prompt, builtin)
+    assert found.reference is not None
+    first, second, *_ = headline(found)
+    assert first == "None of the 20 positions is closer to a token than chance rows are."
+    positions, chance = (np.median(r) for r in (found.reference.prompt, found.reference.chance))
+    said = (
+        f"Median cosine to the nearest token: positions {positions:.3g}, chance rows {chance:.3g}"
     )
+    assert second.startswith(said)
 
 
 @pytest.mark.slow

@@ -134,10 +134,16 @@ def draw_map(found: Decoding, words: str) -> None:
         )
         st.caption(f"{colour_meaning(found)} Click a cell to see its position.")
     with right:
-        position = st.selectbox(
-            "Position", range(len(found.positions)), key="sel", bind="query-params",
-            persist_state="session", help="Or click a cell of the map.",
-        )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            position = st.selectbox(
+                "Position", range(len(found.positions)), key="sel", bind="query-params",
+                persist_state="session", help="Or click a cell of the map.",
+            )  # fmt: skip
+            for key, words, step in (("K", "Previous", -1), ("J", "Next", 1)):
+                st.button(
+                    words, key=f"sel_{key}", shortcut=key, on_click=_step,
+                    args=(step, len(found.positions)),
+                )  # fmt: skip
         st.plotly_chart(
             neighbour_bars(found, position),
             key="bars",
@@ -213,6 +219,11 @@ def _picked() -> None:
 
 def _show_position(position: int) -> None:
     st.session_state["sel"] = position
+
+
+def _step(step: int, positions: int) -> None:
+    """Show the position before or behind; behind the last is the first."""
+    st.session_state["sel"] = (st.session_state["sel"] + step) % positions
 
 
 def _made_with(found: Decoding) -> str:
