@@ -19,7 +19,8 @@ from probe.results import Result
 from probe.store import Workspace, keep_file
 from probe.vocabulary import Vocabulary
 
-_FILE = Path(__file__).parent / "hit_rates.json"
+COUNTED_ON = ("smollm2", "builtin")
+"""Models whose rates travel with `probe`."""
 _FOLDER = "hit_rates"
 SCORER = "overlap"
 """By the content words of a text among a reading's words; the other scorer is `semantic`."""
@@ -90,9 +91,10 @@ class HitRate(Result):
 
 
 @cache
-def measured() -> dict[str, Any]:
-    """Every rate that travels with `probe`, with the model and the digest of its table."""
-    found: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+def measured(model: str = COUNTED_ON[0]) -> dict[str, Any]:
+    """Every rate on a model that travels with `probe`, with the digest of the model's table."""
+    path = Path(__file__).parent / f"hit_rates_{model}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -135,7 +137,7 @@ def _which(rate: Rates) -> tuple[object, ...]:
 
 def rates_on(vocabulary: Vocabulary, workspace: Workspace | None = None) -> list[Rates]:
     """What was counted on a model: what travels with `probe`, then what the workspace has."""
-    found: list[Rates] = [measured()]
+    found: list[Rates] = [measured(model) for model in COUNTED_ON]
     if workspace is not None:
         found += _kept(_place(workspace, vocabulary.fingerprint))
     return [one for one in found if one.get("table_sha256") == vocabulary.fingerprint]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -22,8 +23,9 @@ _ROWS_AT_ONCE = 32
 def overlaps(said: Sequence[Words], texts: Sequence[KnownText]) -> Scores:
     """Share of each text's content words that a reading says, [n, N].
 
-    Words are compared in lower case and by their stems (Porter's English ones of NLTK). Of texts of
-    which equal shares are said, the one that is named earlier scores more.
+    Words are compared in lower case, without the punctuation around them, and by their stems
+    (Porter's English ones of NLTK). Of texts of which equal shares are said, the one that is named
+    earlier scores more.
     """
     wanted = [[_stem(word) for word in text.words] for text in texts]
     scores = np.zeros((len(said), len(texts)))
@@ -72,7 +74,8 @@ def scored(
 def _stem(word: str) -> str:
     from nltk.stem.snowball import SnowballStemmer  # half a second, and few commands stem
 
-    return str(SnowballStemmer("english").stem(word.strip().lower()))
+    bare = word.strip(string.punctuation + string.whitespace + "“”‘’«»…–—")  # of sentences
+    return str(SnowballStemmer("english").stem((bare or word).lower()))
 
 
 def _embedded(texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:

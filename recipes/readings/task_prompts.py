@@ -46,8 +46,8 @@ def content_words(text: str) -> list[str]:
 def task_words(entry: Entry) -> tuple[str, ...]:
     """What a reading of a prompt of this task should say."""
     folder = SAMPLES / "tasks" / str(entry["task"])
-    lines = (line for path in folder.glob("*.jsonl") for line in path.open(encoding="utf-8"))
-    texts = " ".join(json.loads(line)["text"] for line in lines)
+    files = (path.read_text(encoding="utf-8") for path in folder.glob("*.jsonl"))
+    texts = " ".join(json.loads(line)["text"] for own in files for line in own.split("\n") if line)
     frequent = [word for word, _ in Counter(content_words(texts)).most_common(_TEXT_WORDS)]
     labels = " ".join(map(str, entry["label_words"]))
     told = [*content_words(labels), *content_words(str(entry["about"])), *frequent]

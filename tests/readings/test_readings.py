@@ -169,8 +169,9 @@ def test_random_signs_call_controls_better_no_more_often_than_they_say():
     assert (ps <= 0.05).mean() <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 128)
 
 
-def test_hit_rates_are_only_told_of_the_table_they_were_counted_with(builtin):
-    assert rates_on(builtin) == []
+def test_hit_rates_are_only_told_of_the_table_they_were_counted_with(builtin, causal):
+    assert [one["model"] for one in rates_on(builtin)] == ["builtin"]
+    assert rates_on(load_vocabulary(causal.name)) == []
     assert rates()["table_sha256"] == controls()["table_sha256"]
     assert {one["reading"] for one in rates()["rates"]} >= {
         "nearest", "displacement", "displacement_centred", "sparse", "promoted", "gradient", "lens",

@@ -25,6 +25,12 @@ def test_overlap_is_the_share_of_content_words_by_stem_and_the_earlier_word_deci
     assert not scores[2].any()
 
 
+def test_overlap_reads_the_words_of_sentences_without_their_punctuation():
+    said = ["“Bonjour,", "I", "speak", "French!”", "(Dogs,", "puppies.)"]
+    assert overlaps([said], TEXTS)[0].round(2).tolist() == [1, 1, 0]
+    assert all(overlaps([one.text.split()], TEXTS)[0][i] > 0.4 for i, one in enumerate(TEXTS))
+
+
 @needs_encoder
 def test_sentence_embeddings_find_a_text_by_other_words():
     scores = similarities([["hound", "terrier", "pet"], ["Paris", "Bonjour"]], TEXTS)
