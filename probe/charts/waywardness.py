@@ -89,7 +89,7 @@ def size_points(found: Waywardness) -> go.Figure:
     figure = new_figure(height=340)
     for init, colour in _coloured(found, lambda run: run.init):
         own = [choice for choice in found.choices if choice.init == init]
-        figure.add_trace(_points(own, lambda one: one.parameters, colour, "circle", f"from {init}"))
+        figure.add_trace(_points(own, lambda one: one.parameters, colour, "circle", _from(init)))
         sizes = sorted({choice.parameters for choice in own})
         changes = [_mean(_change(c.delta) for c in own if c.parameters == size) for size in sizes]
         figure.add_scatter(
@@ -108,7 +108,7 @@ def definition_bars(found: Waywardness) -> go.Figure:
     figure = new_figure(height=340)
     labels = [
         [token_label(t) for t in tasks for _ in inits],
-        [f"from {i}" for _ in tasks for i in inits],
+        [_from(i) for _ in tasks for i in inits],
     ]
     alone = [
         _mean(run.zero_shot_accuracy for run in found.runs if run.task == task)
@@ -210,7 +210,11 @@ def _points(
 
 def _start(found: Waywardness, model: str, init: str) -> str:
     several = len({run.model for run in found.runs}) > 1
-    return token_label(f"{model}, " * several + f"from {INIT_NAMES.get(init, init)}")
+    return token_label(f"{model}, " * several + _from(init))
+
+
+def _from(init: str) -> str:
+    return f"from {INIT_NAMES.get(init, init)}"
 
 
 def _coloured(found: Waywardness, key: Callable[[WaywardRun], T]) -> list[tuple[T, str]]:

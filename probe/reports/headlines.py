@@ -41,7 +41,7 @@ def decoding_headline(found: Decoding) -> list[str]:
     told = (
         ("positions", refer.prompt),
         ("chance rows", refer.chance),
-        ("tokens", refer.vocabulary),
+        ("real tokens", refer.vocabulary),
     )
     medians = ", ".join(f"{name} {median(map(float, scores)):.3g}" for name, scores in told)
     lines = [
