@@ -57,11 +57,15 @@ def ranked_strip(reading: Reading, most: int = 12) -> tuple[StripToken, ...]:
     return tuple(strip.values())[:most]
 
 
-def strip_html(tokens: Sequence[StripToken]) -> str:
-    """The strip as HTML; whatever a token says is shown, never obeyed."""
-    return (
-        f'<div style="line-height:2.1;overflow-wrap:anywhere">{"".join(map(_span, tokens))}</div>'
-    )
+def strip_html(tokens: Sequence[StripToken], place: str) -> str:
+    """The strip as HTML; whatever a token says is shown, never obeyed.
+
+    Args:
+        tokens: one per position.
+        place: before the number of a position in the id of its row, to which its token leads.
+    """
+    links = (_link(token, f"{place}{position}") for position, token in enumerate(tokens))
+    return f'<div style="line-height:2.1;overflow-wrap:anywhere">{"".join(links)}</div>'
 
 
 def drawn(token: StripToken) -> tuple[str, str, str]:
@@ -76,10 +80,10 @@ def drawn(token: StripToken) -> tuple[str, str, str]:
     return _shown(token.text), token.hover, style
 
 
-def _span(token: StripToken) -> str:
-    text, hover, style = drawn(token)
-    title = html.escape(hover)
-    return f'<span dir="ltr" style="{style}" title="{title}">{html.escape(text)}</span> '
+def _link(token: StripToken, place: str) -> str:
+    text, hover, style = (html.escape(part) for part in drawn(token))
+    plain = "color:inherit;text-decoration:none;"
+    return f'<a href="#{place}" dir="ltr" style="{plain}{style}" title="{hover}">{text}</a> '
 
 
 def _shown(token: str) -> str:

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.shared.side_jobs import answer_path
 from probe import verbs
+from probe.analysis.gains import signed
 from probe.prompt import SoftPrompt
 from probe.reports.headlines import decoding_headline
 from probe.store import Workspace
@@ -324,5 +325,5 @@ def test_which_positions_and_layers_matter_is_measured_on_request(
     worth = [one.window.loss_nats.value for one in cut.knock_out.layers]
     assert _numbers(layers[0]["y"]) == pytest.approx(worth)
     agreed = next(one for one in ablated.agreements if one.second == "integrated_gradients")
-    assert any(f"integrated gradients {agreed.spearman.value:+.2f} [" in m.value
+    assert any(f"integrated gradients {signed(agreed.spearman.value, 2)} [" in m.value
                for m in at.markdown)  # fmt: skip

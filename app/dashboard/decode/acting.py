@@ -12,6 +12,7 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, known_tasks, task_has_labels
 from dashboard.shared.side_jobs import draw_answer
 from probe.analysis.attention import LayerKnockOut
+from probe.analysis.gains import signed
 from probe.bootstrap import Estimate
 from probe.charts import attribution_bars, knock_out_lines
 
@@ -95,14 +96,14 @@ def _most(changes: Sequence[Estimate], what: str) -> str:
             f"[{low:+.3f}, {high:+.3f}], {what}."
         )
     hurt = [str(n) for n, one in enumerate(changes) if one.clear and one.value < 0]
-    return told + (f" The loss is lower without {', '.join(hurt)}." if hurt else "")
+    return told + (f" The loss is lower without each of: {', '.join(hurt)}." if hurt else "")
 
 
 def _agreement(found: Sequence[Mapping[str, Any]], kind: str) -> str:
     """How far gradients rank the positions as the change does."""
     ranks = {
-        one["second"]: "{:+.2f} [{:+.2f}, {:+.2f}]".format(
-            one["spearman"]["value"], *one["spearman"]["interval"]
+        one["second"]: "{} [{}, {}]".format(
+            *(signed(x, 2) for x in (one["spearman"]["value"], *one["spearman"]["interval"]))
         )
         for one in found
         if one["first"] == kind
