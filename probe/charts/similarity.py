@@ -30,7 +30,7 @@ _NAMED_BELOW = 20
 """Most whose names stand below it too, where they take more room than they have."""
 _WRITTEN = 12
 """Most prompts whose values are written into the cells."""
-_NAME = 18
+_NAME = 20
 _TASKS_AT = -1.1
 """Where tasks stand on the axis of columns, which counts from 0."""
 _TREE_PX = 110

@@ -252,7 +252,7 @@ def test_a_row_opens_its_detail_takes_tags_and_leads_to_decode(visit: Visit, hom
     expect(page.get_by_role("listbox")).to_contain_text("odd")
     tags.press("Enter")
     tags.press("Escape")  # an open list hides the rest of the page from assistive technology
-    expect(_cell(page, 0, 10)).to_contain_text("odd")
+    expect(_cell(page, 0, 11)).to_contain_text("odd")
     assert Workspace(home).card("hostile@1").tags == ("odd",)
     page.get_by_role("button", name="Open in Decode").click()
     expect(page.get_by_text("hostile@1 · base model")).to_be_visible()
