@@ -27,6 +27,6 @@ WORKDIR /home/probe
 EXPOSE 8501
 # Whoever runs it names the host under which it is reached, and the path if a proxy adds one.
 ENV HOST=localhost BASE_PATH=""
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=10s --start-period=180s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:8501' + os.environ['BASE_PATH'] + '/_stcore/health', timeout=8)"]
 CMD ["sh", "-c", "exec probe app --demo --port 8501 --address 0.0.0.0 --host \"$HOST\" --base-path \"$BASE_PATH\""]

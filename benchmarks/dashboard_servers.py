@@ -32,7 +32,7 @@ CHROMIUM_FLAGS = (
     "--disable-background-networking",
     "--enable-unsafe-swiftshader",
 )
-_START_S = 120.0
+_START_S = 300.0
 
 _EMPTY = """\
 import plotly.graph_objects as go

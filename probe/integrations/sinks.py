@@ -72,19 +72,22 @@ class TensorBoard:
 
 
 class Trackio:
-    """A local trackio project."""
+    """The run of trackio that is open, else one of its own in a local project."""
 
     def __init__(self, name: str, folder: Path) -> None:  # noqa: ARG002
         self._library = _require("trackio")
-        self._library.init(project=_PROJECT, name=name)
+        open_run = self._library.context_vars.current_run.get()
+        self._own = open_run is None
+        self._run = open_run or self._library.init(project=_PROJECT, name=name)
 
     def write(self, seen: Observation) -> None:
         """The numbers and texts of a step."""
-        self._library.log(_all(seen), step=seen.step)
+        self._run.log(_all(seen), step=seen.step)
 
     def close(self) -> None:
-        """End the run."""
-        self._library.finish()
+        """End the run, where it is ours."""
+        if self._own:
+            self._library.finish()
 
 
 class WeightsAndBiases:
@@ -148,9 +151,17 @@ def require_sinks(asked: Sequence[str | Path | Sink]) -> None:
 
 def _opened(asked: str | Path | Sink, name: str, folder: Path) -> Sink:
     require_sinks([asked])
-    if isinstance(asked, str) and asked in _TRACKERS:
-        return _TRACKERS[asked](name, folder)
-    return JsonLines(at_home(asked)) if isinstance(asked, str | Path) else asked
+    if not isinstance(asked, str | Path):
+        return asked
+    try:
+        if isinstance(asked, str) and asked in _TRACKERS:
+            return _TRACKERS[asked](name, folder)
+        return JsonLines(at_home(asked))
+    except Exception as error:  # a tracker's own, of many kinds: no login, no room, no network
+        raise ProbeError(
+            f"{asked} cannot be opened ({type(error).__name__}: {' '.join(str(error).split())}): "
+            "mend that, or leave it out of sinks="
+        ) from error
 
 
 def _require(library: str) -> Any:

@@ -139,21 +139,26 @@ class WatchedRun:
             self.tell(line)
         with self._kept_going():
             self.record.observe(seen)
-            for sink in self._sinks:
+        for sink in self._sinks:
+            with self._kept_going(sink):
                 sink.write(seen)
         return seen
 
     def _close(self) -> None:
         for sink in self._sinks:
-            sink.close()
+            with self._kept_going(sink):
+                sink.close()
 
     @contextmanager
-    def _kept_going(self) -> Iterator[None]:
-        """A record that cannot be written does not end somebody else's training."""
+    def _kept_going(self, sink: Sink | None = None) -> Iterator[None]:
+        """A record or a tracker that cannot be written does not end somebody else's training."""
         try:
             yield
-        except (OSError, JobGoneError) as error:
-            self.tell(f"the run is not recorded any more ({type(error).__name__}: {error})")
+        except Exception as error:
+            if sink is None and not isinstance(error, OSError | JobGoneError):
+                raise
+            where = "the run" if sink is None else f"what {type(sink).__name__} is given"
+            self.tell(f"{where} is not recorded any more ({type(error).__name__}: {error})")
 
 
 def _vocabulary(

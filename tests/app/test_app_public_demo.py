@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.library.upload import read_uploads
-from dashboard.shared import limits, resources, side_jobs
+from dashboard.shared import exports, limits, resources, side_jobs
 from dashboard.shared.jobs import start_job
 from dashboard.shared.limits import Rate, costly, require_memory
 from dashboard.shared.markdown import plain
@@ -28,10 +28,12 @@ from tests.app.conftest import Made, Open
 @pytest.fixture(autouse=True)
 def _public(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROBE_DEMO", "1")
-    for name in ("COMPUTATIONS", "DISTILLATIONS"):
+    for name in ("COMPUTATIONS", "DOWNLOADS", "DISTILLATIONS"):
         usual = getattr(limits, name)
         fresh = Rate(usual.what, usual.each, usual.together, usual.within_s)
-        monkeypatch.setattr(limits, name, fresh)
+        for module in (limits, exports):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, fresh)
 
 
 def _written(workspace: Workspace) -> list[Path]:
@@ -244,3 +246,13 @@ def test_a_dashboard_of_one_s_own_is_as_it_was(
     resources.workspace().save(SoftPrompt("x", np.ones((2, 4), np.float32)))
     assert workspace.get("x").name
     assert not open_page("library", p="/etc/passwd").error
+
+
+def test_downloads_are_counted_per_visitor_but_not_on_a_dashboard_of_ones_own() -> None:
+    for _ in range(20):
+        assert exports._bytes(lambda: "x", "one") == b"x"
+    with pytest.raises(DemoError, match="20 downloads in 60 s for a visitor: try again in"):
+        exports._bytes(lambda: "x", "one")
+    assert exports._bytes(lambda: {"a": 1}, "another") == b'{\n "a": 1\n}'
+    for _ in range(200):
+        assert exports._bytes(lambda: b"x", None) == b"x"

@@ -401,7 +401,10 @@ def test_a_demo_is_bounded_by_flags_and_told_by_its_environment(tmp_path):
 
 
 @pytest.mark.process
-def test_a_demo_behind_a_proxy_answers_its_names_below_its_path_and_takes_no_uploads(tmp_path):
+def test_a_demo_behind_a_proxy_answers_its_names_below_its_path_and_takes_no_uploads(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PROBE_DEMO_COLD", "1")
     options = ("--demo", "--host", "demo.example.org", "--base-path", "/probe")
     with _dashboard(tmp_path, *options, health="probe/_stcore/health") as (_, port):
         named = {"host": "demo.example.org"}

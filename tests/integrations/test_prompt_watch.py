@@ -268,30 +268,6 @@ def test_what_cannot_be_watched_is_refused_in_one_line(
     assert not probe.runs()
 
 
-def test_a_missing_tracker_is_one_line_with_the_way_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, home: Path
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "trackio", None)
-    with pytest.raises(ProbeError, match="trackio is not installed: run `pip install trackio`"):
-        PromptWatch(sinks=["trackio"])
-
-
-@pytest.mark.parametrize("tracker", ["tensorboard", "trackio", "wandb"])
-def test_trackers_that_are_installed_take_what_is_seen(
-    tracker: str, model: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip(tracker)
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    with PromptWatch(model, sinks=[tracker]) as watch:
-        watch.step(torch.ones(2, 16), step=0, metrics={"accuracy": 0.5})
-        watch.step(torch.ones(2, 16) * 2, step=1, metrics={"accuracy": 0.7})
-    (run,) = probe.runs()
-    folder = tmp_path / "trackio" if tracker == "trackio" else Path(run.folder)
-    assert list(
-        folder.rglob({"tensorboard": "events*", "trackio": "*.db", "wandb": "*.wandb"}[tracker])
-    )
-
-
 def test_a_metric_is_unmoved_only_if_every_evaluation_says_the_same() -> None:
     def told(*values: float, name: str = "accuracy") -> list[str]:
         return list(unmoved_metrics([(step, {name: one}) for step, one in enumerate(values)]))

@@ -11,6 +11,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from dashboard.shared.limits import DOWNLOADS, visitor
+from dashboard.shared.public_demo import is_public
+
 Content = str | bytes | Mapping[str, Any]
 """Of a file; a mapping is written as JSON."""
 _KINDS = {
@@ -39,7 +42,7 @@ def draw_downloads(
             label, mime = _KINDS[ending]
             st.download_button(
                 label,
-                data=partial(_bytes, write),
+                data=partial(_bytes, write, visitor() if is_public() else None),
                 file_name=f"{stem}.{ending}",
                 mime=mime,
                 on_click="ignore",
@@ -63,8 +66,14 @@ def draw_settings(settings: Mapping[str, Any], command: Sequence[str] = ()) -> N
     )
 
 
-def _bytes(write: Callable[[], Content]) -> bytes:
-    """UTF-8, with halves of characters, which it cannot hold, written by their numbers."""
+def _bytes(write: Callable[[], Content], stranger: str | None) -> bytes:
+    """UTF-8, with halves of characters, which it cannot hold, written by their numbers.
+
+    Raises:
+        DemoError: a stranger asks too often.
+    """
+    if stranger is not None:
+        DOWNLOADS.admit(stranger)
     text = write()
     if isinstance(text, Mapping):
         text = json.dumps(text, ensure_ascii=False, indent=1)

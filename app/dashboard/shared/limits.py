@@ -76,6 +76,7 @@ class Rate:
 
 
 COMPUTATIONS = Rate("computation", each=40, together=240, within_s=60)
+DOWNLOADS = Rate("download", each=20, together=120, within_s=60)
 DISTILLATIONS = Rate("distillation", each=2, together=12, within_s=600)
 
 
