@@ -291,7 +291,8 @@ def _require_request(config: JobConfig) -> None:
         words = (asked["model"], training["method"])
         sound = type(training["steps"]) is int and all(type(one) is str for one in words)
     else:
-        sound = all(type(asked[name]) is list for name in ("models", "tasks"))
+        lists = () if config.kind == "readings" else ("models", "tasks")  # it trains on texts
+        sound = all(type(asked[name]) is list for name in lists)
     if not sound:
         raise ValueError("a request with parts of another kind")
 
