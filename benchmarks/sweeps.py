@@ -18,17 +18,10 @@ import torch
 from report import publish, table
 
 from probe.evaluation import Condition, answer
-from probe.studies import (
-    Executor,
-    KeyedRun,
-    ResultCache,
-    RunSpec,
-    StudySettings,
-    keyed,
-    packs_of,
-    sweep,
-)
-from probe.studies.sources import model_of, task_of
+from probe.studies.cache import ResultCache
+from probe.studies.executor import Executor, sweep
+from probe.studies.sources import keyed, model_of, task_of
+from probe.studies.specs import KeyedRun, RunSpec, StudySettings, packs_of
 from probe.training import TrainConfig, train
 
 _PARTS = ("overhead", "ray")

@@ -45,7 +45,7 @@ def readings(asked: BenchReadingsRequest, output: Output) -> None:
 
 
 def _facts(config: JobConfig) -> dict[str, str]:
-    from probe.studies import Condition
+    from probe.studies.known import Condition
 
     asked = config.request
     return {

@@ -15,7 +15,7 @@ from probe.cli.output import print_json, tell_queue, visible
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from probe.studies import Progress
+    from probe.studies.executor import Progress
     from probe.verbs import StudyResult
 
 _EVERY_S = {True: 0.5, False: 60.0}

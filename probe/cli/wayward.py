@@ -41,7 +41,7 @@ def wayward(asked: WaywardRequest, output: Output) -> None:
 
 
 def _facts(config: JobConfig) -> dict[str, str]:
-    from probe.studies import points, study_of
+    from probe.studies.wayward import points, study_of
 
     study, _ = study_of(config.request)
     targets = {point.target: len(point.ids) for point in points(study)}

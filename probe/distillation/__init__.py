@@ -9,16 +9,3 @@ from probe.distillation.answers import distillation_config, distillation_task, d
 from probe.distillation.contexts import default_contexts, read_contexts
 from probe.distillation.explained import Explained, explained
 from probe.distillation.frames import Frame, chat_frame, frame_of
-
-__all__ = [
-    "Explained",
-    "Frame",
-    "chat_frame",
-    "default_contexts",
-    "distillation_config",
-    "distillation_task",
-    "distillation_tasks",
-    "explained",
-    "frame_of",
-    "read_contexts",
-]

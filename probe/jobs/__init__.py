@@ -22,18 +22,3 @@ from probe.jobs.views import (
     view,
     views,
 )
-
-__all__ = [
-    "JobView",
-    "ObservedState",
-    "RunUpdate",
-    "cancel",
-    "delete",
-    "follow",
-    "observe",
-    "resume",
-    "scored",
-    "start",
-    "view",
-    "views",
-]

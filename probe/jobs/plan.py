@@ -17,8 +17,9 @@ from probe.notes import collected
 from probe.results import Result
 from probe.store import JobConfig, Workspace
 from probe.store.card import kept_name
-from probe.studies import KeyedRun, Pack, ResultCache, StudySettings, packs_of
+from probe.studies.cache import ResultCache
 from probe.studies.sources import load_frozen, model_of, task_of
+from probe.studies.specs import KeyedRun, Pack, StudySettings, packs_of
 from probe.task import Task
 from probe.training import Training, train
 

@@ -17,18 +17,13 @@ from probe.reports.figures import result_html
 from probe.reports.studies import wayward_html
 from probe.results import Result
 from probe.store import TRAINING, JobConfig, JobFolder, JobKind, Status, Workspace, keep_file
-from probe.studies import (
-    Executor,
-    Progress,
-    ResultCache,
-    Study,
-    StudySummary,
-    StudyWriter,
-    known_study,
-    sweep,
-    sweep_study,
-    wayward_study,
-)
+from probe.studies.cache import ResultCache
+from probe.studies.executor import Executor, Progress, sweep
+from probe.studies.grid import sweep_study
+from probe.studies.known import known_study
+from probe.studies.specs import Study, StudySummary
+from probe.studies.wayward import wayward_study
+from probe.studies.writer import StudyWriter
 from probe.texts import as_json
 
 _PACK = ("pack_step", "pack_steps")

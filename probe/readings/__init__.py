@@ -18,20 +18,6 @@ from probe.readings.reading import Read, Reading, Subject
 from probe.readings.sparse import read_sparse
 from probe.texts import did_you_mean
 
-__all__ = [
-    "DEFAULT_READINGS",
-    "READINGS",
-    "HitRate",
-    "Reading",
-    "Subject",
-    "answer_in_words",
-    "hit_rate",
-    "named_readings",
-    "needs_model",
-    "rates_on",
-    "read_all",
-]
-
 
 def _read_promoted(subject: Subject) -> Reading:
     from probe.readings.promoted import read_promoted  # torch comes with it

@@ -22,7 +22,7 @@ from probe.verbs.training import full_path, new_config, place, settle_starts
 if TYPE_CHECKING:
     from probe.analysis.reading_rates import ReadingRates
     from probe.distillation.known_texts import KnownText
-    from probe.studies import Condition
+    from probe.studies.known import Condition
 
 _TABLES = (".md", ".csv")
 
@@ -35,7 +35,7 @@ def bench_readings_config(request: BenchReadingsRequest) -> JobConfig:
         ProbeError: something of it cannot be read, or does not fit together.
         ValueError: there is no such reading.
     """
-    from probe.studies import KnownStudy, known_points, known_settings
+    from probe.studies.known import KnownStudy, known_points, known_settings
 
     _require_places(request)
     workspace = Workspace(request.workspace)
@@ -100,7 +100,7 @@ def _conditions(
     request: BenchReadingsRequest, model: str, workspace: Workspace
 ) -> Iterator[Condition]:
     """The condition of all first values, then those that differ from it in one."""
-    from probe.studies import STARTS, Condition
+    from probe.studies.known import STARTS, Condition
 
     inits = settle_starts([STARTS.get(one, one) for one in request.init], [model], workspace)
     varied: dict[str, Sequence[Any]] = {

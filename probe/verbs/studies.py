@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from probe.jobs.plan import StudyPlan, TrainPlan
-    from probe.studies import Executor, Grid, Progress
+    from probe.studies.executor import Executor, Progress
+    from probe.studies.grid import Grid
 
 
 StudyRequest = WaywardRequest | SweepRequest
@@ -88,7 +89,7 @@ def study_run(
     """
     from probe.jobs import studying
     from probe.jobs.worker import at_work
-    from probe.studies import study_document
+    from probe.studies.writer import study_document
 
     workspace = workspace or Workspace()
     # What cannot be done is refused before there is a folder.
@@ -104,7 +105,7 @@ def study_run(
 
 def executor_of(request: StudyRequest | BenchReadingsRequest) -> Executor:
     """Where the packs of a study are trained, and how large they are."""
-    from probe.studies import Executor
+    from probe.studies.executor import Executor
 
     return Executor(request.at_once, request.ray, request.gpu_share)
 
@@ -122,7 +123,7 @@ def shared_by(request: StudyRequest) -> dict[str, Any]:
 
 def shared_settings(**given: Any) -> dict[str, Any]:
     """The fields of `StudySettings` as a document."""
-    from probe.studies import StudySettings
+    from probe.studies.specs import StudySettings
 
     return asdict(StudySettings(**given))
 
@@ -134,7 +135,8 @@ def sweep_config(request: SweepRequest) -> JobConfig:
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.studies import grid_of, grid_points, named_grids, read_grid, require_names
+    from probe.studies.grid import grid_of, grid_points, named_grids, read_grid
+    from probe.studies.specs import require_names
 
     asked, workspace = request.grid, Workspace(request.workspace)
     grid = grid_of(asked, "grid") if isinstance(asked, Mapping) else read_grid(asked)

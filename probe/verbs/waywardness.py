@@ -30,7 +30,8 @@ def wayward_config(request: WaywardRequest) -> JobConfig:
     Raises:
         ProbeError: the targets cannot be read, or there is no γ above 0.
     """
-    from probe.studies import WaywardStudy, read_targets, settings_of
+    from probe.studies.targets import read_targets
+    from probe.studies.wayward import WaywardStudy, settings_of
 
     if not request.task:
         raise DataError("name a task, such as task='mood'")
@@ -82,7 +83,7 @@ def count_wayward_runs(config: JobConfig) -> int:
     Raises:
         ProbeError: something of it cannot be read, or does not fit together.
     """
-    from probe.studies import points, study_of
+    from probe.studies.wayward import points, study_of
 
     study, _ = study_of(config.request)
     return len(points(study))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe.studies import RunSpec, StudySettings
+from probe.studies.specs import RunSpec, StudySettings
 from probe.training import TrainConfig
 
 SHARED = StudySettings(validation_examples=8, test_examples=10, device="cpu", dtype="float32")

@@ -7,7 +7,8 @@ from probe import verbs
 from probe.errors import TrainingError
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.studies import Grid, grid_points, points, study_of
+from probe.studies.grid import Grid, grid_points
+from probe.studies.wayward import points, study_of
 from tests.trainable import write_task
 
 

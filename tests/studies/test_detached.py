@@ -14,7 +14,7 @@ from probe import jobs, verbs
 from probe.errors import TrainingError
 from probe.jobs.processes import process_start_time
 from probe.store import Status, Workspace
-from probe.studies import study_of
+from probe.studies.wayward import study_of
 from probe.verbs.waywardness import keep_wayward, wayward_found
 from tests.waiting import until
 

@@ -14,16 +14,10 @@ import pytest
 from probe.errors import TrainingError
 from probe.jobs.plan import plan_study
 from probe.models import load_model
-from probe.studies import (
-    Executor,
-    ResultCache,
-    RunSpec,
-    StudySettings,
-    keyed,
-    packs_of,
-    sweep,
-)
-from probe.studies.sources import task_of
+from probe.studies.cache import ResultCache
+from probe.studies.executor import Executor, sweep
+from probe.studies.sources import keyed, task_of
+from probe.studies.specs import RunSpec, StudySettings, packs_of
 from probe.training import TrainConfig, train
 from tests.studies.conftest import SHARED
 from tests.trainable import write_rows, write_task

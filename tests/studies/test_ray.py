@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from probe.errors import TrainingError
-from probe.studies import Executor, ResultCache, keyed, sweep
+from probe.studies.cache import ResultCache
+from probe.studies.executor import Executor, sweep
+from probe.studies.sources import keyed
 from tests.studies.conftest import SHARED
 
 pytestmark = [

@@ -6,8 +6,7 @@ import pytest
 
 from probe.datasets import task_names
 from probe.errors import DataError
-from probe.studies import Target, read_targets, target_sets
-from probe.studies.targets import spread_over_lengths
+from probe.studies.targets import Target, read_targets, spread_over_lengths, target_sets
 from probe.tables import load_vocabulary
 
 

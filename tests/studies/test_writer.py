@@ -7,8 +7,9 @@ import pytest
 from probe.formats.layouts import probe_file
 from probe.prompt import SoftPrompt
 from probe.store import JobConfig, Workspace, queued
-from probe.studies import KeyedRun, ResultCache, RunSpec, Study, StudySettings, StudyWriter
-from probe.studies.cache import prompt_name
+from probe.studies.cache import ResultCache, prompt_name
+from probe.studies.specs import KeyedRun, RunSpec, Study, StudySettings
+from probe.studies.writer import StudyWriter
 from probe.training import TrainConfig
 
 CONFIG = JobConfig("sweep", "any", {}, created="2026-01-01T00:00:00+00:00")
