@@ -39,6 +39,15 @@ def replace_file(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """As `replace_file`, with a text as UTF-8; half of a character is spelt out.
+
+    Raises:
+        OSError: the folder cannot be written; its `filename` is set.
+    """
+    replace_file(path, text.encode("utf-8", "backslashreplace"))
+
+
 def require_new(path: Path) -> Path:
     """A place to write to, its `~` spelt out, where nothing is yet; said before any work.
 

@@ -13,11 +13,11 @@ from probe.analysis.controls import (
     PositionControls,
 )
 from probe.analysis.decoding import Decoding, Position
-from probe.cli.output import cell, console, table, visible
+from probe.cli.output import cell, say, table, visible
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.measure import Measurement
     from rich.text import Text
 
@@ -32,19 +32,15 @@ _CONTROLS = ("real", "chance", "random", "norm", "agree")
 
 def print_decoding(decoding: Decoding) -> None:
     """Print header, table, decoded text and what the controls say."""
-    out = console()
-    out.print(header(decoding), soft_wrap=True)
     with_controls = decoding.reference is not None
     columns = ("#", "nearest tokens", *((*_CONTROLS, "flags") if with_controls else ()))
     grid = table(*columns, right=("#", *_CONTROLS))
     for position in decoding.positions:
         grid.add_row(*_row(position))
-    out.print(grid)
-    for line in summary(decoding):
-        out.print(line, soft_wrap=True)
+    say(_header(decoding), grid, *_summary(decoding))
 
 
-def header(decoding: Decoding) -> str:
+def _header(decoding: Decoding) -> str:
     """What was asked, so that the answer can be had again."""
     direction = "higher" if decoding.higher_is_better else "lower"
     parts = [
@@ -62,12 +58,12 @@ def header(decoding: Decoding) -> str:
         parts.append(
             f"controls of {counted(decoding.sample_size, 'random row')} each, seed {decoding.seed}"
         )
-    return visible(" · ".join(parts))
+    return " · ".join(parts)
 
 
-def summary(decoding: Decoding) -> list[str]:
+def _summary(decoding: Decoding) -> list[str]:
     """The decoded text and what it is worth."""
-    lines = [f"text: {visible(decoding.text)}", *map(visible, decoding.headline())]
+    lines = [f"text: {decoding.text}", *decoding.headline()]
     if decoding.reference is None:
         return lines
     if decoding.start_sentence is None:
@@ -89,7 +85,7 @@ def _how_to_read() -> list[str]:
     ]
 
 
-def _row(position: Position) -> list[object]:
+def _row(position: Position) -> list[RenderableType]:
     from rich.text import Text
 
     controls = position.controls
@@ -101,7 +97,7 @@ def _row(position: Position) -> list[object]:
         )
         for neighbour in position.neighbours
     ]
-    cells: list[object] = [cell(position.position), _WholePairs(near)]
+    cells: list[RenderableType] = [cell(position.position), _WholePairs(near)]
     return cells + (_control_cells(controls) if controls else [])
 
 
@@ -129,7 +125,7 @@ class _WholePairs:
         yield line
 
 
-def _control_cells(controls: PositionControls) -> list[object]:
+def _control_cells(controls: PositionControls) -> list[RenderableType]:
     percentiles = (controls.vocabulary, controls.chance, controls.isotropic)
     shown = [*(f"{p:.1f}" for p in percentiles), f"{controls.norm_percentile:.0f}"]
     flags = cell(", ".join(_SHORT.get(flag, flag) for flag in controls.flags), "yellow")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.cli.options import Json
-from probe.cli.output import cell, console, print_json, table
+from probe.cli.output import cell, say, show, table
+
+if TYPE_CHECKING:
+    from probe.verbs import Health
 
 _STYLES = {"ok": "green", "missing": "yellow", "broken": "bold red"}
 
@@ -25,17 +28,14 @@ def doctor(
     from probe import verbs
 
     health = verbs.doctor(rebuild=rebuild)
-    if json:
-        print_json(health.to_json())
-    else:
-        out = console()
-        versions = (f"{name} {found or 'not installed'}" for name, found in health.versions.items())
-        out.print(" · ".join(versions), soft_wrap=True)
-        grid = table("check", "state", "detail")
-        for check in health.checks:
-            grid.add_row(
-                cell(check.name), cell(check.state, _STYLES[check.state]), cell(check.detail)
-            )
-        out.print(grid)
+    show(health, _print_health, json=json)
     if not health.ok:
         raise typer.Exit(1)
+
+
+def _print_health(health: Health) -> None:
+    grid = table("check", "state", "detail")
+    for one in health.checks:
+        grid.add_row(cell(one.name), cell(one.state, _STYLES[one.state]), cell(one.detail))
+    named = (f"{name} {found or 'not installed'}" for name, found in health.versions.items())
+    say(" · ".join(named), grid)

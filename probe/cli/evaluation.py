@@ -1,4 +1,4 @@
-"""`probe evaluate`, `probe predict` and `probe generate`: scores, labels and texts."""
+"""`probe evaluate` and `probe predict`: scores with their intervals, and labels of texts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probe.atomic import replace_text
 from probe.cli.lines import answer_lines, text_or_row
 from probe.cli.options import Json
-from probe.cli.output import cell, complain, console, show, table, visible
+from probe.cli.output import cell, complain, new_place, say, show, table
 from probe.cli.requests import takes_requests
 from probe.reports.evaluations import (
     METRIC_WORDS,
@@ -25,6 +26,8 @@ from probe.requests import EvaluateRequest, GenerateRequest, PredictRequest, Req
 from probe.requests.evaluation import AskRequest
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from probe.evaluation import Comparison, Evaluation
     from probe.results import Result
     from probe.verbs import Continuations, Evaluated, Predictions, Recorded
@@ -73,21 +76,17 @@ def _chance(one: Recorded) -> str:
 
 def print_evaluation(result: Evaluated) -> None:
     """Print header, table, faithfulness and history."""
-    found, out = result.comparison, console()
-    out.print(
-        f"{visible(found.task)} · {found.n} {found.split} examples · 95 % intervals over examples",
-        soft_wrap=True,
+    found = result.comparison
+    say(
+        f"{found.task} · {found.n} {found.split} examples · 95 % intervals over examples",
+        _scores(found),
+        *sorted({_asked_as(one, found) for one in found.evaluations}),
+        *doubt_lines(found),
+        *map(_history, result.records),
     )
-    out.print(_scores(found))
-    for words in sorted({_asked_as(one, found) for one in found.evaluations}):
-        out.print(visible(words), soft_wrap=True)
-    for line in doubt_lines(found):
-        out.print(visible(line), soft_wrap=True)
-    for record in result.records:
-        out.print(visible(_history(record)), soft_wrap=True)
 
 
-def _scores(found: Comparison) -> object:
+def _scores(found: Comparison) -> Table:
     """One row per way of asking, with its template where there are several."""
     names = [name for name in METRIC_WORDS if name in found.evaluations[0].measures]
     worded = len({one.label_words for one in found.evaluations}) > 1
@@ -182,7 +181,7 @@ def _each_line(verb: Callable[..., Result], asked: _Lines) -> None:
 def predict(asked: _PredictLines, beside: Beside, json: Json = False) -> None:
     """Label texts, with the probability of every label word; several prompts share a batch."""
     from probe import verbs
-    from probe.cli.output import new_place, write_table
+    from probe.reports.spreadsheets import csv_of
 
     csv = new_place(beside.csv)
     if asked.serve and csv:
@@ -192,7 +191,7 @@ def predict(asked: _PredictLines, beside: Beside, json: Json = False) -> None:
         return
     result = verbs.predict(asked)
     if csv is not None:
-        write_table(result.to_wide_frame(), csv)
+        replace_text(csv, csv_of(result.to_wide_frame()))
     show(result, _print_labels, json=json)
 
 
@@ -202,7 +201,7 @@ def _print_labels(result: Predictions) -> None:
         ranked = sorted(one.probabilities.items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{word} {share:.3f}" for word, share in ranked)
         grid.add_row(*map(cell, (one.text, one.prompt, one.label, shares)))
-    console().print(grid)
+    say(grid)
 
 
 @takes_requests
@@ -213,12 +212,11 @@ def generate(asked: _GenerateLines, json: Json = False) -> None:
     if asked.serve:
         _each_line(verbs.generate, asked)
         return
-    result = verbs.generate(asked)
-    show(result, _print_texts, json=json)
+    show(verbs.generate(asked), _print_texts, json=json)
 
 
 def _print_texts(result: Continuations) -> None:
     grid = table("text", "prompt", "continuation")
     for one in result.continuations:
         grid.add_row(*map(cell, (one.text, one.prompt, one.output)))
-    console().print(grid)
+    say(grid)

@@ -1,61 +1,34 @@
-"""`probe ablate`, `knock-out` and `prune`: which rows of a prompt matter, and where they act."""
+"""Inside a model with a prompt, printed: `probe ablate`, `knock-out`, `prune` and `lens`."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from probe.cli.options import Figures, Json
-from probe.cli.output import (
-    cell,
-    console,
-    new_place,
-    print_headline,
-    show,
-    table,
-    visible,
-    write_figures,
-)
-from probe.cli.requests import takes_requests
-from probe.requests import AblateRequest, KnockOutRequest, PruneRequest
+from probe.cli.output import cell, headline, say, table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from probe.analysis.lens import LayerControl, LensCell
+    from probe.analysis.patching import Descriptions
     from probe.analysis.pruning import PromptScore
+    from probe.analysis.value_lens import ValueCell
     from probe.bootstrap import Estimate
     from probe.training import Step
-    from probe.verbs import Ablated, KnockedOut, Pruned
+    from probe.verbs import Ablated, KnockedOut, LensReading, Pruned
 
-_EVERY = 50
-"""Updates between two lines about a retraining."""
-
-
-@takes_requests
-def ablate(asked: AblateRequest, beside: Figures, json: Json = False) -> None:
-    """Change each position in turn and measure how the loss changes, beside attention."""
-    from probe import verbs
-
-    html = new_place(beside.html)
-    result = verbs.ablate(asked)
-    write_figures(f"Ablation of {result.ablation.prompt}", result, html)
-    show(result, _print_ablation, json=json)
+_LAYERS_SHOWN = 6
+"""Layers that fit beside each other on a terminal."""
 
 
-def _print_ablation(result: Ablated) -> None:
+def print_ablation(result: Ablated) -> None:
+    """What each position's change does to the loss, and how much text looks at it."""
     from probe.analysis.ablation import KINDS
 
-    found, out = result.ablation, console()
-    out.print(
-        visible(
-            f"{found.prompt} on {result.model} · {result.task} · {found.n} {result.split} examples"
-        ),
-        soft_wrap=True,
-    )
-    print_headline(result)
+    found = result.ablation
     kinds = [kind for kind in KINDS if getattr(found.positions[0], kind) is not None]
     names = {"removed": "removed", "mean": "mean row", "swapped": "swapped with"}
-    columns = [names[kind] for kind in kinds]
-    every = ("position", *columns, "attention")
+    every = ("position", *(names[kind] for kind in kinds), "attention")
     grid = table(*every, right=every, spare=("swapped with", "attention"))
     even = result.attention.uniform.mean(axis=0)
     for one, mass, share in zip(found.positions, result.attention.by_position, even, strict=True):
@@ -63,14 +36,13 @@ def _print_ablation(result: Ablated) -> None:
         if "swapped" in kinds:
             cells[-1] = f"{one.partner}: {cells[-1]}"
         grid.add_row(str(one.position), *map(cell, cells), f"{mass:.3f} ({mass / share:.1f}×)")
-    out.print(grid)
-    out.print(
-        "Change of the loss in nats, 95 % intervals over examples; * leaves out 0.", soft_wrap=True
-    )
-    out.print(
+    say(
+        f"{found.prompt} on {result.model} · {result.task} · {found.n} {result.split} examples",
+        headline(result),
+        grid,
+        "Change of the loss in nats, 95 % intervals over examples; * leaves out 0.",
         "Attention: what text positions give this one, mean over layers, and times its even share; "
         "looking is not using.",
-        soft_wrap=True,
     )
     if result.attributions:
         _print_attributions(result)
@@ -78,26 +50,23 @@ def _print_ablation(result: Ablated) -> None:
 
 def _print_attributions(result: Ablated) -> None:
     """Parts of the rows by gradients, and how far every two rankings agree."""
-    out, names = console(), [one.method.replace("_", " ") for one in result.attributions]
+    names = [one.method.replace("_", " ") for one in result.attributions]
     grid = table("position", *names, right=("position", *names))
-    for number, parts in enumerate(
-        zip(*(one.positions for one in result.attributions), strict=True)
-    ):
+    every = zip(*(one.positions for one in result.attributions), strict=True)
+    for number, parts in enumerate(every):
         grid.add_row(str(number), *map(cell, map(_change, parts)))
-    out.print(grid)
+    say(grid)
     for name, one in zip(names, result.attributions, strict=True):
-        out.print(
+        say(
             f"{name}: parts in the rise of {one.baseline_change_nats:+.3f} nats when all rows "
-            f"become the baseline ({one.baseline}), which they miss by {one.gap_nats:+.4f}.",
-            soft_wrap=True,
+            f"become the baseline ({one.baseline}), which they miss by {one.gap_nats:+.4f}."
         )
     for pair in result.agreements:
         ends = "[{:+.2f}, {:+.2f}]"
-        out.print(
+        say(
             f"{pair.first} and {pair.second}: Spearman {pair.spearman.value:+.2f} "
             f"{ends.format(*pair.spearman.ends)}, Kendall {pair.kendall.value:+.2f} "
-            f"{ends.format(*pair.kendall.ends)}",
-            soft_wrap=True,
+            f"{ends.format(*pair.kendall.ends)}"
         )
 
 
@@ -106,83 +75,114 @@ def _change(change: Estimate) -> str:
     return f"{change.value:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if change.clear else ' '}"
 
 
-@takes_requests
-def knock_out(asked: KnockOutRequest, beside: Figures, json: Json = False) -> None:
-    """Cut layers off from the prompt in turn and measure how the loss changes."""
-    from probe import verbs
-
-    html = new_place(beside.html)
-    result = verbs.knock_out(asked)
-    write_figures(f"Knock-out of {result.knock_out.prompt}", result, html)
-    show(result, _print_knocked_out, json=json)
-
-
-def _print_knocked_out(result: KnockedOut) -> None:
-    found, out = result.knock_out, console()
+def print_knocked_out(result: KnockedOut) -> None:
+    """What is lost where each layer, all up to it, or all from it on do not see the prompt."""
+    found = result.knock_out
     on = f"{result.task} · {found.n} {result.split} examples"
     on = on if result.task is not None else f"{found.n} contexts"
-    out.print(visible(f"{found.prompt} on {result.model} · {on}"), soft_wrap=True)
-    print_headline(result)
     window = "this layer" if found.window == 1 else f"{found.window} layers around it"
-    grid = table(
-        "layer", window, "up to it", "from it on",
-        right=("layer", window, "up to it", "from it on"), spare=("from it on",),
-    )  # fmt: skip
+    columns = ("layer", window, "up to it", "from it on")
+    grid = table(*columns, right=columns, spare=("from it on",))
     for one in found.layers:
         cells = map(cell, (_change(cut.loss_nats) for cut in (one.window, one.up_to, one.onward)))
         grid.add_row(str(one.layer), *cells)
-    out.print(grid)
     what = "loss" if found.measured == "loss" else "divergence from the whole prompt"
-    out.print(
+    say(
+        f"{found.prompt} on {result.model} · {on}",
+        headline(result),
+        grid,
         f"Change of the {what} in nats where texts do not see the prompt in these layers; * the "
         "95 % interval leaves out 0.",
-        soft_wrap=True,
     )
 
 
-@takes_requests
-def prune(asked: PruneRequest, beside: Figures, json: Json = False) -> None:
-    """Prune the rows that hurt or do little, rewind the others to their start, and retrain them."""
-    from probe import verbs
-
-    html = new_place(beside.html)
-    result = verbs.prune(replace(asked, on_step=_tell))
-    write_figures(f"Pruning of {result.prompt}", result, html)
-    show(result, _print_pruned, json=json)
+def step_of_pruning(step: Step) -> str:
+    """One update of a retraining in words."""
+    score = f", {step.validation.value:.3f} on validation" if step.validation else ""
+    return f"pruning {step.prompt + 1}, step {step.step}: {step.loss_nats:.3f} nats{score}"
 
 
-def _tell(step: Step) -> None:
-    if step.stopped or step.step % _EVERY == 0:
-        score = f", {step.validation.value:.3f} on validation" if step.validation else ""
-        sys.stderr.write(
-            f"pruning {step.prompt + 1}, step {step.step}: {step.loss_nats:.3f} nats{score}\n"
-        )
-        sys.stderr.flush()
-
-
-def _print_pruned(result: Pruned) -> None:
-    out, metric = console(), result.metric.replace("_", " ")
-    told = f"{result.validation_examples} validation examples"
-    out.print(
-        visible(f"{result.prompt} on {result.model} · {result.task} · {told}"), soft_wrap=True
-    )
-    print_headline(result)
+def print_pruned(result: Pruned) -> None:
+    """What every number of rows scores, pruned and retrained."""
+    metric = result.metric.replace("_", " ")
     columns = ("rows", f"{metric} pruned", "rewound and retrained", "positions")
     grid = table(*columns, right=columns[:3], spare=("positions",))
     grid.add_row(str(len(result.importance_nats)), _scored(result.unpruned), "", "all")
     for one in result.kept:
         cells = (_scored(one.pruned), _scored(one.retrained), " ".join(map(str, one.rows)))
         grid.add_row(str(len(one.rows)), *map(cell, cells))
-    out.print(grid)
     what = {"removed": "rise of the loss without it", "gradient_input": "size of gradient × input"}
-    out.print(
+    say(
+        f"{result.prompt} on {result.model} · {result.task} · {result.validation_examples} "
+        "validation examples",
+        headline(result),
+        grid,
         f"Rows by the {what[result.by]} on {result.ranking_examples} training examples; in "
         "brackets the change from the unpruned prompt, 95 % intervals over examples; * leaves out "
         f"0. Retrained from: {result.rewound}.",
-        soft_wrap=True,
     )
 
 
 def _scored(found: PromptScore) -> str:
     change = "" if found.score_change is None else f" ({_change(found.score_change).strip()})"
     return f"{found.score.value:.3f}{change}"
+
+
+def print_lens(result: LensReading) -> None:
+    """The first token of every position at some layers, and what random rows read like."""
+    read, logit = result.lens, result.kind == "logit"
+    told = "" if logit else ", as the head reads it that is surest"
+    say(
+        f"{read.prompt} on {result.model} · {result.kind} lens",
+        _positions(read.cells),
+        _controls(read.layers),
+        f"The first token of each position at each layer{told}. Beside it: {read.draws} random "
+        f"{'prompts' if logit else 'prefixes'} of the same norms.",
+        "Overlap: tokens shared with a random row in the same place; near 1, the layer tells of "
+        "the model, not of the prompt.",
+        headline(read),
+    )
+    if result.descriptions is not None:
+        _print_descriptions(result.descriptions)
+
+
+def _positions(read: tuple[LensCell, ...] | tuple[ValueCell, ...]) -> Table:
+    """The first token of every position at some layers: first, last and between."""
+    first: dict[tuple[int, int], LensCell | ValueCell] = {}
+    for one in read:
+        place = (one.layer, one.position)
+        if place not in first or one.tokens[0].probability > first[place].tokens[0].probability:
+            first[place] = one  # of several heads, the one that is surest
+    layers = _some(sorted({layer for layer, _ in first}))
+    names = [f"layer {layer}" for layer in layers]
+    between = (*names[1:-1:2], *names[2:-1:2])
+    grid = table("position", *names, right=("position",), whole=tuple(names), spare=between)
+    for position in sorted({position for _, position in first}):
+        cells = [first[layer, position].tokens[0] for layer in layers]
+        grid.add_row(str(position), *(cell(f"{one.token} {one.probability:.2f}") for one in cells))
+    return grid
+
+
+def _some(layers: list[int]) -> list[int]:
+    if len(layers) <= _LAYERS_SHOWN + 1:
+        return layers
+    step = (len(layers) - 1) / (_LAYERS_SHOWN - 1)
+    return [layers[round(i * step)] for i in range(_LAYERS_SHOWN)]
+
+
+def _controls(layers: tuple[LayerControl, ...]) -> Table:
+    columns = ("mean probability of the first token", "of random rows", "overlap")
+    grid = table("layer", *columns, right=("layer", *columns))
+    for one in layers:
+        shares = (one.top_probability, one.random_top_probability, one.overlap)
+        grid.add_row(str(one.layer), *(f"{share:.3f}" for share in shares))
+    return grid
+
+
+def _print_descriptions(found: Descriptions) -> None:
+    right = ("class rate", "of random rows")
+    grid = table("layer", "described as", *right, right=right)
+    for one in found.layers:
+        shown = (f"{one.class_rate:.2f}", f"{one.random_class_rate:.2f}")
+        grid.add_row(str(one.layer), cell(one.text.strip()), *shown)
+    say("", grid, headline(found))

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from probe.cli.options import Json
-from probe.cli.output import cell, complain, console, print_json, table, visible
+from probe.cli.output import cell, complain, console, print_json, say, table
 from probe.cli.requests import takes_requests
 from probe.requests import ConvertRequest, InspectRequest
 from probe.requests.train_methods import method_words
@@ -53,17 +53,14 @@ def inspect_prompts(asked: InspectRequest, json: Json = False) -> None:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    out = console()
     columns = ["name", "format", "method", "shape", "base model", "norms", "sha256", "remarks"]
-    if out.width < _ALL_COLUMNS:
+    if console().width < _ALL_COLUMNS:
         columns.remove("sha256")
     grid = table(*columns, spare=("norms", "format", "method"))
     for row in rows:
         cells = _cells(row)
         grid.add_row(*(cell(cells[column]) for column in columns))
-    out.print(grid)
-    for line in _left_out(rows):
-        out.print(visible(line), soft_wrap=True)
+    say(grid, *_left_out(rows))
 
 
 def _cells(row: dict[str, Any]) -> dict[str, str]:
@@ -121,5 +118,4 @@ def convert(asked: ConvertRequest, json: Json = False) -> None:
         print_json(written)
     else:
         shape = " × ".join(map(str, described["shape"]))
-        out = console()
-        out.print(visible(f"wrote {loaded.name} ({shape}) to {path} as {to}"), soft_wrap=True)
+        say(f"wrote {loaded.name} ({shape}) to {path} as {to}")

@@ -1,22 +1,27 @@
-"""`probe library`: the prompts that are kept."""
+"""`probe library` and `push`: the prompts that are kept, and one of them on a hub."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from probe.cli.asking import print_lines
 from probe.cli.completion import complete_workspace_prompt
 from probe.cli.options import Json
-from probe.cli.output import cell, complain, console, print_json, rounded, table, visible
+from probe.cli.output import cell, complain, headline, rounded, say, show, table
 from probe.cli.requests import App, takes_requests
-from probe.requests import AddToLibraryRequest
+from probe.requests import AddToLibraryRequest, PushRequest
 from probe.requests.train_methods import method_words
+from probe.results import Rows
 from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.store import Card
+    from probe.verbs import Pushed
 
 
 app = App(
@@ -47,7 +52,7 @@ def listing(
     if context.invoked_subcommand is None:
         from probe import verbs
 
-        print_rows(verbs.library(tag=tag), json=json)
+        show(verbs.library(tag=tag), print_rows, json=json)
 
 
 @app.command()
@@ -92,11 +97,7 @@ def log(name: Name, json: Json = False) -> None:
     """Show every version of a prompt: when it was added and where it came from."""
     from probe import verbs
 
-    rows = verbs.prompt_log(name)
-    if json:
-        print_json({"prompts": rows})
-        return
-    print_log(rows)
+    show(Rows(verbs.prompt_log(name), "store.prompts"), print_log, json=json)
 
 
 @app.command()
@@ -127,22 +128,43 @@ def search(
     """List prompts whose name, task, base model, method, tags or note hold every word."""
     from probe import verbs
 
-    print_rows(verbs.library(" ".join(words)), json=json)
+    show(verbs.library(" ".join(words)), print_rows, json=json)
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """Whether anything is published."""
+
+    dry_run: bool = False
+    """Print the card and publish nothing."""
+
+
+@takes_requests
+def push(asked: PushRequest, publishing: Publishing, json: Json = False) -> None:
+    """Publish a prompt on a hub, with a card that says what it is worth; --dry-run prints it."""
+    from probe import verbs
+
+    if publishing.dry_run:
+        show(verbs.push_plan(asked), _print_card, json=json)
+    else:
+        show(verbs.push(asked), print_lines, json=json)
+
+
+def _print_card(plan: Pushed) -> None:
+    sys.stdout.write(plan.card)
+    complain(headline(plan))
 
 
 def _print_cards(cards: Sequence[Card], *, json: bool) -> None:
     from probe.verbs import library_row
 
-    print_rows([library_row(card) for card in cards], json=json)
+    show(Rows(map(library_row, cards), "store.prompts"), print_rows, json=json)
 
 
-def print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
-    """Prompts as rows, or as one document."""
-    if json:
-        print_json({"prompts": list(rows)})
-        return
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prompts as a table."""
     if not rows:
-        console().print("no prompts: `probe library add FILE` keeps one")
+        say("no prompts: `probe library add FILE` keeps one")
         return
     columns = ("prompt", "where", "task", "method", "shape", "base model", "accuracy", "tags")
     kept = columns if any(row["tags"] for row in rows) else columns[:-1]
@@ -159,18 +181,16 @@ def print_rows(rows: Sequence[dict[str, Any]], *, json: bool) -> None:
             ", ".join(row["tags"]),
         )
         grid.add_row(*map(cell, cells[: len(kept)]))
-    console().print(grid)
+    say(grid)
 
 
 def print_log(rows: Sequence[Mapping[str, Any]]) -> None:
     """A paragraph per version, oldest first."""
-    out = console()
     for row in rows:
         shape = " × ".join(map(str, row["shape"]))
         method = method_words(str(row["method"]))
-        out.print(visible(f"{row['id']} · {method}, {shape} · {_added(row['created'])}"))
-        for line in _facts(row):
-            out.print(visible(f"  {line}"), soft_wrap=True)
+        say(f"{row['id']} · {method}, {shape} · {_added(row['created'])}")
+        say(*(f"  {line}" for line in _facts(row)))
 
 
 def _facts(row: Mapping[str, Any]) -> Iterator[str]:

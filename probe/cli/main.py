@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -22,24 +22,39 @@ from probe.cli import (
     demo,
     doctor,
     evaluation,
-    hub,
     insides,
     inspection,
-    lens,
     library,
     mcp,
     reading,
     runs,
     sweep,
-    train,
-    transfer,
     wayward,
 )
+from probe.cli.asking import Ask, print_lines
 from probe.cli.options import Commands
 from probe.cli.output import complain, one_line, visible
 from probe.cli.requests import App
+from probe.cli.studies import AskStudy
 from probe.errors import is_failure
 from probe.parent import end_with_parent
+from probe.requests import (
+    AblateRequest,
+    ClustersRequest,
+    CompareRequest,
+    CramRequest,
+    DistillRequest,
+    FindRequest,
+    KnockOutRequest,
+    LensRequest,
+    MapRequest,
+    PruneRequest,
+    PullRequest,
+    ReportRequest,
+    SweepRequest,
+    TransferRequest,
+    WaywardRequest,
+)
 
 app = App(
     name="probe",
@@ -49,37 +64,54 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("inspect")(inspection.inspect_prompts)
-app.command("decode")(decode.decode)
-app.command("read")(reading.read)
-app.command("find")(decode.find)
-app.command("compare")(comparison.compare)
-app.command("clusters")(comparison.clusters)
-app.command("map")(comparison.map_prompts)
-app.command("convert")(inspection.convert)
-app.command("push")(hub.push)
-app.command("pull")(hub.pull)
-app.command("train")(train.train)
-app.command("distill")(reading.distill)
-app.command("cram")(reading.cram)
-app.command("evaluate")(evaluation.evaluate)
-app.command("predict")(evaluation.predict)
-app.command("generate")(evaluation.generate)
-app.command("sweep")(sweep.sweep)
-app.command("wayward")(wayward.wayward)
-app.command("transfer")(transfer.transfer)
-app.command("ablate")(insides.ablate)
-app.command("knock-out")(insides.knock_out)
-app.command("prune")(insides.prune)
-app.command("lens")(lens.lens)
-app.command("report")(comparison.report)
-app.add_typer(bench.app, name="bench")
-app.add_typer(runs.app, name="runs")
-app.add_typer(library.app, name="library")
-app.command("doctor")(doctor.doctor)
-app.command("app")(dashboard.dashboard)
-app.command("demo")(demo.demo)
-app.command("mcp")(mcp.mcp)
+_COMMANDS: dict[str, Callable[..., None] | typer.Typer | Ask | AskStudy] = {
+    "inspect": inspection.inspect_prompts,
+    "decode": decode.decode,
+    "read": reading.read,
+    "find": Ask(FindRequest, refuses=True),
+    "compare": Ask(CompareRequest, comparison.print_comparison, refuses=True),
+    "clusters": Ask(ClustersRequest, comparison.print_clusters, refuses=True),
+    "map": Ask(MapRequest, comparison.print_map, figures=True, refuses=True),
+    "convert": inspection.convert,
+    "push": library.push,
+    "pull": Ask(PullRequest, library.print_rows),
+    "train": runs.train,
+    "distill": Ask(
+        DistillRequest, reading.print_distilled, watched=("on_step", reading.step_of_distillation)
+    ),
+    "cram": Ask(
+        CramRequest, reading.print_crammed, figures=True, watched=("on_look", reading.look_at_text)
+    ),
+    "evaluate": evaluation.evaluate,
+    "predict": evaluation.predict,
+    "generate": evaluation.generate,
+    "sweep": AskStudy(SweepRequest, sweep.sweep_facts, sweep.print_sweep),
+    "wayward": AskStudy(WaywardRequest, wayward.wayward_facts, wayward.print_waywardness),
+    "transfer": Ask(TransferRequest, comparison.print_transfer, figures=True, refuses=True),
+    "ablate": Ask(AblateRequest, insides.print_ablation, figures=True),
+    "knock-out": Ask(KnockOutRequest, insides.print_knocked_out, figures=True),
+    "prune": Ask(
+        PruneRequest,
+        insides.print_pruned,
+        figures=True,
+        watched=("on_step", insides.step_of_pruning),
+    ),
+    "lens": Ask(LensRequest, insides.print_lens, figures=True, refuses=True),
+    "report": Ask(ReportRequest, print_lines, refuses=True),
+    "bench": bench.app,
+    "runs": runs.app,
+    "library": library.app,
+    "doctor": doctor.doctor,
+    "app": dashboard.dashboard,
+    "demo": demo.demo,
+    "mcp": mcp.mcp,
+}
+for _name, _command in _COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        made = _command.command() if isinstance(_command, Ask | AskStudy) else _command
+        app.command(_name)(made)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from probe.atomic import replace_file, require_new
+from probe.atomic import replace_text, require_new
 from probe.texts import visible as visible
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
-    from probe.analysis.decoding import Decoding
     from probe.results import Result
 
 
@@ -40,12 +39,6 @@ def print_json(document: object) -> None:
 def complain(message: str) -> None:
     """One line on stderr, that says what failed or should be known."""
     sys.stderr.write(f"probe: {visible(message)}\n")
-
-
-def print_notes(notes: Sequence[str]) -> None:
-    """What was not done as it might seem, line by line on stderr."""
-    for line in notes:
-        complain(line)
 
 
 def tell_queue(before: Sequence[str]) -> None:
@@ -87,9 +80,19 @@ def console() -> Console:
     return Console(width=None if sized else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
-def print_headline(result: Result) -> None:
+def say(*parts: str | RenderableType) -> None:
+    """Print sentences, each on a line that no terminal breaks, and tables between them."""
+    out = console()
+    for part in parts:
+        if isinstance(part, str):
+            out.print(visible(part), soft_wrap=True)
+        else:
+            out.print(part)
+
+
+def headline(result: Result) -> str:
     """What was found, in the words that pages and files have for it."""
-    console().print(visible(" ".join(result.headline())), soft_wrap=True)
+    return " ".join(result.headline())
 
 
 def table(
@@ -97,7 +100,7 @@ def table(
     right: tuple[str, ...] = (),
     whole: tuple[str, ...] = (),
     spare: tuple[str, ...] = (),
-) -> Any:
+) -> Table:
     """An empty table whose cells wrap between words and lose nothing.
 
     Args:
@@ -115,13 +118,13 @@ def table(
     return grid
 
 
-def print_facts(rows: Mapping[str, object]) -> None:
+def facts_table(rows: Mapping[str, object]) -> Table:
     """Names and values, a pair per line."""
     grid = table("", "")
     grid.show_header = False
-    for key, value in rows.items():
-        grid.add_row(cell(key), cell(value))
-    console().print(grid)
+    for pair in rows.items():
+        grid.add_row(*map(cell, pair))
+    return grid
 
 
 def rounded(value: object) -> str:
@@ -146,30 +149,8 @@ def new_place(path: Path | None) -> Path | None:
     return None if path is None else require_new(path)
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """A table as CSV."""
-    from probe.reports.spreadsheets import csv_of
+def write_figures(title: str, result: Result, path: Path) -> None:
+    """Headline and figures of a result as a page that needs no network."""
+    from probe.reports.figures import result_html
 
-    replace_file(path, csv_of(frame).encode("utf-8", "backslashreplace"))
-
-
-def write_csv(decoding: Decoding, path: Path) -> None:
-    """One row per position and rank, with how it was made."""
-    from probe.reports.decoding import decoding_csv
-
-    replace_file(path, decoding_csv(decoding).encode("utf-8", "backslashreplace"))
-
-
-def write_html(decoding: Decoding, path: Path) -> None:
-    """A self-contained page."""
-    from probe.reports.decoding import decoding_html
-
-    replace_file(path, decoding_html(decoding).encode("utf-8", "backslashreplace"))
-
-
-def write_figures(title: str, result: Result, path: Path | None) -> None:
-    """Headline and figures of a result as a page that needs no network, where one is asked for."""
-    if path is not None:
-        from probe.reports.figures import result_html
-
-        replace_file(path, result_html(title, result).encode("utf-8", "backslashreplace"))
+    replace_text(path, result_html(title, result))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from probe.cli.output import print_facts, print_json
+from probe.cli.output import facts_table, say, show
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -18,12 +18,8 @@ def print_plan(
     """What would be done; `facts` of a study's own kind come before what all studies have."""
     from probe.jobs.plan import TrainPlan
 
-    if json:
-        print_json(plan.to_json())
-    elif isinstance(plan, TrainPlan):
-        print_facts(_training_facts(plan))
-    else:
-        print_facts({**(facts or {}), **_study_facts(plan)})
+    own = _training_facts(plan) if isinstance(plan, TrainPlan) else _study_facts(plan)
+    show(plan, lambda _: say(facts_table({**(facts or {}), **own})), json=json)
 
 
 def _training_facts(plan: TrainPlan) -> dict[str, str]:

@@ -1,38 +1,27 @@
-"""`probe read`, `distill` and `cram`: what a prompt says, of itself and of a text put into it."""
+"""What a prompt says, printed: `probe read`, `distill` and `cram`."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from probe.cli.lines import answer_lines
-from probe.cli.options import Figures, Json, usage_errors
-from probe.cli.output import (
-    cell,
-    console,
-    new_place,
-    print_headline,
-    print_json,
-    show,
-    table,
-    visible,
-    write_figures,
-)
+from probe.cli.options import Json, usage_errors
+from probe.cli.output import cell, headline, say, show, table
 from probe.cli.requests import takes_requests
-from probe.requests import CramRequest, DistillRequest, Option, ReadRequest, RequestError
+from probe.requests import Option, ReadRequest, RequestError
 from probe.requests.sources import PromptSource
 from probe.texts import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from probe.readings import Reading
     from probe.readings.plug_in import TextScore
     from probe.readings.reading import Answer
-    from probe.verbs import ReadPrompt
-
+    from probe.training import Step
+    from probe.training.cramming import Look
+    from probe.verbs import Crammed, Distilled, ReadPrompt
 
 _WORDS = 10
 
@@ -73,35 +62,31 @@ def read(asked: _ReadLines, json: Json = False) -> None:
 
 def print_reading(found: ReadPrompt) -> None:
     """The answer, then reading by reading what it rests on."""
-    out = console()
-    out.print(visible(found.answer), soft_wrap=True)
-    out.print(visible(f"{found.prompt} · {found.model}"), soft_wrap=True)
+    say(found.answer, f"{found.prompt} · {found.model}")
     for one in found.readings:
-        _print_one(out, one)
+        _print_one(one)
     if found.scored_texts:
-        _print_scores(out, found.scored_texts)
+        _print_scores(found.scored_texts)
 
 
-def _print_one(out: Console, reading: Reading) -> None:
-    out.print("")
+def _print_one(reading: Reading) -> None:
     if reading.refused:
-        out.print(visible(f"{reading.name}: {reading.refused}"), soft_wrap=True)
+        say("", f"{reading.name}: {reading.refused}")
         return
     words = reading.text if reading.prose else ", ".join(reading.text.split(", ")[:_WORDS])
     if reading.answers is None:
-        out.print(visible(f"{reading.name}: {words}"), soft_wrap=True)
-        out.print(visible("  " + "; ".join(_worth(reading))), soft_wrap=True)
+        say("", f"{reading.name}: {words}", "  " + "; ".join(_worth(reading)))
     else:
-        out.print(_answers(reading.answers))
+        say("", _answers(reading.answers))
     if reading.suppressed is not None:
         least = ", ".join(one.token for one in reading.suppressed[:_WORDS])
-        out.print(visible(f"  suppressed most: {least}"), soft_wrap=True)
+        say(f"  suppressed most: {least}")
     if reading.hit_rate is not None:
-        out.print(f"  {reading.hit_rate.sentence}", soft_wrap=True)
+        say(f"  {reading.hit_rate.sentence}")
 
 
 def _answers(answers: tuple[Answer, ...]) -> Table:
-    grid: Table = table("ask", "with the prompt", "without it")
+    grid = table("ask", "with the prompt", "without it")
     for one in answers:
         grid.add_row(*map(cell, (one.question, one.answer, one.without)))
     return grid
@@ -128,93 +113,43 @@ def _worth(reading: Reading) -> list[str]:
     return said
 
 
-def _print_scores(out: Console, scores: tuple[TextScore, ...]) -> None:
-    out.print("")
+def _print_scores(scores: tuple[TextScore, ...]) -> None:
     grid = table("text in the prompt's place", "share of its effect", "95 % interval")
     for one in scores:
         share = one.explained
         low, high = share.interval
         grid.add_row(*map(cell, (one.text, f"{share.share:.2f}", f"{low:.2f} to {high:.2f}")))
-    out.print(grid)
     first = scores[0].explained
-    out.print(
+    say(
+        "",
+        grid,
         "1 - KL(prompt ‖ text) / KL(prompt ‖ nothing) over the model's answers to "
         f"{counted(first.contexts, 'question')}; the prompt's own effect is {first.kl0_nats:.3f} "
         "nats per token.",
-        soft_wrap=True,
     )
 
 
-_EVERY = 5
-"""Steps between the lines of a run that is not watched on a terminal."""
-
-if TYPE_CHECKING:
-    from probe.training import Step
-    from probe.training.cramming import Look
-    from probe.verbs import Crammed, Distilled
+def step_of_distillation(step: Step) -> str:
+    """One update in words."""
+    return f"step {step.step}: {step.loss_nats:.3f} nats"
 
 
-@takes_requests
-def distill(asked: DistillRequest, json: Json = False) -> None:
-    """Train a prompt to do what a text does, keep it in the workspace, and read it."""
-    from probe import verbs
-
-    found = verbs.distill(replace(asked, on_step=_watch if sys.stderr.isatty() else _tell))
-    show(found, _print_distilled, json=json)
-
-
-def _watch(step: Step) -> None:
-    """One line that is written over, and ends with the last step."""
-    end = "\n" if step.stopped else ""
-    sys.stderr.write(f"\rstep {step.step}: {step.loss_nats:.3f} nats {end}")
-    sys.stderr.flush()
-
-
-def _tell(step: Step) -> None:
-    """A line now and then, for pipes and logs."""
-    if step.stopped or step.step == 1 or step.step % _EVERY == 0:
-        sys.stderr.write(f"step {step.step}: {step.loss_nats:.3f} nats\n")
-        sys.stderr.flush()
-
-
-def _print_distilled(found: Distilled) -> None:
-
+def print_distilled(found: Distilled) -> None:
+    """How the prompt reads, and how much of the text's effect it has."""
     print_reading(found.reading)
-    out = console()
-    out.print("")
-    for line in found.headline():
-        out.print(visible(line), soft_wrap=True)
+    say("", *found.headline())
 
 
-_UPDATES_UNTOLD = 50
-"""Updates between two lines about a text."""
+def look_at_text(look: Look) -> str:
+    """How far one text is, in words."""
+    return (
+        f"text {look.text + 1}, step {look.step}: {look.longest} of {look.tried} tokens held, "
+        f"{look.loss_nats:.3f} nats"
+    )
 
 
-@takes_requests
-def cram(asked: CramRequest, beside: Figures, json: Json = False) -> None:
-    """Train rows with which a frozen model writes a text exactly, as much of it as they hold."""
-    from probe import verbs
-
-    html = new_place(beside.html)
-    found = verbs.cram(replace(asked, on_look=_tell_of))
-    write_figures(f"Text in {found.rows} rows of {found.model}", found, html)
-    if json:
-        print_json(found.to_json())
-    else:
-        _print_crammed(found)
-
-
-def _tell_of(look: Look) -> None:
-    if look.stopped or look.step % _UPDATES_UNTOLD == 0:
-        sys.stderr.write(
-            f"text {look.text + 1}, step {look.step}: {look.longest} of {look.tried} tokens held, "
-            f"{look.loss_nats:.3f} nats\n"
-        )
-        sys.stderr.flush()
-
-
-def _print_crammed(found: Crammed) -> None:
-    print_headline(found)
+def print_crammed(found: Crammed) -> None:
+    """How much of each text is held, and what that says more than the model alone."""
     right = ("tokens", "held", "greedy", "gained", "nats gained", "update")
     grid = table("beginning that is held", *right, right=right, spare=("update",))
     for one in found.texts:
@@ -224,10 +159,10 @@ def _print_crammed(found: Crammed) -> None:
             f"{one.information_gain_nats:.1f}",
             str(one.updates),
         )
-    console().print(grid)
-    console().print(
+    say(
+        headline(found),
+        grid,
         "Held: the longest beginning whose tokens are the likeliest ones behind the true ones. "
         "Greedy: what the model writes of itself before it errs. Gained: right tokens, and nats, "
         "more than without the rows.",
-        soft_wrap=True,
     )

@@ -1,15 +1,68 @@
-"""`probe runs`: what is at work, what has ended, and what can go on."""
+"""`probe train` and `probe runs`: start a run, what is at work, what has ended, what can go on."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from probe.cli.completion import complete_run
 from probe.cli.options import Json, Watched
-from probe.cli.output import cell, console, print_json
+from probe.cli.output import command_line, print_json, say
+from probe.cli.output import show as print_all
+from probe.cli.plans import print_plan
 from probe.cli.requests import App, takes_requests
+from probe.requests import Option, TrainRequest
+from probe.results import Rows
+
+if TYPE_CHECKING:
+    from probe.jobs import JobView
+
+
+@dataclass(frozen=True)
+class Start(Watched):
+    """How a run is started and shown."""
+
+    resume: Annotated[str | None, Option(metavar="RUN", complete="run")] = None
+    """Go on with a run from its last checkpoint, as it was asked for; with --steps to so many in
+    all, also where it had finished."""
+    dry_run: bool = False
+    """Make two steps, print plan and time, and keep nothing."""
+
+
+@takes_requests
+def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
+    """Train a soft prompt and keep it in the workspace. Ctrl-C saves; --resume goes on."""
+    from probe import jobs, verbs
+    from probe.cli.watching import attend
+    from probe.store import Workspace
+
+    workspace = Workspace()
+    if start.resume is not None:
+        _require_alone(context)
+        steps = asked.training.get("steps")
+        attend(workspace, jobs.resume(workspace, start.resume, steps=steps), start)
+    if asked.task is None:
+        raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
+    config = replace(verbs.run_config(asked), command=command_line())
+    if start.dry_run:
+        print_plan(verbs.dry_run(config), json=start.json)
+        return
+    attend(workspace, jobs.start(workspace, config), start)
+
+
+def _require_alone(context: typer.Context) -> None:
+    """A run is resumed as it was asked for, so nothing but more steps can be asked now."""
+    with_resume = ("resume", "steps", "json", "detach")
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE" and option.name not in with_resume:
+            raise typer.BadParameter(
+                "a run goes on unchanged but for more --steps: leave this out with --resume.",
+                param_hint=f"'{option.opts[0]}'",
+            )
+
 
 app = App(invoke_without_command=True, rich_markup_mode=None)
 
@@ -28,29 +81,30 @@ def listing(context: typer.Context, json: Json = False) -> None:
         from probe import verbs
         from probe.cli.runs_table import print_runs
 
-        print_runs(verbs.runs(), json=json)
+        print_all(verbs.runs(), print_runs, json=json)
+
+
+def _show(run: JobView, *, json: bool) -> None:
+    from probe.cli.runs_table import print_runs
+
+    print_all(Rows([run], "jobs.runs"), print_runs, json=json)
 
 
 @app.command()
 def show(run: Run, json: Json = False) -> None:
     """Show how one run stands and what came of it."""
     from probe import verbs
-    from probe.cli.runs_table import print_run, print_runs
+    from probe.cli.runs_table import print_run
 
-    found = verbs.show_run(run)
-    if json:
-        print_runs([found], json=True)
-    else:
-        print_run(found)
+    print_all(Rows([verbs.show_run(run)], "jobs.runs"), lambda runs: print_run(*runs), json=json)
 
 
 @app.command()
 def cancel(run: Run, json: Json = False) -> None:
     """Let a run save and end; it can be resumed."""
     from probe import verbs
-    from probe.cli.runs_table import print_runs
 
-    print_runs([verbs.cancel_run(run)], json=json)
+    _show(verbs.cancel_run(run), json=json)
 
 
 @app.command()
@@ -85,9 +139,8 @@ def rename(
 ) -> None:
     """Give a run a label; its name and its prompts keep theirs."""
     from probe import verbs
-    from probe.cli.runs_table import print_runs
 
-    print_runs([verbs.rename_run(run, label)], json=json)
+    _show(verbs.rename_run(run, label), json=json)
 
 
 @app.command()
@@ -107,4 +160,4 @@ def delete(
     if json:
         print_json({"deleted": name})
     else:
-        console().print(cell(f"deleted {name}"))
+        say(f"deleted {name}")

@@ -7,19 +7,16 @@ from statistics import mean, stdev
 from typing import Any
 
 from probe.analysis.gains import best_sentence, score_sentence
-from probe.cli.output import cell, console, print_facts, print_json, table
+from probe.cli.output import cell, facts_table, say, table
 from probe.jobs import JobView, scored
 from probe.jobs.eta import duration
 from probe.texts import counted
 
 
-def print_runs(runs: Sequence[JobView], *, json: bool) -> None:
-    """The runs as a table, or as the document of `runs.json`."""
-    if json:
-        print_json({"runs": [run.to_json() for run in runs]})
-        return
+def print_runs(runs: Sequence[JobView]) -> None:
+    """The runs as a table."""
     if not runs:
-        console().print("no runs: `probe train --task T` starts one")
+        say("no runs: `probe train --task T` starts one")
         return
     right = ("step", "loss")
     kinds = ("kind",) if any(run.kind != "train" for run in runs) else ()
@@ -37,9 +34,8 @@ def print_runs(runs: Sequence[JobView], *, json: bool) -> None:
             _made(run.prompts),
         )
         grid.add_row(*map(cell, cells))
-    console().print(grid)
-    if best := best_sentence(scored(runs)):
-        console().print(cell(best), soft_wrap=True)
+    best = best_sentence(scored(runs))
+    say(grid, *([best] if best else []))
 
 
 def _made(prompts: Sequence[str]) -> str:
@@ -77,11 +73,11 @@ def print_run(run: JobView) -> None:
         **{key.replace("_", " "): _short(value) for key, value in run.metrics.items()},
         "folder": run.folder,
     }
-    print_facts({name: value for name, value in rows.items() if value != "–"})
-    for line in fold_lines(run.metrics, run.prompts):
-        console().print(cell(line))
-    if run.resumable:
-        console().print(cell(f"go on: {go_on_command(run)}"))
+    say(
+        facts_table({name: value for name, value in rows.items() if value != "–"}),
+        *fold_lines(run.metrics, run.prompts),
+        *([f"go on: {go_on_command(run)}"] if run.resumable else []),
+    )
 
 
 def how_far(run: JobView) -> str:

@@ -1,42 +1,22 @@
-"""`probe sweep`: a grid of training runs, from a file or by the name of a question."""
+"""`probe sweep`, printed: the settings of a grid, and which are worth their cost."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from probe.cli.output import cell, command_line, console, table, visible
-from probe.cli.plans import print_plan
-from probe.cli.requests import takes_requests
-from probe.cli.study_progress import Output, run_and_print
-from probe.requests import SweepRequest
+from probe.cli.output import cell, say, table
 from probe.texts import counted
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from probe.analysis.grids import GridResult, Setting
     from probe.store import JobConfig
     from probe.verbs import StudyResult
 
 
-@takes_requests
-def sweep(asked: SweepRequest, output: Output) -> None:
-    """Train every combination of a grid, and say which settings are worth their cost.
-
-    Ctrl-C keeps what is finished; the same command goes on.
-    """
-    from probe import verbs
-
-    config = replace(verbs.sweep_config(asked), command=command_line())
-    if output.dry_run:
-        plan = verbs.dry_run(config, at_once=asked.at_once)
-        print_plan(plan, _facts(config), json=output.json)
-    else:
-        run = partial(verbs.study_run, config, executor=verbs.executor_of(asked))
-        run_and_print(run, print_sweep, output)
-
-
-def _facts(config: JobConfig) -> dict[str, str]:
+def sweep_facts(config: JobConfig) -> dict[str, str]:
+    """What a sweep varies."""
     grid = config.request
     facts = {
         "models": ", ".join(grid["models"]),
@@ -55,26 +35,20 @@ _COSTS = {
 
 
 def print_sweep(result: StudyResult) -> None:
-    """Print settings, answers, and where the rest is."""
-    found, out = result.found, console()
-    out.print(
-        f"{counted(len(found.runs), 'run')} · means over each setting's runs · 95 % intervals over "
-        "them",
-        soft_wrap=True,
-    )
+    """Settings, and the answers."""
+    found = result.found
+    runs = counted(len(found.runs), "run")
+    say(f"{runs} · means over each setting's runs · 95 % intervals over them")
     if found.settings:
-        out.print(_grid(found))
-        out.print(
+        say(
+            _grid(found),
             f"*: no other setting on its model and task scores as well with {_COSTS[found.cost]}, "
             "or better at the same cost",
-            soft_wrap=True,
         )
-    for line in found.headline():
-        out.print(visible(line), soft_wrap=True)
-    out.print(f"\nresults, prompts and figures: {visible(str(result.folder))}", soft_wrap=True)
+    say(*found.headline())
 
 
-def _grid(found: GridResult) -> object:
+def _grid(found: GridResult) -> Table:
     several = _varying(found)
     metric = found.settings[0].metric.replace("_", " ")
     scores = ("runs", "validation", f"test {metric}", "95 %", "seconds", "")

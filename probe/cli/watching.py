@@ -15,13 +15,15 @@ import typer
 
 from probe.analysis.gains import score_sentence
 from probe.cli.options import Watched
-from probe.cli.output import cell, complain, console, print_notes, tell_queue, visible
+from probe.cli.output import complain, say, tell_queue, visible
+from probe.cli.output import show as print_all
 from probe.cli.runs_table import fold_lines, go_on_command, print_runs, score
 from probe.errors import TrainingError
 from probe.jobs import JobView, RunUpdate, cancel, follow, view
 from probe.jobs.eta import duration
 from probe.jobs.headlines import job_headline
 from probe.requests.train_methods import injects_prefix
+from probe.results import Rows
 from probe.store.card import name_note
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ def attend(workspace: Workspace, run: JobFolder, shown: Watched) -> None:
     if not shown.detach:
         raise typer.Exit(watch(workspace, run, json=shown.json))
     found = view(workspace, run)
-    print_notes(found.notes)
-    print_runs([found], json=shown.json)
+    _say_new(found.notes, [])
+    print_all(Rows([found], "jobs.runs"), print_runs, json=shown.json)
 
 
 def watch(workspace: Workspace, run: JobFolder, *, json: bool) -> int:
@@ -61,9 +63,10 @@ def watch(workspace: Workspace, run: JobFolder, *, json: bool) -> int:
 
 def _say_new(notes: Sequence[str], said: list[str]) -> None:
     """Each note once, on stderr, whatever else is shown there."""
-    new = [line for line in notes if line not in said]
-    print_notes(new)
-    said += new
+    for line in notes:
+        if line not in said:
+            complain(line)
+            said.append(line)
 
 
 @contextmanager
@@ -217,16 +220,15 @@ def _failure(run: JobView) -> str:
 
 
 def _print_made(run: JobView) -> None:
-    out = console()
     if not run.is_training:
-        out.print(cell(f"{run.run}: {run.done} runs are finished, see {run.folder}"))
+        say(f"{run.run}: {run.done} runs are finished, see {run.folder}")
         return
-    for prompt in run.prompts:
-        out.print(cell(f"made {prompt}"))
-    for line in fold_lines(run.metrics, run.prompts):
-        out.print(cell(line))
-    if words := score_sentence(run.metrics):
-        out.print(cell(words), soft_wrap=True)
+    score_words = score_sentence(run.metrics)
     # Keys and values have no nearest tokens to decode.
     reader = "inspect" if injects_prefix(run.method) else "decode"
-    out.print(cell(f"run {run.run}: `probe {reader} {run.prompts[0]}` reads it"))
+    say(
+        *(f"made {prompt}" for prompt in run.prompts),
+        *fold_lines(run.metrics, run.prompts),
+        *([score_words] if score_words else []),
+        f"run {run.run}: `probe {reader} {run.prompts[0]}` reads it",
+    )

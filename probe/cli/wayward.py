@@ -1,46 +1,24 @@
-"""`probe wayward`: hold prompts near to texts, and see whether they still solve the task."""
+"""`probe wayward`, printed: what holding prompts near to texts costs them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from probe.analysis.gains import relative_change
-from probe.cli.output import cell, command_line, console, table, visible
-from probe.cli.plans import print_plan
-from probe.cli.requests import takes_requests
-from probe.cli.study_progress import Output, run_and_print
-from probe.requests import WaywardRequest
+from probe.cli.output import cell, say, table
 from probe.texts import counted
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from probe.analysis.waywardness import Choice, Waywardness
     from probe.bootstrap import Estimate
     from probe.store import JobConfig
     from probe.verbs import StudyResult
 
 
-@takes_requests
-def wayward(asked: WaywardRequest, output: Output) -> None:
-    """Train prompts that must stay near given texts, and report what that costs them.
-
-    Ctrl-C keeps what is finished; the same command goes on.
-    """
-    from probe import verbs
-
-    config = replace(verbs.wayward_config(asked), command=command_line())
-    if output.dry_run:
-        plan = verbs.dry_run(config, at_once=asked.at_once)
-        print_plan(plan, _facts(config), json=output.json)
-    else:
-        executor = verbs.executor_of(asked)
-        run_and_print(
-            partial(verbs.study_run, config, executor=executor), print_waywardness, output
-        )
-
-
-def _facts(config: JobConfig) -> dict[str, str]:
+def wayward_facts(config: JobConfig) -> dict[str, str]:
+    """What a study holds prompts near to."""
     from probe.studies.wayward import points, study_of
 
     study, _ = study_of(config.request)
@@ -62,34 +40,32 @@ _MEASURES = ("no prompt", "γ = 0", "wayward", "accuracy change", "Prompt F1", "
 _SPARE = ("F1 at γ = 0", "wayward", "said", "no prompt")
 """Columns that a narrow terminal does without: the answer above has their numbers."""
 
-_LEGEND = """\
-said: targets that some γ brings to F1 > 0.98. wayward: test accuracy at the γ > 0 that is most
-accurate on validation data, of those with F1 > 0.98 if there are any. No prompt: accuracy of the
-model alone. Accuracy change: in percent of that at γ = 0. F1 at γ = 0: what is said of the target
-without being held near to it.
-"""
+_LEGEND = (
+    "said: targets that some γ brings to F1 > 0.98. wayward: test accuracy at the γ > 0 that is "
+    "most accurate on validation data, of those with F1 > 0.98 if there are any. No prompt: "
+    "accuracy of the model alone. Accuracy change: in percent of that at γ = 0. F1 at γ = 0: what "
+    "is said of the target without being held near to it.",
+    "",
+)
 
 
 def print_waywardness(result: StudyResult) -> None:
-    """Print the answer, the main table, examples, and where the rest is."""
-    found, out = result.found, console()
-    for sentence in found.headline():
-        out.print(visible(sentence), soft_wrap=True)
+    """The answer, the main table, and examples."""
+    found = result.found
     seeds = min((row.seeds for row in found.table), default=0)
     intervals = " · 95 % intervals over targets and seeds" if found.has_intervals else ""
-    out.print(
+    say(
+        *found.headline(),
         f"{counted(len(found.runs), 'run')} · means over targets of "
         f"{counted(seeds, 'seed')} each{intervals}",
-        soft_wrap=True,
+        _grid(found),
+        *_LEGEND,
     )
-    out.print(_grid(found))
-    out.print(_LEGEND, soft_wrap=True)
     for choice in _examples(found):
-        out.print(_example(choice), soft_wrap=True)
-    out.print(f"\nresults, prompts and figures: {visible(str(result.folder))}", soft_wrap=True)
+        say(*_example(choice))
 
 
-def _grid(found: Waywardness) -> object:
+def _grid(found: Waywardness) -> Table:
     models = len({row.model for row in found.table}) > 1
     kinds = len({row.kind for row in found.table}) > 1
     lead = ["model"] * models + ["task", "start"] + ["targets"] * kinds + ["said"]
@@ -130,14 +106,13 @@ def _examples(found: Waywardness) -> list[Choice]:
     return list(turns)[:_EXAMPLES]
 
 
-def _example(choice: Choice) -> str:
-    lines = (
+def _example(choice: Choice) -> tuple[str, ...]:
+    return (
         f"{choice.task}, from {choice.init}, γ = {choice.gamma:g}, F1 {choice.f1:.2f}, accuracy "
         f"{choice.wayward_accuracy:.3f} for {choice.baseline_accuracy:.3f}",
         f"  target   {_cut(choice.target)}",
         f"  decoded  {_cut(choice.decoded)}",
     )
-    return "\n".join(map(visible, lines))
 
 
 def _cut(text: str) -> str:

@@ -26,7 +26,10 @@ class InTable(InVocabulary):
 
 @dataclass(frozen=True)
 class CompareRequest(OfPrompts, Nearest, InTable):
-    """Say how close every prompt is to every other."""
+    """Say how close every prompt is to every other.
+
+    A source may hold several prompts; all that were trained take part.
+    """
 
     measure: Annotated[str, Option(complete="measure", metavar="MEASURE")] = "mean_token_cosine"
     """What close means: mean_token_cosine, mean_pairwise_cosine, mean_pairwise_inverse_euclidean,
@@ -68,7 +71,10 @@ class CompareRequest(OfPrompts, Nearest, InTable):
 
 @dataclass(frozen=True)
 class ClustersRequest(OfPrompts, InTable):
-    """Group prompt rows, or prompts, and name each group by its nearest tokens."""
+    """Group prompt rows, or prompts, and name each group by its nearest tokens.
+
+    A source may hold several prompts; all that were trained take part.
+    """
 
     method: ClusterMethod = "kmeans"
     """hdbscan finds the number of clusters itself."""
@@ -85,7 +91,10 @@ class ClustersRequest(OfPrompts, InTable):
 
 @dataclass(frozen=True)
 class MapRequest(OfPrompts, InTable):
-    """Lay prompt rows out among the vocabulary, with their neighbours in the original space."""
+    """Lay prompt rows out among the vocabulary, with their neighbours in the original space.
+
+    A source may hold several prompts; all that were trained take part.
+    """
 
     method: LayoutMethod = "pca"
     """pca is there at once, umap and tsne take a minute or more."""
@@ -107,7 +116,10 @@ class MapRequest(OfPrompts, InTable):
 
 @dataclass(frozen=True)
 class ReportRequest(OfPrompts, InFolder, OfModel, Nearest):
-    """Write all about some prompts into one HTML file that opens anywhere and prints."""
+    """Write all about some prompts into one HTML file that opens anywhere and prints.
+
+    A source may hold several prompts; all that were trained take part. Nothing is overwritten.
+    """
 
     output: Annotated[Place, Option(flag="--output -o", metavar="FILE")]
     """A new HTML file."""

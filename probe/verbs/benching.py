@@ -16,7 +16,7 @@ from probe.requests import BenchReadingsRequest, takes
 from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.verbs.checks import check_models, require_readers, require_writers
-from probe.verbs.studies import StudyResult, executor_of, shared_settings, study_run
+from probe.verbs.studies import StudyResult, run_as_asked, shared_settings
 from probe.verbs.training import full_path, new_config, place, settle_starts
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def bench_run(request: BenchReadingsRequest, config: JobConfig, **watchers: Any)
         config: what is done.
         watchers: as `study_run` takes them.
     """
-    workspace, executor = Workspace(request.workspace), executor_of(request)
-    result = study_run(config, executor=executor, workspace=workspace, **watchers)
+    result = run_as_asked(request, config, **watchers)
     _write(result.found, request)
     return result
 

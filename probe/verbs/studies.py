@@ -103,6 +103,20 @@ def study_run(
         return StudyResult(found, study_document(job, found), job.path)
 
 
+def run_as_asked(
+    request: StudyRequest | BenchReadingsRequest, config: JobConfig, **watchers: Any
+) -> StudyResult:
+    """Do a study in the workspace, and where the packs, that its request names.
+
+    Args:
+        request: says where.
+        config: what is done.
+        watchers: as `study_run` takes them.
+    """
+    workspace, executor = Workspace(request.workspace), executor_of(request)
+    return study_run(config, executor=executor, workspace=workspace, **watchers)
+
+
 def executor_of(request: StudyRequest | BenchReadingsRequest) -> Executor:
     """Where the packs of a study are trained, and how large they are."""
     from probe.studies.executor import Executor
@@ -158,8 +172,7 @@ def sweep(request: SweepRequest) -> StudyResult:
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
     """
-    workspace, executor = Workspace(request.workspace), executor_of(request)
-    return study_run(sweep_config(request), executor=executor, workspace=workspace)
+    return run_as_asked(request, sweep_config(request))
 
 
 def _changed(grid: Grid, request: SweepRequest) -> Grid:

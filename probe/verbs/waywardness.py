@@ -16,7 +16,7 @@ from probe.store import JobConfig, JobFolder, Workspace
 from probe.store.card import workspace_name
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.verbs.checks import check_study
-from probe.verbs.studies import StudyResult, executor_of, shared_by, study_run
+from probe.verbs.studies import StudyResult, run_as_asked, shared_by
 from probe.verbs.training import full_path, new_config, settle_starts
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def wayward(request: WaywardRequest) -> StudyResult:
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
     """
-    workspace, executor = Workspace(request.workspace), executor_of(request)
-    return study_run(wayward_config(request), executor=executor, workspace=workspace)
+    return run_as_asked(request, wayward_config(request))
 
 
 def _usual() -> tuple[str, ...]:

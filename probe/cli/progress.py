@@ -1,0 +1,51 @@
+"""One line on stderr that says how far long work is: written over on a terminal, now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from probe.texts import visible
+
+_MOVING_S = 0.5
+
+
+class Line:
+    """Shows how far something is.
+
+    Args:
+        every_s: seconds between two lines in a pipe or a log.
+    """
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self._moves = sys.stderr.isatty()
+        self._every_s = _MOVING_S if self._moves else every_s
+        self._shown_s = float("-inf")
+        self._width = 0
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._moves and self._width:
+            sys.stderr.write("\n")
+
+    def show(self, text: str, *, now: bool = False) -> None:
+        """Show it, if it is news that cannot wait, or time has passed."""
+        now_s = time.monotonic()
+        if not now and now_s - self._shown_s < self._every_s:
+            return
+        self._shown_s = now_s
+        text = visible(text)
+        if self._moves:
+            sys.stderr.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            sys.stderr.write(f"probe: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,109 @@
+"""Studies of many trainings: planned, or done and shown; while one runs, a line says how far."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.cli.options import usage_errors
+from probe.cli.output import command_line, new_place, say, show, tell_queue
+from probe.cli.plans import print_plan
+from probe.cli.progress import Line
+from probe.cli.requests import takes_requests
+from probe.requests import Request
+from probe.requests.base import verb_of
+from probe.texts import counted
+
+if TYPE_CHECKING:
+    from probe.store import JobConfig
+    from probe.studies.executor import Progress
+    from probe.verbs import StudyResult
+
+_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """What becomes of a study besides its folder."""
+
+    out: Path | None = None
+    """Also copy results, figures and prompts to this new folder."""
+    dry_run: bool = False
+    """Count runs, make two steps, print plan and time."""
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+
+@dataclass(frozen=True)
+class AskStudy:
+    """A command that plans or does a study."""
+
+    request: type[Request]
+    facts: Callable[[JobConfig], Mapping[str, str]]
+    """What is told of its plan."""
+    show: Callable[[StudyResult], None]
+    run: str = "run_as_asked"
+    """The verb that does it."""
+
+    def command(self) -> Callable[..., None]:
+        """What typer takes."""
+
+        def made(asked: Any, output: Output) -> None:
+            self._answer(asked, output)
+
+        made.__annotations__["asked"] = self.request
+        summary = inspect.getdoc(self.request)
+        made.__doc__ = f"{summary}\n\nCtrl-C keeps what is finished; the same command goes on."
+        return takes_requests(made)
+
+    def _answer(self, asked: Any, output: Output) -> None:
+        verbs = importlib.import_module("probe.verbs")
+        with usage_errors():
+            config = getattr(verbs, f"{verb_of(self.request)}_config")(asked)
+        config = dataclasses.replace(config, command=command_line())
+        if output.dry_run:
+            plan = verbs.dry_run(config, at_once=asked.at_once)
+            print_plan(plan, self.facts(config), json=output.json)
+            return
+        out = new_place(output.out)
+        with Line(_EVERY_S) as line:
+
+            def watch(progress: Progress) -> None:
+                line.show(_words(progress), now=progress.pack is None)
+
+            result = getattr(verbs, self.run)(asked, config, watch=watch, told=tell_queue)
+        if out is not None:
+            _keep_copy(result.folder, out)
+        show(result, self._print, json=output.json)
+
+    def _print(self, result: StudyResult) -> None:
+        self.show(result)
+        say("", f"results, prompts and figures: {result.folder}")
+
+
+def _words(progress: Progress) -> str:
+    from probe.jobs.eta import duration
+
+    parts = [f"{progress.done} of {counted(progress.runs, progress.what)}"]
+    if progress.found:
+        parts.append(f"{progress.found} found")
+    if progress.pack is not None:
+        parts.append(
+            f"step {progress.pack.step} of {progress.pack.steps}, "
+            f"loss {progress.pack.loss_nats:.3f} nats"
+        )
+    if progress.eta_s is not None and progress.done < progress.runs:
+        parts.append(f"about {duration(progress.eta_s)} left")
+    return " · ".join(parts)
+
+
+def _keep_copy(study: Path, out: Path) -> None:
+    """Copy what a study made; its status, log and lock stay behind."""
+    hidden = shutil.ignore_patterns(".*", "status.json", "log.txt")
+    shutil.copytree(study, out, ignore=hidden)
