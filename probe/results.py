@@ -28,11 +28,15 @@ _STYLE = "overflow-x:auto;font-variant-numeric:tabular-nums"
 class Result:
     """A dataclass that draws itself.
 
-    Headlines and figures are worded and drawn above: tables in `probe.reports.headlines` (of jobs,
+    Results of verbs have their own `headline` and `figures`. Those of what lies below the words and
+    the charts are worded and drawn above: tables in `probe.reports.headlines` (of jobs,
     `probe.jobs.headlines`) and `probe.reports.figures` name them by kind of result.
     """
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    _whole: ClassVar[str] = ""
+    """A field that holds the result itself, of which document, table, headline and figures are this
+    one's too, with the other fields beside it in the document; empty where there is none."""
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain containers, finite numbers, None for NaN."""
@@ -41,18 +45,24 @@ class Result:
 
     def to_frame(self) -> pd.DataFrame:
         """What was found as a table, a row for each of its parts."""
+        if self._whole:
+            return self._inner.to_frame()
         import pandas as pd
 
         return pd.DataFrame(self._rows())
 
     def headline(self) -> list[str]:
         """What was found in plain sentences, the answer first; empty where it has no words."""
+        if self._whole:
+            return self._inner.headline()
         package = "jobs" if kind_of(self).startswith("jobs.") else "reports"
         say = _entry(f"probe.{package}.headlines", "HEADLINES", self)
         return [] if say is None else list(say(self))
 
     def figures(self) -> dict[str, go.Figure]:
         """Every figure there is of it by title, the one that tells most first."""
+        if self._whole:
+            return self._inner.figures()
         draw = _entry("probe.reports.figures", "FIGURES", self)
         return {} if draw is None else dict(draw(self))
 
@@ -67,7 +77,14 @@ class Result:
         raise ProbeError(f"{type(self).__name__} has no figure: to_frame() has what it found")
 
     def _document(self) -> Mapping[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        inner = own.pop(self._whole, None)
+        return own if inner is None else own | inner.to_json()
+
+    @property
+    def _inner(self) -> Result:
+        inner: Result = getattr(self, self._whole)
+        return inner
 
     def _rows(self) -> Any:
         """One row; kinds of several have their own, as rows or as columns."""

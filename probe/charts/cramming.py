@@ -4,43 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Protocol
 
 import plotly.graph_objects as go
 
+from probe.analysis.cramming import CrammedText
 from probe.charts.labels import token_label
 from probe.charts.palette import CATEGORIES, new_figure
 
 
-class Held(Protocol):
-    """One token behind the true ones before it."""
-
-    token: str
-    right: bool
-    nats: float
-    nats_without: float
-
-
-class HeldText(Protocol):
-    """How much of one text rows hold."""
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest beginning that is held."""
-        ...
-
-    @property
-    def positions(self) -> Sequence[Held]:
-        """Its tokens, and some behind it."""
-        ...
-
-    @property
-    def growth(self) -> Sequence[tuple[int, int]]:
-        """Updates at which a longer beginning was held, and its tokens."""
-        ...
-
-
-def cramming_nats(texts: Sequence[HeldText]) -> go.Figure:
+def cramming_nats(texts: Sequence[CrammedText]) -> go.Figure:
     """Minus the log-likelihood of every token with the rows, dotted without them.
 
     Crosses are tokens that are not the likeliest ones; a line stands behind what is held.
@@ -71,7 +43,7 @@ def cramming_nats(texts: Sequence[HeldText]) -> go.Figure:
     return figure
 
 
-def cramming_growth(texts: Sequence[HeldText]) -> go.Figure:
+def cramming_growth(texts: Sequence[CrammedText]) -> go.Figure:
     """Tokens of the longest beginning that was held, over updates."""
     figure = new_figure(height=300)
     for number, (text, colour) in enumerate(zip(texts, cycle(CATEGORIES), strict=False), start=1):

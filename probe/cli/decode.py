@@ -31,12 +31,14 @@ def decode(asked: DecodeRequest, beside: Beside, json: Json = False) -> None:
     """
     from probe import verbs
     from probe.cli.decoding_table import print_decoding
-    from probe.reports.decoding import decoding_csv, decoding_html
 
     csv, html = new_place(beside.csv), new_place(beside.html)
     with usage_errors():
         decoding = verbs.decode(asked)
-    for place, text in ((csv, decoding_csv), (html, decoding_html)):
-        if place is not None:
-            replace_text(place, text(decoding))
+    if csv or html:
+        from probe.reports.decoding import decoding_csv, decoding_html  # Plotly comes with it
+
+        for place, text in ((csv, decoding_csv), (html, decoding_html)):
+            if place is not None:
+                replace_text(place, text(decoding))
     show(decoding, print_decoding, json=json)

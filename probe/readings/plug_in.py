@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,9 +32,7 @@ class TextScore(Result):
     text: str
     explained: Explained
     """Its KL₀ is the effect of the prompt itself."""
-
-    def _document(self) -> dict[str, Any]:
-        return {"text": self.text, **self.explained.to_json()}
+    _whole: ClassVar[str] = "explained"
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,8 @@ from probe.analysis.starts import Drift
 from probe.charts import (
     ablation_bars,
     attention_map,
-    attribution_bars,
     class_rate_bars,
     correlation_bars,
-    cramming_growth,
-    cramming_nats,
     curves,
     drift_changes,
     drift_lines,
@@ -32,8 +29,6 @@ from probe.charts import (
     norm_bars,
     position_rank_map,
     position_view_map,
-    probability_bars,
-    pruning_lines,
     reading_rate_figures,
     score_intervals,
     score_violins,
@@ -62,21 +57,6 @@ def _of_ablation(found: Any) -> Figures:
     }
 
 
-def _of_ablated(found: Any) -> Figures:
-    figures = _of_ablation(found.ablation)
-    if found.attributions:
-        parts = {one.method.replace("_", " "): one.positions for one in found.attributions}
-        figures["Parts of each position in the loss, by gradients"] = attribution_bars(parts)
-    return figures | {"Attention to each position": attention_map(found.attention)}
-
-
-def _of_crammed(found: Any) -> Figures:
-    figures = {"Nats of every token with the rows and without": cramming_nats(found.texts)}
-    if any(one.growth for one in found.texts):
-        figures["Tokens held as training went on"] = cramming_growth(found.texts)
-    return figures
-
-
 def _of_knock_out(found: Any) -> Figures:
     return {"Change when layers do not see the prompt": knock_out_lines(found)}
 
@@ -84,13 +64,6 @@ def _of_knock_out(found: Any) -> Figures:
 def _of_lens(found: Any) -> Figures:
     shared = "How much of it random rows give too"
     return {"The likeliest token at each layer": lens_map(found), shared: lens_overlap(found)}
-
-
-def _of_lens_reading(found: Any) -> Figures:
-    described = found.descriptions
-    if described is None:
-        return _of_lens(found.lens)
-    return _of_lens(found.lens) | {"Classes that descriptions name": class_rate_bars(described)}
 
 
 def _of_transfer(found: Any) -> Figures:
@@ -112,18 +85,6 @@ def _of_drift(found: Any) -> Figures:
     if found.changes is not None:
         figures["Nearest tokens that changed"] = drift_changes(found)
     return figures
-
-
-def _of_predictions(found: Any) -> Figures:
-    names = [f"{one.prompt}: {one.text}" for one in found.predictions]
-    bars = probability_bars(names, [one.probabilities for one in found.predictions])
-    return {"Probability of every label": bars}
-
-
-def _of_pruned(found: Any) -> Figures:
-    length = len(found.importance_nats)
-    lines = pruning_lines(found.kept, found.unpruned, length=length, metric=found.metric)
-    return {"Score by rows kept": lines}
 
 
 def _of_runs(found: Any) -> Figures:
@@ -158,14 +119,6 @@ FIGURES: dict[str, Callable[[Any], Figures]] = {
     "store.prompts": lambda found: {
         f"Norms of {row['name']}": norm_bars(row["norms"]) for row in found if "norms" in row
     },
-    "verbs.Ablated": _of_ablated,
-    "verbs.Crammed": _of_crammed,
-    "verbs.Evaluated": lambda found: _of_scores(found.comparison),
-    "verbs.KnockedOut": lambda found: _of_knock_out(found.knock_out),
-    "verbs.LensReading": _of_lens_reading,
-    "verbs.Predictions": _of_predictions,
-    "verbs.Pruned": _of_pruned,
-    "verbs.StudyResult": lambda found: found.found.figures(),
 }
 """By package and name of the result's class, of lists by what they hold; figures by title."""
 

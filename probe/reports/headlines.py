@@ -5,7 +5,6 @@ Nothing here draws, so that a terminal waits for no charts.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -211,23 +210,6 @@ def ablation_headline(found: Ablation) -> list[str]:
     ]
 
 
-def crammed_headline(found: Any) -> list[str]:
-    """The longest text that is held, and what that says more than the model alone."""
-    rows, exactly = counted(found.rows, "row"), "exactly" if found.accuracy == 1 else "nearly"
-    best = max(found.texts, key=lambda one: one.longest)
-    lines = [
-        f"{rows} of {found.model} {'holds' if found.rows == 1 else 'hold'} {exactly} "
-        f"{counted(best.longest, 'token')}, {best.right_without} of which the model alone has "
-        f"right: {best.information_gain_nats:.1f} nats gained."
-    ]
-    if len(found.texts) > 1:
-        every = ", ".join(str(one.longest) for one in found.texts)
-        lines.append(f"Of {len(found.texts)} texts: {every} tokens.")
-    if any(one.longest == one.tokens for one in found.texts):
-        lines.append("A text was held whole: a longer one may be too.")
-    return lines
-
-
 def knock_out_headline(found: LayerKnockOut) -> list[str]:
     """What sight of the prompt is worth in all, and which layers it is worth something in."""
     what = "loss" if found.measured == "loss" else "divergence from the whole prompt"
@@ -298,90 +280,6 @@ def library_headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{counted(len(rows), 'prompt')}{about}{parts}."]
 
 
-def find_headline(found: Any) -> list[str]:
-    """Where a token is closest, and among how many positions."""
-    of = f"{counted(found.positions, 'position')} of {counted(found.prompts, 'prompt')}"
-    if not found.matches:
-        return ["no prompt on this model in the library: `probe library add FILE`"]
-    best = found.matches[0]
-    return [
-        f"{found.token} (#{found.id}) is closest to position {best.position} of {best.prompt}, "
-        f"{found.metric} {best.score:.4g}, among {of} on {found.model}."
-    ]
-
-
-def distilled_headline(found: Any) -> list[str]:
-    """How much of the text's effect the prompt has, and how much a cut text of its length has."""
-    own, cut = found.explained, found.truncated
-    return [
-        f"{own.share:.2f} of the text's effect is in {counted(found.length, 'row')} "
-        f"({own.interval[0]:.2f} to {own.interval[1]:.2f}; {own.kl_nats:.3f} of {own.kl0_nats:.3f} "
-        f"nats per token are left on {own.contexts} held-out contexts).",
-        f"The text's first {counted(found.length, 'token')} ({found.truncated_text!r}) have "
-        f"{cut.share:.2f} ({cut.interval[0]:.2f} to {cut.interval[1]:.2f}).",
-        f"Kept as {found.prompt}; {found.seconds:.0f} s.",
-    ]
-
-
-def predictions_headline(found: Any) -> list[str]:
-    """How often each prompt gives each label."""
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in found.predictions:
-        labels[one.prompt][one.label] += 1
-    return [
-        f"{prompt} labels {counted(own.total(), 'text')}: "
-        f"{', '.join(f'{label} {number}' for label, number in own.most_common())}."
-        for prompt, own in labels.items()
-    ]
-
-
-def health_headline(found: Any) -> list[str]:
-    """Whether anything is broken."""
-    names = {state: [one.name for one in found.checks if one.state == state]
-             for state in ("broken", "missing")}  # fmt: skip
-    lines = [f"{_sentence(state)[:-1]}: {', '.join(own)}." for state, own in names.items() if own]
-    return ["Everything that is needed works.", *lines] if found.ok else lines
-
-
-def written_headline(found: Any) -> list[str]:
-    """Where the report is, and what it could not answer."""
-    size = f"{found.size_bytes / 1e6:.1f} MB"
-    lines = [f"wrote {found.path} ({size}): {counted(len(found.prompts), 'prompt')}"]
-    for one in found.left:
-        whose = f" of {one.prompt}" if one.prompt else ""
-        lines.append(f"no {one.section}{whose}: {one.reason}")
-    return lines
-
-
-def pruned_headline(found: Any) -> list[str]:
-    """Which rows are kept, what that is worth, and how it was retrained."""
-    retrained = found.chosen == "retrained"
-    length, rows = len(found.importance_nats), len(found.chosen_rows)
-    split = "validation" if found.test is None else "test"
-    after = getattr(found.kept_best, found.chosen) if found.test is None else found.test
-    before = found.unpruned if found.test is None else found.test_unpruned
-    low, high = after.score_change.ends
-    lines = [
-        f"{rows} of {counted(length, 'row')} of {found.prompt} kept"
-        f"{', rewound and retrained' if retrained else ' as they are'}: {split} "
-        f"{found.metric.replace('_', ' ')} {after.score.value:.3f}, {before.score.value:.3f} before"
-        f" (change {after.score_change.value:+.3f} [{low:+.3f}, {high:+.3f}]).",
-    ]
-    if getattr(found.kept_best, found.chosen).rank <= found.unpruned.rank:
-        lines.append("On the validation examples no pruning is better than the unpruned prompt.")
-    if found.rewound == "present":
-        lines.append("Rows were retrained from their present values: their start is not known.")
-    return [*lines, f"Kept as {found.saved}."]
-
-
-def pushed_headline(found: Any) -> list[str]:
-    """What was published, and where."""
-    files = ", ".join(found.files)
-    if found.url is None:
-        return [f"{found.repository} would hold {files}; nothing was published."]
-    return [f"Published {files}: {found.url}"]
-
-
 HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "analysis.Ablation": ablation_headline,
     "analysis.Clusters": clusters_headline,
@@ -400,21 +298,5 @@ HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "analysis.Waywardness": wayward_headline,
     "evaluation.Comparison": evaluation_headline,
     "store.prompts": library_headline,
-    "verbs.Ablated": lambda found: ablation_headline(found.ablation),
-    "verbs.Crammed": crammed_headline,
-    "verbs.Distilled": distilled_headline,
-    "verbs.Evaluated": lambda found: found.comparison.headline(),
-    "verbs.Found": find_headline,
-    "verbs.Health": health_headline,
-    "verbs.KnockedOut": lambda found: knock_out_headline(found.knock_out),
-    "verbs.LensReading": lambda found: [
-        line for one in (found.lens, found.descriptions) if one for line in one.headline()
-    ],
-    "verbs.Predictions": predictions_headline,
-    "verbs.Pruned": pruned_headline,
-    "verbs.Pushed": pushed_headline,
-    "verbs.ReadPrompt": lambda found: [found.answer],
-    "verbs.StudyResult": lambda found: found.found.headline(),
-    "verbs.Written": written_headline,
 }
 """By package and name of the result's class, of lists by what they hold."""

@@ -10,7 +10,7 @@ from probe.tables import load_vocabulary
 from probe.verbs.ablating import Ablated, ablate
 from probe.verbs.benching import bench_readings, bench_readings_config, bench_run
 from probe.verbs.comparing import clusters, compare, map
-from probe.verbs.cramming import Crammed, CrammedText, cram
+from probe.verbs.cramming import Crammed, cram
 from probe.verbs.decoding import decode
 from probe.verbs.distilling import Distilled, distill, distill_command, distill_config
 from probe.verbs.doctor import Check, Health, doctor
@@ -59,7 +59,6 @@ __all__ = [
     "Check",
     "Continuations",
     "Crammed",
-    "CrammedText",
     "Distilled",
     "Evaluated",
     "Found",

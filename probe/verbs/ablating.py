@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from probe.analysis.ablation import KINDS, Ablation
 from probe.analysis.ablation import ablate as ablation_of
@@ -21,14 +21,12 @@ from probe.requests import AblateRequest, takes
 from probe.requests.shared import Split
 from probe.requests.sources import Place, TaskSource
 from probe.results import Result
-from probe.store import Workspace
 from probe.task import Example, Task
-from probe.verbs.checks import check_models
 from probe.verbs.evaluating import some_examples
-from probe.verbs.prompts import load_prompts, note_doubts
+from probe.verbs.prompts import load_single, open_model
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from probe.evaluation import Condition
@@ -52,14 +50,17 @@ class Ablated(Result):
     """Of the changes and the attributions, every two."""
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
+    _whole: ClassVar[str] = "ablation"
 
-    def _document(self) -> dict[str, Any]:
-        own = super()._document()
-        return {name: own[name] for name in own if name != "ablation"} | self.ablation.to_json()
+    def figures(self) -> dict[str, go.Figure]:
+        """Every kind of change, parts by gradients where they were asked for, then attention."""
+        from probe.charts import attribution_bars
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per position and kind of change; `attention.to_frame()` has the layers."""
-        return self.ablation.to_frame()
+        figures = super().figures()
+        if self.attributions:
+            parts = {one.method.replace("_", " "): one.positions for one in self.attributions}
+            figures["Parts of each position in the loss, by gradients"] = attribution_bars(parts)
+        return figures | self.attention.figures()
 
 
 @takes(AblateRequest)
@@ -73,22 +74,18 @@ def ablate(asked: AblateRequest) -> Ablated:
         ModelNotFoundError: no model is known, or it cannot be loaded.
         ProbeError: the prompt cannot be read or does not fit.
     """
-    workspace = Workspace(asked.workspace)
-    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    loaded = load_single(asked)
     one = loaded.single
-    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
     task = task_with_labels(asked.task, asked.data_dir, "ablation")
     examples = some_examples(task, asked.split, asked.limit)
     condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
-    from probe.models import load_model, tracer
+    from probe.models import tracer
 
-    device, dtype = asked.device, asked.dtype
-    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=dtype)
     kinds = [
         kind for kind in KINDS if kind != "removed" or "{prompt:" not in condition.task.template
     ]
     with collected() as notes:
-        note_doubts(opened, [loaded])
+        opened = open_model(asked, [loaded])
         score = _score(opened, condition)
         found = ablation_of(one, score, examples, kinds=kinds, seed=asked.seed)
         attributions = _attributions(opened, one, condition, examples, asked)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from probe.analysis.cramming import CrammedText, CrammedToken
 from probe.errors import DataError
 from probe.live import LiveModel
 from probe.notes import collected, note
@@ -23,59 +24,11 @@ from probe.verbs.named_models import named_model
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
     from probe.models import CausalModel, FrozenModel
     from probe.training import TrainConfig
     from probe.training.cramming import Cramming, Predicted
-
-
-@dataclass(frozen=True)
-class CrammedToken:
-    """One token of a text, behind the true ones before it."""
-
-    token: str
-    right: bool
-    """Whether it is the likeliest one with the rows."""
-    right_without: bool
-    """Whether it is without them."""
-    nats: float
-    """Minus its log-likelihood with the rows."""
-    nats_without: float
-
-
-@dataclass(frozen=True)
-class CrammedText:
-    """How much of one text its rows hold."""
-
-    beginning: str
-    """The text of the longest beginning that is held."""
-    tokens: int
-    """Of the whole text."""
-    longest: int
-    """Of that beginning."""
-    updates: int
-    """Until it was held."""
-    stopped: str
-    """Why training ended."""
-    right: int
-    """Tokens of the beginning that are the likeliest ones, each behind the true ones."""
-    right_without: int
-    """The same without the rows."""
-    tokens_gained: int
-    """The difference."""
-    greedy: int
-    """Tokens that the model writes as in the beginning, of itself, before it errs."""
-    nats: float
-    """Minus the log-likelihood of the beginning."""
-    nats_without: float
-    information_gain_nats: float
-    """The difference."""
-    positions: tuple[CrammedToken, ...]
-    """Twice as many tokens, as far as there are."""
-    growth: tuple[tuple[int, int], ...]
-    """Updates at which a longer beginning was held, and its tokens."""
-    prompt: str | None = None
-    """As the workspace keeps the rows, `name@version`."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +53,31 @@ class Crammed(Result):
 
         kept = [name for name in vars(self.texts[0]) if name not in ("positions", "growth")]
         return pd.DataFrame([{name: getattr(one, name) for name in kept} for one in self.texts])
+
+    def headline(self) -> list[str]:
+        """The longest text that is held, and what that says more than the model alone."""
+        rows, exactly = counted(self.rows, "row"), "exactly" if self.accuracy == 1 else "nearly"
+        best = max(self.texts, key=lambda one: one.longest)
+        lines = [
+            f"{rows} of {self.model} {'holds' if self.rows == 1 else 'hold'} {exactly} "
+            f"{counted(best.longest, 'token')}, {best.right_without} of which the model alone has "
+            f"right: {best.information_gain_nats:.1f} nats gained."
+        ]
+        if len(self.texts) > 1:
+            every = ", ".join(str(one.longest) for one in self.texts)
+            lines.append(f"Of {len(self.texts)} texts: {every} tokens.")
+        if any(one.longest == one.tokens for one in self.texts):
+            lines.append("A text was held whole: a longer one may be too.")
+        return lines
+
+    def figures(self) -> dict[str, go.Figure]:
+        """What every token costs, and how far training came."""
+        from probe.charts import cramming_growth, cramming_nats
+
+        figures = {"Nats of every token with the rows and without": cramming_nats(self.texts)}
+        if any(one.growth for one in self.texts):
+            figures["Tokens held as training went on"] = cramming_growth(self.texts)
+        return figures
 
 
 @takes(CramRequest)

@@ -16,6 +16,7 @@ from probe.results import Result
 from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.task import TEXT_SLOT
+from probe.texts import counted
 from probe.verbs.checks import check_models, require_readers, require_writers
 from probe.verbs.named_models import named_model
 from probe.verbs.reading import ReadPrompt, read
@@ -52,6 +53,18 @@ class Distilled(Result):
     seconds: float
     """From the opened model to the measured prompt."""
     reading: ReadPrompt
+
+    def headline(self) -> list[str]:
+        """How much of the text's effect the prompt has, and how much a cut text as long has."""
+        own, cut = self.explained, self.truncated
+        return [
+            f"{own.share:.2f} of the text's effect is in {counted(self.length, 'row')} "
+            f"({own.interval[0]:.2f} to {own.interval[1]:.2f}; {own.kl_nats:.3f} of "
+            f"{own.kl0_nats:.3f} nats per token are left on {own.contexts} held-out contexts).",
+            f"The text's first {counted(self.length, 'token')} ({self.truncated_text!r}) have "
+            f"{cut.share:.2f} ({cut.interval[0]:.2f} to {cut.interval[1]:.2f}).",
+            f"Kept as {self.prompt}; {self.seconds:.0f} s.",
+        ]
 
 
 @takes(DistillRequest)

@@ -50,6 +50,15 @@ class Health(Result):
         """Whether nothing is broken."""
         return all(check.state != "broken" for check in self.checks)
 
+    def headline(self) -> list[str]:
+        """Whether anything is broken."""
+        named = {
+            state: ", ".join(one.name for one in self.checks if one.state == state)
+            for state in ("broken", "missing")
+        }
+        lines = [f"{state.capitalize()}: {names}." for state, names in named.items() if names]
+        return ["Everything that is needed works.", *lines] if self.ok else lines
+
     def _document(self) -> dict[str, Any]:
         return {"ok": self.ok, **super()._document()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from probe.datasets import sample
 from probe.datasets.bare import is_data_file
@@ -23,8 +23,6 @@ from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, 
 from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probe.evaluation import Answers, Comparison, Evaluation, Faithfulness, Readability
     from probe.models import FrozenModel
     from probe.requests.sources import ModelName, ModelSource
@@ -38,13 +36,7 @@ class Evaluated(Result):
     records: tuple[Recorded, ...] = ()
     notes: tuple[str, ...] = ()
     """What was not done as it might seem: texts that were cut, another base model, …"""
-
-    def _document(self) -> dict[str, Any]:
-        return self.comparison.to_json() | {"records": self.records, "notes": self.notes}
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per condition."""
-        return self.comparison.to_frame()
+    _whole: ClassVar[str] = "comparison"
 
 
 @takes(EvaluateRequest)

@@ -22,6 +22,7 @@ from probe.requests.sources import PromptSource
 from probe.results import Result
 from probe.store import Library, Workspace
 from probe.tables import default_model, load_vocabulary
+from probe.texts import counted
 from probe.verbs.decoding import one_vocabulary, taken_for
 from probe.verbs.named_models import named_model
 from probe.vocabulary import Vocabulary
@@ -72,6 +73,17 @@ class Found(Result):
         return pd.DataFrame(
             [asdict(match) for match in self.matches], columns=["prompt", "position", "score"]
         )
+
+    def headline(self) -> list[str]:
+        """Where a token is closest, and among how many positions."""
+        of = f"{counted(self.positions, 'position')} of {counted(self.prompts, 'prompt')}"
+        if not self.matches:
+            return ["no prompt on this model in the library: `probe library add FILE`"]
+        best, direction = self.matches[0], "higher" if self.higher_is_better else "lower"
+        return [
+            f"{self.token} (#{self.id}) is closest to position {best.position} of {best.prompt}, "
+            f"{self.metric} {best.score:.4g} ({direction} is closer), among {of} on {self.model}."
+        ]
 
 
 @takes(FindRequest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,16 +17,12 @@ from probe.requests import KnockOutRequest, takes
 from probe.requests.shared import Split
 from probe.requests.sources import Contexts
 from probe.results import Result
-from probe.store import Workspace
 from probe.verbs.ablating import task_with_labels
-from probe.verbs.checks import check_models
 from probe.verbs.evaluating import some_examples
-from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
+from probe.verbs.prompts import LoadedPrompt, load_single, open_model
 from probe.verbs.reading import own_template
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probe.evaluation import Condition
     from probe.models import FrozenModel
     from probe.task import Example
@@ -44,14 +40,7 @@ class KnockedOut(Result):
     label_words: tuple[str, ...]
     knock_out: LayerKnockOut
     notes: tuple[str, ...] = ()
-
-    def _document(self) -> dict[str, Any]:
-        own = super()._document()
-        return {name: own[name] for name in own if name != "knock_out"} | self.knock_out.to_json()
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per layer and range of layers."""
-        return self.knock_out.to_frame()
+    _whole: ClassVar[str] = "knock_out"
 
 
 @takes(KnockOutRequest)
@@ -67,22 +56,16 @@ def knock_out(asked: KnockOutRequest) -> KnockedOut:
         ModelNotFoundError: no model is known, or it cannot be loaded.
         ProbeError: the prompt cannot be read or does not fit.
     """
-    workspace = Workspace(asked.workspace)
-    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    loaded = load_single(asked)
     one = loaded.single
-    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
     examples: Sequence[Example] = ()
     condition: Condition | None = None
     if asked.task is not None:
         task = task_with_labels(asked.task, asked.data_dir, "knock-out")
         examples = some_examples(task, asked.split, asked.limit)
         condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
-    from probe.models import load_model
-
-    device, dtype = asked.device, asked.dtype
-    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=dtype)
     with collected() as notes:
-        note_doubts(opened, [loaded])
+        opened = open_model(asked, [loaded])
         if condition is None:
             template = _template(opened, loaded, asked.template)
             measure = _divergences(opened, one, template, asked.contexts, asked.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from probe.analysis.lens import Lens, logit_lens
 from probe.analysis.patching import DEFAULT_TARGET, Descriptions
@@ -14,14 +14,12 @@ from probe.errors import NotDecodableError, ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests import LensRequest, takes
 from probe.results import Result
-from probe.store import Workspace
 from probe.task import split_words
-from probe.verbs.checks import check_models
 from probe.verbs.decoding import vocabulary_of
-from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
+from probe.verbs.prompts import LoadedPrompt, load_single, open_model
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import plotly.graph_objects as go
 
     from probe.models import FrozenModel
 
@@ -35,18 +33,15 @@ class LensReading(Result):
     """`value` for key/value prefixes, `logit` for rows of embeddings."""
     lens: Lens | ValueLens
     descriptions: Descriptions | None = None
+    _whole: ClassVar[str] = "lens"
 
-    def _document(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "kind": self.kind,
-            **self.lens.to_json(),
-            "descriptions": self.descriptions,
-        }
+    def headline(self) -> list[str]:
+        """What the layers read, then what descriptions name."""
+        return super().headline() + (self.descriptions.headline() if self.descriptions else [])
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per layer, position (and head) and rank."""
-        return self.lens.to_frame()
+    def figures(self) -> dict[str, go.Figure]:
+        """Of the lens, then of the descriptions."""
+        return super().figures() | (self.descriptions.figures() if self.descriptions else {})
 
 
 @takes(LensRequest)
@@ -58,8 +53,7 @@ def lens(asked: LensRequest) -> LensReading:
         ProbeError: the prompt cannot be read or does not fit, or the model has no unembedding.
         ValueError: a bad k, draws or target.
     """
-    workspace = Workspace(asked.workspace)
-    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    loaded = load_single(asked)
     one = loaded.single
     if asked.describe and isinstance(one, KVPrefix):
         raise NotDecodableError(
@@ -68,12 +62,9 @@ def lens(asked: LensRequest) -> LensReading:
         )
     counted = _terms(loaded, asked.term) if asked.describe else ()
     tokens = vocabulary_of(one, asked.model).tokens
-    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
-    from probe.models import load_model, unembedder
+    from probe.models import unembedder
 
-    device, dtype = asked.device, asked.dtype
-    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=dtype)
-    note_doubts(opened, [loaded])
+    opened = open_model(asked, [loaded])
     opened.injection_of([one])  # a prompt that does not fit says so before anything is computed
     unembed = unembedder(opened)
     sizes: dict[str, int] = {"k": asked.k, "draws": asked.draws, "seed": asked.seed}

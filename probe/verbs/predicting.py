@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,17 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from probe.errors import ProbeError
 from probe.notes import collected
 from probe.requests import GenerateRequest, PredictRequest, takes
-from probe.requests.shared import OnDevice
 from probe.results import Result
 from probe.task import Example, Task
+from probe.texts import counted
 from probe.verbs.asked_texts import Asked, asked_texts
 from probe.verbs.checks import check_models, require_writers
-from probe.verbs.prompts import LoadedPrompt, by_model, note_doubts
+from probe.verbs.prompts import LoadedPrompt, by_model, by_opened_model
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from probe.models import FrozenModel
+    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,25 @@ class Predictions(Result):
             for one in self.predictions
         )
 
+    def headline(self) -> list[str]:
+        """How often each prompt gives each label."""
+        labels: dict[str, Counter[str]] = defaultdict(Counter)
+        for one in self.predictions:
+            labels[one.prompt][one.label] += 1
+        return [
+            f"{prompt} labels {counted(own.total(), 'text')}: "
+            f"{', '.join(f'{label} {number}' for label, number in own.most_common())}."
+            for prompt, own in labels.items()
+        ]
+
+    def figures(self) -> dict[str, go.Figure]:
+        """The probability of every label of every text."""
+        from probe.charts import probability_bars
+
+        names = [f"{one.prompt}: {one.text}" for one in self.predictions]
+        bars = probability_bars(names, [one.probabilities for one in self.predictions])
+        return {"Probability of every label": bars}
+
 
 @dataclass(frozen=True)
 class Continuations(Result):
@@ -132,7 +151,7 @@ def predict(asked: PredictRequest) -> Predictions:
         from probe.evaluation import label_scores_apart, probabilities
 
         made: dict[tuple[int, str], Prediction] = {}
-        for opened, group in _by_opened_model(found.loaded_prompts, asked):
+        for opened, group in by_opened_model(asked, found.loaded_prompts):
             conditions = [loaded.condition(tasks[loaded.name]) for loaded in group]
             every = label_scores_apart(opened, conditions, _texts_of(found, group))
             for loaded, scores in zip(group, every, strict=True):
@@ -159,7 +178,7 @@ def generate(asked: GenerateRequest) -> Continuations:
         from probe.evaluation import generate_apart
 
         made: dict[tuple[int, str], Continuation] = {}
-        for opened, group in _by_opened_model(found.loaded_prompts, asked):
+        for opened, group in by_opened_model(asked, found.loaded_prompts):
             conditions = [loaded.condition(tasks[loaded.name]) for loaded in group]
             own_texts = _texts_of(found, group)
             outputs = generate_apart(opened, conditions, own_texts, max_new_tokens=longest)
@@ -197,18 +216,6 @@ def _wording(task: str | Path | Task | None) -> Task | None:
     if found is not None and found.kind != "classification":
         raise ProbeError(f"task {found.name} has no labels to predict: `probe generate` writes")
     return found
-
-
-def _by_opened_model(
-    found: Sequence[LoadedPrompt], asked: OnDevice
-) -> Iterator[tuple[FrozenModel, list[LoadedPrompt]]]:
-    """Each model with its prompts, one at a time."""
-    from probe.models import load_model
-
-    for (name, revision), group in by_model(found).items():
-        opened = load_model(name, revision=revision, device=asked.device, dtype=asked.dtype)
-        note_doubts(opened, group)
-        yield opened, group
 
 
 def _prediction(

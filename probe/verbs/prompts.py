@@ -16,11 +16,14 @@ from probe.errors import ModelNotFoundError, NotDecodableError, ProbeError
 from probe.live import as_live_prompt
 from probe.notes import note
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt, default_name
+from probe.requests import AblateRequest, KnockOutRequest, LensRequest, PruneRequest
+from probe.requests.shared import OnDevice
 from probe.requests.sources import PromptSource
 from probe.store import Library, Workspace
 from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.texts import counted
+from probe.verbs.checks import check_models
 from probe.verbs.loading import missing_parts
 from probe.verbs.named_models import named_model
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from probe.evaluation import Condition
     from probe.models import FrozenModel
     from probe.requests.sources import ModelName, ModelSource
+
+
+AskedOfOne = AblateRequest | KnockOutRequest | LensRequest | PruneRequest
+"""What is asked of one prompt and its model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +146,43 @@ def load_prompts(
         _loaded_prompt(prompt, f"{name} ({number})" if name in repeated else name, model)
         for number, (prompt, name) in enumerate(zip(read, names, strict=True), start=1)
     ]
+
+
+def load_single(asked: AskedOfOne) -> LoadedPrompt:
+    """The one prompt of a request, its model and the device known to be there.
+
+    Raises:
+        NotDecodableError: it is a pair.
+        PromptFormatError: it cannot be read, or its source holds several.
+        ModelNotFoundError: no base model is known, or there is no such model or device.
+    """
+    workspace = Workspace(asked.workspace)
+    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    _ = loaded.single
+    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
+    return loaded
+
+
+def open_model(asked: OnDevice, group: Sequence[LoadedPrompt]) -> FrozenModel:
+    """The model that prompts share, with what is doubtful of them on it noted.
+
+    Raises:
+        ModelNotFoundError: it cannot be loaded.
+    """
+    from probe.models import load_model
+
+    first, device, dtype = group[0], asked.device, asked.dtype
+    opened = load_model(first.model, revision=first.revision, device=device, dtype=dtype)
+    note_doubts(opened, group)
+    return opened
+
+
+def by_opened_model(
+    asked: OnDevice, found: Sequence[LoadedPrompt]
+) -> Iterator[tuple[FrozenModel, list[LoadedPrompt]]]:
+    """Each model with its prompts, one at a time."""
+    for group in by_model(found).values():
+        yield open_model(asked, group), group
 
 
 def by_model(

@@ -25,14 +25,16 @@ from probe.requests import PruneRequest, takes
 from probe.results import Result
 from probe.store import Workspace
 from probe.task import Example, Task
+from probe.texts import counted
 from probe.verbs.ablating import task_with_labels
-from probe.verbs.checks import check_models
 from probe.verbs.evaluating import some_examples
 from probe.verbs.held_out import share_set_aside
-from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
+from probe.verbs.prompts import LoadedPrompt, load_single, open_model
 from probe.verbs.row_pruning import RowPruning
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from probe.training.pruning import Rewound
 
 
@@ -78,6 +80,34 @@ class Pruned(Result):
         """The pruning of the chosen prompt."""
         return next(one for one in self.kept if one.rows == self.chosen_rows)
 
+    def headline(self) -> list[str]:
+        """Which rows are kept, what that is worth, and how it was retrained."""
+        retrained = self.chosen == "retrained"
+        length, rows = len(self.importance_nats), len(self.chosen_rows)
+        validated: PromptScore = getattr(self.kept_best, self.chosen)
+        split, before, after = "validation", self.unpruned, validated
+        if self.test is not None and self.test_unpruned is not None:
+            split, before, after = "test", self.test_unpruned, self.test
+        lines = [
+            f"{rows} of {counted(length, 'row')} of {self.prompt} kept"
+            f"{', rewound and retrained' if retrained else ' as they are'}: {split} "
+            f"{self.metric.replace('_', ' ')} {after.score.value:.3f}, "
+            f"{before.score.value:.3f} before{_change(after)}.",
+        ]
+        if validated.rank <= self.unpruned.rank:
+            lines.append("On the validation examples no pruning is better than the unpruned one.")
+        if self.rewound == "present":
+            lines.append("Rows were retrained from their present values: their start is not known.")
+        return [*lines, f"Kept as {self.saved}."]
+
+    def figures(self) -> dict[str, go.Figure]:
+        """Scores by rows kept."""
+        from probe.charts import pruning_lines
+
+        length = len(self.importance_nats)
+        lines = pruning_lines(self.kept, self.unpruned, length=length, metric=self.metric)
+        return {"Score by rows kept": lines}
+
     def _rows(self) -> list[dict[str, Any]]:
         """One row per prompt: the unpruned one, and each pruning in both states."""
         whole = tuple(range(len(self.importance_nats)))
@@ -86,6 +116,13 @@ class Pruned(Result):
             rows.append(_table_row("pruned", one.rows, one.pruned))
             rows.append(_table_row("retrained", one.rows, one.retrained))
         return rows
+
+
+def _change(found: PromptScore) -> str:
+    if found.score_change is None:
+        return ""
+    low, high = found.score_change.ends
+    return f" (change {found.score_change.value:+.3f} [{low:+.3f}, {high:+.3f}])"
 
 
 def _table_row(state: str, rows: Sequence[int], found: PromptScore) -> dict[str, Any]:
@@ -117,24 +154,19 @@ def prune(asked: PruneRequest) -> Pruned:
         NotDecodableError: the prompt is a prefix, a pair, or a decoder's.
         ProbeError: the prompt cannot be read or does not fit, or has not so many rows.
     """
-    workspace = Workspace(asked.workspace)
-    (loaded,) = load_prompts([asked.prompt], model=asked.model, workspace=workspace)
+    loaded = load_single(asked)
     prompt = _require_rows(loaded)
     counts = row_counts(len(prompt), asked.keep, () if asked.keep else asked.ratio or RATIOS)
-    check_models([(loaded.model, loaded.revision)], device=asked.device, workspace=workspace)
     with collected() as notes:
         task = _task(asked, loaded)
-        from probe.models import load_model
         from probe.training.pruning import beginning_of, retraining_of
 
-        device, dtype = asked.device, asked.dtype
-        model = load_model(loaded.model, revision=loaded.revision, device=device, dtype=dtype)
-        note_doubts(model, [loaded])
+        model = open_model(asked, [loaded])
         config = retraining_of(str(loaded.model), prompt, asked.steps, asked.lr)
         work = RowPruning(
             model, loaded, prompt, task, config, beginning_of(model, task, prompt), asked
         )
-        found = _pruned(work, counts, workspace)
+        found = _pruned(work, counts, Workspace(asked.workspace))
     return dataclasses.replace(found, notes=tuple(notes))
 
 

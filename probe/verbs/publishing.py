@@ -36,6 +36,13 @@ class Pushed(Result):
     url: str | None = None
     """Of the commit; None where nothing was written."""
 
+    def headline(self) -> list[str]:
+        """What was published, and where."""
+        files = ", ".join(self.files)
+        if self.url is None:
+            return [f"{self.repository} would hold {files}; nothing was published."]
+        return [f"Published {files}: {self.url}"]
+
 
 @takes(PushRequest)
 def push_plan(asked: PushRequest) -> Pushed:

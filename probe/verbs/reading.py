@@ -15,7 +15,7 @@ from probe.task import TEXT_SLOT
 from probe.verbs.checks import check_models
 from probe.verbs.decoding import taken_for, vocabulary_of, with_start
 from probe.verbs.named_models import named_model
-from probe.verbs.prompts import LoadedPrompt, load_prompts, note_doubts
+from probe.verbs.prompts import LoadedPrompt, load_prompts, open_model
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class ReadPrompt(Result):
     readings: tuple[Reading, ...]
     scored_texts: tuple[TextScore, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def headline(self) -> list[str]:
+        """What its readings say together."""
+        return [self.answer]
 
     def _rows(self) -> list[dict[str, Any]]:
         """One row per reading and token."""
@@ -105,13 +109,9 @@ def read(asked: ReadRequest) -> ReadPrompt:
 
 
 def _opened(loaded: LoadedPrompt, asked: ReadRequest) -> FrozenModel:
-    device = asked.device
-    check_models([(loaded.model, loaded.revision)], device=device, workspace=asked.workspace)
-    from probe.models import load_model
-
-    opened = load_model(loaded.model, revision=loaded.revision, device=device, dtype=asked.dtype)
-    note_doubts(opened, [loaded])
-    return opened
+    which = [(loaded.model, loaded.revision)]
+    check_models(which, device=asked.device, workspace=asked.workspace)
+    return open_model(asked, [loaded])
 
 
 def own_template(loaded: LoadedPrompt) -> str | None:

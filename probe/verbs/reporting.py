@@ -12,6 +12,7 @@ from probe.reports.page import report_html
 from probe.requests import ReportRequest, takes
 from probe.results import Result
 from probe.store import Workspace, replace_file, require_new
+from probe.texts import counted
 from probe.verbs.checks import check_models
 from probe.verbs.named_models import named_model
 from probe.verbs.report_sections import (
@@ -35,6 +36,15 @@ class Written(Result):
     size_bytes: int
     prompts: tuple[str, ...]
     left: tuple[Left, ...]
+
+    def headline(self) -> list[str]:
+        """Where the report is, and what it could not answer."""
+        size = f"{self.size_bytes / 1e6:.1f} MB"
+        lines = [f"wrote {self.path} ({size}): {counted(len(self.prompts), 'prompt')}"]
+        for one in self.left:
+            whose = f" of {one.prompt}" if one.prompt else ""
+            lines.append(f"no {one.section}{whose}: {one.reason}")
+        return lines
 
 
 @takes(ReportRequest)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from probe.datasets import task_names
 from probe.notes import collected
@@ -19,8 +19,6 @@ from probe.verbs.checks import check_study
 from probe.verbs.training import full_path, new_config, place, settle_starts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probe.jobs.plan import StudyPlan, TrainPlan
     from probe.studies.executor import Executor, Progress
     from probe.studies.grid import Grid
@@ -38,14 +36,10 @@ class StudyResult(Result):
     document: Mapping[str, Any]
     """What the command prints with `--json`."""
     folder: Path
+    _whole: ClassVar[str] = "found"
 
     def _document(self) -> Mapping[str, Any]:
         return self.document
-
-    def to_frame(self) -> pd.DataFrame:
-        """The main table."""
-        frame: pd.DataFrame = self.found.to_frame()
-        return frame
 
 
 def dry_run(

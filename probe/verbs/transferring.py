@@ -24,7 +24,7 @@ from probe.texts import did_you_mean
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import some_examples
-from probe.verbs.prompts import LoadedPrompt, by_model, load_prompts, note_doubts
+from probe.verbs.prompts import LoadedPrompt, by_model, by_opened_model, load_prompts
 
 if TYPE_CHECKING:
     from probe.models import FrozenModel
@@ -48,13 +48,9 @@ def transfer(asked: TransferRequest) -> Transfer:
     found = load_prompts(asked.prompts, model=asked.model, workspace=workspace)
     check_models(by_model(found), device=asked.device, workspace=workspace)
     tasks = _tasks(asked)
-    from probe.models import load_model
-
     cells: dict[tuple[str, str], TransferCell] = {}
     with collected() as notes:
-        for (name, revision), group in by_model(found).items():
-            opened = load_model(name, revision=revision, device=asked.device, dtype=asked.dtype)
-            note_doubts(opened, group)
+        for opened, group in by_opened_model(asked, found):
             for task, examples in tasks.values():
                 for cell in _cells(opened, group, task, examples, asked.seed):
                     cells[cell.prompt, cell.task] = cell
