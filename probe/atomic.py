@@ -7,7 +7,6 @@ dies: whatever nobody holds is a leftover, and the next write beside it sweeps i
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import shutil
@@ -18,14 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from probe.errors import ProbeError
+from probe.errors import ProbeError, is_full
 
 TEMPORARY_PREFIX = ".writing-"
 _GRACE_S = 5.0
 """A temporary younger than this may be one that its writer is about to lock."""
 _LEFTOVER_AGE_S = 3600.0
 """Where locks cannot tell, one older than this belongs to nobody: no write takes an hour."""
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -196,11 +194,6 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
-
-
-def is_full(error: OSError) -> bool:
-    """Whether it says that a disk, or what a user may have of it, is full."""
-    return error.errno in _DISK_FULL
 
 
 def is_temporary(path: Path) -> bool:

@@ -98,3 +98,28 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     told = isinstance(error, RuntimeError | ImportError | OSError)
     return told and bool(NO_MEMORY.search(str(error)))
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that a disk, or what a user may have of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def in_one_line(error: BaseException, *, memory: str, more: str) -> str:
+    """What went wrong, and what to do about it.
+
+    Args:
+        error: of whatever kind.
+        memory: what to do where memory was too small.
+        more: where more is said of what nobody expected.
+    """
+    if isinstance(error, ProbeError):
+        return str(error)
+    if is_out_of_memory(error):
+        return f"out of memory: {memory}"
+    if isinstance(error, OSError):
+        if is_full(error):
+            return f"disk full at {error.filename or 'the place to write to'}: free space"
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    text = " ".join(str(error).split())[:300]
+    return f"unexpected {type(error).__name__}: {text} ({more})"

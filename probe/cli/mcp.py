@@ -96,7 +96,9 @@ def server(*, write: bool) -> Server[Any]:
     from mcp.server import Server
 
     from probe import __version__
+    from probe.models import keep_models
 
+    keep_models(_KEPT_MODELS)
     offered = {verb.name: verb for verb in verbs_offered(write=write)}
     turn = asyncio.Lock()
 
@@ -165,10 +167,8 @@ def _answer(offered: Mapping[str, Verb], name: str, given: Mapping[str, Any]) ->
 
     from probe.cli.output import one_line
     from probe.errors import is_failure
-    from probe.models import keep_models
     from probe.texts import did_you_mean
 
-    keep_models(_KEPT_MODELS)
     if name not in offered:
         said = f"no tool {name!r}" + did_you_mean(name, offered)
         return types.CallToolResult(content=[types.TextContent(text=said)], is_error=True)

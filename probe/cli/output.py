@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.atomic import replace_text, require_new
+from probe.errors import in_one_line
 from probe.texts import visible as visible
 
 if TYPE_CHECKING:
@@ -49,22 +50,11 @@ def tell_queue(before: Sequence[str]) -> None:
 
 def one_line(error: BaseException) -> str:
     """What went wrong, and what to do about it."""
-    from probe.atomic import is_full
-    from probe.errors import ProbeError, is_out_of_memory
-
-    if isinstance(error, ProbeError):
-        return str(error)
-    if is_out_of_memory(error):
-        return (
-            "out of memory: end other programs, raise the limit (ulimit -v), or ask for less at "
-            "once: fewer prompts or texts, a smaller model"
-        )
-    if isinstance(error, OSError):
-        if is_full(error):
-            return f"disk full at {error.filename or 'the place to write to'}: free space"
-        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-    text = " ".join(str(error).split())
-    return f"unexpected {type(error).__name__}: {text} (PROBE_TRACEBACK=1 shows where)"
+    memory = (
+        "end other programs, raise the limit (ulimit -v), or ask for less at once: fewer prompts "
+        "or texts, a smaller model"
+    )
+    return in_one_line(error, memory=memory, more="PROBE_TRACEBACK=1 shows where")
 
 
 def command_line() -> tuple[str, ...]:

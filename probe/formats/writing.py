@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from probe.atomic import folder_aside, is_full, settle, sync_folder
-from probe.errors import PromptFormatError
+from probe.atomic import folder_aside, settle, sync_folder
+from probe.errors import PromptFormatError, is_full
 from probe.formats.registry import FORMATS, writable_formats
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.texts import did_you_mean

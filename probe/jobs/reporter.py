@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from probe.atomic import is_full
-from probe.errors import ProbeError, is_failure, is_out_of_memory
+from probe.errors import ProbeError, in_one_line, is_failure, is_full, is_out_of_memory
 from probe.jobs.processes import JobGoneError, process_start_time
 from probe.store import JobFolder, State, Status
 
@@ -85,16 +84,8 @@ def end_reported(job: JobFolder, reporter: Reporter) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """What befell, and what to do about it, in one line."""
-    if isinstance(error, ProbeError):
-        return str(error)
-    if is_out_of_memory(error):
-        return "out of memory: choose a smaller batch size, a shorter prompt or a smaller model"
-    if isinstance(error, OSError):
-        if is_full(error):
-            return f"disk full at {error.filename}: free space, then go on"
-        return f"{error.filename} cannot be used ({error.strerror or error})"
-    said = " ".join(str(error).split())[:300]
-    return f"unexpected {type(error).__name__}: {said} (see log.txt)"
+    memory = "choose a smaller batch size, a shorter prompt or a smaller model"
+    return in_one_line(error, memory=memory, more="see log.txt")
 
 
 def is_expected(error: BaseException) -> bool:

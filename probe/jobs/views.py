@@ -204,11 +204,12 @@ def _is_living(status: Status) -> bool:
 
 
 def _asked(config: JobConfig) -> dict[str, Any]:
+    """What of, on what, and how; a study of readings distils texts on one model."""
     asked = config.request
-    if config.is_training:
-        method = str(asked["training"]["method"])
-        return {"model": asked["model"], "task": asked.get("task", "distilled"), "method": method}
-    return {"model": ", ".join(asked["models"]), "task": ", ".join(asked["tasks"]), "method": ""}
+    models = asked.get("models") or [asked["model"]]
+    tasks = asked.get("tasks") or [asked.get("task", "distilled")]
+    method = str(asked["training"]["method"]) if config.is_training else ""
+    return {"model": ", ".join(models), "task": ", ".join(tasks), "method": method}
 
 
 def _progress(config: JobConfig, status: Status, *, living: bool) -> dict[str, Any]:

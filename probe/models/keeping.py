@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from probe.live import LiveModel
@@ -9,19 +10,15 @@ from probe.models.frozen import FrozenModel
 from probe.models.loading import load_model as read_model
 from probe.tables.named import place_of
 
-_Key = tuple[str, str | None, str | None, str | None, float | None]
-_KEPT: dict[_Key, FrozenModel] = {}
-_MOST: list[int] = [0]
-
 
 def keep_models(most: int) -> None:
-    """Keep the last models that are loaded from here on.
+    """Keep the last models that are loaded from here on; those kept before are dropped.
 
     Args:
         most: how many; 0, as before the first call, keeps none.
     """
-    _MOST[0] = most
-    _drop_oldest()
+    global _read
+    _read = lru_cache(maxsize=most)(_read_named)
 
 
 def load_model(
@@ -39,13 +36,18 @@ def load_model(
         ModelNotFoundError: as there.
         MissingExtraError: as there.
     """
-    if isinstance(name, LiveModel) or not _MOST[0]:
+    if isinstance(name, LiveModel):
         return read_model(name, revision=revision, device=device, dtype=dtype)
-    key = (str(name), revision, device, dtype, _changed(place_of(name)))
-    model = _KEPT.pop(key, None) or read_model(name, revision=revision, device=device, dtype=dtype)
-    _KEPT[key] = model
-    _drop_oldest()
-    return model
+    return _read(str(name), revision, device, dtype, _changed(place_of(name)))
+
+
+def _read_named(
+    name: str, revision: str | None, device: str | None, dtype: str | None, _: float | None
+) -> FrozenModel:
+    return read_model(name, revision=revision, device=device, dtype=dtype)
+
+
+_read = lru_cache(maxsize=0)(_read_named)
 
 
 def _changed(place: Path) -> float | None:
@@ -54,8 +56,3 @@ def _changed(place: Path) -> float | None:
         return None
     files = [place, *place.iterdir()] if place.is_dir() else [place]
     return max(file.stat().st_mtime for file in files if file.exists())  # a link may lead nowhere
-
-
-def _drop_oldest() -> None:
-    for key in list(_KEPT)[: max(0, len(_KEPT) - _MOST[0])]:
-        del _KEPT[key]

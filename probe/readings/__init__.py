@@ -7,68 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pkgutil import resolve_name
 
 from probe.errors import NotDecodableError, ProbeError
 from probe.readings.answer import answer_in_words
-from probe.readings.displaced import read_displacement, read_displacement_centred
 from probe.readings.hit_rates import HitRate, hit_rate, rates_on, start_kind
-from probe.readings.mixture import read_mixture
-from probe.readings.nearest import read_nearest
-from probe.readings.reading import Read, Reading, Subject
-from probe.readings.sparse import read_sparse
+from probe.readings.reading import Reading, Subject
 from probe.texts import did_you_mean
-
-
-def _read_promoted(subject: Subject) -> Reading:
-    from probe.readings.promoted import read_promoted  # torch comes with it
-
-    return read_promoted(subject)
-
-
-def _read_ask(subject: Subject) -> Reading:
-    from probe.readings.ask import read_ask  # torch comes with it
-
-    return read_ask(subject)
-
-
-def _read_gradient(subject: Subject) -> Reading:
-    from probe.readings.gradient import read_gradient  # torch comes with it
-
-    return read_gradient(subject)
-
-
-def _read_lens(subject: Subject) -> Reading:
-    from probe.readings.insides import read_lens  # torch comes with it
-
-    return read_lens(subject)
-
-
-def _read_patching(subject: Subject) -> Reading:
-    from probe.readings.insides import read_patching  # torch comes with it
-
-    return read_patching(subject)
 
 
 @dataclass(frozen=True)
 class Kind:
     """A way to read."""
 
-    read: Read
+    function: str
+    """Where it is, as `module:function` of this package: torch comes with some of them."""
     needs_model: bool = False
     by_default: bool = False
 
+    def read(self, subject: Subject) -> Reading:
+        """What it says of a prompt.
+
+        Raises:
+            NotDecodableError: the prompt does not have this reading.
+        """
+        found: Reading = resolve_name(f"{__name__}.{self.function}")(subject)
+        return found
+
 
 READINGS = {
-    "nearest": Kind(read_nearest, by_default=True),
-    "displacement": Kind(read_displacement, by_default=True),
-    "displacement_centred": Kind(read_displacement_centred),
-    "sparse": Kind(read_sparse),
-    "mixture": Kind(read_mixture),
-    "promoted": Kind(_read_promoted, needs_model=True),
-    "ask": Kind(_read_ask, needs_model=True),
-    "gradient": Kind(_read_gradient, needs_model=True),
-    "lens": Kind(_read_lens, needs_model=True),
-    "patching": Kind(_read_patching, needs_model=True),
+    "nearest": Kind("nearest:read_nearest", by_default=True),
+    "displacement": Kind("displaced:read_displacement", by_default=True),
+    "displacement_centred": Kind("displaced:read_displacement_centred"),
+    "sparse": Kind("sparse:read_sparse"),
+    "mixture": Kind("mixture:read_mixture"),
+    "promoted": Kind("promoted:read_promoted", needs_model=True),
+    "ask": Kind("ask:read_ask", needs_model=True),
+    "gradient": Kind("gradient:read_gradient", needs_model=True),
+    "lens": Kind("insides:read_lens", needs_model=True),
+    "patching": Kind("insides:read_patching", needs_model=True),
 }
 ALL = "all"
 DEFAULT_READINGS = tuple(name for name, kind in READINGS.items() if kind.by_default)

@@ -52,7 +52,7 @@ def _ids(tokens: list[ScoredToken]) -> list[int]:
 def _p(decoding: Decoding) -> float | None:
     if decoding.never_left_start is None:
         return None
-    from scipy.stats import binom  # slow to import, and every command imports this module
+    from scipy.stats import binom  # slow to import
 
     judged = [one.controls for one in decoding.positions if one.controls is not None]
     near = sum(

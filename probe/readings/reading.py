@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -197,6 +197,3 @@ def _word(vocabulary: Vocabulary, token: int) -> str:
     if vocabulary.codec is None:
         return vocabulary.tokens[token].strip("␣ ")
     return vocabulary.decode([token]).strip()
-
-
-Read = Callable[[Subject], Reading]

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from probe.arrays import Arrays as Arrays
-from probe.atomic import file_aside, is_full, make_private
-from probe.errors import WorkspaceError
+from probe.atomic import file_aside, make_private
+from probe.errors import WorkspaceError, is_full
 
 
 def keep_file(path: Path, data: bytes) -> None:

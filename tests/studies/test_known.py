@@ -13,10 +13,10 @@ from probe.formats import save
 from probe.prompt import SoftPrompt
 from probe.readings.hit_rates import rates_on
 from probe.requests import BenchReadingsRequest
-from probe.store import Workspace
+from probe.store import Workspace, queued
 from probe.studies.known import Condition, known_of, known_points
 from probe.tables import load_vocabulary
-from probe.verbs import bench_readings, bench_readings_config, read
+from probe.verbs import bench_readings, bench_readings_config, read, runs
 
 TEXTS = [
     {"text": "kind warm calm sweet", "words": ["kind", "warm"], "kind": "mood"},
@@ -175,6 +175,14 @@ def test_each_further_value_is_a_condition_of_its_own_and_every_text_has_its_own
     assert len(set(base)) == 8
     few = dataclasses.replace(study, texts=study.texts[2:])
     assert {one.spec for one in known_points(few)} <= {one.spec for one in points}
+
+
+def test_a_study_of_readings_stands_among_the_runs(asked):
+    workspace = Workspace(asked["workspace"])
+    workspace.jobs.create(bench_readings_config(**asked), queued())
+    (run,) = runs(workspace)
+    assert (run.kind, run.model, run.task) == ("readings", asked["model"], "distilled")
+    assert run.headline()
 
 
 def test_what_cannot_be_done_is_refused_before_anything_is_made(asked, tmp_path):
