@@ -7,6 +7,7 @@ dies: whatever nobody holds is a leftover, and the next write beside it sweeps i
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil

@@ -4,24 +4,26 @@ Figures set the colours of their data and leave those of text, grid and backgrou
 one figure reads well on a light and on a dark one.
 """
 
+from probe.charts.ablation import (
+    ablation_bars,
+    attribution_bars,
+    knock_out_lines,
+    pruning_lines,
+)
 from probe.charts.cramming import cramming_growth, cramming_nats
 from probe.charts.curves import Curves, curves
 from probe.charts.decoding import colour_meaning, neighbour_bars, position_rank_map, score_violins
 from probe.charts.evaluation import probability_bars, score_intervals
 from probe.charts.insides import (
-    ablation_bars,
     attention_map,
-    attribution_bars,
     class_rate_bars,
     lens_map,
     lens_overlap,
 )
-from probe.charts.knock_out import knock_out_lines
 from probe.charts.labels import score_text, token_label, visible
 from probe.charts.maps import map_figure, variance_bars
 from probe.charts.page import figures_html
 from probe.charts.prompt_rows import drift_changes, drift_lines, norm_bars
-from probe.charts.pruning import pruning_lines
 from probe.charts.reading_rates import reading_rate_figures
 from probe.charts.similarity import closeness_bars, position_view_map, similarity_map
 from probe.charts.training import (

@@ -1,102 +1,27 @@
-"""Figures of what a prompt does inside a model: ablation, attention, lens and descriptions."""
+"""Figures of what a prompt does inside a model: attention, lens and descriptions."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from probe.analysis.ablation import Ablation, Kind
 from probe.analysis.attention import AttentionMass
 from probe.analysis.lens import Lens, LensCell
 from probe.analysis.patching import Descriptions
 from probe.analysis.value_lens import ValueCell, ValueLens
-from probe.bootstrap import Estimate
 from probe.charts.labels import token_label
 from probe.charts.palette import (
-    CATEGORIES,
     CHANCE,
     GREY_TO_BLUE,
-    NEUTRAL,
     ON_CELL,
     ORANGE_TO_BLUE,
     PROMPT,
     add_legend,
-    interval_bars,
     new_figure,
 )
 
-CHANGES: dict[Kind, str] = {
-    "removed": "removed",
-    "mean": "replaced by the mean row",
-    "swapped": "swapped",
-}
 _CLIP = 3.0
 """Shares are coloured between an eighth and eight times the even one."""
-
-
-def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
-    """Change of the loss at each position with its interval; blue where the interval leaves out 0.
-
-    Raises:
-        ValueError: this kind of change was not made.
-    """
-    places = [
-        (one.position, one.partner, change)
-        for one in ablation.positions
-        if (change := getattr(one, kind)) is not None
-    ]
-    if not places:
-        raise ValueError(f"no position of {ablation.prompt} was {CHANGES[kind]}")
-    changes: list[Estimate] = [change for _, _, change in places]
-    figure = new_figure(height=300)
-    figure.add_bar(
-        x=[position for position, _, _ in places],
-        y=[change.value for change in changes],
-        marker={
-            "color": [PROMPT if change.clear else NEUTRAL for change in changes],
-            "line": {"width": 0},
-        },
-        error_y=interval_bars(
-            [change.value for change in changes],
-            [change.ends for change in changes],
-            color=NEUTRAL,
-            thickness=1.5,
-            width=3,
-        ),
-        customdata=[
-            [*change.ends, f" with {partner}" if kind == "swapped" else ""]
-            for _, partner, change in places
-        ],
-        hovertemplate=f"position %{{x}} {CHANGES[kind]}%{{customdata[2]}}<br>%{{y:+.3f}} nats "
-        "[%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]<extra></extra>",
-    )
-    figure.update_xaxes(title="position", showgrid=False, tickformat="d")
-    figure.update_yaxes(title=f"loss change when {CHANGES[kind]} (nats)", nticks=6)
-    return figure
-
-
-def attribution_bars(changes: Mapping[str, Sequence[Estimate]]) -> go.Figure:
-    """What each position is worth to the loss by several measures, side by side with intervals.
-
-    Args:
-        changes: of each measure, by its name, P in nats.
-    """
-    figure = new_figure(height=340)
-    for colour, (name, found) in zip(CATEGORIES, changes.items(), strict=False):
-        values, ends = [one.value for one in found], [one.ends for one in found]
-        figure.add_bar(
-            x=list(range(len(found))), y=values, name=name, customdata=ends,
-            marker={"color": colour, "line": {"width": 0}},
-            error_y=interval_bars(values, ends, color=NEUTRAL, thickness=1, width=0),
-            hovertemplate=f"position %{{x}}, {name}<br>%{{y:+.3f}} nats "
-            "[%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]<extra></extra>",
-        )  # fmt: skip
-    add_legend(figure, above=True)
-    figure.update_xaxes(title="position", showgrid=False, tickformat="d")
-    figure.update_yaxes(title="loss change (nats)", nticks=6)
-    return figure
 
 
 def attention_map(attention: AttentionMass) -> go.Figure:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from probe.analysis.reading_rates import CHECK, Rate, ReadingRates
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, NEUTRAL, new_figure
+from probe.charts.palette import CATEGORIES, NEUTRAL, interval_bars, new_figure
 
 _ROW = 26
 
@@ -46,7 +46,12 @@ def _dots(rates: Sequence[Rate], *, by_share: bool) -> go.Figure:
             mode="markers",
             name=token_label(group),
             marker={"size": 8, "color": CATEGORIES[number % len(CATEGORIES)]},
-            error_x=_bars(own),
+            error_x=interval_bars(
+                [one.top1.value for one in own],
+                [one.top1.ends for one in own],
+                thickness=1,
+                width=3,
+            ),
             customdata=[[one.reading, one.prompts] for one in own],
             hovertemplate="%{customdata[0]}: %{x:.3f} of %{customdata[1]} prompts",
         )
@@ -63,14 +68,3 @@ def _dots(rates: Sequence[Rate], *, by_share: bool) -> go.Figure:
 
 def _group(rate: Rate, by_share: bool) -> str:
     return str(rate.share_explained if by_share else rate.condition)
-
-
-def _bars(rates: Sequence[Rate]) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [one.top1.ends[1] - one.top1.value for one in rates],
-        "arrayminus": [one.top1.value - one.top1.ends[0] for one in rates],
-        "thickness": 1,
-        "width": 3,
-    }

@@ -11,8 +11,8 @@ from probe.cli.completion import complete_run
 from probe.cli.options import Json, Watched
 from probe.cli.output import command_line, print_json, say
 from probe.cli.output import show as print_all
-from probe.cli.plans import print_plan
 from probe.cli.requests import App, takes_requests
+from probe.cli.studies import print_plan
 from probe.requests import Option, TrainRequest
 from probe.results import Rows
 

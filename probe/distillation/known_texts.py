@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from probe.errors import DataError
+from probe.texts import is_unicode
 
 _SHIPPED = Path(__file__).parent / "texts.jsonl"
 _LINE = 'an object such as {"text": "Talk like a pirate.", "words": ["pirate"]}'
@@ -79,6 +80,8 @@ def _known_text(line: str, where: str) -> KnownText:
         raise DataError(f"{where}: expected {_LINE}, found no list of content words")
     if not (kind is None or _is_word(kind)):
         raise DataError(f"{where}: expected a kind in words, found {kind!r}")
+    if not all(map(is_unicode, (text, *words))):
+        raise DataError(f"{where}: expected text that UTF-8 can hold, found half of a character")
     return KnownText(text.strip(), tuple(words), kind or "text")
 
 

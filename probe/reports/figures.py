@@ -38,7 +38,7 @@ from probe.charts import (
     variance_bars,
     waywardness_figures,
 )
-from probe.charts.insides import CHANGES
+from probe.charts.ablation import CHANGES
 from probe.reports.document import Report
 from probe.results import Result
 from probe.store import JobFolder, read_records

@@ -19,12 +19,10 @@ from probe.analysis.compare import MEASURES, pair_words, separation_sentence
 from probe.analysis.gains import score_sentence
 from probe.charts.labels import METRIC_NAMES
 from probe.prompt import AnyPrompt, KVPrefix
-from probe.reports.decoding import FLAG_MEANINGS
+from probe.reports.decoding import FLAG_MEANINGS, environment, strips
 from probe.reports.document import Report
-from probe.reports.environment import environment
 from probe.reports.figures import figures_json, report_figures
 from probe.reports.headlines import decoding_headline, map_headline
-from probe.reports.score_strips import strips
 
 _LIBRARIES = ("soft-prompt-probe", "numpy", "scikit-learn", "plotly")
 

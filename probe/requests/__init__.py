@@ -15,9 +15,7 @@ from probe.requests.base import (
     options_of,
     takes,
 )
-from probe.requests.command_line import command_of
 from probe.requests.comparison import ClustersRequest, CompareRequest, MapRequest, ReportRequest
-from probe.requests.documents import from_document, schema_of, to_document
 from probe.requests.evaluation import EvaluateRequest, GenerateRequest, PredictRequest
 from probe.requests.insides import (
     AblateRequest,
@@ -44,3 +42,4 @@ from probe.requests.studies import (
 )
 from probe.requests.train_config import TrainConfig
 from probe.requests.training import TrainRequest
+from probe.requests.written import command_of, from_document, schema_of, to_document

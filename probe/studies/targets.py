@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from probe.datasets.rows import read_text
+from probe.datasets.rows import read_rows, read_text
 from probe.errors import DataError
 from probe.paths import PACKAGE, at_home
 from probe.texts import did_you_mean, is_unicode
@@ -86,17 +86,7 @@ def _lines(path: Path) -> list[Target]:
 
 
 def _objects(path: Path) -> list[Target]:
-    found = []
-    # Only \n ends a line: a text may hold the other separators that splitlines() knows.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: expected a JSON object ({error})") from error
-        found.append(_target(values, path.stem, f"{path}, line {number}"))
-    return found
+    return [_target(row.values, path.stem, row.where) for row in read_rows(path)]
 
 
 def _tables(path: Path) -> list[Target]:
@@ -113,10 +103,10 @@ def _tables(path: Path) -> list[Target]:
     return found
 
 
-def _target(values: object, kind: str, where: str) -> Target:
-    if not isinstance(values, dict) or not set(values) <= {"text", "kind", "task"}:
+def _target(values: Mapping[str, object], kind: str, where: str) -> Target:
+    if not set(values) <= {"text", "kind", "task"}:
         raise DataError(f"{where}: expected text and perhaps kind and task, found {values!r}")
-    given = {"kind": kind} | values
+    given: dict[str, Any] = {"kind": kind, **values}
     if not all(isinstance(part, str) and part.strip() for part in given.values()):
         raise DataError(f"{where}: expected texts that are not empty, found {values!r}")
     if "text" not in given:

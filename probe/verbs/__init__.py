@@ -17,11 +17,10 @@ from probe.verbs.doctor import Check, Health, doctor
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
-from probe.verbs.inspecting import describe, inspect
 from probe.verbs.knocking_out import KnockedOut, knock_out
 from probe.verbs.lens import LensReading, lens
 from probe.verbs.library import add_to_library, library, library_row, prompt_log
-from probe.verbs.loading import convert, load
+from probe.verbs.loading import convert, describe, inspect, load
 from probe.verbs.predicting import Continuations, Predictions, generate, predict
 from probe.verbs.pruning import Pruned, prune
 from probe.verbs.publishing import Pushed, pull, push, push_plan

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.datasets import load_wording
 from probe.errors import ModelNotFoundError, NotComparableError, ProbeError
+from probe.live import LiveModel, live_model
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.tables import ModelFacts, load_vocabulary, model_facts
 from probe.task import Task
 from probe.template import every_word, may_begin_another, require_different
 from probe.texts import did_you_mean
+from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from probe.requests.sources import ModelName
+    from probe.requests.sources import ModelName, TableSource
 
 _DEVICE = re.compile(r"(cpu|cuda|hpu|meta|mps|mtia|npu|xla|xpu)(:\d+)?")
 
@@ -166,3 +169,30 @@ def require_count(prompts: Sequence[AnyPrompt], least: int, what: str) -> None:
     if len(prompts) < least:
         names = ", ".join(prompt.name for prompt in prompts) or "none"
         raise NotComparableError(f"{what} needs {least} or more trained prompts, found {names}")
+
+
+def base_of(prompt: AnyPrompt) -> ModelName | None:
+    """The base model a prompt is read on where none is named; None where it tells none."""
+    return prompt.live_model or prompt.base_model
+
+
+def place_of_model(model: TableSource | None) -> str | None:
+    """What a kept prompt says of its base model: a name or a place; of one in memory its own."""
+    named = named_model(model)
+    return named.place if isinstance(named, LiveModel) else named
+
+
+def named_model(model: TableSource | None) -> ModelName | None:
+    """A base model as it was asked for: its name or place as text, or the object in memory.
+
+    Raises:
+        ModelNotFoundError: it is a table, which cannot be run.
+    """
+    if model is None or isinstance(model, LiveModel):
+        return model
+    if isinstance(model, Vocabulary):
+        raise ModelNotFoundError(
+            f"expected a model that can be run, found the vocabulary of {model.name} alone: give "
+            "the model itself (model=)"
+        )
+    return str(model) if isinstance(model, str | Path) else live_model(model)

@@ -35,9 +35,8 @@ from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import ClustersRequest, CompareRequest, MapRequest, takes
 from probe.store import Library, Workspace
 from probe.task import Example
-from probe.verbs.checks import require_count
+from probe.verbs.checks import base_of, named_model, require_count
 from probe.verbs.decoding import one_vocabulary, taken_for, vocabulary_of
-from probe.verbs.named_models import base_of, named_model
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

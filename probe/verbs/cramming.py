@@ -19,8 +19,7 @@ from probe.results import Result
 from probe.store import Workspace
 from probe.tables import default_model
 from probe.texts import counted
-from probe.verbs.checks import check_models, require_writers
-from probe.verbs.named_models import named_model
+from probe.verbs.checks import check_models, named_model, require_writers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from probe.prompt import AnyPrompt, SoftPrompt
 from probe.requests import DecodeRequest, takes
 from probe.store import Library, Workspace
 from probe.tables import load_vocabulary, same_model
-from probe.verbs.named_models import base_of, named_model
+from probe.verbs.checks import base_of, named_model
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
 from probe.task import TEXT_SLOT
 from probe.texts import counted
-from probe.verbs.checks import check_models, require_readers, require_writers
-from probe.verbs.named_models import named_model
+from probe.verbs.checks import check_models, named_model, require_readers, require_writers
 from probe.verbs.reading import ReadPrompt, read
 from probe.verbs.training import full_path, new_config, place
 

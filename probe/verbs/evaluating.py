@@ -16,9 +16,8 @@ from probe.results import Result
 from probe.store import Workspace
 from probe.task import Example, LabelWords, Task
 from probe.verbs.baselines import baseline_conditions, fine_tuned_answers
-from probe.verbs.checks import check_models, require_writers
+from probe.verbs.checks import check_models, named_model, require_writers
 from probe.verbs.held_out import task_as_trained
-from probe.verbs.named_models import named_model
 from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, note_doubts
 from probe.verbs.recording import Recorded, record_all, require_stored, stored_on
 

@@ -23,8 +23,8 @@ from probe.results import Result
 from probe.store import Library, Workspace
 from probe.tables import default_model, load_vocabulary
 from probe.texts import counted
+from probe.verbs.checks import named_model
 from probe.verbs.decoding import one_vocabulary, taken_for
-from probe.verbs.named_models import named_model
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from probe.requests import AddToLibraryRequest, takes
 from probe.requests.sources import PromptSource
 from probe.results import Rows
 from probe.store import Card, Library, Workspace, sample_cards, sample_folders
-from probe.verbs.named_models import place_of_model
+from probe.verbs.checks import place_of_model
 
 _LOG = logging.getLogger(__name__)
 

@@ -23,9 +23,8 @@ from probe.store import Library, Workspace
 from probe.tables import same_model
 from probe.task import TEXT_SLOT, LabelWords, Task, split_words
 from probe.texts import counted
-from probe.verbs.checks import check_models
+from probe.verbs.checks import check_models, named_model
 from probe.verbs.loading import missing_parts
-from probe.verbs.named_models import named_model
 
 if TYPE_CHECKING:
     from probe.evaluation import Condition

@@ -12,9 +12,8 @@ from probe.requests import ReadRequest, takes
 from probe.results import Result
 from probe.store import Workspace
 from probe.task import TEXT_SLOT
-from probe.verbs.checks import check_models
+from probe.verbs.checks import check_models, named_model
 from probe.verbs.decoding import taken_for, vocabulary_of, with_start
-from probe.verbs.named_models import named_model
 from probe.verbs.prompts import LoadedPrompt, load_prompts, open_model
 from probe.vocabulary import Vocabulary
 

@@ -27,11 +27,11 @@ from probe.requests import (
 )
 from probe.requests.sources import PromptSource
 from probe.store import Library, Workspace
+from probe.verbs.checks import base_of
 from probe.verbs.comparing import compare, map
 from probe.verbs.decoding import decode
 from probe.verbs.drifting import drift
 from probe.verbs.evaluating import evaluate
-from probe.verbs.named_models import base_of
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison as Scores

@@ -13,8 +13,7 @@ from probe.requests import ReportRequest, takes
 from probe.results import Result
 from probe.store import Workspace, replace_file, require_new
 from probe.texts import counted
-from probe.verbs.checks import check_models
-from probe.verbs.named_models import named_model
+from probe.verbs.checks import check_models, named_model
 from probe.verbs.report_sections import (
     Named,
     alone_of,

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from probe.analysis.gains import best_sentence, gain_of, main_score, score_sentence
 from probe.charts.curves import Series, curves
-from probe.charts.labels import visible
 from probe.jobs import JobView, scored, view
+from probe.reports.decoding import environment
 from probe.reports.spreadsheets import csv_of
 from probe.results import Result
 from probe.store import JobConfig, Record, Workspace, read_records
@@ -121,14 +119,12 @@ def runs_json(runs: Sequence[RunRecord]) -> str:
 
 def runs_html(runs: Sequence[RunRecord]) -> str:
     """Settings, scores and loss curves as one HTML page that opens anywhere and runs nothing."""
-    environment = Environment(
-        loader=PackageLoader("probe"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["visible"] = visible
     shown = [(run, _differing(run.training), _polyline(run)) for run in runs]
     several = scored(run.view for run in runs) if len(runs) > 1 else ()
-    return environment.get_template("runs.html").render(
-        runs=shown, best=best_sentence(several), score_sentence=score_sentence
+    return (
+        environment()
+        .get_template("runs.html")
+        .render(runs=shown, best=best_sentence(several), score_sentence=score_sentence)
     )
 
 

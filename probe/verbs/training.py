@@ -27,8 +27,13 @@ from probe.task import Task
 from probe.texts import counted
 from probe.training import TrainConfig
 from probe.training.checks import check_patience, check_start, check_training
-from probe.verbs.checks import check_label_words, check_models, check_width, require_readers
-from probe.verbs.named_models import named_model
+from probe.verbs.checks import (
+    check_label_words,
+    check_models,
+    check_width,
+    named_model,
+    require_readers,
+)
 from probe.verbs.room import check_room
 
 

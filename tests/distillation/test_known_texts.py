@@ -30,6 +30,7 @@ def test_fewer_texts_are_taken_from_all_over_the_list():
         ('{"text": "a", "words": []}', "line 2: .*found no list of content words"),
         ('{"text": "a", "words": [1]}', "line 2: .*found no list of content words"),
         ('{"text": "a", "words": ["a"], "kind": 3}', "line 2: expected a kind in words, found 3"),
+        ('{"text": "a \\ud800", "words": ["a"]}', "line 2: .*found half of a character"),
         ('{"text": "b", "words": ["c"]}', "expected every text once, found 'b'"),
         ("", "expected two or more different texts, to tell them apart, found 1"),
     ],
