@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from probe.errors import ProbeError, TrainingError
 from probe.notes import note
-from probe.task import LABEL_SLOT, Task, fill_columns
+from probe.task import LABEL_SLOT, Task, columns_of, fill_columns
 
 _PROMPT_SLOT = re.compile(r"\{prompt:([0-9]{1,9})\}")
 
@@ -109,6 +109,14 @@ def keep_slots(template: str, kept: Collection[int]) -> str:
         return f"{{prompt:{count}}}" if count else ""
 
     return _PROMPT_SLOT.sub(smaller, template)
+
+
+def first_slot(text: str) -> str | None:
+    """The first place in a text that a template would fill; None where it has none."""
+    slots = [f"{{{name}}}" for name in columns_of(text)]
+    slots += [LABEL_SLOT] * (LABEL_SLOT in text)
+    slots += [found[0] for found in _PROMPT_SLOT.finditer(text)]
+    return slots[0] if slots else None
 
 
 def without_slots(template: str) -> str:

@@ -8,6 +8,7 @@ from probe.errors import TrainingError
 from probe.models import FrozenModel
 from probe.models.rows import special_ids
 from probe.task import TEXT_SLOT
+from probe.template import first_slot
 
 PROMPT_SLOT = "{prompt}"
 FRAME_NAMES = ("chat", "plain")
@@ -43,10 +44,10 @@ class Frame:
         """The task template with a text in the prompt's place.
 
         Raises:
-            TrainingError: the text holds `{text}`, where the context is to go.
+            TrainingError: the text holds a place such as `{text}`, where the context is to go.
         """
-        if TEXT_SLOT in text:
-            raise TrainingError(f"expected a text to distil without {TEXT_SLOT}, found {text!r}")
+        if (slot := first_slot(text)) is not None:
+            raise TrainingError(f"expected a text to distil without {slot}, found {text!r}")
         return self.template.replace(PROMPT_SLOT, text)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from probe.errors import DataError
+from probe.template import first_slot
 from probe.texts import is_unicode
 
 _SHIPPED = Path(__file__).parent / "texts.jsonl"
@@ -82,6 +83,8 @@ def _known_text(line: str, where: str) -> KnownText:
         raise DataError(f"{where}: expected a kind in words, found {kind!r}")
     if not all(map(is_unicode, (text, *words))):
         raise DataError(f"{where}: expected text that UTF-8 can hold, found half of a character")
+    if (slot := first_slot(text)) is not None:
+        raise DataError(f"{where}: expected a text to distil without {slot}, found {text!r}")
     return KnownText(text.strip(), tuple(words), kind or "text")
 
 

@@ -15,6 +15,7 @@ from probe.arrays import Float32Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.readings import READINGS, Subject, named_readings, needs_model
+from probe.texts import as_json
 from probe.vocabulary import Vocabulary
 
 _STILL = 1e-6
@@ -46,8 +47,9 @@ class Observation:
     """What seems to go wrong, a line each."""
 
     def to_json(self) -> dict[str, Any]:
-        """The line of `readings.jsonl`."""
-        return asdict(self)
+        """The line of `readings.jsonl`; what is no finite number is None."""
+        document: dict[str, Any] = as_json(asdict(self))
+        return document
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -16,6 +16,7 @@ from probe.jobs.reporter import Reporter
 from probe.prompt import AnyPrompt
 from probe.requests import TrainConfig
 from probe.store import RECORDED_BY, TRAINING, JobConfig, JobFolder, Workspace, queued
+from probe.texts import as_json
 
 RECORDER = "PromptWatch"
 _LOSSES = ("eval_loss", "loss", "val_loss", "validation_loss")
@@ -115,14 +116,14 @@ class RunRecord:
                 prompt,
                 name=config.name,
                 task=prompt.task or config.request["task"],
-                metrics={**prompt.metrics, **metrics, "step": step},
+                metrics={**prompt.metrics, **as_json(dict(metrics)), "step": step},
                 config={**prompt.config, "run": self.job.id, RECORDED_BY: RECORDER},
             )
             kept = (self._workspace.save(made).id,)
         status = dataclasses.replace(self._reporter.status, step=step)
         self._reporter.beat(status)
         message = "stopped when it was asked to" if self.wants_to_stop else ""
-        self._reporter.end("finished", message, prompts=kept, metrics=dict(metrics))
+        self._reporter.end("finished", message, prompts=kept, metrics=as_json(dict(metrics)))
 
     def fail(self, message: str) -> None:
         """The training broke off."""
@@ -138,7 +139,7 @@ class RunRecord:
         scores = scores_of(metrics)
         if not scores:
             return None
-        loss = next((metrics[name] for name in _LOSSES if name in metrics), None)
+        loss = next((_number(metrics[name]) for name in _LOSSES if name in metrics), None)
         named = self.metric if self.metric in scores else None
         metric = named or next((name for name in scores if name not in _LOSSES), scores[0])
         if metric in _LOSSES:

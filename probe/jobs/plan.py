@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from probe.errors import TrainingError
 from probe.jobs.studying import cache_of, study_of
 from probe.jobs.training import prepare_training, request_of
 from probe.jobs.training import task_of as task_of_request
@@ -105,6 +106,8 @@ def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int = 8) -> Tra
     """
     if config.kind == "train":
         return _plan_training(config)
+    if config.is_training:
+        raise TrainingError(f"a {config.kind} job has no plan: start it, its first steps tell")
     study = study_of(config, workspace)
     return plan_study(study.runs, study.settings, cache_of(workspace), at_once=at_once)
 

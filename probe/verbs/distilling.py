@@ -15,7 +15,7 @@ from probe.requests.sources import StepWatcher
 from probe.results import Result
 from probe.store import JobConfig, Workspace
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.task import TEXT_SLOT
+from probe.template import first_slot
 from probe.texts import counted
 from probe.verbs.checks import check_models, named_model, require_readers, require_writers
 from probe.verbs.reading import ReadPrompt, read
@@ -131,14 +131,14 @@ def _settled(asked: DistillRequest, workspace: Workspace) -> DistillRequest:
     """What is asked with nothing left open, places by their full paths.
 
     Raises:
-        TrainingError: the text is empty, or holds the slot of the contexts.
+        TrainingError: the text is empty, or holds a place that a template would fill.
         ModelNotFoundError: there is no such model, or it writes no text.
     """
     text = asked.text.strip()
     if not text:
         raise TrainingError("expected a text to distil, found an empty one")
-    if TEXT_SLOT in text:
-        raise TrainingError(f"expected a text to distil without {TEXT_SLOT}, found {text!r}")
+    if (slot := first_slot(text)) is not None:
+        raise TrainingError(f"expected a text to distil without {slot}, found {text!r}")
     model = named_model(asked.model) or default_model()
     known = check_models([(model, None)], device=asked.device, workspace=workspace)
     require_writers(require_readers(known))

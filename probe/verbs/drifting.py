@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,13 +11,15 @@ from probe.analysis import starts as analysis
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.analysis.starts import Drift
 from probe.errors import ProbeError
-from probe.prompt import SoftPrompt
+from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import JobFolder, Library, Workspace
 from probe.store.card import workspace_name
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary
 
 Start = NDArray[np.float32] | None
+_FOLD = re.compile(r"-fold(\d+)(?:@\d+)?$", re.ASCII)
+"""Ends the name of a fold's prompt, in the workspace before its version."""
 
 
 def drift(
@@ -52,6 +56,12 @@ def drift(
     if start is not None and start.shape == rows.shape[1:] and steps[0] > 0:
         steps, rows = [0, *steps], np.concatenate([start[None], rows])
     return analysis.drift(rows, steps, name=folder.id, vocabulary=vocabulary, metric=metric)
+
+
+def number_in_run(prompt: AnyPrompt) -> int:
+    """Which of the prompts that its run trained at once a kept prompt is, from 0."""
+    fold = _FOLD.search(prompt.name) if prompt.config.get("folds") else None
+    return int(fold[1]) - 1 if fold else 0
 
 
 def _start(workspace: Workspace, run: JobFolder, vocabulary: Vocabulary) -> Start:

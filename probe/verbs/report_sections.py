@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,14 +29,13 @@ from probe.store import Library, Workspace
 from probe.verbs.checks import base_of
 from probe.verbs.comparing import compare, map
 from probe.verbs.decoding import decode
-from probe.verbs.drifting import drift
+from probe.verbs.drifting import drift, number_in_run
 from probe.verbs.evaluating import evaluate
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison as Scores
 
 Answer = TypeVar("Answer")
-_FOLD = re.compile(r"-fold(\d+)$", re.ASCII)
 _DRAWN: Measure = "mean_token_cosine"
 
 
@@ -191,8 +189,7 @@ def _drift(prompt: AnyPrompt, asked: ReportRequest) -> Asked[Drift] | None:
     run = prompt.config.get("run")
     if not isinstance(run, str) or not run:
         return None
-    fold = _FOLD.search(prompt.name)
-    number = int(fold[1]) - 1 if fold else 0
+    number = number_in_run(prompt)
     called = f"verbs.drift({run!r}, {number}, metric={asked.metric!r})"
     command = ("python", "-c", f"from probe import verbs; print({called}.to_frame())")
     workspace = Workspace(asked.workspace)

@@ -31,6 +31,7 @@ def test_fewer_texts_are_taken_from_all_over_the_list():
         ('{"text": "a", "words": [1]}', "line 2: .*found no list of content words"),
         ('{"text": "a", "words": ["a"], "kind": 3}', "line 2: expected a kind in words, found 3"),
         ('{"text": "a \\ud800", "words": ["a"]}', "line 2: .*found half of a character"),
+        ('{"text": "a {name}", "words": ["a"]}', "line 2: .*to distil without {name}, found"),
         ('{"text": "b", "words": ["c"]}', "expected every text once, found 'b'"),
         ("", "expected two or more different texts, to tell them apart, found 1"),
     ],

@@ -203,6 +203,18 @@ def test_a_prompt_that_diverges_ends_nobodys_training(model: str, home: Path) ->
     assert np.array_equal(_rows("lost"), rows.numpy())
 
 
+def test_an_evaluation_that_is_no_number_ends_nobodys_training(model: str, home: Path) -> None:
+    rows, metrics = torch.ones(2, 16), {"eval_loss": float("nan"), "eval_accuracy": 0.5}
+    with PromptWatch(model, name="odd", sinks=[home / "seen.jsonl"]) as watch:
+        watch.step(rows, step=0)
+        watch.step(rows + 1, step=1, metrics=metrics)
+    (run,) = probe.runs(Workspace(home))
+    assert run.state == "finished" and run.metrics["eval_loss"] is None
+    assert run.validation is not None and run.validation["loss_nats"] is None
+    last = (home / "seen.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last, parse_constant=str)["metrics"]["eval_loss"] is None
+
+
 @pytest.mark.slow
 def test_a_trainer_that_broke_off_left_a_failed_run_and_may_begin_again(
     tuned: Any, tokenizer: Any, tmp_path: Path

@@ -90,7 +90,9 @@ def test_the_command_of_a_distillation_asks_for_the_same(model, tmp_path, contex
 
 def test_what_cannot_be_distilled_is_refused_before_there_is_a_run(model, tmp_path):
     home = Workspace(tmp_path / "home")
-    for text, why in ((" ", "found an empty one"), ("say {text}", "without {text}")):
+    slots = ("{text}", "{name}", "{label}", "{prompt:2}")
+    texts = [(f"say {slot}", f"without {slot}") for slot in slots]
+    for text, why in ((" ", "found an empty one"), *texts):
         with pytest.raises(TrainingError, match=why):
             distill_config(text, model, workspace=home)
     assert not list(home.jobs)

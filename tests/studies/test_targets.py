@@ -61,7 +61,7 @@ def test_a_text_may_hold_a_line_separator_that_ends_no_line(tmp_path, end):
     [
         ("a.txt", "\n\n", "at least one text"),
         ("a.jsonl", '{"text": "a"}\n{"txet": "b"}', "line 2: expected text"),
-        ("a.jsonl", "no json", "line 1: expected a JSON object"),
+        ("a.jsonl", "no json", "line 1: expected one JSON object"),
         ("a.jsonl", '{"kind": "b"}', "expected a text, found"),
         ("a.jsonl", '{"text": 3}', "texts that are not empty"),
         ("a.jsonl", '{"text": "b \\ud800"}', "line 1: expected text that UTF-8 can hold"),

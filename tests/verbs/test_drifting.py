@@ -11,6 +11,7 @@ from probe.store.job_status import Status
 from probe.tables import load_vocabulary
 from probe.training.checkpoint import Checkpoint, write_checkpoint
 from probe.verbs import drift
+from probe.verbs.drifting import number_in_run
 
 IDS = (100, 200, 300)
 
@@ -86,3 +87,17 @@ def test_runs_that_leave_no_rows_are_refused(workspace):
         drift(other.id, workspace=workspace)
     with pytest.raises(TrainingError, match="there is no number 3"):
         drift(other.id, 3, workspace=workspace)
+
+
+def test_a_fold_is_followed_as_the_one_it_is_whatever_its_version(workspace):
+    rows = np.ones((3, 64), np.float32)
+    kept = [
+        workspace.save(SoftPrompt(name, rows, config={"folds": folds})).id
+        for name, folds in (
+            ("mood-fold1", 3),
+            ("mood-fold3", 3),
+            ("mood-fold3", 3),
+            ("fold2", None),
+        )
+    ]
+    assert [number_in_run(workspace.prompts.load(one)) for one in kept] == [0, 2, 2, 0]
