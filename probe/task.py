@@ -9,6 +9,13 @@ from typing import Literal, get_args
 
 TaskKind = Literal["classification", "generation"]
 TaskMetric = Literal["accuracy", "macro_f1", "exact_match", "rouge_l"]
+METRIC_WORDS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "exact_match": "exact match",
+    "rouge_l": "ROUGE-L",
+    "loss_nats": "loss (nats)",
+}
 LabelWords = Sequence[str | Sequence[str]]
 """One word or phrase per label, or several that mean the same label."""
 

@@ -18,17 +18,12 @@ from probe.charts.palette import (
     new_figure,
 )
 from probe.requests.train_methods import trains_tokens
+from probe.task import METRIC_WORDS
 
 if TYPE_CHECKING:
     from probe.evaluation import Comparison, Evaluation
 
 _NAME = 34
-_TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "exact_match": "exact match",
-    "rouge_l": "ROUGE-L",
-}
 
 
 def score_intervals(comparison: Comparison) -> go.Figure:
@@ -66,7 +61,7 @@ def score_intervals(comparison: Comparison) -> go.Figure:
         ticktext=[token_label(_name(one), most=_NAME) for one in ways],
         range=[len(ways) - 0.5, -0.5],
     )
-    metric = _TITLES[comparison.metric]
+    metric = METRIC_WORDS[comparison.metric]
     figure.update_xaxes(title=f"{metric} on {comparison.n} {comparison.split} examples", nticks=6)
     return figure
 

@@ -16,17 +16,15 @@ from probe.charts.palette import (
     CATEGORIES,
     CHANCE,
     PROMPT,
-    VOCABULARY,
     add_legend,
     interval_bars,
     new_figure,
 )
 from probe.requests.train_methods import method_words
 
-COLOURS = (PROMPT, CHANCE, VOCABULARY, "#CC79A7", "#E69F00", "#56B4E9", "#9467BD", "#808080")
-"""Of runs side by side; after eight the dashes change."""
 _LOW_TO_HIGH = [[0.0, CHANCE], [0.5, "#9A9A9A"], [1.0, PROMPT]]
 _DASHES = ("solid", "dash", "dot", "dashdot")
+"""Of runs side by side: they change after as many as there are colours."""
 
 
 def loss_curves(runs: Sequence[Curves], *, steps: int | None = None) -> go.Figure:
@@ -158,7 +156,7 @@ def _figure(title: str, steps: int | None, runs: Sequence[Curves]) -> go.Figure:
 
 
 def _styled(runs: Sequence[Curves]) -> list[tuple[Curves, str, str]]:
-    styles = itertools.cycle([(colour, dash) for dash in _DASHES for colour in COLOURS])
+    styles = itertools.cycle([(colour, dash) for dash in _DASHES for colour in CATEGORIES])
     return [(run, *style) for run, style in zip(runs, styles, strict=False)]
 
 

@@ -16,7 +16,6 @@ from probe.cli.options import Json
 from probe.cli.output import cell, complain, new_place, say, show, table
 from probe.cli.requests import takes_requests
 from probe.reports.evaluations import (
-    METRIC_WORDS,
     condition_words,
     doubt_lines,
     gain_words,
@@ -24,6 +23,7 @@ from probe.reports.evaluations import (
 )
 from probe.requests import EvaluateRequest, GenerateRequest, PredictRequest, RequestError
 from probe.requests.evaluation import AskRequest
+from probe.task import METRIC_WORDS
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -19,8 +20,8 @@ class Line:
     """
 
     def __init__(self, every_s: float = 10.0) -> None:
-        self._moves = sys.stderr.isatty()
-        self._every_s = _MOVING_S if self._moves else every_s
+        self.moves = sys.stderr.isatty()
+        self._every_s = _MOVING_S if self.moves else every_s
         self._shown_s = float("-inf")
         self._width = 0
 
@@ -33,8 +34,7 @@ class Line:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._moves and self._width:
-            sys.stderr.write("\n")
+        self._end()
 
     def show(self, text: str, *, now: bool = False) -> None:
         """Show it, if it is news that cannot wait, or time has passed."""
@@ -42,10 +42,22 @@ class Line:
         if not now and now_s - self._shown_s < self._every_s:
             return
         self._shown_s = now_s
-        text = visible(text)
-        if self._moves:
+        if self.moves:
+            text = visible(text)[: shutil.get_terminal_size().columns - 1]  # or it would not move
             sys.stderr.write("\r" + text.ljust(self._width))
             self._width = len(text)
+            sys.stderr.flush()
         else:
-            sys.stderr.write(f"probe: {text}\n")
+            self.tell(f"probe: {text}")
+
+    def tell(self, text: str) -> None:
+        """Say a line that stays."""
+        self._end()
+        sys.stderr.write(f"{visible(text)}\n")
         sys.stderr.flush()
+
+    def _end(self) -> None:
+        """Leave the line that moves as it is."""
+        if self._width:
+            sys.stderr.write("\n")
+        self._width = 0

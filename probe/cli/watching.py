@@ -6,8 +6,8 @@ import json as json_module
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from probe.analysis.gains import score_sentence
 from probe.cli.options import Watched
 from probe.cli.output import complain, say, tell_queue, visible
 from probe.cli.output import show as print_all
+from probe.cli.progress import Line
 from probe.cli.runs_table import fold_lines, go_on_command, print_runs, score
 from probe.errors import TrainingError
 from probe.jobs import JobView, RunUpdate, cancel, follow, view
@@ -29,7 +30,6 @@ from probe.store.card import name_note
 if TYPE_CHECKING:
     from probe.store import JobFolder, Workspace
 
-Show = Callable[[RunUpdate], None]
 _LINES = 10
 """Lines that a run without validations prints into a pipe."""
 
@@ -39,34 +39,24 @@ def attend(workspace: Workspace, run: JobFolder, shown: Watched) -> None:
     if not shown.detach:
         raise typer.Exit(watch(workspace, run, json=shown.json))
     found = view(workspace, run)
-    _say_new(found.notes, [])
+    for note in found.notes:
+        complain(note)
     print_all(Rows([found], "jobs.runs"), print_runs, json=shown.json)
 
 
 def watch(workspace: Workspace, run: JobFolder, *, json: bool) -> int:
     """Show a run until nobody works at it any more; the exit status."""
-    showing: AbstractContextManager[Show]
-    if json:
-        showing = nullcontext(_print_records)
-    elif sys.stderr.isatty():
-        showing = _live(run)
-    else:
-        showing = nullcontext(_Lines(run.config.steps or 1).show)
     tell_queue(view(workspace, run).waits_for)
-    with _interrupts(workspace, run), showing as show:
+    with _interrupts(workspace, run), Line() as line:
+        show = _print_records if json else _Steps(line, run.config.steps or 1).show
         said = [name_note(run.config.name) or ""]  # when it began
         for news in follow(run):
-            _say_new(news.status.notes, said)
+            for note in news.status.notes:
+                if note not in said:
+                    line.tell(f"probe: {note}")
+                    said.append(note)
             show(news)
     return _print_end(view(workspace, run), json=json)
-
-
-def _say_new(notes: Sequence[str], said: list[str]) -> None:
-    """Each note once, on stderr, whatever else is shown there."""
-    for line in notes:
-        if line not in said:
-            complain(line)
-            said.append(line)
 
 
 @contextmanager
@@ -112,27 +102,35 @@ def _print_line(document: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-class _Lines:
-    """A line on stderr per validation, and now and then one between."""
+class _Steps:
+    """A line per validation, and now and then one between; on a terminal one that moves."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, line: Line, steps: int) -> None:
+        self._line, self._steps = line, steps
         self._every = max(1, steps // _LINES)
         self._activity = ""
 
     def show(self, news: RunUpdate) -> None:
-        if news.status.activity not in ("", self._activity):
-            self._activity = news.status.activity
-            sys.stderr.write(f"probe: {self._activity} …\n")
+        """Show what is new."""
+        status = news.status
+        if self._line.moves:
+            how_far = _words(vars(status), f" of {self._steps}") if status.step else ""
+            self._line.show(" · ".join(filter(None, (status.activity or "waiting", how_far))))
+        elif status.activity not in ("", self._activity):
+            self._activity = status.activity
+            self._line.tell(f"probe: {self._activity} …")
         for record in news.records:
             if record["warning"]:
-                sys.stderr.write(f"probe: {visible(record['warning'])}\n")
-            if record["validation"] or record["step"] % self._every == 0:
-                sys.stderr.write(f"{_words(record)}\n")
+                self._line.tell(f"probe: {record['warning']}")
+            due = record["validation"] or record["step"] % self._every == 0
+            if due and not self._line.moves:
+                self._line.tell(_words(record))
 
 
-def _words(record: dict[str, Any]) -> str:
-    parts = [f"step {record['step']}"]
-    if record["fold"] is not None:
+def _words(record: Mapping[str, Any], of: str = "") -> str:
+    """How far a training is, as a record of it or its status says."""
+    parts = [f"step {record['step']}{of}"]
+    if record.get("fold") is not None:
         parts.append(f"fold {record['fold']}")
     if record["loss_nats"] is not None:
         parts.append(f"loss {record['loss_nats']:.4f} nats")
@@ -143,47 +141,6 @@ def _words(record: dict[str, Any]) -> str:
     if record["eta_s"] is not None:
         parts.append(f"{duration(record['eta_s'])} left")
     return " · ".join(parts)
-
-
-@contextmanager
-def _live(run: JobFolder) -> Iterator[Show]:
-    """A line on a terminal that is drawn anew with every look."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[words]}", markup=False),
-        console=Console(stderr=True, highlight=False, markup=False, emoji=False),
-        transient=True,
-    ) as progress:
-        bar = progress.add_task("waiting", total=run.config.steps, words="")
-
-        def show(news: RunUpdate) -> None:
-            for record in news.records:
-                if record["warning"]:
-                    progress.console.print(f"probe: {visible(record['warning'])}")
-            progress.update(
-                bar,
-                description=news.status.activity or "waiting",
-                completed=news.status.step,
-                words=_now(news),
-            )
-
-        yield show
-
-
-def _now(news: RunUpdate) -> str:
-    status = news.status
-    latest = news.records[-1] if news.records else None
-    eta_s = latest["eta_s"] if latest else status.eta_s
-    parts = [f"loss {status.loss_nats:.4f}" if status.loss_nats is not None else ""]
-    parts.append(score(status.validation) if status.validation else "")
-    parts.append(f"{status.tokens_per_s:,.0f} tokens/s" if status.tokens_per_s else "")
-    parts.append(f"{duration(eta_s)} left" if eta_s is not None else "")
-    return " · ".join(part for part in parts if part)
 
 
 def _print_end(run: JobView, *, json: bool) -> int:

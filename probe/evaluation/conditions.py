@@ -122,12 +122,9 @@ def discretised(
             f"{condition.name} is no single prompt: discretise its halves one by one"
         )
     rng = np.random.default_rng(seed)
-    made: list[tuple[Kind, SoftPrompt]] = [
-        ("discretised", discretise(prompt, vocabulary, metric=metric))
-    ]
-    made += [
-        ("shuffled", shuffled(prompt, vocabulary, rng=rng, metric=metric)) for _ in range(draws)
-    ]
+    nearest = discretise(prompt, vocabulary, metric=metric)
+    made: list[tuple[Kind, SoftPrompt]] = [("discretised", nearest)]
+    made += [("shuffled", shuffled(nearest, vocabulary, rng=rng)) for _ in range(draws)]
     made += [("random_tokens", random_tokens(prompt, vocabulary, rng=rng)) for _ in range(draws)]
     return [
         dataclasses.replace(condition, prompt=_as_fed(model, tokens), kind=kind)
@@ -155,20 +152,11 @@ def discretise(
 
 
 def shuffled(
-    prompt: AnyPrompt,
-    vocabulary: Vocabulary,
-    *,
-    rng: np.random.Generator,
-    metric: Metric = DEFAULT_METRIC,
+    nearest: SoftPrompt, vocabulary: Vocabulary, *, rng: np.random.Generator
 ) -> SoftPrompt:
-    """The discretised prompt in another order: does word order carry anything?
-
-    Raises:
-        NotDecodableError: the prompt lives in key/value space or has another width.
-    """
-    prompt = require_decodable(prompt, vocabulary)
-    ids = nearest_tokens(prompt.embeddings, vocabulary, metric, k=1).ids[:, 0]
-    return _of_tokens(prompt, vocabulary, rng.permutation(ids), "shuffled")
+    """A discretised prompt in another order: does word order carry anything?"""
+    ids = rng.permutation(nearest.config["token_ids"])
+    return _of_tokens(nearest, vocabulary, ids, "shuffled")
 
 
 def random_tokens(

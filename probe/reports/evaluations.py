@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from probe.requests.train_methods import method_words
+from probe.task import METRIC_WORDS
 
 if TYPE_CHECKING:
     from probe.bootstrap import Estimate
     from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
-
-METRIC_WORDS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "exact_match": "exact match",
-    "rouge_l": "ROUGE-L",
-    "loss_nats": "loss (nats)",
-}
 
 
 def evaluation_headline(found: Comparison) -> list[str]:

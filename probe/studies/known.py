@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +93,6 @@ class KnownPoint:
     seed: int
 
 
-def known_settings(study: KnownStudy, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that decides what is done, as JSON can hold it."""
-    return dict(json.loads(json.dumps(asdict(study) | {"shared": shared})))
-
-
 def known_of(settings: Mapping[str, Any]) -> tuple[KnownStudy, StudySettings]:
     """The study of such settings.
 
@@ -140,7 +134,7 @@ def known_study(request: Mapping[str, Any], cache: Path) -> Study:
     """The study of such settings, its model read.
 
     Args:
-        request: as `known_settings` makes it.
+        request: as `settings_of` makes it.
         cache: a folder where what readings say is kept.
 
     Raises:

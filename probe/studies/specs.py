@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,7 @@ from probe.training import TrainConfig
 
 if TYPE_CHECKING:
     import pandas as pd
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class StudySettings:
     """At most so many score a prompt on validation data, drawn at random, the same for all."""
     test_examples: int = 500
     """At most so many score it on test data, drawn likewise: some test files are sorted."""
+
+
+def settings_of(study: DataclassInstance, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that decides which runs a study has, as JSON can hold it."""
+    return dict(json.loads(json.dumps(asdict(study) | {"shared": shared})))
 
 
 @dataclass(frozen=True)

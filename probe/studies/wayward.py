@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -53,12 +52,6 @@ class WaywardStudy:
             raise TrainingError(
                 "a waywardness study needs a γ above 0 beside the baseline: give one, as 0.1"
             )
-
-
-def settings_of(study: WaywardStudy, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that decides which runs there are, as JSON can hold it."""
-    settings = asdict(study) | {"shared": shared}
-    return dict(json.loads(json.dumps(settings)))
 
 
 def study_of(settings: Mapping[str, Any]) -> tuple[WaywardStudy, StudySettings]:

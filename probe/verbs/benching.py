@@ -35,7 +35,8 @@ def bench_readings_config(request: BenchReadingsRequest) -> JobConfig:
         ProbeError: something of it cannot be read, or does not fit together.
         ValueError: there is no such reading.
     """
-    from probe.studies.known import KnownStudy, known_points, known_settings
+    from probe.studies.known import KnownStudy, known_points
+    from probe.studies.specs import settings_of
 
     _require_places(request)
     workspace = Workspace(request.workspace)
@@ -55,7 +56,7 @@ def bench_readings_config(request: BenchReadingsRequest) -> JobConfig:
     )
     known_points(study)  # what no run could be asked is refused now
     shared = shared_settings(device=request.device, dtype=request.dtype)
-    return new_config("readings", Path(model).name, known_settings(study, shared))
+    return new_config("readings", Path(model).name, settings_of(study, shared))
 
 
 @takes(BenchReadingsRequest)

@@ -30,8 +30,9 @@ def wayward_config(request: WaywardRequest) -> JobConfig:
     Raises:
         ProbeError: the targets cannot be read, or there is no γ above 0.
     """
+    from probe.studies.specs import settings_of
     from probe.studies.targets import read_targets
-    from probe.studies.wayward import WaywardStudy, settings_of
+    from probe.studies.wayward import WaywardStudy
 
     if not request.task:
         raise DataError("name a task, such as task='mood'")

@@ -20,7 +20,7 @@ def test_every_row_becomes_its_nearest_token(vocabulary, rng):
 
 def test_shuffling_keeps_the_tokens_and_changes_their_order(vocabulary, rng):
     prompt = SoftPrompt("p", vocabulary.rows(range(10, 30)))
-    found = shuffled(prompt, vocabulary, rng=rng)
+    found = shuffled(discretise(prompt, vocabulary), vocabulary, rng=rng)
     assert sorted(found.config["token_ids"]) == list(range(10, 30))
     assert found.config["token_ids"] != list(range(10, 30))
 
