@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.cli.options import Figures, Json, usage_errors
-from probe.cli.output import headline, new_place, say, show, write_figures
+from probe.cli.output import new_place, say, show, write_figures
 from probe.cli.progress import Line
 from probe.cli.requests import takes_requests
 from probe.requests import Request, command_of
@@ -28,24 +28,12 @@ def print_lines(result: Result) -> None:
     say(*result.headline())
 
 
-def print_frame(result: Result) -> None:
-    """A result as its headline and its table."""
-    from probe.cli.output import cell, table
-
-    frame = result.to_frame()
-    numbers = tuple(str(name) for name in frame.select_dtypes("number").columns)
-    grid = table(*map(str, frame.columns), right=numbers)
-    for row in frame.itertuples(index=False):
-        grid.add_row(*(cell(f"{one:.4g}" if isinstance(one, float) else one) for one in row))
-    say(*filter(None, [headline(result)]), *([grid] if len(frame) else []))
-
-
 @dataclass(frozen=True)
 class Ask:
     """A command that prints what its verb found, as one JSON document or as people read it."""
 
     request: type[Request]
-    show: Callable[[Any], None] = print_frame
+    show: Callable[[Any], None]
     figures: bool = False
     """Whether it has `--html`."""
     refuses: bool = False

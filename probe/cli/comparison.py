@@ -1,4 +1,4 @@
-"""Several prompts together, printed: `probe compare`, `map`, `clusters` and `transfer`."""
+"""Several prompts together, printed: `probe compare`, `map`, `find`, `clusters`, `transfer`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from probe.analysis.compare import Comparison
     from probe.analysis.maps import Map
     from probe.analysis.transfer import RankCorrelation, Transfer, TransferCell
+    from probe.verbs import Found
 
 _COLUMNS = 10
 """Prompts up to which the whole matrix fits a terminal."""
@@ -64,6 +65,14 @@ def print_map(found: Map) -> None:
     say(headline(found), grid)
     if len(found.points) > _SHOWN:
         say(f"{_SHOWN} of {counted(len(found.points), 'row')}; --json has all of them")
+
+
+def print_found(found: Found) -> None:
+    """The positions closest to a token."""
+    grid = table("prompt", "#", "score", right=("#", "score"))
+    for match in found.matches:
+        grid.add_row(*map(cell, (match.prompt, match.position, f"{match.score:.4g}")))
+    say(headline(found), *([grid] if found.matches else []))
 
 
 def print_clusters(found: Clusters) -> None:

@@ -68,7 +68,7 @@ _COMMANDS: dict[str, Callable[..., None] | typer.Typer | Ask | AskStudy] = {
     "inspect": inspection.inspect_prompts,
     "decode": decode.decode,
     "read": reading.read,
-    "find": Ask(FindRequest, refuses=True),
+    "find": Ask(FindRequest, comparison.print_found, refuses=True),
     "compare": Ask(CompareRequest, comparison.print_comparison, refuses=True),
     "clusters": Ask(ClustersRequest, comparison.print_clusters, refuses=True),
     "map": Ask(MapRequest, comparison.print_map, figures=True, refuses=True),
