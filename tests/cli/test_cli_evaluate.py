@@ -423,7 +423,7 @@ def test_prompts_of_tokens_stand_beside_soft_ones_with_what_they_cost(here, prob
     expected = scores["short", "prompt"] - scores["readable", "prompt"]
     assert cost["value"] == pytest.approx(expected)
     shown = probe(*arguments).flat
-    assert "readable (pez)" in shown
+    assert "readable (PEZ)" in shown
     assert f"cost of readability: short − readable = {expected:+.3f} [" in shown
     assert "cost of readability: short − its nearest tokens =" in shown
 
