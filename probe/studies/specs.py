@@ -16,7 +16,6 @@ from probe.training import TrainConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ class StudySettings:
     """At most so many score it on test data, drawn likewise: some test files are sorted."""
 
 
-def settings_of(study: DataclassInstance, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that decides which runs a study has, as JSON can hold it."""
+def settings_of(study: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that decides which runs a study has, a dataclass, as JSON can hold it."""
     return dict(json.loads(json.dumps(asdict(study) | {"shared": shared})))
 
 
