@@ -142,7 +142,7 @@ def test_the_log_of_a_trained_prompt_names_its_run_its_digest_and_what_was_recor
     assert row["evaluations"][0]["value"] == 0.86833 and len(row["stored_sha256"]) == 64
     shown = probe("library", "log", "made").flat
     for words in (
-        "made@1 · pez, 2 × 320",
+        "made@1 · PEZ, 2 × 320",
         "trained by run mood-run",
         row["stored_sha256"][:12],
         "test accuracy 0.517 on 60 examples",
