@@ -270,6 +270,10 @@ class TestPlainPickles:
         found = read_pickle(rb"(lp0" + b"\n" + rb"S'it\'s\n\xe9\\'" + b'\naS"\'"\naU\x01\xe9a.')
         assert found == ["it's\n\xe9\\", "'", "\xe9"]
 
+    def test_a_path_pickled_by_python_3_13_is_read(self) -> None:
+        data = b"cpathlib._local\nPosixPath\n(V/\nVdata\ntR."
+        assert read_pickle(data) == "/data"
+
     def test_records_become_dicts_and_names_become_texts(self) -> None:
         value = {
             "hparams": argparse.Namespace(lr=0.3, out=pathlib.PurePosixPath("/a/b")),

@@ -278,7 +278,14 @@ NAMES: Mapping[Symbol, Call | None] = {
     **_names({f"{core}.multiarray._reconstruct": _numpy_empty for core in _CORES}),
     **_names({f"{core}.multiarray.scalar": _numpy_scalar for core in _CORES}),
     **_names({f"{core}.numeric._frombuffer": _numpy_buffer for core in _CORES}),
-    **_names({f"pathlib.{kind}{name}": _path for kind in ("", "Pure") for name in _PATHS}),
+    **_names(
+        {
+            f"{module}.{kind}{name}": _path
+            for kind in ("", "Pure")
+            for name in _PATHS
+            for module in ("pathlib", "pathlib._local")
+        }
+    ),  # as Python 3.13 calls it
     **_names({f"torch.{name}": None for name in RAW}),
     **_names({f"{module}.{name}": None for name in STORAGE_DTYPES for module in _STORAGES}),
     **_names({f"builtins.{name}": call for name, call in _BUILTINS.items()}),
