@@ -252,7 +252,11 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
     asked = JobConfig(
         "train",
         "mood",
-        {"model": "builtin", "task": "sst2", "training": {"method": "prompt_tuning"}},
+        {
+            "model": "builtin",
+            "task": "sst2",
+            "training": {"method": "prompt_tuning", "steps": 20},
+        },
         "2026-01-02T03:04:05",
     )
     run = workspace.runs.create(asked, Status("finished", queued_at=1.0))
