@@ -145,10 +145,10 @@ class CramRequest(OfObjects):
     """At most so many updates."""
     patience: Annotated[int, Option(minimum=1)] = 500
     """Updates without a longer beginning after which a text is given up."""
-    lr: Annotated[float, Option(minimum=0)] = 0.03
-    """Rate of the updates (Adafactor), constant."""
-    init: str = "vocab"
-    """Where rows start: vocab, random, or text:WORDS."""
+    lr: Annotated[float, Option(minimum=0)] = 0.3
+    """Rate of the updates (AdamW), constant."""
+    init: str = "random"
+    """Where rows start: random, vocab, or text:WORDS."""
     name: str | None = None
     """Keep the rows in the workspace under this name. Default: they are not kept."""
     seed: Annotated[int, Option(minimum=0)] = 0

@@ -30,6 +30,9 @@ from probe.training.prompt_run import PromptRun
 
 FIRST = 8
 """Tokens of the first prefix."""
+_BETAS = (0.9, 0.9)
+"""Of AdamW, as in Kuratov et al. 2025: gradients of one row jump, and a long memory of their
+squares would keep its steps small for hundreds of updates."""
 _LOOK_EVERY = 5
 """Updates between two looks at which tokens are right."""
 
@@ -114,6 +117,10 @@ class Cramming:
             PromptRun(model, task, config, start, self._data(number))
             for number in range(len(self.texts))
         ]
+        for run in runs:
+            run.optimiser = torch.optim.AdamW(
+                run.module.parameters(), lr=0.0, betas=_BETAS, weight_decay=config.weight_decay
+            )
         self.training = Training(model, runs, None)
 
     def __iter__(self) -> Iterator[Look]:

@@ -111,7 +111,6 @@ def cram(asked: CramRequest) -> Crammed:
         steps=asked.steps,
         batch_size=1,
         learning_rate=asked.lr,
-        optimiser="adafactor",  # whose steps stay of one size where gradients jump
         schedule="constant",
         eval_every=0,
     )
