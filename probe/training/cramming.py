@@ -8,6 +8,7 @@ text grows: a prefix is trained until it is reproduced, then a longer one from t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -108,8 +109,9 @@ class Cramming:
         start = start_of(model, task, config)
         self.start_ids = start.token_ids
         self.rows = [rows_of_start(start).numpy()] * len(self.texts)
-        """[P, H] of each text, those that held the longest beginning."""
+        """[P, H] of each text, the surest of those that held the longest beginning."""
         self.longest = [0] * len(self.texts)
+        self._nats = [math.inf] * len(self.texts)
         self.history: list[list[tuple[int, int]]] = [[] for _ in self.texts]
         """Per text, the updates at which a longer beginning was held, and its tokens."""
         self._tried = [min(FIRST, len(ids)) for ids in self.texts]
@@ -139,8 +141,7 @@ class Cramming:
         found = predicted(self.model, [rows_of(run) for run in runs], rows)
         for record, run, one in zip(turn, runs, found, strict=True):
             number, held = record.prompt, one.longest(self.accuracy)
-            if held > self.longest[number]:
-                self._hold(number, held, record.step)
+            self._hold(number, held, record.step, float(one.nats[:held].sum()))
             run.stopped = run.stopped or self._over(number, record.step)
             yield Look(
                 text=number,
@@ -153,10 +154,14 @@ class Cramming:
             if held == self._tried[number]:
                 self._grow(number)
 
-    def _hold(self, number: int, held: int, step: int) -> None:
-        self.longest[number] = held
-        self.rows[number] = rows_of(self.training.runs[number])
-        self.history[number].append((step, held))
+    def _hold(self, number: int, held: int, step: int, nats: float) -> None:
+        """Keep the rows of the longest beginning, and of those the surest ones."""
+        longest = self.longest[number]
+        if held > longest or (held == longest > 0 and nats < self._nats[number]):
+            self.longest[number], self._nats[number] = held, nats
+            self.rows[number] = rows_of(self.training.runs[number])
+        if held > longest:
+            self.history[number].append((step, held))
 
     def _grow(self, number: int) -> None:
         held = self._tried[number]
