@@ -115,7 +115,7 @@ def _killed_while_resumed(run, saved):
         shown: list[bytes] = []
         reader = threading.Thread(target=_read, args=(terminal, shown))
         reader.start()
-        until(lambda: re.search(rb"training.*/400.*loss \d", b"".join(shown), flags=re.S))
+        until(lambda: re.search(rb"training.*of 400.*loss \d", b"".join(shown), flags=re.S))
         until(lambda: len(_logged(run)) > saved + 25)
         os.kill(run.status.pid, signal.SIGKILL)
         assert resumed.wait(60) == 1
