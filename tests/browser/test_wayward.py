@@ -20,7 +20,7 @@ def test_a_study_survives_a_reload_finishes_and_its_prompt_opens_in_decode(
 ) -> None:
     page = visit("/waywardness")
     expect(page.get_by_text("This study comes with probe")).to_be_visible()
-    page.get_by_text("Start a study").click()
+    settled(page).get_by_text("Start a study").click()
     choose_model(page, "builtin")
     for label, value in (("Steps", "3"), ("Texts of each set, from short to long", "1")):
         box = page.get_by_role("spinbutton", name=label, exact=True)

@@ -149,7 +149,7 @@ def test_the_log_of_a_trained_prompt_names_its_run_its_digest_and_what_was_recor
         "evaluated 2026-01-02 03:04: mood test accuracy 0.868 [0.800, 0.900] on 9 examples",
     ):
         assert words in shown
-    assert "pez" in probe("library").flat
+    assert "PEZ" in probe("library").flat
 
 
 def test_removal_asks_first_and_names_the_version(stored, probe, monkeypatch):
