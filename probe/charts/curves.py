@@ -37,10 +37,14 @@ class Series:
         )
 
     def smoothed(self, window: int = _WINDOW) -> Series:
-        """Running mean over the last points, fewer at the start."""
+        """Running mean over as many points before as after, so that it does not lag.
+
+        Near the start these are fewer; at the end, where fewer follow, only those after are.
+        """
         sums = np.concatenate([[0.0], np.cumsum(self.values)])
-        ends = np.arange(1, len(sums))
-        starts = np.maximum(ends - window, 0)
+        places = np.arange(len(self.values))
+        half = np.minimum(places, window // 2)
+        starts, ends = places - half, np.minimum(places + half + 1, len(places))
         return Series(self.steps, (sums[ends] - sums[starts]) / (ends - starts))
 
 

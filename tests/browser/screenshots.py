@@ -32,6 +32,7 @@ PAGES = {
     "library": "/library",
     "decode": "/decode?p=smollm2-sst2-text&sel=2",
     "map": f"/map?{_THREE}&at=p:0:2&q=movie",
+    "waywardness": "/waywardness?study=wayward-builtin-opinion-30875eb1",
     "compare": "/compare?"
     + "&".join(
         f"p=smollm2-{task}-{start}"
@@ -44,7 +45,7 @@ THEMES = ("light", "dark")
 
 
 def trained(workspace: Workspace) -> Mapping[str, str]:
-    """The pages of two short runs and a small study, which are made first."""
+    """The pages of two short runs, which are made first."""
     settings = {"steps": 60, "length": 8, "batch_size": 8, "eval_every": 10, "eval_examples": 40}
     runs = [
         verbs.train(
@@ -52,13 +53,7 @@ def trained(workspace: Workspace) -> Mapping[str, str]:
         ).run
         for seed in range(2)
     ]
-    studied = verbs.wayward(
-        ["builtin"], ["mood"], ["instructions", "definitions"], target_count=1, gamma=[0.1, 1],
-        seeds=1, init=["vocab"], steps=40, batch_size=8, validation_examples=40,
-        test_examples=60, workspace=workspace,
-    )  # fmt: skip
     return {
-        "waywardness": f"/waywardness?{urlencode({'study': studied.folder.name})}",
         "train": f"/train?{urlencode({'run': runs[0]})}",
         "runs": f"/runs?{urlencode({'run': runs}, doseq=True)}",
     }
