@@ -50,6 +50,7 @@ def installed(built, tmp_path_factory):
     return target, [str(folder / "bin" / "probe")], environment
 
 
+@pytest.mark.process
 def test_wheel_and_source_are_of_a_size_that_people_fetch(built):
     wheel, source = (path.stat().st_size / 1e6 for path in built)
     assert wheel < 40

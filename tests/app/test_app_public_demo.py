@@ -141,6 +141,7 @@ def test_no_visitor_ends_what_is_at_work(made: Made, workspace: Workspace) -> No
 
 
 @pytest.mark.parametrize("page", ["start", "library", "waywardness", "train", "runs"])
+@pytest.mark.slow
 def test_no_page_offers_a_file_or_a_change(page: str, open_page: Open, made: Made) -> None:
     made("finished", records=2)
     at = open_page(page)

@@ -159,6 +159,7 @@ def test_a_long_value_is_cut_in_the_message(probe):
     assert len(probe("train", "--task", "mood", "--method", "x" * 5000).err) < 2500
 
 
+@pytest.mark.process
 def test_no_mistake_leaves_a_run_or_a_study(answers):
     _, home = answers
     assert not any((home / name).is_dir() and any((home / name).iterdir()) for name in _LEFT)

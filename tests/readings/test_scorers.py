@@ -37,6 +37,7 @@ def test_sentence_embeddings_find_a_text_by_other_words():
     assert scores.argmax(1).tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_scorer_that_is_not_installed_is_left_out_and_said_to_be(monkeypatch):
     monkeypatch.setattr("probe.readings.scorers.SENTENCE_ENCODER", "no-such-encoder-here")
     found, notes = scored([["never embedded before"]], TEXTS)

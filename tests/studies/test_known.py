@@ -53,6 +53,7 @@ def rate(found, condition, reading, scorer="overlap"):
     )
 
 
+@pytest.mark.slow
 def test_texts_are_distilled_read_and_counted_and_the_rates_stand_beside_readings(asked, tmp_path):
     result = bench_readings(
         **asked, readings=f"{PURE},promoted", control=["nothing"], init=["vocab", "random"],
