@@ -30,10 +30,13 @@ def answer_lines(ask: Callable[[str], Result]) -> None:
     keep_models(_KEPT_MODELS)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    for line in sys.stdin:
-        if asked := line.strip():
-            sys.stdout.write(json.dumps(_answer(ask, asked), allow_nan=False) + "\n")
-            sys.stdout.flush()
+    try:
+        for line in sys.stdin:
+            if asked := line.strip():
+                sys.stdout.write(json.dumps(_answer(ask, asked), allow_nan=False) + "\n")
+                sys.stdout.flush()
+    finally:
+        keep_models(0)
 
 
 def _answer(ask: Callable[[str], Result], line: str) -> object:

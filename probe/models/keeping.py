@@ -54,5 +54,5 @@ def _changed(place: Path) -> float | None:
     """When the newest of a model's files was written; None of a hub id."""
     if not place.exists():
         return None
-    files = [place, *place.iterdir()] if place.is_dir() else [place]
+    files = [place, *place.rglob("*")] if place.is_dir() else [place]
     return max(file.stat().st_mtime for file in files if file.exists())  # a link may lead nowhere

@@ -36,7 +36,11 @@ def test_only_so_many_are_kept(folder):
 def test_a_model_whose_files_changed_is_read_anew(folder):
     first = load_model(folder)
     (folder / "README.md").write_text("changed")
-    assert load_model(folder) is not first
+    assert (second := load_model(folder)) is not first
+    (folder / "1_Pooling").mkdir()
+    assert (third := load_model(folder)) is not second
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    assert load_model(folder) is not third
 
 
 def test_a_link_that_leads_nowhere_hinders_nobody(folder):
