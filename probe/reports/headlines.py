@@ -98,7 +98,7 @@ def comparison_headline(found: Comparison, *, strong: str = "", of: int | None =
     lines = [
         f"{first}: {value:.3g}.",
         measured,
-        f"The median pair has {sorted(values)[len(values) // 2]:.3g}.",
+        f"The median pair has {median(values):.3g}.",
         f"{which}, {told}.",
         separation_sentence(found, strong=strong),
     ]
@@ -110,10 +110,10 @@ def pair_scale(found: Comparison) -> str:
     (rank, value) = next(
         (rank, pair[2]) for rank, pair in enumerate(found.nearest, 1) if set(pair[:2]) == {0, 1}
     )
-    values = sorted(pair[2] for pair in found.nearest)
+    values = [pair[2] for pair in found.nearest]
     return (
         f"Beside {counted(len(found.prompts) - 2, 'other prompt')} of the library that is rank "
-        f"{rank} of {counted(len(values), 'pair')}, whose median is {values[len(values) // 2]:.3g}."
+        f"{rank} of {counted(len(values), 'pair')}, whose median is {median(values):.3g}."
     )
 
 
