@@ -24,11 +24,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from probe import verbs
-from probe.atomic import replace_file
 from probe.cli.main import run
 from probe.digests import digest_of
 from probe.jobs import worker
-from probe.store import JobFolder, Status, Workspace
+from probe.store import JobFolder, Status, Workspace, keep_file
 from probe.tables import named_path
 
 STEPS = 24
@@ -242,7 +241,7 @@ def sweep(home: Path, *others: Path) -> list[str]:
         os.utime(path, (long_ago, long_ago))
     Workspace(home).remove_leftovers()  # as the doctor does
     for folder in others:
-        replace_file(folder / "next", b"")  # as whatever is written there next
+        keep_file(folder / "next", b"")  # as whatever is written there next
     return litter(home, *others)
 
 

@@ -21,30 +21,11 @@ from typing import BinaryIO
 from probe.errors import ProbeError, is_full
 
 TEMPORARY_PREFIX = ".writing-"
+TAKEN = "is there already: choose another destination or remove it"
 _GRACE_S = 5.0
 """A temporary younger than this may be one that its writer is about to lock."""
 _LEFTOVER_AGE_S = 3600.0
 """Where locks cannot tell, one older than this belongs to nobody: no write takes an hour."""
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file aside and rename it into place; missing folders are made.
-
-    Raises:
-        OSError: the folder cannot be written; its `filename` is set.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with file_aside(path) as file:
-        file.write(data)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """As `replace_file`, with a text as UTF-8; half of a character is spelt out.
-
-    Raises:
-        OSError: the folder cannot be written; its `filename` is set.
-    """
-    replace_file(path, text.encode("utf-8", "backslashreplace"))
 
 
 def require_new(path: Path) -> Path:
@@ -55,19 +36,38 @@ def require_new(path: Path) -> Path:
     """
     path = Path(os.path.expanduser(path))
     if os.path.lexists(path):
-        raise ProbeError(f"{path} is there already: choose another destination or remove it")
+        raise ProbeError(f"{path} {TAKEN}")
     return path
 
 
+def write_new(path: Path, data: bytes | str) -> None:
+    """Write a file, or a text as UTF-8, where nothing is even now; missing folders are made.
+
+    Half of a character is spelt out.
+
+    Raises:
+        ProbeError: something is there.
+        OSError: the folder cannot be written; its `filename` is set.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with file_aside(path, new=True) as file:
+            file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+    except FileExistsError as error:
+        raise ProbeError(f"{path} {TAKEN}") from error
+
+
 @contextmanager
-def file_aside(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+def file_aside(path: Path, *, new: bool = False) -> Iterator[BinaryIO]:
     """A file to fill, which takes its place when the block ends well; its folder must be there.
 
     Args:
         path: its place.
-        private: for its owner alone; else as the user's umask has it.
+        new: as the user's umask has it, and never in place of another, however late that came;
+            else for its owner alone, in place of the one before.
 
     Raises:
+        FileExistsError: it is to be new, and something is there.
         OSError: it cannot be written; `filename` is set.
     """
     remove_leftovers(path.parent)
@@ -79,10 +79,10 @@ def file_aside(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
                 _hold(handle)
                 yield file
                 file.flush()
-                if not private:
+                if new:
                     aside.chmod(0o666 & ~_umask())
                 os.fsync(handle)
-                aside.replace(path)
+                (rename_new if new else os.replace)(aside, path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
@@ -103,6 +103,31 @@ def folder_aside(parent: Path, *, private: bool = False) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def rename_new(made: Path, place: Path) -> None:
+    """Rename a finished file or folder to a place where nothing is; that is one step.
+
+    Raises:
+        FileExistsError: something is there.
+        OSError: it cannot be renamed.
+    """
+    if made.is_dir():
+        rename_to_free(made, (place,))
+        return
+    try:
+        os.link(made, place)  # unlike a renaming, it replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:  # not every file system has links: an empty file keeps the place instead
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        try:
+            made.replace(place)
+        except BaseException:
+            place.unlink()
+            raise
+    else:
+        made.unlink()
+
+
 def rename_to_free(folder: Path, places: Iterable[Path]) -> Path:
     """Rename a folder to the first of some places that is free, and return it.
 
@@ -118,7 +143,7 @@ def rename_to_free(folder: Path, places: Iterable[Path]) -> Path:
         except OSError:
             if not os.path.lexists(place):
                 raise
-    raise FileExistsError(errno.EEXIST, "there already", str(folder))
+    raise FileExistsError(errno.EEXIST, "there already", str(place))
 
 
 def numbered(place: Path) -> Iterator[Path]:

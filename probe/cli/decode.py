@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe.atomic import replace_text
+from probe.atomic import write_new
 from probe.cli.options import Json, usage_errors
 from probe.cli.output import new_place, show
 from probe.cli.requests import takes_requests
@@ -40,5 +40,5 @@ def decode(asked: DecodeRequest, beside: Beside, json: Json = False) -> None:
 
         for place, text in ((csv, decoding_csv), (html, decoding_html)):
             if place is not None:
-                replace_text(place, text(decoding))
+                write_new(place, text(decoding))
     show(decoding, print_decoding, json=json)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probe.atomic import replace_text
+from probe.atomic import write_new
 from probe.cli.lines import answer_lines, text_or_row
 from probe.cli.options import Json
 from probe.cli.output import cell, complain, new_place, say, show, table
@@ -191,7 +191,7 @@ def predict(asked: _PredictLines, beside: Beside, json: Json = False) -> None:
         return
     result = verbs.predict(asked)
     if csv is not None:
-        replace_text(csv, csv_of(result.to_wide_frame()))
+        write_new(csv, csv_of(result.to_wide_frame()))
     show(result, _print_labels, json=json)
 
 

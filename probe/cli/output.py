@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from probe.atomic import replace_text, require_new
+from probe.atomic import require_new, write_new
 from probe.errors import in_one_line
 from probe.texts import visible as visible
 
@@ -143,4 +143,4 @@ def write_figures(title: str, result: Result, path: Path) -> None:
     """Headline and figures of a result as a page that needs no network."""
     from probe.reports.figures import result_html
 
-    replace_text(path, result_html(title, result))
+    write_new(path, result_html(title, result))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.atomic import folder_aside, rename_new
 from probe.cli.options import usage_errors
 from probe.cli.output import command_line, facts_table, new_place, say, show, tell_queue
 from probe.cli.progress import Line
@@ -104,9 +105,11 @@ def _words(progress: Progress) -> str:
 
 
 def _keep_copy(study: Path, out: Path) -> None:
-    """Copy what a study made; its status, log and lock stay behind."""
+    """Copy what a study made, whole or not at all; its status, log and lock stay behind."""
     hidden = shutil.ignore_patterns(".*", "status.json", "log.txt")
-    shutil.copytree(study, out, ignore=hidden)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with folder_aside(out.parent) as aside:
+        rename_new(shutil.copytree(study, aside / out.name, ignore=hidden), out)
 
 
 def print_plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from probe.atomic import folder_aside, settle, sync_folder
+from probe.atomic import TAKEN, folder_aside, rename_new, settle, sync_folder
 from probe.errors import PromptFormatError, is_full
 from probe.formats.registry import FORMATS, writable_formats
 from probe.prompt import AnyPrompt, KVPrefix
@@ -27,16 +27,18 @@ def save(prompt: AnyPrompt, dest: str | Path, *, to: str) -> Path:
     dest = Path(dest)
     _require_layout(prompt, to)
     if os.path.lexists(dest):
-        raise PromptFormatError(f"{dest} is there already: choose another destination or remove it")
+        raise PromptFormatError(f"{dest} {TAKEN}")
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with folder_aside(dest.parent) as aside:
             made = aside / dest.name
             _write(prompt, made, to)
             settle(aside)
-            made.rename(dest)
+            rename_new(made, dest)
         sync_folder(dest.parent)
     except OSError as error:
+        if os.path.lexists(dest):  # it came while this was written
+            raise PromptFormatError(f"{dest} {TAKEN}") from error
         why = "disk full" if is_full(error) else error.strerror
         raise PromptFormatError(f"{dest} cannot be written ({why})") from error
     return dest

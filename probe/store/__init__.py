@@ -1,6 +1,5 @@
 """The workspace: prompts that only grow with an index over them, runs, and cached arrays."""
 
-from probe.atomic import replace_file, require_new
 from probe.store.card import Card, card_of, shape_of
 from probe.store.files import keep_file
 from probe.store.history import EvaluationRecord, last_like
@@ -48,8 +47,6 @@ __all__ = [
     "load_sample",
     "queued",
     "read_records",
-    "replace_file",
-    "require_new",
     "sample_card",
     "sample_cards",
     "sample_facts",

@@ -22,7 +22,7 @@ def keep_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: the folder cannot be written; its `filename` is set.
     """
-    with file_aside(path, private=True) as file:
+    with file_aside(path) as file:
         file.write(data)
 
 

@@ -239,7 +239,7 @@ def cache_folder(kind: str = "tables") -> Path:
 def write_aside(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write a file aside, then rename it: readers see all of it or none."""
     make_private(path.parent)
-    with file_aside(path, private=True) as file:
+    with file_aside(path) as file:
         fill(file)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.atomic import replace_file, require_new
+from probe.atomic import require_new, write_new
 from probe.errors import ProbeError, PromptFormatError
 from probe.paths import at_home
 from probe.readings import READINGS, named_readings, needs_model
@@ -152,8 +152,8 @@ def _write(found: ReadingRates, request: BenchReadingsRequest) -> None:
 
     if request.write is not None:
         document = json.dumps(as_json(found.counted()), indent=1, allow_nan=False)
-        replace_file(at_home(request.write), f"{document}\n".encode())
+        write_new(at_home(request.write), f"{document}\n")
     if request.table is not None:
         path = at_home(request.table)
         text = csv_of(found.to_frame()) if path.suffix == ".csv" else reading_rates_markdown(found)
-        replace_file(path, text.encode("utf-8", "backslashreplace"))
+        write_new(path, text)

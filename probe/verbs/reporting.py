@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from probe.atomic import require_new, write_new
 from probe.datasets import load_wording
 from probe.reports.document import Left, Report
 from probe.reports.page import report_html
 from probe.requests import ReportRequest, takes
 from probe.results import Result
-from probe.store import Workspace, replace_file, require_new
+from probe.store import Workspace
 from probe.texts import counted
 from probe.verbs.checks import check_models, named_model
 from probe.verbs.report_sections import (
@@ -68,7 +69,7 @@ def report(asked: ReportRequest) -> Written:
         check_models([(named_model(asked.model) or "", None)], workspace=workspace)
     report = _report(pool, asked)
     page = report_html(report).encode("utf-8", "backslashreplace")
-    replace_file(path, page)
+    write_new(path, page)
     names = tuple(part.prompt.name for part in report.prompts)
     return Written(str(path), len(page), names, report.left)
 

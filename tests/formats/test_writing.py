@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -95,6 +96,41 @@ def test_what_is_there_is_not_overwritten(to: str, tmp_path: Path, prompt: SoftP
         save(prompt, taken, to=to)
     assert taken.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [taken]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+@pytest.mark.parametrize("to", ["peft", "npy", "safetensors", "koboldai"])
+def test_what_comes_there_while_a_prompt_is_written_is_not_overwritten(
+    to: str, links: bool, tmp_path: Path, prompt: SoftPrompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, sync = tmp_path / "taken", os.fsync
+
+    def meanwhile(handle: int) -> None:
+        if not taken.exists():
+            taken.write_text("another's")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    if not links:
+        monkeypatch.setattr(os, "link", _no_links)
+    with pytest.raises(PromptFormatError, match="taken is there already: choose another"):
+        save(prompt, taken, to=to)
+    assert taken.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [taken]
+
+
+def _no_links(source: Path, place: Path) -> None:
+    raise OSError(errno.EPERM, "as exFAT has it")
+
+
+@pytest.mark.parametrize("to", ["npy", "safetensors"])
+def test_a_prompt_is_written_where_the_file_system_has_no_links(
+    to: str, tmp_path: Path, prompt: SoftPrompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", _no_links)
+    dest = save(prompt, tmp_path / "here", to=to)
+    np.testing.assert_array_equal(load(dest)[0].embeddings, prompt.embeddings)
+    assert list(tmp_path.iterdir()) == [dest]
 
 
 @pytest.mark.parametrize("to", ["peft", "npy", "safetensors", "koboldai"])

@@ -21,7 +21,7 @@ from probe.atomic import TEMPORARY_PREFIX
 from probe.errors import WorkspaceError
 from probe.paths import home
 from probe.prompt import KVPrefix, Provenance, SoftPrompt
-from probe.store import Workspace, replace_file
+from probe.store import Workspace, keep_file
 from probe.store.card import workspace_name
 from probe.store.index import MIGRATIONS, Index, stamps
 from tests.waiting import LONGEST_S
@@ -408,10 +408,10 @@ def test_what_a_killed_process_left_is_ignored_and_later_removed(workspace):
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "deep" / "file"
-    replace_file(path, b"old")
+    path = tmp_path / "file"
+    keep_file(path, b"old")
     with pytest.raises(TypeError):
-        replace_file(path, "text is not bytes")
+        keep_file(path, "text is not bytes")
     assert path.read_bytes() == b"old"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
 

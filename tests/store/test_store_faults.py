@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from probe import formats, jobs
-from probe.atomic import TEMPORARY_PREFIX, leftovers, replace_file
-from probe.errors import PromptFormatError, WorkspaceError
+from probe.atomic import TEMPORARY_PREFIX, leftovers, require_new, write_new
+from probe.errors import ProbeError, PromptFormatError, WorkspaceError
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace
 from probe.store.index import MIGRATIONS, Index
@@ -116,7 +116,7 @@ def test_a_killed_convert_leaves_nothing_that_the_next_one_does_not_sweep(tmp_pa
         "from probe import formats\n"
         "from probe.prompt import SoftPrompt\n"
         "def hook(event, arguments):\n"
-        "    if event == 'os.rename':\n"
+        "    if event == 'os.link':\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "sys.addaudithook(hook)\n"
         "formats.save(SoftPrompt('a', np.ones((2, 4))), sys.argv[1], to='npy')\n"
@@ -147,12 +147,12 @@ def test_what_is_still_being_written_is_no_leftover_however_old(tmp_path):
         writer.stdout.readline()
         (aside,) = tmp_path.iterdir()
         os.utime(aside, (0, 0))
-        replace_file(tmp_path / "quick", b"")
+        write_new(tmp_path / "quick", b"")
         assert aside.exists()
         writer.kill()
         writer.wait()
-    replace_file(tmp_path / "quick", b"")
-    assert [path.name for path in tmp_path.iterdir()] == ["quick"]
+    write_new(tmp_path / "next", b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["next", "quick"]
 
 
 def test_leftovers_are_found_in_every_folder_of_the_workspace(workspace):
@@ -406,11 +406,20 @@ def test_a_workspace_is_its_owners_alone_whatever_the_umask(workspace):
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
 
 
+def test_a_page_is_written_where_nothing_is_even_when_it_is_done(tmp_path):
+    page = require_new(tmp_path / "new" / "page.html")
+    page.parent.mkdir()
+    page.write_text("another's")
+    with pytest.raises(ProbeError, match=r"page\.html is there already: choose another"):
+        write_new(page, "ours")
+    assert page.read_text() == "another's" and list(page.parent.iterdir()) == [page]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
 def test_what_is_exported_obeys_the_umask(tmp_path):
     before = os.umask(0o022)
     try:
-        replace_file(tmp_path / "page.html", b"")
+        write_new(tmp_path / "page.html", b"")
         formats.save(prompt(), tmp_path / "a.npy", to="npy")
         formats.save(prompt(), tmp_path / "folder", to="peft")
     finally:
