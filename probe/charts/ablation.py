@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -42,7 +41,7 @@ def ablation_bars(ablation: Ablation, kind: Kind = "removed") -> go.Figure:
             "color": [PROMPT if change.clear else NEUTRAL for change in changes],
             "line": {"width": 0},
         },
-        error_y=_bars(changes, color=NEUTRAL, thickness=1.5, width=3),
+        error_y=interval_bars(changes, color=NEUTRAL, thickness=1.5, width=3),
         customdata=[
             [*change.ends, f" with {partner}" if kind == "swapped" else ""]
             for _, partner, change in places
@@ -70,7 +69,7 @@ def attribution_bars(changes: Mapping[str, Sequence[Estimate]]) -> go.Figure:
             x=list(range(len(found))), y=[one.value for one in found], name=name,
             customdata=[one.ends for one in found],
             marker={"color": colour, "line": {"width": 0}},
-            error_y=_bars(found, color=NEUTRAL, thickness=1, width=0),
+            error_y=interval_bars(found, color=NEUTRAL, thickness=1, width=0),
             hovertemplate=f"position %{{x}}, {name}<br>%{{y:+.3f}} nats "
             "[%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]<extra></extra>",
         )  # fmt: skip
@@ -89,17 +88,9 @@ def knock_out_lines(found: LayerKnockOut) -> go.Figure:
     layers = [one.layer for one in found.layers]
     for colour, kind in zip(CATEGORIES, RANGES, strict=False):
         changes = [getattr(one, kind).loss_nats for one in found.layers]
-        figure.add_scatter(
-            x=layers, y=[change.value for change in changes], mode="lines+markers",
-            name=_range_name(kind, found.window), line={"color": colour, "dash": _DASHES[kind]},
-            marker={"size": 5, "color": colour}, customdata=[change.ends for change in changes],
-            error_y=_bars(changes, color=colour, thickness=1, width=0),
-            hovertemplate=f"{_range_name(kind, found.window)}, layer %{{x}}<br>%{{y:+.3f}} nats "
-            "[%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]<extra></extra>",
-        )  # fmt: skip
-    figure.add_hline(y=found.everywhere.loss_nats.value, line={"color": NEUTRAL, "dash": "dash"})
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
-    figure.update_xaxes(title="layer", tickformat="d")
+        name, line = _range_name(kind, found.window), {"color": colour, "dash": _DASHES[kind]}
+        _add_line(figure, layers, changes, name, line, ", layer %{x}<br>%{y:+.3f} nats")
+    _finish_lines(figure, found.everywhere.loss_nats.value, "layer")
     what = "loss change" if found.measured == "loss" else "divergence from the whole prompt"
     figure.update_yaxes(title=f"{what} (nats)", nticks=6)
     return figure
@@ -124,29 +115,38 @@ def pruning_lines(
     """
     figure = new_figure(height=360)
     rows = [len(one.rows) for one in kept]
-    _add(figure, rows, [one.pruned for one in kept], "pruned", CATEGORIES[1])
-    _add(figure, rows, [one.retrained for one in kept], "rewound and retrained", CATEGORIES[0])
-    _add(figure, [length], [unpruned], "before", NEUTRAL)
-    figure.add_hline(y=unpruned.score.value, line={"color": NEUTRAL, "dash": "dash"})
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
-    figure.update_xaxes(title="rows kept", tickformat="d")
+    for name, at, scores, colour in (
+        ("pruned", rows, [one.pruned for one in kept], CATEGORIES[1]),
+        ("rewound and retrained", rows, [one.retrained for one in kept], CATEGORIES[0]),
+        ("before", [length], [unpruned], NEUTRAL),
+    ):
+        found = [one.score for one in scores]
+        _add_line(figure, at, found, name, {"color": colour}, ", %{x} rows<br>%{y:.3f}")
+    _finish_lines(figure, unpruned.score.value, "rows kept")
     figure.update_yaxes(title=f"validation {metric.replace('_', ' ')}", nticks=6)
     return figure
 
 
-def _add(
-    figure: go.Figure, rows: Sequence[int], scores: Sequence[PromptScore], name: str, colour: str
+def _add_line(
+    figure: go.Figure,
+    x: Sequence[int],
+    found: Sequence[Estimate],
+    name: str,
+    line: Mapping[str, str],
+    hover: str,
 ) -> None:
-    estimates = [one.score for one in scores]
+    """Estimates with their intervals; `hover` follows the name."""
     figure.add_scatter(
-        x=rows, y=[one.value for one in estimates], mode="lines+markers", name=name,
-        line={"color": colour},
-        marker={"size": 6, "color": colour}, customdata=[one.ends for one in estimates],
-        error_y=_bars(estimates, color=colour, thickness=1, width=0),
-        hovertemplate=f"{name}, %{{x}} rows<br>%{{y:.3f}} "
-        "[%{customdata[0]:.3f}, %{customdata[1]:.3f}]<extra></extra>",
+        x=x, y=[one.value for one in found], mode="lines+markers", name=name, line=line,
+        marker={"size": 5, "color": line["color"]}, customdata=[one.ends for one in found],
+        error_y=interval_bars(found, color=line["color"], thickness=1, width=0),
+        hovertemplate=f"{name}{hover} [%{{customdata[0]:.3f}}, %{{customdata[1]:.3f}}]"
+        "<extra></extra>",
     )  # fmt: skip
 
 
-def _bars(estimates: Sequence[Estimate], **style: Any) -> dict[str, Any]:
-    return interval_bars([one.value for one in estimates], [one.ends for one in estimates], **style)
+def _finish_lines(figure: go.Figure, level: float, x: str) -> None:
+    """What lines are beside, in grey, the legend, and the name of the lower axis."""
+    figure.add_hline(y=level, line={"color": NEUTRAL, "dash": "dash"})
+    add_legend(figure, above=True)
+    figure.update_xaxes(title=x, tickformat="d")

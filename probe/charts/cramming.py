@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from probe.analysis.cramming import CrammedText
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, new_figure
+from probe.charts.palette import CATEGORIES, add_legend, new_figure
 
 
 def cramming_nats(texts: Sequence[CrammedText]) -> go.Figure:
@@ -37,7 +37,7 @@ def cramming_nats(texts: Sequence[CrammedText]) -> go.Figure:
                 "<br>%{y:.2f} nats<extra></extra>",
             )  # fmt: skip
         figure.add_vline(x=text.longest + 0.5, line={"color": colour, "dash": "dash", "width": 1})
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.14, "x": 0})
+    add_legend(figure, above=True)
     figure.update_xaxes(title="token of the text", tickformat="d")
     figure.update_yaxes(title="minus log-likelihood (nats)", rangemode="tozero")
     return figure

@@ -22,6 +22,7 @@ from probe.charts.palette import (
     VOCABULARY,
     add_legend,
     label_room,
+    name_rows,
     new_figure,
 )
 
@@ -80,12 +81,11 @@ def colour_meaning(decoding: Decoding) -> str:
 def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
     """The scores of one position's neighbours, beside what the reference samples reach."""
     neighbours = decoding.positions[position].neighbours
-    ranks = list(range(1, len(neighbours) + 1))
     labels = [token_label(n.token, most=16) for n in neighbours]
-    figure = new_figure(height=140 + 28 * len(ranks), l=label_room(labels), t=40, b=50)
+    figure = new_figure(height=140 + 28 * len(labels), l=label_room(labels), t=40, b=50)
     figure.add_bar(
         x=[n.score for n in neighbours],
-        y=ranks,
+        y=list(range(len(labels))),
         orientation="h",
         marker={"color": PROMPT, "line": {"width": 0}},
         showlegend=False,
@@ -94,18 +94,13 @@ def neighbour_bars(decoding: Decoding, position: int) -> go.Figure:
         customdata=[[token_label(n.token), n.id] for n in neighbours],
         hovertemplate="%{customdata[0]}<br>id %{customdata[1]}<br>%{text}<extra></extra>",
     )
-    # Two ids may share a text, so the axis counts ranks and tokens are only its labels.
-    figure.update_yaxes(
-        tickvals=ranks,
-        ticktext=labels,
-        range=[len(ranks) + 0.5, 0.5],
-        showgrid=False,
-    )
+    name_rows(figure, labels)
+    figure.update_yaxes(showgrid=False)
     figure.update_xaxes(
         title=axis_title(decoding.metric, higher_is_better=decoding.higher_is_better), nticks=6
     )
     if decoding.reference is not None:
-        _mark_medians(figure, decoding, len(ranks) + 0.5)
+        _mark_medians(figure, decoding, len(labels) - 0.5)
     return figure
 
 
@@ -232,7 +227,7 @@ def _mark_medians(figure: go.Figure, decoding: Decoding, bottom: float) -> None:
         median = float(np.median(scores))
         figure.add_scatter(
             x=[median, median],
-            y=[0.5, bottom],
+            y=[-0.5, bottom],
             mode="lines",
             line={"color": colour, "dash": "dot", "width": 2},
             name=f"{name}, median {score_text(median, decoding.metric)}",

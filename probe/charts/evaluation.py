@@ -15,6 +15,7 @@ from probe.charts.palette import (
     PROMPT,
     VOCABULARY,
     interval_bars,
+    name_rows,
     new_figure,
 )
 from probe.requests.train_methods import trains_tokens
@@ -35,19 +36,12 @@ def score_intervals(comparison: Comparison) -> go.Figure:
     ways = comparison.evaluations
     measures = [one.measures[comparison.metric] for one in ways]
     figure = new_figure(height=110 + 34 * len(ways))
-    places = list(range(len(ways)))
     figure.add_scatter(
         x=[measure.value for measure in measures],
-        y=places,
+        y=list(range(len(ways))),
         mode="markers",
         marker={"size": 11, "color": [_colour(one, comparison) for one in ways]},
-        error_x=interval_bars(
-            [measure.value for measure in measures],
-            [measure.ends for measure in measures],
-            color=NEUTRAL,
-            thickness=2,
-            width=4,
-        ),
+        error_x=interval_bars(measures, color=NEUTRAL, thickness=2, width=4),
         customdata=[
             [token_label(_name(one)), *measure.ends]
             for one, measure in zip(ways, measures, strict=True)
@@ -55,12 +49,7 @@ def score_intervals(comparison: Comparison) -> go.Figure:
         hovertemplate="%{customdata[0]}<br>%{x:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"
         "<extra></extra>",
     )
-    # Two ways may share a name, so the axis counts places and names are only its labels.
-    figure.update_yaxes(
-        tickvals=places,
-        ticktext=[token_label(_name(one), most=_NAME) for one in ways],
-        range=[len(ways) - 0.5, -0.5],
-    )
+    name_rows(figure, [token_label(_name(one), most=_NAME) for one in ways])
     metric = METRIC_WORDS[comparison.metric]
     figure.update_xaxes(title=f"{metric} on {comparison.n} {comparison.split} examples", nticks=6)
     return figure
@@ -117,13 +106,8 @@ def probability_bars(
         )
     figure.update_layout(barmode="stack", bargap=0.25)
     figure.update_xaxes(range=[0, 1], title="probability among the label words", nticks=6)
-    # Two prompts may share a name, so the axis counts and the names are only its labels.
-    figure.update_yaxes(
-        tickvals=rows,
-        ticktext=[name_label(name, most=22) for name in names],
-        range=[len(names) - 0.5, -0.5],
-        showgrid=False,
-    )
+    name_rows(figure, [name_label(name, most=22) for name in names])
+    figure.update_yaxes(showgrid=False)
     return figure
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import plotly.graph_objects as go
 import plotly.io as pio
 
+from probe.bootstrap import Estimate
+
 PROMPT = "#0072B2"
 VOCABULARY = "#009E73"
 CHANCE = "#D55E00"
@@ -100,21 +102,24 @@ def add_legend(figure: go.Figure, *, above: bool = False) -> None:
     figure.update_layout(showlegend=True, legend=legend)
 
 
-def interval_bars(
-    values: Sequence[float], ends: Sequence[tuple[float, float]], **style: Any
-) -> dict[str, Any]:
+def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Names along the rows 0, 1, … from top to bottom: two may be the same, so the axis counts."""
+    rows = list(range(len(names)))
+    figure.update_yaxes(tickvals=rows, ticktext=list(names), range=[len(rows) - 0.5, -0.5])
+
+
+def interval_bars(estimates: Sequence[Estimate], **style: Any) -> dict[str, Any]:
     """Plotly's `error_x` or `error_y` from values to the ends of their intervals.
 
     Args:
-        values: [n].
-        ends: [n].
+        estimates: [n]; one without an interval has no bar.
         style: `thickness`, `width` and `color` of the bars.
     """
     return style | {
         "type": "data",
         "symmetric": False,
-        "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
-        "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
+        "array": [one.ends[1] - one.value for one in estimates],
+        "arrayminus": [one.value - one.ends[0] for one in estimates],
     }
 
 

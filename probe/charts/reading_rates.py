@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from probe.analysis.reading_rates import CHECK, Rate, ReadingRates
 from probe.charts.labels import token_label
-from probe.charts.palette import CATEGORIES, NEUTRAL, interval_bars, new_figure
+from probe.charts.palette import CATEGORIES, NEUTRAL, interval_bars, name_rows, new_figure
 
 _ROW = 26
 
@@ -46,21 +46,12 @@ def _dots(rates: Sequence[Rate], *, by_share: bool) -> go.Figure:
             mode="markers",
             name=token_label(group),
             marker={"size": 8, "color": CATEGORIES[number % len(CATEGORIES)]},
-            error_x=interval_bars(
-                [one.top1.value for one in own],
-                [one.top1.ends for one in own],
-                thickness=1,
-                width=3,
-            ),
+            error_x=interval_bars([one.top1 for one in own], thickness=1, width=3),
             customdata=[[one.reading, one.prompts] for one in own],
             hovertemplate="%{customdata[0]}: %{x:.3f} of %{customdata[1]} prompts",
         )
     figure.add_vline(rates[0].chance, line={"color": NEUTRAL, "dash": "dot"})
-    figure.update_yaxes(
-        tickvals=list(range(len(readings))),
-        ticktext=[token_label(name.replace("_", " ")) for name in readings],
-        range=[len(readings) - 0.5, -0.5],
-    )
+    name_rows(figure, [token_label(name.replace("_", " ")) for name in readings])
     figure.update_xaxes(title="share of prompts whose text is first (dotted: chance)", range=[0, 1])
     figure.update_layout(showlegend=True)
     return figure

@@ -21,6 +21,7 @@ from probe.charts.palette import (
     PROMPT,
     add_legend,
     label_room,
+    name_rows,
     new_figure,
 )
 
@@ -115,24 +116,20 @@ def closeness_bars(comparison: Comparison, prompt: int, *, most: int | None = No
     values = comparison.matrix[prompt]
     ranked = np.argsort(-values if comparison.higher_is_closer else values, kind="stable")
     others = [int(i) for i in ranked if i != prompt][:most]
-    places = list(range(len(others)))
     labels = [name_label(comparison.prompts[i], most=_NAME) for i in others]
     figure = new_figure(height=110 + 26 * len(others), l=label_room(labels), b=50)
     names = [token_label(comparison.prompts[i]) for i in others]
     figure.add_bar(
         x=[float(values[i]) for i in others],
-        y=places,
+        y=list(range(len(others))),
         orientation="h",
         marker={"color": PROMPT, "line": {"width": 0}},
         text=[f"{values[i]:.3f}" for i in others],
         customdata=[[i, name] for i, name in zip(others, names, strict=True)],
         hovertemplate="%{customdata[1]}<br>%{x:.5g}<extra></extra>",
     )
-    # Two prompts may share a name, so the axis counts places and names are only its labels.
-    figure.update_yaxes(
-        tickvals=places, ticktext=labels, range=[len(others) - 0.5, -0.5],
-        showgrid=False, zeroline=False,
-    )  # fmt: skip
+    name_rows(figure, labels)
+    figure.update_yaxes(showgrid=False, zeroline=False)
     figure.update_xaxes(title=_title(comparison), nticks=6)
     return figure
 

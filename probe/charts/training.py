@@ -10,11 +10,13 @@ from typing import Any
 import plotly.graph_objects as go
 
 from probe.analysis.grids import Cost, GridResult, Setting
+from probe.bootstrap import Estimate
 from probe.charts.curves import Curves, Series
 from probe.charts.labels import token_label
 from probe.charts.palette import (
     CATEGORIES,
     CHANCE,
+    NEUTRAL,
     PROMPT,
     add_legend,
     interval_bars,
@@ -66,7 +68,7 @@ def score_curves(
     for run, colour, dash in _styled(runs):
         _line(figure, run.score, run.name, colour, dash=dash, markers=True)
     if alone is not None:
-        figure.add_hline(y=alone, line={"color": "#808080", "dash": "dash", "width": 1.5})
+        figure.add_hline(y=alone, line={"color": NEUTRAL, "dash": "dash", "width": 1.5})
         figure.add_annotation(
             text="the model alone", x=1, xref="paper", xanchor="right", y=alone, yanchor="top",
             showarrow=False, font={"size": 12},
@@ -218,16 +220,16 @@ def pareto_points(found: GridResult) -> go.Figure:
     metric = found.settings[0].metric.replace("_", " ")
     figure.update_xaxes(title=_COSTS[found.cost], type="log")
     figure.update_yaxes(title=f"test {metric}")
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.18, "yanchor": "top"})
+    add_legend(figure)
     return figure
 
 
 def _points(own: Sequence[Setting], cost: Cost, colour: str, name: str) -> go.Scatter:
-    ends = [one.interval or (one.test_score, one.test_score) for one in own]
+    scores = [Estimate(one.test_score, one.interval) for one in own]
     return go.Scatter(
         x=[getattr(one, cost) for one in own],
         y=[one.test_score for one in own],
-        error_y=interval_bars([one.test_score for one in own], ends, thickness=1, width=3),
+        error_y=interval_bars(scores, thickness=1, width=3),
         mode="markers",
         name=name,
         legendgroup=name,

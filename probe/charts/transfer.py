@@ -14,6 +14,7 @@ from probe.charts.palette import (
     ORANGE_TO_BLUE,
     PROMPT,
     add_legend,
+    name_rows,
     new_figure,
 )
 
@@ -54,10 +55,8 @@ def transfer_map(transfer: Transfer) -> go.Figure:
         tickvals=list(range(columns)), ticktext=[token_label(t, most=_NAME) for t in tasks],
         side="top", range=[-0.5, columns - 0.5], **plain,
     )  # fmt: skip
-    figure.update_yaxes(
-        tickvals=list(range(rows)), range=[rows - 0.5, -0.5],
-        ticktext=[token_label(name, most=_NAME) for name in transfer.prompts], **plain,
-    )  # fmt: skip
+    name_rows(figure, [token_label(name, most=_NAME) for name in transfer.prompts])
+    figure.update_yaxes(**plain)
     return figure
 
 
@@ -87,11 +86,7 @@ def correlation_bars(transfer: Transfer) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1.5})
     figure.update_xaxes(title="Spearman's ρ with transfer", range=[-1.05, 1.05])
-    figure.update_yaxes(
-        tickvals=list(range(len(measures))),
-        ticktext=[measure.replace("_", " ") for measure in measures],
-        range=[len(measures) - 0.5, -0.5],
-    )
+    name_rows(figure, [measure.replace("_", " ") for measure in measures])
     add_legend(figure, above=True)
     return figure
 

@@ -36,7 +36,7 @@ def gamma_curves(found: Waywardness) -> go.Figure:
 
     γ are set at even steps, 0 among them; the band is twice the standard error of the runs.
     """
-    tasks = _in_order(run.task for run in found.runs)
+    tasks = list(dict.fromkeys(run.task for run in found.runs))
     gammas = sorted({run.gamma for run in found.runs})
     figure = make_subplots(
         rows=2,
@@ -103,8 +103,8 @@ def size_points(found: Waywardness) -> go.Figure:
 
 def definition_bars(found: Waywardness) -> go.Figure:
     """Accuracy held near a true and near a contradictory definition, beside γ = 0."""
-    tasks = _in_order(choice.task for choice in found.choices)
-    inits = _in_order(choice.init for choice in found.choices)
+    tasks = dict.fromkeys(choice.task for choice in found.choices)
+    inits = dict.fromkeys(choice.init for choice in found.choices)
     figure = new_figure(height=340)
     labels = [
         [token_label(t) for t in tasks for _ in inits],
@@ -148,7 +148,7 @@ def definition_bars(found: Waywardness) -> go.Figure:
 
 def _draw_references(figure: go.Figure, runs: Sequence[WaywardRun], column: int) -> None:
     """What accuracies must pass: the model alone, and the most frequent label."""
-    models = _in_order(run.model for run in runs)
+    models = dict.fromkeys(run.model for run in runs)
     for model in models:
         own = [run for run in runs if run.model == model]
         on = f", {model}" if len(models) > 1 else ""
@@ -218,12 +218,8 @@ def _from(init: str) -> str:
 
 
 def _coloured(found: Waywardness, key: Callable[[WaywardRun], T]) -> list[tuple[T, str]]:
-    keys = _in_order(key(run) for run in found.runs)
+    keys = dict.fromkeys(key(run) for run in found.runs)
     return [(one, CATEGORIES[place % len(CATEGORIES)]) for place, one in enumerate(keys)]
-
-
-def _in_order(values: Iterable[T]) -> list[T]:
-    return list(dict.fromkeys(values))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
