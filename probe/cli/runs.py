@@ -129,6 +129,19 @@ def resume(
 
 
 @app.command()
+def drift(
+    run: Run,
+    fold: Annotated[int, typer.Option("--fold", min=1, help="Which fold's prompt.")] = 1,
+    json: Json = False,
+) -> None:
+    """Follow a run's prompt: how far its rows moved, step by step, and how it read on the way."""
+    from probe import verbs
+    from probe.cli.runs_table import print_drift
+
+    print_all(verbs.drift(run, fold - 1), print_drift, json=json)
+
+
+@app.command()
 def rename(
     run: Run,
     label: Annotated[

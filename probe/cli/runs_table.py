@@ -7,7 +7,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from probe.analysis.gains import best_sentence, score_sentence
-from probe.cli.output import cell, facts_table, say, table
+from probe.analysis.starts import Drift
+from probe.cli.output import cell, facts_table, headline, say, table
 from probe.jobs import JobView, scored
 from probe.jobs.eta import duration
 from probe.texts import counted
@@ -77,6 +78,23 @@ def print_run(run: JobView) -> None:
         facts_table({name: value for name, value in rows.items() if value != "–"}),
         *fold_lines(run.metrics, run.prompts),
         *([f"go on: {go_on_command(run)}"] if run.resumable else []),
+    )
+
+
+def print_drift(found: Drift) -> None:
+    """The way of a prompt, a line for each step at which its rows were kept."""
+    right = ("step", "moved", "norm", "other")
+    grid = table("step", "moved", "norm", "other", "nearest tokens", right=right)
+    others = (found.nearest != found.nearest[0]).sum(axis=1) if found.nearest is not None else ()
+    for place, count in enumerate(others):
+        moved, norm = found.distance[place].mean(), found.norm[place].mean()
+        read = " ".join(token.lstrip("␣") for token in found.tokens[place])
+        grid.add_row(*map(cell, (found.steps[place], f"{moved:.3g}", f"{norm:.3g}", count, read)))
+    say(
+        headline(found),
+        grid,
+        f"Means over positions; moved: distance from step {found.steps[0]}, other: positions whose "
+        "nearest token is another than then.",
     )
 
 

@@ -16,6 +16,7 @@ from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
 from probe.jobs.processes import Stopped, StopRequest
 from probe.jobs.reporter import Reporter
+from probe.jobs.trajectory import keep_start, keep_trajectory
 from probe.models import FrozenModel
 from probe.notes import collected
 from probe.requests import TrainRequest, from_document
@@ -113,6 +114,7 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
     living = sum(not one.stopped for one in training.runs)
     missing = living  # records of this step that are still to come, one per prompt
     stop.patient = True
+    keep_start(job, training)
     with job.metrics.open("ab", buffering=0) as log:
         for step in training:
             missing -= 1
@@ -124,6 +126,7 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
                 reporter.status = replace(reporter.status, eta_s=eta_s)
             record = _record(step, reporter.status.eta_s, folded=folded)
             _append(log, record)
+            keep_trajectory(job, training, step)
             _report(step, record, reporter)
             if stop.asked and missing == living > 0:
                 training.save()

@@ -93,6 +93,8 @@ class JobFolder:
             path / name for name in ("metrics.jsonl", "log.txt", "stop")
         )
         """`stop` is there once somebody wants the job to save and end."""
+        self.trajectory = path / "trajectory"
+        """A training's prompts as they were at some steps, each a file that opens by itself."""
         self.prompts = path / "prompts"
         """Every prompt of a study, as a file that opens by itself."""
         self.results = path / "results.parquet"

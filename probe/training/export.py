@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.func import functional_call
 
+from probe.arrays import Float32Array
 from probe.models import FrozenModel
 from probe.prompt import START_NEAREST, AnyPrompt, KVPrefix, SoftPrompt, Submodule
 from probe.requests.train_methods import METHODS
@@ -26,18 +27,31 @@ def exported(model: FrozenModel, run: PromptRun, weights: str) -> AnyPrompt:
     state = run.module.state_dict() if run.best is None else run.best
     made = functional_call(run.module, state, ()).float().cpu().numpy()
     config = _config(model, run) | {"model_sha256": weights} | run.module.describe(state)
-    carried: dict[str, Any] = {
-        "name": f"{run.task.name}-{run.config.method}",
-        "base_model": model.place,
-        "task": run.task.name,
-        "metrics": _metrics(run),
-        "config": config,
-    }
+    carried = _carried(model, run) | {"metrics": _metrics(run), "config": config}
     if made.ndim == 5:
         half: Submodule | None = "decoder" if model.two_stacks else None
         return KVPrefix(keys=made[:, 0], values=made[:, 1], submodule=half, **carried)
+    return _of_rows(model, run, made, carried)
+
+
+@torch.no_grad()
+def as_it_is(model: FrozenModel, run: PromptRun) -> SoftPrompt:
+    """The rows of a run, which trains no prefix, as they are after the updates made so far."""
+    now = {"metrics": {"step": run.step}, "config": _config(model, run)}
+    made = run.module().float().cpu().numpy()
+    return _of_rows(model, run, made, _carried(model, run) | now)
+
+
+def _carried(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
+    name = f"{run.task.name}-{run.config.method}"
+    return {"name": name, "base_model": model.place, "task": run.task.name}
+
+
+def _of_rows(
+    model: FrozenModel, run: PromptRun, rows: Float32Array, carried: dict[str, Any]
+) -> SoftPrompt:
     return SoftPrompt(
-        embeddings=made,
+        embeddings=rows,
         method=METHODS[run.config.method].saved_as,
         submodule="encoder" if model.two_stacks else None,
         init_token_ids=run.start.token_ids,

@@ -14,7 +14,7 @@ from probe.verbs.cramming import Crammed, cram
 from probe.verbs.decoding import decode
 from probe.verbs.distilling import Distilled, distill, distill_command, distill_config
 from probe.verbs.doctor import Check, Health, doctor
-from probe.verbs.drifting import drift
+from probe.verbs.drifting import drift, trajectory
 from probe.verbs.evaluating import Evaluated, evaluate
 from probe.verbs.finding import Found, Match, find
 from probe.verbs.knocking_out import KnockedOut, knock_out
@@ -124,6 +124,7 @@ __all__ = [
     "sweep_config",
     "train",
     "train_command",
+    "trajectory",
     "transfer",
     "wayward",
     "wayward_config",

@@ -1,4 +1,4 @@
-"""Follow the prompt of a run from its start through the checkpoints that are kept."""
+"""Follow the prompt of a run from its start through its training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from probe.analysis import starts as analysis
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.analysis.starts import Drift
-from probe.errors import ProbeError
+from probe.errors import ProbeError, TrainingError
+from probe.jobs.trajectory import kept_trajectory
 from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import JobFolder, Library, Workspace
 from probe.store.card import workspace_name
@@ -31,9 +32,10 @@ def drift(
 ) -> Drift:
     """How far the prompt of a run moved, and which of its nearest tokens changed.
 
-    A run keeps its last two checkpoints. Where it has finished and its prompt started from tokens,
-    the start stands before them as step 0; else distances count from the first one that is kept,
-    whose step says so.
+    A run keeps its rows at its start and about 25 times after. Of one that did not, such as those
+    of older versions, the last two checkpoints are followed: where it has finished and its prompt
+    started from tokens, the start stands before them as step 0; else distances count from the first
+    one that is kept, whose step says so.
 
     Args:
         run: its name, or the beginning of it.
@@ -43,19 +45,48 @@ def drift(
 
     Raises:
         WorkspaceError: there is no such run.
-        TrainingError: it has no checkpoint whose rows can be followed.
+        TrainingError: it has kept no rows that can be followed.
         ModelNotFoundError: its model's vocabulary cannot be read.
     """
     from probe.training.checkpoint import checkpoint_rows
 
     workspace = workspace or Workspace()
     folder = workspace.runs.get(run)
-    steps, rows = checkpoint_rows(folder.path, number)
+    if kept := kept_trajectory(folder, number):
+        steps, rows = [*kept], np.stack([prompt.embeddings for prompt in kept.values()])
+    else:
+        steps, rows = checkpoint_rows(folder.path, number)
     vocabulary = load_vocabulary(str(folder.config.request["model"]))
-    start = _start(workspace, folder, vocabulary)
-    if start is not None and start.shape == rows.shape[1:] and steps[0] > 0:
+    start = _start(workspace, folder, vocabulary) if steps[0] > 0 else None
+    if start is not None and start.shape == rows.shape[1:]:
         steps, rows = [0, *steps], np.concatenate([start[None], rows])
     return analysis.drift(rows, steps, name=folder.id, vocabulary=vocabulary, metric=metric)
+
+
+def trajectory(
+    run: str, number: int = 0, *, workspace: Workspace | None = None
+) -> list[SoftPrompt]:
+    """The prompt of a run as it was at its start and about 25 times after, the earliest first.
+
+    Each is a prompt as any other, whose `metrics` say its `step`: decode one, evaluate one, or lay
+    all of them on a map.
+
+    Args:
+        run: its name, or the beginning of it.
+        number: which of the prompts it trains at once.
+        workspace: the default one when None.
+
+    Raises:
+        WorkspaceError: there is no such run.
+        TrainingError: it kept no rows.
+    """
+    folder = (workspace or Workspace()).runs.get(run)
+    if kept := kept_trajectory(folder, number):
+        return list(kept.values())
+    raise TrainingError(
+        f"{folder.id} kept no rows of prompt {number} on its way: expected a run of this version "
+        "that trains rows, not a prefix, in a worker of ours; train it again to see them"
+    )
 
 
 def number_in_run(prompt: AnyPrompt) -> int:

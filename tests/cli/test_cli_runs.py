@@ -10,6 +10,8 @@ import pytest
 from probe.cli.completion import complete_run
 from probe.jobs.processes import process_start_time
 from probe.store import JobConfig, Status, Workspace
+from probe.tables import load_vocabulary
+from tests.verbs.test_drifting import keep_trajectory
 
 CONFIG = JobConfig(
     kind="train",
@@ -127,6 +129,20 @@ def test_an_unknown_run_is_told_with_those_it_may_be(command, made, probe):
     run = made("finished")
     result = probe("runs", command, run.id[:-1] + "9")
     assert result.code == 1 and f"expected one of {run.id}" in result.err
+
+
+def test_a_run_is_followed_step_by_step(made, probe, check_schema):
+    run, vocabulary = made("finished"), load_vocabulary("builtin")
+    keep_trajectory(run, {0: vocabulary.rows([300, 400]), 8: vocabulary.rows([300, 500]) * 2})
+    words = [vocabulary.tokens[i].lstrip("␣") for i in (300, 400, 500)]
+    told = probe("runs", "drift", "mood").flat
+    assert f" 1 {words[0]} {words[2]}" in told and f" 0 {words[0]} {words[1]}" in told
+    assert "Between the 2 checkpoints nearest tokens changed 1 time." in told
+    found = probe("runs", "drift", "mood", "--json").json
+    check_schema("runs_drift", found)
+    assert found["steps"] == [0, 8]
+    refused = probe("runs", "drift", "mood", "--fold", "2")
+    assert refused.code == 1 and "has no checkpoint yet" in refused.err
 
 
 def test_deleting_asks_first(made, probe, monkeypatch, check_schema):

@@ -25,6 +25,7 @@ from probe.jobs.outcome import scored
 from probe.jobs.processes import is_alive, process_start_time, signal_worker
 from probe.jobs.run_queue import locked
 from probe.jobs.training import prepare_training, request_of, task_of
+from probe.jobs.trajectory import kept_trajectory
 from probe.models import load_model
 from probe.store import Workspace, read_records
 from probe.tables import load_vocabulary
@@ -299,13 +300,24 @@ def test_a_finished_prompt_knows_its_scores_its_origin_and_its_start(workspace, 
     assert low <= prompt.metrics["accuracy"] - prompt.metrics["zero_shot_accuracy"] <= high
     card = workspace.card(name)
     assert (card.task, card.metrics["accuracy"]) == ("moods", prompt.metrics["accuracy"])
+    _is_there_as_it_was_on_its_way(prompt, run)
+
+
+def _is_there_as_it_was_on_its_way(prompt, run):
+    kept = kept_trajectory(run)
+    assert list(kept) == [0, 1, 2, 3, 4, 5, 6]
+    start = load_vocabulary(run.config.request["model"]).rows(list(prompt.init_token_ids))
+    np.testing.assert_array_equal(kept[0].embeddings, start)
+    np.testing.assert_array_equal(kept[prompt.metrics["step"]].embeddings, prompt.embeddings)
+    assert (kept[4].name, kept[4].metrics) == ("moods-prompt_tuning-step-4", {"step": 4})
+    assert kept[4].config["template"] == prompt.config["template"]  # it can be asked, too
 
 
 def test_a_prefix_is_kept_too_and_test_examples_can_be_left_out(workspace, made):
     run = made(method="prefix_tuning", test_examples=0)
     assert _work(run) == 0
     (name,) = run.status.prompts
-    assert workspace.card(name).kind == "kv_prefix"
+    assert workspace.card(name).kind == "kv_prefix" and not run.trajectory.exists()
     assert "accuracy" not in run.status.metrics and "validation_accuracy" in run.status.metrics
 
 
@@ -318,7 +330,9 @@ def test_folds_are_trained_at_once_and_kept_one_by_one(workspace, made):
     assert len(each) == 3 and metrics["validation_accuracy"] == pytest.approx(np.mean(each))
     records, _ = read_records(run.metrics)
     assert [(r["step"], r["fold"]) for r in records[:4]] == [(1, 1), (1, 2), (1, 3), (2, 1)]
-    assert workspace.get("cv-fold2").task == "moods"
+    second = workspace.get("cv-fold2")
+    own = kept_trajectory(run, 1)[second.metrics["step"]]
+    assert second.task == "moods" and np.array_equal(own.embeddings, second.embeddings)
 
 
 def test_a_worker_that_died_after_saving_saves_no_second_prompt(workspace, made):

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from probe.errors import TrainingError, WorkspaceError
+from probe.formats.layouts import probe_file
 from probe.prompt import SoftPrompt
 from probe.store import JobConfig, Workspace
 from probe.store.job_status import Status
 from probe.tables import load_vocabulary
 from probe.training.checkpoint import Checkpoint, write_checkpoint
-from probe.verbs import drift
+from probe.verbs import drift, trajectory
 from probe.verbs.drifting import number_in_run
 
 IDS = (100, 200, 300)
@@ -24,6 +25,14 @@ def vocabulary():
 @pytest.fixture
 def workspace(tmp_path):
     return Workspace(tmp_path / "home")
+
+
+def keep_trajectory(run, rows_by_step):
+    """What a worker keeps of a prompt on its way."""
+    run.trajectory.mkdir()
+    for step, rows in rows_by_step.items():
+        path = run.trajectory / f"prompt-0-step-{step:08d}.safetensors"
+        probe_file.write(SoftPrompt(f"step-{step}", rows, "builtin", metrics={"step": step}), path)
 
 
 def _run(workspace, rows_by_step, method="prompt_tuning", **training):
@@ -74,6 +83,26 @@ def test_without_a_known_start_distances_count_from_the_first_checkpoint_kept(wo
     found = drift("mood", workspace=workspace)
     assert found.steps == (10, 20)
     np.testing.assert_allclose(found.distance, [[0] * 3, [np.sqrt(320)] * 3])
+
+
+def test_rows_kept_on_the_way_are_followed_before_any_checkpoint(workspace, vocabulary, caplog):
+    start = vocabulary.rows(list(IDS))
+    run = _run(workspace, {30: start * 9}, method="p_tuning")
+    keep_trajectory(run, {0: start, 5: vocabulary.rows([7, 200, 300]), 10: start + 1})
+    (run.trajectory / "prompt-0-step-00000010.safetensors").write_bytes(b"half")
+    found = drift(run.id, workspace=workspace)
+    assert (found.steps, found.changes) == ((0, 5), (0, 1))
+    assert found.nearest[1].tolist() == [7, 200, 300]
+    assert "left out prompt-0-step-00000010.safetensors, which is damaged" in caplog.text
+    way = trajectory(run.id, workspace=workspace)
+    assert [one.metrics["step"] for one in way] == [0, 5]
+    np.testing.assert_array_equal(way[0].embeddings, start)
+
+
+def test_a_run_that_kept_no_rows_on_its_way_says_which_do(workspace):
+    run = _run(workspace, {10: np.ones((2, 320), np.float32)})
+    with pytest.raises(TrainingError, match="kept no rows of prompt 0 on its way: expected a run"):
+        trajectory(run.id, workspace=workspace)
 
 
 def test_runs_that_leave_no_rows_are_refused(workspace):
