@@ -70,5 +70,5 @@ def _keep(job: JobFolder, training: Training, number: int) -> None:
     if not job.trajectory.exists():
         job.trajectory.mkdir(mode=0o700)
     path = job.trajectory / f"prompt-{number}-step-{run.step:08d}.safetensors"
-    with file_aside(path, private=True) as file:
+    with file_aside(path) as file:
         file.write(probe_file.to_bytes(prompt))
