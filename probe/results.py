@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from probe.errors import ProbeError
-from probe.texts import as_json, visible
+from probe.texts import as_json, counted, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,8 @@ ROWS_SHOWN = 20
 """Rows of a table that a notebook shows; `to_frame` has all."""
 LETTERS_SHOWN = 80
 """Of a cell, likewise; of a digest fewer tell it from others."""
+_WIDE, _FEW, _LONG = 10, 3, 24
+"""Columns of a wide table, rows of one that stands upright, letters of a long cell."""
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
 _STYLE = "overflow-x:auto;font-variant-numeric:tabular-nums"
 
@@ -131,14 +133,25 @@ def _entry(module: str, table: str, result: Result) -> Any:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """The first rows, without columns that hold nothing, and how many there are in all."""
+    """The first rows, without columns that hold nothing, and what there is beside them.
+
+    A wide table of few rows stands upright, as names and values; of more rows its long cells, such
+    as the settings of a run, are left out, which would make every row many lines high.
+    """
     import pandas as pd
 
-    shown = frame.head(ROWS_SHOWN).dropna(axis="columns", how="all").map(_shown)
+    cells = frame.head(ROWS_SHOWN).map(_shown)
+    cells = cells.loc[:, (cells != "").any()].rename(index=_shown, columns=_shown)
     named = not isinstance(frame.index, pd.RangeIndex)
-    html = str(shown.rename(index=_shown, columns=_shown).to_html(index=named, border=0))
-    more = f"<p>{ROWS_SHOWN} of {len(frame):,} rows; <code>to_frame()</code> has all.</p>"
-    return html + (more if len(frame) > ROWS_SHOWN else "")
+    if cells.shape[1] > _WIDE and len(frame) <= _FEW:
+        html = str(cells.T.to_html(header=named, border=0))
+        return html.replace("<td>", '<td style="text-align:left">')
+    kept = cells.loc[:, cells.map(len).max() <= _LONG] if cells.shape[1] > _WIDE else cells
+    rows, columns = len(frame) - len(cells), cells.shape[1] - kept.shape[1]
+    parts = [f"{ROWS_SHOWN} of {len(frame):,} rows"] * (rows > 0)
+    parts += [f"without {counted(columns, 'column')} of long cells"] * (columns > 0)
+    more = f"<p>{', '.join(parts)}; <code>to_frame()</code> has all.</p>" if parts else ""
+    return str(kept.to_html(index=named, border=0)) + more
 
 
 def _shown(value: Any) -> str:

@@ -27,10 +27,11 @@ pytestmark = pytest.mark.slow  # one workspace of results is made for all
 NASTY = "<script>alert(1)</script>\u202e"
 ARCHIVE = Path(__file__).parent / "data" / "workspace_dde9a1a.tar.gz"
 WITHOUT_FIGURE = {
-    "clusters", "distill", "doctor", "find", "generate", "library", "push", "read", "report"
+    "clusters", "distill", "doctor", "find", "generate", "library", "plan of a study", "push",
+    "read", "report"
 }  # fmt: skip
 """As docs/commands.md says."""
-PLAIN = {"div", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td"}
+PLAIN = {"div", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td", "pre"}
 """Tags that run nothing and load nothing."""
 NO_RESULTS = {"convert", "load", "load_vocabulary", "pull"}
 """A path, prompts and a table; what is pulled needs a hub and is a part of `library`."""
@@ -98,6 +99,7 @@ def _results(home, root):
         "value lens": verbs.lens(prefix, k=2, draws=2),
         "evaluate": verbs.evaluate([own], task, zero_shot=True, discretised=True, **few),
         "wayward": verbs.StudyResult(wayward_found(study), {"study": study.id}, study.path),
+        "plan of a study": verbs.dry_run(swept, workspace=home),
         "sweep": verbs.study_run(swept, workspace=home),
         "train": verbs.show_run("done", workspace=home),
         "runs": every,
@@ -191,6 +193,22 @@ def test_what_a_cell_holds_is_spelled_and_kept_short():
         page = _Tags(rows._repr_html_()).text
     assert "0f0f0f0f0f0f…" in page and "metric accuracy, value 0.6543" in page
     assert "1.235, 2" in page and not set("{[") & set(page)
+
+
+def test_a_wide_table_stands_upright_or_leaves_out_its_long_cells():
+    row = {f"n{number}": number for number in range(12)} | {"settings": "long " * 9}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rows, "headline", lambda _: [])
+        few, many = (_Tags(Rows([row] * n, "jobs.runs")._repr_html_()) for n in (2, 4))
+    assert "thead" not in few.tags and "settings" in few.text and "long long" in few.text
+    assert "n11" in many.text and "settings" not in many.text
+    assert "without 1 column of long cells; to_frame() has all" in many.text
+
+
+def test_a_distillation_shows_how_it_reads_and_a_push_its_card(results):
+    told = _Tags(results["distill"]._repr_html_()).text
+    assert all(one.name in told for one in results["distill"].reading.readings)
+    assert "## Nearest tokens" in _Tags(results["push"]._repr_html_()).text
 
 
 def test_a_decoding_and_a_reading_show_all_that_they_found_at_a_glance(results):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.analysis.gains import best_sentence
 from probe.jobs import JobView, ObservedState, scored
 from probe.jobs.eta import duration
 from probe.texts import counted
+
+if TYPE_CHECKING:
+    from probe.jobs.plan import StudyPlan, TrainPlan
 
 _ACTIVITIES = {
     "": "Starting …",
@@ -127,8 +130,30 @@ def _finished(job: JobView, shown: Callable[[str], str]) -> str:
     return f"{counted(job.done, 'training')}{before}."
 
 
+def _train_plan(plan: TrainPlan) -> list[str]:
+    return [
+        f"About {duration(plan.estimate_s)}, without validations: {1000 * plan.step_s:,.0f} ms a "
+        f"step on {plan.device}. {counted(plan.length, 'row')}, "
+        f"{counted(plan.trained_parameters, 'trained number')}, "
+        f"{counted(plan.train_examples, 'training example')} seen {plan.epochs:.1f} times, rate "
+        f"{plan.learning_rate:.3g}.",
+        *(f"Note: {note}." for note in plan.notes),
+    ]
+
+
+def _study_plan(plan: StudyPlan) -> list[str]:
+    before = f", {plan.found:,} more were trained before" if plan.found else ""
+    return [
+        f"About {duration(plan.estimate_s)} for {counted(plan.trainings - plan.found, 'training')} "
+        f"in {counted(plan.packs, 'batch', 'batches')}{before}, as fast as this machine is now and "
+        "without scoring."
+    ]
+
+
 HEADLINES: dict[str, Callable[[Any], list[str]]] = {
     "jobs.JobView": lambda job: [f"{job.run}: {job_headline(job)}"],
+    "jobs.StudyPlan": _study_plan,
+    "jobs.TrainPlan": _train_plan,
     "jobs.runs": runs_headline,
 }
 """By package and name of the result's class, of lists by what they hold."""

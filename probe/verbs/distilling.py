@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probe.errors import TrainingError
 from probe.requests import DistillRequest, command_of, takes, to_document
@@ -64,6 +64,23 @@ class Distilled(Result):
             f"{cut.share:.2f} ({cut.interval[0]:.2f} to {cut.interval[1]:.2f}).",
             f"Kept as {self.prompt}; {self.seconds:.0f} s.",
         ]
+
+    def _notebook_rows(self) -> list[dict[str, Any]]:
+        """The prompt and the cut text beside each other."""
+        given = {self.prompt: self.explained, repr(self.truncated_text): self.truncated}
+        return [
+            {
+                "in the text's place": name,
+                "share of its effect": one.share,
+                "low": one.interval[0],
+                "high": one.interval[1],
+                "nats per token left": one.kl_nats,
+            }
+            for name, one in given.items()
+        ]
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + self.reading._repr_html_()
 
 
 @takes(DistillRequest)

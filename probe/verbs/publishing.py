@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,14 @@ class Pushed(Result):
         if self.url is None:
             return [f"{self.repository} would hold {files}; nothing was published."]
         return [f"Published {files}: {self.url}"]
+
+    def _notebook_rows(self) -> list[dict[str, Any]]:
+        """Its files; the card is no cell of a table."""
+        return [{"files": name} for name in self.files]
+
+    def _repr_html_(self) -> str:
+        card = f'<pre style="white-space:pre-wrap">{escape(self.card)}</pre>'
+        return super()._repr_html_() + card
 
 
 @takes(PushRequest)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from probe.jobs import worker
+from probe.jobs.plan import TrainPlan
 from probe.store import Status, Workspace, read_records
 from probe.training import TrainConfig
 from tests.trainable import write_task
@@ -180,6 +181,8 @@ def test_a_dry_run_prints_sizes_and_a_time_and_writes_nothing(model, probe, home
     )
     assert (plan["prompts"], plan["length"], plan["trained_parameters"]) == (3, 20, 20 * 16)
     assert plan["estimate_s"] == pytest.approx(50 * plan["step_s"]) and plan["step_s"] > 0
+    (words,) = TrainPlan(**plan).headline()
+    assert "20 rows, 320 trained numbers, 16 training" in words
     told = probe(*arguments, "--method", "p_tuning", "--length", "5")
     assert "24 to train, 8 to validate, 10 to test" in told.flat
     assert "p_tuning, 5 virtual tokens" in told.flat and "all steps about" in told.flat
