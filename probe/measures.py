@@ -32,6 +32,8 @@ class MeasureFacts:
     is compared."""
     least_length: int = 1
     """Fewest positions it is defined for."""
+    title: str = ""
+    """What people read; the name with spaces when empty."""
 
     @property
     def function(self) -> Callable[[Sequence[Float32Array]], Float64Array] | None:
@@ -53,6 +55,7 @@ MEASURES: Registry[MeasureFacts] = Registry(
             "cosine of the two mean rows",
             "table",
             of_rows=f"{_COMPARE}.similarities:mean_token_cosine",
+            title="mean-token cosine",
         ),
         "mean_pairwise_cosine": MeasureFacts(
             "mean cosine of every row with every row; with itself it is not 1",
@@ -63,6 +66,7 @@ MEASURES: Registry[MeasureFacts] = Registry(
             "1 / (1 + mean distance of every row to every row); with itself it is not 1",
             "table",
             of_rows=f"{_COMPARE}.similarities:mean_pairwise_inverse_euclidean",
+            title="mean pairwise inverse Euclidean distance",
         ),
         "flattened_cosine": MeasureFacts(
             "cosine of all rows laid end to end",
@@ -73,6 +77,7 @@ MEASURES: Registry[MeasureFacts] = Registry(
             "1 / (1 + distance of all rows laid end to end)",
             "table and length",
             of_rows=f"{_COMPARE}.similarities:inverse_euclidean",
+            title="inverse Euclidean distance",
         ),
         "position_cosine": MeasureFacts(
             "mean cosine of the rows at one position",
@@ -84,20 +89,25 @@ MEASURES: Registry[MeasureFacts] = Registry(
             "table",
             higher_is_closer=False,
             of_rows=f"{_COMPARE}.similarities:chamfer",
+            title="Chamfer distance",
         ),
         "transport": MeasureFacts(
             "least mean distance that moves one prompt's rows onto the other's",
             "table",
             higher_is_closer=False,
             of_rows=f"{_COMPARE}.similarities:transport",
+            title="transport distance",
         ),
         "cka": MeasureFacts(
             "linear centred kernel alignment of the positions, debiased",
             "length",
             of_rows=f"{_COMPARE}.similarities:cka",
             least_length=4,
+            title="CKA",
         ),
-        "jaccard": MeasureFacts("shared part of the decoded token strings", "tokenizer"),
+        "jaccard": MeasureFacts(
+            "shared part of the decoded token strings", "tokenizer", title="Jaccard overlap"
+        ),
         "neuron_overlap": MeasureFacts(
             "cosine of the sets of feed-forward neurons that fire", "model"
         ),
@@ -105,3 +115,8 @@ MEASURES: Registry[MeasureFacts] = Registry(
 )
 """A distribution adds one by an entry point in the group `probe.measures` that is a
 `MeasureFacts` with a function of rows."""
+
+
+def measure_name(measure: Measure) -> str:
+    """A measure as people read it."""
+    return MEASURES[measure].title or measure.replace("_", " ")

@@ -44,7 +44,7 @@ INIT_NAMES = {
     "vocab": "sampled tokens",
     "labels": "label words",
     "text": "a text",
-    "target": "the text itself",
+    "target": "the target text",
     "random": "noise",
     "prompt": "another prompt",
 }

@@ -1,8 +1,9 @@
 """Is a decoding signal or noise? Each position's best score beside three reference samples.
 
-(a) *vocabulary*: sampled tokens against their nearest other token — as close as real tokens are?
-(b) *chance*: rows drawn from the vocabulary's mean and covariance — closer than chance?
-(c) *isotropic*: rows of random direction. (b) and (c) are scaled to the position's norm.
+(a) *vocabulary*: held-out tokens, each against its nearest other token — as close as tokens are?
+(b) *chance*: the Gaussian control, drawn from the vocabulary's mean and covariance.
+(c) *isotropic*: the isotropic control, rows of any direction.
+(b) and (c) are scaled to the position's norm.
 
 The best score of a row s·u, u its unit direction, depends on s in a simple way: the cosine not at
 all, the dot product linearly, and for `l2` through max over tokens of (s u·e − ‖e‖²/2), the highest
@@ -35,16 +36,18 @@ TOKEN_SAMPLE = 2000
 RANDOM_SAMPLE = 1000
 """Rows of references (b) and (c): the 97.5th percentile is then known to half a percent."""
 OFF_MANIFOLD_BELOW = 1.0
-"""Percentile of reference (a): farther than 99 % of real tokens are from their nearest other."""
+"""Percentile of reference (a): farther than 99 % of held-out tokens."""
 CHANCE_BELOW = 97.5
 """Percentile of reference (b) that a position must pass to be better than chance."""
 
 OFF_THE_MANIFOLD = "off the manifold"
 NOT_BETTER_THAN_CHANCE = "not better than chance"
 NEVER_LEFT_ITS_START = "never left its start"
-FLAG_NAMES = {NEVER_LEFT_ITS_START: "nearest token is still its initial token (by cosine)"}
-"""What people read where a flag's own words, which documents keep, would claim more than it says.
-"""
+FLAG_NAMES = {
+    OFF_THE_MANIFOLD: "outside the token distribution",
+    NEVER_LEFT_ITS_START: "nearest token is still its initial token (by cosine)",
+}
+"""What people read where a flag's own words, which documents keep, claim more than it says."""
 Fits = Callable[[Arrays], bool]
 """Whether arrays have the names, shapes and values that computed ones would."""
 Cached = Callable[[str, Callable[[], Arrays], Fits], Arrays]
@@ -65,7 +68,7 @@ class PositionControls:
     chance: float
     """Share of rows with the vocabulary's mean and covariance that are farther, in percent."""
     isotropic: float
-    """Share of rows of random direction that are farther, in percent."""
+    """Share of the isotropic control that is farther, in percent."""
     norm_percentile: float
     """Share of vocabulary rows with a smaller norm, in percent."""
     metric_agreement: float
@@ -80,7 +83,7 @@ class PositionControls:
 
 @dataclass(frozen=True, eq=False)
 class RandomRows:
-    """Best scores of n random directions, at any norm."""
+    """Best scores of n drawn rows, at any norm."""
 
     metric: Metric
     lines: Float64Array

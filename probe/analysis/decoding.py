@@ -79,7 +79,7 @@ class ReferenceScores:
     chance: Float64Array
     """[n] rows like the vocabulary; row j has the norm of position j mod P."""
     isotropic: Float64Array
-    """[n] rows of random direction; row j has the norm of position j mod P."""
+    """[n] the isotropic control; row j has the norm of position j mod P."""
 
 
 @dataclass(frozen=True, eq=False)

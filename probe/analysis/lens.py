@@ -93,7 +93,7 @@ def logit_lens(
 
     nostalgebraist (2020), "interpreting GPT: the logit lens". The prompt stands in front of an
     empty text, so that a causal model's states are the prompt's own. Beside it stand `draws`
-    prompts of random directions with the same norms.
+    isotropic prompts with the same norms.
 
     Args:
         prompt: P rows.
@@ -183,7 +183,7 @@ def random_prompts(
 
 
 def same_norms(rows: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Rows [..., d] of random direction, each of the norm of the one in its place."""
+    """Rows [..., d] of any direction, each of the norm of the one in its place."""
     drawn = rng.normal(size=rows.shape)
     norms = np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)
     drawn *= norms / np.linalg.norm(drawn, axis=-1, keepdims=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Method = Literal["pca", "umap", "tsne"]
 MapMetric = Literal["cosine", "l2"]
 METHODS: tuple[Method, ...] = ("pca", "umap", "tsne")
+METHOD_NAMES: dict[Method, str] = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 METRICS: tuple[MapMetric, ...] = ("cosine", "l2")
 
 NEIGHBOURS = 10
@@ -326,5 +327,5 @@ def _check(prompts: Sequence[Float32Array], vocabulary: Vocabulary, layout: Layo
     largest = max(float(np.abs(rows).max()) for rows in prompts)
     if layout.metric == "l2" and largest > _LARGEST_IN_L2:
         raise ValueError(
-            f"an l2 map needs numbers up to {_LARGEST_IN_L2:g}, found {largest:.3g}: choose cosine"
+            f"an L2 map needs numbers up to {_LARGEST_IN_L2:g}, found {largest:.3g}: choose cosine"
         )

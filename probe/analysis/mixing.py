@@ -143,7 +143,7 @@ class Tightness(Result):
 
     @property
     def percentile(self) -> float:
-        """Percent of real tokens' neighbourhoods that are looser than the mean prompt row's."""
+        """Percent of tokens' neighbourhoods that are looser than the mean prompt row's."""
         return float(100 * np.mean(self.tokens < self.rows.mean()))
 
     def _document(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def tightness(rows: Float32Array, vocabulary: Vocabulary, *, seed: int = 0) -> T
 
     Source: Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", §7: “the
     top-5 nearest neighbors form tight semantic clusters”. Any point has near tokens that are near
-    each other to some degree, so neighbourhoods of real tokens stand beside it.
+    each other to some degree, so neighbourhoods of vocabulary tokens stand beside it.
 
     Args:
         rows: [n, H].

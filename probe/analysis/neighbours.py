@@ -27,6 +27,11 @@ from probe.vocabulary import Rows, Vocabulary, to_float32
 Metric = Literal["l2", "cosine", "dot"]
 HIGHER_IS_BETTER: dict[Metric, bool] = {"l2": False, "cosine": True, "dot": True}
 DEFAULT_METRIC: Metric = "cosine"
+METRIC_NAMES: dict[Metric, str] = {
+    "cosine": "cosine similarity",
+    "l2": "L2 distance",
+    "dot": "dot product",
+}
 
 PENDING_ROWS = 1 << 22
 """Candidates held before they are ranked and dropped."""

@@ -22,7 +22,7 @@ F1_WANTED = 0.98
 
 @dataclass(frozen=True)
 class WaywardRun:
-    """One trained prompt, beside the text it was held near to: one row of the results."""
+    """One trained prompt, beside the text it was constrained to: one row of the results."""
 
     model: str
     parameters: int
@@ -187,7 +187,7 @@ def relative_drop(baseline: float, wayward: float) -> float | None:
 class Solved:
     """Baselines beside the model alone and the most frequent label, as far as these are known.
 
-    What it costs to hold a prompt near a text means something only where the prompt without that
+    What it costs to constrain a prompt to a text means something only where the prompt without that
     constraint does the task: better than both.
     """
 
@@ -207,7 +207,7 @@ def judge_baselines(baselines: Sequence[WaywardRun]) -> Solved:
     """Whether baselines of one model and task solve it.
 
     Args:
-        baselines: prompts that were held near to nothing, one or more.
+        baselines: prompts that were constrained to nothing, one or more.
     """
     alone = _mean(one.zero_shot_accuracy for one in baselines)
     majority = _mean(one.majority_accuracy for one in baselines)

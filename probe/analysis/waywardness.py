@@ -1,4 +1,4 @@
-"""Do prompts held near to any text still solve the task? The protocol of Prompt Waywardness.
+"""Do prompts constrained to any text still solve the task? The protocol of Prompt Waywardness.
 
 Khashabi et al. 2021, "Prompt Waywardness: The Curious Case of Discretized Interpretation of
 Continuous Prompts" (arXiv:2112.08348), §3 and §4.

@@ -33,13 +33,13 @@ _TEXT_COLUMNS = 40
 """Characters that fit across the map on a telephone."""
 
 _ABSOLUTE = (
-    "Grey is the median best score of chance rows, blue that of real tokens: the same colours for "
-    "every prompt on this model."
+    "Grey is the median best score of the Gaussian control, blue that of held-out tokens: the same "
+    "colours for every prompt on this model."
 )
 _RELATIVE = "Grey is the farthest neighbour shown, blue the closest."
 _INDISTINCT = (
-    f"{_RELATIVE} No absolute scale is possible: real tokens of this vocabulary lie no closer to "
-    "each other than chance rows lie to them."
+    f"{_RELATIVE} No absolute scale is possible: tokens of this vocabulary lie no closer to each "
+    "other than the Gaussian control lies to them."
 )
 
 
@@ -170,7 +170,7 @@ def _colour_range(decoding: Decoding) -> tuple[float, float, list[str], str]:
     if reference is not None:
         chance, real = float(np.median(reference.chance)), float(np.median(reference.vocabulary))
         if sign * chance < sign * real:
-            names = (("chance rows", chance), ("real tokens", real))
+            names = (("Gaussian control", chance), ("held-out tokens", real))
             texts = [f"{name}: {score_text(value, decoding.metric)}" for name, value in names]
             return sign * chance, sign * real, texts, _ABSOLUTE
     scores = [sign * n.score for p in decoding.positions for n in p.neighbours]
@@ -215,9 +215,9 @@ def samples(reference: ReferenceScores) -> list[tuple[str, Float64Array, str]]:
     """The prompt and the three reference samples: name, best scores [n] and colour."""
     return [
         ("this prompt", reference.prompt, PROMPT),
-        ("real tokens", reference.vocabulary, VOCABULARY),
-        ("chance rows", reference.chance, CHANCE),
-        ("random directions", reference.isotropic, ISOTROPIC),
+        ("held-out tokens", reference.vocabulary, VOCABULARY),
+        ("Gaussian control", reference.chance, CHANCE),
+        ("isotropic control", reference.isotropic, ISOTROPIC),
     ]
 
 

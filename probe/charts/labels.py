@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import html
 
-from probe.analysis.neighbours import Metric
+from probe.analysis.neighbours import METRIC_NAMES, Metric
 from probe.texts import visible as escaped
-
-METRIC_NAMES: dict[Metric, str] = {
-    "cosine": "cosine similarity",
-    "l2": "L2 distance",
-    "dot": "dot product",
-}
 
 _MARKS = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥"})
 

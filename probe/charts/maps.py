@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from probe.analysis.maps import Map
+from probe.analysis.maps import METHOD_NAMES, Map
 from probe.charts.labels import name_label, token_label
 from probe.charts.palette import (
     CATEGORIES,
@@ -54,6 +54,9 @@ def map_figure(
         found: vocabulary ids to ring, such as those of a searched token.
     """
     figure = new_figure(height=620, l=60, t=40, b=80)
+    figure.update_layout(
+        title={"text": METHOD_NAMES[mapped.method], "x": 0, "y": 0.985, "font": {"size": 14}}
+    )
     figure.add_trace(_density(mapped))
     figure.add_trace(_vocabulary(mapped, found))
     for trace in _stars(mapped, clusters, names or {}):
@@ -90,7 +93,9 @@ def variance_bars(mapped: Map) -> go.Figure:
         ValueError: the map is not PCA's.
     """
     if not mapped.spectrum:
-        raise ValueError(f"only pca has shares of variance, the map is of {mapped.method}")
+        raise ValueError(
+            f"only PCA has shares of variance, the map is of {METHOD_NAMES[mapped.method]}"
+        )
     axes = list(range(1, len(mapped.spectrum) + 1))
     figure = new_figure(height=220, l=44, t=28, b=50)
     figure.add_bar(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probe.analysis.compare import MEASURES, Comparison, Hierarchy, PositionView
 from probe.charts.labels import name_label, token_label
@@ -24,6 +21,7 @@ from probe.charts.palette import (
     name_rows,
     new_figure,
 )
+from probe.measures import measure_name
 
 _NAMED = 40
 """Most prompts whose names stand beside the heat map."""
@@ -34,7 +32,10 @@ _WRITTEN = 12
 _NAME = 20
 _TASKS_AT = -1.1
 """Where tasks stand on the axis of columns, which counts from 0."""
-_TREE_PX = 110
+_TREE = 0.25
+"""Height of the tree, in heights of the matrix."""
+_CELL_PX = 44
+"""Of a cell where there is room."""
 
 
 def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
@@ -50,35 +51,31 @@ def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
         tree: `hierarchy(comparison)`.
     """
     count = len(comparison.prompts)
-    height = 190 + _TREE_PX + min(max(26 * count, 120), 620)
     order = np.array(tree.order)
     names = [name_label(comparison.prompts[i], most=_NAME) for i in order]
     left = label_room(names if count <= _NAMED else ())
     below = label_room(names if count <= _NAMED_BELOW else ())
     tasks = _task_squares(comparison, order)
-    figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.01,
-        row_heights=[_TREE_PX, height - _TREE_PX],
-        figure=new_figure(height, l=max(left, 50), t=108, b=below + 30 * bool(tasks)),
-    )  # fmt: skip
-    figure.add_trace(_tree_lines(tree), row=1, col=1)
-    figure.add_trace(_cells(comparison, order), row=2, col=1)
-    figure.add_trace(_squares(comparison, order), row=2, col=1)
-    for trace in tasks:
-        figure.add_trace(trace, row=2, col=1)
+    top = -0.7 - _TREE * count
+    height = 180 + below + min(max(_CELL_PX * count, 150), 620)
+    figure = new_figure(height, l=max(left, 50), t=88, b=below + 30 * bool(tasks))
+    figure.add_traces([_tree_lines(tree, top), _cells(comparison, order), *tasks])
+    figure.add_trace(_squares(comparison, order))
     if tasks:
         add_legend(figure)
         figure.update_traces(showlegend=False, selector=lambda trace: not trace.name)
-    ticks: dict[str, Any] = {"tickvals": list(range(count)), "ticktext": names}
-    plain = {"showgrid": False, "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(range=[_TASKS_AT - 0.6 if tasks else -0.5, count - 0.5], **plain)
+    ticks = list(range(count))
+    highest = f"{_highest(tree):.2g}"
+    plain = {"showgrid": False, "zeroline": False, "fixedrange": True, "constrain": "domain"}
     figure.update_xaxes(
-        tickangle=-45, showticklabels=count <= _NAMED_BELOW, **ticks, row=2, col=1
+        range=[_TASKS_AT - 0.6 if tasks else -0.5, count - 0.5], tickangle=-45, tickvals=ticks,
+        ticktext=names, showticklabels=count <= _NAMED_BELOW, **plain,
     )  # fmt: skip
-    figure.update_yaxes(title=_apart(comparison), rangemode="tozero", nticks=3, row=1, col=1)
     figure.update_yaxes(
-        range=[count - 0.5, -0.5], showticklabels=count <= _NAMED, **ticks, **plain, row=2, col=1
-    )
+        range=[count - 0.5, top - 0.2], scaleanchor="x", constraintoward="top",
+        tickvals=[top, -0.7, *(ticks if count <= _NAMED else ())],
+        ticktext=[f"{_apart(comparison)}: {highest}", "0", *names], **plain,
+    )  # fmt: skip
     figure.update_layout(clickmode="event+select", hovermode="closest")
     return figure
 
@@ -186,15 +183,21 @@ def _ring_shared(figure: go.Figure, shared: np.typing.NDArray[np.bool_]) -> None
     add_legend(figure)
 
 
-def _tree_lines(tree: Hierarchy) -> go.Scatter:
+def _highest(tree: Hierarchy) -> float:
+    return float(tree.linkage[:, 2].max())
+
+
+def _tree_lines(tree: Hierarchy, top: float) -> go.Scatter:
+    """The tree over the columns, in cells: its leaves at -0.7, its root at `top`."""
     from scipy.cluster.hierarchy import dendrogram
 
     drawn = dendrogram(tree.linkage, no_plot=True)
+    scale = (top + 0.7) / (_highest(tree) or 1.0)
     x: list[float | None] = []
     y: list[float | None] = []
     for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
         x += [(place - 5) / 10 for place in across] + [None]  # SciPy's leaves stand at 5, 15, …
-        y += [*up, None]
+        y += [*(scale * height - 0.7 for height in up), None]
     return go.Scatter(
         x=x, y=y, mode="lines", line={"color": NEUTRAL, "width": 1.5}, hoverinfo="skip"
     )
@@ -214,7 +217,7 @@ def _cells(comparison: Comparison, order: np.typing.NDArray[np.int64]) -> go.Hea
         colorscale=scale,
         xgap=int(count <= _NAMED), ygap=int(count <= _NAMED),
         colorbar={
-            "orientation": "h", "thickness": 10, "y": 1.02, "yanchor": "bottom", "outlinewidth": 0,
+            "orientation": "h", "thickness": 10, "y": 1, "yanchor": "bottom", "outlinewidth": 0,
             "tickvals": ends, "title": {"text": _title(comparison), "side": "top"},
             "ticktext": [f"{sign * end:.3g}".replace("-", "−") for end in ends],
         },
@@ -249,7 +252,7 @@ def _squares(
 def _title(comparison: Comparison) -> str:
     direction = "higher" if comparison.higher_is_closer else "lower"
     centred = ", centred" if comparison.centre else ""
-    return f"{comparison.measure.replace('_', ' ')}{centred} ({direction} = closer)"
+    return f"{measure_name(comparison.measure)}{centred} ({direction} = closer)"
 
 
 def _apart(comparison: Comparison) -> str:

@@ -17,6 +17,7 @@ from probe.charts.palette import (
     name_rows,
     new_figure,
 )
+from probe.measures import measure_name
 
 _NAME = 22
 
@@ -86,7 +87,7 @@ def correlation_bars(transfer: Transfer) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1.5})
     figure.update_xaxes(title="Spearman's ρ with transfer", range=[-1.05, 1.05])
-    name_rows(figure, [measure.replace("_", " ") for measure in measures])
+    name_rows(figure, [measure_name(measure) for measure in measures])
     add_legend(figure, above=True)
     return figure
 

@@ -102,7 +102,7 @@ def size_points(found: Waywardness) -> go.Figure:
 
 
 def definition_bars(found: Waywardness) -> go.Figure:
-    """Accuracy held near a true and near a contradictory definition, beside γ = 0."""
+    """Accuracy constrained to a true and to a contradictory definition, beside γ = 0."""
     tasks = dict.fromkeys(choice.task for choice in found.choices)
     inits = dict.fromkeys(choice.init for choice in found.choices)
     figure = new_figure(height=340)
@@ -117,8 +117,8 @@ def definition_bars(found: Waywardness) -> go.Figure:
     ]
     series: Sequence[tuple[str, str, str, str]] = (
         ("γ = 0", "true", "baseline_accuracy", NEUTRAL),
-        ("near the true definition", "true", "wayward_accuracy", PROMPT),
-        ("near the contradictory one", "contradictory", "wayward_accuracy", CHANCE),
+        ("constrained to the true definition", "true", "wayward_accuracy", PROMPT),
+        ("to the contradictory one", "contradictory", "wayward_accuracy", CHANCE),
     )
     for name, kind, measure, colour in series:
         values = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from probe.cli.output import cell, headline, say, table, visible
+from probe.measures import measure_name
 from probe.texts import counted
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def print_comparison(found: Comparison) -> None:
         grid.add_row(*map(cell, (found.prompts[i], found.prompts[j], f"{value:.5g}")), shared)
     told = separation_sentence(found)
     say(
-        f"{found.measure} ({direction} is closer): {MEASURES[found.measure].meaning}{how} · "
-        f"{counted(len(found.prompts), 'prompt')}",
+        f"{measure_name(found.measure)} ({direction} is closer): "
+        f"{MEASURES[found.measure].meaning}{how} · {counted(len(found.prompts), 'prompt')}",
         *([_matrix(found)] if len(found.prompts) <= _COLUMNS else []),
         grid,
         *([told] if told else []),
@@ -131,7 +132,9 @@ def _print_correlations(found: tuple[RankCorrelation, ...]) -> None:
                 (one.p_value, ".3f"),
             )
         ]
-        grid.add_row(cell(measure), *numbers, "/".join(str(one.targets) for one in pair))
+        grid.add_row(
+            cell(measure_name(measure)), *numbers, "/".join(str(one.targets) for one in pair)
+        )
     say(
         grid,
         "Do prompts closer to a target's prompt score higher on its task? Spearman's ρ and "

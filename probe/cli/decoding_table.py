@@ -13,6 +13,7 @@ from probe.analysis.controls import (
     PositionControls,
 )
 from probe.analysis.decoding import Decoding, Position
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.cli.output import cell, say, table, visible
 from probe.texts import counted
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _SHORT = {
-    OFF_THE_MANIFOLD: "off",
+    OFF_THE_MANIFOLD: "outside",
     NOT_BETTER_THAN_CHANCE: "chance",
     NEVER_LEFT_ITS_START: "initial token",
 }
 """Flags that fit a column; the sentences below the table say them in full."""
-_CONTROLS = ("real", "chance", "random", "norm", "agree")
+_CONTROLS = ("held-out", "Gauss", "isotropic", "norm", "agree")
 
 
 def print_decoding(decoding: Decoding) -> None:
@@ -45,7 +46,7 @@ def _header(decoding: Decoding) -> str:
     direction = "higher" if decoding.higher_is_better else "lower"
     parts = [
         f"{decoding.prompt} on {decoding.model}",
-        f"{decoding.metric} ({direction} is closer)",
+        f"{METRIC_NAMES[decoding.metric]} ({direction} is closer)",
         f"k {decoding.k}",
     ]
     if decoding.embedding_factor != 1:
@@ -75,13 +76,13 @@ def _how_to_read() -> list[str]:
     return [
         "How to read this: percentiles say how many rows of a sample the position's best score "
         "beats.",
-        "  real: tokens against their nearest other token; below 1, the position is off the "
-        "manifold (flag: off).",
-        "  chance: rows drawn like the vocabulary at the position's norm; up to "
-        f"{CHANCE_BELOW:g}, the tokens say no more than chance (flag: chance).",
-        "  random: rows of random direction at that norm. norm: among the norms of real tokens.",
+        "  held-out: tokens against their nearest other token; below 1, the position is outside "
+        "the token distribution (flag: outside).",
+        "  Gauss: Gaussian control, rows with the vocabulary's mean and covariance at the "
+        f"position's norm; up to {CHANCE_BELOW:g}, not better than chance (flag: chance).",
+        "  isotropic: rows of any direction at that norm. norm: among the norms of the tokens.",
         "  initial token: of all tokens, the one training began from has the highest cosine.",
-        "  agree: overlap of the top k under cosine, l2 and dot, from 0 to 1.",
+        "  agree: overlap of the top k under cosine, L2 and dot product, from 0 to 1.",
     ]
 
 

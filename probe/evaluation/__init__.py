@@ -6,7 +6,7 @@
     answers = answer(model, conditions, task.test)            # all in the same batches
     evaluations, faith = compare(answers, task.test, model=model.name, metric=task.metric)
 
-`readability` says what prompts of real tokens cost, `ensemble(answers)` makes one of several,
+`readability` says what prompts of tokens cost, `ensemble(answers)` makes one of several,
 `fine_tuned(model, task)` a reference model, `label_scores` and `generate` ask about texts that
 have no labels. Loss is in nats per label token; labels are chosen by the summed log-likelihood of
 their words. Intervals hold 95 % of 2,000 paired bootstrap resamples of the examples: they say what

@@ -45,9 +45,9 @@ class PromptWatch(TrainerCallback):
             watch.step(rows, step=100, metrics={"accuracy": 0.7})
 
     An observation has the readings that run no model, the rows' norms and distances from their
-    start, how many are still there, the share off the manifold, and warnings. It goes to the sinks
-    and, as a run of the workspace that the Runs page and `probe runs show` open, to
-    `metrics.jsonl` and `readings.jsonl` of the run's folder. The prompt is kept at the end. The
+    start, how many are still there, the share outside the token distribution, and warnings. It
+    goes to the sinks and, as a run of the workspace that the Runs page and `probe runs show` open,
+    to `metrics.jsonl` and `readings.jsonl` of the run's folder. The prompt is kept at the end. The
     model's modes and gradients, and the random numbers of the training, are left as they are.
 
     Args:

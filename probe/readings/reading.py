@@ -128,7 +128,7 @@ class Subject:
 
     @cached_property
     def decoding(self) -> Decoding:
-        """The nearest tokens of every row beside real tokens and chance.
+        """The nearest tokens of every row beside the controls.
 
         Raises:
             NotDecodableError: the prompt has no nearest tokens in this table.
@@ -143,7 +143,7 @@ class Subject:
 
     @cached_property
     def start(self) -> StartRows:
-        """Where training began: recorded, else the token that leads more than for chance rows.
+        """Where training began: recorded, else the token that leads by more than by chance.
 
         Raises:
             NotDecodableError: it is not known, or the prompt has no nearest tokens.

@@ -15,9 +15,11 @@ from probe.analysis.controls import (
     OFF_THE_MANIFOLD,
 )
 from probe.analysis.decoding import Decoding, ReferenceScores
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.charts.decoding import samples
-from probe.charts.labels import METRIC_NAMES, score_text, visible
+from probe.charts.labels import score_text, visible
 from probe.charts.palette import PROMPT
+from probe.measures import measure_name
 from probe.reports.headlines import decoding_headline
 from probe.reports.spreadsheets import csv_with
 from probe.reports.token_strips import LEGEND, nearest_strip, strip_html
@@ -25,10 +27,11 @@ from probe.requests.train_methods import method_words
 
 _TICKS = 4
 FLAG_MEANINGS = {
-    NOT_BETTER_THAN_CHANCE: "not closer to a token than 97.5 % of rows drawn from the vocabulary's "
-    "own mean and covariance at the same norm",
-    OFF_THE_MANIFOLD: "farther from every token than 99 % of real tokens are from their nearest "
-    "other token",
+    NOT_BETTER_THAN_CHANCE: "not closer to a token than 97.5 % of the Gaussian control: rows "
+    "with the vocabulary's mean and covariance, at the same norm",
+    FLAG_NAMES[
+        OFF_THE_MANIFOLD
+    ]: "farther from every token than 99 % of held-out tokens are from their nearest other token",
     FLAG_NAMES[NEVER_LEFT_ITS_START]: "of all tokens, the one training began from has the "
     "highest cosine with it, whatever the metric of the list",
 }
@@ -129,6 +132,7 @@ def environment() -> Environment:
     found.filters["visible"] = visible
     found.filters["score"] = score_text
     found.filters["method_words"] = method_words
+    found.filters["measure_name"] = measure_name
     found.globals |= {
         "nearest_strip": nearest_strip,
         "strip_html": strip_html,

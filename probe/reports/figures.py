@@ -76,7 +76,7 @@ def _of_transfer(found: Any) -> Figures:
 def _of_decoding(found: Any) -> Figures:
     figures = {"Nearest tokens of every position": position_rank_map(found)}
     if found.reference is not None:
-        figures["Best scores beside chance and real tokens"] = score_violins(found)
+        figures["Best scores beside the controls"] = score_violins(found)
     return figures
 
 

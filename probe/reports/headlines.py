@@ -10,6 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from probe.analysis.controls import NOT_BETTER_THAN_CHANCE, OFF_THE_MANIFOLD
+from probe.analysis.maps import METHOD_NAMES
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.reports.evaluations import evaluation_headline
 from probe.reports.reading_rates import reading_rates_headline
 from probe.reports.studies import sweep_headline, wayward_headline
@@ -39,18 +41,18 @@ def decoding_headline(found: Decoding) -> list[str]:
     refer = found.reference
     told = (
         ("positions", refer.prompt),
-        ("chance rows", refer.chance),
-        ("real tokens", refer.vocabulary),
+        ("Gaussian control", refer.chance),
+        ("held-out tokens", refer.vocabulary),
     )
     medians = ", ".join(f"{name} {median(map(float, scores)):.3g}" for name, scores in told)
     lines = [
         _chance_line(found.count(NOT_BETTER_THAN_CHANCE), total),
-        f"Median {found.metric} to the nearest token: {medians}.",
+        f"Median {METRIC_NAMES[found.metric]} to the nearest token: {medians}.",
     ]
     if off := found.count(OFF_THE_MANIFOLD):
         lie = "lies" if off == 1 else "lie"
         lines.append(
-            f"{off} of {total} {lie} farther from every token than 99 % of real tokens do."
+            f"{off} of {total} {lie} farther from every token than 99 % of held-out tokens are."
         )
     if found.start_sentence:
         lines.append(found.start_sentence)
@@ -60,13 +62,13 @@ def decoding_headline(found: Decoding) -> list[str]:
 def _chance_line(noise: int, total: int) -> str:
     if total == 1:
         verb = "is no closer" if noise else "is closer"
-        return f"The only position {verb} to a token than chance rows are."
+        return f"The only position {verb} to a token than the Gaussian control is."
     if noise == total:
-        return f"None of the {total} positions is closer to a token than chance rows are."
+        return f"None of the {total} positions is closer to a token than the Gaussian control is."
     if noise == 0:
-        return f"All {total} positions are closer to a token than chance rows are."
+        return f"All {total} positions are closer to a token than the Gaussian control is."
     verb = "is" if noise == 1 else "are"
-    return f"{noise} of {total} positions {verb} no closer to a token than chance rows are."
+    return f"{noise} of {total} positions {verb} no closer to a token than the Gaussian control is."
 
 
 def comparison_headline(found: Comparison, *, strong: str = "", of: int | None = None) -> list[str]:
@@ -129,8 +131,8 @@ def map_headline(found: Map) -> list[str]:
     near = "" if found.n_neighbors is None else f", {found.n_neighbors} neighbours"
     near += "" if found.perplexity is None else f", perplexity {found.perplexity:g}"
     return [
-        f"{found.method.upper()} of {rows} and {len(found.background):,} vocabulary rows of "
-        f"{found.model}, {found.metric}, seed {found.seed}{near}.",
+        f"{METHOD_NAMES[found.method]} of {rows} and {len(found.background):,} vocabulary rows of "
+        f"{found.model}, {METRIC_NAMES[found.metric]}, seed {found.seed}{near}.",
         f"Trustworthiness {found.trustworthiness:.2f} among "
         f"{counted(found.trust_sample, 'sampled row')} (1 is perfect; near 0.5 the map's "
         "neighbours say nothing).",
@@ -155,7 +157,7 @@ def mixing_headline(found: Mixing) -> list[str]:
         f"Expected by chance: {found.expected:.2g} of {rows} ({counted(found.tokens, 'token')} "
         f"against {counted(rows - 1, 'other position')}).",
         f"The median norm of the rows is {found.norm:.3g}, of tokens {found.token_norm:.3g}.",
-        f"Counted in the original space by {found.metric}, not on the map.",
+        f"Counted in the original space by {METRIC_NAMES[found.metric]}, not on the map.",
     ]
 
 
@@ -175,11 +177,11 @@ def clusters_headline(found: Clusters, *, strong: str = "") -> list[str]:
     tight = found.tightness
     return [
         f"{strong}{counted(len(found.clusters), 'cluster')}{strong} by {_CLUSTERED[found.method]} "
-        f"of {what} on {found.model}{fit}{left}; {found.metric}, seed {found.seed}.",
+        f"of {what} on {found.model}{fit}{left}; {METRIC_NAMES[found.metric]}, seed {found.seed}.",
         f"The five tokens nearest to a row have a mean cosine of {tight.rows.mean():.3f} with each "
-        f"other ({counted(len(tight.rows), 'row')}); around real tokens it is "
+        f"other ({counted(len(tight.rows), 'row')}); around vocabulary tokens it is "
         f"{tight.tokens.mean():.3f}, among random tokens {tight.random.mean():.3f} "
-        f"({len(tight.random)} each): tighter than {tight.percentile:.0f} % of real tokens' "
+        f"({len(tight.random)} each): tighter than {tight.percentile:.0f} % of tokens' "
         "neighbourhoods.",
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.prompt import AnyPrompt, KVPrefix, trained_method
 from probe.requests.train_methods import method_words
 from probe.texts import visible
@@ -106,9 +107,10 @@ def _nearest(decoding: Decoding | str) -> str:
     rows = [_row(one) for one in decoding.positions[:_POSITIONS]]
     left = len(decoding.positions) - _POSITIONS
     more = f"\n\n{left} more positions are left out." if left > 0 else ""
+    metric = METRIC_NAMES[decoding.metric]
     head = (
-        f"| position | nearest tokens ({decoding.metric}) | closer than so many of: real tokens | "
-        "chance rows | random directions | |\n|-|-|-|-|-|-|\n"
+        f"| position | nearest tokens ({metric}) | closer than so many of: held-out tokens | "
+        "Gaussian control | isotropic control | |\n|-|-|-|-|-|-|\n"
     )
     said = " ".join(_plain(line) for line in decoding.headline())
     return f"{said}\n\n{head}" + "\n".join(rows) + more

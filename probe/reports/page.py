@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from probe.analysis.compare import MEASURES, pair_words, separation_sentence
 from probe.analysis.gains import score_sentence
-from probe.charts.labels import METRIC_NAMES
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.reports.decoding import FLAG_MEANINGS, environment, strips
 from probe.reports.document import Report

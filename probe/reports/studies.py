@@ -92,7 +92,7 @@ def _sentence(rows: Sequence[TableRow]) -> str:
     alone = row.zero_shot_accuracy
     beside = "" if alone is None else f"; {alone:.3f} without a prompt"
     return (
-        f"On {row.task}, started at {_start(row)}, a prompt held near a text has accuracy "
+        f"On {row.task}, started at {_start(row)}, a prompt constrained to a text has accuracy "
         f"{row.wayward_accuracy.value:.3f} where a free one has {row.baseline_accuracy.value:.3f} "
         f"(accuracy change {relative_change(row.delta.value, row.delta.interval)}{beside}), and "
         f"its decoding matches the text with F1 {_number(row.f1)}; at γ = 0 F1 was "
@@ -115,7 +115,7 @@ def _sentence_of_several(rows: Sequence[TableRow]) -> str:
 
 
 def _start(row: TableRow) -> str:
-    return "that very text" if row.init == AT_TARGET else INIT_NAMES.get(row.init, row.init)
+    return INIT_NAMES.get(row.init, row.init)
 
 
 def _counts(rows: Sequence[TableRow]) -> str:

@@ -20,7 +20,7 @@ _STRONGEST = 0.5
 _HOVERED = 5
 _MOST_LETTERS = 40
 LEGEND = (
-    "The stronger its shade, the more chance rows a token's score beats, from 0 to 100 %; "
+    "The stronger its shade, the more of the Gaussian control a token's score beats, 0 to 100 %; "
     "underlined: still the initial token. Point at a token to see its position and scores."
 )
 
@@ -99,7 +99,7 @@ def _nearest(decoding: Decoding, position: Position) -> StripToken:
         for one in position.neighbours[:_HOVERED]
     )
     controls = position.controls
-    worth = "" if controls is None else f", beats {controls.chance:.1f} % of chance rows"
+    worth = "" if controls is None else f", beats {controls.chance:.1f} % of the Gaussian control"
     initial = controls is not None and NEVER_LEFT_ITS_START in controls.flags
     return StripToken(
         position.neighbours[0].token,

@@ -45,7 +45,7 @@ class DecodeRequest(OfPrompt, Nearest, InVocabulary):
     one_to_one: bool = False
     """Give every position a token of its own."""
     controls: Annotated[bool, Option(flag="--controls/--no-controls")] = True
-    """Compare with real tokens and chance."""
+    """Compare with held-out tokens, the Gaussian and the isotropic control."""
     seed: Annotated[int, Option(minimum=0)] = 0
     """Seed of the controls."""
 

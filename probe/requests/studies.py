@@ -63,7 +63,7 @@ class WaywardRequest(OfStudy):
     task: Annotated[tuple[Named, ...], Option(required=True, complete="task")] = ()
     """A task with labels: its name, its task.toml or the folder of one. Repeatable."""
     targets: tuple[Named, ...] = TARGET_SETS
-    """Texts to hold prompts near to, repeatable: the sets definitions (what each task asks, said
+    """Target texts, repeatable: the sets definitions (what each task asks, said
     truly and wrongly), instructions and web (texts that have nothing to do with the tasks),
     text:WORDS, or a file: .txt with a text per line, .jsonl with text, kind and task, .toml with a
     table per task."""

@@ -70,7 +70,7 @@ class TrainConfig:
     gamma: float = 0.0
     """Weight of the mean squared distance to the target's embeddings (Khashabi 2022)."""
     target: str | None = None
-    """Text whose tokens the prompt is held near to; its length is the prompt's length."""
+    """Text to whose tokens the prompt is constrained; its length is the prompt's length."""
     encoder: Encoder = "lstm"
     """p_tuning: a bidirectional LSTM and an MLP, or the MLP alone."""
     encoder_width: int | None = None
@@ -111,7 +111,7 @@ class TrainConfig:
     def _check_together(self) -> None:
         prefix = METHODS[self.method].injects == "prefix"
         if self.gamma and self.target is None:
-            raise TrainingError("gamma needs a target: give the text the prompt is held near to")
+            raise TrainingError("gamma needs a target: give the text the prompt is constrained to")
         if prefix and self.target is not None:
             raise TrainingError(
                 "a prefix lives in key/value space, so it has no distance to a target text: "

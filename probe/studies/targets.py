@@ -1,4 +1,4 @@
-"""Texts that prompts are held near to: shipped sets and the user's files."""
+"""Texts that prompts are constrained to: shipped sets and the user's files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = "text"
 
 @dataclass(frozen=True)
 class Target:
-    """A text that a prompt is held near to."""
+    """A text that a prompt is constrained to."""
 
     text: str
     kind: str

@@ -11,6 +11,7 @@ import numpy as np
 from probe.analysis.decoding import require_decodable
 from probe.analysis.neighbours import (
     HIGHER_IS_BETTER,
+    METRIC_NAMES,
     Metric,
     nearest_rows,
 )
@@ -82,7 +83,8 @@ class Found(Result):
         best, direction = self.matches[0], "higher" if self.higher_is_better else "lower"
         return [
             f"{self.token} (#{self.id}) is closest to position {best.position} of {best.prompt}, "
-            f"{self.metric} {best.score:.4g} ({direction} is closer), among {of} on {self.model}."
+            f"{METRIC_NAMES[self.metric]} {best.score:.4g} ({direction} is closer), "
+            f"among {of} on {self.model}."
         ]
 
 

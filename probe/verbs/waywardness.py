@@ -62,7 +62,7 @@ def wayward_config(request: WaywardRequest) -> JobConfig:
 
 @takes(WaywardRequest)
 def wayward(request: WaywardRequest) -> StudyResult:
-    """Hold prompts near to texts, and say what that costs and what they then decode to.
+    """Constrain prompts to texts, and say what that costs and what they then decode to.
 
     Raises:
         ProbeError: something cannot be read or done as it was asked for.
@@ -133,7 +133,11 @@ def keep_wayward(study: JobFolder, run: WaywardRun, *, workspace: Workspace) -> 
     for id_, stored in workspace.prompts.loaded(workspace_name(prompt.name)):
         if _key(stored) == _key(prompt):
             return id_
-    held = f"held near “{run.target}” at γ = {run.gamma:g}" if run.gamma else "γ = 0, the baseline"
+    held = (
+        f"constrained to “{run.target}” at γ = {run.gamma:g}"
+        if run.gamma
+        else "γ = 0, the baseline"
+    )
     note = f"{held}; started at {run.init}, seed {run.seed}; study {study.id}"
     own = dataclasses.replace(prompt, config={**prompt.config, "study": study.id})
     return workspace.save(own, tags=[TAG], note=note).id

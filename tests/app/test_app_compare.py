@@ -71,7 +71,7 @@ def test_a_measure_that_is_not_defined_says_why_and_the_page_goes_on(
     assert "needs prompts of one length" in at.warning[0].value.replace("\\", "")
     assert any(s.value == "Two of them, side by side" for s in at.subheader)
     refused = next(c.value for c in at.caption if c.value.startswith("Not for these prompts"))
-    assert "cka" in refused
+    assert "CKA" in refused
     at.selectbox(key="measure").set_value("chamfer").run()
     assert not at.warning
     assert at.get("plotly_chart")

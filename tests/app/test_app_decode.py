@@ -41,7 +41,7 @@ def test_the_honest_answer_comes_first(open_page: Open) -> None:
     assert noise == 20
     said = [one.value for one in at.subheader]
     assert "what they learned points to" in said[0]
-    first = "None of the 20 positions is closer to a token than chance rows are."
+    first = "None of the 20 positions is closer to a token than the Gaussian control is."
     assert f"**{first}**" in [one.value for one in at.markdown]
     assert " ".join(decoding_headline(expected)[1:]) in [one.value for one in at.markdown]
 
@@ -208,9 +208,11 @@ def test_all_three_controls_stand_in_the_table_the_words_and_the_violins(open_pa
     expected = [p.controls for p in decode("sst2-text").positions]
     assert list(at.dataframe[0].value["isotropic"]) == [c.isotropic for c in expected if c]
     assert expected[0]
-    assert any(f"**{expected[0].isotropic:.1f} %** of random" in m.value for m in at.markdown)
+    assert any(
+        f"**{expected[0].isotropic:.1f} %** of the isotropic" in m.value for m in at.markdown
+    )
     names = [str(one["x0"]) for one in _figure(at, 2)["data"]]
-    assert any(name.startswith("random directions") for name in names)
+    assert any(name.startswith("isotropic control") for name in names)
 
 
 @pytest.mark.slow
@@ -259,7 +261,9 @@ def test_the_reading_stands_as_text_with_what_each_token_is_worth(open_page: Ope
     assert [text for text, *_ in strip[:3]] == ["tell", "me", "whether"]
     first = found.positions[0]
     _, hover, css = strip[0]
-    assert hover.startswith(f"position 0, beats {first.controls.chance:.1f} % of chance rows")
+    assert hover.startswith(
+        f"position 0, beats {first.controls.chance:.1f} % of the Gaussian control"
+    )
     assert hover.count("\n") == 5
     assert f"rgba(0,114,178,{first.controls.chance / 200:.2f})" in css
 
@@ -285,8 +289,8 @@ def test_a_real_sentence_and_chance_rows_can_be_read_beside_a_prompt(open_page: 
     at = open_page("decode", p="sst2-text", state={"beside": "a real sentence"})
     sentence = strips_of(at)[1]
     assert [text for text, *_ in sentence[:3]] == ["We", "waited", "an"]
-    assert "beats 100.0 % of chance rows" in sentence[0][1]
-    at.segmented_control(key="beside").set_value("chance rows").run()
+    assert "beats 100.0 % of the Gaussian control" in sentence[0][1]
+    at.segmented_control(key="beside").set_value("Gaussian control").run()
     assert strips_of(at)[1] != sentence
     assert len(strips_of(at)[1]) == 20
 

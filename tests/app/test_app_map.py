@@ -67,18 +67,20 @@ def test_the_address_restores_point_metric_and_projection(
 ) -> None:
     at = open_page("map", p=two, at="p:1:2", m="l2", seed="7")
     assert at.selectbox(key="look").value == "p:1:2"
-    assert at.segmented_control(key="nm").value == "l2"
+    assert at.segmented_control(key="m").value == "l2"
     assert any("L2 distance" in c.value for c in at.caption)
-    assert any("l2, seed 7" in c.value.replace("\\", "") for c in at.caption)
+    assert any("L2 distance, seed 7" in c.value.replace("\\", "") for c in at.caption)
     near = at.dataframe[0].value
     assert near["token"][0] == mapped.vocabulary.tokens[2]
     assert list(near["score"]) == sorted(near["score"])
 
 
-def test_the_metric_of_the_panel_leaves_the_map_untouched(open_page: Open, two: list[str]) -> None:
+def test_the_dot_product_ranks_neighbours_and_leaves_the_map_untouched(
+    open_page: Open, two: list[str]
+) -> None:
     at = open_page("map", p=two, at="p:0:1")
     before, near = at.get("plotly_chart")[0].proto.spec, list(at.dataframe[0].value["score"])
-    at.segmented_control(key="nm").set_value("dot").run()
+    at.segmented_control(key="m").set_value("dot").run()
     assert list(at.dataframe[0].value["score"]) != near
     at.selectbox(key="look").set_value("p:1:0").run()
     assert at.get("plotly_chart")[0].proto.spec == before
@@ -156,16 +158,18 @@ def test_clusters_colour_the_map_and_are_named(open_page: Open, two: list[str]) 
     assert any("clusters** by k-means" in m.value for m in at.markdown)
 
 
-def test_a_slow_projection_is_offered_then_found_in_the_cache(
+@pytest.mark.process
+def test_a_slow_projection_begins_at_once_and_is_offered_again_when_cancelled(
     open_page: Open, two: list[str]
 ) -> None:
     at = open_page("map", p=two, proj="tsne")
-    assert any(b.label == "Compute t-SNE" for b in at.button)
     assert any("PCA of" in c.value for c in at.caption)
+    at.button(key="cancel_t-SNE").click().run()
+    assert any(b.label == "Compute t-SNE" for b in at.button)
     lay_out(two, "tsne")
     at.run()
     assert not any(b.label == "Compute t-SNE" for b in at.button)
-    assert any(c.value.startswith("TSNE of") for c in at.caption)
+    assert any(c.value.startswith("t-SNE of") for c in at.caption)
 
 
 def _ended(arguments: tuple[str, ...]) -> SideJob:

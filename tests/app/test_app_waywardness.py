@@ -50,7 +50,9 @@ def test_a_first_visit_shows_a_finished_study_and_offers_a_form_that_works(
     open_page: Open,
 ) -> None:
     at = open_page("waywardness")
-    assert at.subheader[0].value.startswith("On opinion, started at sampled tokens, a prompt held")
+    assert at.subheader[0].value.startswith(
+        "On opinion, started at sampled tokens, a prompt constrained"
+    )
     assert "not solved" not in _texts(at) and "This study comes with probe" in _texts(at)
     assert at.button(key="w_open") and len(strips_of(at)) == 2
     assert "--task opinion" in at.code[0].value and "--model builtin" in at.code[0].value
@@ -95,16 +97,16 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     assert at.subheader[0].value.startswith("On moods, started at sampled tokens, ")
     assert "the task is not solved" in at.subheader[0].value  # after four steps
     assert "without a prompt" in at.subheader[0].value
-    assert "started at that very text, the task is not solved" in at.markdown[0].value
+    assert "started at the target text, the task is not solved" in at.markdown[0].value
     assert "2 texts, 2 seeds each" in at.markdown[1].value
     table = at.dataframe[0].value
     assert list(table["solved"]) == ["no", "no"] and all(table["no prompt"].astype(float) >= 0)
     assert all(value.endswith("]") for value in table["accuracy change"])
-    assert list(table["start"]) == ["vocab", "target"]
+    assert list(table["start"]) == ["sampled tokens", "the target text"]
     assert all("[" in value for value in table["accuracy, γ = 0"])
     assert len(at.get("plotly_chart")) == 2
     curves = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
-    assert {trace["name"] for trace in curves} == {"from sampled tokens", "from the text itself"}
+    assert {trace["name"] for trace in curves} == {"from sampled tokens", "from the target text"}
     assert len(at.dataframe[1].value) == 4
     assert [one.label for one in at.get("download_button")] == [
         "CSV", "JSON", "Parquet", "HTML report"
@@ -112,7 +114,7 @@ def test_a_finished_study_answers_first_and_shows_table_curves_and_prompts(
     assert "see" in at.query_params
     target, decoded = strips_of(at)
     assert len(target) == len(decoded) > 0
-    assert "the prompt decodes to" in target[0][1] and "chance rows" in decoded[0][1]
+    assert "the prompt decodes to" in target[0][1] and "Gaussian control" in decoded[0][1]
 
 
 @pytest.mark.slow
@@ -202,7 +204,7 @@ def test_a_study_from_before_the_model_alone_was_kept_opens_and_says_so(
            "gain_high"]  # fmt: skip
     pd.read_parquet(study.results).drop(columns=new).to_parquet(study.results)
     at = open_page("waywardness", study=study.id)
-    assert "held near a text" in at.subheader[0].value
+    assert "constrained to a text" in at.subheader[0].value
     assert "Whether the task is solved is not known" in _texts(at)
     assert list(at.dataframe[0].value["solved"]) == ["not known", "not known"]
 

@@ -114,7 +114,7 @@ def test_every_text_stands_out_in_both_themes(visit: Visit, home: Path) -> None:
     run = verbs.train("builtin", task, LIGHT, test_examples=4, workspace=Workspace(home)).run
     page, faint = visit("/library"), []
     for path in (
-        "library", "decode?p=hostile%401&beside=chance+rows", "map?p=hostile%401&at=p:0:1",
+        "library", "decode?p=hostile%401&beside=Gaussian+control", "map?p=hostile%401&at=p:0:1",
         "compare?p=sst2-text&p=trec-text&p=trec-vocab", "waywardness", f"train?run={run}",
         "train?new=a+text+of+your+own", f"runs?run={run}", "",
     ):  # fmt: skip

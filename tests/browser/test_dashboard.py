@@ -69,10 +69,10 @@ def test_switching_the_metric_changes_scores_and_address(visit: Visit) -> None:
         decode("sst2-text", metric=m).positions[0].neighbours[0] for m in ("cosine", "l2")
     )
     expect(_cell(page, 0, 2)).to_have_text(str(cosine.score))
-    page.get_by_role("radio", name="l2").click()
+    page.get_by_role("radio", name="L2").click()
     expect(page.get_by_text("L2 distance", exact=False).first).to_be_visible()
     expect(_cell(page, 0, 2)).to_have_text(str(l2.score))
-    expect(page).to_have_url(re.compile("m=l2"))
+    expect(page).to_have_url(re.compile("m=L2"))
 
 
 def test_an_address_restores_the_view_and_survives_a_reload(visit: Visit) -> None:

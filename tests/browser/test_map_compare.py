@@ -70,10 +70,10 @@ def test_a_search_leads_to_neighbours_and_another_metric_to_others(visit: Visit)
     expect(page.get_by_role("combobox", name="Inspect")).to_have_value(re.compile("movies"))
     expect(page).to_have_url(re.compile(r"at=v"))
     nearest = _cell(page, 0, 0).inner_text(), _cell(page, 0, 1).inner_text()
-    page.get_by_role("radio", name="l2").last.click()
+    page.get_by_role("radio", name="L2").click()
     expect(page.get_by_text("Nearest tokens by L2 distance")).to_be_visible()
     expect(_cell(page, 0, 1)).not_to_have_text(nearest[1])
-    expect(page).to_have_url(re.compile("nm=l2"))
+    expect(page).to_have_url(re.compile("m=L2"))
     expect(page.get_by_text("WebGL is not supported")).to_have_count(0)
     assert _map(page).evaluate(_PAINTED)
 
@@ -120,7 +120,7 @@ def test_a_lasso_becomes_a_table_and_a_file(visit: Visit, home: Path) -> None:
 def test_a_pasted_address_restores_the_map(visit: Visit) -> None:
     page = visit("/map?p=sst2-text&p=trec-text&at=p:1:5&m=l2&seed=3&q=world")
     for _ in range(2):
-        expect(page.get_by_text("l2, seed 3")).to_be_visible()
+        expect(page.get_by_text("L2 distance, seed 3")).to_be_visible()
         look = page.get_by_role("combobox", name="Inspect")
         expect(look).to_have_value("trec-text, position 5")
         expected = decode("trec-text", metric="l2", k=1, controls=False).positions[5]
@@ -130,15 +130,14 @@ def test_a_pasted_address_restores_the_map(visit: Visit) -> None:
         settled(page)
 
 
-def test_a_slow_projection_shows_progress_and_then_itself(visit: Visit) -> None:
+def test_a_slow_projection_begins_at_once_and_then_shows_itself(visit: Visit) -> None:
     page = visit("/map?p=hostile%401&proj=tsne")
-    page.get_by_role("button", name="Compute t-SNE").click()
     expect(page.get_by_text("You may leave this page")).to_be_visible()
-    expect(page.get_by_text(re.compile("TSNE of .*seed 0, perplexity 15"))).to_be_visible(
+    expect(page.get_by_text(re.compile("t-SNE of .*seed 0, perplexity 15"))).to_be_visible(
         timeout=180_000
     )
     page.reload()
-    expect(page.get_by_text(re.compile("TSNE of"))).to_be_visible()
+    expect(page.get_by_text(re.compile("t-SNE of"))).to_be_visible()
 
 
 def test_the_map_s_page_to_take_along_says_how_it_was_made(visit: Visit, tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_the_map_s_page_to_take_along_says_how_it_was_made(visit: Visit, tmp_pat
     started.value.save_as(tmp_path / "map.html")
     opened = page.context.new_page()
     opened.goto((tmp_path / "map.html").as_uri())
-    expect(opened.get_by_text(re.compile(r"l2, seed 0\. Trustworthiness"))).to_be_visible()
+    expect(opened.get_by_text(re.compile(r"L2 distance, seed 0\. Trustworthiness"))).to_be_visible()
     expect(opened.locator(".js-plotly-plot")).to_have_count(2)
     assert opened.evaluate("window.attacked") is None
 

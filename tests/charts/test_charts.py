@@ -60,8 +60,8 @@ def test_colour_runs_from_chance_to_real_tokens(decoding: Decoding) -> None:
     clear = dataclasses.replace(decoding, reference=reference)
     heat = position_rank_map(clear).data[0]
     assert (heat.zmin, heat.zmax) == (0.3, 0.7)
-    assert list(heat.colorbar.ticktext) == ["chance rows: 0.300", "real tokens: 0.700"]
-    assert "Grey is the median best score of chance rows" in colour_meaning(clear)
+    assert list(heat.colorbar.ticktext) == ["Gaussian control: 0.300", "held-out tokens: 0.700"]
+    assert "Grey is the median best score of the Gaussian control" in colour_meaning(clear)
 
 
 def test_colour_is_relative_and_says_so_where_real_tokens_are_no_closer_than_chance(
@@ -106,9 +106,9 @@ def test_bars_show_where_the_three_samples_reach(decoding: Decoding) -> None:
     lines = {trace.name.split(",")[0]: trace.x[0] for trace in neighbour_bars(decoding, 0).data[1:]}
     assert decoding.reference is not None
     assert lines == {
-        "chance rows": np.median(decoding.reference.chance),
-        "real tokens": np.median(decoding.reference.vocabulary),
-        "random directions": np.median(decoding.reference.isotropic),
+        "Gaussian control": np.median(decoding.reference.chance),
+        "held-out tokens": np.median(decoding.reference.vocabulary),
+        "isotropic control": np.median(decoding.reference.isotropic),
     }
 
 

@@ -62,10 +62,17 @@ def test_cells_stand_in_the_order_of_the_tree_and_carry_their_prompts(comparison
 def test_the_leaves_of_the_tree_stand_over_the_columns(comparison):
     tree = hierarchy(comparison)
     lines = similarity_map(comparison, tree).data[0]
-    at_the_floor = {x for x, y in zip(lines.x, lines.y, strict=True) if y == 0}
-    assert at_the_floor == set(range(6))
     heights = [y for y in lines.y if y is not None]
-    assert max(heights) == pytest.approx(tree.linkage[-1, 2])
+    assert max(heights) < -0.5  # above the first row: rows are counted downward
+    at_the_floor = {x for x, y in zip(lines.x, lines.y, strict=True) if y == max(heights)}
+    assert at_the_floor == set(range(6))
+
+
+def test_cells_are_square_and_the_height_of_the_tree_is_named(comparison):
+    tree = hierarchy(comparison)
+    axis = similarity_map(comparison, tree).layout.yaxis
+    assert axis.scaleanchor == "x" and axis.scaleratio in (None, 1)
+    assert axis.ticktext[:2] == (f"1 − value: {tree.linkage[-1, 2]:.2g}", "0")
 
 
 def test_closer_is_bluer_whichever_way_the_measure_goes(rows):
@@ -108,7 +115,7 @@ def test_many_prompts_lose_names_and_written_values_not_cells():
     figure = similarity_map(comparison, hierarchy(comparison))
     assert figure.data[2].type == "scattergl"  # thousands of elements would choke a browser
     assert figure.data[2].text is None and len(figure.data[2].customdata) == 3600
-    assert figure.layout.yaxis2.showticklabels is False
+    assert len(figure.layout.yaxis.tickvals) == 2  # those of the tree
 
 
 def test_every_position_meets_every_other(rows):
@@ -154,7 +161,7 @@ def test_bars_of_variance_begin_with_the_axes_that_are_shown(mapped):
     bars = variance_bars(mapped).data[0]
     np.testing.assert_allclose(np.array(bars.y[:2]) / 100, mapped.explained)
     assert len(bars.y) == 10 and len(set(bars.marker.color[:2])) == 1
-    with pytest.raises(ValueError, match="only pca"):
+    with pytest.raises(ValueError, match="only PCA"):
         variance_bars(dataclasses.replace(mapped, method="umap", spectrum=()))
 
 
@@ -206,7 +213,7 @@ def test_values_on_both_sides_of_zero_have_a_colour_on_each(rows):
 def test_the_task_of_each_row_stands_beside_it(comparison):
     tasks = ("x", "y", "x", None, "<b>z", "y")
     tree = hierarchy(comparison)
-    _, _, cells, *strip = similarity_map(dataclasses.replace(comparison, tasks=tasks), tree).data
+    _, cells, *strip, _ = similarity_map(dataclasses.replace(comparison, tasks=tasks), tree).data
     assert cells.showlegend is False
     assert [one.name for one in strip] == ["&lt;b&gt;z", "x", "y"]
     beside = {y: one.name for one in strip for y in one.y}

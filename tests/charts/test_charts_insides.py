@@ -60,7 +60,7 @@ def test_the_transfer_map_colours_gains_and_frames_own_tasks(transfer):
 def test_correlations_stand_by_measure_and_undefined_ones_are_left_out(transfer):
     figure = correlation_bars(transfer)
     assert [list(trace.x) for trace in figure.data] == [[0.5], [-0.5]]
-    assert list(figure.layout.yaxis.ticktext) == ["chamfer"]
+    assert list(figure.layout.yaxis.ticktext) == ["Chamfer distance"]
     bare = Transfer(transfer.prompts, transfer.trained_on, transfer.tasks, transfer.cells)
     with pytest.raises(ValueError, match="no correlations"):
         correlation_bars(bare)

@@ -55,7 +55,10 @@ def test_tsne_of_a_drawn_background_is_kept_in_the_workspace(
 
 def test_the_table_names_neighbours_and_how_far_to_trust_the_map(probe):
     shown = probe("map", *TWO).flat
-    assert "PCA of 40 prompt rows and 16,384 vocabulary rows of builtin, cosine, seed 0" in shown
+    assert (
+        "PCA of 40 prompt rows and 16,384 vocabulary rows of builtin, cosine similarity, seed 0"
+        in shown
+    )
     assert "Trustworthiness" in shown and "among 300 sampled rows" in shown
 
 

@@ -106,10 +106,11 @@ def test_noise_is_called_noise() -> None:
     found = decode(prompt, builtin)
     assert found.reference is not None
     first, second, *_ = headline(found)
-    assert first == "None of the 20 positions is closer to a token than chance rows are."
+    assert first == "None of the 20 positions is closer to a token than the Gaussian control is."
     positions, chance = (np.median(r) for r in (found.reference.prompt, found.reference.chance))
     said = (
-        f"Median cosine to the nearest token: positions {positions:.3g}, chance rows {chance:.3g}"
+        f"Median cosine similarity to the nearest token: positions {positions:.3g}, "
+        f"Gaussian control {chance:.3g}"
     )
     assert second.startswith(said)
 
@@ -120,7 +121,7 @@ def test_real_tokens_are_closer_than_chance() -> None:
     rows = builtin.rows(slice(1000, 1005))
     prompt = SoftPrompt("tokens", rows, init_token_ids=tuple(range(1000, 1005)))
     lines = headline(decode(prompt, builtin))
-    assert lines[0] == "All 5 positions are closer to a token than chance rows are."
+    assert lines[0] == "All 5 positions are closer to a token than the Gaussian control is."
     told = "of 5 positions the nearest token is still its initial token (by cosine)."
     assert lines[-1] == f"At 5 {told}"
     moved = replace(prompt, init_token_ids=tuple(range(5)))
@@ -132,7 +133,7 @@ def test_a_mixed_prompt_is_counted() -> None:
     noise = np.random.default_rng(0).standard_normal((1, builtin.width))
     mixed = SoftPrompt("mixed", np.concatenate([noise, builtin.rows(slice(1000, 1002))]))
     first = headline(decode(mixed, builtin))[0]
-    assert first == "1 of 3 positions is no closer to a token than chance rows are."
+    assert first == "1 of 3 positions is no closer to a token than the Gaussian control is."
 
 
 def test_a_prompt_of_one_position_is_spoken_of_in_the_singular(vocabulary: Vocabulary) -> None:

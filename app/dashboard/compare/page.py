@@ -22,7 +22,7 @@ from dashboard.shared.prompt_pool import (
     pool_of,
     with_known_starts,
 )
-from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric
+from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric, read_address
 from probe.analysis.compare import (
     MEASURES,
     Comparison,
@@ -31,6 +31,7 @@ from probe.analysis.compare import (
 )
 from probe.analysis.neighbours import Metric
 from probe.charts import closeness_bars, figures_html, similarity_map, visible
+from probe.measures import measure_name
 from probe.reports.headlines import comparison_headline, pair_scale
 from probe.reports.spreadsheets import csv_with
 from probe.requests import CompareRequest, help_of
@@ -46,13 +47,15 @@ def draw_options() -> tuple[Measure, bool, bool, int]:
     which, tokens, what, centred = st.columns(
         [3, 2, 4, 2], vertical_alignment="bottom", gap="medium"
     )
+    read_address("measure", {one: measure_name(one) for one in MEASURES})
     measure = which.selectbox(
         "Measure", list(MEASURES), key="measure", bind="query-params", persist_state="session",
-        help="\n".join(f"- **{name}**: {facts.meaning}" for name, facts in MEASURES.items()),
+        format_func=measure_name,
+        help="\n".join(f"- **{measure_name(one)}**: {f.meaning}" for one, f in MEASURES.items()),
     )  # fmt: skip
     k = tokens.slider(
-        "Neighbours, k", 1, 20, 5, key="k", bind="query-params",
-        persist_state="session", help="Tokens per position, of jaccard and of the decodings below.",
+        "Neighbours, k", 1, 20, 5, key="k", bind="query-params", persist_state="session",
+        help="Tokens per position, of Jaccard overlap and of the decodings below.",
     )  # fmt: skip
     of_rows = MEASURES[measure].of_rows is not None
     looked_at = what.segmented_control(
@@ -79,7 +82,7 @@ def draw_refusals(refused: Mapping[Measure, str], chosen: Measure) -> None:
         )
     reasons: dict[str, list[str]] = {}
     for measure, why in refused.items():
-        reasons.setdefault(why.removeprefix(measure).strip(), []).append(measure)
+        reasons.setdefault(why.removeprefix(measure).strip(), []).append(measure_name(measure))
     for why, measures in reasons.items():
         verb = why if len(measures) == 1 else why.replace("needs ", "need ", 1)
         st.caption(f"Not for these prompts: {plain(', '.join(measures))} {plain(verb)}.")
@@ -95,8 +98,8 @@ def draw_matrix(found: Comparison, tree: Hierarchy, pool: Pool) -> None:
             on_select=_picked,
             selection_mode="points",
             config={"displaylogo": False, "toImageButtonOptions": {"filename": found.measure}},
-            alt=f"{found.measure} between every two of {len(pool.ids)} prompts, alike ones beside "
-            "each other; the pairs are also listed beside it",
+            alt=f"{measure_name(found.measure)} between every two of {len(pool.ids)} prompts, "
+            "alike ones beside each other; the pairs are also listed beside it",
         )
         st.caption("Alike prompts stand together. Click a cell to see the two prompts below.")
     with right:
@@ -164,7 +167,7 @@ def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str,
             "json": lambda: found.to_json() | {"made_with": made, "order": list(tree.order)},
             "html": lambda: figures_html(
                 f"{counted(len(pool.ids), 'prompt')} compared",
-                {found.measure.replace("_", " "): similarity_map(found, tree)},
+                {measure_name(found.measure): similarity_map(found, tree)},
                 made=how,
             ),
         },
@@ -177,7 +180,7 @@ def draw_explanation() -> None:
     """How to read this page."""
     with st.expander("How to read this", icon=":material/menu_book:"):
         lines = (
-            f"- **{name.replace('_', ' ')}** ({'higher' if f.higher_is_closer else 'lower'} is "
+            f"- **{measure_name(name)}** ({'higher' if f.higher_is_closer else 'lower'} is "
             f"closer; needs the same {f.needs}): {f.meaning}."
             for name, f in MEASURES.items()
         )

@@ -24,9 +24,8 @@ from probe.analysis.compare import (
 )
 from probe.analysis.compare.pairs import plain_string
 from probe.analysis.decoding import Decoding
-from probe.analysis.neighbours import Metric
+from probe.analysis.neighbours import METRIC_NAMES, Metric
 from probe.charts import position_view_map, score_text, visible
-from probe.charts.labels import METRIC_NAMES
 from probe.reports.token_strips import nearest_strip
 
 Pair = tuple[int, int]

@@ -1,4 +1,4 @@
-"""Beside a prompt: how its own start, a real sentence and chance rows read by the same measure."""
+"""Beside a prompt: how its start, a sentence and the Gaussian control read by the same measure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from probe.prompt import SoftPrompt
 from probe.reports.token_strips import nearest_strip
 from probe.verbs import decode
 
-_START, _SENTENCE, _CHANCE = "its start", "a real sentence", "chance rows"
+_START, _SENTENCE, _CHANCE = "its start", "a real sentence", "Gaussian control"
 _WORDS = "We waited an hour for a table by the door, but the food was worth it in the end."
 _SEED = 0
 
@@ -28,8 +28,8 @@ def draw_beside(entry: Entry, model: str) -> None:
     """One reference at a time, read as the prompt is: what a percentile looks like elsewhere."""
     chosen = st.segmented_control(
         "Beside it", (_START, _SENTENCE, _CHANCE), key="beside", persist_state="session",
-        help="its start: the initial tokens. a real sentence: the embeddings of its tokens. chance "
-        "rows: drawn like the vocabulary, at the norms of the prompt's rows.",
+        help="its start: the initial tokens. a real sentence: the embeddings of its tokens. "
+        "Gaussian control: rows with the vocabulary's mean and covariance, at the prompt's norms.",
     )  # fmt: skip
     if chosen is None:
         return

@@ -16,8 +16,8 @@ from dashboard.shared.resources import Entry, decoding, find, prompt_of, reading
 from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model
 from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.charts import colour_meaning, neighbour_bars, position_rank_map, score_violins
-from probe.charts.labels import METRIC_NAMES
 from probe.prompt import KVPrefix
 from probe.reports.decoding import FLAG_MEANINGS, decoding_csv, decoding_html
 from probe.reports.token_strips import LEGEND, nearest_strip
@@ -160,10 +160,11 @@ def draw_controls_of(found: Decoding, position: int) -> None:
         return
     c = row.controls
     st.markdown(
-        f"Its best score beats **{c.chance:.1f} %** of chance rows, **{c.isotropic:.1f} %** of "
-        f"random directions and **{c.vocabulary:.1f} %** of real tokens. Its norm, {row.norm:.3g}, "
-        f"is above that of **{c.norm_percentile:.1f} %** of the vocabulary. Mean Jaccard "
-        f"overlap of its nearest tokens across the three metrics: **{c.metric_agreement:.2f}**."
+        f"Its best score beats **{c.chance:.1f} %** of the Gaussian control, "
+        f"**{c.isotropic:.1f} %** of the isotropic control and **{c.vocabulary:.1f} %** of "
+        f"held-out tokens. Its norm, {row.norm:.3g}, is above that of "
+        f"**{c.norm_percentile:.1f} %** of the vocabulary. Mean Jaccard overlap of "
+        f"its nearest tokens across the three metrics: **{c.metric_agreement:.2f}**."
     )
     if c.flags:
         st.markdown(" ".join(f":orange-badge[{flag}]" for flag in c.named_flags))
@@ -181,16 +182,16 @@ def _draw_references(found: Decoding) -> None:
         score_violins(found),
         key="violins",
         config=STATIC,
-        alt="Best scores of this prompt, of real tokens, of chance rows and of random directions",
+        alt="Best scores of this prompt, of held-out tokens and of two random controls",
     )
     right.markdown(
         f"**This prompt**: the best score of each of its {len(found.positions)} positions.\n\n"
-        "**Real tokens**: sampled tokens of the vocabulary, each against its nearest *other* "
+        "**Held-out tokens**: sampled tokens of the vocabulary, each against its nearest *other* "
         "token. A position as close as these lies where tokens lie.\n\n"
-        f"**Chance rows**: {found.sample_size:,} rows drawn from the vocabulary's mean and "
+        f"**Gaussian control**: {found.sample_size:,} rows with the vocabulary's mean and "
         "covariance, at the norms of the positions. A token list means something only where it "
         "beats these.\n\n"
-        f"**Random directions**: {found.sample_size:,} rows that point anywhere, at those norms. "
+        f"**Isotropic control**: {found.sample_size:,} rows that point anywhere, at those norms. "
         "Tokens share directions that these lack, so beating them says little alone; a position "
         "that does not is unlike the vocabulary altogether."
     )

@@ -52,22 +52,22 @@ def column_config(decoding: Decoding) -> dict[str, Any]:
         "token": st.column_config.TextColumn("nearest token", width=130),
         "score": st.column_config.NumberColumn(format=digits, width=65),
         "chance": st.column_config.ProgressColumn(
-            "beats chance",
-            help="Share of chance rows of the same norm whose best score is worse. "
+            "beats Gaussian",
+            help="Share of the Gaussian control, at the same norm, whose best score is worse. "
             "Up to 97.5 % counts as no better than chance.",
             width=105,
             **share,
         ),
         "vocabulary": st.column_config.ProgressColumn(
-            "beats real tokens",
-            help="Share of real tokens that lie farther from their nearest other token. "
-            "Below 1 % counts as off the manifold.",
+            "beats held-out tokens",
+            help="Share of tokens that lie farther from their nearest other token. "
+            "Below 1 % counts as outside the token distribution.",
             width=125,
             **share,
         ),
         "isotropic": st.column_config.ProgressColumn(
-            "beats random",
-            help="Share of rows of random direction and the same norm whose best score is worse.",
+            "beats isotropic",
+            help="Share of the isotropic control, at the same norm, whose best score is worse.",
             width=105,
             **share,
         ),

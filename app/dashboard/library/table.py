@@ -70,7 +70,8 @@ COLUMNS: dict[str, Any] = {
         format="%.3f",
         width=110,
         help="Median over positions of the cosine with the nearest token. "
-        "Decode says what chance rows reach. Left out where more than 200 prompts are listed.",
+        "Decode says what the Gaussian control reaches. Left out where more than 200 prompts are "
+        "listed.",
     ),
     "tags": st.column_config.ListColumn(width=85),
     "source": st.column_config.TextColumn(width=75),

@@ -20,16 +20,15 @@ from dashboard.shared.prompt_pool import (
     with_known_starts,
 )
 from dashboard.shared.side_jobs import draw_job, draw_start
-from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric
+from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric, read_address
 from probe.analysis.clusters import Clusters
-from probe.analysis.maps import METHODS, Map, MapMetric, Method
+from probe.analysis.maps import METHOD_NAMES, METHODS, Map, MapMetric, Method
 from probe.analysis.starts import shared_starts_sentence
 from probe.charts import figures_html, map_figure, variance_bars
 from probe.reports.headlines import clusters_headline
 from probe.reports.spreadsheets import csv_with
 from probe.requests import MapRequest, help_of
 
-NAMES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 # Seconds on one idle core: UMAP by vocabulary rows, t-SNE of the 4,000 rows it draws.
 UMAP_S, TSNE_S = (20.0, 0.0025), 60.0
 
@@ -37,9 +36,10 @@ UMAP_S, TSNE_S = (20.0, 0.0025), 60.0
 def draw_options() -> tuple[Method, MapMetric, int, str, bool]:
     """Projection, metric, seed, what colours mean, and whether to map displacements."""
     how, what, colour, number = st.columns([3, 3, 2, 2], vertical_alignment="bottom", gap="small")
+    read_address("proj", METHOD_NAMES)
     method = how.segmented_control(
         "Projection", METHODS, default="pca", required=True, key="proj", bind="query-params",
-        persist_state="session", width="stretch",
+        persist_state="session", width="stretch", format_func=METHOD_NAMES.__getitem__,
         help=help_of(MapRequest, "method"),
     )  # fmt: skip
     seed = number.number_input(
@@ -62,7 +62,7 @@ def draw_options() -> tuple[Method, MapMetric, int, str, bool]:
 
 
 def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int, *, change: bool) -> None:
-    """Offer to compute a layout that takes long, or show how far it is."""
+    """Begin to compute a layout that takes long, and show how far it is."""
     own = chosen_base() == OWN
     arguments = (
         "map", "--method", method, "--metric", metric, "--seed", str(seed), "--json",
@@ -71,14 +71,17 @@ def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int, *, ch
     )  # fmt: skip
     expected = TSNE_S if method == "tsne" else UMAP_S[0] + UMAP_S[1] * len(pool.vocabulary)
     with st.container(border=True):
-        if draw_job(arguments, NAMES[method], expected):
+        if draw_job(arguments, METHOD_NAMES[method], expected):
             return
         st.markdown(
-            f"**{NAMES[method]}** of {sum(map(len, pool.prompts)):,} prompt rows among "
+            f"**{METHOD_NAMES[method]}** of {sum(map(len, pool.prompts)):,} prompt rows among "
             f"{'4,000 drawn' if method == 'tsne' else format(len(pool.vocabulary), ',')} tokens "
             f"takes about {expected:.0f} s. It is computed once and kept; PCA is there meanwhile."
         )
-        draw_start(f"Compute {NAMES[method]}", arguments)
+        begun = st.session_state.setdefault("maps_begun", set())
+        first = arguments not in begun
+        begun.add(arguments)  # one that was cancelled or has failed waits for a click
+        draw_start(f"Compute {METHOD_NAMES[method]}", arguments, at_once=first)
 
 
 def draw_clusters(found: Clusters) -> None:
@@ -128,7 +131,7 @@ def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
         },
         {"p": pool.ids, "at": st.query_params.get("at")}
         | {name: st.session_state.get(name) for name in
-           ("m", "model", "model_id", "proj", "of", "seed", "colour", "q", "nm")},
+           ("m", "model", "model_id", "proj", "of", "seed", "colour", "q")},
     )  # fmt: skip
     st.caption("The camera above the map saves it as a PNG.")
 

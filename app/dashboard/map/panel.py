@@ -17,9 +17,9 @@ from dashboard.map.points import (
 )
 from dashboard.map.resources import figure_of
 from dashboard.shared.markdown import plain
-from dashboard.shared.sidebar import METRICS, chosen_metric, show_in_decode
-from probe.analysis.maps import Map
-from probe.charts.labels import METRIC_NAMES
+from dashboard.shared.sidebar import chosen_metric, show_in_decode
+from probe.analysis.maps import METHOD_NAMES, Map
+from probe.analysis.neighbours import METRIC_NAMES
 from probe.linalg import squared_norms
 from probe.reports.spreadsheets import csv_with
 
@@ -96,18 +96,14 @@ def _draw_chart(mapped: Map, groups: Groups | None, found: tuple[int, ...]) -> N
             },
         },
         alt=f"Map of {len(mapped.points)} prompt rows among {len(mapped.background):,} tokens by "
-        f"{mapped.method}; every point can also be chosen in the list beside it",
+        f"{METHOD_NAMES[mapped.method]}; every point can also be chosen in the list beside it",
     )  # fmt: skip
     st.caption(plain(" ".join(mapped.headline())))
 
 
 def _draw_details(mapped: Map, found: list[int]) -> None:
     point = _pick(mapped, found)
-    metric = st.segmented_control(
-        "Distance", METRICS, default=chosen_metric(), required=True, key="nm",
-        bind="query-params", persist_state="session", width="stretch",
-        help="In the original space, whatever the map is drawn by.",
-    )  # fmt: skip
+    metric = chosen_metric()
     if point is None:
         st.markdown(
             "Click a point, search a token, or choose a row above: its nearest neighbours **in the "

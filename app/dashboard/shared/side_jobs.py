@@ -178,15 +178,25 @@ def draw_answer(
     return json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
 
 
-def draw_start(label: str, arguments: Sequence[str], answer: Path | None = None) -> None:
-    """The button that starts `probe` with these arguments, unless enough is at work already."""
+def draw_start(
+    label: str, arguments: Sequence[str], answer: Path | None = None, *, at_once: bool = False
+) -> None:
+    """The button that starts `probe` with these arguments, unless enough is at work already.
+
+    Args:
+        label: of the button.
+        arguments: of `probe`.
+        answer: where what it prints is kept.
+        at_once: start without a click.
+    """
     if not is_offered("computations of minutes"):
         return
     busy = sum(job.running for job in _jobs().values()) >= _AT_ONCE
-    if st.button(
+    asked = st.button(
         label, type="primary", icon=":material/play_arrow:", disabled=busy,
         help="Two at a time." if busy else None,
-    ):  # fmt: skip
+    )  # fmt: skip
+    if asked or (at_once and not busy):
         start_job(arguments, answer)
         st.rerun()
 

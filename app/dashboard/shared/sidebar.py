@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import streamlit as st
 
@@ -23,7 +23,7 @@ OWN = "the prompt's own"
 OTHER = "another"
 _BESIDE_TOKENS = ("decode", "map", "compare")
 """Pages that ask what near means, and in whose vocabulary."""
-METRICS: tuple[Metric, ...] = ("cosine", "l2", "dot")
+_METRICS: dict[Metric, str] = {"cosine": "cosine", "l2": "L2", "dot": "dot product"}
 
 
 def draw_sidebar(page: str) -> None:
@@ -46,10 +46,23 @@ def draw_sidebar(page: str) -> None:
             _draw_metric_and_model()
 
 
+def read_address(key: str, names: Mapping[Any, str]) -> None:
+    """Let an address name an option as documents do, where the page shows another name.
+
+    Args:
+        key: of a bound widget that is drawn next.
+        names: what each option is shown as.
+    """
+    if key not in st.session_state and (told := st.query_params.get(key)) in names:
+        st.session_state[key] = told
+
+
 def _draw_metric_and_model() -> None:
+    read_address("m", _METRICS)
     st.segmented_control(
         "Metric",
-        METRICS,
+        list(_METRICS),
+        format_func=_METRICS.__getitem__,
         default=DEFAULT_METRIC,
         required=True,
         key="m",

@@ -103,11 +103,11 @@ def draw_explanation() -> None:
             "**solved** where the 95 % interval of the gain over it lies above 0, and the accuracy "
             "above the share of the most frequent label. Elsewhere there is nothing to lose, and "
             "the accuracy change says nothing.\n"
-            "- **accuracy change**: what being held near the text does to the accuracy, in percent "
-            "of that at γ = 0 with the same length, seeds and steps.\n"
-            "- **F1, γ = 0**: what the prompt says of the text without being held near it.\n\n"
+            "- **accuracy change**: what the constraint to the text does to the accuracy, in "
+            "percent of that at γ = 0 with the same length, seeds and steps.\n"
+            "- **F1, γ = 0**: what the prompt says of the text without the constraint.\n\n"
             "**Where prompts start is part of the claim.** The paper's published code starts at "
-            "the text itself, and prompts often stay near their start: there, a high F1 at γ = 0 "
+            "the target text, and prompts often stay near their start: there, a high F1 at γ = 0 "
             "shows nothing but that. Read the rows that start elsewhere first.\n\n"
             "Few texts or one seed make wide intervals or none. A study is a process of its own "
             "and a folder of the workspace: closing this page, or stopping the dashboard, does "
@@ -120,9 +120,9 @@ def draw() -> None:
     own, samples = wayward_studies(), sample_studies()
     if not own:
         st.markdown(
-            "If a prompt can be held near to *any* text and still solve its task, then its nearest "
-            "tokens say little about what it does (Khashabi et al. 2021). This study comes with "
-            "probe; start one of your own below."
+            "If a prompt can be constrained to *any* text and still solve its task, then its "
+            "nearest tokens say little about what it does (Khashabi et al. 2021). This study comes "
+            "with probe; start one of your own below."
         )
     if studies := [*own, *samples]:
         draw_study(draw_choice(studies, featured(studies)))

@@ -22,7 +22,7 @@ from probe.jobs.headlines import job_advice
 from probe.reports.spreadsheets import csv_of
 from probe.reports.studies import wayward_html
 from probe.store import JobFolder
-from probe.texts import as_json, counted
+from probe.texts import INIT_NAMES, as_json, counted
 from probe.verbs.waywardness import wayward_found
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _draw_table(found: Waywardness) -> None:
     st.dataframe(
         [_row(row) for row in rows], hide_index=True, placeholder="–",
         height=38 + 35 * min(len(found.table), 12),
-        alt="Main table: accuracy at γ = 0 and held near the text, and what the prompt says",
+        alt="Main table: accuracy at γ = 0 and constrained to the text, and what the prompt says",
     )  # fmt: skip
     st.caption(
         f"Means over texts and {'–'.join(map(str, seeds))} seed{'s' * (seeds != [1])} each"
@@ -144,8 +144,8 @@ _CAPTIONS = {
     "What γ does to accuracy and Prompt F1": "Mean over texts and seeds at each γ, with twice the "
     "standard error of the runs. The dotted line below is F1 0.98, above which a prompt says its "
     "text.",
-    "Prompt length": "One point per text: what being held near it does to the accuracy, in percent "
-    "of that at γ = 0.",
+    "Prompt length": "One point per text: what the constraint to it does to the accuracy, in "
+    "percent of that at γ = 0.",
     "True against contradictory definitions": "If what a prompt says mattered, a true definition "
     "would cost less than one that contradicts the task.",
     "Model size": "One point per text, and the mean of each model.",
@@ -155,7 +155,7 @@ _CAPTIONS = {
 def _row(row: TableRow) -> dict[str, Any]:
     return {
         "task": short(row.task),
-        "start": row.init,
+        "start": INIT_NAMES.get(row.init, row.init),
         "texts": f"{row.kind} ({row.targets})",
         "say their text": f"{row.saying_target} of {row.targets}",
         "solved": {True: "yes", False: "no", None: "not known"}[row.solved],

@@ -15,10 +15,11 @@ from dashboard.waywardness.strips import draw_texts
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
 from probe.store import JobFolder
+from probe.texts import INIT_NAMES
 from probe.verbs.waywardness import keep_wayward
 
 Place = tuple[str, str, str, str, str]
-"""What a text is held near to: model, task, start, kind and the text itself."""
+"""What a prompt is constrained to: model, task, start, kind and the text itself."""
 
 
 def draw_prompts(study: JobFolder, found: Waywardness) -> None:
@@ -108,7 +109,7 @@ def _open(study: JobFolder, run: WaywardRun, position: int = 0) -> None:
 def _row(choice: Choice) -> dict[str, Any]:
     return {
         "task": short(choice.task),
-        "start": choice.init,
+        "start": INIT_NAMES.get(choice.init, choice.init),
         "kind": choice.kind,
         "text": choice.target,
         "decoded": choice.decoded,
@@ -123,4 +124,4 @@ def _row(choice: Choice) -> dict[str, Any]:
 
 def _label(choice: Choice) -> str:
     text = choice.target if len(choice.target) <= 60 else f"{choice.target[:59]}…"
-    return f"{short(choice.task)}, from {choice.init}: {text}"
+    return f"{short(choice.task)}, from {INIT_NAMES.get(choice.init, choice.init)}: {text}"

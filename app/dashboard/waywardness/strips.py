@@ -1,4 +1,4 @@
-"""A text and what the prompt held near to it decodes to, token by token."""
+"""A text and what the prompt constrained to it decodes to, token by token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from probe.verbs import decode, load
 
 _NOTE = (
     "Above, shaded: the prompt's nearest token at this place is the same. Below: the stronger the "
-    "shade, the more chance rows its score beats; underlined: still the initial token. "
+    "shade, the more of the Gaussian control its score beats; underlined: still the initial token. "
     "Click one to see it in Decode."
 )
 
@@ -35,7 +35,7 @@ def draw_texts(study: JobFolder, run: WaywardRun, pick: Callable[[int], None]) -
     if strips is None:
         _draw_plain(run)
         return False
-    draw_strip("Held near to", strips[0])
+    draw_strip("Constrained to", strips[0])
     picked = draw_strip("Decodes to", strips[1], pick=pick)
     st.caption(_NOTE)
     return picked
@@ -44,7 +44,7 @@ def draw_texts(study: JobFolder, run: WaywardRun, pick: Callable[[int], None]) -
 def _draw_plain(run: WaywardRun) -> None:
     texts = st.columns(2, gap="medium")
     for place, label, text in zip(
-        texts, ("Held near to", "Decodes to"), (run.target, run.decoded), strict=True
+        texts, ("Constrained to", "Decodes to"), (run.target, run.decoded), strict=True
     ):
         place.caption(label)
         place.code(text or "(nothing)", language=None, wrap_lines=True)
