@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _SHORT = {
-    OFF_THE_MANIFOLD: "outside",
+    OFF_THE_MANIFOLD: "out",
     NOT_BETTER_THAN_CHANCE: "chance",
     NEVER_LEFT_ITS_START: "initial token",
 }
 """Flags that fit a column; the sentences below the table say them in full."""
-_CONTROLS = ("held-out", "Gauss", "isotropic", "norm", "agree")
+_CONTROLS = ("tokens", "Gauss", "iso", "norm", "agree")
 
 
 def print_decoding(decoding: Decoding) -> None:
@@ -76,11 +76,11 @@ def _how_to_read() -> list[str]:
     return [
         "How to read this: percentiles say how many rows of a sample the position's best score "
         "beats.",
-        "  held-out: tokens against their nearest other token; below 1, the position is outside "
-        "the token distribution (flag: outside).",
+        "  tokens: held-out tokens against their nearest other token; below 1, the position is "
+        "outside the token distribution (flag: out).",
         "  Gauss: Gaussian control, rows with the vocabulary's mean and covariance at the "
         f"position's norm; up to {CHANCE_BELOW:g}, not better than chance (flag: chance).",
-        "  isotropic: rows of any direction at that norm. norm: among the norms of the tokens.",
+        "  iso: isotropic control, rows of any direction at that norm. norm: among the norms of the tokens.",
         "  initial token: of all tokens, the one training began from has the highest cosine.",
         "  agree: overlap of the top k under cosine, L2 and dot product, from 0 to 1.",
     ]

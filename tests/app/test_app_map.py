@@ -169,7 +169,7 @@ def test_a_slow_projection_begins_at_once_and_is_offered_again_when_cancelled(
     lay_out(two, "tsne")
     at.run()
     assert not any(b.label == "Compute t-SNE" for b in at.button)
-    assert any(c.value.startswith("t-SNE of") for c in at.caption)
+    assert any(c.value.startswith("t\\-SNE of") for c in at.caption)
 
 
 def _ended(arguments: tuple[str, ...]) -> SideJob:

@@ -33,7 +33,7 @@ def test_the_command_prints_what_the_verb_returns(probe):
 
 def test_the_table_says_what_was_measured_and_names_the_closest_pair(probe):
     shown = probe("compare", *THREE, "--measure", "chamfer", "--centre").flat
-    assert "chamfer (lower is closer)" in shown and "centred on the mean row" in shown
+    assert "Chamfer distance (lower is closer)" in shown and "centred on the mean row" in shown
     assert "closest pairs" in shown and "3 prompts" in shown
 
 
