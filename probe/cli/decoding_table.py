@@ -80,7 +80,8 @@ def _how_to_read() -> list[str]:
         "outside the token distribution (flag: out).",
         "  Gauss: Gaussian control, rows with the vocabulary's mean and covariance at the "
         f"position's norm; up to {CHANCE_BELOW:g}, not better than chance (flag: chance).",
-        "  iso: isotropic control, rows of any direction at that norm. norm: among the norms of the tokens.",
+        "  iso: isotropic control, rows of any direction at that norm. norm: among the norms of "
+        "the tokens.",
         "  initial token: of all tokens, the one training began from has the highest cosine.",
         "  agree: overlap of the top k under cosine, L2 and dot product, from 0 to 1.",
     ]

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.map.points import point_of, selection_table, tokens_with
-from dashboard.shared.side_jobs import SideJob, draw_job, job_of, start_job
+from dashboard.shared.side_jobs import SideJob, _jobs, draw_job, job_of, start_job
 from probe.analysis.maps import Map
 from probe.analysis.starts import changes_since_start
 from probe.jobs.processes import is_alive, process_start_time
@@ -164,7 +164,11 @@ def test_a_slow_projection_begins_at_once_and_is_offered_again_when_cancelled(
 ) -> None:
     at = open_page("map", p=two, proj="tsne")
     assert any("PCA of" in c.value for c in at.caption)
+    (job,) = (job for asked, job in _jobs().items() if "tsne" in asked)
     at.button(key="cancel_t-SNE").click().run()
+    with job.process, job.complaints:
+        assert job.cancelled
+    at.run()  # it has ended by now
     assert any(b.label == "Compute t-SNE" for b in at.button)
     lay_out(two, "tsne")
     at.run()

@@ -156,8 +156,6 @@ def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
         return True
     if job.process.returncode and not job.cancelled:
         st.error(plain(f"{what} failed: {job.last_words()}"), icon=":material/error:")
-    assert job.process.stdin is not None  # a pipe
-    job.process.stdin.close()
     _jobs().pop((str(workspace().root), *arguments), None)  # another tab may have done so
     return False
 
