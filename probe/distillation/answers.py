@@ -8,7 +8,7 @@ from typing import Any
 from probe.distillation.contexts import default_contexts
 from probe.distillation.frames import Frame
 from probe.errors import TrainingError
-from probe.models import FrozenModel, prepare
+from probe.models import FrozenModel, Injection, Row, prepare
 from probe.models.generation import sampling
 from probe.task import Example, Task
 from probe.training import TrainConfig
@@ -23,21 +23,6 @@ DEFAULTS: dict[str, Any] = {
     "eval_every": 0,
 }
 _ROWS_AT_ONCE = {"cpu": 32, "gpu": 1024}
-
-
-def distillation_task(
-    model: FrozenModel, text: str, frame: Frame, *, length: int, **others: Any
-) -> Task:
-    """Contexts and the answers that the model gives them when it reads one text.
-
-    Args:
-        model: the teacher.
-        text: what is to be distilled.
-        frame: where text and contexts stand.
-        length: prompt rows, P, that will stand in the text's place.
-        others: as `distillation_tasks` takes them.
-    """
-    return distillation_tasks(model, [text], frame, length=length, **others)[0]
 
 
 def distillation_tasks(
@@ -80,16 +65,29 @@ def distillation_tasks(
             new_tokens=answer_tokens,
         )
     ]
+    answers = sampled_answers(model, None, rows, answer_tokens=answer_tokens, seed=seed)
+    return [
+        _task(model, text, frame.with_rows(length), asked, own, held_out)
+        for text, own in zip(texts, _chunks(answers, len(asked)), strict=True)
+    ]
+
+
+def sampled_answers(
+    model: FrozenModel,
+    injection: Injection | None,
+    rows: Sequence[Row],
+    *,
+    answer_tokens: int,
+    seed: int,
+) -> list[str]:
+    """An answer to every row, drawn from what the model says that reads a prompt, or none."""
     pick = sampling(1.0, seed)
     at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
     answers: list[str] = []
     for start in range(0, len(rows), at_once):
         batch = rows[start : start + at_once]
-        answers += model.generate_rows(None, batch, max_new_tokens=answer_tokens, pick=pick)
-    return [
-        _task(model, text, frame.with_rows(length), asked, own, held_out)
-        for text, own in zip(texts, _chunks(answers, len(asked)), strict=True)
-    ]
+        answers += model.generate_rows(injection, batch, max_new_tokens=answer_tokens, pick=pick)
+    return answers
 
 
 def _task(

@@ -60,7 +60,7 @@ def explained(
 
     Args:
         model: teacher and student.
-        task: as `distillation_task` makes it.
+        task: as `distillation_tasks` makes it.
         text: what the teacher reads.
         given: what the student reads in its place.
         examples: contexts with answers; the task's held-out ones when None.

@@ -14,7 +14,7 @@ from probe.distillation import (
     Frame,
     default_contexts,
     distillation_config,
-    distillation_task,
+    distillation_tasks,
     frame_of,
     read_contexts,
 )
@@ -139,9 +139,9 @@ def begin(
     """
     opened_s = time.perf_counter()
     frame = frame_of(model, request.frame)
-    task = distillation_task(
+    (task,) = distillation_tasks(
         model,
-        request.text,
+        [request.text],
         frame,
         length=request.length,
         contexts=contexts_of(request.contexts),

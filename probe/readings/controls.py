@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ LENGTHS = range(4, 17)
 """Rows of prompts that controls of 8 rows are compared with."""
 _FEWEST = 40
 """Controls of a user's own study below which nothing is judged by them."""
-TRAINED_ON_NOTHING = "{n} prompts trained on nothing"
 
 
 @cache
@@ -54,6 +53,25 @@ def control_statistics(
 def _own(counted: Rates, reading: str) -> NDArray[np.float64] | None:
     values = counted.get("controls", {}).get(reading, ())
     return np.array(values, dtype=np.float64) if len(values) >= _FEWEST else None
+
+
+class Judged(NamedTuple):
+    """What a reading is worth beside its control; all None where nothing says what that gives."""
+
+    p: float | None = None
+    """Chance that a control's reading is as strong."""
+    control: str | None = None
+    """What the reading was compared with, in words."""
+    control_95: float | None = None
+    """The 95th percentile of the controls' best scores."""
+
+
+def judged(statistic: float, controls: NDArray[np.float64] | None) -> Judged:
+    """A statistic beside those of prompts trained on nothing."""
+    if controls is None:
+        return Judged()
+    named = f"{len(controls)} prompts trained on nothing"
+    return Judged(p_value(statistic, controls), named, float(np.quantile(controls, 0.95)))
 
 
 def p_value(statistic: float, controls: NDArray[np.float64]) -> float:

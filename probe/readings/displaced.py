@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from probe.analysis.displacement import Displacement, displacement
 from probe.prompt import SoftPrompt
-from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
-from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
+from probe.readings.controls import Judged, control_statistics, judged
+from probe.readings.reading import TOKENS, Reading, RowTokens, Subject
 
 FLIPS = "the same rows, each moved forwards or backwards at random"
 _SEARCHED = 3 * TOKENS
@@ -47,14 +45,8 @@ def _read(name: str, subject: Subject, *, centre: bool) -> Reading:
         allowed=subject.allowed,
         seed=subject.seed,
     )
-    p, control, level = _judged(name, subject, found)
-    return dataclasses.replace(
-        as_reading(name, subject, found),
-        better_than_controls=None if p is None else p <= LEVEL,
-        p=p,
-        control=control,
-        control_95=level,
-    )
+    worth = _judged(name, subject, found)
+    return dataclasses.replace(as_reading(name, subject, found), **worth._asdict())
 
 
 def as_reading(name: str, subject: Subject, found: Displacement) -> Reading:
@@ -74,15 +66,13 @@ def as_reading(name: str, subject: Subject, found: Displacement) -> Reading:
     )
 
 
-def _judged(
-    name: str, subject: Subject, found: Displacement
-) -> tuple[float | None, str | None, float | None]:
-    """The p-value, what it was found against, and the 95th percentile of that."""
+def _judged(name: str, subject: Subject, found: Displacement) -> Judged:
     controls = control_statistics(name, subject.vocabulary, len(subject.prompt), subject.rates)
     if controls is not None and not subject.has_labels:
-        best = float(found.near_mean.scores[0, 0])
-        named = TRAINED_ON_NOTHING.format(n=len(controls))
-        return p_value(best, controls), named, float(np.quantile(controls, 0.95))
-    if len(found.rows) < 2:
-        return None, None, None
-    return found.sign_flip_p, FLIPS, None
+        return judged(float(found.near_mean.scores[0, 0]), controls)
+    return by_flips(found)
+
+
+def by_flips(found: Displacement) -> Judged:
+    """What moving each row backwards or forwards at random says; nothing of a single row."""
+    return Judged(found.sign_flip_p, FLIPS) if len(found.rows) > 1 else Judged()

@@ -18,9 +18,9 @@ from probe.errors import NotDecodableError
 from probe.linalg import unit_rows
 from probe.models import CausalModel, Row
 from probe.prompt import SoftPrompt
-from probe.readings.displaced import FLIPS, as_reading
+from probe.readings.displaced import as_reading, by_flips
 from probe.readings.promoted import causal_model
-from probe.readings.reading import LEVEL, TOKENS, Reading, Subject
+from probe.readings.reading import TOKENS, Reading, Subject
 from probe.training.methods.base import injection_of_made
 
 _CONTEXTS, _ANSWER_TOKENS, _ROWS_AT_ONCE = 8, 24, 4
@@ -57,12 +57,9 @@ def read_gradient(subject: Subject) -> Reading:
         allowed=subject.allowed,
         seed=subject.seed,
     )
-    p = found.sign_flip_p if len(step) > 1 else None
     return dataclasses.replace(
         as_reading("gradient", subject, found),
-        better_than_controls=None if p is None else p <= LEVEL,
-        p=p,
-        control=None if p is None else FLIPS,
+        **by_flips(found)._asdict(),
         agreement=_agreement(prompt.embeddings[start.positions] - start.rows, step),
     )
 

@@ -10,7 +10,7 @@ from probe.errors import NotDecodableError
 from probe.models import patcher, tracer, unembedder
 from probe.prompt import SoftPrompt
 from probe.readings.promoted import causal_model
-from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, ScoredToken, Subject
+from probe.readings.reading import TOKENS, Reading, RowTokens, ScoredToken, Subject
 
 _K, _LENS_DRAWS, _PATCH_DRAWS = 10, 5, 19
 
@@ -83,7 +83,6 @@ def read_patching(subject: Subject) -> Reading:
         "patching",
         text=best.text.strip(),
         prose=True,
-        better_than_controls=found.p_value <= LEVEL,
         p=found.p_value,
         control=f"{found.draws} prompts of random rows of the same norms",
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from probe.analysis.controls import CHANCE_BELOW, NEVER_LEFT_ITS_START
 from probe.analysis.decoding import Decoding
-from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, ScoredToken, Subject
+from probe.readings.reading import TOKENS, Reading, RowTokens, ScoredToken, Subject
 
 _CONTROL = "rows drawn like the vocabulary; a row at its start counts for nothing"
 
@@ -37,7 +37,6 @@ def read_nearest(subject: Subject) -> Reading:
         tokens=tokens[:TOKENS],
         text=", ".join(subject.words([one.id for one in ranked])[:TOKENS]),
         rows=rows,
-        better_than_controls=None if p is None else p <= LEVEL,
         p=p,
         control=None if p is None else _CONTROL,
         control_95=_chance_95(decoding),

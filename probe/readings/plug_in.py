@@ -11,18 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from probe.distillation.answers import sampled_answers
 from probe.distillation.explained import Explained, row_divergences, share_explained
 from probe.errors import NotDecodableError, ProbeError
 from probe.models import CausalModel, FrozenModel, Row, prepare
-from probe.models.generation import sampling
 from probe.prompt import AnyPrompt
-from probe.readings.promoted import frame_template, held_out_contexts
+from probe.readings.promoted import answer_ids, frame_template, held_out_contexts
 from probe.results import Result
 from probe.task import Example, Task
 from probe.training.data import taught_by_prompt
 
 _ANSWER_TOKENS = 24
-_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -142,18 +141,9 @@ def _taught_rows(
     injection = model.injection_of([prompt])
     room = injection.longest + answer_tokens
     rows = prepare(model, task, [Example(text) for text in contexts], prompt_length=room)
-    pick = sampling(1.0, seed)
-    answers: list[str] = []
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        batch = rows[start : start + _ROWS_AT_ONCE]
-        answers += model.generate_rows(injection, batch, max_new_tokens=answer_tokens, pick=pick)
+    answers = sampled_answers(model, injection, rows, answer_tokens=answer_tokens, seed=seed)
     answered = [
-        dataclasses.replace(row, options=(_ids(model, text),), label=0, objective="distill")
+        dataclasses.replace(row, options=(answer_ids(model, text),), label=0, objective="distill")
         for row, text in zip(rows, answers, strict=True)
     ]
     return taught_by_prompt(model, answered, injection)
-
-
-def _ids(model: FrozenModel, text: str) -> tuple[int, ...]:
-    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"] or model.stops[:1]
-    return tuple(ids)

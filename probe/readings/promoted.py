@@ -17,8 +17,8 @@ from probe.errors import NotDecodableError
 from probe.models import CausalModel, FrozenModel, Injection, Row, prepare
 from probe.models.language import LanguageModel
 from probe.prompt import AnyPrompt
-from probe.readings.controls import TRAINED_ON_NOTHING, control_statistics, p_value
-from probe.readings.reading import LEVEL, TOKENS, Reading, Subject
+from probe.readings.controls import control_statistics, judged
+from probe.readings.reading import TOKENS, Reading, Subject
 from probe.task import Example, Task
 
 _ROWS_AT_ONCE = 16
@@ -89,16 +89,12 @@ def read_promoted(subject: Subject) -> Reading:
     # Controls were measured in the frame of distilled prompts alone.
     length = len(prompt) if template == own else 0
     controls = control_statistics("promoted", subject.vocabulary, length, subject.rates)
-    p = None if controls is None else p_value(float(found.scores_nats[ids[0]]), controls)
     return Reading(
         "promoted",
         tokens=subject.tokens(ids[:TOKENS], found.scores_nats[ids[:TOKENS]]),
         text=", ".join(subject.words(ids)[:TOKENS]),
-        better_than_controls=None if p is None else p <= LEVEL,
-        p=p,
-        control=None if controls is None else TRAINED_ON_NOTHING.format(n=len(controls)),
-        control_95=None if controls is None else float(np.quantile(controls, 0.95)),
         suppressed=subject.tokens(least, found.scores_nats[least]),
+        **judged(float(found.scores_nats[ids[0]]), controls)._asdict(),
     )
 
 
@@ -147,7 +143,8 @@ def promoted_tokens(
         )
         answers += written
         filled = [
-            _with_answer(model, row, text) for (_, row), text in zip(batch, written, strict=True)
+            dataclasses.replace(row, options=(answer_ids(model, text),), label=0)
+            for (_, row), text in zip(batch, written, strict=True)
         ]
         _add(model, injection, filled, which, sums, counts)
     scores = (sums / counts[:, None]).cpu().numpy()
@@ -157,9 +154,9 @@ def promoted_tokens(
     ]
 
 
-def _with_answer(model: FrozenModel, row: Row, text: str) -> Row:
-    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"] or model.stops[:1]
-    return dataclasses.replace(row, options=(tuple(ids),), label=0)
+def answer_ids(model: FrozenModel, text: str) -> tuple[int, ...]:
+    """The tokens of an answer; its end, where it is nothing."""
+    return tuple(model.tokenizer(text, add_special_tokens=False)["input_ids"] or model.stops[:1])
 
 
 def _add(

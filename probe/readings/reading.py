@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +69,8 @@ class Reading(Result):
     """Different words among the tokens, joined."""
     rows: tuple[RowTokens, ...] | None = None
     """None where the reading is of the prompt as a whole."""
-    better_than_controls: bool | None = None
-    """None where nothing says what a control gives."""
     p: float | None = None
-    """Chance that a control's reading is as strong."""
+    """Chance that a control is as strong; None where nothing says what a control gives."""
     control: str | None = None
     """What the reading was compared with, in words."""
     control_95: float | None = None
@@ -94,9 +92,17 @@ class Reading(Result):
     """Why there is no such reading of this prompt."""
 
     @property
+    def better_than_controls(self) -> bool | None:
+        """Whether chance seldom is as strong; None where nothing says what a control gives."""
+        return None if self.p is None else self.p <= LEVEL
+
+    @property
     def words(self) -> tuple[str, ...]:
         """What it says, word by word; nothing where it was refused."""
         return tuple(self.text.split() if self.prose else filter(None, self.text.split(", ")))
+
+    def _document(self) -> dict[str, Any]:
+        return {**super()._document(), "better_than_controls": self.better_than_controls}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,8 @@ from probe.analysis.decoding import require_decodable
 from probe.analysis.displacement import StartSource
 from probe.analysis.matching_pursuit import SparseSums, matching_pursuit
 from probe.errors import NotDecodableError
-from probe.readings.controls import (
-    CONTROL_ROWS,
-    TRAINED_ON_NOTHING,
-    control_statistics,
-    p_value,
-)
-from probe.readings.reading import LEVEL, TOKENS, Reading, RowTokens, Subject
+from probe.readings.controls import CONTROL_ROWS, Judged, control_statistics, judged, p_value
+from probe.readings.reading import TOKENS, Reading, RowTokens, Subject
 
 MOST = 16
 """Tokens of a row's sum."""
@@ -38,7 +33,7 @@ def read_sparse(subject: Subject) -> Reading:
     rows, positions, source = _rows(subject)
     found = matching_pursuit(rows, subject.vocabulary.search_table, MOST, allowed=subject.allowed)
     ids, scores = _ranked(found)
-    p, control = _judged(subject, found, float(scores[0]), moved=source is not None)
+    worth = _judged(subject, found, float(scores[0]), moved=source is not None)
     return Reading(
         "sparse",
         tokens=subject.tokens(ids[:TOKENS], scores[:TOKENS]),
@@ -47,25 +42,23 @@ def read_sparse(subject: Subject) -> Reading:
             _row(subject, position, own, weights)
             for position, own, weights in zip(positions, found.ids, found.weights, strict=True)
         ),
-        better_than_controls=p <= LEVEL,
-        p=p,
-        control=control,
+        p=worth.p,
+        control=worth.control,
         start=source,
         shares=tuple(map(float, found.shares.mean(0))),
     )
 
 
-def _judged(subject: Subject, found: SparseSums, best: float, *, moved: bool) -> tuple[float, str]:
-    """The p-value, and what it was found against."""
+def _judged(subject: Subject, found: SparseSums, best: float, *, moved: bool) -> Judged:
     rows = len(found.ids)
     if moved and rows == len(subject.prompt) == CONTROL_ROWS and not subject.has_labels:
         trained = control_statistics("sparse", subject.vocabulary, rows, subject.rates)
         if trained is not None:
-            return p_value(best, trained), TRAINED_ON_NOTHING.format(n=len(trained))
+            return judged(best, trained)
     what = "differences of rows" if moved else "rows"
     controls = _controls(subject, rows, moved=moved)
-    control = f"share explained of {what} drawn like the vocabulary"
-    return p_value(float(found.shares.mean()), controls), control
+    p = p_value(float(found.shares.mean()), controls)
+    return Judged(p, f"share explained of {what} drawn like the vocabulary")
 
 
 def _rows(subject: Subject) -> tuple[NDArray[np.float32], list[int], StartSource | None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.distillation import distillation_task, explained, frame_of
+from probe.distillation import distillation_tasks, explained, frame_of
 from probe.models import FrozenModel
 from probe.prompt import AnyPrompt
 from probe.studies.specs import Distilling
@@ -21,15 +21,16 @@ contexts had each other's answers."""
 
 def answered_task(model: FrozenModel, asked: Distilling) -> Task:
     """Contexts with the answers of the model that reads the text, for prompts of one row."""
-    return distillation_task(
+    (task,) = distillation_tasks(
         model,
-        asked.text,
+        [asked.text],
         frame_of(model),
         length=1,
         contexts=asked.contexts,
         answer_tokens=asked.answer_tokens,
         seed=asked.seed,
     )
+    return task
 
 
 def placed(model: FrozenModel, task: Task, asked: Distilling, length: int) -> Task:

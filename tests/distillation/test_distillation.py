@@ -14,7 +14,6 @@ from probe.distillation import (
     chat_frame,
     default_contexts,
     distillation_config,
-    distillation_task,
     distillation_tasks,
     explained,
     frame_of,
@@ -36,7 +35,10 @@ CONTEXTS = ["dull day", "a song", "sour soup", "cold film", "it was", "so mean",
 
 
 def _task(model: FrozenModel, length: int = 3):  # type: ignore[no-untyped-def]
-    return distillation_task(model, TEXT, FRAME, length=length, contexts=CONTEXTS, answer_tokens=5)
+    (task,) = distillation_tasks(
+        model, [TEXT], FRAME, length=length, contexts=CONTEXTS, answer_tokens=5
+    )
+    return task
 
 
 def test_the_rows_of_the_text_itself_have_all_of_its_effect(plain_model: FrozenModel) -> None:

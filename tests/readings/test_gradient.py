@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from probe.distillation import distillation_task, frame_of
+from probe.distillation import distillation_tasks, frame_of
 from probe.distillation.explained import row_divergences, taught_rows
 from probe.models import load_model
 from probe.prompt import SoftPrompt
@@ -36,7 +36,9 @@ def begun(model, *, by=0.3, **config):
 def test_a_small_step_along_it_lowers_the_loss_as_much_as_it_says(causal):
     frame = frame_of(causal)
     contexts = ["the film was", "so quite", "very cold soup"]
-    task = distillation_task(causal, TEXT, frame, length=2, contexts=contexts, answer_tokens=5)
+    (task,) = distillation_tasks(
+        causal, [TEXT], frame, length=2, contexts=contexts, answer_tokens=5
+    )
     rows = taught_rows(causal, task, TEXT, task.train)
     start = causal.embeddings_of(slice(None)).detach().numpy()[[5, 9]]
     down = downhill(causal, rows, start)
