@@ -21,7 +21,7 @@ from probe.charts.insides import (
     lens_overlap,
 )
 from probe.charts.labels import score_text, token_label, visible
-from probe.charts.maps import map_figure, variance_bars
+from probe.charts.maps import map_figure, trajectory_map, variance_bars
 from probe.charts.page import figures_html
 from probe.charts.prompt_rows import drift_changes, drift_lines, norm_bars
 from probe.charts.reading_rates import reading_rate_figures

@@ -53,16 +53,52 @@ def map_figure(
         names: what clusters are called, by label; without one a cluster is called by its number.
         found: vocabulary ids to ring, such as those of a searched token.
     """
-    figure = new_figure(height=620, l=60, t=40, b=80)
-    figure.update_layout(
-        title={"text": METHOD_NAMES[mapped.method], "x": 0, "y": 0.985, "font": {"size": 14}}
-    )
-    figure.add_trace(_density(mapped))
+    figure = _vocabulary_figure(mapped, height=620)
     figure.add_trace(_vocabulary(mapped, found))
     for trace in _stars(mapped, clusters, names or {}):
         figure.add_trace(trace)
     if found:
         figure.add_trace(_rings(mapped, found))
+    figure.update_layout(clickmode="event+select", dragmode="pan")
+    return figure
+
+
+def trajectory_map(mapped: Map, at: int, tokens: Sequence[str]) -> go.Figure:
+    """The paths of a prompt's positions through training, and where they stand at one step.
+
+    Args:
+        mapped: of one prompt at S steps, which are S prompts of P rows, the earliest first.
+        at: which of them is shown.
+        tokens: [P] nearest tokens there.
+    """
+    paths = mapped.points.reshape(len(mapped.prompts), -1, 2).astype(np.float64)
+    # A line breaks where a coordinate is missing: one trace holds all paths.
+    lines = np.pad(paths.swapaxes(0, 1), ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)
+    figure = _vocabulary_figure(mapped, height=460)
+    figure.add_scatter(
+        x=lines[..., 0].ravel(), y=lines[..., 1].ravel(), mode="lines", name="path of a position",
+        line={"color": CHANCE, "width": 1}, opacity=0.6, hoverinfo="skip",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=paths[0, :, 0], y=paths[0, :, 1], mode="markers", name="start", hoverinfo="skip",
+        marker={"symbol": "circle-open", "size": 8, "color": CHANCE},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=paths[at, :, 0], y=paths[at, :, 1], mode="markers", name="at this step",
+        marker={"symbol": "star", "size": 12, "color": PROMPT},
+        customdata=[[place, token_label(token)] for place, token in enumerate(tokens)],
+        hovertemplate="position %{customdata[0]}<br>nearest: %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+    return figure
+
+
+def _vocabulary_figure(mapped: Map, height: int) -> go.Figure:
+    """What is drawn under the rows of prompts: where tokens lie dense, and words spread over it."""
+    figure = new_figure(height=height, l=60, t=40, b=80)
+    figure.update_layout(
+        title={"text": METHOD_NAMES[mapped.method], "x": 0, "y": 0.985, "font": {"size": 14}}
+    )
+    figure.add_trace(_density(mapped))
     for place, word in _words(mapped):
         figure.add_annotation(
             x=place[0], y=place[1], text=token_label(word), showarrow=False,
@@ -79,10 +115,7 @@ def map_figure(
     figure.update_xaxes(title=titles[0], **plain)
     figure.update_yaxes(title=titles[1], **plain)
     add_legend(figure)
-    figure.update_layout(
-        clickmode="event+select", dragmode="pan", hovermode="closest",
-        legend={"itemsizing": "constant"},
-    )  # fmt: skip
+    figure.update_layout(hovermode="closest", legend={"itemsizing": "constant"})
     return figure
 
 

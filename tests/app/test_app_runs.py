@@ -12,7 +12,10 @@ from streamlit.testing.v1 import AppTest
 from probe.analysis.gains import score_sentence
 from probe.integrations import PromptWatch
 from probe.store import JobFolder, Workspace
+from probe.tables import load_vocabulary
 from probe.verbs import sample_folders
+from tests.app.conftest import strips_of
+from tests.verbs.test_drifting import keep_trajectory
 
 Open = Callable[..., AppTest]
 Made = Callable[..., JobFolder]
@@ -121,6 +124,28 @@ def test_the_verdict_is_that_of_the_paired_difference(
 ) -> None:
     metrics = _metrics(0.8) | {"accuracy_gain_interval": gain}
     assert score_sentence(metrics, strong="**").endswith(verdict)
+
+
+def test_a_prompt_is_seen_at_every_step_it_was_kept_at(
+    open_page: Open, made: Made, model: str
+) -> None:
+    run, vocabulary = _finished(made), load_vocabulary(model)
+    starts, last = [vocabulary.rows(ids) for ids in ([20, 30, 40], [20, 31, 41])]
+    keep_trajectory(run, {0: starts, 3: starts, 6: last}, model)
+    at = open_page("runs", run=run.id)
+    shown = [vocabulary.tokens[i].strip("␣") for i in (20, 31, 41)]
+    assert [text for text, *_ in strips_of(at)[-1]] == shown
+    slider = at.select_slider(key=f"kept_{run.id}_0")
+    assert (slider.options, slider.value) == (["0", "3", "6"], 6)
+    assert "Step **6** of 6: **2 of 3** positions have another nearest token" in _texts(at)
+    slider.set_value(3).run()
+    assert not at.exception
+    assert strips_of(at)[-1][1][0] == vocabulary.tokens[30].strip("␣")
+    assert "**0 of 3** positions have another nearest token than at the start; loss 2.700 nats" in (
+        _texts(at)
+    )
+    stars = json.loads(at.get("plotly_chart")[-1].proto.spec)["data"][-1]
+    assert [one[1] for one in stars["customdata"]] == [text for text, *_ in strips_of(at)[-1]]
 
 
 def test_several_runs_are_drawn_over_each_other_and_their_differences_named(

@@ -15,6 +15,7 @@ from probe.charts import (
     map_figure,
     position_view_map,
     similarity_map,
+    trajectory_map,
     variance_bars,
 )
 from probe.charts import maps as map_charts
@@ -169,6 +170,19 @@ def test_the_caption_says_how_the_map_was_made_and_how_far_to_trust_it(mapped):
     caption = " ".join(mapped.headline())
     assert f"PCA of {len(mapped.points)} prompt rows" in caption and "seed 0" in caption
     assert f"among {mapped.trust_sample} sampled rows" in caption
+
+
+def test_the_paths_of_rows_are_drawn_apart_and_end_where_they_stand(mapped):
+    rows = prompt_rows()[:3]
+    steps = [rows, rows + 1, rows + 2]
+    found = map_rows(steps, mapped.vocabulary, names=["0", "1", "2"])
+    figure = trajectory_map(found, 1, [NASTY, "b", "c"])
+    lines, start, now = figure.data[1:]
+    assert np.isnan(lines.x).sum() == 3 and len(lines.x) == 3 * 4
+    np.testing.assert_allclose(lines.x[:3], found.points[[0, 3, 6], 0])
+    np.testing.assert_allclose(start.y, found.points[:3, 1])
+    np.testing.assert_allclose(now.y, found.points[3:6, 1])
+    assert now.customdata[0][1] == "&lt;b&gt;bold&lt;/b&gt;"
 
 
 def test_drift_is_drawn_per_position_with_its_median():

@@ -27,12 +27,12 @@ def workspace(tmp_path):
     return Workspace(tmp_path / "home")
 
 
-def keep_trajectory(run, rows_by_step):
+def keep_trajectory(run, rows_by_step, model="builtin"):
     """What a worker keeps of a prompt on its way."""
     run.trajectory.mkdir()
     for step, rows in rows_by_step.items():
         path = run.trajectory / f"prompt-0-step-{step:08d}.safetensors"
-        probe_file.write(SoftPrompt(f"step-{step}", rows, "builtin", metrics={"step": step}), path)
+        probe_file.write(SoftPrompt(f"step-{step}", rows, model, metrics={"step": step}), path)
 
 
 def _run(workspace, rows_by_step, method="prompt_tuning", **training):

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.runs.actions import draw_actions
 from dashboard.runs.distilled import asked_of, draw_distilled
 from dashboard.runs.records import log_tail, record_of, records_of
+from dashboard.runs.trajectory import draw_trajectory
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads, draw_settings
 from dashboard.shared.jobs import BADGES, POLL_S, active_runs, headline, run_of, short, shown_name
@@ -44,6 +45,8 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
     draw_actions(found)
     every = POLL_S if found.active else None
     st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
+    if not found.active:
+        draw_trajectory(found)
     with st.expander("Settings and the command that asks for the same run"):
         draw_settings(folder.config.request["training"], _command(folder.config))
     if exports:

@@ -91,7 +91,7 @@ def vocabulary(entry: Entry, model: str) -> Vocabulary:
     Raises:
         ProbeError: the model cannot be found or read.
     """
-    return _vocabulary(prompt_of(entry), model)
+    return vocabulary_for(prompt_of(entry), model)
 
 
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=64)
@@ -180,7 +180,12 @@ def _half(prompt: AnyPrompt) -> tuple[object, ...]:
     show_spinner="Reading the embedding table …", max_entries=4,
     hash_funcs={SoftPrompt: _half, KVPrefix: _half},
 )  # fmt: skip
-def _vocabulary(prompt: AnyPrompt, model: str) -> Vocabulary:
+def vocabulary_for(prompt: AnyPrompt, model: str) -> Vocabulary:
+    """The tokens and the table a prompt is compared with.
+
+    Raises:
+        ProbeError: the model cannot be found or read.
+    """
     return vocabulary_of(prompt, None if model == prompt.base_model else model)
 
 
