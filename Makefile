@@ -31,13 +31,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/nearest_tokens.py --write
 	$(BIN)/python benchmarks/cold_start.py --write
 	$(BIN)/python benchmarks/table_loading.py --write
-	$(BIN)/python benchmarks/fuzz_formats.py --write
-	$(BIN)/python benchmarks/fuzz_gguf.py --write
 	$(BIN)/python benchmarks/mixed_prompts.py --write
 	$(BIN)/python benchmarks/maps.py --write
+	$(BIN)/python benchmarks/sweeps.py --write --runs 16
+	$(BIN)/python benchmarks/training_speed.py --write --clock cpu --threads 1 --steps 6 \
+		--rates 0.3 --seeds 1 2 --counts 1 4 16 $(if $(DATA),--data-dir $(DATA))
+	$(BIN)/python benchmarks/fuzz_formats.py --write
+	$(BIN)/python benchmarks/fuzz_gguf.py --write
 	$(BIN)/python benchmarks/faults.py --write
-	$(BIN)/python benchmarks/training_speed.py --write --clock cpu --threads 1 \
-		$(if $(DATA),--data-dir $(DATA))
 
 clean:
 	rm -rf $(VENV)
