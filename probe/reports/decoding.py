@@ -53,14 +53,20 @@ def decoding_csv(decoding: Decoding) -> str:
     return csv_with(decoding.to_frame(), made)
 
 
-def decoding_html(decoding: Decoding) -> str:
-    """The whole decoding as one HTML page that opens anywhere and runs nothing."""
+def decoding_html(decoding: Decoding, *, note: str = "") -> str:
+    """The whole decoding as one HTML page that opens anywhere and runs nothing.
+
+    Args:
+        decoding: of which prompt.
+        note: what somebody noted of it; any text.
+    """
     lines = decoding_headline(decoding)
     return (
         environment()
         .get_template("decoding.html")
         .render(
             decoding=decoding,
+            note=note,
             answer=lines[0],
             details=lines[1:],
             metric=METRIC_NAMES[decoding.metric],

@@ -41,6 +41,8 @@ class PromptPart:
     decoding: Asked[Decoding]
     drift: Asked[Drift] | None
     """None where the prompt does not come from a run."""
+    note: str = ""
+    """What somebody noted of it in the workspace."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,6 +87,7 @@ def prompt_part(named: Named, asked: ReportRequest) -> PromptPart:
             lambda: decode(replace(request, prompt=named.prompt)),
         ),
         drift=_drift(named.prompt, asked),
+        note=_note(named.prompt, Workspace(asked.workspace)),
     )
 
 
@@ -183,6 +184,14 @@ def references(pool: Sequence[Named]) -> tuple[str, ...]:
 
 def _prompts(pool: Sequence[Named]) -> tuple[AnyPrompt, ...]:
     return tuple(one.prompt for one in pool)
+
+
+def _note(prompt: AnyPrompt, workspace: Workspace) -> str:
+    """The note of a prompt that the workspace keeps; any other prompt may have such a name too."""
+    folder = workspace.prompts.root / prompt.name
+    kept = prompt.provenance is not None and Path(prompt.provenance.path).parent == folder
+    card = workspace.prompts.card_or_none(prompt.name) if kept else None
+    return card.note if card else ""
 
 
 def _drift(prompt: AnyPrompt, asked: ReportRequest) -> Asked[Drift] | None:

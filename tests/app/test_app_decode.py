@@ -230,6 +230,20 @@ def _of_start(at: AppTest) -> list[str]:
     return [words for words in sentences if words.startswith("At ") and "initial token" in words]
 
 
+def test_a_note_is_kept_with_one_s_own_prompt_and_shown_again(
+    open_page: Open, workspace: Workspace
+) -> None:
+    rows = np.random.default_rng(0).standard_normal((2, 320)).astype(np.float32)
+    workspace.save(SoftPrompt("mine", rows, base_model="builtin"))
+    at = open_page("decode", p="mine@1")
+    at.text_input(key="note_mine@1").set_value(" reads like **noise** ").run()
+    assert not at.exception and workspace.card("mine").note == "reads like **noise**"
+    assert open_page("decode", p="mine@1").text_input(key="note_mine@1").value == (
+        "reads like **noise**"
+    )
+    assert not [one for one in open_page("decode", p="sst2-text").text_input if one.label == "Note"]
+
+
 def test_a_search_that_begins_with_a_space_names_what_it_searched(open_page: Open) -> None:
     at = open_page("decode", p="sst2-text", q=" a")
     assert any("**␣a**" in m.value for m in at.markdown)

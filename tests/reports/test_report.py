@@ -78,6 +78,11 @@ def test_hostile_tokens_are_readable(decoding: Decoding, token: str) -> None:
     assert token.replace(" ", "␣") in _Page(decoding_html(decoding)).text
 
 
+def test_a_note_stands_under_the_answer_as_text(decoding: Decoding) -> None:
+    assert "Note: <i>why</i>?" in _Page(decoding_html(decoding, note="<i>why</i>?")).text
+    assert "Note:" not in decoding_html(decoding)
+
+
 def test_the_report_runs_nothing_and_fetches_nothing(decoding: Decoding) -> None:
     page = _Page(decoding_html(decoding))
     assert not {"script", "img", "link", "iframe", "object", "b"} & set(page.tags)
@@ -266,9 +271,12 @@ def test_a_prompt_of_a_run_that_is_there_shows_its_drift(tmp_path: Path) -> None
         made = (state, {"config": {"method": "prompt_tuning"}})
         write_checkpoint(run.path, Checkpoint(step, "model", [made]))
     prompt = SoftPrompt("mood", rows * 2, base_model="builtin", config={"run": run.id})
-    verbs.report(prompt, tmp_path / "page.html", workspace=workspace)
+    workspace.save(prompt, note="asks for <b>joy</b>")
+    namesake = save(prompt.renamed("mood@1"), tmp_path / "other.safetensors", to="safetensors")
+    verbs.report(["mood", namesake], tmp_path / "page.html", workspace=workspace)
     page = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert "at steps 10, 20." in " ".join(page.text.split())
+    assert page.text.count("Note: asks for <b>joy</b>") == 1  # of the one that is kept
     places = {value for name, value in page.attributes if name == "id"}
     assert {"drift-0", "drift-changes-0", "map-0", "variance-0"} <= places
 

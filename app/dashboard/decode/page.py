@@ -11,6 +11,7 @@ from dashboard.decode.try_it import draw_try_it
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
+from dashboard.shared.note import draw_note
 from dashboard.shared.prompt_pool import chosen_entries
 from dashboard.shared.resources import Entry, decoding, find, prompt_of, reading
 from dashboard.shared.sidebar import chosen_metric, chosen_prompts, usable_model
@@ -271,14 +272,18 @@ def draw(entry: Entry) -> Decoding | None:
 
 
 def draw_take_along(entry: Entry, found: Decoding) -> None:
-    """The decoding as files, and the link to this very view."""
+    """The note of the prompt, the decoding as files, and the link to this very view."""
+    own = entry.source == "yours"  # that of a sample says what it was trained for
+    note = entry.card.note if own else ""
+    if own:
+        draw_note(entry)
     view = ("m", "model", "model_id", "k", "f", "re", "one", "q", "sel", "try")
     draw_downloads(
         f"{found.prompt}-{found.metric}",
         {
             "csv": lambda: decoding_csv(found),
-            "json": found.to_json,
-            "html": lambda: decoding_html(found),
+            "json": lambda: found.to_json() | ({"note": note} if note else {}),
+            "html": lambda: decoding_html(found, note=note),
         },
         {"p": entry.id} | {name: st.session_state.get(name) for name in view},
     )

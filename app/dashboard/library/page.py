@@ -11,6 +11,7 @@ from dashboard.library.upload import draw_upload
 from dashboard.shared.exports import draw_settings
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
+from dashboard.shared.note import draw_note
 from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import (
     Entry,
@@ -94,8 +95,7 @@ def draw_detail(entry: Entry) -> None:
         on_click=choose, args=([entry.id],),
     ):  # fmt: skip
         st.switch_page("dashboard/decode/page.py", query_params={})
-    if entry.card.note:
-        st.markdown(plain(entry.card.note))
+    draw_note(entry)
     _draw_tokens(entry)
     left, right = st.columns([2, 3], gap="large")
     with left:
