@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -233,6 +233,22 @@ class PromptPair:
 
 
 AnyPrompt = SoftPrompt | KVPrefix
+
+
+def with_arrays(prompt: AnyPrompt, change: Callable[..., Any], *others: AnyPrompt) -> AnyPrompt:
+    """The prompt with other numbers; those began from no tokens.
+
+    Args:
+        prompt: of either kind.
+        change: makes an array of the axis of positions, the prompt's own array and those of others.
+        others: prompts of the same kind.
+    """
+    is_prefix = isinstance(prompt, KVPrefix)
+    fields: dict[str, Any] = {} if is_prefix else {"init_token_ids": None}
+    for name in ("keys", "values") if is_prefix else ("embeddings",):
+        arrays = (getattr(one, name) for one in (prompt, *others))
+        fields[name] = change(2 if is_prefix else 0, *arrays)
+    return dataclasses.replace(prompt, **fields)
 
 
 def trained_method(prompt: AnyPrompt) -> str:

@@ -36,6 +36,8 @@ class Result:
     """
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    _left_out: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are in no document."""
     _whole: ClassVar[str] = ""
     """A field that holds the result itself, of which document, table, headline and figures are this
     one's too, with the other fields beside it in the document; empty where there is none."""
@@ -79,7 +81,8 @@ class Result:
         raise ProbeError(f"{type(self).__name__} has no figure: to_frame() has what it found")
 
     def _document(self) -> Mapping[str, Any]:
-        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        names = (field.name for field in dataclasses.fields(self))
+        own = {name: getattr(self, name) for name in names if name not in self._left_out}
         inner = own.pop(self._whole, None)
         return own if inner is None else own | inner.to_json()
 

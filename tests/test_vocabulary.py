@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from probe.analysis.controls import sample_reference
 from probe.analysis.neighbours import nearest_tokens
+from probe.analysis.references import sample_reference
 from probe.vocabulary import MadeRows, TokenMasks, Vocabulary, to_float32
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from probe.arrays import Float64Array, IntArray
 from probe.bootstrap import RESAMPLES, Bootstrap, Estimate
-from probe.prompt import AnyPrompt, KVPrefix
+from probe.prompt import AnyPrompt, KVPrefix, with_arrays
 from probe.protocols import Score
 from probe.results import Result
 from probe.task import Example
@@ -41,6 +40,7 @@ class PositionAblation:
 class Ablation(Result):
     """How much a prompt's positions matter, one at a time."""
 
+    _left_out: ClassVar[frozenset[str]] = frozenset({"by_example"})
     prompt: str
     n: int
     """Examples."""
@@ -53,7 +53,7 @@ class Ablation(Result):
     """The change when all positions are removed."""
     positions: tuple[PositionAblation, ...]
     by_example: Mapping[Kind, Float64Array] = field(default_factory=dict, compare=False, repr=False)
-    """[n, P] of each kind of change that was made; in no document."""
+    """[n, P] of each kind of change that was made."""
 
     def clear(self, kind: Kind) -> int:
         """Positions whose interval leaves out 0; one in twenty would without any effect."""
@@ -81,9 +81,8 @@ class Ablation(Result):
             vars(one) | {kind: _json_of(getattr(one, kind)) for kind in KINDS}
             for one in self.positions
         ]
-        own = {k: v for k, v in super()._document().items() if k != "by_example"}
         whole = {"without_prompt": _json_of(self.without_prompt), "positions": changed}
-        return {**own, **whole}
+        return {**super()._document(), **whole}
 
 
 def ablate(
@@ -171,23 +170,18 @@ def _variants(prompt: AnyPrompt, kind: Kind, partners: IntArray) -> list[AnyProm
 
 
 def _rows(prompt: AnyPrompt, order: IntArray) -> AnyPrompt:
-    if isinstance(prompt, KVPrefix):
-        return dataclasses.replace(
-            prompt, keys=prompt.keys[:, :, order], values=prompt.values[:, :, order]
-        )
-    return dataclasses.replace(prompt, embeddings=prompt.embeddings[order], init_token_ids=None)
+    return with_arrays(prompt, lambda axis, array: array.take(order, axis))
 
 
 def _levelled(prompt: AnyPrompt, position: int) -> AnyPrompt:
     """The prompt with the mean of all its rows at one position."""
-    if isinstance(prompt, KVPrefix):
-        keys, values = prompt.keys.copy(), prompt.values.copy()
-        for array in (keys, values):
-            array[:, :, position] = array.mean(axis=2)
-        return dataclasses.replace(prompt, keys=keys, values=values)
-    rows = prompt.embeddings.copy()
-    rows[position] = prompt.embeddings.mean(axis=0)
-    return dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
+
+    def level(axis: int, array: Any) -> Any:
+        changed = array.copy()
+        np.moveaxis(changed, axis, 0)[position] = array.mean(axis)
+        return changed
+
+    return with_arrays(prompt, level)
 
 
 def _position(

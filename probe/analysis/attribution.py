@@ -9,16 +9,15 @@ rise if the row became the baseline's.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from probe.arrays import Float64Array
 from probe.bootstrap import Bootstrap, Estimate
-from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.prompt import AnyPrompt, with_arrays
 from probe.requests.insides import Attribution, Baseline
 from probe.results import Result
 
@@ -43,6 +42,7 @@ class Slopes(Protocol):
 class Attributed(Result):
     """The parts of a prompt's positions in a change of the loss."""
 
+    _left_out: ClassVar[frozenset[str]] = frozenset({"by_example"})
     method: Attribution
     baseline: Baseline
     steps: int
@@ -55,10 +55,6 @@ class Attributed(Result):
     """L(baseline) - L(prompt), mean over the examples."""
     gap_nats: float
     """By how much the parts' sum misses that: 0 for integrated gradients but for the points."""
-
-    def _document(self) -> dict[str, Any]:
-        own = super()._document()
-        return {name: own[name] for name in own if name != "by_example"}
 
 
 def attributed(
@@ -119,30 +115,17 @@ def moved(
 ) -> AnyPrompt:
     """A prompt on the way to a baseline; as a direction, the way itself."""
 
-    def between(one: Any, other: Any) -> Any:
-        return along * (other - one) + (0 if direction else one)
+    def between(_: int, own: Any, other: Any) -> Any:
+        return along * (other - own) + (0 if direction else own)
 
-    if isinstance(prompt, KVPrefix) and isinstance(baseline, KVPrefix):
-        return dataclasses.replace(
-            prompt,
-            keys=between(prompt.keys, baseline.keys),
-            values=between(prompt.values, baseline.values),
-        )
-    assert isinstance(prompt, SoftPrompt) and isinstance(baseline, SoftPrompt)
-    rows = between(prompt.embeddings, baseline.embeddings)
-    return dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
+    return with_arrays(prompt, between, baseline)
 
 
 def level(prompt: AnyPrompt, *, to: Literal["zero", "mean"]) -> AnyPrompt:
     """A prompt with zeros, or the mean of its rows, at every position."""
 
-    def levelled(array: Any, axis: int) -> Any:
+    def levelled(axis: int, array: Any) -> Any:
         mean = np.broadcast_to(array.mean(axis=axis, keepdims=True), array.shape)
         return np.zeros_like(array) if to == "zero" else mean
 
-    if isinstance(prompt, KVPrefix):
-        return dataclasses.replace(
-            prompt, keys=levelled(prompt.keys, 2), values=levelled(prompt.values, 2)
-        )
-    rows = levelled(prompt.embeddings, 0)
-    return dataclasses.replace(prompt, embeddings=rows, init_token_ids=None)
+    return with_arrays(prompt, levelled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Cluster:
 class Clusters(Result):
     """Groups of rows, or of prompts."""
 
+    _left_out: ClassVar[frozenset[str]] = frozenset({"owners", "positions"})
     items: Items
     method: ClusterMethod
     metric: ClusterMetric
@@ -70,8 +71,8 @@ class Clusters(Result):
 
     def _document(self) -> dict[str, Any]:
         items = zip(self.owners, self.positions, self.labels, strict=True)
-        own = super()._document()
-        return {name: own[name] for name in own if name not in ("owners", "positions")} | {
+        return {
+            **super()._document(),
             "noise": np.count_nonzero(self.labels < 0),
             "labels": [
                 {

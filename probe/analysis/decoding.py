@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from probe.analysis.controls import (
-    RANDOM_SAMPLE,
-    TOKEN_SAMPLE,
-    Arrays,
-    Cached,
-    PositionControls,
-    Reference,
-    is_reference,
-    metric_agreement,
-    position_controls,
-    sample_reference,
-    uncached,
-)
+from probe.analysis.controls import PositionControls, metric_agreement, position_controls
 from probe.analysis.mixing import strength_note
 from probe.analysis.neighbours import (
     DEFAULT_METRIC,
@@ -32,17 +20,20 @@ from probe.analysis.neighbours import (
     nearest_rows,
     token_filter,
 )
+from probe.analysis.references import (
+    RANDOM_SAMPLE,
+    TOKEN_SAMPLE,
+    Reference,
+    is_reference,
+    sample_reference,
+)
 from probe.analysis.starts import at_start
-from probe.arrays import BoolArray, Float64Array, IntArray
+from probe.arrays import Arrays, BoolArray, Cached, Float64Array, IntArray, uncached
 from probe.errors import NotDecodableError, require_choice
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.results import Result
 from probe.texts import counted
 from probe.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 REFERENCE_VERSION = 2
 """Raised whenever the same seed starts to give other reference samples."""
@@ -86,6 +77,7 @@ class ReferenceScores:
 class Decoding(Result):
     """A prompt's nearest tokens beside their controls."""
 
+    _left_out: ClassVar[frozenset[str]] = frozenset({"reference"})
     prompt: str
     model: str
     metric: Metric
@@ -131,9 +123,8 @@ class Decoding(Result):
         return sum(flag in p.controls.flags for p in self.positions if p.controls)
 
     def _document(self) -> dict[str, Any]:
-        own = {name: value for name, value in super()._document().items() if name != "reference"}
         derived = {"higher_is_better": self.higher_is_better, "sample_size": self.sample_size}
-        return own | derived
+        return {**super()._document(), **derived}
 
     def _rows(self) -> list[dict[str, Any]]:
         """One row per position and rank; the controls repeat on every rank of a position."""
@@ -174,9 +165,6 @@ class Controls:
     seed: int = 0
     cached: Cached = uncached
     """Keeps the samples of a table between calls."""
-
-
-NO_CONTROLS = Controls(computed=False)
 
 
 def decode(

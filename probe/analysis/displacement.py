@@ -11,9 +11,18 @@ from typing import Literal
 
 import numpy as np
 
-from probe.analysis.controls import Arrays, Cached, are_numbers, like_vocabulary, uncached
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
-from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.analysis.references import like_vocabulary
+from probe.arrays import (
+    Arrays,
+    BoolArray,
+    Cached,
+    Float32Array,
+    Float64Array,
+    IntArray,
+    are_numbers,
+    uncached,
+)
 from probe.errors import NotDecodableError
 from probe.prompt import SoftPrompt
 from probe.texts import counted

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from probe.analysis.controls import Arrays, Cached, are_numbers, uncached
 from probe.analysis.neighbours import Neighbours, nearest_tokens, require_widths
-from probe.arrays import Float32Array, FloatArray, IntArray
+from probe.arrays import Arrays, Cached, Float32Array, FloatArray, IntArray, are_numbers, uncached
 from probe.errors import require_choice
 from probe.linalg import principal_axes, unit_rows
 from probe.results import Result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -154,6 +154,7 @@ def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> Float32Ar
 class Drift(Result):
     """P positions over S checkpoints."""
 
+    _left_out: ClassVar[frozenset[str]] = frozenset({"nearest"})
     prompt: str
     steps: tuple[int, ...]
     """[S], ascending; distances count from the first."""
@@ -179,9 +180,7 @@ class Drift(Result):
         return (0, *(int(count) for count in changed))
 
     def _document(self) -> dict[str, Any]:
-        unlisted = {"changes": self.changes, "tokens": self.tokens or None}
-        own = super()._document()
-        return {name: value for name, value in own.items() if name != "nearest"} | unlisted
+        return {**super()._document(), "changes": self.changes, "tokens": self.tokens or None}
 
     def _rows(self) -> dict[str, Any]:
         """One row per checkpoint and position."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,6 +64,7 @@ class RankCorrelation:
 class Transfer(Result):
     """Every prompt on every task, and what similarity tells of it."""
 
+    _left_out: ClassVar[frozenset[str]] = frozenset({"trained_on"})
     prompts: tuple[str, ...]
     trained_on: tuple[str | None, ...]
     """The task of each prompt, where known."""
@@ -101,9 +102,9 @@ class Transfer(Result):
         return rows
 
     def _document(self) -> dict[str, Any]:
-        own = super()._document()
         named = zip(self.prompts, self.trained_on, strict=True)
-        return {name: own[name] for name in own if name != "trained_on"} | {
+        return {
+            **super()._document(),
             "prompts": [{"name": name, "trained_on": task} for name, task in named],
             "matrix": self.scores,
             "refused": [{"measure": measure, "reason": why} for measure, why in self.refused],

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from probe.analysis.controls import OFF_THE_MANIFOLD, Cached
+from probe.analysis.controls import OFF_THE_MANIFOLD
 from probe.analysis.displacement import StartRows
 from probe.analysis.neighbours import nearest_tokens
-from probe.arrays import Float32Array, IntArray
+from probe.arrays import Cached, Float32Array, IntArray
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.readings import READINGS, Subject, named_readings, needs_model

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.controls import Cached
 from probe.analysis.decoding import Controls, Decoding, decode, require_decodable
 from probe.analysis.displacement import StartRows, StartSource, chance_lead, infer_start
 from probe.analysis.neighbours import token_filter
+from probe.arrays import Cached
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt
 from probe.readings.hit_rates import HitRate, Rates

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.controls import Arrays, are_numbers, like_vocabulary
 from probe.analysis.decoding import require_decodable
 from probe.analysis.displacement import StartSource
 from probe.analysis.matching_pursuit import SparseSums, matching_pursuit
+from probe.analysis.references import like_vocabulary
+from probe.arrays import Arrays, are_numbers
 from probe.errors import NotDecodableError
 from probe.readings.controls import CONTROL_ROWS, Judged, control_statistics, judged, p_value
 from probe.readings.reading import TOKENS, Reading, RowTokens, Subject

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from probe.analysis.controls import Arrays
+from probe.arrays import Arrays
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt
 from probe.readings import READINGS, Reading, Subject

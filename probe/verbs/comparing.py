@@ -24,10 +24,10 @@ from probe.analysis.compare import (
     shared_starts,
 )
 from probe.analysis.compare.pairs import token_strings
-from probe.analysis.controls import Arrays, Cached
 from probe.analysis.decoding import require_decodable
 from probe.analysis.maps import Map
 from probe.analysis.neighbours import nearest_tokens
+from probe.arrays import Arrays, Cached
 from probe.errors import ModelNotFoundError, NotComparableError
 from probe.live import IN_MEMORY
 from probe.measures import MeasureFacts

@@ -5,13 +5,12 @@ from probe.analysis.controls import (
     NEVER_LEFT_ITS_START,
     NOT_BETTER_THAN_CHANCE,
     OFF_THE_MANIFOLD,
-    Reference,
     metric_agreement,
     percentile,
     position_controls,
-    sample_reference,
 )
 from probe.analysis.neighbours import nearest_rows
+from probe.analysis.references import RANDOM_SAMPLE, Reference, sample_reference
 
 METRICS = ("l2", "cosine", "dot")
 
@@ -23,8 +22,8 @@ def word_like_table(rng, v=1500, h=24):
     return (rows * rng.lognormal(sigma=0.2, size=(v, 1))).astype(np.float32)
 
 
-def reference_of(table, metric, rng, **arguments):
-    return sample_reference(table, metric, allowed=np.ones(len(table), bool), rng=rng, **arguments)
+def reference_of(table, metric, rng):
+    return sample_reference(table, metric, allowed=np.ones(len(table), bool), rng=rng)
 
 
 def judge(rows, table, reference):
@@ -75,10 +74,10 @@ def test_random_rows_know_their_best_score_at_any_norm(rng, metric):
     """The lines kept per row reproduce a full search, for norms far below and above the table's."""
     table = word_like_table(rng, v=400, h=6)
     twin = np.random.default_rng(5)
-    reference = reference_of(table, metric, np.random.default_rng(5), n_tokens=50, n_random=50)
-    twin.choice(len(table), size=50, replace=False)
-    twin.standard_normal((50, 6))  # the draws behind the Gaussian rows
-    drawn = twin.standard_normal((50, 6))
+    reference = reference_of(table, metric, np.random.default_rng(5))
+    twin.choice(len(table), size=len(table), replace=False)
+    twin.standard_normal((RANDOM_SAMPLE, 6))  # the draws behind the Gaussian rows
+    drawn = twin.standard_normal((RANDOM_SAMPLE, 6))
     units = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     for norm in (0.01, 1.0, 7.0, 500.0):
         searched = nearest_rows((units * norm).astype(np.float32), table, metric, k=1)
@@ -108,7 +107,7 @@ def test_percentiles_count_ties_half_and_know_the_direction():
 
 def test_norm_percentile_and_start_flag(rng):
     table = np.diag(np.arange(1, 11)).astype(np.float32)
-    reference = reference_of(table, "l2", rng, n_tokens=20, n_random=20)
+    reference = reference_of(table, "l2", rng)
     judged = position_controls(
         np.array([0.0, 9.0]),
         np.array([5.5, 20.0]),
@@ -127,14 +126,11 @@ def test_metric_agreement_is_the_mean_jaccard_index():
 
 def test_references_are_seeded_and_survive_a_round_trip(rng):
     table = word_like_table(rng, v=300)
-    one, two = (
-        reference_of(table, "l2", np.random.default_rng(3), n_tokens=40, n_random=40)
-        for _ in range(2)
-    )
+    one, two = (reference_of(table, "l2", np.random.default_rng(3)) for _ in range(2))
     back = Reference.from_arrays(one.to_arrays(), "l2")
     for name, values in two.to_arrays().items():
         np.testing.assert_array_equal(values, back.to_arrays()[name])
-    other = reference_of(table, "l2", np.random.default_rng(4), n_tokens=40, n_random=40)
+    other = reference_of(table, "l2", np.random.default_rng(4))
     assert (other.vocabulary != one.vocabulary).any()
 
 
@@ -142,7 +138,7 @@ def test_only_allowed_tokens_enter_the_samples(rng):
     table = word_like_table(rng, v=300)
     table[:200] = 0
     allowed = np.arange(300) >= 200
-    reference = sample_reference(table, "l2", allowed=allowed, rng=rng, n_tokens=40, n_random=40)
+    reference = sample_reference(table, "l2", allowed=allowed, rng=rng)
     assert len(reference.norms) == 100
     assert reference.vocabulary.min() > 0
 

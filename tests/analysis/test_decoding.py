@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from probe.analysis.decoding import NO_CONTROLS, Controls, decode
+from probe.analysis.decoding import Controls, decode
 from probe.errors import NotDecodableError
 from probe.prompt import KVPrefix, SoftPrompt
 
@@ -76,7 +76,7 @@ def test_one_to_one_uses_each_token_once(vocabulary):
     assert len(ids) == len(set(ids)) == 3
 
 
-@pytest.mark.parametrize("controls", [Controls(), NO_CONTROLS])
+@pytest.mark.parametrize("controls", [Controls(), Controls(computed=False)])
 def test_an_unknown_metric_is_refused_by_name(vocabulary, controls):
     prompt = SoftPrompt("p", vocabulary.rows([5]))
     with pytest.raises(ValueError, match="metric must be one of l2, cosine, dot, found 'near'"):
@@ -85,7 +85,7 @@ def test_an_unknown_metric_is_refused_by_name(vocabulary, controls):
 
 def test_controls_can_be_left_out(vocabulary, rng):
     decoding = decode(
-        SoftPrompt("p", rng.standard_normal((2, 8))), vocabulary, controls=NO_CONTROLS
+        SoftPrompt("p", rng.standard_normal((2, 8))), vocabulary, controls=Controls(computed=False)
     )
     assert decoding.reference is None
     assert decoding.sample_size == 0

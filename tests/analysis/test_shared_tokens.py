@@ -5,7 +5,7 @@ import pytest
 
 from probe.analysis.compare import compare_tokens, shared_tokens
 from probe.analysis.compare.pairs import token_strings
-from probe.analysis.decoding import NO_CONTROLS, decode
+from probe.analysis.decoding import Controls, decode
 from probe.prompt import SoftPrompt
 
 
@@ -16,7 +16,9 @@ def decoded(make_vocabulary):
 
     def made(name, ids, **options):
         rows = np.eye(5, dtype=np.float32)[ids]
-        return decode(SoftPrompt(name, rows), vocabulary, k=1, controls=NO_CONTROLS, **options)
+        return decode(
+            SoftPrompt(name, rows), vocabulary, k=1, controls=Controls(computed=False), **options
+        )
 
     return made
 
@@ -35,7 +37,7 @@ def test_shared_strings_know_their_positions_and_a_leading_space_does_not_part_t
 def test_the_jaccard_is_that_of_the_comparison(rng, make_vocabulary):
     vocabulary = make_vocabulary(rng.standard_normal((40, 6)).astype(np.float32))
     prompts = [SoftPrompt(name, rng.standard_normal((5, 6))) for name in "ab"]
-    decodings = [decode(p, vocabulary, k=4, controls=NO_CONTROLS) for p in prompts]
+    decodings = [decode(p, vocabulary, k=4, controls=Controls(computed=False)) for p in prompts]
     sets = [
         token_strings(np.array([[n.id for n in p.neighbours] for p in d.positions]), vocabulary)
         for d in decodings

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probe.analysis.decoding import NO_CONTROLS, Decoding, ReferenceScores, decode
+from probe.analysis.decoding import Controls, Decoding, ReferenceScores, decode
 from probe.charts import (
     colour_meaning,
     neighbour_bars,
@@ -84,14 +84,18 @@ def test_found_cells_are_framed_and_not_clickable(decoding: Decoding) -> None:
 def test_a_long_prompt_gets_a_map_without_token_text() -> None:
     rng = np.random.default_rng(0)
     prompt = SoftPrompt("long", rng.standard_normal((100, 320)))
-    figure = position_rank_map(decode(prompt, load_vocabulary("builtin"), controls=NO_CONTROLS))
+    figure = position_rank_map(
+        decode(prompt, load_vocabulary("builtin"), controls=Controls(computed=False))
+    )
     assert figure.data[1].mode == "markers"
     assert figure.layout.height < 1500
 
 
 def test_a_single_score_still_makes_a_colour_range(tmp_path: Path) -> None:
     vocabulary = load_vocabulary(write_hostile_model(tmp_path))
-    one = decode(SoftPrompt("one", prompt_rows()[:1]), vocabulary, k=1, controls=NO_CONTROLS)
+    one = decode(
+        SoftPrompt("one", prompt_rows()[:1]), vocabulary, k=1, controls=Controls(computed=False)
+    )
     heat = position_rank_map(one).data[0]
     assert heat.zmin < heat.zmax
 
@@ -127,7 +131,7 @@ def test_violins_hold_every_score_of_the_prompt_and_the_three_samples(decoding: 
 
 def test_violins_without_controls_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="decode with controls=True"):
-        score_violins(_decode(tmp_path, controls=NO_CONTROLS))
+        score_violins(_decode(tmp_path, controls=Controls(computed=False)))
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2", "dot"])

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probe.analysis.decoding import NO_CONTROLS, decode
+from probe.analysis.decoding import Controls, decode
 from probe.errors import ProbeError
 from probe.models import FrozenModel, Row, load_model
 from probe.models.generation import most_likely
@@ -101,7 +101,9 @@ def _table(folder: Path, rows: NDArray[np.float32] | None) -> tuple[str, ...]:
     table = YES if difference == 0 else f"no: rows differ by {difference:.1e}"
     prompt = SoftPrompt("tokens", rows[list(TOKENS)])
     for metric, exact in (("l2", 0.0), ("cosine", 1.0)):
-        found = decode(prompt, vocabulary, metric=metric, k=1, controls=NO_CONTROLS).positions
+        found = decode(
+            prompt, vocabulary, metric=metric, k=1, controls=Controls(computed=False)
+        ).positions
         nearest = [position.neighbours[0] for position in found]
         if [one.id for one in nearest] != list(TOKENS):
             return table, f"no: {[one.id for one in nearest]} by {metric}"

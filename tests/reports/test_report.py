@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from probe import verbs
-from probe.analysis.decoding import NO_CONTROLS, Controls, Decoding, decode
+from probe.analysis.decoding import Controls, Decoding, decode
 from probe.charts import visible
 from probe.errors import ProbeError
 from probe.formats import save
@@ -99,7 +99,7 @@ def test_every_token_of_the_strip_leads_to_its_row_and_nowhere_else(decoding: De
 
 
 def test_a_report_without_controls_says_so(vocabulary: Vocabulary) -> None:
-    bare = decode(SoftPrompt("bare", prompt_rows()), vocabulary, controls=NO_CONTROLS)
+    bare = decode(SoftPrompt("bare", prompt_rows()), vocabulary, controls=Controls(computed=False))
     text = _Page(decoding_html(bare)).text
     assert "Without controls, nobody can say whether these tokens mean anything." in text
     assert "no controls" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.analysis.decoding import NO_CONTROLS, decode
+from probe.analysis.decoding import Controls, decode
 from probe.errors import PromptFormatError, TrainingError
 from probe.formats import save
 from probe.models import FrozenModel, prepare
@@ -102,9 +102,11 @@ def test_a_prompt_that_goes_on_from_another_has_left_the_start_of_neither(
     assert isinstance(made, SoftPrompt)
     assert made.init_token_ids is None, "its rows are no tokens, for all that is known"
     vocabulary = load_vocabulary(causal.name)
-    assert decode(made, vocabulary, controls=NO_CONTROLS).never_left_start == (3, 3)
+    assert decode(made, vocabulary, controls=Controls(computed=False)).never_left_start == (3, 3)
     moved = replace(made, embeddings=-made.embeddings)
-    assert decode(moved, vocabulary, controls=NO_CONTROLS, metric="l2").never_left_start == (0, 3)
+    assert decode(
+        moved, vocabulary, controls=Controls(computed=False), metric="l2"
+    ).never_left_start == (0, 3)
 
 
 def test_a_prefix_starts_a_prefix_and_rows_start_one_that_acts_alike(

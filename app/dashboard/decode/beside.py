@@ -9,9 +9,9 @@ from dashboard.shared.limits import costly
 from dashboard.shared.resources import Entry, prompt_of, vocabulary
 from dashboard.shared.sidebar import chosen_metric
 from dashboard.shared.token_strip import draw_strip
-from probe.analysis.controls import like_vocabulary
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
+from probe.analysis.references import like_vocabulary
 from probe.analysis.starts import start_token_ids
 from probe.arrays import Float32Array
 from probe.linalg import unit_rows
