@@ -105,6 +105,11 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def words_of(error: BaseException) -> str:
+    """What an error of others says, in one short line; its kind where it says nothing."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def in_one_line(error: BaseException, *, memory: str, more: str) -> str:
     """What went wrong, and what to do about it.
 
@@ -121,5 +126,4 @@ def in_one_line(error: BaseException, *, memory: str, more: str) -> str:
         if is_full(error):
             return f"disk full at {error.filename or 'the place to write to'}: free space"
         return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-    text = " ".join(str(error).split())[:300]
-    return f"unexpected {type(error).__name__}: {text} ({more})"
+    return f"unexpected {type(error).__name__}: {words_of(error)} ({more})"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
 from probe.errors import WorkspaceError
 
 PACKAGE = Path(__file__).parent
+HUB_NAME = r"[A-Za-z0-9][\w.-]*"
+HUB_REPOSITORY = rf"{HUB_NAME}/{HUB_NAME}"
+"""How names on the hub and its repositories, `owner/name`, are spelt, in ASCII."""
+_FILE_ENDINGS = (".safetensors", ".bin", ".pt", ".npy", ".npz", ".zip", ".json", ".nemo", ".ckpt")
 
 
 def home() -> Path:
@@ -39,6 +44,12 @@ def full_path(path: str | os.PathLike[str]) -> Path:
 def at_home(path: str | os.PathLike[str]) -> Path:
     """A path, its `~` spelt out; that of a user who does not exist stays, and leads nowhere."""
     return Path(os.path.expanduser(path))
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether this names a hub repository, `owner/name`, rather than a file that is not there."""
+    is_id = re.fullmatch(HUB_REPOSITORY, source, re.ASCII) is not None
+    return is_id and not source.endswith(_FILE_ENDINGS)
 
 
 def shipped(name: Literal["app", "sample_prompts"]) -> Path | None:

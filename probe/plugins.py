@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from probe.errors import ProbeError
+from probe.errors import ProbeError, words_of
 from probe.notes import note
 
 if TYPE_CHECKING:
@@ -75,10 +75,9 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self._checked(name, point.load())
         except (Exception, SystemExit) as error:  # code of others may raise anything
-            why = " ".join(str(error).split())[:200] or type(error).__name__
             note(
-                f"{name!r} of {of.name} {of.version} ({self.group}) cannot be used: {why}; update "
-                f"or uninstall {of.name}"
+                f"{name!r} of {of.name} {of.version} ({self.group}) cannot be used: "
+                f"{words_of(error)}; update or uninstall {of.name}"
             )
             return None
 

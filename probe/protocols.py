@@ -53,14 +53,6 @@ class Unembed(Protocol):
         ...
 
 
-class Generate(Protocol):
-    """Continuations of texts under a prompt."""
-
-    def __call__(self, prompt: ModelPrompt, texts: Sequence[str]) -> list[str]:
-        """Write one continuation per text."""
-        ...
-
-
 class Patch(Protocol):
     """Continuations of a text with hidden states put into it."""
 

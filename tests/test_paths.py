@@ -8,7 +8,7 @@ from probe.datasets import task_names
 from probe.errors import WorkspaceError
 from probe.paths import home, shipped
 from probe.store import Workspace
-from probe.tables.files import cache_folder
+from probe.tables.cache import cache_folder
 
 
 def test_the_workspace_and_every_cache_lie_below_the_same_home(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from probe.errors import PromptFormatError
 from probe.formats.containers.limits import MAX_FILE_BYTES
 from probe.formats.layouts import probe_file
 from probe.formats.reading import Rest, beside, beside_others, holds_adapter, known_files, read_path
+from probe.paths import is_hub_id
 from probe.prompt import AnyPrompt
 from probe.texts import did_you_mean
 
@@ -65,14 +65,7 @@ def _named(prompts: list[AnyPrompt], wanted: str, source: str) -> AnyPrompt:
     return found[0]
 
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
-_FILE_ENDINGS = (".safetensors", ".bin", ".pt", ".npy", ".npz", ".zip", ".json", ".nemo", ".ckpt")
 _BESIDE = ("adapter_config.json", "model_config.yaml")
-
-
-def is_hub_id(source: str) -> bool:
-    """Whether this names a hub repository, `owner/name`, rather than a file that is not there."""
-    return bool(_HUB_ID.match(source)) and not source.endswith(_FILE_ENDINGS)
 
 
 def read_hub(repository: str, revision: str | None, folder: str = "") -> list[AnyPrompt]:

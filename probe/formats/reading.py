@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from probe.errors import PromptFormatError
+from probe.errors import PromptFormatError, words_of
 from probe.formats.build import distinct
 from probe.formats.containers.zip import SHARDED
 from probe.formats.content import Content, NoContainerError, open_content
@@ -164,8 +164,8 @@ def _attempts(content: Content) -> Iterator[list[AnyPrompt] | None]:
             except PromptFormatError:
                 raise
             except Exception as error:  # code of others may raise anything
-                why = " ".join(str(error).split())[:200] or type(error).__name__
-                note(f"the format {name}, which an installed distribution adds, failed: {why}")
+                said = words_of(error)
+                note(f"the format {name}, which an installed distribution adds, failed: {said}")
     for format_ in FORMATS.builtin.values():
         if format_.reader is not None:
             yield format_.reader(content)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from probe.atomic import TAKEN, folder_aside, rename_new, settle, sync_folder
-from probe.errors import PromptFormatError, is_full
+from probe.errors import PromptFormatError, is_full, words_of
 from probe.formats.registry import FORMATS, writable_formats
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.texts import did_you_mean
@@ -73,7 +73,6 @@ def _write(prompt: AnyPrompt, path: Path, to: str) -> None:
     except Exception as error:
         if to in FORMATS.builtin:
             raise
-        why = " ".join(str(error).split())[:200] or type(error).__name__
         raise PromptFormatError(
-            f"the format {to}, which an installed distribution adds, failed: {why}"
+            f"the format {to}, which an installed distribution adds, failed: {words_of(error)}"
         ) from error

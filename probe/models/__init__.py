@@ -12,7 +12,7 @@ placement is therefore a property of rows, not of the injection. `which` may be 
 then read the first prompt. One batch holds embedding prompts or key/value prefixes, not both.
 `plain=True` on a causal model (attribute) turns the packed pass off.
 
-Analyses get `scorer`, `generator`, `tracer`, `unembedder`, `patcher` and `value_projector`: the
+Analyses get `scorer`, `tracer`, `unembedder`, `patcher` and `value_projector`: the
 protocols of `probe.protocols`.
 """
 
@@ -23,7 +23,7 @@ from probe.models.keeping import keep_models, load_model
 from probe.models.patching import patcher
 from probe.models.prepare import prepare
 from probe.models.rows import Objective, Row, Slot
-from probe.models.scoring import generator, scorer, unembedder, value_projector
+from probe.models.scoring import scorer, unembedder, value_projector
 from probe.models.tracing import tracer
 from probe.template import RowError
 
@@ -36,7 +36,6 @@ __all__ = [
     "Row",
     "RowError",
     "Slot",
-    "generator",
     "keep_models",
     "load_model",
     "patcher",

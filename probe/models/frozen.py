@@ -19,16 +19,13 @@ from probe.models.injection import (
     Injection,
     InjectionError,
     no_prompt,
-    require_readable,
     stack_prompts,
 )
-from probe.models.prepare import prepare
 from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt
 from probe.tables.codec import GuardedTokenizer
 from probe.tables.embedding_layers import answer_of
-from probe.task import Example, Task
 from probe.texts import counted
 from probe.vocabulary import SCALE_ROWS, EmbeddingScale
 
@@ -158,7 +155,7 @@ class FrozenModel(ABC):
             InjectionError: a prompt does not fit the model, or the kinds are mixed.
         """
         injection = stack_prompts(prompts, self.device)
-        require_readable(injection, self)
+        self._require_readable(injection)
         return injection
 
     def batch_of(
@@ -170,7 +167,7 @@ class FrozenModel(ABC):
             InjectionError: the prompts do not fit, or `which` names none of them for a row.
         """
         injection = no_prompt() if injection is None else injection
-        require_readable(injection, self)
+        self._require_readable(injection)
         choice = [0] * len(rows) if which is None else which.tolist()
         if len(choice) != len(rows) or not all(0 <= k < len(injection) for k in choice):
             raise InjectionError(
@@ -178,6 +175,33 @@ class FrozenModel(ABC):
                 f"{counted(len(rows), 'row')}, found {choice}"
             )
         return Batch(injection, rows, choice)
+
+    def _require_readable(self, injection: Injection) -> None:
+        """Refuse prompts that the model cannot read.
+
+        Raises:
+            InjectionError: width, layers, heads or family do not fit.
+        """
+        for embeddings in (injection.embeddings, injection.decoder_embeddings):
+            if embeddings is not None and embeddings.shape[-1] != self.width:
+                raise InjectionError(
+                    f"{self.name} reads prompts of width {self.width}, found "
+                    f"{embeddings.shape[-1]}: use the model the prompt was trained on"
+                )
+        if injection.decoder_embeddings is not None and not self.two_stacks:
+            raise InjectionError(f"{self.name} has no decoder half to read a decoder prompt")
+        if (layers := injection.key_values) is None:
+            return
+        if self.kv_shape is None:
+            raise InjectionError(
+                f"{self.name} ({self.family}) reads no key/value prefixes: use embedding prompts"
+            )
+        found = (len(layers), layers[0][0].shape[1], layers[0][0].shape[3]) if layers else None
+        if found != self.kv_shape:
+            raise InjectionError(
+                f"{self.name} reads prefixes of (layers, heads, head_dim) {self.kv_shape}, found "
+                f"{found}: use the model the prefix was trained on"
+            )
 
     def check_room(self, needed: int) -> None:
         """Refuse rows of more positions than the model has.
@@ -235,35 +259,6 @@ class FrozenModel(ABC):
         """
 
     @torch.no_grad()
-    def generate(
-        self,
-        injection: Injection | None,
-        texts: Sequence[str],
-        which: Tensor | None = None,
-        max_new_tokens: int = 32,
-    ) -> list[str]:
-        """Greedy continuations of texts (targets, for encoder–decoder models) under their prompts.
-
-        Args:
-            injection: K prompts; None is the model alone.
-            texts: what stands behind the prompt, cut where it would leave no room.
-            which: [B] prompt each text reads; None gives all of them the first.
-            max_new_tokens: the longest continuation.
-
-        Raises:
-            InjectionError: the prompts do not fit, or the model writes no text.
-        """
-        injection = no_prompt() if injection is None else injection
-        rows = prepare(
-            self,
-            Task("generate", "generation"),
-            [Example(text) for text in texts],
-            prompt_length=injection.longest,
-            new_tokens=max_new_tokens,
-        )
-        return self.generate_rows(injection, rows, which, max_new_tokens)
-
-    @torch.no_grad()
     def generate_rows(
         self,
         injection: Injection | None,
@@ -272,7 +267,7 @@ class FrozenModel(ABC):
         max_new_tokens: int = 32,
         pick: Pick = most_likely,
     ) -> list[str]:
-        """The same for prepared rows, whose templates may place the prompt inside the text.
+        """Continuations of rows (targets, for encoder–decoder models) under their prompts.
 
         Args:
             injection: K prompts; None is the model alone.

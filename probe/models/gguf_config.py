@@ -9,10 +9,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import torch
 
 from probe.arrays import Float64Array
 from probe.errors import ModelNotFoundError
+from probe.models.kinds import count_parameters
 from probe.tables.gguf_files import TABLE, GgufPart, part_with
 from probe.texts import counted
 
@@ -98,8 +98,7 @@ def require_plausible(automatic: Any, config: Any, parts: Sequence[GgufPart], wh
         ModelNotFoundError: the file speaks of more numbers than it holds.
     """
     tensors = [tensor for part in parts for tensor in part.header.tensors.values()]
-    with torch.device("meta"):
-        numbers = automatic.from_config(config, trust_remote_code=False).num_parameters()
+    numbers = count_parameters(automatic, config)
     held = sum(prod(tensor.shape) for tensor in tensors)
     if numbers > 2 * held + _SPARE_NUMBERS:
         raise ModelNotFoundError(

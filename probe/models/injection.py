@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,53 +86,6 @@ class Batch:
     def part(self, which: Sequence[int]) -> Batch:
         """Some of the rows, by number."""
         return Batch(self.injection, [self.rows[i] for i in which], [self.choice[i] for i in which])
-
-
-class PromptReader(Protocol):
-    """What a model says of the prompts that it reads."""
-
-    name: str
-    family: ClassVar[str]
-    two_stacks: ClassVar[bool]
-
-    @property
-    def width(self) -> int:
-        """H."""
-        ...
-
-    @property
-    def kv_shape(self) -> tuple[int, int, int] | None:
-        """(layers, heads, head_dim) of a key/value prefix; None where it takes none."""
-        ...
-
-
-def require_readable(injection: Injection, model: PromptReader) -> None:
-    """Refuse prompts a model cannot read.
-
-    Raises:
-        InjectionError: width, layers, heads or family do not fit.
-    """
-    for embeddings in (injection.embeddings, injection.decoder_embeddings):
-        if embeddings is not None and embeddings.shape[-1] != model.width:
-            raise InjectionError(
-                f"{model.name} reads prompts of width {model.width}, found "
-                f"{embeddings.shape[-1]}: use the model the prompt was trained on"
-            )
-    if injection.decoder_embeddings is not None and not model.two_stacks:
-        raise InjectionError(f"{model.name} has no decoder half to read a decoder prompt")
-    if injection.key_values is None:
-        return
-    if model.kv_shape is None:
-        raise InjectionError(
-            f"{model.name} ({model.family}) reads no key/value prefixes: use embedding prompts"
-        )
-    layers = injection.key_values
-    found = (len(layers), layers[0][0].shape[1], layers[0][0].shape[3]) if layers else None
-    if found != model.kv_shape:
-        raise InjectionError(
-            f"{model.name} reads prefixes of (layers, heads, head_dim) {model.kv_shape}, "
-            f"found {found}: use the model the prefix was trained on"
-        )
 
 
 def no_prompt() -> Injection:

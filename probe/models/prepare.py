@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
+from probe.models.frozen import FrozenModel
 from probe.models.rows import (
-    LabelPlace,
     Objective,
     Row,
     Slot,
@@ -34,32 +33,8 @@ from probe.template import (
 from probe.texts import counted, require_unicode
 
 
-class Reader(Protocol):
-    """What preparing rows asks of a model."""
-
-    @property
-    def labels(self) -> LabelPlace:
-        """Where the tokens of a label stand."""
-        ...
-
-    @property
-    def writes(self) -> bool:
-        """Whether it continues texts, and does not read them in both directions."""
-        ...
-
-    @property
-    def tokenizer(self) -> Any:
-        """The model's own, of transformers."""
-        ...
-
-    @property
-    def positions(self) -> int | None:
-        """Most positions the model can read; None where there is no limit."""
-        ...
-
-
 def prepare(
-    model: Reader,
+    model: FrozenModel,
     task: Task,
     examples: Sequence[Example],
     *,
@@ -132,7 +107,9 @@ class _Pieces:
 class _Writer:
     """Writes the rows of one task for one model."""
 
-    def __init__(self, model: Reader, task: Task, template: Template, objective: Objective) -> None:
+    def __init__(
+        self, model: FrozenModel, task: Task, template: Template, objective: Objective
+    ) -> None:
         self.labels, self.writes = model.labels, model.writes
         self.tokenizer = model.tokenizer
         self.task = task

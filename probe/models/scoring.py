@@ -1,4 +1,4 @@
-"""What analyses ask of a frozen model: scores of labels, continuations, logits, values' outputs."""
+"""What analyses ask of a frozen model: scores of labels, logits, values' outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from probe.models.rows import Objective, Row
 from probe.models.shortcuts import layer_list
 from probe.models.tracing import shared_weight_copy
 from probe.prompt import AnyPrompt
-from probe.protocols import Generate, ModelPrompt, ProjectValues, Score, Unembed
+from probe.protocols import ModelPrompt, ProjectValues, Score, Unembed
 from probe.task import Example, Task
 
 _BATCH = 256
@@ -47,21 +47,6 @@ def scorer(
         return scores
 
     return score
-
-
-def generator(model: FrozenModel, *, max_new_tokens: int = 32, batch_size: int = 16) -> Generate:
-    """A function from a prompt and texts to one greedy continuation per text."""
-
-    def generate(prompt: ModelPrompt, texts: Sequence[str]) -> list[str]:
-        injection = model.injection_of([prompt])
-        batches = [texts[i : i + batch_size] for i in range(0, len(texts), batch_size)]
-        return [
-            written
-            for batch in batches
-            for written in model.generate(injection, batch, max_new_tokens=max_new_tokens)
-        ]
-
-    return generate
 
 
 def unembedder(model: FrozenModel) -> Unembed:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from probe import formats
 from probe.errors import NotDecodableError, PromptFormatError
 from probe.live import as_live_prompt
+from probe.paths import is_hub_id
 from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.requests.sources import PromptSource
 from probe.store.samples import load_sample, sample_folders
@@ -18,7 +18,6 @@ from probe.store.workspace import Workspace
 from probe.texts import counted, did_you_mean
 
 _LOG = logging.getLogger(__name__)
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(#.+)?", re.ASCII)
 
 
 class Library:
@@ -56,7 +55,7 @@ class Library:
             return [self.workspace.get(source)]
         if source in sample_folders():
             return load_sample(source)
-        if _HUB_ID.fullmatch(source):
+        if is_hub_id(source.partition("#")[0]):
             return formats.load(source, revision=revision)
         raise PromptFormatError(self._unknown(source))
 

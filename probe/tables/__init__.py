@@ -151,9 +151,7 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
     config = _config(files)
     table = load_table(files, config, which)
     tokenizer = read_tokenizer(files, text_config(config).get("model_type"), which)
-    return tokenizer.vocabulary(
-        name, table.values, table.dtype, factor=table.factor, layer=table.layer
-    )
+    return tokenizer.vocabulary(name, table)
 
 
 def _files(model: str | Path, folder: Path, revision: str | None) -> Files:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, words_of
 from probe.tables.architectures import Which, no_stacks, text_parts
 from probe.tables.embedding_layers import Multiplier, bring_to_life, learn_multiplier
 
@@ -61,12 +61,12 @@ def build_table(config: Mapping[str, Any], which: Which, where: str) -> BuiltTab
         try:
             model = build_model(part)
         except Exception as error:  # transformers answers a strange config with any exception
-            reasons.append(" ".join(str(error).split()) or type(error).__name__)
+            reasons.append(words_of(error))
             continue
         return _ask(model, which, where)
     raise ModelNotFoundError(
         f"{where} has model_type {config.get('model_type')!r}, expected one that transformers "
-        f"builds without code of its own ({reasons[0][:160]}): use a model saved by transformers"
+        f"builds without code of its own ({reasons[0]}): use a model saved by transformers"
     )
 
 
@@ -90,7 +90,7 @@ def _ask(model: Any, which: Which, where: str) -> BuiltTable:
     except Exception as error:
         raise ModelNotFoundError(
             f"{where}: what the embedding layer of a {type(model).__name__} does with its rows "
-            f"cannot be told ({(str(error) or type(error).__name__).splitlines()[0][:120]}): "
+            f"cannot be told ({words_of(error)}): "
             "use a model whose layer looks rows up"
         ) from error
     return BuiltTable(model, names, (rows, width), layer, multiplier, others)

@@ -10,6 +10,13 @@ from typing import Any
 
 from probe.tables.tokens import BYTE_OF, spelled_in_bytes
 
+BYTE_LEVEL: Mapping[str, Any] = {
+    "type": "ByteLevel",
+    "add_prefix_space": False,
+    "trim_offsets": True,
+    "use_regex": True,
+}
+"""GPT-2's alphabet of bytes, as what cuts texts and as what joins tokens."""
 END = "</w>"
 _GOES_ON = "@@"
 _LEAST_SHARE = 0.1
@@ -57,14 +64,11 @@ def with_readable_ends(document: dict[str, Any]) -> dict[str, Any]:
     end = model.get("end_of_word_suffix") if isinstance(model, dict) else None
     if not (isinstance(end, str) and end):
         return document
-    bytes_first = [{"type": "ByteLevel"} | _BYTES] if spelled_in_bytes(document) else []
+    bytes_first = [BYTE_LEVEL] if spelled_in_bytes(document) else []
     spaces = {"type": "Replace", "pattern": {"String": end}, "content": " "}
     trimmed = {"type": "Strip", "content": " ", "start": 0, "stop": 1}
     decoders = [*bytes_first, spaces, {"type": "Fuse"}, trimmed]
     return document | {"decoder": {"type": "Sequence", "decoders": decoders}}
-
-
-_BYTES = {"add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
 
 def _with_ends(vocab: Mapping[str, int]) -> dict[str, int]:
@@ -81,7 +85,7 @@ def _with_ends(vocab: Mapping[str, int]) -> dict[str, int]:
 def _clip_parts() -> dict[str, Any]:
     spaces = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
     words = {"type": "Split", "pattern": {"Regex": _CLIP_WORDS}, "behavior": "Removed"}
-    split = [words | {"invert": True}, {"type": "ByteLevel"} | _BYTES]
+    split = [words | {"invert": True}, BYTE_LEVEL]
     return {
         "normalizer": {
             "type": "Sequence",

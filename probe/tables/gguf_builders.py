@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from probe.tables.documents import wordpiece_parts
-from probe.tables.gguf_splits import BYTE_LEVEL, way_of
+from probe.tables.documents import BYTE_LEVEL, wordpiece_parts
+from probe.tables.gguf_splits import way_of
 from probe.tables.gguf_tokens import BYTE, CONTROL, UNKNOWN, UNUSED, GgufTokens, merges_by_rank
 
 Document = dict[str, Any]

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from probe.errors import ModelNotFoundError
+from probe.paths import HUB_REPOSITORY
 from probe.tables.files import Files, LocalFiles
 from probe.tables.gguf_header import GgufHeader, read_gguf_header
 
-_HUB_FILE = re.compile(
-    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*):(?P<file>[\w.+-]+(/[\w.+-]+)*\.gguf)",
-    re.ASCII,
-)
+_HUB_FILE = re.compile(rf"({HUB_REPOSITORY}):([\w.+-]+(?:/[\w.+-]+)*\.gguf)", re.ASCII)
 TABLE = "token_embd.weight"
 """llama.cpp's name of the input table."""
 _BESIDE_MODELS = re.compile("mmproj|imatrix", re.IGNORECASE)
@@ -58,8 +56,8 @@ def find_gguf(model: str | Path, place: Path, revision: str | None = None) -> Gg
     if isinstance(model, str) and not place.exists() and (hub := _HUB_FILE.fullmatch(name)):
         from probe.tables.hub import HubFiles
 
-        files = HubFiles(hub["repo"], revision, known=hub["file"])
-        return GgufFile(files, hub["file"])
+        repository, within = hub.groups()
+        return GgufFile(HubFiles(repository, revision, known=within), within)
     return None
 
 
@@ -116,11 +114,9 @@ MAX_PARTS = 4096
 
 
 @dataclass(frozen=True)
-class GgufPart:
-    """One file of a model."""
+class GgufPart(GgufFile):
+    """One file of a model with its header."""
 
-    files: WholeFiles
-    name: str
     header: GgufHeader
 
 

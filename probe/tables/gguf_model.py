@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import ModelFacts, Which, no_stacks
+from probe.tables.cache import cache_folder, drop_unused, write_aside
 from probe.tables.codec import TokenizersCodec
 from probe.tables.embedding_layers import UNCHANGED, by_root_of_width
-from probe.tables.files import cache_folder, drop_unused, map_bytes, write_aside
+from probe.tables.files import map_bytes
 from probe.tables.gguf_builders import BUILDERS
 from probe.tables.gguf_files import TABLE, GgufFile, GgufPart, part_with, read_first
 from probe.tables.gguf_header import GgufHeader, GgufTensor
@@ -144,7 +146,7 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
     scaled = _SCALED.match(header.architecture)
     multiplier = by_root_of_width(table.values.shape[1]) if scaled else UNCHANGED
     factor = multiplier.at("F32")  # models from GGUF files run in float32
-    return tokenizer.vocabulary(name, table.values, table.dtype, factor=factor)
+    return tokenizer.vocabulary(name, replace(table, factor=factor))
 
 
 def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:

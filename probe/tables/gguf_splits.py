@@ -9,12 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-BYTE_LEVEL: Mapping[str, Any] = {
-    "type": "ByteLevel",
-    "add_prefix_space": False,
-    "trim_offsets": True,
-    "use_regex": True,
-}
+from probe.tables.documents import BYTE_LEVEL
+
 _BYTES = dict(BYTE_LEVEL) | {"use_regex": False}
 _DIGITS = {"type": "Digits", "individual_digits": True}
 

@@ -38,7 +38,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
-from probe.tables.files import PIPELINE_INDEX, cache_folder, map_bytes, read_whole, write_aside
+from probe.tables.cache import cache_folder, write_aside
+from probe.tables.files import PIPELINE_INDEX, map_bytes, read_whole
 
 MAX_SKIPPED_BYTES = 1 << 25
 """What may be read and thrown away when a server ignores ranges."""

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.arrays import Float32Array
-from probe.errors import ModelNotFoundError
+from probe.errors import ModelNotFoundError, words_of
 from probe.live import LiveModel, live_model
 from probe.tables.architectures import ModelFacts, Which, facts_of, no_stacks, require_which
 from probe.tables.built import input_layer, stack_layer
 from probe.tables.embedding_layers import answer_of
-from probe.tables.lookup import EmbeddingTable
 from probe.tables.named import place_on_disk
-from probe.tables.span import TORCH_DTYPES
+from probe.tables.span import TORCH_DTYPES, Table
 from probe.tables.tokenizers_on_disk import tokenizer_of
 from probe.vocabulary import Vocabulary, multiplied
 
@@ -49,7 +48,7 @@ def read_live_vocabulary(live: LiveModel, which: Which = "input") -> Vocabulary:
     table = _table(copy_on_same_weights(layer, live.name).eval(), live)
     data = _tokenizer_json(live)
     tokenizer = tokenizer_of(data, json.loads(data), live.name)
-    return tokenizer.vocabulary(live.name, table.values, table.dtype, factor=table.factor)
+    return tokenizer.vocabulary(live.name, table)
 
 
 def live_facts(live: LiveModel) -> ModelFacts:
@@ -104,7 +103,7 @@ def _layer(live: LiveModel, which: Which) -> Any:
     return layer
 
 
-def _table(layer: Any, live: LiveModel) -> EmbeddingTable:
+def _table(layer: Any, live: LiveModel) -> Table:
     """What a layer feeds the model on: its stored rows and their factor, else its answers."""
     import torch
 
@@ -113,15 +112,15 @@ def _table(layer: Any, live: LiveModel) -> EmbeddingTable:
     dtype = TORCH_DTYPES.get(str(weight.dtype).removeprefix("torch.")) if plain else None
     values = _as_stored(weight) if dtype else None
     if dtype and values is not None and type(layer) is torch.nn.Embedding:
-        return EmbeddingTable(values, dtype)
+        return Table(values, dtype)
     ids = torch.arange(_count(layer, live), device=_device(layer, live))
     parts = (ids[first : first + _CHUNK] for first in range(0, len(ids), _CHUNK))
     answers = np.concatenate([_answers(layer, part) for part in parts])
     if dtype and values is not None and values.shape == answers.shape:
         for factor in _factors(layer):  # of every row: a wrapper may change a few of them
             if np.array_equal(multiplied(values, factor), answers):
-                return EmbeddingTable(values, dtype, factor)
-    return EmbeddingTable(answers, "F32")
+                return Table(values, dtype, factor)
+    return Table(answers, "F32")
 
 
 def _as_stored(weight: Tensor) -> NDArray[np.generic]:
@@ -201,10 +200,9 @@ def copy_on_same_weights(module: Any, where: str) -> Any:
     try:
         return copy.deepcopy(module, shared)
     except Exception as error:  # what hangs on a module may answer with any
-        why = " ".join(str(error).split())[:160] or type(error).__name__
         raise ModelNotFoundError(
-            f"{where} cannot be read beside its owner: something on it cannot be copied ({why}); "
-            "save it with save_pretrained and name its folder"
+            f"{where} cannot be read beside its owner: something on it cannot be copied "
+            f"({words_of(error)}); save it with save_pretrained and name its folder"
         ) from error
     finally:
         del kept

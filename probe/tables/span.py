@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.tables.files import Files
-from probe.vocabulary import TableDtype
+from probe.vocabulary import EmbeddingLayer, TableDtype
 
 STORED_AS: Mapping[TableDtype, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -32,11 +32,15 @@ TORCH_DTYPES: Mapping[str, TableDtype] = {
 
 @dataclass(frozen=True)
 class Table:
-    """An embedding table in its stored precision."""
+    """The rows a model looks tokens up in, in their stored precision."""
 
     values: NDArray[np.generic]
-    """[V, H], or [H] of a vector; memory-mapped; bfloat16 as raw uint16."""
+    """[V, H], or [H] of a vector beside them; memory-mapped; bfloat16 as raw uint16."""
     dtype: TableDtype
+    factor: float = 1.0
+    """What the embedding layer multiplies a row by."""
+    layer: EmbeddingLayer | None = None
+    """The layer itself, where it does more than that."""
 
 
 @dataclass(frozen=True)

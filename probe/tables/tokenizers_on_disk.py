@@ -8,13 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from probe.errors import ModelNotFoundError
 from probe.tables.architectures import Which
 from probe.tables.codec import SentencePieceCodec, TokenizersCodec
 from probe.tables.documents import (
+    BYTE_LEVEL,
     added_token,
     marks_word_ends,
     with_readable_ends,
@@ -22,8 +20,9 @@ from probe.tables.documents import (
     wordpiece_parts,
 )
 from probe.tables.files import Files, optional_object, parse_object
+from probe.tables.span import Table
 from probe.tables.tokens import describe_tokens, read_pieces
-from probe.vocabulary import EmbeddingLayer, TableDtype, TextCodec, Vocabulary
+from probe.vocabulary import TextCodec, Vocabulary
 
 # Families whose rows are the SentencePiece ids; others (XLM-R, Pegasus, mBART) shift them in code.
 _ROWS_ARE_SENTENCEPIECE_IDS = frozenset(
@@ -57,20 +56,12 @@ class TokenizerFiles:
     data: bytes | None = None
     """The document's bytes where it was made from a GGUF file."""
 
-    def vocabulary(
-        self,
-        name: str,
-        values: NDArray[np.generic],
-        dtype: TableDtype,
-        *,
-        factor: float = 1.0,
-        layer: EmbeddingLayer | None = None,
-    ) -> Vocabulary:
-        """The tokens of a table's rows [V, H] with the table; see the fields of `Vocabulary`."""
-        rows = len(values)
+    def vocabulary(self, name: str, table: Table) -> Vocabulary:
+        """The tokens of a table's rows [V, H] with the table."""
+        rows, told = len(table.values), (self.codec, self.sha256)
         tokens, masks = describe_tokens(read_pieces(self.document, rows), rows)
         return Vocabulary(
-            name, tokens, values, dtype, masks, self.codec, self.sha256, factor=factor, layer=layer
+            name, tokens, table.values, table.dtype, masks, *told, table.factor, table.layer
         )
 
 
@@ -177,17 +168,10 @@ def _byte_pairs(found: Mapping[str, Any], merges: list[str]) -> dict[str, Any]:
     merges = [line for line in merges if not line.startswith("#version")]
     if marks_word_ends(vocab):
         return word_end_document(vocab, merges)
-    split = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-    return {
-        "version": "1.0",
-        "pre_tokenizer": split | {"use_regex": True},
-        "decoder": split | {"use_regex": True},
-        "model": {
-            "type": "BPE",
-            "vocab": vocab,
-            "merges": [line for line in merges if line.count(" ") == 1],
-        },
-    }
+    pairs = [line for line in merges if line.count(" ") == 1]
+    model = {"type": "BPE", "vocab": vocab, "merges": pairs}
+    parts = {"pre_tokenizer": BYTE_LEVEL, "decoder": BYTE_LEVEL, "model": model}
+    return {"version": "1.0", **parts}
 
 
 def _numbered_pieces(files: Files, data: bytes, which: Which) -> TokenizerFiles:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from probe import formats
 from probe.errors import ProbeError, PromptFormatError
 from probe.formats.layouts import probe_file
-from probe.formats.loading import is_hub_id
+from probe.paths import is_hub_id
 from probe.prompt import AnyPrompt
 from probe.reports.model_card import model_card
 from probe.requests import DecodeRequest, PullRequest, PushRequest, ReadRequest, takes

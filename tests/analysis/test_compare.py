@@ -17,11 +17,10 @@ from probe.analysis.compare import (
     compare_rows,
     compare_tokens,
     hierarchy,
-    layer_groups,
     position_view,
-    separation,
 )
 from probe.analysis.compare.pairs import token_strings
+from probe.analysis.compare.separation import separation
 from probe.errors import NotComparableError
 from probe.formats import load
 from probe.prompt import KVPrefix, SoftPrompt
@@ -198,13 +197,6 @@ def test_neuron_overlap_is_the_cosine_of_what_fires():
         compare_activations(fires, names="ab", layers=slice(2, 3))
 
 
-def test_layer_groups_cover_every_layer_once():
-    assert layer_groups(6) == (slice(0, 2), slice(2, 4), slice(4, 6))
-    assert layer_groups(7, 2) == (slice(0, 4), slice(4, 7))
-    with pytest.raises(ValueError, match="groups must be 1 to the 2 layers"):
-        layer_groups(2)
-
-
 def test_the_nearest_pair_comes_first_whichever_way_the_measure_goes(rng):
     near = rng.standard_normal((5, 4))
     rows = [rng.standard_normal((5, 4)) + 9, near, near + 0.01, rng.standard_normal((5, 4)) - 5]
@@ -236,17 +228,17 @@ def test_order_and_tree_are_those_of_scipy_and_put_alike_prompts_together(rng):
 def test_separation_is_one_for_families_apart_and_agrees_with_mann_and_whitney(rng):
     rows = [rng.standard_normal((4, 6)) + 9 * max(0, n - 2) ** 2 for n in range(6)]
     comparison = compare_rows(rows, "chamfer", names="abcdef")
-    families = ["x"] * 3 + ["y", "z", "w"]
-    assert separation(comparison.matrix, families, higher_is_closer=False) == 1
-    assert separation(comparison.matrix, families, higher_is_closer=True) == 0
+    families, starts = ["x"] * 3 + ["y", "z", "w"], np.full((6, 6), -1)
+    assert separation(-comparison.matrix, families, starts).area == 1
+    assert separation(comparison.matrix, families, starts).area == 0
     noise = rng.random((6, 6))
     i, j = np.triu_indices(6, 1)
     same = np.array(families)[i] == np.array(families)[j]
     u = mannwhitneyu(noise[i, j][same], noise[i, j][~same]).statistic
     expected = u / (same.sum() * (~same).sum())
-    assert separation(noise, families, higher_is_closer=True) == pytest.approx(expected)
-    with pytest.raises(ValueError, match="name families that repeat"):
-        separation(noise, list("uvwxyz"), higher_is_closer=True)
+    assert separation(noise, families, starts).area == pytest.approx(expected)
+    assert separation(noise, list("uvwxyz"), starts) is None
+    assert separation(noise, ["x", "x", None, None, None, "y"], starts).other == 2
 
 
 def test_positions_are_compared_one_by_one(rng):

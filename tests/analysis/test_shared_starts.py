@@ -14,7 +14,6 @@ from probe.analysis.compare import (
     recorded_starts,
     separation_sentence,
     shared_starts,
-    task_separation,
 )
 from probe.analysis.starts import shared_starts_sentence
 from probe.errors import NotComparableError
@@ -98,8 +97,8 @@ def test_likeness_by_start_alone_is_told_from_likeness_by_task(rng):
                 SoftPrompt(f"{task}{n}", rows, task=task, init_token_ids=own, base_model="m")
             )
     found = _comparison(rng, prompts)
-    assert task_separation(found).area == 1.0
-    assert task_separation(found, without_shared_start=True) is None
+    assert found.separation().area == 1.0
+    assert found.separation(without_shared_start=True) is None
     assert "nobody can say how much of this is the start" in separation_sentence(found)
 
 
@@ -107,7 +106,7 @@ def test_the_separation_is_given_also_without_shared_starts(rng):
     ids = {"t0": (1,), "t1": (1,), "t2": (2,), "u0": (3,), "u1": (4,)}
     prompts = [_prompt(name, start, rng, task=name[0]) for name, start in ids.items()]
     found = _comparison(rng, prompts)
-    every, apart = task_separation(found), task_separation(found, without_shared_start=True)
+    every, apart = found.separation(), found.separation(without_shared_start=True)
     assert (every.same, every.other) == (4, 6) and (apart.same, apart.other) == (3, 6)
     closer = [found.matrix[i, j] for i, j in ((0, 2), (1, 2), (3, 4))]
     other = [found.matrix[i, j] for i in range(3) for j in (3, 4)]
@@ -119,7 +118,7 @@ def test_the_separation_is_given_also_without_shared_starts(rng):
 
 def test_without_tasks_there_is_no_separation_and_no_sentence(rng):
     found = _comparison(rng, [_prompt(n, (1,), rng) for n in "abc"])
-    assert task_separation(found) is None and separation_sentence(found) == ""
+    assert found.separation() is None and separation_sentence(found) == ""
 
 
 def test_changes_since_the_start_are_rows_minus_their_initial_tokens(vocabulary, rng):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from probe.models import FrozenModel, Injection, Row, Slot
+from probe.models import FrozenModel, Injection, Row, Slot, prepare
+from probe.task import Example, Task
 from tests.models.conftest import random_ids
 
 LENGTHS = (3, 11, 7, 11)
@@ -20,6 +23,24 @@ def rows(
         Row(before, tuple(labels[i * options : (i + 1) * options]), i % options, slots=slots)
         for i, before in enumerate(random_ids(*lengths))
     ]
+
+
+def generate(
+    model: FrozenModel,
+    injection: Injection | None,
+    texts: Sequence[str],
+    which: Tensor | None = None,
+    max_new_tokens: int = 32,
+) -> list[str]:
+    """Continuations of texts, cut where they would leave no room."""
+    rows = prepare(
+        model,
+        Task("generate", "generation"),
+        [Example(text) for text in texts],
+        prompt_length=0 if injection is None else injection.longest,
+        new_tokens=max_new_tokens,
+    )
+    return model.generate_rows(injection, rows, which, max_new_tokens)
 
 
 def prompts(model: FrozenModel, count: int, length: int, seed: int = 0) -> Tensor:

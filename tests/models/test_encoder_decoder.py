@@ -14,7 +14,7 @@ from probe.models import Injection, Row
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.prompt import PromptPair, SoftPrompt
 from tests.models.conftest import raw_bart, raw_t5, word_tokenizer
-from tests.models.exactness import assert_same, prefixes, prompts, run
+from tests.models.exactness import assert_same, generate, prefixes, prompts, run
 
 RAW: dict[str, Callable[[], Any]] = {"t5": raw_t5, "bart": raw_bart}
 BATCH = [
@@ -174,10 +174,10 @@ def test_generation_with_mixed_prompts_equals_a_greedy_oracle(
         "prefixes": lambda: Injection(None, lengths, prefixes(model, 3, 6)),
         "pairs": lambda: Injection(embeddings, lengths, None, embeddings.flip(0), [2, 3, 0]),
     }[kind]()
-    found = model.generate(injection, TEXTS, torch.tensor(which), max_new_tokens=5)
+    found = generate(model, injection, TEXTS, torch.tensor(which), max_new_tokens=5)
     expected = [
         model.tokenizer.decode(oracle(model, injection, text, k), skip_special_tokens=True)
         for text, k in zip(TEXTS, which, strict=True)
     ]
     assert found == expected
-    assert found != model.generate(None, TEXTS, max_new_tokens=5)
+    assert found != generate(model, None, TEXTS, max_new_tokens=5)

@@ -17,7 +17,7 @@ from probe.models.sentence_encoder import SentenceEncoder
 from probe.prompt import SoftPrompt
 from probe.task import Example, Task
 from tests.models.conftest import raw_bart, raw_encoder, raw_model, raw_t5, word_tokenizer
-from tests.models.exactness import LENGTHS, prefixes, prompts, relative, rows, run
+from tests.models.exactness import LENGTHS, generate, prefixes, prompts, relative, rows, run
 
 FRAMED = word_tokenizer("<bos>", "<eos>")
 MAKERS: dict[str, Callable[[], FrozenModel]] = {
@@ -56,7 +56,7 @@ def test_training_a_prompt_never_changes_a_byte_of_the_model(name: str) -> None:
         history.append(loss.item())
     assert history[-1] < 0.9 * history[0], "training trains"
     if name not in ("bert", "encoder"):
-        model.generate(injections[0], ["film", "book", "it"], which, max_new_tokens=3)
+        generate(model, injections[0], ["film", "book", "it"], which, max_new_tokens=3)
     assert model.fingerprint == before
     assert all(parameter.grad is None for parameter in model.model.parameters())
 
@@ -103,7 +103,7 @@ def test_bfloat16_stays_close_to_float32(name: str, plain: bool) -> None:
     assert found[0].dtype == found[1][0].dtype == torch.float32
     torch.testing.assert_close(found[0], expected[0], rtol=0.05, atol=0.05)
     assert 1e-6 < relative(found[1][0], expected[1][0]) < 0.1
-    assert half.generate(injection, ["the film"], max_new_tokens=3)
+    assert generate(half, injection, ["the film"], max_new_tokens=3)
     key_values = prefixes(exact, 1, 4)
     prefix = Injection(None, [4], key_values)
     slopes = [

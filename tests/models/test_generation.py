@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from probe.models import Injection, InjectionError, Row, Slot, generator
+from probe.models import Injection, InjectionError, Row, Slot
 from probe.models.causal import CausalModel
-from probe.prompt import SoftPrompt
 from tests.models.conftest import PACKING, PLAIN
-from tests.models.exactness import prefixes, prompts
+from tests.models.exactness import generate, prefixes, prompts
 
 Maker = Callable[..., CausalModel]
 TEXTS = ["the film was", "a", "good book and a very bad film , dull .", "it is not"]
@@ -51,11 +50,11 @@ def mixed(model: CausalModel, embeddings: Tensor) -> Injection:
 def test_a_batch_of_mixed_prompts_equals_a_greedy_oracle_for_each(causal: Maker, name: str) -> None:
     model, which = causal(name), [0, 1, 2, 1]
     injection = mixed(model, prompts(model, 3, 7))
-    found = model.generate(injection, TEXTS, torch.tensor(which), max_new_tokens=6)
+    found = generate(model, injection, TEXTS, torch.tensor(which), max_new_tokens=6)
     assert found == expected(model, injection, which)
-    assert found != model.generate(None, TEXTS, max_new_tokens=6), "the prompts are read"
+    assert found != generate(model, None, TEXTS, max_new_tokens=6), "the prompts are read"
     alone = [
-        model.generate(injection, [text], torch.tensor([k]), max_new_tokens=6)[0]
+        generate(model, injection, [text], torch.tensor([k]), max_new_tokens=6)[0]
         for text, k in zip(TEXTS, which, strict=True)
     ]
     assert found == alone
@@ -72,9 +71,9 @@ def test_a_batch_of_mixed_prefixes_equals_a_greedy_oracle_for_each(
     """Also behind sliding windows, where a hole between prefix and text would be silently wrong."""
     model, which = causal(name), [0, 1, 2, 1]
     injection = Injection(None, [length, length - 1, 0], prefixes(model, 3, length))
-    found = model.generate(injection, TEXTS, torch.tensor(which), max_new_tokens=6)
+    found = generate(model, injection, TEXTS, torch.tensor(which), max_new_tokens=6)
     assert found == expected(model, injection, which)
-    assert found != model.generate(None, TEXTS, max_new_tokens=6), "the prefixes are read"
+    assert found != generate(model, None, TEXTS, max_new_tokens=6), "the prefixes are read"
 
 
 def test_prompt_rows_inside_the_text_are_read(causal: Maker) -> None:
@@ -90,20 +89,20 @@ def test_prompt_rows_inside_the_text_are_read(causal: Maker) -> None:
 def test_a_bare_prompt_can_be_continued(causal: Maker) -> None:
     model = causal("gpt2")
     injection = Injection(model.embed_ids(torch.tensor([[10, 11, 12]])), [3])
-    assert model.generate(injection, [""]) == model.generate_rows(None, [Row((10, 11, 12), ())])
+    assert generate(model, injection, [""]) == model.generate_rows(None, [Row((10, 11, 12), ())])
     with pytest.raises(InjectionError, match="nothing to continue"):
-        model.generate(None, [""])
+        generate(model, None, [""])
 
 
 def test_generation_stops_at_the_end_token_and_at_the_limit(causal: Maker) -> None:
     model = causal("llama")
     free = oracle(model, None, TEXTS[0], 0, 5)
     assert len(free) == 5
-    words = model.generate(None, [TEXTS[0]], max_new_tokens=5)[0]
+    words = generate(model, None, [TEXTS[0]], max_new_tokens=5)[0]
     assert model.tokenizer(words)["input_ids"] == free
     model.model.generation_config.eos_token_id = [3, free[2]]
     try:
-        stopped = model.generate(None, [TEXTS[0]], max_new_tokens=5)[0]
+        stopped = generate(model, None, [TEXTS[0]], max_new_tokens=5)[0]
         assert model.tokenizer(stopped)["input_ids"] == free[: free.index(free[2])]
     finally:
         model.model.generation_config.eos_token_id = 3
@@ -113,18 +112,8 @@ def test_long_texts_are_cut_to_leave_room_for_prompt_and_new_tokens(causal: Make
     model = causal("gpt2")
     injection = Injection(prompts(model, 1, 10), [10])
     long = " ".join(["film"] * 100)
-    assert model.generate(injection, [long], max_new_tokens=4) == model.generate(
-        injection, [" ".join(["film"] * 50)], max_new_tokens=4
+    assert generate(model, injection, [long], max_new_tokens=4) == generate(
+        model, injection, [" ".join(["film"] * 50)], max_new_tokens=4
     )
     with pytest.raises(InjectionError, match="max_new_tokens must be 1 or more, found 0"):
-        model.generate(injection, ["film"], max_new_tokens=0)
-
-
-def test_the_generate_protocol_gives_the_same_texts(causal: Maker) -> None:
-    model = causal("opt")
-    rows = prompts(model, 1, 4).detach()
-    prompt = SoftPrompt("p", rows[0].numpy())
-    generate = generator(model, max_new_tokens=5, batch_size=3)
-    assert generate(prompt, TEXTS) == model.generate(Injection(rows, [4]), TEXTS, max_new_tokens=5)
-    assert generate(None, TEXTS) == model.generate(None, TEXTS, max_new_tokens=5)
-    assert generate(prompt, []) == []
+        generate(model, injection, ["film"], max_new_tokens=0)

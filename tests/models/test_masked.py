@@ -9,7 +9,7 @@ from probe.models import Injection, InjectionError, Row, Slot, prepare
 from probe.models.masked import MaskedModel
 from probe.task import Example, Task
 from tests.models.conftest import raw_encoder, word_tokenizer
-from tests.models.exactness import assert_same, prompts, run
+from tests.models.exactness import assert_same, generate, prompts, run
 
 NAMES = ["bert", "roberta", "mpnet"]
 MASK = 4
@@ -95,4 +95,4 @@ def test_prefixes_and_generation_are_refused(model: MaskedModel) -> None:
     with pytest.raises(InjectionError, match="reads no key/value prefixes"):
         model.losses(Injection(None, [2], key_values), BATCH)
     with pytest.raises(InjectionError, match="writes no text"):
-        model.generate(None, ["film"])
+        generate(model, None, ["film"])

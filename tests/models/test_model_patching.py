@@ -15,6 +15,7 @@ from probe.models.masked import MaskedModel
 from probe.prompt import SoftPrompt
 from probe.task import Example
 from tests.models.conftest import raw_encoder, raw_model, word_tokenizer
+from tests.models.exactness import generate
 
 Maker = Callable[..., CausalModel]
 BEFORE, AFTER, NEW = "the film", "was it", 5
@@ -69,16 +70,16 @@ def test_patching_what_is_there_already_changes_nothing(causal: Maker) -> None:
     for layer in range(model.layers):
         own = trace.hidden[layer, :, 2:4]
         (found,) = patcher(model, max_new_tokens=NEW)(own, layer, BEFORE, AFTER)
-        (plain,) = model.generate(None, [f"{BEFORE} x x {AFTER}"], max_new_tokens=NEW)
+        (plain,) = generate(model, None, [f"{BEFORE} x x {AFTER}"], max_new_tokens=NEW)
         assert found == plain
 
 
 def test_patching_leaves_the_model_as_it_was(causal: Maker) -> None:
     model = causal("gpt2")
     prompt = SoftPrompt("p", STATES[0])
-    before = model.generate(model.injection_of([prompt]), ["a film"])
+    before = generate(model, model.injection_of([prompt]), ["a film"])
     patcher(model)(STATES, 1, BEFORE, AFTER)
-    assert model.generate(model.injection_of([prompt]), ["a film"]) == before
+    assert generate(model, model.injection_of([prompt]), ["a film"]) == before
 
 
 def test_where_it_cannot_be_done_one_line_says_why(causal: Maker) -> None:

@@ -14,7 +14,6 @@ from transformers import DynamicCache
 
 from probe.models import Injection, InjectionError, Row, Slot
 from probe.models.causal import CausalModel
-from probe.models.injection import require_readable
 from probe.prompt import KVPrefix, SoftPrompt
 from tests.models.conftest import PACKING, PLAIN, SIZES, raw_model, word_tokenizer
 from tests.models.exactness import LENGTHS, prefixes, relative, rows, run
@@ -173,4 +172,4 @@ def test_a_model_on_which_a_prefix_of_tokens_does_not_act_as_these_reads_none(
     assert model.kv_shape is None
     layers = [(torch.randn(1, 4, 2, 8), torch.randn(1, 4, 2, 8)) for _ in range(3)]
     with pytest.raises(InjectionError, match="reads no key/value prefixes"):
-        require_readable(Injection(None, [2], layers), model)
+        model.batch_of(Injection(None, [2], layers), [], None)

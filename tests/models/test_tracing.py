@@ -16,6 +16,7 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.protocols import TraceResult
 from probe.task import Example, Task
 from tests.models.conftest import PACKING, PLAIN, raw_encoder, raw_model, raw_t5, word_tokenizer
+from tests.models.exactness import generate
 
 Maker = Callable[..., CausalModel]
 EXAMPLES = [Example("a good film"), Example("bad"), Example("")]
@@ -117,13 +118,13 @@ def test_the_encoder_of_two_stacks_is_traced() -> None:
 
 def test_tracing_leaves_the_model_as_it_was(causal: Maker) -> None:
     model = causal("gpt2")
-    before, text = model.fingerprint, model.generate(None, ["a film"])
+    before, text = model.fingerprint, generate(model, None, ["a film"])
     trace, unembed = tracer(model), unembedder(model)
     result: TraceResult = trace(soft(model), EXAMPLES)
     unembed(result.hidden[-1, 0])
     assert model.model.config._attn_implementation == "probe_packed"
     assert model.layers == 3 and len(model.model.transformer.h) == 3
-    assert (model.fingerprint, model.generate(None, ["a film"])) == (before, text)
+    assert (model.fingerprint, generate(model, None, ["a film"])) == (before, text)
 
 
 @pytest.mark.parametrize(("name", "window"), [("llama", 64), ("mistral-window", 5)])

@@ -20,7 +20,7 @@ from probe.errors import ProbeError, PromptFormatError, WorkspaceError
 from probe.prompt import SoftPrompt
 from probe.store import Status, Workspace
 from probe.store.index import MIGRATIONS, Index
-from probe.tables.files import write_aside
+from probe.tables.cache import write_aside
 from tests.disks import fill, read_only, small_disk
 from tests.store.test_runs_store import CONFIG
 from tests.store.test_store_history import RECORD

@@ -13,7 +13,7 @@ from probe import verbs
 from probe.errors import ModelNotFoundError
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
-from probe.tables.files import cache_folder, drop_unused
+from probe.tables.cache import cache_folder, drop_unused
 from probe.tables.gguf_header import BLOCKS
 from tests.tables.gguf_made import (
     byte_level_fields,
@@ -115,12 +115,13 @@ def test_a_cache_that_cannot_be_written_costs_time_only(fields, tmp_path, monkey
     assert_array_equal(found.table, gguf.dequantize(stored, kind))
 
 
-def test_what_was_unused_for_longest_leaves_the_cache_first(tmp_path):
+def test_what_was_unused_for_longest_leaves_the_cache_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("probe.tables.cache.MAX_KEPT_BYTES", 20)
     for age, name in enumerate("abc"):
         (tmp_path / name).write_bytes(bytes(10))
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     (tmp_path / "d").symlink_to("removed")  # as what another process has just removed
-    drop_unused(tmp_path, tmp_path / "c", limit=20)
+    drop_unused(tmp_path, tmp_path / "c")
     assert sorted(path.name for path in tmp_path.iterdir() if path.exists()) == ["a", "c"]
 
 

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models
 from probe.errors import ModelNotFoundError
 from probe.tables import hub as hub_module
 from probe.tables import load_vocabulary
-from probe.tables.files import cache_folder
+from probe.tables.cache import cache_folder
 from tests.tables.hub_server import COMMIT, TOKEN, Hub, serve
 
 TABLE = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float16)

@@ -14,6 +14,7 @@ from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.task import Task
 from probe.training import TrainConfig, train
 from tests import tiny
+from tests.models.exactness import generate
 
 pytestmark = [
     pytest.mark.gpu,
@@ -148,7 +149,7 @@ def test_a_prompt_trained_on_a_gpu_is_a_file_like_any_other(
     on_cpu = load_model(folders["causal"], device="cpu")
     injections = [model.injection_of([prompt]) for model in (on_gpu, on_cpu)]
     written = [
-        model.generate(each, ["the film was"], max_new_tokens=4)
+        generate(model, each, ["the film was"], max_new_tokens=4)
         for model, each in zip((on_gpu, on_cpu), injections, strict=True)
     ]
     assert written[0] == written[1]

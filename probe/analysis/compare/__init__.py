@@ -6,37 +6,30 @@ from probe.analysis.compare.comparison import (
     compare_rows,
     compare_tokens,
     require_measure,
-    task_separation,
 )
 from probe.analysis.compare.hierarchy import Hierarchy, hierarchy
 from probe.analysis.compare.pairs import (
     PositionView,
-    SharedToken,
     SharedTokens,
     position_view,
     shared_tokens,
 )
 from probe.analysis.compare.requirements import comparable
 from probe.analysis.compare.sentences import pair_words, positions_sentence, separation_sentence
-from probe.analysis.compare.separation import Separation, separation
-from probe.analysis.compare.similarities import layer_groups
 from probe.analysis.starts import (
     changes_since_start,
     recorded_starts,
     shared_starts,
     start_words,
 )
-from probe.measures import MEASURES, Measure, MeasureFacts
+from probe.measures import MEASURES, Measure
 
 __all__ = [
     "MEASURES",
     "Comparison",
     "Hierarchy",
     "Measure",
-    "MeasureFacts",
     "PositionView",
-    "Separation",
-    "SharedToken",
     "SharedTokens",
     "changes_since_start",
     "comparable",
@@ -44,16 +37,13 @@ __all__ = [
     "compare_rows",
     "compare_tokens",
     "hierarchy",
-    "layer_groups",
     "pair_words",
     "position_view",
     "positions_sentence",
     "recorded_starts",
     "require_measure",
-    "separation",
     "separation_sentence",
     "shared_starts",
     "shared_tokens",
     "start_words",
-    "task_separation",
 ]

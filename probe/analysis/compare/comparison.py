@@ -11,9 +11,8 @@ import numpy as np
 
 from probe.analysis.compare import pairs, similarities
 from probe.analysis.compare.separation import Separation, separation
-from probe.analysis.starts import UNKNOWN
 from probe.arrays import Float32Array, Float64Array, FloatArray, IntArray
-from probe.errors import NotComparableError, require_choice
+from probe.errors import NotComparableError, require_choice, words_of
 from probe.measures import MEASURES, Measure, MeasureFacts
 from probe.results import Result
 
@@ -68,8 +67,19 @@ class Comparison(Result):
         order = np.argsort(-values if self.higher_is_closer else values, kind="stable")[:NEAREST]
         return tuple((int(i[n]), int(j[n]), float(values[n])) for n in order)
 
+    def separation(self, *, without_shared_start: bool = False) -> Separation | None:
+        """How well the measure tells pairs of one task from pairs of two; None where none can say.
+
+        Args:
+            without_shared_start: leave out pairs of which any position began from the same token.
+        """
+        closeness = self.matrix if self.higher_is_closer else -self.matrix
+        without = without_shared_start
+        return separation(closeness, self.tasks, self.shared_starts, without_shared_start=without)
+
     def _document(self) -> dict[str, Any]:
-        apart = [task_separation(self, without_shared_start=without) for without in (False, True)]
+        apart = [self.separation(without_shared_start=without) for without in (False, True)]
+        shared: list[list[int]] = self.shared_starts.tolist()
         return {
             "measure": self.measure,
             "centre": self.centre,
@@ -79,7 +89,7 @@ class Comparison(Result):
             "matrix": self.matrix,
             "nearest": self.nearest,
             "separation": dict(zip(("all", "without_shared_start"), apart, strict=True)),
-            "shared_starts": [[None if n < 0 else n for n in row] for row in _ints(self)],
+            "shared_starts": [[None if n < 0 else n for n in row] for row in shared],
             "notes": self.notes,
         }
 
@@ -188,52 +198,15 @@ def _matrix(measure: str, prompts: Sequence[Float32Array]) -> Float64Array:
     try:
         found = np.asarray(compute(prompts), dtype=np.float64)
     except Exception as error:  # code of others may raise anything
-        why = " ".join(str(error).split())[:200]
         raise NotComparableError(
             f"{measure}, which an installed distribution adds, failed ({type(error).__name__}: "
-            f"{why}): use another measure, or mend it"
+            f"{words_of(error)}): use another measure, or mend it"
         ) from error
     if found.shape != (len(prompts), len(prompts)) or not np.isfinite(found).all():
         raise NotComparableError(
             f"{measure}, which an installed distribution adds, gave numbers {found.shape}: "
             f"expected {len(prompts)} × {len(prompts)} finite ones; use another measure, or mend it"
         )
-    return found
-
-
-def task_separation(
-    comparison: Comparison, *, without_shared_start: bool = False
-) -> Separation | None:
-    """How well a comparison tells pairs of one task from pairs of two.
-
-    Args:
-        comparison: of prompts whose tasks may be known.
-        without_shared_start: leave out pairs of which any position began from the same token.
-
-    Returns:
-        None where tasks are unknown, or all pairs are of one kind.
-    """
-    known = [n for n, task in enumerate(comparison.tasks) if task is not None]
-    names = [str(comparison.tasks[n]) for n in known]
-    shared = comparison.shared_starts[known][:, known]
-    among = shared <= 0 if without_shared_start else np.ones_like(shared, dtype=bool)
-    i, j = np.triu_indices(len(known), 1)
-    counted = among[i, j]
-    same = np.array([names[a] == names[b] for a, b in zip(i, j, strict=True)], dtype=bool)[counted]
-    if not 0 < same.sum() < len(same):
-        return None
-    area = separation(
-        comparison.matrix[known][:, known],
-        names,
-        higher_is_closer=comparison.higher_is_closer,
-        among=among,
-    )
-    unknown = int((shared[i, j][counted] == UNKNOWN).sum())
-    return Separation(area, int(same.sum()), int((~same).sum()), unknown)
-
-
-def _ints(comparison: Comparison) -> list[list[int]]:
-    found: list[list[int]] = comparison.shared_starts.tolist()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from probe.analysis.compare.comparison import Comparison, task_separation
+from probe.analysis.compare.comparison import Comparison
 from probe.analysis.compare.pairs import PositionView
 from probe.analysis.compare.separation import Separation
 from probe.analysis.starts import UNKNOWN, start_words
@@ -37,7 +37,7 @@ def separation_sentence(comparison: Comparison, *, strong: str = "") -> str:
         comparison: of prompts.
         strong: stands around the shares, as `**` in Markdown.
     """
-    every = task_separation(comparison)
+    every = comparison.separation()
     if every is None:
         return ""
     words = (
@@ -46,7 +46,7 @@ def separation_sentence(comparison: Comparison, *, strong: str = "") -> str:
     )
     if not (comparison.shared_starts[np.triu_indices(len(comparison.prompts), 1)] > 0).any():
         return f"{words}; no pair is known to share a start."
-    apart = task_separation(comparison, without_shared_start=True)
+    apart = comparison.separation(without_shared_start=True)
     if apart is None:
         return (
             f"{words}. Without pairs that share a start, one kind of pair is left, so nobody can "

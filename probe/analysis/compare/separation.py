@@ -1,4 +1,4 @@
-"""Does a measure tell prompts of one family from the rest?"""
+"""Does a measure tell pairs of prompts for one task from pairs for two?"""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe.arrays import BoolArray, Float64Array
+from probe.analysis.starts import UNKNOWN
+from probe.arrays import Float64Array, IntArray
 from probe.results import Result
-from probe.texts import counted
 
 
 @dataclass(frozen=True)
@@ -27,41 +27,37 @@ class Separation(Result):
 
 
 def separation(
-    matrix: Float64Array,
-    families: Sequence[str],
+    closeness: Float64Array,
+    tasks: Sequence[str | None],
+    starts: IntArray,
     *,
-    higher_is_closer: bool,
-    among: BoolArray | None = None,
-) -> float:
-    """Area under the ROC curve of closeness against “same family”, over the N(N − 1)/2 pairs.
+    without_shared_start: bool = False,
+) -> Separation | None:
+    """Area under the ROC curve of closeness against “same task”, over the N(N − 1)/2 pairs.
 
-    It is the chance that a pair of one family is closer than a pair of two, ties counting half
+    It is the chance that a pair of one task is closer than a pair of two, ties counting half
     (Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve"): 0.5 is guessing.
     Pairs share prompts, so they are not independent.
 
     Args:
-        matrix: [N, N], symmetric.
-        families: [N] names.
-        higher_is_closer: which way the measure goes.
-        among: [N, N], the pairs that count; all where None.
+        closeness: [N, N], symmetric; higher is closer.
+        tasks: [N] what each was trained for; prompts of which that is unknown do not count.
+        starts: [N, N] positions that began from the same token, −1 where unknown.
+        without_shared_start: leave out pairs of which any position began from the same token.
 
-    Raises:
-        ValueError: sizes differ, or all pairs are of one kind.
+    Returns:
+        None where all pairs are of one kind.
     """
-    if matrix.shape != (len(families), len(families)):
-        raise ValueError(
-            f"expected a family for each of {counted(len(matrix), 'prompt')}, found {len(families)}"
-        )
-    i, j = np.triu_indices(len(families), 1)
-    if among is not None:
-        i, j = i[among[i, j]], j[among[i, j]]
-    names = np.array(families)
-    same = names[i] == names[j]
-    if same.all() or not same.any():
-        raise ValueError(
-            "separation needs pairs of one family and pairs of two: name families that repeat"
-        )
-    closeness = matrix[i, j] if higher_is_closer else -matrix[i, j]
-    others = np.sort(closeness[~same])
-    below, up_to = (others.searchsorted(closeness[same], side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * len(others)))
+    names = np.array(tasks, dtype=object)
+    known = np.not_equal(names, None)
+    i, j = np.triu_indices(len(names), 1)
+    counted = known[i] & known[j] & ((starts[i, j] <= 0) | (not without_shared_start))
+    i, j = i[counted], j[counted]
+    same = np.asarray(names[i] == names[j], dtype=bool)
+    if not 0 < same.sum() < len(same):
+        return None
+    others = np.sort(closeness[i, j][~same])
+    below, up_to = (others.searchsorted(closeness[i, j][same], side) for side in ("left", "right"))
+    area = float((below + up_to).mean() / (2 * len(others)))
+    unknown = int((starts[i, j] == UNKNOWN).sum())
+    return Separation(area, int(same.sum()), int((~same).sum()), unknown)

@@ -13,7 +13,6 @@ import numpy as np
 
 from probe.arrays import Float64Array, FloatArray, IntArray
 from probe.linalg import unit_rows
-from probe.texts import counted
 
 CHUNK_BYTES = 64 << 20
 """Of the long vectors, widened to float64 at a time."""
@@ -142,18 +141,6 @@ def neuron_overlap(activations: FloatArray) -> Float64Array:
         )
     fires = unit_rows((activations > 0).reshape(len(activations), -1).astype(np.float64))
     return np.asarray(np.clip(fires @ fires.T, 0, 1), dtype=np.float64)
-
-
-def layer_groups(layers: int, groups: int = 3) -> tuple[slice, ...]:
-    """Consecutive groups of layers as equal as can be, lowest first: slices for `activations`.
-
-    Raises:
-        ValueError: there are fewer layers than groups, or no group.
-    """
-    if not 1 <= groups <= layers:
-        raise ValueError(f"groups must be 1 to the {counted(layers, 'layer')}, found {groups}")
-    parts = np.array_split(np.arange(layers), groups)
-    return tuple(slice(int(part[0]), int(part[-1]) + 1) for part in parts)
 
 
 BLOCK_ROWS = 1 << 15
