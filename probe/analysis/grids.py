@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -136,7 +136,8 @@ class GridResult(Result):
     """What `worth` weighs scores against."""
     answers: tuple[Answer, ...] = ()
     seed: int = 0
-    resamples: int = field(default=RESAMPLES)
+    """Of the resamples."""
+    resamples: int = RESAMPLES
 
     def _rows(self) -> list[dict[str, Any]]:
         """One row per setting."""
@@ -155,9 +156,7 @@ class GridResult(Result):
         return {**super()._document(), "runs": len(self.runs)}
 
 
-def grid_result(
-    runs: Sequence[GridRun], *, question: str | None = None, seed: int = 0
-) -> GridResult:
+def grid_result(runs: Sequence[GridRun], *, question: str | None = None) -> GridResult:
     """Average a grid over seeds and folds, and mark the settings that are worth their cost.
 
     The cost is the length where it varies, else the trained parameters, else the time. Intervals
@@ -166,18 +165,15 @@ def grid_result(
     Args:
         runs: in any order.
         question: `length` or `size` adds the answers to a named study.
-        seed: of the resamples.
     """
     groups: dict[tuple[SettingKey, int], list[GridRun]] = defaultdict(list)
     for run in runs:
         groups[run.setting, run.length].append(run)
     cost = _cost(runs)
-    means = [_setting(own, seed) for own in groups.values()]
+    means = [_setting(own) for own in groups.values()]
     settings = tuple(replace(one, worth=_worth(one, means, cost)) for one in means)
-    answers: tuple[Answer, ...] = ()
-    if question is not None:
-        answers = tuple(_answers(runs, question, seed))
-    return GridResult(tuple(runs), settings, cost, answers, seed)
+    answers = () if question is None else tuple(_answers(runs, question))
+    return GridResult(tuple(runs), settings, cost, answers)
 
 
 def pareto(costs: Float64Array, scores: Float64Array) -> BoolArray:
@@ -207,7 +203,7 @@ def _cost(runs: Sequence[GridRun]) -> Cost:
     return "trained_parameters" if len({run.trained_parameters for run in runs}) > 1 else "run_s"
 
 
-def _setting(runs: Sequence[GridRun], seed: int) -> Setting:
+def _setting(runs: Sequence[GridRun]) -> Setting:
     first = runs[0]
     scores = np.array([run.test_score for run in runs])
     shared = ("model", "parameters", "task", "method", "length", "init", "learning_rate", "varied")
@@ -217,31 +213,31 @@ def _setting(runs: Sequence[GridRun], seed: int) -> Setting:
         runs=len(runs),
         validation_score=float(np.mean([run.validation_score for run in runs])),
         test_score=float(scores.mean()),
-        interval=_interval(scores, seed),
+        interval=_interval(scores),
         trained_parameters=first.trained_parameters,
         run_s=float(np.mean([run.run_s for run in runs])),
         worth=False,
     )
 
 
-def _answers(runs: Sequence[GridRun], question: str, seed: int) -> list[Answer]:
+def _answers(runs: Sequence[GridRun], question: str) -> list[Answer]:
     groups: dict[SettingKey, dict[int, list[GridRun]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         groups[run.setting][run.length].append(run)
     ask = {"length": _longer, "size": _fewest}[question]
-    return [found for own in groups.values() if (found := ask(own, seed)) is not None]
+    return [found for own in groups.values() if (found := ask(own)) is not None]
 
 
-def _longer(by_length: Mapping[int, list[GridRun]], seed: int) -> Answer | None:
+def _longer(by_length: Mapping[int, list[GridRun]]) -> Answer | None:
     """The best length beyond 20, chosen on validation data, against 20 on test data."""
     longer = [length for length in by_length if length > LONG]
     if LONG not in by_length or not longer:
         return None
     best = max(longer, key=lambda one: np.mean([run.validation_score for run in by_length[one]]))
-    return _answer("length", by_length[best], by_length[LONG], seed)
+    return _answer("length", by_length[best], by_length[LONG])
 
 
-def _fewest(by_length: Mapping[int, list[GridRun]], seed: int) -> Answer | None:
+def _fewest(by_length: Mapping[int, list[GridRun]]) -> Answer | None:
     """The fewest tokens with 95 % of the best score, both by validation, against the best."""
     means = {
         length: float(np.mean([run.validation_score for run in own]))
@@ -249,12 +245,10 @@ def _fewest(by_length: Mapping[int, list[GridRun]], seed: int) -> Answer | None:
     }
     best = max(means, key=lambda length: (means[length], -length))
     enough = min(length for length, mean in means.items() if mean >= ENOUGH * means[best])
-    return _answer("size", by_length[enough], by_length[best], seed)
+    return _answer("size", by_length[enough], by_length[best])
 
 
-def _answer(
-    question: str, mine: Sequence[GridRun], other: Sequence[GridRun], seed: int
-) -> Answer | None:
+def _answer(question: str, mine: Sequence[GridRun], other: Sequence[GridRun]) -> Answer | None:
     by_seed = {(run.seed, run.fold): run.test_score for run in other}
     gains = [
         run.test_score - by_seed[run.seed, run.fold]
@@ -273,16 +267,16 @@ def _answer(
         score=float(np.mean([run.test_score for run in mine])),
         against=float(np.mean([run.test_score for run in other])),
         difference=float(np.mean(gains)),
-        interval=_interval(np.array(gains), seed),
+        interval=_interval(np.array(gains)),
         runs=len(gains),
     )
 
 
-def _interval(values: Float64Array, seed: int) -> tuple[float, float] | None:
+def _interval(values: Float64Array) -> tuple[float, float] | None:
     """Of the mean over runs; a single one has none."""
     if len(values) < 2:
         return None
-    return Bootstrap(len(values), seed=seed).estimates(values[:, None])[0].interval
+    return Bootstrap(len(values)).estimates(values[:, None])[0].interval
 
 
 def _flat(setting: Setting) -> dict[str, Any]:

@@ -109,11 +109,9 @@ class ReadingRates(Result):
         own = (one for one in read if one.scorer == scorer)
         return max(own, key=lambda one: one.top1.value, default=None)
 
-    def to_frame(self) -> pd.DataFrame:
+    def _rows(self) -> list[dict[str, Any]]:
         """One row per condition, reading, scorer and bin of shares explained."""
-        import pandas as pd
-
-        return pd.DataFrame([one.flat() for one in self.rates])
+        return [one.flat() for one in self.rates]
 
     def runs_frame(self) -> pd.DataFrame:
         """One row per prompt."""
@@ -151,15 +149,15 @@ class Retrieval:
     """Mean reciprocal rank."""
 
 
-def retrieval(scores: Float64Array, right: IntArray, *, seed: int = 0) -> Retrieval:
+def retrieval(scores: Float64Array, right: IntArray) -> Retrieval:
     """Top-1, top-5 and mean reciprocal rank of the right texts.
 
-    A tie counts as its expected place: what scores nothing finds nothing.
+    A tie counts as its expected place: what scores nothing finds nothing. Of the intervals whole
+    texts are drawn, with all items of each.
 
     Args:
         scores: [n, N] of n items and N texts, higher is nearer.
         right: [n] number of each item's own text.
-        seed: of the resamples; whole texts are drawn, with all items of each.
     """
     better, ties = places(scores, right)
     top1, top5 = (np.clip((k - better) / ties, 0, 1) for k in (1, 5))
@@ -168,7 +166,7 @@ def retrieval(scores: Float64Array, right: IntArray, *, seed: int = 0) -> Retrie
     ]
     values = np.stack([top1, top5, np.array(reciprocal)], axis=1)
     means = np.stack([values[right == text].mean(0) for text in np.unique(right)])
-    drawn = Bootstrap(len(means), seed=seed).means(means)
+    drawn = Bootstrap(len(means)).means(means)
     found = [
         Estimate(float(value), percentiles(resampled))
         for value, resampled in zip(values.mean(0), drawn.T, strict=True)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
+from probe.models.embedding import takes
 from probe.models.generation import Anew, CausalStep, Pace, Pick, Step, continuations, pace_of
 from probe.models.injection import Batch, Injection, InjectionError, no_prompt
-from probe.models.inputs import grouped, packed_inputs, plain_inputs, takes_positions
+from probe.models.inputs import grouped, packed_inputs, plain_inputs
 from probe.models.language import LanguageModel, log_likelihoods
 from probe.models.packing import ARCHITECTURES, PACKED
 from probe.models.prefixes import causal_prefix_shape
@@ -120,7 +121,7 @@ class CausalModel(LanguageModel):
             inputs["inputs_embeds"],
             inputs["attention_mask"],
             inputs.get("past_key_values", DynamicCache(config=self.model.config)),
-            positions=takes_positions(self.model),
+            positions=takes(self.model, "position_ids"),
         )
 
     def _behind(

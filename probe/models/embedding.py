@@ -28,6 +28,11 @@ def table_of(layer: nn.Module) -> Tensor:
     return next(chain(layer.parameters(), layer.buffers()))
 
 
+def takes(model: Any, argument: str) -> bool:
+    """Whether a module of transformers can be given an argument of this name."""
+    return argument in inspect.signature(model.forward).parameters
+
+
 def learn_factor(model: nn.Module, layer: nn.Module, ids: Tensor) -> None:
     """Find what a model multiplies by, running it on ids and on their embeddings, and apply it.
 
@@ -45,8 +50,7 @@ def learn_factor(model: nn.Module, layer: nn.Module, ids: Tensor) -> None:
 def _owner(model: nn.Module, layer: nn.Module) -> Any:
     """The part of a model that looks ids up in a layer, unless it is given embeddings."""
     for part in model.modules():
-        takes_both = "inputs_embeds" in inspect.signature(part.forward).parameters
-        if takes_both and any(layer is child for child in part.children()):
+        if takes(part, "inputs_embeds") and any(layer is child for child in part.children()):
             return part
     return model
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from probe.models.embedding import table_of
 from probe.models.generation import Pick, most_likely
@@ -233,11 +234,10 @@ class FrozenModel(ABC):
         """Ids that stand where a label is asked for."""
         return []
 
-    @abstractmethod
     def losses(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
     ) -> Tensor:
-        """Loss of every row in nats, [B], with gradients to the injection.
+        """Loss of every row in nats, [B], with gradients to the injection: over its labels.
 
         Args:
             injection: K prompts; None is the model alone.
@@ -248,6 +248,9 @@ class FrozenModel(ABC):
             RowError: a row has no right label.
             InjectionError: the prompts do not fit the model or the rows.
         """
+        scores = self.label_scores(injection, rows, which)
+        labels = torch.tensor([right_option(row) for row in rows], device=scores.device)
+        return cross_entropy(scores, labels, reduction="none")
 
     @abstractmethod
     def label_scores(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Hashable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from probe.models.embedding import table_of
+from probe.models.embedding import table_of, takes
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
 from probe.models.packing import Packing
@@ -108,11 +107,6 @@ def _packing(
     )
 
 
-def takes_positions(model: Any) -> bool:
-    """Whether a transformers model takes `position_ids`; others count by the mask."""
-    return "position_ids" in inspect.signature(model.forward).parameters
-
-
 def plain_inputs(
     model: FrozenModel,
     injection: Injection,
@@ -147,17 +141,12 @@ def plain_inputs(
         arguments["past_key_values"] = cache
         arguments["attention_mask"] = torch.cat([present.to(device), mask], 1)
         arguments["use_cache"] = True  # the model reads the cache only then
-        if takes_positions(model.model):
+        if takes(model.model, "position_ids"):
             ahead = torch.tensor([sequence.length for sequence in sequences], device=device)
             arguments["position_ids"] = ahead[:, None] + torch.arange(longest, device=device)
     starts = longest * np.arange(len(items))
     starts += [s.length if s.ahead and inside else 0 for s in sequences]
     return arguments, starts
-
-
-def equal_lengths(items: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Numbers of the rows of each length, for models to which padding is not nothing."""
-    return grouped(map(len, items))
 
 
 def grouped(keys: Iterable[Hashable]) -> list[list[int]]:

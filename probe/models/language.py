@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Batch, Injection, InjectionError
@@ -49,9 +48,7 @@ class LanguageModel(FrozenModel):
             sums = self._option_scores(injection, rows, which, right)
             tokens = torch.tensor([self.label_tokens(row) for row in rows])
             return -sums.logsumexp(1) / tokens.to(sums.device)
-        scores = self.label_scores(injection, rows, which)
-        labels = torch.tensor([right_option(row) for row in rows], device=scores.device)
-        return cross_entropy(scores, labels, reduction="none")
+        return super().losses(injection, rows, which)
 
     def _divergences(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None

@@ -11,7 +11,7 @@ from torch import Tensor
 from probe.errors import ModelNotFoundError
 from probe.models.frozen import FrozenModel, position_limit
 from probe.models.injection import Batch, Injection
-from probe.models.inputs import equal_lengths, padded
+from probe.models.inputs import grouped, padded
 from probe.models.language import LanguageModel
 from probe.tables.architectures import without_mask
 
@@ -63,7 +63,7 @@ class MaskedModel(LanguageModel):
                     for j, target in enumerate(option)
                 ]
         self.check_room(max(map(len, items)))
-        groups = [list(range(len(items)))] if self.pads else equal_lengths(items)
+        groups = [list(range(len(items)))] if self.pads else grouped(map(len, items))
         parts = [
             self._group_scores(batch.injection, prompts, items, asked, group) for group in groups
         ]

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from probe.models.causal import CausalModel
+from probe.models.embedding import takes
 from probe.models.frozen import FrozenModel
 from probe.models.generation import Anew, CausalStep, continuations, last_logits
 from probe.models.injection import InjectionError
-from probe.models.inputs import takes_positions
 from probe.models.shortcuts import layer_list, take_shortcuts
 from probe.models.tracing import shared_weight_copy
 from probe.protocols import Patch
@@ -127,7 +127,7 @@ def _continued(
         model.embed_ids(torch.tensor([ids])).expand(rows, -1, -1),
         mask,
         DynamicCache(config=other.config),
-        positions=takes_positions(other),
+        positions=takes(other, "position_ids"),
     )
     step = Anew(behind, rows) if getattr(model, "pace", None) == "anew" else quick
     with model.precision():

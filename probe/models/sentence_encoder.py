@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize, pad
+from torch.nn.functional import normalize, pad
 
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection, no_prompt
-from probe.models.inputs import equal_lengths, grouped, number_table, padded
+from probe.models.inputs import grouped, number_table, padded
 from probe.models.masked import encoder_positions
-from probe.models.rows import Row, by_label, right_option
+from probe.models.rows import Row, by_label
 
 SCALE = 20.0
 """Factor on cosines: what such encoders are trained with (sentence-transformers'
@@ -42,14 +42,6 @@ class SentenceEncoder(FrozenModel):
     def positions(self) -> int | None:
         """Most positions the model can read."""
         return encoder_positions(self)
-
-    def losses(
-        self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
-    ) -> Tensor:
-        """Cross-entropy of every row's label in nats, [B], with gradients to the injection."""
-        scores = self.label_scores(injection, rows, which)
-        labels = torch.tensor([right_option(row) for row in rows], device=scores.device)
-        return cross_entropy(scores, labels, reduction="none")
 
     def label_scores(
         self, injection: Injection | None, rows: Sequence[Row], which: Tensor | None = None
@@ -82,7 +74,7 @@ class SentenceEncoder(FrozenModel):
         self, injection: Injection, choice: Sequence[int], items: Sequence[Sequence[int]]
     ) -> Tensor:
         self.check_room(max(map(len, items)))
-        if not self.pads and len(groups := equal_lengths(items)) > 1:
+        if not self.pads and len(groups := grouped(map(len, items))) > 1:
             parts = [
                 self._embed_items(injection, [choice[i] for i in group], [items[i] for i in group])
                 for group in groups

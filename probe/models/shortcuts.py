@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
 
+from probe.models.embedding import takes
 from probe.models.sequences import collect, spread
 from probe.texts import counted
 
@@ -38,7 +38,7 @@ def logits_at(model: Any, places: Tensor, arguments: Mapping[str, Any]) -> Tenso
     it more than [B, S, H]: these make all logits, and the places are picked from them.
     """
     scored = _Scored(places, _shape_of(arguments))
-    mask = {"logits_to_keep": _mask(scored)} if keeps_logits(model) else {}
+    mask = {"logits_to_keep": _mask(scored)} if takes(model, "logits_to_keep") else {}
     token = _scored.set(scored)
     try:
         logits: Tensor = model(**arguments, **mask).logits
@@ -47,11 +47,6 @@ def logits_at(model: Any, places: Tensor, arguments: Mapping[str, Any]) -> Tenso
     if logits.shape[:-1].numel() == len(places):
         return logits.flatten(0, -2)
     return collect(logits.flatten(0, 1), places.to(logits.device))
-
-
-def keeps_logits(model: Any) -> bool:
-    """Whether a transformers model takes `logits_to_keep`."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
 
 
 def _shape_of(arguments: Mapping[str, Any]) -> tuple[int, int]:
@@ -71,7 +66,7 @@ def _mask(scored: _Scored) -> Tensor:
 def take_shortcuts(model: Any) -> None:
     """Install the shortcuts on a frozen transformers model; its weights stay as they are."""
     head = model.get_output_embeddings()
-    if head is not None and not keeps_logits(model):
+    if head is not None and not takes(model, "logits_to_keep"):
         head.register_forward_pre_hook(_keep_places)
     for parent in list(model.modules()):
         for name, child in parent.named_children():

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from probe.models.embedding import carry_factors
+from probe.models.embedding import carry_factors, takes
 from probe.models.frozen import FrozenModel
 from probe.models.injection import Injection
-from probe.models.inputs import number_table, padded, takes_positions
+from probe.models.inputs import number_table, padded
 from probe.models.prefixes import prefilled
 from probe.models.prepare import prepare
 from probe.models.rows import Row
@@ -144,7 +144,7 @@ def _run(
         arguments["past_key_values"] = cache
         arguments["attention_mask"] = torch.cat([present, mask], 1)
         arguments["use_cache"] = True
-        if takes_positions(body):
+        if takes(body, "position_ids"):
             columns = torch.arange(mask.shape[1], device=mask.device)
             arguments["position_ids"] = (columns + injection.longest).expand(len(rows), -1)
     recorder = Recorder()

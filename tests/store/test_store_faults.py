@@ -122,7 +122,7 @@ def test_a_killed_convert_leaves_nothing_that_the_next_one_does_not_sweep(tmp_pa
         "formats.save(SoftPrompt('a', np.ones((2, 4))), sys.argv[1], to='npy')\n"
     )
     out = tmp_path / "out"
-    killed = subprocess.run([sys.executable, "-c", program, out / "a.npy"], check=False)
+    killed = subprocess.run([sys.executable, "-B", "-c", program, out / "a.npy"], check=False)
     assert killed.returncode == -9
     (left,) = out.iterdir()
     assert leftovers(out) == []  # a moment ago its writer might still have lived

@@ -49,7 +49,7 @@ def separation(
         None where all pairs are of one kind.
     """
     names = np.array(tasks, dtype=object)
-    known = np.not_equal(names, None)
+    known = np.array([task is not None for task in tasks], dtype=bool)
     i, j = np.triu_indices(len(names), 1)
     counted = known[i] & known[j] & ((starts[i, j] <= 0) | (not without_shared_start))
     i, j = i[counted], j[counted]
