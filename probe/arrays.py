@@ -1,4 +1,4 @@
-"""The arrays that analyses take and give, how caches keep them, and the rounding of float32."""
+"""The arrays that analyses take and give, how caches keep them and tables store them."""
 
 from __future__ import annotations
 
@@ -40,3 +40,33 @@ def are_numbers(arrays: Arrays, shapes: Mapping[str, tuple[int | None, ...]]) ->
         and bool(np.isfinite(array).all())
         for array, shape in ((arrays[name], shape) for name, shape in shapes.items())
     )
+
+
+def multiplied(stored: NDArray[np.generic], factor: float) -> Float32Array:
+    """Stored numbers times a factor, rounded as a layer in the stored precision rounds them."""
+    if factor == 1:
+        return to_float32(stored)
+    if stored.dtype == np.float64:
+        return (stored.astype(np.float64, copy=False) * factor).astype(np.float32)
+    product = to_float32(stored) * np.float32(factor)
+    if stored.dtype == np.float16:
+        return product.astype(np.float16).astype(np.float32)
+    return round_to_bfloat16(product) if stored.dtype == np.uint16 else product
+
+
+def round_to_bfloat16(numbers: Float32Array) -> Float32Array:
+    """Each number's nearest bfloat16, ties to even, still as float32."""
+    bits = numbers.view(np.uint32)
+    rounded = bits >> 16
+    rounded &= 1
+    rounded += 0x7FFF
+    rounded += bits
+    rounded &= np.uint32(0xFFFF0000)
+    return rounded.view(np.float32)
+
+
+def to_float32(stored: NDArray[np.generic]) -> Float32Array:
+    """Upcast stored numbers: uint16 holds raw bfloat16, anything else is a real dtype."""
+    if stored.dtype == np.uint16:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)

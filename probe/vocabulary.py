@@ -16,7 +16,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    IntArray,
+    multiplied,
+    to_float32,
+)
 from probe.errors import ModelNotFoundError
 from probe.linalg import squared_norms
 
@@ -271,36 +278,6 @@ class MadeRows:
     def __getitem__(self, which: slice | NDArray[np.integer]) -> Float32Array:
         """The rows of a slice or of ids [n]."""
         return self._vocabulary.rows(which)
-
-
-def multiplied(stored: NDArray[np.generic], factor: float) -> Float32Array:
-    """Stored numbers times a factor, rounded as a layer in the stored precision rounds them."""
-    if factor == 1:
-        return to_float32(stored)
-    if stored.dtype == np.float64:
-        return (stored.astype(np.float64, copy=False) * factor).astype(np.float32)
-    product = to_float32(stored) * np.float32(factor)
-    if stored.dtype == np.float16:
-        return product.astype(np.float16).astype(np.float32)
-    return round_to_bfloat16(product) if stored.dtype == np.uint16 else product
-
-
-def round_to_bfloat16(numbers: Float32Array) -> Float32Array:
-    """Each number's nearest bfloat16, ties to even, still as float32."""
-    bits = numbers.view(np.uint32)
-    rounded = bits >> 16
-    rounded &= 1
-    rounded += 0x7FFF
-    rounded += bits
-    rounded &= np.uint32(0xFFFF0000)
-    return rounded.view(np.float32)
-
-
-def to_float32(stored: NDArray[np.generic]) -> Float32Array:
-    """Upcast stored numbers: uint16 holds raw bfloat16, anything else is a real dtype."""
-    if stored.dtype == np.uint16:
-        return (stored.astype(np.uint32) << 16).view(np.float32)
-    return stored.astype(np.float32, copy=False)
 
 
 def require_finite(rows: Float32Array, squares: Float32Array, first: int) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from probe.analysis.neighbours import nearest_tokens
 from probe.analysis.references import sample_reference
-from probe.vocabulary import MadeRows, TokenMasks, Vocabulary, to_float32
+from probe.arrays import to_float32
+from probe.vocabulary import MadeRows, TokenMasks, Vocabulary
 
 
 def vocabulary_of(table, dtype, **fields):

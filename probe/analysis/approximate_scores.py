@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, IntArray
+from probe.arrays import FLOAT32_ROUNDOFF, BoolArray, Float32Array, IntArray, to_float32
 from probe.linalg import squared_norms
-from probe.vocabulary import Rows, require_finite, to_float32
+from probe.vocabulary import Rows, require_finite
 
 MEMORY_BYTES = 192 << 20
 """Budget of one chunk of the table and its scores."""

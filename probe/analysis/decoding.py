@@ -18,7 +18,6 @@ from probe.analysis.neighbours import (
     Neighbours,
     assign_one_to_one,
     nearest_rows,
-    token_filter,
 )
 from probe.analysis.references import (
     RANDOM_SAMPLE,
@@ -28,6 +27,7 @@ from probe.analysis.references import (
     sample_reference,
 )
 from probe.analysis.starts import at_start
+from probe.analysis.token_filters import token_filter
 from probe.arrays import Arrays, BoolArray, Cached, Float64Array, IntArray, uncached
 from probe.errors import NotDecodableError, require_choice
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt

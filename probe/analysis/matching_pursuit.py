@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
+from probe.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray, to_float32
 from probe.linalg import squared_norms, unit_rows
-from probe.vocabulary import Rows, to_float32
+from probe.vocabulary import Rows
 
 _ROWS_AT_ONCE = 8192
 _ROUNDING = 1e-5

@@ -9,7 +9,6 @@ answer is the same: the order of the float64 scores, ties to the lower id.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ from typing import Literal
 import numpy as np
 
 from probe.analysis.approximate_scores import Chunk, score_chunks
-from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray, to_float32
 from probe.errors import require_choice
 from probe.linalg import squared_norms
-from probe.texts import counted, did_you_mean
-from probe.vocabulary import Rows, Vocabulary, to_float32
+from probe.texts import counted
+from probe.vocabulary import Rows, Vocabulary
 
 Metric = Literal["l2", "cosine", "dot"]
 HIGHER_IS_BETTER: dict[Metric, bool] = {"l2": False, "cosine": True, "dot": True}
@@ -154,45 +153,6 @@ def assign_one_to_one(
     rows, chosen = linear_sum_assignment(costs)
     scores = -costs[rows, chosen] if near.higher_is_better else costs[rows, chosen]
     return Neighbours(ids[chosen][:, None], scores[:, None], metric)
-
-
-def token_filter(vocabulary: Vocabulary, filters: Sequence[str]) -> BoolArray:
-    """Which tokens may be neighbours, [V].
-
-    Args:
-        vocabulary: V tokens and their masks.
-        filters: any of `special`, `byte`, `unused` (these are left out), `words` (only tokens that
-            begin a word), `regex:PATTERN` (only tokens whose shown text matches somewhere).
-
-    Raises:
-        ValueError: a filter is unknown or its pattern is not a regular expression.
-    """
-    allowed = np.ones(len(vocabulary), dtype=bool)
-    masks = vocabulary.masks
-    for name in filters:
-        if name in ("special", "byte", "unused"):
-            allowed &= ~getattr(masks, name)
-        elif name == "words":
-            allowed &= masks.word_start
-        elif name.startswith("regex:"):
-            allowed &= _matches(vocabulary.tokens, name.removeprefix("regex:"))
-        else:
-            raise ValueError(
-                f"unknown filter {name!r}: use special, byte, unused, words or regex:PATTERN"
-                + did_you_mean(name, _FILTERS)
-            )
-    return allowed
-
-
-_FILTERS = ("special", "byte", "unused", "words", "regex:")
-
-
-def _matches(tokens: Sequence[str], pattern: str) -> BoolArray:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-    return np.fromiter((bool(compiled.search(t)) for t in tokens), dtype=bool, count=len(tokens))
 
 
 def require_widths(prompts: Sequence[Float32Array], vocabulary: Vocabulary) -> None:

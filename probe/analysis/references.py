@@ -14,9 +14,9 @@ import numpy as np
 
 from probe.analysis.approximate_scores import MEMORY_BYTES
 from probe.analysis.neighbours import Metric, best_others, rank_in_group
-from probe.arrays import Arrays, BoolArray, Float32Array, Float64Array, are_numbers
+from probe.arrays import Arrays, BoolArray, Float32Array, Float64Array, are_numbers, to_float32
 from probe.linalg import squared_norms, unit_rows
-from probe.vocabulary import Rows, to_float32
+from probe.vocabulary import Rows
 
 TOKEN_SAMPLE = 2000
 """Tokens of reference (a)."""

@@ -27,7 +27,7 @@ from probe.models.inputs import grouped, padded
 from probe.models.language import LanguageModel
 from probe.models.prefixes import decoder_prefix_shape, prefilled
 from probe.models.rows import Row
-from probe.tables.architectures import without_start
+from probe.tables.facts import without_start
 
 
 class EncoderDecoderModel(LanguageModel):

@@ -13,7 +13,7 @@ from probe.models.frozen import FrozenModel, position_limit
 from probe.models.injection import Batch, Injection
 from probe.models.inputs import grouped, padded
 from probe.models.language import LanguageModel
-from probe.tables.architectures import without_mask
+from probe.tables.facts import without_mask
 
 
 class MaskedModel(LanguageModel):

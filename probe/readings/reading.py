@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from probe.analysis.decoding import Controls, Decoding, decode, require_decodable
 from probe.analysis.displacement import StartRows, StartSource, chance_lead, infer_start
-from probe.analysis.neighbours import token_filter
+from probe.analysis.token_filters import token_filter
 from probe.arrays import Cached
 from probe.errors import NotDecodableError
 from probe.prompt import AnyPrompt

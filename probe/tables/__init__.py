@@ -7,7 +7,8 @@ from typing import Any
 
 from probe.errors import ModelNotFoundError
 from probe.live import IN_MEMORY, LiveModel
-from probe.tables.architectures import ModelFacts, Which, read_facts, require_which, text_config
+from probe.tables.architectures import Which, require_which, text_config
+from probe.tables.facts import ModelFacts, read_facts
 from probe.tables.files import (
     Files,
     TextEncoderFiles,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.arrays import Float32Array, IntArray
+from probe.arrays import Float32Array, IntArray, round_to_bfloat16
 from probe.tables.span import Table
-from probe.vocabulary import TableDtype, round_to_bfloat16
+from probe.vocabulary import TableDtype
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
-from probe.tables.architectures import ModelFacts, Which, no_stacks
+from probe.tables.architectures import Which, no_stacks
 from probe.tables.cache import cache_folder, drop_unused, write_aside
 from probe.tables.codec import TokenizersCodec
 from probe.tables.embedding_layers import UNCHANGED, by_root_of_width
+from probe.tables.facts import ModelFacts
 from probe.tables.files import map_bytes
 from probe.tables.gguf_builders import BUILDERS
 from probe.tables.gguf_files import TABLE, GgufFile, GgufPart, part_with, read_first

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.arrays import Float32Array
+from probe.arrays import Float32Array, multiplied
 from probe.errors import ModelNotFoundError, words_of
 from probe.live import LiveModel, live_model
-from probe.tables.architectures import ModelFacts, Which, facts_of, no_stacks, require_which
+from probe.tables.architectures import Which, no_stacks, require_which
 from probe.tables.built import input_layer, stack_layer
 from probe.tables.embedding_layers import answer_of
+from probe.tables.facts import ModelFacts, facts_of
 from probe.tables.named import place_on_disk
 from probe.tables.span import TORCH_DTYPES, Table
 from probe.tables.tokenizers_on_disk import tokenizer_of
-from probe.vocabulary import Vocabulary, multiplied
+from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor

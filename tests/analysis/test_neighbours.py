@@ -13,8 +13,8 @@ from probe.analysis.neighbours import (
     nearest_tokens,
     token_filter,
 )
+from probe.arrays import to_float32
 from probe.errors import ModelNotFoundError
-from probe.vocabulary import to_float32
 
 METRICS = ("l2", "cosine", "dot")
 

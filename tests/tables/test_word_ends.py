@@ -12,7 +12,7 @@ from tokenizers import pre_tokenizers, trainers
 from transformers import CLIPTokenizer, CTRLTokenizer, OpenAIGPTTokenizer
 
 from probe.analysis.compare.pairs import plain_string
-from probe.analysis.neighbours import token_filter
+from probe.analysis.token_filters import token_filter
 from probe.tables import load_vocabulary
 from tests.tables.tiny_models import write_json
 

@@ -23,19 +23,8 @@ CARD_FILE = "card.json"
 """What a workspace keeps beside it."""
 _READER = "safetensors"
 _CARD_KEY = "probe"
-_FIELDS = (
-    "name",
-    "base_model",
-    "revision",
-    "task",
-    "method",
-    "submodule",
-    "trained",
-    "init_token_ids",
-    "metrics",
-    "config",
-    "left_out",
-)
+_OF_READING = ("reader", "notes")
+_FIELDS = tuple(one.name for one in dataclasses.fields(Card) if one.name not in _OF_READING)
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
@@ -73,7 +62,6 @@ def card_metadata(prompt: AnyPrompt) -> dict[str, str]:
     same bytes.
     """
     card = {key: getattr(prompt, key) for key in _FIELDS if getattr(prompt, key, None) is not None}
-    card["left_out"] = [dataclasses.asdict(one) for one in prompt.left_out]
     if not prompt.left_out:
         del card["left_out"]
     return {_CARD_KEY: json.dumps(as_json(card))}
@@ -112,8 +100,8 @@ def _left_out(content: Content, entry: object) -> LeftOut:
 
 def _check(content: Content, card: Mapping[str, Any]) -> None:
     kinds: dict[str, type] = dict.fromkeys(_FIELDS, str)
-    kinds |= {"trained": bool, "init_token_ids": list, "metrics": dict, "config": dict}
-    kinds |= {"left_out": list}
+    kinds |= {"trained": bool, "metrics": dict, "config": dict}
+    kinds |= {"init_token_ids": list, "left_out": list}
     for key, value in card.items():
         if not isinstance(value, kinds[key]):
             raise PromptFormatError(

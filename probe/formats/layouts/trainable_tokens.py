@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, soft_prompt, take, text
 from probe.formats.content import Content, document_beside
+from probe.formats.layouts.peft_files import CONFIG_FILE
 from probe.formats.weights import OUTPUT, VOCABULARY, left_out, what_is
 from probe.prompt import AnyPrompt, LeftOut
 from probe.texts import counted
@@ -26,7 +27,6 @@ _DELTA = re.compile(
     r"^(?:(?P<module>.+?)\.)??(?:token_adapter\.)?trainable_tokens_delta(?:\.(?P<adapter>[^.]+))?$"
 )
 _MOST = 32
-_CONFIG_FILE = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ def read(content: Content) -> list[AnyPrompt] | None:
     every = _found(content)
     if not every:
         return None
-    config = document_beside(content, _CONFIG_FILE)
+    config = document_beside(content, CONFIG_FILE)
     inputs = _without_twins([one for one in every if not _is_output(one)]) or every
-    rest = left_out(content.tensors, [one.key for one in every], trained=_saved(every))
+    saved = not any(one.adapter for one in every)  # which holds nothing but what was trained
+    rest = left_out(content.tensors, [one.key for one in every], trained=saved)
     card = Card(
         content.name,
         "peft",
@@ -83,11 +84,6 @@ def _found(content: Content) -> list[_Rows]:
         _Rows(key, match["module"] or "", match["adapter"] or "", content.tensors[key])
         for key, match in matches.items()
     ]
-
-
-def _saved(every: list[_Rows]) -> bool:
-    """Whether this is a saved adapter, which holds nothing but what was trained."""
-    return not any(one.adapter for one in every)
 
 
 def _is_output(one: _Rows) -> bool:
@@ -123,7 +119,7 @@ def _prompt(content: Content, one: _Rows, card: Card, *, alone: bool) -> AnyProm
     chosen = _chosen(card.config, one.module)
     if chosen is not None and len(chosen) != len(one.rows):
         raise PromptFormatError(
-            f"{content.path}: {_CONFIG_FILE} names {counted(len(chosen), 'token')}, the file holds "
+            f"{content.path}: {CONFIG_FILE} names {counted(len(chosen), 'token')}, the file holds "
             f"{counted(len(one.rows), 'row')} in {one.key}"
         )
     known = chosen is not None and card.config.get("init_weights", True) is not False
