@@ -64,11 +64,6 @@ def attention_mass(prompt: AnyPrompt, trace: Trace, examples: Sequence[Example])
     Attention is where a model looks, not what it uses (Jain & Wallace 2019, "Attention is not
     Explanation"): read it beside an ablation.
 
-    Args:
-        prompt: P positions.
-        trace: of a model.
-        examples: n, one or more.
-
     Raises:
         ValueError: there are no examples.
     """

@@ -118,17 +118,11 @@ def cluster(
     *,
     names: Sequence[str],
 ) -> Clusters:
-    """Group rows or prompts, and name each group by the tokens nearest to its centroid.
+    """Group the rows of N prompts [P, H], or the prompts; name each group by its nearest tokens.
 
     Under `cosine` items are scaled to unit length first, so that Euclidean methods see directions;
     a prompt is then the mean of its unit rows. Centroids are means of what was clustered. Sources:
     Lloyd 1982; Campello et al. 2013 (HDBSCAN); average linkage; Rousseeuw 1987 (silhouette).
-
-    Args:
-        prompts: N arrays [P, H].
-        vocabulary: table [V, H].
-        grouping: of what, by which method.
-        names: [N].
 
     Raises:
         ValueError: a bad method, metric or count, widths that differ, or fewer than 3 items.

@@ -73,11 +73,6 @@ def chance_lead(vocabulary: Vocabulary, *, seed: int = 0, cached: Cached = uncac
 
     The lead is the cosine of a row's nearest token less that of its tenth nearest. Best cosines
     alone do not tell: in tables with a common direction rows at random come near to many tokens.
-
-    Args:
-        vocabulary: the base model's.
-        seed: of the rows.
-        cached: keeps what was found for a table between calls.
     """
 
     def compute() -> Arrays:

@@ -98,12 +98,7 @@ def main_score(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def score_sentence(metrics: Mapping[str, Any], *, strong: str = "") -> str:
-    """What the finished prompt scores beside the model alone; empty where nothing was scored.
-
-    Args:
-        metrics: of a run or a prompt.
-        strong: stands around the numbers that matter, as `**` in Markdown.
-    """
+    """What the finished prompt scores beside the model alone; empty where nothing was scored."""
     gain = gain_of(metrics)
     return "" if gain is None else f"{_capitalised(_words(gain, strong))}."
 

@@ -177,12 +177,7 @@ def grid_result(runs: Sequence[GridRun], *, question: str | None = None) -> Grid
 
 
 def pareto(costs: Float64Array, scores: Float64Array) -> BoolArray:
-    """Which of n points no other beats: none scores as well for less, or better for as much.
-
-    Args:
-        costs: [n], lower is better.
-        scores: [n], higher is better.
-    """
+    """Which of n points no other beats: none scores as well for less, or better for as much."""
     cheaper = costs[:, None] <= costs[None, :]
     better = scores[:, None] >= scores[None, :]
     strictly = (costs[:, None] < costs[None, :]) | (scores[:, None] > scores[None, :])

@@ -51,11 +51,6 @@ def mixing(
     "Multivariate two-sample tests based on nearest neighbors"), with one neighbour and seen from
     the prompts alone.
 
-    Args:
-        prompts: N arrays [P, H].
-        vocabulary: table [V, H].
-        metric: what near means.
-
     Raises:
         ValueError: the widths differ, or a bad metric.
     """
@@ -81,10 +76,6 @@ def mixing(
 
 def median_best_cosines(prompts: Sequence[Float32Array], vocabulary: Vocabulary) -> list[float]:
     """Median over each prompt's rows of the cosine with the nearest token, in one pass for all.
-
-    Args:
-        prompts: N arrays [P, H].
-        vocabulary: table [V, H].
 
     Raises:
         ValueError: the widths differ.

@@ -93,12 +93,6 @@ def sample_reference(
 ) -> Reference:
     """Draw the three reference samples of a table.
 
-    Args:
-        table: [V, H].
-        metric: what near means.
-        allowed: [V], rows that may be neighbours; the samples come from these too.
-        rng: source of randomness.
-
     Raises:
         ValueError: fewer than two rows are allowed.
     """

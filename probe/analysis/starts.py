@@ -95,12 +95,7 @@ def shared_starts(starts: Starts) -> IntArray:
 
 
 def start_words(shared: int, of: int) -> str:
-    """How much of a likeness two prompts had before they were trained, in words.
-
-    Args:
-        shared: positions that began from the same token, or `UNKNOWN`.
-        of: positions of the shorter prompt.
-    """
+    """At how many of the shorter prompt's positions two began from the same token, in words."""
     if shared == UNKNOWN:
         return "whether they share a start is not recorded"
     if shared == 0:

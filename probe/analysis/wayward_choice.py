@@ -117,11 +117,7 @@ class ChosenGamma(NamedTuple):
 
 
 def choose_gammas(runs: Sequence[WaywardRun]) -> list[ChosenGamma]:
-    """The choice for every target that has a baseline and any γ > 0 on the same seeds.
-
-    Args:
-        runs: in any order; may be those of a study that is not finished.
-    """
+    """The choice for every target that has a baseline and any γ > 0 on the same seeds."""
     found = (_choose(group, own) for (group, _), own in sorted(_by_target(runs).items()))
     return [one for one in found if one is not None]
 
@@ -204,11 +200,7 @@ class Solved:
 
 
 def judge_baselines(baselines: Sequence[WaywardRun]) -> Solved:
-    """Whether baselines of one model and task solve it.
-
-    Args:
-        baselines: prompts that were constrained to nothing, one or more.
-    """
+    """Whether baselines of one model and task, prompts constrained to nothing, solve it."""
     alone = _mean(one.zero_shot_accuracy for one in baselines)
     majority = _mean(one.majority_accuracy for one in baselines)
     low = _mean(one.gain_low for one in baselines)

@@ -114,12 +114,7 @@ class Content:
         return file_name(self.path)
 
     def provenance(self, reader: str, notes: tuple[str, ...] = ()) -> Provenance:
-        """Where the vectors came from.
-
-        Args:
-            reader: name of the format, as `probe inspect` prints it.
-            notes: what was decided while reading.
-        """
+        """Where the vectors came from."""
         return Provenance(reader, str(self.path), self.sha256, notes=notes)
 
 

@@ -71,11 +71,6 @@ _BESIDE = ("adapter_config.json", "model_config.yaml")
 def read_hub(repository: str, revision: str | None, folder: str = "") -> list[AnyPrompt]:
     """Every prompt of a hub repository, or of one folder in it.
 
-    Args:
-        repository: `owner/name`.
-        revision: branch, tag or commit; None for the default branch.
-        folder: a folder of the repository; empty for its root.
-
     Raises:
         PromptFormatError: the repository cannot be reached, or holds no prompt.
     """

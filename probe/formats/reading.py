@@ -35,9 +35,6 @@ _HEADS = ("model_head.safetensors", "pytorch_model_head.bin")
 def known_files(names: set[str]) -> list[str]:
     """The files of a known layout among a folder's names, empty where there is none.
 
-    Args:
-        names: file names of one folder.
-
     Raises:
         PromptFormatError: an adapter's configuration without its weights.
     """
@@ -58,13 +55,7 @@ def known_files(names: set[str]) -> list[str]:
 
 
 def beside(known: Sequence[str], files: Iterable[str], adapters: Iterable[str]) -> Rest:
-    """What a folder of a known layout holds beside the files that are read.
-
-    Args:
-        known: names of the files that are read.
-        files: names of all its files.
-        adapters: paths of folders below it that hold an adapter each.
-    """
+    """What a folder holds beside the known files, and folders of adapters below it."""
     unread = [name for name in files if name not in known]
     heads = [LeftOut(name, None, "a trained head", True) for name in unread if name in _HEADS]
     twins = [

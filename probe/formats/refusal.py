@@ -63,14 +63,7 @@ def require_gathered(content: Content) -> None:
 def refused(
     content: Content, name: str, shape: tuple[int, ...], weight: Weight
 ) -> PromptFormatError:
-    """Why one tensor is no prompt.
-
-    Args:
-        content: its file.
-        name: the tensor's key, or the file's name.
-        shape: of the tensor.
-        weight: what it is.
-    """
+    """Why one tensor is no prompt."""
     return PromptFormatError(
         f"{content.path}: expected a soft prompt, found {weight.what} ({shown(name)} "
         f"{list(shape)}); {weight.advice}"
@@ -80,13 +73,7 @@ def refused(
 def not_a_prompt(
     content: Content, peft_type: str, prompt_methods: Sequence[str]
 ) -> PromptFormatError:
-    """Why an adapter of PEFT without a prompt has none.
-
-    Args:
-        content: its weights.
-        peft_type: what its configuration says.
-        prompt_methods: the types that have one.
-    """
+    """Why an adapter of PEFT without a prompt has none."""
     what, keys = f"{content.path}: this is a {peft_type} adapter", _keys(content)
     if not content.tensors:
         return PromptFormatError(f"{what} without a tensor: {NOT_GATHERED}")

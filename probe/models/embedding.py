@@ -34,13 +34,7 @@ def takes(model: Any, argument: str) -> bool:
 
 
 def learn_factor(model: nn.Module, layer: nn.Module, ids: Tensor) -> None:
-    """Find what a model multiplies by, running it on ids and on their embeddings, and apply it.
-
-    Args:
-        model: a transformers model, or one of its two stacks.
-        layer: its embedding layer.
-        ids: [1, T] tokens of any text.
-    """
+    """Find what a model multiplies by, run on ids [1, T] and on their embeddings, and apply it."""
     owner = _owner(model, layer)
     if (factor := _factor_of(owner, answer_of(layer, ids), ids)) != 1:
         owner.input_factor = factor

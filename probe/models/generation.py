@@ -125,12 +125,7 @@ class Anew:
     """Everything again for every token: right for any model, and slower the longer the text."""
 
     def __init__(self, run: Callable[[Sequence[Sequence[int]]], Tensor], rows: int) -> None:
-        """Keep what the steps need.
-
-        Args:
-            run: next-token logits [B, V] behind the ids written so far.
-            rows: B.
-        """
+        """Take what gives logits [B, V] behind the ids that B rows have written so far."""
         self.run = run
         self.written: list[list[int]] = [[] for _ in range(rows)]
 

@@ -31,12 +31,7 @@ _FREQUENCIES, _LONG, _SHORT = (
 
 
 def complete_config(config: Any, parts: Sequence[GgufPart]) -> None:
-    """Set what the file says and transformers leaves at the defaults of its configuration class.
-
-    Args:
-        config: as transformers made it of the file.
-        parts: the model's files, the first one first.
-    """
+    """Set what the file says and transformers leaves at the defaults of its configuration class."""
     header = parts[0].header
 
     def said(key: str) -> int | None:
@@ -88,12 +83,6 @@ def require_layers(parts: Sequence[GgufPart], where: str) -> None:
 def require_plausible(automatic: Any, config: Any, parts: Sequence[GgufPart], where: str) -> None:
     """Refuse sizes that the file's tensors do not bear out, before anything of them is made.
 
-    Args:
-        automatic: transformers' class that builds the model.
-        config: of the model.
-        parts: its files.
-        where: the model as errors name it.
-
     Raises:
         ModelNotFoundError: the file speaks of more numbers than it holds.
     """
@@ -108,11 +97,6 @@ def require_plausible(automatic: Any, config: Any, parts: Sequence[GgufPart], wh
 
 def complete_rope(config: Any, parts: Sequence[GgufPart], where: str) -> None:
     """Set how positions are stretched.
-
-    Args:
-        config: as transformers made it of the file.
-        parts: the model's files, the first one first.
-        where: the model as errors name it.
 
     Raises:
         ModelNotFoundError: they are stretched in a way that transformers has no name for.

@@ -31,11 +31,6 @@ def write_lean(parts: Sequence[GgufPart], where: str, target: Path) -> None:
     takes for a small model, eight would go into tokens and merges that it needs no more. And it
     never sees the file that somebody else made, only what our reader has checked.
 
-    Args:
-        parts: the model's files, the first one first.
-        where: the model as errors name it.
-        target: the file to write.
-
     Raises:
         ModelNotFoundError: a tensor is of a type that the `gguf` package does not know.
     """

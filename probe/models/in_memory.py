@@ -36,11 +36,6 @@ def freeze_live(
 
     It runs where the first is, in its precision, with its hooks.
 
-    Args:
-        live: the model, which is not touched.
-        device: where it is; None: wherever.
-        dtype: its precision; None: whichever.
-
     Raises:
         ModelNotFoundError: it is elsewhere or in another precision, has no numbers, or is of a kind
             that reads no prompts.

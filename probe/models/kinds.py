@@ -62,10 +62,6 @@ def family_of(config: Any, path: str, revision: str | None) -> type[FrozenModel]
 def family_of_kind(config: Any, where: str) -> type[FrozenModel]:
     """The same by the configuration alone, for models that are not made to embed sentences.
 
-    Args:
-        config: its `architectures` name the model's class.
-        where: the model as errors name it.
-
     Raises:
         ModelNotFoundError: none that reads prompts.
     """
@@ -115,12 +111,7 @@ def _check_pooling(path: str, revision: str | None) -> None:
 
 
 def require_borne_out(automatic: Any, config: Any, path: str) -> None:
-    """Refuse a configuration of absurd numbers before room is made for its model.
-
-    Args:
-        automatic: the class of transformers that would build it.
-        config: which it would build.
-        path: the folder; what is not on this machine is passed over.
+    """Refuse a configuration of absurd numbers before room is made for its model; on disk only.
 
     Raises:
         ModelNotFoundError: it has far more parameters than the weights have bytes.

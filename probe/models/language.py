@@ -143,13 +143,7 @@ def _kind(row: Row) -> str:
 
 
 def log_likelihoods(logits: Tensor, places: Tensor, targets: Tensor) -> Tensor:
-    """Log-likelihood in nats of target ids, [M].
-
-    Args:
-        logits: [U, V].
-        places: [M] rows of the logits.
-        targets: [M] ids.
-    """
+    """Log-likelihood in nats of target ids, [M], by the rows of logits [U, V] at their places."""
     logits = logits.float()
     chosen = logits[places, targets.to(logits.device)]
     return chosen - logits.logsumexp(-1)[places]

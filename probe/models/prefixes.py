@@ -100,13 +100,7 @@ def causal_prefix_shape(model: FrozenModel, score: Score, *, tested: bool) -> Sh
 
 
 def decoder_prefix_shape(model: FrozenModel, score: Score, start: int) -> Shape | None:
-    """The shape of prefixes for a decoder's self-attention; None where it reads none.
-
-    Args:
-        model: an encoder–decoder model.
-        score: how it scores a row behind a prefix.
-        start: the id its decoder starts from.
-    """
+    """The shape of prefixes for a decoder's self-attention; None where it reads none."""
     *text, first, second, target = _tokens(model)
 
     def tried() -> tuple[KeyValues, float]:

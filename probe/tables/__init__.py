@@ -83,11 +83,7 @@ def load_vocabulary(
 
 
 def model_facts(model: str | Path | LiveModel, revision: str | None = None) -> ModelFacts:
-    """What can be known of a model from its small files, without torch.
-
-    Args:
-        model: what `load_vocabulary` takes.
-        revision: branch, tag or commit of a hub id.
+    """What can be known of what `load_vocabulary` takes from its small files, without torch.
 
     Raises:
         ModelNotFoundError: there is no such model, or it has no readable configuration.

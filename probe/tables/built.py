@@ -167,9 +167,6 @@ def _renamed(model: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
 def build_model(config: Mapping[str, Any]) -> Any:
     """Build a model on the meta device; imports torch. Code that comes with it is never run.
 
-    Args:
-        config: a `config.json`, or the part of one that describes a language model.
-
     Raises:
         Exception: any; transformers' own, of the first class tried.
     """

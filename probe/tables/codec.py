@@ -26,9 +26,6 @@ def tokenizer_calls(where: str) -> Iterator[None]:
     The library ends a text it cannot cut (a pattern that tries too long, a damaged table) in a
     panic: an error that no `except Exception` sees, after a stack on the process's own stderr.
 
-    Args:
-        where: the model as errors name it.
-
     Raises:
         ModelNotFoundError: the tokenizer's library failed.
     """
@@ -49,10 +46,6 @@ class GuardedTokenizer:
 
     def __init__(self, tokenizer: Any, where: str) -> None:
         """Guard a tokenizer, or one that is guarded already.
-
-        Args:
-            tokenizer: transformers' own.
-            where: the model as errors name it.
 
         Raises:
             ModelNotFoundError: it would make texts too long to be held.
@@ -83,10 +76,6 @@ class GuardedTokenizer:
 
 def check_growth(tokenizer: Any, where: str) -> None:
     """Refuse a normaliser that makes of a text many times its length, before it meets one.
-
-    Args:
-        tokenizer: of the library `tokenizers`; others are passed over.
-        where: the model as errors name it.
 
     Raises:
         ModelNotFoundError: it does.

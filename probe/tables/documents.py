@@ -115,14 +115,7 @@ def wordpiece_parts(
     unknown: str = "[UNK]",
     around: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """BERT's WordPiece.
-
-    Args:
-        rows: row of each token; `##` continues a word.
-        lowercase: whether text is.
-        unknown: the token of what no others spell.
-        around: what puts special tokens around a text.
-    """
+    """BERT's WordPiece of tokens and their rows: `##` continues a word."""
     model = {"type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": "##"}
     return _bert_parts(lowercase=lowercase) | {
         "post_processor": around,

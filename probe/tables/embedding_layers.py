@@ -49,9 +49,6 @@ def by_root_of_width(width: int, *, rounded: bool = False) -> Multiplier:
 def learn_multiplier(layer: Any) -> Multiplier | None:
     """What a layer multiplies by, found by giving it a few rows and running it.
 
-    Args:
-        layer: an embedding layer, its buffers filled (see `bring_to_life`).
-
     Returns:
         None where it does something other than multiplying every row by one number.
     """
@@ -72,12 +69,7 @@ def learn_multiplier(layer: Any) -> Multiplier | None:
 
 
 def bring_to_life(model: Any, layer: Any) -> None:
-    """Give a layer on the meta device a few rows, and its buffers what the model fills them with.
-
-    Args:
-        model: the transformers model that the layer is part of.
-        layer: its embedding layer.
-    """
+    """Give a layer on the meta device a few rows, and its buffers what its model fills them with."""
     import torch
 
     if type(layer) is torch.nn.Embedding:

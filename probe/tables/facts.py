@@ -50,13 +50,7 @@ class ModelFacts:
 
 
 def read_facts(name: str, files: Files, config: dict[str, Any]) -> ModelFacts:
-    """The facts of a model.
-
-    Args:
-        name: as the user named it.
-        files: of the model.
-        config: its `config.json`.
-    """
+    """The facts of a model."""
     facts = facts_of(name, config, sentences=files.size("modules.json") is not None)
     return replace(facts, reads_no_prompt=_why_no_prompt(name, files, config, facts.kind))
 
@@ -115,13 +109,7 @@ def _names_start(files: Files, config: Mapping[str, Any]) -> bool:
 def facts_of(
     source: str | LiveModel, config: Mapping[str, Any], *, sentences: bool = False
 ) -> ModelFacts:
-    """The facts that a configuration tells.
-
-    Args:
-        source: what the model was asked by.
-        config: its `config.json`.
-        sentences: whether it is made to embed sentences.
-    """
+    """The facts that a configuration tells."""
     architectures = config.get("architectures")
     type_ = str(config.get("model_type"))
     first = str(architectures[0]) if isinstance(architectures, list) and architectures else ""

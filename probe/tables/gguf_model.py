@@ -54,9 +54,6 @@ def table_tensor(part: GgufPart) -> GgufTensor:
 def load_gguf_table(part: GgufPart) -> Table:
     """The input table [V, H]: mapped where it is stored as floats, else undone into float32.
 
-    Args:
-        part: the file that holds it.
-
     Raises:
         ModelNotFoundError: the file holds no table, or one that cannot be undone.
     """
@@ -128,12 +125,7 @@ RecurrentGemma multiplies behind it."""
 
 
 def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary:
-    """The tokens and the embedding table of a GGUF file.
-
-    Args:
-        name: the model as the user named it.
-        found: its file.
-        which: the one table there is, which the stacks of an encoder–decoder model share.
+    """The tokens and the embedding table of a GGUF file; stacks share the one that there is.
 
     Raises:
         ModelNotFoundError: the file is damaged, or holds no table that can be read.
@@ -152,10 +144,6 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
 
 def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:
     """What a GGUF file says of its model.
-
-    Args:
-        name: the model as the user named it.
-        found: its file.
 
     Raises:
         ModelNotFoundError: the file is damaged.
@@ -179,10 +167,6 @@ def read_gguf_tokenizer(header: GgufHeader, where: str) -> TokenizerFiles:
     """The tokenizer of a GGUF file.
 
     One of a kind that cannot be rebuilt names the rows and turns no text into them.
-
-    Args:
-        header: of the file.
-        where: the model as errors name it.
 
     Raises:
         ModelNotFoundError: the tokenizer's parts contradict each other.

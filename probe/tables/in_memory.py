@@ -182,10 +182,6 @@ def copy_on_same_weights(module: Any, where: str) -> Any:
     Modes, hooks, gradients and flags of the first are its own: the copy's parameters are others on
     the same memory. Quantised parameters, which have no gradients, are the same objects.
 
-    Args:
-        module: of torch; it is not touched.
-        where: the model as errors name it.
-
     Raises:
         ModelNotFoundError: something in it cannot be copied.
     """

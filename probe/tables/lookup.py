@@ -29,11 +29,6 @@ def load_table(files: Files, config: Mapping[str, Any], which: Which) -> Table:
     checkpoint's tensors as it does when it loads them. Where that finds none, the one tensor whose
     name ends as the table's does is it.
 
-    Args:
-        files: the model's files.
-        config: its `config.json`.
-        which: the input table, or the one a stack of an encoder–decoder model reads.
-
     Raises:
         ModelNotFoundError: no weights, no such table, or one that cannot be read.
     """

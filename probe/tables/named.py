@@ -60,11 +60,7 @@ def same_model(first: str, second: str) -> bool:
 
 
 def place_on_disk(model: str, revision: str | None = None) -> Path | None:
-    """The folder or GGUF file of a model that can be read without the network; None if none is.
-
-    Args:
-        model: a name, a folder, a GGUF file, or a hub id that the hub's own cache may hold.
-        revision: branch, tag or commit of a hub id.
+    """The folder or GGUF file of a model here, in the hub's own cache too; None if none is.
 
     Raises:
         MissingExtraError: `minilm` is not installed.

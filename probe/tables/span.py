@@ -67,12 +67,7 @@ def damaged(where: str, file: str, found: str) -> ModelNotFoundError:
 
 @contextmanager
 def describing_damage(where: str, file: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Around a reader's work on a file: what it raises on damage becomes the error of that file.
-
-    Args:
-        where: the model as errors name it.
-        file: what is read.
-        kinds: what the reader raises besides its own refusals.
+    """Around a reader's work on a file: refusals, and errors of these kinds, become that file's.
 
     Raises:
         ModelNotFoundError: the file is damaged.
@@ -109,15 +104,7 @@ def find_packed(names: Iterable[str], tables: Iterable[str]) -> str | None:
 def quantised(
     where: str, file: str, name: str, dtype: str, names: Iterable[str]
 ) -> ModelNotFoundError:
-    """The error of a table whose numbers are stored in few bits.
-
-    Args:
-        where: the model as errors name it.
-        file: the file that holds the table.
-        name: the table's tensor.
-        dtype: how its numbers are stored.
-        names: all tensors of the file, among them the table's scales.
-    """
+    """The error of a table whose numbers are stored in few bits."""
     scales = _companions(name, names)
     beside = f", with {', '.join(scales)}" if scales else ""
     return ModelNotFoundError(

@@ -66,13 +66,7 @@ class TokenizerFiles:
 
 
 def tokenizer_of(data: bytes, document: dict[str, Any], where: str) -> TokenizerFiles:
-    """The tokenizer of a `tokenizer.json`.
-
-    Args:
-        data: its bytes.
-        document: what they say.
-        where: the model as errors name it.
-    """
+    """The tokenizer of a `tokenizer.json`."""
     readable = with_readable_ends(document)
     shown = data if readable is document else json.dumps(readable).encode()
     return TokenizerFiles(document, TokenizersCodec(shown, where), _sha256(data))
@@ -84,10 +78,7 @@ NO_TOKENIZER = TokenizerFiles({}, None, "")
 def read_tokenizer(files: Files, model_type: object, which: Which = "input") -> TokenizerFiles:
     """The model's tokenizer, or `NO_TOKENIZER` when it came without a readable one.
 
-    Args:
-        files: the model's files.
-        model_type: the family, which says whether SentencePiece ids are rows.
-        which: whose table is read; in FSMT the stacks read different vocabularies.
+    Its family says whether SentencePiece ids are rows; FSMT's stacks read different vocabularies.
 
     Raises:
         ModelNotFoundError: a tokenizer file is damaged.

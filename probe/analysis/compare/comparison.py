@@ -68,11 +68,7 @@ class Comparison(Result):
         return tuple((int(i[n]), int(j[n]), float(values[n])) for n in order)
 
     def separation(self, *, without_shared_start: bool = False) -> Separation | None:
-        """How well the measure tells pairs of one task from pairs of two; None where none can say.
-
-        Args:
-            without_shared_start: leave out pairs of which any position began from the same token.
-        """
+        """How well the measure tells pairs of one task from pairs of two; None where none tell."""
         closeness = self.matrix if self.higher_is_closer else -self.matrix
         without = without_shared_start
         return separation(closeness, self.tasks, self.shared_starts, without_shared_start=without)
@@ -133,11 +129,7 @@ def compare_rows(
 
 
 def compare_tokens(decoded: Sequence[Set[str]], *, names: Sequence[str]) -> Comparison:
-    """Compare prompts by the sets of token strings that lie nearest to their rows.
-
-    Args:
-        decoded: N sets, see `token_strings`.
-        names: [N].
+    """Compare prompts by the sets of strings nearest to their rows, see `token_strings`.
 
     Raises:
         ValueError: fewer than two prompts.

@@ -43,9 +43,6 @@ def hierarchy(comparison: Comparison) -> Hierarchy:
 
     Distances are taken as they are; similarities, none of which passes 1, as 1 − similarity.
     Leaf order: Bar-Joseph et al. 2001, "Fast optimal leaf ordering for hierarchical clustering".
-
-    Args:
-        comparison: of N prompts.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform

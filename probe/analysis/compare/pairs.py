@@ -96,13 +96,9 @@ def _positions(decoding: Decoding) -> dict[str, list[int]]:
 
 
 def token_strings(ids: IntArray, vocabulary: Vocabulary) -> frozenset[str]:
-    """The strings of token ids, without the mark of a leading or trailing space.
+    """The strings of token ids of any shape, without the mark of a leading or trailing space.
 
     So words meet across tokenizers: some mark where words begin, others where they go on or end.
-
-    Args:
-        ids: any shape, such as the [P, k] nearest tokens of a prompt.
-        vocabulary: V tokens.
     """
     return frozenset(plain_string(vocabulary.tokens[int(i)]) for i in np.unique(ids))
 

@@ -68,12 +68,7 @@ def _counts(found: Separation) -> str:
 
 
 def positions_sentence(view: PositionView, *, strong: str = "") -> str:
-    """What a diagonal in a position view would mean, given where the rows began.
-
-    Args:
-        view: of two prompts.
-        strong: stands around the numbers.
-    """
+    """What a diagonal in a position view would mean, given where the rows began."""
 
     def number(value: float) -> str:
         return f"{strong}{value:.3f}{strong}".replace("-", "−")

@@ -123,13 +123,10 @@ def _u_centred(rows: FloatArray) -> Float64Array:
 
 
 def neuron_overlap(activations: FloatArray) -> Float64Array:
-    """Cosine of the binarised activations (> 0) of every two prompts, [N, N].
+    """Cosine of the binarised activations (> 0), [N, L, F], of every two prompts, [N, N].
 
     Source: Su et al. 2022, "On Transferability of Prompt Tuning", §5.2 (overlapping rate of
     activated neurons). Of a gated unit (SwiGLU) the gate is meant.
-
-    Args:
-        activations: [N, L, F] of one group of layers.
 
     Raises:
         ValueError: there is no layer or no neuron.

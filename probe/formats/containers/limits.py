@@ -86,11 +86,7 @@ class Budget:
     """Memory that reading one file may still take, in bytes."""
 
     def __init__(self, size: int) -> None:
-        """Start a budget.
-
-        Args:
-            size: bytes of the file, which stay in memory beside what is unpacked.
-        """
+        """Start one beside the bytes of the file itself, which stay in memory."""
         self._left = min(MAX_COPIED_BYTES, MAX_MEMORY_BYTES - size)
 
     def take(self, size: int, what: str) -> None:
@@ -109,10 +105,6 @@ class Budget:
 def require_safe_name(name: str, archive: str) -> None:
     """Refuse a member's name that leads out of the archive's own folder, or cannot be shown.
 
-    Args:
-        name: the member's name.
-        archive: kind of archive, for the message.
-
     Raises:
         PromptFormatError: the name is absolute, goes upward, or is not printable.
     """
@@ -126,10 +118,6 @@ def require_safe_name(name: str, archive: str) -> None:
 
 def require_small(size: int, what: str) -> None:
     """Refuse what is larger than an archive of prompts.
-
-    Args:
-        size: in bytes.
-        what: the message up to the number.
 
     Raises:
         PromptFormatError: it is larger than `MAX_ARCHIVE_BYTES`.

@@ -69,10 +69,6 @@ def used_keys(content: Content) -> list[str]:
 def find_weights(content: Content, config: Mapping[str, Any]) -> list[PeftWeights]:
     """Every PEFT prompt of a file, none when it holds no such keys.
 
-    Args:
-        content: the opened file.
-        config: the adapter's configuration, empty where there is none.
-
     Raises:
         PromptFormatError: an encoder's network is incomplete or does not fit together.
     """
