@@ -10,6 +10,8 @@ from probe.models.frozen import FrozenModel
 from probe.models.loading import load_model as read_model
 from probe.tables.named import place_of
 
+_Stamp = frozenset[tuple[str, int, int]]
+
 
 def keep_models(most: int) -> None:
     """Keep the last models that are loaded from here on; those kept before are dropped.
@@ -38,11 +40,11 @@ def load_model(
     """
     if isinstance(name, LiveModel):
         return read_model(name, revision=revision, device=device, dtype=dtype)
-    return _read(str(name), revision, device, dtype, _changed(place_of(name)))
+    return _read(str(name), revision, device, dtype, _stamp(place_of(name)))
 
 
 def _read_named(
-    name: str, revision: str | None, device: str | None, dtype: str | None, _: float | None
+    name: str, revision: str | None, device: str | None, dtype: str | None, _: _Stamp
 ) -> FrozenModel:
     return read_model(name, revision=revision, device=device, dtype=dtype)
 
@@ -50,9 +52,8 @@ def _read_named(
 _read = lru_cache(maxsize=0)(_read_named)
 
 
-def _changed(place: Path) -> float | None:
-    """When the newest of a model's files was written; None of a hub id."""
-    if not place.exists():
-        return None
+def _stamp(place: Path) -> _Stamp:
+    """Which files a model has, and when each was written; empty of a hub id."""
     files = [place, *place.rglob("*")] if place.is_dir() else [place]
-    return max(file.stat().st_mtime for file in files if file.exists())  # a link may lead nowhere
+    there = ((file, file.stat()) for file in files if file.exists())  # a link may lead nowhere
+    return frozenset((str(file), found.st_mtime_ns, found.st_size) for file, found in there)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from probe.tables.files import (
     parse_config,
     with_text_encoder,
 )
-from probe.tables.gguf_files import find_gguf
+from probe.tables.gguf_files import GgufFile, find_gguf
 from probe.tables.in_memory import live_facts, read_live_vocabulary
 from probe.tables.lookup import check_dimensions, check_layers, load_table
 from probe.tables.named import (
@@ -69,17 +71,13 @@ def load_vocabulary(
     require_which(which)
     if isinstance(model, LiveModel):
         return read_live_vocabulary(model, which)
-    try:
-        place = place_of(model)
-        if (found := find_gguf(model, place, revision)) is not None:
+    with _reading(model):
+        found = _found(model, revision)
+        if isinstance(found, GgufFile):
             from probe.tables.gguf_model import load_gguf_vocabulary
 
             return load_gguf_vocabulary(str(model), found, which)
-        return _read(str(model), _files(model, place, revision), which)
-    except OSError as error:
-        raise ModelNotFoundError(
-            f"{model} cannot be read ({error.strerror or error}): check the files"
-        ) from error
+        return _read(str(model), found, which)
 
 
 def model_facts(model: str | Path | LiveModel, revision: str | None = None) -> ModelFacts:
@@ -91,14 +89,19 @@ def model_facts(model: str | Path | LiveModel, revision: str | None = None) -> M
     """
     if isinstance(model, LiveModel):
         return live_facts(model)
-    try:
-        place = place_of(model)
-        if (found := find_gguf(model, place, revision)) is not None:
+    with _reading(model):
+        found = _found(model, revision)
+        if isinstance(found, GgufFile):
             from probe.tables.gguf_model import read_gguf_facts
 
             return read_gguf_facts(str(model), found)
-        files = _files(model, place, revision)
-        return read_facts(str(model), files, _config(files))
+        return read_facts(str(model), found, _config(found))
+
+
+@contextmanager
+def _reading(model: str | Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ModelNotFoundError(
             f"{model} cannot be read ({error.strerror or error}): check the files"
@@ -151,13 +154,15 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
     return tokenizer.vocabulary(name, table)
 
 
-def _files(model: str | Path, folder: Path, revision: str | None) -> Files:
-    """Where the model's files are: a folder, or a hub id.
+def _found(model: str | Path, revision: str | None) -> GgufFile | Files:
+    """The model's GGUF file, else where its files are: a folder, or a hub id.
 
     Raises:
         ModelNotFoundError: it is none of them.
     """
-    name = str(model)
+    name, folder = str(model), place_of(model)
+    if (file := find_gguf(model, folder, revision)) is not None:
+        return file
     if folder.is_dir():
         return folder_files(folder, name)
     mistyped = "/" not in name and closest(name, ALWAYS_NAMED)

@@ -69,7 +69,7 @@ def learn_multiplier(layer: Any) -> Multiplier | None:
 
 
 def bring_to_life(model: Any, layer: Any) -> None:
-    """Give a layer on the meta device a few rows, and its buffers what its model fills them with."""
+    """Give a layer on the meta device a few rows, its buffers what the model fills them with."""
     import torch
 
     if type(layer) is torch.nn.Embedding:

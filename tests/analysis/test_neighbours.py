@@ -11,8 +11,8 @@ from probe.analysis.neighbours import (
     nearest_others,
     nearest_rows,
     nearest_tokens,
-    token_filter,
 )
+from probe.analysis.token_filters import token_filter
 from probe.arrays import to_float32
 from probe.errors import ModelNotFoundError
 

@@ -1,5 +1,7 @@
 """A process that answers many questions loads a model once."""
 
+import os
+
 import pytest
 
 from probe.models import keep_models, load_model
@@ -41,6 +43,15 @@ def test_a_model_whose_files_changed_is_read_anew(folder):
     assert (third := load_model(folder)) is not second
     (folder / "1_Pooling" / "config.json").write_text("{}")
     assert load_model(folder) is not third
+
+
+def test_a_file_in_whose_place_an_older_one_came_is_a_change_too(folder):
+    first = load_model(folder)
+    config = folder / "generation_config.json"
+    os.utime(config, (1, 1))
+    assert (second := load_model(folder)) is not first
+    config.unlink()
+    assert load_model(folder) is not second
 
 
 def test_a_link_that_leads_nowhere_hinders_nobody(folder):
