@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from probe.arrays import Float32Array, Float64Array
-from probe.prompt import KVPrefix, PromptPair, SoftPrompt
+from probe.prompt import AnyPrompt, KVPrefix, PromptPair, SoftPrompt
 from probe.task import Example
 
 ModelPrompt = SoftPrompt | KVPrefix | PromptPair | None
@@ -34,6 +34,19 @@ class Score(Protocol):
 
     def __call__(self, prompt: ModelPrompt, examples: Sequence[Example]) -> Float64Array:
         """Score the examples under the prompt."""
+        ...
+
+
+class Slopes(Protocol):
+    """Losses of n examples at a prompt, and how steeply they change along a direction."""
+
+    def __call__(
+        self, prompt: AnyPrompt, direction: AnyPrompt, /
+    ) -> tuple[Float64Array, Float64Array]:
+        """Losses [n] in nats, and the part of each position in the directional derivative, [n, P].
+
+        `direction` is a prompt of the same shape whose numbers are the direction's.
+        """
         ...
 
 

@@ -11,31 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from probe.arrays import Float64Array
 from probe.bootstrap import Bootstrap, Estimate
 from probe.prompt import AnyPrompt, with_arrays
+from probe.protocols import Slopes
 from probe.requests.insides import Attribution, Baseline
 from probe.results import Result
 
 _POWER = 4
 """A norm forgets how long a row is until it is nearly zero, where everything happens at once."""
-
-
-class Slopes(Protocol):
-    """Losses of n examples at a prompt, and how steeply they change along a direction."""
-
-    def __call__(
-        self, prompt: AnyPrompt, direction: AnyPrompt, /
-    ) -> tuple[Float64Array, Float64Array]:
-        """Losses [n] in nats, and the part of each position in the directional derivative, [n, P].
-
-        `direction` is a prompt of the same shape whose numbers are the direction's.
-        """
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,7 +151,8 @@ def displacement(
         raise NotDecodableError(f"{prompt.name}: no row has moved from its start")
     table: Rows = vocabulary.search_table
     if centre:
-        table = vocabulary.rows(slice(None)) - _mean_row(vocabulary)
+        tokens = vocabulary.rows(slice(None))
+        table = tokens - tokens.mean(0, dtype=np.float64).astype(np.float32)
     mean = rows.mean(0)
     near_mean = nearest_rows(mean[None], table, "cosine", k=k, allowed=allowed)
     return Displacement(
@@ -162,12 +163,6 @@ def displacement(
         near_rows=nearest_rows(rows, table, "cosine", k=k, allowed=allowed),
         sign_flip_p=_sign_flip_p(rows, table, allowed, seed),
     )
-
-
-def _mean_row(vocabulary: Vocabulary) -> Float32Array:
-    rows = vocabulary.rows(slice(None))
-    mean: Float32Array = rows.mean(0, dtype=np.float64).astype(np.float32)
-    return mean
 
 
 def _sign_flip_p(rows: Float32Array, table: Rows, allowed: BoolArray | None, seed: int) -> float:

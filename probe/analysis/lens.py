@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,17 +66,20 @@ class Lens(Result):
 
     def _rows(self) -> list[dict[str, Any]]:
         """One row per layer, position and rank."""
-        return [
-            {
-                "prompt": self.prompt,
-                "layer": cell.layer,
-                "position": cell.position,
-                "rank": rank,
-                **asdict(token),
-            }
-            for cell in self.cells
-            for rank, token in enumerate(cell.tokens, start=1)
-        ]
+        return cell_rows(self.prompt, self.cells)
+
+
+def cell_rows(prompt: str, cells: Iterable[Any]) -> list[dict[str, Any]]:
+    """One row per cell of a lens and rank of its tokens."""
+    return [
+        {"prompt": prompt, **_place(cell), "rank": rank, **asdict(token)}
+        for cell in cells
+        for rank, token in enumerate(cell.tokens, start=1)
+    ]
+
+
+def _place(cell: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(cell).items() if name != "tokens"}
 
 
 def logit_lens(

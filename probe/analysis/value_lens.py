@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from probe.analysis.lens import (
     LayerControl,
     LensToken,
+    cell_rows,
     check_sizes,
     layer_control,
     read_states,
@@ -51,19 +52,7 @@ class ValueLens(Result):
 
     def _rows(self) -> list[dict[str, Any]]:
         """One row per layer, head, position and rank."""
-        return [
-            {
-                "prompt": self.prompt,
-                "layer": cell.layer,
-                "head": cell.head,
-                "position": cell.position,
-                "norm": cell.norm,
-                "rank": rank,
-                **asdict(token),
-            }
-            for cell in self.cells
-            for rank, token in enumerate(cell.tokens, start=1)
-        ]
+        return cell_rows(self.prompt, self.cells)
 
 
 def value_lens(

@@ -90,9 +90,10 @@ class Waywardness(Result):
 
 _MEASURES = ("baseline_accuracy", "wayward_accuracy", "delta", "f1", "f1_at_zero")
 _ESTIMATES = (*_MEASURES, "gain")
+_SEED = 0
 
 
-def waywardness(runs: Sequence[WaywardRun], *, seed: int = 0) -> Waywardness:
+def waywardness(runs: Sequence[WaywardRun]) -> Waywardness:
     """Choose γ for each target, and say what the text near which a prompt is held costs.
 
     For each (model, task, initialisation, target), accuracy and F1 are averaged over seeds. Of all
@@ -106,12 +107,11 @@ def waywardness(runs: Sequence[WaywardRun], *, seed: int = 0) -> Waywardness:
 
     Args:
         runs: in any order; may be those of a study that is not finished.
-        seed: of the resamples.
     """
     judged = choose_gammas(runs)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_SEED)
     table = [_row(*key, some, rng) for key, some in _tabled(judged)]
-    return Waywardness(tuple(runs), tuple(one.choice for one in judged), tuple(table), seed)
+    return Waywardness(tuple(runs), tuple(one.choice for one in judged), tuple(table), _SEED)
 
 
 def _tabled(judged: Sequence[ChosenGamma]) -> list[tuple[tuple[Group, str], list[ChosenGamma]]]:

@@ -81,7 +81,7 @@ def sampled_answers(
     seed: int,
 ) -> list[str]:
     """An answer to every row, drawn from what the model says that reads a prompt, or none."""
-    pick = sampling(1.0, seed)
+    pick = sampling(seed)
     at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
     answers: list[str] = []
     for start in range(0, len(rows), at_once):

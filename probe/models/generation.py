@@ -24,15 +24,15 @@ def most_likely(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
 
 
-def sampling(temperature: float, seed: int) -> Pick:
-    """Draw every token from softmax(logits / temperature), the same for the same seed.
+def sampling(seed: int) -> Pick:
+    """Draw every token by its probability, the same for the same seed.
 
     The numbers that choose are drawn on the CPU, whose generators give the same ones everywhere.
     """
     randomness = torch.Generator().manual_seed(seed)
 
     def pick(logits: Tensor) -> Tensor:
-        cumulative = torch.softmax(logits.float() / temperature, -1).cumsum(-1)
+        cumulative = torch.softmax(logits.float(), -1).cumsum(-1)
         drawn = torch.rand(len(logits), 1, generator=randomness).to(logits.device)
         chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)
         return chosen[:, 0].clamp(max=logits.shape[-1] - 1)

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import copy
 
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_MAPPING_NAMES,
-)
-
 from probe.errors import ModelNotFoundError
 from probe.live import LiveModel
 from probe.models.agreement import require_agreement
 from probe.models.frozen import FrozenModel
-from probe.models.kinds import family_of_kind
-from probe.models.sentence_encoder import SentenceEncoder
+from probe.models.kinds import family_of_kind, require_head
 from probe.models.shortcuts import drop_shortcuts
 from probe.tables.in_memory import copy_on_same_weights, require_weights, text_tokenizer
-
-_WITH_HEADS = (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-)
 
 
 def freeze_live(
@@ -46,7 +30,7 @@ def freeze_live(
     config = copy.deepcopy(model.config)
     config.architectures = [live.architecture]
     family = family_of_kind(config, live.name)
-    _require_head(live, family)
+    require_head(live.architecture, config.model_type, family, live.name)
     tokenizer = text_tokenizer(live)
     beside = copy_on_same_weights(model, live.name)
     drop_shortcuts(beside)  # of a model that `load_model` opened
@@ -69,20 +53,3 @@ def _require_as_asked(live: LiveModel, device: str | None, dtype: str | None) ->
                 f"{live.name} has {name} {own}, asked for is {asked!r}: leave {name} out, or "
                 "change the model itself"
             )
-
-
-def _require_head(live: LiveModel, family: type[FrozenModel]) -> None:
-    """Refuse a model without the head that turns its states into words.
-
-    Raises:
-        ModelNotFoundError: it has none.
-    """
-    kind, found = live.model.config.model_type, live.architecture
-    heads = [names[kind] for names in _WITH_HEADS if isinstance(names.get(kind), str)]
-    bare = found == MODEL_MAPPING_NAMES.get(kind)
-    fits = bare if family is SentenceEncoder else found in heads or found.endswith("ForPreTraining")
-    if not fits and heads:
-        raise ModelNotFoundError(
-            f"{live.name} is a {found}, which predicts no words: give a "
-            f"{' or '.join(dict.fromkeys(heads))}"
-        )

@@ -14,6 +14,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_MAPPING_NAMES,
 )
 from transformers.utils.hub import cached_file
 
@@ -25,6 +26,12 @@ from probe.models.masked import MaskedModel
 from probe.models.sentence_encoder import SentenceEncoder
 
 _SEQ_TO_SEQ = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+_WITH_HEADS = (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    _SEQ_TO_SEQ,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+)
 _DOUBTED = 1 << 20
 """No configuration without a number beyond this claims more memory than a machine has."""
 _PARAMETERS_PER_BYTE = 64
@@ -88,6 +95,22 @@ def family_of_kind(config: Any, where: str) -> type[FrozenModel]:
         "masked or encoder–decoder language model, or a sentence encoder (decode, find and map "
         "need the table only)"
     )
+
+
+def require_head(found: str, kind: str, family: type[FrozenModel], where: str) -> None:
+    """Refuse a model of this class and `model_type` that turns no states into words.
+
+    Raises:
+        ModelNotFoundError: it has no head that does.
+    """
+    heads = [names[kind] for names in _WITH_HEADS if isinstance(names.get(kind), str)]
+    bare = found == MODEL_MAPPING_NAMES.get(kind)
+    fits = bare if family is SentenceEncoder else found in heads or found.endswith("ForPreTraining")
+    if not fits and heads:
+        raise ModelNotFoundError(
+            f"{where} is a {found}, which predicts no words: give a "
+            f"{' or '.join(dict.fromkeys(heads))}"
+        )
 
 
 def _check_pooling(path: str, revision: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from probe.models.rows import Objective, Row
 from probe.models.shortcuts import layer_list
 from probe.models.tracing import shared_weight_copy
 from probe.prompt import AnyPrompt
-from probe.protocols import ModelPrompt, ProjectValues, Score, Unembed
+from probe.protocols import ModelPrompt, ProjectValues, Score, Slopes, Unembed
 from probe.task import Example, Task
 
 _BATCH = 256
@@ -177,8 +177,6 @@ def _output_of(model: FrozenModel, layer: nn.Module) -> nn.Module:
 
 
 _ROWS_AT_ONCE = 16
-
-Slopes = Callable[[AnyPrompt, AnyPrompt], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def slopes_of(

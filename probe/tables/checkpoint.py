@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats.containers.safetensors_npy import header_bytes, tensor_entry
@@ -21,26 +21,12 @@ from probe.tables.span import (
     quantised,
 )
 
+if TYPE_CHECKING:
+    from probe.tables.torch_files import TorchFile
+
 MAX_HEADER_BYTES = 100_000_000
 """The bound that the safetensors library itself sets."""
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-
-
-class Shard(Protocol):
-    """The tensors of one file of weights."""
-
-    @property
-    def names(self) -> Mapping[str, object]:
-        """Every tensor, by name, in the order of the file."""
-        ...
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """A tensor's shape; empty where the file does not say."""
-        ...
-
-    def span(self, name: str, axes: int = 2) -> Span:
-        """Where the bytes of a table, or of a vector (one axis), lie."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,7 @@ class Checkpoint:
     """The file that lists the names: the weights themselves, or the index of their shards."""
     shards: Mapping[str, object]
     """Tensor name → file beside the listing, as an index gives it: not to be trusted."""
-    _opened: dict[str, Shard] = field(default_factory=dict)
+    _opened: dict[str, Safetensors | TorchFile] = field(default_factory=dict)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape; empty where its file does not say.
@@ -70,7 +56,7 @@ class Checkpoint:
         """
         return self._shard(name).span(name, axes).load(self.files)
 
-    def _shard(self, name: str) -> Shard:
+    def _shard(self, name: str) -> Safetensors | TorchFile:
         file = self.shards[name]
         if not _plain_name(file):
             found = f"the shard name {file!r}, not a file beside the index"
@@ -106,7 +92,7 @@ def open_checkpoint(files: Files) -> Checkpoint:
     )
 
 
-def _open(files: Files, file: str) -> Shard:
+def _open(files: Files, file: str) -> Safetensors | TorchFile:
     if not file.endswith(".bin"):
         return Safetensors(files, file)
     from probe.tables.torch_files import TorchFile  # few need the pickle reader

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from huggingface_hub import (
@@ -175,7 +175,7 @@ class HubFiles:
                 if start == stop:
                     return
 
-    def _bytes_before(self, response: _Response, name: str, start: int) -> int:
+    def _bytes_before(self, response: Any, name: str, start: int) -> int:
         """How many bytes a response holds before the ones that were asked for.
 
         Raises:
@@ -250,20 +250,6 @@ def _pipeline_commit(repo: str, revision: str | None, missing: EntryNotFoundErro
 
 def _kept_of(repo: str) -> Path:
     return cache_folder() / repo.replace("/", "--")
-
-
-class _Response(Protocol):
-    """What is read of a response; httpx's own type changed its package between releases."""
-
-    @property
-    def status_code(self) -> int: ...
-
-    @property
-    def headers(self) -> _Headers: ...
-
-
-class _Headers(Protocol):
-    def get(self, key: str, default: str, /) -> str: ...
 
 
 @contextmanager

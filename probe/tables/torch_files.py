@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats.pickle.reader import DAMAGE, LEGACY_MAGIC, PicklesInPlace, StorageInPlace
@@ -52,7 +52,7 @@ class TorchFile:
         self._where, self._file = files.where, file
         with describing_damage(self._where, self._file, *_DAMAGE):
             zipped = size > 4 and files.read(file, 0, 4) == b"PK\3\4"
-            self._layout: _Layout = (_Zip if zipped else _Legacy)(files, file, size)
+            self._layout = (_Zip if zipped else _Legacy)(files, file, size)
         state = self._layout.value if isinstance(self._layout.value, dict) else {}
         self.names = {name: found for name, found in state.items() if isinstance(name, str)}
 
@@ -75,16 +75,6 @@ class TorchFile:
                 case Tensor(storage=StorageInPlace() as storage):
                     return _span(self._file, found, axes, *self._layout.bounds(storage))
             raise PromptFormatError(f"a {type(found).__name__} where the table should be")
-
-
-class _Layout(Protocol):
-    """One of torch's two layouts, its pickle read."""
-
-    value: object
-
-    def bounds(self, storage: StorageInPlace) -> tuple[int, int]:
-        """Where a storage's bytes lie in the file."""
-        ...
 
 
 class _Zip:
@@ -214,15 +204,12 @@ class _Ranges(io.RawIOBase):
         self._left = MAX_DIRECTORY_BYTES
 
     def readable(self) -> bool:
-        """Yes."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place in the file."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         if origin + offset < 0:
             raise ValueError("a place before the file's start")
@@ -230,7 +217,6 @@ class _Ranges(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer, or as much of it as the file still has."""
         length = max(0, min(len(buffer), self._size - self._place))
         self._left -= length
         if self._left < 0:
