@@ -87,11 +87,7 @@ def one_adapter(source: LivePrompt) -> LivePrompt:
 
 
 def _adapters(source: LivePrompt) -> list[str]:
-    """The adapters that are read.
-
-    Raises:
-        PromptFormatError: there is none of the name.
-    """
+    """The adapters that are read."""
     known = list(source.value.peft_config)
     if source.adapter is None:
         return known
@@ -142,11 +138,7 @@ def _plain(value: object) -> Any:
 
 
 def _content(value: Any, where: str) -> Content:
-    """A tensor, an array, a module or a state dict as if a file held it.
-
-    Raises:
-        PromptFormatError: it is none of these.
-    """
+    """A tensor, an array, a module or a state dict as if a file held it."""
     called = type(value).__name__.lower()
     if isinstance(value, np.ndarray):
         return _of_array(value, "npy", where, called)
@@ -221,11 +213,7 @@ def _is_tensor(value: object) -> bool:
 
 
 def _require_numbers(state: Mapping[str, Any], where: str) -> None:
-    """Refuse tensors that have a shape and no numbers.
-
-    Raises:
-        PromptFormatError: one is on the meta device.
-    """
+    """Refuse tensors that have a shape and no numbers."""
     for key, tensor in state.items():
         if getattr(tensor, "is_meta", False):
             named = f" ({shown(key)})" if key else ""

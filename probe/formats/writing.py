@@ -59,11 +59,7 @@ def _require_layout(prompt: AnyPrompt, to: str) -> None:
 
 
 def _write(prompt: AnyPrompt, path: Path, to: str) -> None:
-    """Fill a path, by a function that may be another's.
-
-    Raises:
-        PromptFormatError: the layout cannot hold the prompt, or that function fails.
-    """
+    """Fill a path, by a function that may be another's."""
     write = FORMATS[to].writer
     assert write is not None  # _require_layout has asked
     try:

@@ -60,11 +60,7 @@ def require_agreement(model: FrozenModel) -> None:
 
 
 def _require_steady_rows(model: FrozenModel) -> None:
-    """Refuse what no run is needed to refuse.
-
-    Raises:
-        ModelNotFoundError: there is no embedding layer, or one text gives different numbers.
-    """
+    """Refuse what no run is needed to refuse."""
     if not isinstance(model.embed, nn.Module):
         raise ModelNotFoundError(
             f"{_named(model)} has no embedding layer whose rows it reads, so it cannot read a soft "
@@ -79,11 +75,7 @@ def _require_steady_rows(model: FrozenModel) -> None:
 
 
 def _losses_by_ids(model: FrozenModel, rows: Sequence[Row]) -> list[float]:
-    """Loss of each row in nats, by transformers itself given ids.
-
-    Raises:
-        ModelNotFoundError: transformers cannot run it.
-    """
+    """Loss of each row in nats, by transformers itself given ids."""
     try:
         with _single_stream(model), model.precision():
             return [_loss_by_ids(model, row) for row in rows]
@@ -184,11 +176,7 @@ def _ids(model: FrozenModel) -> list[int]:
 
 
 def _require_causal(model: FrozenModel, row: Row) -> None:
-    """Refuse a model whose predictions of a token see what follows.
-
-    Raises:
-        ModelNotFoundError: they do.
-    """
+    """Refuse a model whose predictions of a token see what follows."""
     ids = [*row.prefix_ids, *row.options[0]]
     shorter, longer = _logits(model, row.prefix_ids), _logits(model, ids)[: len(row.prefix_ids)]
     if not torch.allclose(shorter, longer, atol=0.05, rtol=0.05):

@@ -178,11 +178,7 @@ class FrozenModel(ABC):
         return Batch(injection, rows, choice)
 
     def _require_readable(self, injection: Injection) -> None:
-        """Refuse prompts that the model cannot read.
-
-        Raises:
-            InjectionError: width, layers, heads or family do not fit.
-        """
+        """Refuse prompts that the model cannot read."""
         for embeddings in (injection.embeddings, injection.decoder_embeddings):
             if embeddings is not None and embeddings.shape[-1] != self.width:
                 raise InjectionError(
@@ -309,11 +305,7 @@ class FrozenModel(ABC):
         max_new_tokens: int,  # noqa: ARG002
         pick: Pick,  # noqa: ARG002
     ) -> list[list[int]]:
-        """Ids of the continuations of rows.
-
-        Raises:
-            InjectionError: the model writes no text.
-        """
+        """Ids of the continuations of rows."""
         raise InjectionError(
             f"{self.name} ({self.family}) writes no text: generate with a causal or "
             "encoder–decoder model"

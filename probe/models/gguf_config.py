@@ -142,11 +142,7 @@ def _stretched(
 
 
 def _as_llama3(values: Float64Array, theta: float, where: str) -> dict[str, Any]:
-    """The parameters that give these divisors of frequencies by Llama 3's rule.
-
-    Raises:
-        ModelNotFoundError: none do.
-    """
+    """The parameters that give these divisors of frequencies by Llama 3's rule."""
     factor = float(values.max())
     if not np.allclose(values, _llama3_divisors(len(values), theta, factor), rtol=1e-3):
         raise ModelNotFoundError(

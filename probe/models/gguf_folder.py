@@ -77,11 +77,7 @@ def _digest(parts: Sequence[GgufPart]) -> str:
 
 
 def _check_space(parent: Path, parts: Sequence[GgufPart], where: str) -> None:
-    """Refuse a disk without room.
-
-    Raises:
-        ModelNotFoundError: the float32 weights and a copy of the file would not fit.
-    """
+    """Refuse a disk without room."""
     every = [tensor for part in parts for tensor in part.header.tensors.values()]
     needed = sum(4 * prod(each.shape) + (each.stop or each.start) - each.start for each in every)
     there = next(folder for folder in (parent, *parent.parents) if folder.exists())

@@ -86,11 +86,7 @@ def _add(writer: GGUFWriter, key: str, value: Any) -> None:
 
 
 def _known(tensor: GgufTensor, name: str, where: str) -> GGMLQuantizationType:
-    """The type that a tensor is stored as.
-
-    Raises:
-        ModelNotFoundError: the `gguf` package does not know it.
-    """
+    """The type that a tensor is stored as."""
     if tensor.stop is None:
         raise ModelNotFoundError(
             f"{where} stores {name[:60]} as ggml type {tensor.kind}, which the gguf package does "

@@ -41,11 +41,7 @@ def freeze_live(
 
 
 def _require_as_asked(live: LiveModel, device: str | None, dtype: str | None) -> None:
-    """Refuse to move a model that belongs to somebody else.
-
-    Raises:
-        ModelNotFoundError: it is not where, or as, it is asked for.
-    """
+    """Refuse to move a model that belongs to somebody else."""
     found = str(live.model.device), str(live.model.dtype).removeprefix("torch.")
     for name, asked, own in (("device", device, found[0]), ("dtype", dtype, found[1])):
         if asked is not None and asked not in (own, own.partition(":")[0]):

@@ -114,11 +114,7 @@ def require_head(found: str, kind: str, family: type[FrozenModel], where: str) -
 
 
 def _check_pooling(path: str, revision: str | None) -> None:
-    """Refuse sentence encoders that do not average.
-
-    Raises:
-        ModelNotFoundError: the model pools otherwise.
-    """
+    """Refuse sentence encoders that do not average."""
     found = cached_file(
         path,
         "1_Pooling/config.json",

@@ -64,11 +64,7 @@ def patcher(model: FrozenModel, *, max_new_tokens: int = 24) -> Patch:
 def _with_placeholders(
     model: FrozenModel, count: int, before: str, after: str, more: int
 ) -> tuple[list[int], int]:
-    """Ids of the text, and where the placeholders begin.
-
-    Raises:
-        InjectionError: they do not fit the model.
-    """
+    """Ids of the text, and where the placeholders begin."""
 
     def encode(text: str, *, special: bool = False) -> list[int]:
         encoded = model.tokenizer(require_unicode(text), add_special_tokens=special)

@@ -155,11 +155,7 @@ def _by_head(
 
 
 def _output_of(model: FrozenModel, layer: nn.Module) -> nn.Module:
-    """The output matrix of a layer's attention.
-
-    Raises:
-        InjectionError: it cannot be told, or is not the last thing that happens to the output.
-    """
+    """The output matrix of a layer's attention."""
     if hasattr(layer, "pre_feedforward_layernorm"):
         raise InjectionError(
             f"{model.name} normalises what attention adds, so one head's part of it is not "

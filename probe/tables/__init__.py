@@ -155,11 +155,7 @@ def _read(name: str, files: Files, which: Which) -> Vocabulary:
 
 
 def _found(model: str | Path, revision: str | None) -> GgufFile | Files:
-    """The model's GGUF file, else where its files are: a folder, or a hub id.
-
-    Raises:
-        ModelNotFoundError: it is none of them.
-    """
+    """The model's GGUF file, else where its files are: a folder, or a hub id."""
     name, folder = str(model), place_of(model)
     if (file := find_gguf(model, folder, revision)) is not None:
         return file

@@ -78,9 +78,6 @@ def _only_one(folder: Path) -> Path | None:
     """The one GGUF model of a folder: a file or the first part of a split one.
 
     Where there is none, another GGUF file: reading it says what it lacks.
-
-    Raises:
-        ModelNotFoundError: there are several.
     """
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".gguf")
     first = [

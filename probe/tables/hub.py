@@ -176,11 +176,7 @@ class HubFiles:
                     return
 
     def _bytes_before(self, response: Any, name: str, start: int) -> int:
-        """How many bytes a response holds before the ones that were asked for.
-
-        Raises:
-            ModelNotFoundError: other bytes were sent, or far too many.
-        """
+        """How many bytes a response holds before the ones that were asked for."""
         sent = response.headers.get("Content-Range", "")
         if response.status_code == 206 and re.match(rf"bytes {start}-", sent):
             return 0
@@ -237,11 +233,7 @@ def _commit_of(repo: str, revision: str | None, known: str) -> str:
 
 
 def _pipeline_commit(repo: str, revision: str | None, missing: EntryNotFoundError) -> str:
-    """The commit of a diffusers pipeline, which has no `config.json` but its parts' own.
-
-    Raises:
-        EntryNotFoundError: it is none: what is missing is `config.json`.
-    """
+    """The commit of a diffusers pipeline, which has no `config.json` but its parts' own."""
     try:
         return _commit_of(repo, revision, PIPELINE_INDEX)
     except EntryNotFoundError:

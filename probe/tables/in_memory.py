@@ -88,11 +88,7 @@ def text_tokenizer(live: LiveModel) -> Any:
 
 
 def _layer(live: LiveModel, which: Which) -> Any:
-    """The layer that looks ids up.
-
-    Raises:
-        ModelNotFoundError: there is none.
-    """
+    """The layer that looks ids up."""
     model = live.model
     if which != "input" and (layer := stack_layer(model, which)) is not None:
         return layer

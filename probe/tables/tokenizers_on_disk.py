@@ -201,11 +201,7 @@ def _sentencepiece(files: Files, name: str, data: bytes) -> TokenizerFiles:
 
 
 def _processor(files: Files, name: str, data: bytes) -> Any:
-    """What cuts texts by a SentencePiece model; None without its library.
-
-    Raises:
-        ModelNotFoundError: the file is damaged.
-    """
+    """What cuts texts by a SentencePiece model; None without its library."""
     try:
         import sentencepiece
     except ImportError:

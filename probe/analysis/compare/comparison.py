@@ -178,11 +178,7 @@ def require_rows(measure: str) -> None:
 
 
 def _matrix(measure: str, prompts: Sequence[Float32Array]) -> Float64Array:
-    """[N, N], by a function that may be another's.
-
-    Raises:
-        NotComparableError: that function fails, or gives something else.
-    """
+    """[N, N], by a function that may be another's."""
     compute = MEASURES[measure].function
     assert compute is not None  # compare_rows has asked
     if measure in MEASURES.builtin:

@@ -62,11 +62,7 @@ def _origin(content: Content) -> tuple[str, Submodule | None]:
 
 
 def _require_rows(content: Content, rows: NDArray[Any]) -> None:
-    """Refuse an array whose file's name or shape says that it is something else.
-
-    Raises:
-        PromptFormatError: it is no prompt.
-    """
+    """Refuse an array whose file's name or shape says that it is something else."""
     if weight := named_like(content.path.stem) or shaped_like(rows.shape):
         raise refused(content, content.path.name, rows.shape, weight)
 

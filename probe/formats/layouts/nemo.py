@@ -97,9 +97,6 @@ def _whole(content: Content, ranks: Sequence[Callable[[], Content]]) -> Content 
 
     Tensor-parallel ranks never split the table (`PromptEmbedding` is a plain embedding); of
     pipeline stages only the first has one. One is in memory at a time.
-
-    Raises:
-        PromptFormatError: there are too many ranks, or their tables differ.
     """
     if len(ranks) > _MOST_RANKS:
         raise PromptFormatError(f"{content.path}: {len(ranks)} ranks, expected {_MOST_RANKS}")
@@ -127,11 +124,7 @@ def _marks(rank: Content) -> dict[str, tuple[Any, ...]]:
 def _require_same(
     content: Content, first: Mapping[str, tuple[Any, ...]], other: Mapping[str, tuple[Any, ...]]
 ) -> None:
-    """Refuse ranks of which each holds a part.
-
-    Raises:
-        PromptFormatError: their tables differ.
-    """
+    """Refuse ranks of which each holds a part."""
     for task in [*first, *other]:
         found = [table[task][:-1] if task in table else "none" for table in (first, other)]
         if first.get(task) != other.get(task):

@@ -109,11 +109,7 @@ def _only_prompts(content: Content, reader: str) -> list[AnyPrompt] | None:
 
 
 def _only(content: Content, key: str, rows: NDArray[Any], card: Card) -> AnyPrompt:
-    """One prompt that only its shape and its file's name vouch for.
-
-    Raises:
-        PromptFormatError: its file's name or its shape is that of something else.
-    """
+    """One prompt that only its shape and its file's name vouch for."""
     if weight := named_like(content.path.stem) or shaped_like(rows.shape):
         raise refused(content, key, rows.shape, weight)
     return soft_prompt(content, rows, card)

@@ -68,11 +68,7 @@ def read(content: Content) -> list[AnyPrompt] | None:
 
 
 def _found(content: Content) -> list[_Rows]:
-    """Every embedding's chosen rows.
-
-    Raises:
-        PromptFormatError: there are more than any model has, or they are too large to compare.
-    """
+    """Every embedding's chosen rows."""
     matches = {key: match for key in content.tensors if (match := _DELTA.match(key))}
     if len(matches) > _MOST:
         raise PromptFormatError(
