@@ -72,12 +72,9 @@ def percentile(scores: Float64Array, sample: Float64Array, metric: Metric) -> Fl
 
 def metric_agreement(lists: Sequence[IntArray]) -> Float64Array:
     """Mean Jaccard index over all pairs of top-k lists [P, k], one list per metric, [P]."""
-    pairs = list(combinations(lists, 2))
+    rows = ([set(ids.tolist()) for ids in same] for same in zip(*lists, strict=True))
     return np.array(
-        [
-            np.mean([_jaccard(set(a[row]), set(b[row])) for a, b in pairs])
-            for row in range(len(lists[0]))
-        ]
+        [np.mean([len(a & b) / len(a | b) for a, b in combinations(row, 2)]) for row in rows]
     )
 
 
@@ -127,7 +124,3 @@ def _flags(vocabulary: float, chance: float, stayed: bool) -> tuple[str, ...]:
         (NEVER_LEFT_ITS_START, stayed),
     )
     return tuple(flag for flag, holds in rules if holds)
-
-
-def _jaccard(a: set[int], b: set[int]) -> float:
-    return len(a & b) / len(a | b)

@@ -99,8 +99,10 @@ def main_score(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
 
 def score_sentence(metrics: Mapping[str, Any], *, strong: str = "") -> str:
     """What the finished prompt scores beside the model alone; empty where nothing was scored."""
-    gain = gain_of(metrics)
-    return "" if gain is None else f"{_capitalised(_words(gain, strong))}."
+    if (gain := gain_of(metrics)) is None:
+        return ""
+    words = _words(gain, strong)
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def best_sentence(scored: Sequence[Scored], *, strong: str = "") -> str:
@@ -185,10 +187,6 @@ def _verdict_of_folds(folds: Sequence[Gain]) -> str:
         return f"{verdicts[0]} in every fold"
     counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
     return ", ".join(f"{verdict} in {count}" for verdict, count in counts.items())
-
-
-def _capitalised(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _number(value: object) -> float | None:

@@ -71,15 +71,12 @@ class Lens(Result):
 
 def cell_rows(prompt: str, cells: Iterable[Any]) -> list[dict[str, Any]]:
     """One row per cell of a lens and rank of its tokens."""
-    return [
-        {"prompt": prompt, **_place(cell), "rank": rank, **asdict(token)}
-        for cell in cells
-        for rank, token in enumerate(cell.tokens, start=1)
-    ]
-
-
-def _place(cell: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(cell).items() if name != "tokens"}
+    rows = []
+    for cell in cells:
+        place = {name: value for name, value in vars(cell).items() if name != "tokens"}
+        for rank, token in enumerate(cell.tokens, start=1):
+            rows.append({"prompt": prompt, **place, "rank": rank, **asdict(token)})
+    return rows
 
 
 def logit_lens(

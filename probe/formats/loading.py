@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from probe.errors import PromptFormatError
+from probe.errors import PromptFormatError, words_of
 from probe.formats.containers.limits import MAX_FILE_BYTES
 from probe.formats.layouts import probe_file
 from probe.formats.reading import Rest, beside, beside_others, holds_adapter, known_files, read_path
@@ -106,7 +106,7 @@ def _download(repository: str, revision: str | None, folder: str) -> tuple[Path,
         raise
     except Exception as error:  # the client lets through what its HTTP library of the day raises
         offline = "HF_HUB_OFFLINE is set and it was never downloaded"
-        reason = offline if constants.HF_HUB_OFFLINE else _first_line(error)
+        reason = offline if constants.HF_HUB_OFFLINE else words_of(error)
         raise PromptFormatError(
             f"{repository}: no such file or folder here, and not to be had from the hub ({reason})"
         ) from error
@@ -150,7 +150,3 @@ def _adapters_below(paths: Iterable[str], folder: str) -> list[str]:
         if path.is_relative_to(root) and path.parent != root:
             parents.setdefault(str(path.parent.relative_to(root)), []).append(path.name)
     return sorted(name for name, files in parents.items() if holds_adapter(files))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
 from probe.formats.content import Content
-from probe.formats.weights import OPTIMIZER, TELLING, Weight, brief, what_is
+from probe.formats.weights import (
+    OPTIMIZER,
+    TELLING,
+    Weight,
+    brief,
+    named_like,
+    shaped_like,
+    what_is,
+)
 from probe.texts import counted
 
 NOT_GATHERED = (
@@ -68,6 +78,16 @@ def refused(
         f"{content.path}: expected a soft prompt, found {weight.what} ({shown(name)} "
         f"{list(shape)}); {weight.advice}"
     )
+
+
+def require_rows(content: Content, name: str, array: NDArray[Any]) -> None:
+    """Refuse an array whose file's name or shape says that it is something else.
+
+    Raises:
+        PromptFormatError: it is no prompt.
+    """
+    if weight := named_like(content.path.stem) or shaped_like(array.shape):
+        raise refused(content, name, array.shape, weight)
 
 
 def not_a_prompt(

@@ -126,15 +126,11 @@ def _of_vocabulary_size(model: Any) -> Any:
 
 def stack_layer(model: Any, which: Which) -> Any:
     """The layer by which a stack of an encoder–decoder model looks tokens up; None of others."""
-    if not any(config.is_encoder_decoder for config in _configs(model)):
+    configs = (model.config, model.config.get_text_config())
+    if not any(config.is_encoder_decoder for config in configs):
         return None
     stack = model.get_encoder() if which == "encoder" else model.get_decoder()
     return _lookup(stack)
-
-
-def _configs(model: Any) -> Iterator[Any]:
-    yield model.config
-    yield model.config.get_text_config()
 
 
 def _lookup(part: Any) -> Any:

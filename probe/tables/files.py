@@ -82,7 +82,7 @@ def map_bytes(path: Path, start: int, stop: int) -> ByteArray:
         ModelNotFoundError: the process may not take so much address space.
     """
     try:
-        return _mapped(path, start, stop)
+        return np.memmap(path, np.uint8, "r", start, (stop - start,)).view(np.ndarray)
     except (MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.ENOMEM:
             raise
@@ -90,10 +90,6 @@ def map_bytes(path: Path, start: int, stop: int) -> ByteArray:
             f"{path}: not enough memory to map {stop - start:,} bytes of it: end other programs, "
             "or raise the limit (ulimit -v)"
         ) from error
-
-
-def _mapped(path: Path, start: int, stop: int) -> ByteArray:
-    return np.memmap(path, np.uint8, "r", start, (stop - start,)).view(np.ndarray)
 
 
 def read_whole(path: Path, size: int, where: str) -> bytes:

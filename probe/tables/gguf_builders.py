@@ -53,7 +53,8 @@ def sentencepiece(found: GgufTokens, where: str) -> Document:
     }
     if gemma:
         normalizer = _SPACES_TO_MARKS
-        pre_tokenizer = _split({"String": " "}, "MergedWithPrevious")
+        split = {"pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+        pre_tokenizer = {"type": "Split"} | split
     elif found.architecture == "phi3":  # nothing in the file tells it from Llama
         prepend = {"type": "Prepend", "prepend": _MARK}
         normalizer = {"type": "Sequence", "normalizers": [prepend, _SPACES_TO_MARKS]}
@@ -187,10 +188,6 @@ def _wordpiece_token(token: str, kind: int) -> str:
     if kind in (CONTROL, UNKNOWN) or (token.startswith("[") and token.endswith("]")):
         return token
     return token[1:] if token.startswith(_MARK) else f"##{token}"
-
-
-def _split(pattern: Document, behavior: str) -> Document:
-    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": False}
 
 
 def _around(found: GgufTokens, first: int | None, last: int | None) -> Document | None:

@@ -188,18 +188,14 @@ def _kept(found: GgufTokens, header: str, where: str) -> tuple[dict[str, Any], b
         data = path.read_bytes()
         return json.loads(data), data
     except (OSError, ValueError):
-        document, data = _built(found, where)
+        document = BUILDERS[found.model](found, where)
+        data = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
     try:
         write_aside(path, lambda file: file.write(data))
         drop_unused(path.parent, path)
     except OSError:  # a full or read-only disk: it is made anew each time
         pass
     return document, data
-
-
-def _built(found: GgufTokens, where: str) -> tuple[dict[str, Any], bytes]:
-    document = BUILDERS[found.model](found, where)
-    return document, json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _names_only(found: GgufTokens) -> TokenizerFiles:

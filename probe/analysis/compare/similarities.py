@@ -7,7 +7,6 @@ Transferability of Prompt Tuning", §5.1 (Euclidean and cosine, of rows and of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,8 @@ _MIN_LENGTH = 4
 
 def mean_token_cosine(prompts: Sequence[FloatArray]) -> Float64Array:
     """SPoT (a): cos of the mean rows, [N, N]."""
-    return _cosines(np.stack([rows.mean(axis=0, dtype=np.float64) for rows in prompts]))
+    unit = unit_rows(np.stack([rows.mean(axis=0, dtype=np.float64) for rows in prompts]))
+    return _bounded(unit @ unit.T)
 
 
 def mean_pairwise_cosine(prompts: Sequence[FloatArray]) -> Float64Array:
@@ -54,11 +54,6 @@ def inverse_euclidean(prompts: Sequence[FloatArray]) -> Float64Array:
 def position_cosine(prompts: Sequence[FloatArray]) -> Float64Array:
     """Mean over positions of the cosine of both prompts' rows there, [N, N]."""
     return _products([unit_rows(rows.astype(np.float64)) for rows in prompts]) / len(prompts[0])
-
-
-def _cosines(rows: Float64Array) -> Float64Array:
-    unit = unit_rows(rows)
-    return _bounded(unit @ unit.T)
 
 
 def _bounded(cosines: FloatArray) -> Float64Array:
@@ -187,8 +182,9 @@ def transport(prompts: Sequence[FloatArray]) -> Float64Array:
 
     def costs(block: Float64Array, starts: IntArray, _: IntArray) -> Float64Array:
         parts = np.split(block, starts[1:], axis=1)
-        here = weights[len(block)]
-        return np.array([_transport_cost(ot, here, weights[part.shape[1]], part) for part in parts])
+        pairs = ((weights[part.shape[1]], np.ascontiguousarray(part)) for part in parts)
+        here, most = weights[len(block)], 10_000_000
+        return np.array([ot.emd2(here, there, part, numItermax=most) for there, part in pairs])
 
     return _by_segments(prompts, lengths, costs, itself=False)
 
@@ -200,10 +196,6 @@ def square_distances(
     size = left[:, None] + right
     squares = size - 2 * products
     return np.where(squares > _ROUNDING * size, squares, 0)
-
-
-def _transport_cost(ot: Any, here: Float64Array, there: Float64Array, costs: Float64Array) -> float:
-    return float(ot.emd2(here, there, np.ascontiguousarray(costs), numItermax=10_000_000))
 
 
 def _by_segments(

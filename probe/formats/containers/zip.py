@@ -74,14 +74,6 @@ class Member:
             raise PromptFormatError(f"zip: {self.name!r} is damaged ({error})") from error
 
 
-def _inflate(packed: memoryview, size: int) -> bytes:
-    return zlib.decompressobj(-15).decompress(packed, size + 1)
-
-
-def _bunzip(packed: memoryview, size: int) -> bytes:
-    return bz2.BZ2Decompressor().decompress(packed, size + 1)
-
-
 def _unlzma(packed: memoryview, size: int) -> bytes:
     """LZMA1 as in section 5.8.8 of the zip specification: version, size of properties, 5 of them.
 
@@ -105,8 +97,8 @@ def _unlzma(packed: memoryview, size: int) -> bytes:
 
 _DECOMPRESS: dict[int, Callable[[memoryview, int], bytes]] = {
     zipfile.ZIP_STORED: lambda packed, _: bytes(packed),
-    zipfile.ZIP_DEFLATED: _inflate,
-    zipfile.ZIP_BZIP2: _bunzip,
+    zipfile.ZIP_DEFLATED: lambda packed, size: zlib.decompressobj(-15).decompress(packed, size + 1),
+    zipfile.ZIP_BZIP2: lambda packed, size: bz2.BZ2Decompressor().decompress(packed, size + 1),
     zipfile.ZIP_LZMA: _unlzma,
 }
 

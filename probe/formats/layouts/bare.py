@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probe.formats.build import Card, soft_prompt, without_batch
 from probe.formats.content import Content
-from probe.formats.refusal import refused
-from probe.formats.weights import named_like, shaped_like
+from probe.formats.refusal import require_rows
 from probe.prompt import AnyPrompt, Method, SoftPrompt, Submodule
 
 TGIS_FILES = ("encoder.pt", "decoder.pt")
@@ -37,7 +34,7 @@ def read(content: Content) -> list[AnyPrompt] | None:
     name = f"{content.name}-{submodule}" if reader == "tgis" and submodule else content.name
     untold = reader in ("npy", "torch")
     if untold:
-        _require_rows(content, rows)
+        require_rows(content, content.path.name, rows)
     method: Method = "unknown" if untold else "prompt_tuning"
     card = Card(name=name, reader=reader, method=method, submodule=submodule)
     return [soft_prompt(content, rows, card)]
@@ -59,12 +56,6 @@ def _origin(content: Content) -> tuple[str, Submodule | None]:
     if filename == "task_prompt" or filename.endswith(".task_prompt"):
         return "thunlp", None
     return ("inspect" if _INSPECT.match(filename) else "torch"), None
-
-
-def _require_rows(content: Content, rows: NDArray[Any]) -> None:
-    """Refuse an array whose file's name or shape says that it is something else."""
-    if weight := named_like(content.path.stem) or shaped_like(rows.shape):
-        raise refused(content, content.path.name, rows.shape, weight)
 
 
 def write(prompt: SoftPrompt, path: Path) -> None:

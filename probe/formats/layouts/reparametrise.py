@@ -40,8 +40,8 @@ def mlp(
     if not 1 <= len(layers) <= _MAX_LAYERS:
         raise ValueError(f"expected 1 to {_MAX_LAYERS} linear layers, found {len(layers)}")
     for number in layers:
-        if number != layers[0]:
-            rows = _activated(rows, activation)
+        if number != layers[0]:  # written over its input, which nobody else holds
+            rows = np.tanh(rows, out=rows) if activation == "tanh" else rows.clip(0, out=rows)
         rows = _linear(rows, weights[f"{number}.weight"], weights[f"{number}.bias"], budget)
     return rows
 
@@ -89,17 +89,6 @@ def _lstm(
         hidden = _sigmoid(o) * np.tanh(cell)
         states.append(hidden)
     return np.stack(states)
-
-
-def _activated(rows: FloatArray, activation: Activation) -> FloatArray:
-    """The activation, written over its input: only `mlp` holds it."""
-    apply = np.tanh if activation == "tanh" else _relu
-    return apply(rows, out=rows)
-
-
-def _relu(rows: FloatArray, *, out: FloatArray) -> FloatArray:
-    result: FloatArray = np.maximum(rows, 0, out=out)
-    return result
 
 
 def _linear(rows: FloatArray, weight: FloatArray, bias: FloatArray, budget: Budget) -> FloatArray:

@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 from probe.formats.build import MAX_PROMPTS, Card, require_few, soft_prompt, without_batch
 from probe.formats.containers.safetensors_npy import read_npy
 from probe.formats.content import Content, keys_of, opened
-from probe.formats.refusal import refused
+from probe.formats.refusal import require_rows
 from probe.formats.weights import (
     LAYER,
     OPTIMIZER,
     TELLING,
     VOCABULARY,
     left_out,
-    named_like,
-    shaped_like,
     what_is,
 )
 from probe.prompt import AnyPrompt
@@ -110,8 +108,7 @@ def _only_prompts(content: Content, reader: str) -> list[AnyPrompt] | None:
 
 def _only(content: Content, key: str, rows: NDArray[Any], card: Card) -> AnyPrompt:
     """One prompt that only its shape and its file's name vouch for."""
-    if weight := named_like(content.path.stem) or shaped_like(rows.shape):
-        raise refused(content, key, rows.shape, weight)
+    require_rows(content, key, rows)
     return soft_prompt(content, rows, card)
 
 

@@ -50,17 +50,14 @@ def _tensor(args: Args, _: Allowance) -> Tensor:
                 case [] | [_, _] | [_, _, None | {}]:
                     pass
                 case [_, _, Symbol("torch", name)] | [_, _, Symbol("torch", name), None | {}]:
-                    dtype = _known_dtype(name)
+                    if (dtype := name) not in RAW:
+                        raise PromptFormatError(
+                            f"expected a tensor of real numbers, found one of torch.{name}"
+                        )
                 case _:
                     raise PromptFormatError("a tensor with marks of a complex tensor")
             return Tensor(storage, Layout(dtype, shape, strides, offset, storage.big_endian))
     raise PromptFormatError("the pickle is damaged: a tensor without storage, size and stride")
-
-
-def _known_dtype(name: str) -> str:
-    if name not in RAW:
-        raise PromptFormatError(f"expected a tensor of real numbers, found one of torch.{name}")
-    return name
 
 
 def _first(args: Args, _: Allowance) -> object:
@@ -129,11 +126,6 @@ def _pairs(pairs: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
                 raise PromptFormatError("the pickle is damaged: a dict of no pairs")
 
 
-def _default_dict(args: Args, allowance: Allowance) -> dict[Any, Any]:
-    """`defaultdict(factory, items)`; the factory is never called."""
-    return _dict(args[1:], allowance)
-
-
 def _attributes(_: Args, __: Allowance) -> Attributes:
     """A record without attributes yet; they come as its state."""
     return Attributes()
@@ -165,10 +157,6 @@ def _type_of_dill(args: Args, _: Allowance) -> Symbol:
                 "plain containers and ran nothing"
             )
     raise PromptFormatError("the pickle is damaged: a type of dill's without a name")
-
-
-def _frozen_set(args: Args, allowance: Allowance) -> frozenset[Any]:
-    return frozenset(_set(args, allowance))
 
 
 def _bytes(args: Args, allowance: Allowance) -> bytes:
@@ -249,7 +237,7 @@ _BUILTINS: dict[str, Call | None] = {
     **dict.fromkeys(("bytes", "bytearray"), _bytes),
     "complex": _complex,
     "set": _set,
-    "frozenset": _frozen_set,
+    "frozenset": lambda args, allowance: frozenset(_set(args, allowance)),
 }
 _STORAGES = ("torch", "torch.cuda", "torch.storage")
 _CORES = ("numpy.core", "numpy._core")
@@ -267,7 +255,8 @@ NAMES: Mapping[Symbol, Call | None] = {
             "torch.device": _text,
             "collections.OrderedDict": _dict,
             "collections.Counter": _dict,
-            "collections.defaultdict": _default_dict,
+            # Its first argument is a factory, which is never called.
+            "collections.defaultdict": lambda args, allowance: _dict(args[1:], allowance),
             "copyreg._reconstructor": _reconstructed,
             "_codecs.encode": _bytes,
             "numpy.dtype": _numpy_type,

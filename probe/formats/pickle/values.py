@@ -173,7 +173,7 @@ class _Plain:
     def value(self, value: object, level: int) -> _Sized:
         """A value's plain form; one that is shared is converted once and stays shared."""
         if not isinstance(value, dict | list | tuple | Tensor | Storage | NumpyArray):
-            return _leaf(value), 1, 0
+            return (str(value) if isinstance(value, Symbol | NumpyType) else value), 1, 0
         known = self._done.get(id(value))
         if known is None:
             if id(value) in self._open:
@@ -218,7 +218,3 @@ class _Plain:
                 if key not in self._arrays:
                     self._arrays[key] = value.array(self._budget)
                 return self._arrays[key]
-
-
-def _leaf(value: object) -> object:
-    return str(value) if isinstance(value, Symbol | NumpyType) else value
