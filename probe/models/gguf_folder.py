@@ -25,6 +25,7 @@ import transformers
 from safetensors.torch import save_model
 from transformers import AutoConfig
 
+from probe.digests import lasting_digest_of
 from probe.errors import ModelNotFoundError
 from probe.models.gguf_config import (
     complete_config,
@@ -69,10 +70,7 @@ def folder_of_gguf(found: GgufFile) -> Path:
 
 def _digest(parts: Sequence[GgufPart]) -> str:
     """The file's sha256; of several, that of theirs."""
-    found = []
-    for part in parts:
-        with part.files.whole(part.name).open("rb") as data:
-            found.append(hashlib.file_digest(data, "sha256").hexdigest())
+    found = [lasting_digest_of(part.files.whole(part.name)) for part in parts]
     return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
