@@ -19,7 +19,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 from umap import UMAP
 
-from probe.analysis.maps import Layout, Map, map_rows
+from probe.analysis.layouts import Layout
+from probe.analysis.maps import Map, map_rows
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from probe.analysis.ablation import Ablation, Kind
-from probe.analysis.attention import RANGES, LayerKnockOut, Range
+from probe.analysis.knock_out import RANGES, LayerKnockOut, Range
 from probe.analysis.pruning import KeptRows, PromptScore
 from probe.bootstrap import Estimate
 from probe.charts.palette import CATEGORIES, NEUTRAL, PROMPT, add_legend, interval_bars, new_figure

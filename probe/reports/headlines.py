@@ -19,10 +19,10 @@ from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.analysis.ablation import Ablation
-    from probe.analysis.attention import Cut, LayerKnockOut
     from probe.analysis.clusters import Clusters
     from probe.analysis.compare import Comparison
     from probe.analysis.decoding import Decoding
+    from probe.analysis.knock_out import Cut, LayerKnockOut
     from probe.analysis.lens import Lens
     from probe.analysis.maps import Map
     from probe.analysis.mixing import Mixing

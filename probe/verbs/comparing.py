@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probe.analysis import clusters as grouping
-from probe.analysis import maps
 from probe.analysis.clusters import Clusters
 from probe.analysis.compare import (
     Comparison,
@@ -25,7 +24,8 @@ from probe.analysis.compare import (
 )
 from probe.analysis.compare.pairs import token_strings
 from probe.analysis.decoding import require_decodable
-from probe.analysis.maps import Map
+from probe.analysis.layouts import Layout
+from probe.analysis.maps import Map, map_rows
 from probe.analysis.neighbours import nearest_tokens
 from probe.arrays import Arrays, Cached
 from probe.errors import ModelNotFoundError, NotComparableError
@@ -220,13 +220,13 @@ def kept_map(asked: MapRequest) -> Map | None:
 def _laid_out(
     asked: MapRequest, pool: Sequence[SoftPrompt], vocabulary: Vocabulary, cached: Cached
 ) -> Map:
-    mapped = maps.map_rows(
+    mapped = map_rows(
         [
             changes_since_start(prompt, vocabulary) if asked.change else prompt.embeddings
             for prompt in pool
         ],
         vocabulary,
-        maps.Layout(
+        Layout(
             asked.method,
             asked.metric,
             asked.seed,

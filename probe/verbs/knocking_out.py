@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from probe.analysis.attention import CutLosses, LayerKnockOut, Losses
-from probe.analysis.attention import knock_out as knock_out_of
+from probe.analysis.knock_out import CutLosses, LayerKnockOut, Losses
+from probe.analysis.knock_out import knock_out as knock_out_of
 from probe.errors import NotDecodableError
 from probe.notes import collected
 from probe.prompt import AnyPrompt

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.analysis.attention import Losses, knock_out
+from probe.analysis.knock_out import Losses, knock_out
 from probe.bootstrap import Bootstrap
 
 SIZES = np.array([1.0, 2.0, 6.0])

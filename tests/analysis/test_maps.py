@@ -7,8 +7,9 @@ from sklearn.manifold import TSNE, trustworthiness
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from probe.analysis import maps
-from probe.analysis.maps import Layout, map_rows
+from probe.analysis import layouts
+from probe.analysis.layouts import Layout
+from probe.analysis.maps import map_rows
 from probe.analysis.neighbours import nearest_tokens
 from probe.linalg import principal_axes
 from probe.store import Workspace
@@ -79,7 +80,7 @@ def test_trustworthiness_is_that_of_scikit_learn_in_the_sample_it_names(
     places = np.concatenate([whole.points, whole.background])
     assert whole.trust_sample == 159
     assert whole.trustworthiness == pytest.approx(trustworthiness(both, places, n_neighbors=10))
-    monkeypatch.setattr(maps, "TRUST_SAMPLE", 40)
+    monkeypatch.setattr(layouts, "TRUST_SAMPLE", 40)
     part = _map(prompts, vocabulary, metric="l2")
     assert part.trust_sample == 40 and part.trustworthiness != whole.trustworthiness
     again = _map(prompts, vocabulary, metric="l2")
@@ -157,14 +158,14 @@ def test_a_cosine_map_does_not_depend_on_the_scale(prompts, vocabulary, scale):
 def test_what_cannot_be_mapped_is_refused(rng, make_vocabulary, prompts, vocabulary):
     narrow = make_vocabulary(rng.standard_normal((50, 1)).astype(np.float32))
     with pytest.raises(ValueError, match="rows of two numbers or more"):
-        map_rows([np.ones((3, 1), np.float32)], narrow, names=["a"])
+        map_rows([np.ones((3, 1), np.float32)], narrow, Layout(), names=["a"])
     with pytest.raises(ValueError, match=r"up to 1e\+15, found .*: choose cosine"):
         _map([prompts[0] * 1e20], vocabulary, metric="l2")
 
 
 def test_rows_of_another_width_are_refused(vocabulary):
     with pytest.raises(ValueError, match=r"the table's width 12, found \[5, 12\]"):
-        map_rows([np.ones((3, 5), np.float32)], vocabulary, names=["a"])
+        map_rows([np.ones((3, 5), np.float32)], vocabulary, Layout(), names=["a"])
 
 
 def test_principal_axes_of_a_known_ellipse():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from probe.analysis.compare import compare_rows, hierarchy, position_view
+from probe.analysis.layouts import Layout
 from probe.analysis.maps import map_rows
 from probe.analysis.starts import drift
 from probe.charts import (
@@ -41,7 +42,7 @@ def comparison(rows):
 def mapped(tmp_path_factory):
     vocabulary = load_vocabulary(write_hostile_model(tmp_path_factory.mktemp("model")))
     rows = prompt_rows()
-    return map_rows([rows[:3], rows[3:]], vocabulary, names=[NASTY, "b"])
+    return map_rows([rows[:3], rows[3:]], vocabulary, Layout(), names=[NASTY, "b"])
 
 
 def _trace(figure, name):

@@ -11,8 +11,8 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, known_tasks, task_has_labels
 from dashboard.shared.side_jobs import draw_answer
-from probe.analysis.attention import LayerKnockOut
 from probe.analysis.gains import signed
+from probe.analysis.knock_out import LayerKnockOut
 from probe.bootstrap import Estimate
 from probe.charts import attribution_bars, knock_out_lines
 

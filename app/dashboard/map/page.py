@@ -22,7 +22,8 @@ from dashboard.shared.prompt_pool import (
 from dashboard.shared.side_jobs import draw_job, draw_start
 from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric, read_address
 from probe.analysis.clusters import Clusters
-from probe.analysis.maps import METHOD_NAMES, METHODS, Map, MapMetric, Method
+from probe.analysis.layouts import METHOD_NAMES, METHODS, MapMetric, Method
+from probe.analysis.maps import Map
 from probe.analysis.starts import shared_starts_sentence
 from probe.charts import figures_html, map_figure, variance_bars
 from probe.reports.headlines import clusters_headline

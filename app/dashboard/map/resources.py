@@ -12,7 +12,8 @@ from dashboard.shared.limits import costly
 from dashboard.shared.prompt_pool import BY_KEY, Pool
 from probe import verbs
 from probe.analysis.clusters import Clusters
-from probe.analysis.maps import Map, MapMetric, Method
+from probe.analysis.layouts import MapMetric, Method
+from probe.analysis.maps import Map
 from probe.analysis.mixing import Mixing, mixing
 from probe.analysis.starts import changes_since_start
 from probe.arrays import Float32Array
