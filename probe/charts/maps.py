@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from probe.analysis.maps import METHOD_NAMES, Map
+from probe.analysis.layouts import METHOD_NAMES
+from probe.analysis.maps import Map
 from probe.charts.labels import name_label, token_label
 from probe.charts.palette import (
     CATEGORIES,

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from probe.analysis.controls import NOT_BETTER_THAN_CHANCE, OFF_THE_MANIFOLD
-from probe.analysis.maps import METHOD_NAMES
+from probe.analysis.layouts import METHOD_NAMES
 from probe.analysis.neighbours import METRIC_NAMES
 from probe.reports.evaluations import evaluation_headline
 from probe.reports.reading_rates import reading_rates_headline

@@ -18,7 +18,8 @@ from dashboard.map.points import (
 from dashboard.map.resources import figure_of
 from dashboard.shared.markdown import plain
 from dashboard.shared.sidebar import chosen_metric, show_in_decode
-from probe.analysis.maps import METHOD_NAMES, Map
+from probe.analysis.layouts import METHOD_NAMES
+from probe.analysis.maps import Map
 from probe.analysis.neighbours import METRIC_NAMES
 from probe.linalg import squared_norms
 from probe.reports.spreadsheets import csv_with
