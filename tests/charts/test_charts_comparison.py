@@ -176,7 +176,7 @@ def test_the_caption_says_how_the_map_was_made_and_how_far_to_trust_it(mapped):
 def test_the_paths_of_rows_are_drawn_apart_and_end_where_they_stand(mapped):
     rows = prompt_rows()[:3]
     steps = [rows, rows + 1, rows + 2]
-    found = map_rows(steps, mapped.vocabulary, names=["0", "1", "2"])
+    found = map_rows(steps, mapped.vocabulary, Layout(), names=["0", "1", "2"])
     figure = trajectory_map(found, 1, [NASTY, "b", "c"])
     lines, start, now = figure.data[1:]
     assert np.isnan(lines.x).sum() == 3 and len(lines.x) == 3 * 4
