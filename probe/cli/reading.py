@@ -28,9 +28,7 @@ _WORDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class _ReadLines(ReadRequest):
-    prompt: Annotated[
-        PromptSource, Option(positional=True, metavar="PROMPT", complete="prompt")
-    ] = ""
+    prompt: Annotated[PromptSource, Option(positional=True, complete="prompt")] = ""
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id. None with --serve."""
     serve: bool = False

@@ -15,6 +15,8 @@ from probe.cli.completion import COMPLETIONS, NAMED
 from probe.requests import Field, Request, RequestError, fields_of, options_of
 
 _Options = dict[str, inspect.Parameter]
+_TAKES = {"str": "TEXT", "list[str]": "TEXT", "int": "INTEGER", "float": "FLOAT", "path": "PATH"}
+_LISTS = {int: "INTEGER,...", float: "FLOAT,..."}
 
 
 class App(typer.Typer):
@@ -39,6 +41,16 @@ class _Command(typer.core.TyperCommand):
         made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
         self.params, self.callback = made.params, made.callback
         return getattr(self, name)
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, with what each takes in words of a terminal, not of Python."""
+        every: list[Any] = list(super().get_params(ctx))
+        for one in every:
+            if one.param_type_name == "argument":
+                one.display_type_rich = lambda ctx: ""  # its name says what it takes  # noqa: ARG005
+            elif one.metavar is None and not one.is_flag:
+                one.metavar = _TAKES.get(one.display_type(ctx).strip("<>").removesuffix(" range"))
+        return every
 
 
 def takes_requests(command: Callable[..., None]) -> Callable[[], None]:
@@ -110,16 +122,27 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 def _spelled(field: Field) -> Any:
     option = field.option
-    shared: dict[str, Any] = {"help": field.help, "metavar": option.metavar}
+    shared: dict[str, Any] = {"help": field.help, "metavar": _metavar(field)}
     if option.complete in NAMED:
-        said = {"metavar": option.metavar} if option.metavar else {}
-        shared |= NAMED[option.complete] | said
+        shared = NAMED[option.complete] | {name: one for name, one in shared.items() if one}
     elif option.complete is not None:
         shared["autocompletion"] = COMPLETIONS[option.complete]
     if option.positional:
         return typer.Argument(**shared)
     least = None if option.parse else option.minimum
     return typer.Option(*field.flags, min=least, **shared)
+
+
+def _metavar(field: Field) -> str | None:
+    """What stands for a value in the help; None where its type says it."""
+    option = field.option
+    if option.metavar is not None or option.complete in NAMED:
+        return option.metavar
+    if option.complete is not None:
+        return option.complete.rpartition("_")[2].upper()
+    if option.positional:
+        return field.name.upper()
+    return _LISTS.get(field.kind) if option.parse and field.several else None
 
 
 def _made(request: type[Any], values: dict[str, Any], context: typer.Context) -> Any:
@@ -158,7 +181,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _hint(request: type[Request], name: str) -> str:
     (field,) = (one for one in fields_of(request) if one.name == name)
-    return f"'{field.option.metavar if field.option.positional else field.flag}'"
+    return f"'{_metavar(field) if field.option.positional else field.flag}'"
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -15,10 +15,7 @@ from probe.requests.sources import Place, PromptSource, TaskSource, TextSource
 class EvaluateRequest(OfModel, OnData, InWords, OnDevice):
     """Score prompts on a task, with 95 % intervals, beside baselines on the same examples."""
 
-    prompts: Annotated[
-        tuple[PromptSource, ...],
-        Option(positional=True, metavar="PROMPT", complete="prompt"),
-    ] = ()
+    prompts: Annotated[tuple[PromptSource, ...], Option(positional=True, complete="prompt")] = ()
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id. None where only baselines are wanted."""
     task: Annotated[TaskSource | None, Option(required=True, complete="task")] = None
@@ -67,10 +64,7 @@ class EvaluateRequest(OfModel, OnData, InWords, OnDevice):
 class AskRequest(OfModel):
     """Put prompts in front of texts."""
 
-    prompts: Annotated[
-        tuple[PromptSource, ...],
-        Option(positional=True, metavar="PROMPT", complete="prompt"),
-    ] = ()
+    prompts: Annotated[tuple[PromptSource, ...], Option(positional=True, complete="prompt")] = ()
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id. None where the file names one in every row."""
     text: tuple[TextSource, ...] = ()

@@ -62,7 +62,7 @@ class KnockOutRequest(OfPrompt, OfModel, InFolder, InWords, OnDevice):
     """A task's name, its task.toml or the folder of one. Without one, the divergence from the
     whole prompt is measured on contexts."""
     _: KW_ONLY
-    contexts: Contexts | None = None
+    contexts: Annotated[Contexts | None, Option(metavar="FILE")] = None
     """Without a task: a text file with a question or document per line, which the model answers
     with the prompt. Default: 16 questions that come with probe."""
     window: Annotated[int, Option(minimum=1)] = 1

@@ -14,7 +14,7 @@ from probe.requests.sources import ModelName, Place
 class ConvertRequest(OfPrompt):
     """Write a prompt in another layout. Nothing is overwritten."""
 
-    dest: Annotated[Place, Option(positional=True, metavar="DEST")]
+    dest: Annotated[Place, Option(positional=True)]
     """A new file, or a new folder for peft."""
     _: KW_ONLY
     to: Annotated[str, Option(complete="layout")]

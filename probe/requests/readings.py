@@ -7,7 +7,6 @@ from typing import Annotated
 
 from probe.requests.base import Option, RequestError
 from probe.requests.shared import (
-    Dtype,
     InVocabulary,
     Metric,
     Nearest,
@@ -15,6 +14,7 @@ from probe.requests.shared import (
     OfPrompt,
     OfPrompts,
     OnDevice,
+    OnFast,
 )
 from probe.requests.sources import (
     Contexts,
@@ -73,12 +73,9 @@ class ReadRequest(OfPrompt, InVocabulary, OnDevice):
 class FindRequest(InVocabulary):
     """Find the prompt positions closest to a token, across the library or in given prompts."""
 
-    token: Annotated[TokenSource, Option(positional=True, metavar="TOKEN")]
+    token: Annotated[TokenSource, Option(positional=True)]
     """A token as `probe decode` shows it (␣great; a real space will do), or #ID."""
-    prompts: Annotated[
-        tuple[PromptSource, ...],
-        Option(positional=True, metavar="PROMPT", complete="prompt"),
-    ] = ()
+    prompts: Annotated[tuple[PromptSource, ...], Option(positional=True, complete="prompt")] = ()
     """Search these only. A file or folder (PATH#NAME picks one prompt of several), a workspace
     prompt (NAME or NAME@VERSION), a sample prompt, or a hub id. Default: the whole library."""
     _: KW_ONLY
@@ -92,10 +89,10 @@ class FindRequest(InVocabulary):
 
 
 @dataclass(frozen=True)
-class DistillRequest(OfObjects):
+class DistillRequest(OfObjects, OnFast):
     """Train a prompt to do what a text does, keep it in the workspace, and read it."""
 
-    text: Annotated[str, Option(positional=True, metavar="TEXT")]
+    text: Annotated[str, Option(positional=True)]
     """What the prompt is to do, as a text would say it."""
     model: Annotated[ModelSource | None, Option(complete="model")] = None
     """A causal language model: smollm2, builtin, a folder, a GGUF file or a hub id. Default:
@@ -105,7 +102,7 @@ class DistillRequest(OfObjects):
     """Prompt rows."""
     steps: Annotated[int, Option(minimum=1)] = 60
     """Updates of 8 contexts."""
-    contexts: Contexts | None = None
+    contexts: Annotated[Contexts | None, Option(metavar="FILE")] = None
     """A text file with a question or document per line; the last quarter is held out. Default: 32
     questions that come with probe."""
     frame: str | None = None
@@ -115,17 +112,12 @@ class DistillRequest(OfObjects):
     """Of the prompt in the workspace. Default: from the text."""
     seed: Annotated[int, Option(minimum=0)] = 0
     """Of answers, start, order and intervals."""
-    device: str | None = None
-    """As torch names it. Default: a GPU if there is one."""
-    dtype: Dtype | None = None
-    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs and CPUs that
-    have it, else float32."""
     on_step: Annotated[StepWatcher | None, Option(shown=False)] = None
     """Called with every update."""
 
 
 @dataclass(frozen=True)
-class CramRequest(OfObjects):
+class CramRequest(OfObjects, OnFast):
     """Train rows with which a frozen model writes a text exactly, as much of it as they hold."""
 
     text: Annotated[tuple[str, ...], Option(positional=True, metavar="TEXT|FILE")]
@@ -153,11 +145,6 @@ class CramRequest(OfObjects):
     """Keep the rows in the workspace under this name. Default: they are not kept."""
     seed: Annotated[int, Option(minimum=0)] = 0
     """Of the start."""
-    device: str | None = None
-    """As torch names it. Default: a GPU if there is one."""
-    dtype: Dtype | None = None
-    """Precision of the frozen model; rows stay float32. Default: bfloat16 on GPUs and CPUs that
-    have it, else float32."""
     on_look: Annotated[StepWatcher | None, Option(shown=False)] = None
     """Called with every look at how far a text is."""
 

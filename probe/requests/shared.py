@@ -104,7 +104,7 @@ class InVocabulary(OfObjects):
 class OfPrompt(OfObjects):
     """One prompt."""
 
-    prompt: Annotated[PromptSource, Option(positional=True, metavar="PROMPT", complete="prompt")]
+    prompt: Annotated[PromptSource, Option(positional=True, complete="prompt")]
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id."""
 
@@ -113,10 +113,7 @@ class OfPrompt(OfObjects):
 class OfPrompts(OfObjects):
     """One or more prompts."""
 
-    prompts: Annotated[
-        tuple[PromptSource, ...],
-        Option(positional=True, metavar="PROMPT", complete="prompt"),
-    ]
+    prompts: Annotated[tuple[PromptSource, ...], Option(positional=True, complete="prompt")]
     """A file or folder (PATH#NAME picks one prompt of several), a workspace prompt (NAME or
     NAME@VERSION), a sample prompt, or a hub id."""
 
@@ -138,6 +135,24 @@ class OnDevice(Request):
     """As torch names it. Default: a GPU if there is one."""
     dtype: Dtype | None = None
     """Precision of the frozen model; prompts stay float32. Default: float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn(OnDevice):
+    """Likewise, of a model that prompts are trained on."""
+
+    dtype: Dtype | None = None
+    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that have it
+    and, for GGUF files, on CPUs that have it; else float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnFast(OnDevice):
+    """Likewise, of a model that is also the teacher, or has text crammed into it."""
+
+    dtype: Dtype | None = None
+    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs and CPUs that
+    have it, else float32."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from probe.requests.base import Option, Request, RequestError
-from probe.requests.shared import Dtype
+from probe.requests.base import Option, RequestError
+from probe.requests.shared import InFolder, TrainedOn
 from probe.requests.sources import (
     GridSource,
     Named,
@@ -24,7 +23,7 @@ TARGET_SETS = ("definitions", "instructions", "web")
 
 
 @dataclass(frozen=True, kw_only=True)
-class InPacks(Request):
+class InPacks(TrainedOn):
     """Where many trainings run, and how many at once."""
 
     ray: Annotated[str | None, Option(metavar="ADDRESS")] = None
@@ -34,19 +33,12 @@ class InPacks(Request):
     """GPUs that each worker on Ray takes, such as 0.25."""
     at_once: Annotated[int, Option(minimum=1)] = 8
     """Prompts trained at once, in one batch."""
-    device: str | None = None
-    """As torch names it. Default: a GPU if there is one."""
-    dtype: Dtype | None = None
-    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that have it
-    and, for GGUF files, on CPUs that have it; else float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfStudy(InPacks):
+class OfStudy(InPacks, InFolder):
     """What studies of tasks share: examples, and where they run."""
 
-    data_dir: str | Path | None = None
-    """A folder of data sets with one folder per task."""
     validation_examples: Annotated[int, Option(minimum=1)] = 200
     """At most so many validation examples, drawn at random but always the same ones."""
     test_examples: Annotated[int, Option(minimum=1)] = 500
@@ -94,7 +86,7 @@ class WaywardRequest(OfStudy):
 class SweepRequest(OfStudy):
     """Train every combination of a grid, and say which settings are worth their cost."""
 
-    grid: Annotated[GridSource, Option(positional=True, metavar="GRID", required=True)]
+    grid: Annotated[GridSource, Option(positional=True, required=True)]
     """A TOML file, or a question: length (does more than 20 tokens help?), size (do larger models
     need fewer tokens?)."""
     _: KW_ONLY

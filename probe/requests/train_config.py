@@ -102,7 +102,7 @@ class TrainConfig:
         """
         for name, (holds, expected) in _RULES.items():
             value = getattr(self, name)
-            if not (value is None and name in _OPTIONAL) and not holds(value):
+            if not holds(value):
                 listed = expected.removeprefix("one of ").split(", ")
                 hint = did_you_mean(str(value), listed) if len(listed) > 2 else ""
                 raise TrainingError(f"{name} must be {expected}, found {value!r}{hint}")
@@ -183,6 +183,11 @@ def _whole(low: int) -> _Rule:
     )
 
 
+def _or_none(rule: _Rule) -> _Rule:
+    holds, expected = rule
+    return lambda value: value is None or holds(value), expected
+
+
 _NUMBER: _Rule = (lambda value: _is_number(value) and value >= 0, "a number ≥ 0")
 _ABOVE_ZERO: _Rule = (lambda value: _is_number(value) and value > 0, "a number > 0")
 _SHARE: _Rule = (lambda value: _is_number(value) and 0 <= value < 1, "a share ≥ 0 and below 1")
@@ -193,40 +198,32 @@ _TEXT: _Rule = (
 )
 _RULES: dict[str, _Rule] = {
     "method": _choice(TrainMethod),
-    "length": _whole(1),
+    "length": _or_none(_whole(1)),
     "init": (_is_init, f"one of {INITS}"),
     "seed": _whole(0),
     "steps": _whole(1),
     "batch_size": _whole(1),
-    "learning_rate": _ABOVE_ZERO,
+    "learning_rate": _or_none(_ABOVE_ZERO),
     "schedule": _choice(Schedule),
     "warmup_steps": _whole(0),
     "optimiser": _choice(Optimiser),
     "weight_decay": _NUMBER,
-    "clip_norm": (_ABOVE_ZERO[0], "a number > 0, or None to never clip"),
+    "clip_norm": _or_none((_ABOVE_ZERO[0], "a number > 0, or None to never clip")),
     "dropout": _SHARE,
     "objective": _choice(Objective),
     "gamma": _NUMBER,
-    "target": _TEXT,
-    "teacher": (lambda value: isinstance(value, str), "a text; an empty one is the model alone"),
+    "target": _or_none(_TEXT),
+    "teacher": _or_none(
+        (lambda value: isinstance(value, str), "a text; an empty one is the model alone")
+    ),
     "encoder": _choice(Encoder),
-    "encoder_width": _whole(1),
+    "encoder_width": _or_none(_whole(1)),
     "projection": _SWITCH,
     "tie_layers": _SWITCH,
-    "template": _TEXT,
+    "template": _or_none(_TEXT),
     "eval_every": _whole(0),
     "eval_examples": _whole(1),
     "holdout": _SHARE,
-    "patience": _whole(1),
+    "patience": _or_none(_whole(1)),
     "checkpoint_every": _whole(1),
 }
-_OPTIONAL = (
-    "length",
-    "learning_rate",
-    "clip_norm",
-    "target",
-    "teacher",
-    "encoder_width",
-    "template",
-    "patience",
-)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from probe.requests.base import Option, fields_of
-from probe.requests.shared import Dtype, OfObjects, OnData
+from probe.requests.shared import OfObjects, OnData, TrainedOn
 from probe.requests.sources import LabelWord, ModelSource, Named, read_label_word
 from probe.requests.train_config import TrainConfig
 
@@ -16,7 +16,7 @@ TEST_EXAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class TrainRequest(OfObjects, OnData):
+class TrainRequest(OfObjects, OnData, TrainedOn):
     """Train a soft prompt and keep it in the workspace."""
 
     model: Annotated[ModelSource | None, Option(complete="model")] = None
@@ -35,11 +35,6 @@ class TrainRequest(OfObjects, OnData):
     task's own; of a data file, its labels."""
     name: str | None = None
     """Of the prompt in the workspace. Default: task and method."""
-    device: str | None = None
-    """As torch names it. Default: a GPU if there is one."""
-    dtype: Dtype | None = None
-    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that have it
-    and, for GGUF files, on CPUs that have it; else float32."""
     folds: Annotated[int | None, Option(minimum=2)] = None
     """Train so many prompts at once, as a cross-validation."""
     test_examples: Annotated[int, Option(minimum=0)] = TEST_EXAMPLES

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import probe
@@ -66,6 +68,16 @@ def shout(asked: ShoutRequest) -> str:
         ValueError: never.
     """
     return " ".join(asked.words).upper() * asked.times + asked.end
+
+
+def test_what_an_option_takes_is_said_in_words_of_a_terminal():
+    for name, command in commands_page.commands().items():
+        shown = command.get_help(typer.Context(command, info_name=name))
+        assert not re.search(r"<(str|int|float|path|Any|list\b)| range>|list\[", shown), name
+    shown = commands_page.commands()["probe wayward"]
+    told = shown.get_help(typer.Context(shown, info_name="probe wayward"))
+    assert "--init TEXT " in told and "--gamma FLOAT,... " in told and "--model MODEL " in told
+    assert "--seeds INTEGER " in told and "--data-dir PATH " in told
 
 
 def _typed(*words):
