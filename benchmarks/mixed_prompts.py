@@ -21,8 +21,9 @@ from report import publish, table
 from probe.evaluation import Condition, generate, label_scores
 from probe.models import FrozenModel, load_model
 from probe.prompt import SoftPrompt
+from probe.store import sample_folders
 from probe.task import Task
-from probe.verbs import load, sample_folders
+from probe.verbs.loading import load
 
 TEXTS = [
     "A wonderful , touching film with a great cast .",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from probe.commands import FUNCTIONS
 from probe.errors import ProbeError, PromptFormatError
 
 if TYPE_CHECKING:
@@ -17,44 +18,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_NAMES = {
-    "prompt": ("KVPrefix", "PromptPair", "Provenance", "SoftPrompt"),
-    "task": ("Example", "Task"),
-    "vocabulary": ("Vocabulary",),
-    "verbs": (
-        "inspect",
-        "load",
-        "load_vocabulary",
-        "decode",
-        "read",
-        "find",
-        "compare",
-        "clusters",
-        "map",
-        "convert",
-        "push",
-        "pull",
-        "predict",
-        "generate",
-        "transfer",
-        "ablate",
-        "knock_out",
-        "prune",
-        "lens",
-        "wayward",
-        "train",
-        "distill",
-        "cram",
-        "evaluate",
-        "sweep",
-        "bench_readings",
-        "runs",
-        "library",
-        "doctor",
-        "report",
-    ),
+_MODULES = FUNCTIONS | {
+    "Example": "probe.task",
+    "KVPrefix": "probe.prompt",
+    "PromptPair": "probe.prompt",
+    "Provenance": "probe.prompt",
+    "SoftPrompt": "probe.prompt",
+    "Task": "probe.task",
+    "Vocabulary": "probe.vocabulary",
 }
-_MODULES = {name: f"probe.{module}" for module, names in _NAMES.items() for name in names}
 
 _PACKAGES = ("evaluation", "integrations", "training", "verbs")
 """`probe.training` is the trainer, step by step; `probe.train` does what the command does."""

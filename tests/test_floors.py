@@ -17,6 +17,7 @@ FLOORS = {
     "notes": 0,
     "arrays": 0,
     "atomic": 1,
+    "commands": 0,
     "bootstrap": 1,
     "digests": 1,
     "parent": 1,

@@ -72,7 +72,7 @@ def test_results_that_its_studies_kept_are_found_again(workspace):
     summary = workspace.studies.get(WAYWARD).summary
     before = json.loads(summary.read_text())
     asked = workspace.studies.get(WAYWARD).config
-    assert verbs.study_plan(asked, workspace=workspace).found == 4
+    assert verbs.dry_run(asked, workspace=workspace).found == 4
     found = verbs.study_run(asked, workspace=workspace).to_json()
     assert found["study"] == WAYWARD and set(before) <= set(found)
     swept = verbs.sweep_config(
@@ -80,4 +80,4 @@ def test_results_that_its_studies_kept_are_found_again(workspace):
         validation_examples=10, test_examples=10, device="cpu", dtype="float32",
     )  # fmt: skip
     assert swept.id == SWEEP
-    assert verbs.study_plan(swept, workspace=workspace).found == 2
+    assert verbs.dry_run(swept, workspace=workspace).found == 2

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from probe import requests
+from probe.commands import COMMANDS, Command, in_cli
 from probe.measures import MEASURES
 from probe.requests.train_methods import METHODS
 
@@ -16,6 +18,16 @@ FAMILIES = {"causal", "encoder_decoder", "masked", "sentence_encoder"}
 # Formats read and write the names that other tools give methods and models, `with_start` follows a
 # rule of PEFT's, and tables know kinds of models by their files alone.
 FOREIGN = ("probe/formats/", "probe/verbs/decoding.py", "probe/tables/", "probe/verbs/room.py")
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.verb], ids=lambda one: one.name)
+def test_what_the_table_of_commands_names_is_there(command: Command) -> None:
+    function = getattr(command.module, command.function)
+    if request := getattr(function, "request", None):
+        assert request is getattr(requests, command.request)
+    printed = (command.made, command.shows, command.facts, (command.watched or ("", ""))[1])
+    assert all(in_cli(place) for place in printed if place)
+    assert bool(command.made) != bool(command.shows)
 
 
 def _compared(tree: ast.AST) -> Iterator[str]:

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 from probe.cli.output import cell, say, table
 from probe.cli.requests import App
-from probe.cli.studies import AskStudy
-from probe.requests import BenchReadingsRequest
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from probe.analysis.reading_rates import Rate, ReadingRates
     from probe.store import JobConfig
-    from probe.verbs import StudyResult
+    from probe.verbs.studies import StudyResult
 
-app = App(no_args_is_help=True, rich_markup_mode=None)
+app = App(no_args_is_help=True)
 
 
 @app.callback()
@@ -24,7 +22,8 @@ def _bench() -> None:
     """Measure how far what probe says can be trusted on a model."""
 
 
-def _facts(config: JobConfig) -> dict[str, str]:
+def rates_facts(config: JobConfig) -> dict[str, str]:
+    """What is read, and under which conditions."""
     from probe.studies.known import Condition
 
     asked = config.request
@@ -37,7 +36,8 @@ def _facts(config: JobConfig) -> dict[str, str]:
     }
 
 
-def _print(result: StudyResult) -> None:
+def print_rates(result: StudyResult) -> None:
+    """How often each reading is right."""
     found = result.found
     told = "95 % intervals are over texts; ties count as their expected rank"
     say(*found.headline(), _rates(found), told)
@@ -66,6 +66,3 @@ def _cells(one: Rate) -> tuple[object, ...]:
         f"{one.mrr.value:.3f}",
         "–" if better is None else f"{better:.2f}",
     )
-
-
-app.command("readings")(AskStudy(BenchReadingsRequest, _facts, _print, run="bench_run").command())

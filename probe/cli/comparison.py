@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from probe.analysis.compare import Comparison
     from probe.analysis.maps import Map
     from probe.analysis.transfer import RankCorrelation, Transfer, TransferCell
-    from probe.verbs import Found
+    from probe.verbs.finding import Found
 
 _COLUMNS = 10
 """Prompts up to which the whole matrix fits a terminal."""

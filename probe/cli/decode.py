@@ -29,12 +29,12 @@ def decode(asked: DecodeRequest, beside: Beside, json: Json = False) -> None:
     The prompt must be one: when a source holds several, name one as PATH#NAME. Rows that a file
     stores although they were never trained are left out.
     """
-    from probe import verbs
     from probe.cli.decoding_table import print_decoding
+    from probe.verbs.decoding import decode as decoded
 
     csv, html = new_place(beside.csv), new_place(beside.html)
     with usage_errors():
-        decoding = verbs.decode(asked)
+        decoding = decoded(asked)
     if csv or html:
         from probe.reports.decoding import decoding_csv, decoding_html  # Plotly comes with it
 

@@ -10,7 +10,7 @@ from probe.cli.options import Json
 from probe.cli.output import cell, say, show, table
 
 if TYPE_CHECKING:
-    from probe.verbs import Health
+    from probe.verbs.health import Health
 
 _STYLES = {"ok": "green", "missing": "yellow", "broken": "bold red"}
 
@@ -25,9 +25,9 @@ def doctor(
 
     The exit code is 1 when something is broken; an optional part that is missing is not.
     """
-    from probe import verbs
+    from probe.verbs.health import doctor as checked
 
-    health = verbs.doctor(rebuild=rebuild)
+    health = checked(rebuild=rebuild)
     show(health, _print_health, json=json)
     if not health.ok:
         raise typer.Exit(1)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from probe.evaluation import Comparison, Evaluation
     from probe.results import Result
-    from probe.verbs import Continuations, Evaluated, Predictions, Recorded
+    from probe.verbs.evaluating import Evaluated
+    from probe.verbs.predicting import Continuations, Predictions
+    from probe.verbs.recording import Recorded
 
 
 @takes_requests
@@ -46,13 +48,13 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score prompts on a task, with 95 % intervals, beside baselines on the same examples."""
-    from probe import verbs
+    from probe.verbs import evaluating
 
     if fail_on_drop and not asked.record:
         raise typer.BadParameter(
             "add --record: a drop is told from the last record.", param_hint="'--fail-on-drop'"
         )
-    result = verbs.evaluate(asked)
+    result = evaluating.evaluate(asked)
     _tell_drops(result)
     show(result, print_evaluation, json=json)
     if fail_on_drop and any(one.dropped for one in result.records):
@@ -180,16 +182,16 @@ def _each_line(verb: Callable[..., Result], asked: _Lines) -> None:
 @takes_requests
 def predict(asked: _PredictLines, beside: Beside, json: Json = False) -> None:
     """Label texts, with the probability of every label word; several prompts share a batch."""
-    from probe import verbs
     from probe.reports.spreadsheets import csv_of
+    from probe.verbs import predicting
 
     csv = new_place(beside.csv)
     if asked.serve and csv:
         raise typer.BadParameter("not with --serve, whose answers are lines.", param_hint="'--csv'")
     if asked.serve:
-        _each_line(verbs.predict, asked)
+        _each_line(predicting.predict, asked)
         return
-    result = verbs.predict(asked)
+    result = predicting.predict(asked)
     if csv is not None:
         write_new(csv, csv_of(result.to_wide_frame()))
     show(result, _print_labels, json=json)
@@ -207,12 +209,12 @@ def _print_labels(result: Predictions) -> None:
 @takes_requests
 def generate(asked: _GenerateLines, json: Json = False) -> None:
     """Continue texts, greedily, with the prompt in front; several prompts share a batch."""
-    from probe import verbs
+    from probe.verbs import predicting
 
     if asked.serve:
-        _each_line(verbs.generate, asked)
+        _each_line(predicting.generate, asked)
         return
-    show(verbs.generate(asked), _print_texts, json=json)
+    show(predicting.generate(asked), _print_texts, json=json)
 
 
 def _print_texts(result: Continuations) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from probe.analysis.value_lens import ValueCell
     from probe.bootstrap import Estimate
     from probe.training import Step
-    from probe.verbs import Ablated, KnockedOut, LensReading, Pruned
+    from probe.verbs.ablating import Ablated
+    from probe.verbs.knocking_out import KnockedOut
+    from probe.verbs.layers import LensReading
+    from probe.verbs.pruning import Pruned
 
 _LAYERS_SHOWN = 6
 """Layers that fit beside each other on a terminal."""

@@ -31,7 +31,7 @@ def inspect_prompts(asked: InspectRequest, json: Json = False) -> None:
     """
     from probe.errors import ProbeError
     from probe.notes import note
-    from probe.verbs import inspect
+    from probe.verbs.loading import inspect
 
     rows: list[dict[str, Any]] = []
     failed = False
@@ -107,12 +107,12 @@ def _range(norms: list[float]) -> str:
 @takes_requests
 def convert(asked: ConvertRequest, json: Json = False) -> None:
     """Write a prompt in another layout. Nothing is overwritten."""
-    from probe import verbs
     from probe.store import Library
+    from probe.verbs import loading
 
     loaded, to = Library().load_one(str(asked.prompt)), asked.to
-    path = verbs.convert(replace(asked, prompt=loaded))
-    described = verbs.describe(loaded)
+    path = loading.convert(replace(asked, prompt=loaded))
+    described = loading.describe(loaded)
     written = {"prompt": loaded.name, "to": to, "path": str(path), "shape": described["shape"]}
     if json:
         print_json(written)

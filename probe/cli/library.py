@@ -21,13 +21,10 @@ from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.store import Card
-    from probe.verbs import Pushed
+    from probe.verbs.publishing import Pushed
 
 
-app = App(
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
+app = App(invoke_without_command=True)
 
 Name = Annotated[
     str,
@@ -50,18 +47,18 @@ def listing(
 ) -> None:
     """List the workspace's prompts and the samples, or do what the subcommand says."""
     if context.invoked_subcommand is None:
-        from probe import verbs
+        from probe.verbs import prompt_library
 
-        show(verbs.library(tag=tag), print_rows, json=json)
+        show(prompt_library.library(tag=tag), print_rows, json=json)
 
 
 @app.command()
 @takes_requests
 def add(asked: AddToLibraryRequest, json: Json = False) -> None:
     """Keep every trained prompt of the sources. A name that exists gets its next version."""
-    from probe import verbs
+    from probe.verbs import prompt_library
 
-    _print_cards(verbs.add_to_library(asked), json=json)
+    _print_cards(prompt_library.add_to_library(asked), json=json)
 
 
 @app.command()
@@ -95,9 +92,9 @@ def note(
 @app.command()
 def log(name: Name, json: Json = False) -> None:
     """Show every version of a prompt: when it was added and where it came from."""
-    from probe import verbs
+    from probe.verbs import prompt_library
 
-    show(Rows(verbs.prompt_log(name), "store.prompts"), print_log, json=json)
+    show(Rows(prompt_library.prompt_log(name), "store.prompts"), print_log, json=json)
 
 
 @app.command()
@@ -126,9 +123,9 @@ def search(
     json: Json = False,
 ) -> None:
     """List prompts whose name, task, base model, method, tags or note hold every word."""
-    from probe import verbs
+    from probe.verbs import prompt_library
 
-    show(verbs.library(" ".join(words)), print_rows, json=json)
+    show(prompt_library.library(" ".join(words)), print_rows, json=json)
 
 
 @dataclass(frozen=True)
@@ -142,12 +139,13 @@ class Publishing:
 @takes_requests
 def push(asked: PushRequest, publishing: Publishing, json: Json = False) -> None:
     """Publish a prompt on a hub, with a card that says what it is worth; --dry-run prints it."""
-    from probe import verbs
+    from probe.verbs.publishing import push as published
+    from probe.verbs.publishing import push_plan
 
     if publishing.dry_run:
-        show(verbs.push_plan(asked), _print_card, json=json)
+        show(push_plan(asked), _print_card, json=json)
     else:
-        show(verbs.push(asked), print_lines, json=json)
+        show(published(asked), print_lines, json=json)
 
 
 def _print_card(plan: Pushed) -> None:
@@ -156,7 +154,7 @@ def _print_card(plan: Pushed) -> None:
 
 
 def _print_cards(cards: Sequence[Card], *, json: bool) -> None:
-    from probe.verbs import library_row
+    from probe.verbs.prompt_library import library_row
 
     show(Rows(map(library_row, cards), "store.prompts"), print_rows, json=json)
 

@@ -8,110 +8,45 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 from probe import __version__
-from probe.cli import (
-    bench,
-    comparison,
-    dashboard,
-    decode,
-    demo,
-    doctor,
-    evaluation,
-    insides,
-    inspection,
-    library,
-    mcp,
-    reading,
-    runs,
-    sweep,
-    wayward,
-)
-from probe.cli.asking import Ask, print_lines
+from probe.cli.asking import Ask
 from probe.cli.options import Commands
 from probe.cli.output import complain, one_line, visible
 from probe.cli.requests import App
 from probe.cli.studies import AskStudy
+from probe.commands import COMMANDS, Command, in_cli
 from probe.errors import is_failure
 from probe.parent import end_with_parent
-from probe.requests import (
-    AblateRequest,
-    ClustersRequest,
-    CompareRequest,
-    CramRequest,
-    DistillRequest,
-    FindRequest,
-    KnockOutRequest,
-    LensRequest,
-    MapRequest,
-    PruneRequest,
-    PullRequest,
-    ReportRequest,
-    SweepRequest,
-    TransferRequest,
-    WaywardRequest,
-)
 
 app = App(
     name="probe",
     cls=Commands,
     no_args_is_help=True,
-    rich_markup_mode=None,  # tokens and paths in help and usage errors are text, never markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: dict[str, Callable[..., None] | typer.Typer | Ask | AskStudy] = {
-    "inspect": inspection.inspect_prompts,
-    "decode": decode.decode,
-    "read": reading.read,
-    "find": Ask(FindRequest, comparison.print_found, refuses=True),
-    "compare": Ask(CompareRequest, comparison.print_comparison, refuses=True),
-    "clusters": Ask(ClustersRequest, comparison.print_clusters, refuses=True),
-    "map": Ask(MapRequest, comparison.print_map, figures=True, refuses=True),
-    "convert": inspection.convert,
-    "push": library.push,
-    "pull": Ask(PullRequest, library.print_rows),
-    "train": runs.train,
-    "distill": Ask(
-        DistillRequest, reading.print_distilled, watched=("on_step", reading.step_of_distillation)
-    ),
-    "cram": Ask(
-        CramRequest, reading.print_crammed, figures=True, watched=("on_look", reading.look_at_text)
-    ),
-    "evaluate": evaluation.evaluate,
-    "predict": evaluation.predict,
-    "generate": evaluation.generate,
-    "sweep": AskStudy(SweepRequest, sweep.sweep_facts, sweep.print_sweep),
-    "wayward": AskStudy(WaywardRequest, wayward.wayward_facts, wayward.print_waywardness),
-    "transfer": Ask(TransferRequest, comparison.print_transfer, figures=True, refuses=True),
-    "ablate": Ask(AblateRequest, insides.print_ablation, figures=True),
-    "knock-out": Ask(KnockOutRequest, insides.print_knocked_out, figures=True),
-    "prune": Ask(
-        PruneRequest,
-        insides.print_pruned,
-        figures=True,
-        watched=("on_step", insides.step_of_pruning),
-    ),
-    "lens": Ask(LensRequest, insides.print_lens, figures=True, refuses=True),
-    "report": Ask(ReportRequest, print_lines, refuses=True),
-    "bench": bench.app,
-    "runs": runs.app,
-    "library": library.app,
-    "doctor": doctor.doctor,
-    "app": dashboard.dashboard,
-    "demo": demo.demo,
-    "mcp": mcp.mcp,
-}
-for _name, _command in _COMMANDS.items():
-    if isinstance(_command, typer.Typer):
-        app.add_typer(_command, name=_name)
+
+
+def _made(command: Command) -> Any:
+    """The command, or the group of commands, as typer takes it."""
+    if command.made:
+        return in_cli(command.made)
+    return (AskStudy if command.facts else Ask)(command).command()
+
+
+_groups: dict[str, typer.Typer] = {"": app}
+for _command in COMMANDS:
+    _group, _, _name = _command.name.rpartition(" ")
+    if isinstance(_found := _made(_command), typer.Typer):
+        app.add_typer(_found, name=_name)
+        _groups[_name] = _found
     else:
-        made = _command.command() if isinstance(_command, Ask | AskStudy) else _command
-        app.command(_name)(made)
+        _groups[_group].command(_name)(_found)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

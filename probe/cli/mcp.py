@@ -9,28 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from probe.commands import COMMANDS, Command
+
 if TYPE_CHECKING:
     from mcp.server import Server
 
     from probe.results import Result
 
-READS = (
-    "inspect",
-    "decode",
-    "read",
-    "find",
-    "compare",
-    "clusters",
-    "map",
-    "predict",
-    "generate",
-    "evaluate",
-    "transfer",
-    "ablate",
-    "knock_out",
-    "lens",
-)
-WRITES = ("convert", "report", "distill", "train", "wayward", "sweep", "prune", "cram")
+WRITES = tuple(one.function for one in COMMANDS if one.tool == "writes")
 _KEPT_MODELS = 1
 """Base models that stay in memory between questions."""
 _TEXT = {"type": "string"}
@@ -84,8 +70,9 @@ def mcp(
 
 def verbs_offered(*, write: bool) -> list[Verb]:
     """Every verb that is a tool, those that only read first."""
-    named = [*READS, *(WRITES if write else ())]
-    return [_listing(name) for name in _LISTS] + [_asked(name, name in WRITES) for name in named]
+    tools = ("reads", "writes") if write else ("reads",)
+    asked = [_asked(one) for tool in tools for one in COMMANDS if one.tool == tool]
+    return [_listing(name) for name in _LISTS] + asked
 
 
 def server(*, write: bool) -> Server[Any]:
@@ -133,18 +120,17 @@ def _listing(name: str) -> Verb:
     return Verb(name, words, schema, lambda given: getattr(verbs, name)(**given), writes=False)
 
 
-def _asked(name: str, writes: bool) -> Verb:
-    from probe import verbs
+def _asked(command: Command) -> Verb:
     from probe.requests import from_document, schema_of
 
-    verb = getattr(verbs, name)
+    verb = getattr(command.module, command.function)
     words = " ".join((verb.request.__doc__ or "").split())
 
     def ask(given: Mapping[str, Any]) -> Result:
         found: Result = verb(from_document(verb.request, given))
         return found
 
-    return Verb(name, words, schema_of(verb.request), ask, writes)
+    return Verb(command.function, words, schema_of(verb.request), ask, command.tool == "writes")
 
 
 def _tool(verb: Verb) -> Any:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from probe.readings.reading import Answer
     from probe.training import Step
     from probe.training.cramming import Look
-    from probe.verbs import Crammed, Distilled, ReadPrompt
+    from probe.verbs.cramming import Crammed
+    from probe.verbs.distilling import Distilled
+    from probe.verbs.reading import ReadPrompt
 
 _WORDS = 10
 
@@ -48,13 +50,13 @@ class _ReadLines(ReadRequest):
 @takes_requests
 def read(asked: _ReadLines, json: Json = False) -> None:
     """Say what a prompt means, by readings whose hit rate is known."""
-    from probe import verbs
+    from probe.verbs import reading
 
     if asked.serve:
-        answer_lines(lambda line: verbs.read(replace(asked, serve=False, prompt=line)))
+        answer_lines(lambda line: reading.read(replace(asked, serve=False, prompt=line)))
         return
     with usage_errors():
-        found = verbs.read(asked)
+        found = reading.read(asked)
     show(found, print_reading, json=json)
 
 

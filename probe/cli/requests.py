@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
@@ -15,19 +16,41 @@ from probe.cli.completion import COMPLETIONS, NAMED
 from probe.requests import Field, Request, RequestError, fields_of, options_of
 
 _Options = dict[str, inspect.Parameter]
-_TAKES = {"str": "TEXT", "list[str]": "TEXT", "int": "INTEGER", "float": "FLOAT", "path": "PATH"}
+_TAKES = {"str": "TEXT", "int": "INTEGER", "float": "FLOAT", "path": "PATH"}
 _LISTS = {int: "INTEGER,...", float: "FLOAT,..."}
+
+
+class _InWords:
+    """Says what each option takes in words of a terminal, not of Python."""
+
+    def get_params(self, ctx: Any) -> Any:
+        every: list[Any] = list(super().get_params(ctx))  # type: ignore[misc]
+        for one in every:
+            if one.param_type_name == "argument":
+                one.display_type_rich = lambda ctx: ""  # its name says what it takes  # noqa: ARG005
+            elif one.metavar is None and not one.is_flag:
+                kind = re.sub(r"^<(?:list\[)?(.+?)\]?(?: range)?>$", r"\1", one.display_type(ctx))
+                one.metavar = _TAKES.get(kind.lower(), f"<{kind}>")
+        return every
+
+
+class _Group(_InWords, typer.core.TyperGroup):
+    pass
 
 
 class App(typer.Typer):
     """A tree of commands whose options are read when one is asked for: a list goes without."""
+
+    def __init__(self, *, cls: type[typer.core.TyperGroup] = _Group, **said: Any) -> None:
+        # Tokens and paths in help and usage errors are text, never markup.
+        super().__init__(cls=cls, rich_markup_mode=None, **said)
 
     def command(self, name: str | None = None, **said: Any) -> Callable[..., Any]:
         """Take a function for a command, as typer does."""
         return super().command(name, cls=_Command, **said)
 
 
-class _Command(typer.core.TyperCommand):
+class _Command(_InWords, typer.core.TyperCommand):
     def __init__(self, **said: Any) -> None:
         super().__init__(**said)
         self._with_options = getattr(self.callback, "with_options", None)
@@ -41,16 +64,6 @@ class _Command(typer.core.TyperCommand):
         made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
         self.params, self.callback = made.params, made.callback
         return getattr(self, name)
-
-    def get_params(self, ctx: Any) -> Any:
-        """The options, with what each takes in words of a terminal, not of Python."""
-        every: list[Any] = list(super().get_params(ctx))
-        for one in every:
-            if one.param_type_name == "argument":
-                one.display_type_rich = lambda ctx: ""  # its name says what it takes  # noqa: ARG005
-            elif one.metavar is None and not one.is_flag:
-                one.metavar = _TAKES.get(one.display_type(ctx).strip("<>").removesuffix(" range"))
-        return every
 
 
 def takes_requests(command: Callable[..., None]) -> Callable[[], None]:

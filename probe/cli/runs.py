@@ -34,9 +34,10 @@ class Start(Watched):
 @takes_requests
 def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
     """Train a soft prompt and keep it in the workspace. Ctrl-C saves; --resume goes on."""
-    from probe import jobs, verbs
+    from probe import jobs
     from probe.cli.watching import attend
     from probe.store import Workspace
+    from probe.verbs import studies, training
 
     workspace = Workspace()
     if start.resume is not None:
@@ -45,9 +46,9 @@ def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
         attend(workspace, jobs.resume(workspace, start.resume, steps=steps), start)
     if asked.task is None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
-    config = replace(verbs.run_config(asked), command=command_line())
+    config = replace(training.run_config(asked), command=command_line())
     if start.dry_run:
-        print_plan(verbs.dry_run(config), json=start.json)
+        print_plan(studies.dry_run(config), json=start.json)
         return
     attend(workspace, jobs.start(workspace, config), start)
 
@@ -64,7 +65,7 @@ def _require_alone(context: typer.Context) -> None:
             )
 
 
-app = App(invoke_without_command=True, rich_markup_mode=None)
+app = App(invoke_without_command=True)
 
 Run = Annotated[
     str,
@@ -78,10 +79,10 @@ Run = Annotated[
 def listing(context: typer.Context, json: Json = False) -> None:
     """List runs and studies, the newest first, or do what the subcommand says."""
     if context.invoked_subcommand is None:
-        from probe import verbs
         from probe.cli.runs_table import print_runs
+        from probe.verbs import training
 
-        print_all(verbs.runs(), print_runs, json=json)
+        print_all(training.runs(), print_runs, json=json)
 
 
 def _show(run: JobView, *, json: bool) -> None:
@@ -93,18 +94,18 @@ def _show(run: JobView, *, json: bool) -> None:
 @app.command()
 def show(run: Run, json: Json = False) -> None:
     """Show how one run stands and what came of it."""
-    from probe import verbs
     from probe.cli.runs_table import print_run
+    from probe.verbs import training
 
-    print_all(Rows([verbs.show_run(run)], "jobs.runs"), lambda runs: print_run(*runs), json=json)
+    print_all(Rows([training.show_run(run)], "jobs.runs"), lambda runs: print_run(*runs), json=json)
 
 
 @app.command()
 def cancel(run: Run, json: Json = False) -> None:
     """Let a run save and end; it can be resumed."""
-    from probe import verbs
+    from probe.verbs import training
 
-    _show(verbs.cancel_run(run), json=json)
+    _show(training.cancel_run(run), json=json)
 
 
 @app.command()
@@ -151,9 +152,9 @@ def rename(
     json: Json = False,
 ) -> None:
     """Give a run a label; its name and its prompts keep theirs."""
-    from probe import verbs
+    from probe.verbs import training
 
-    _show(verbs.rename_run(run, label), json=json)
+    _show(training.rename_run(run, label), json=json)
 
 
 @app.command()
@@ -163,13 +164,13 @@ def delete(
     json: Json = False,
 ) -> None:
     """Delete a run with its checkpoints; the prompts it made stay."""
-    from probe import verbs
     from probe.store import Workspace
+    from probe.verbs import training
 
     name = Workspace().jobs.get(run).id
     if not yes:
         typer.confirm(f"Delete run {name} for good?", abort=True, err=True)
-    verbs.delete_run(name)
+    training.delete_run(name)
     if json:
         print_json({"deleted": name})
     else:

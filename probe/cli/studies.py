@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.atomic import folder_aside, rename_new
+from probe.cli.asking import made_of_request
 from probe.cli.options import usage_errors
 from probe.cli.output import command_line, facts_table, new_place, say, show, tell_queue
 from probe.cli.progress import Line
-from probe.cli.requests import takes_requests
-from probe.requests import Request
-from probe.requests.base import verb_of
+from probe.commands import Command, in_cli
 from probe.texts import counted
 
 if TYPE_CHECKING:
     from probe.jobs.plan import StudyPlan, TrainPlan
-    from probe.store import JobConfig
     from probe.studies.executor import Progress
-    from probe.verbs import StudyResult
+    from probe.verbs.studies import StudyResult
 
 _EVERY_S = 60.0
 
@@ -45,12 +41,7 @@ class Output:
 class AskStudy:
     """A command that plans or does a study."""
 
-    request: type[Request]
-    facts: Callable[[JobConfig], Mapping[str, str]]
-    """What is told of its plan."""
-    show: Callable[[StudyResult], None]
-    run: str = "run_as_asked"
-    """The verb that does it."""
+    of: Command
 
     def command(self) -> Callable[..., None]:
         """What typer takes."""
@@ -58,19 +49,19 @@ class AskStudy:
         def made(asked: Any, output: Output) -> None:
             self._answer(asked, output)
 
-        made.__annotations__["asked"] = self.request
-        summary = inspect.getdoc(self.request)
-        made.__doc__ = f"{summary}\n\nCtrl-C keeps what is finished; the same command goes on."
-        return takes_requests(made)
+        goes_on = "Ctrl-C keeps what is finished; the same command goes on."
+        return made_of_request(self.of, made, goes_on)
 
     def _answer(self, asked: Any, output: Output) -> None:
-        verbs = importlib.import_module("probe.verbs")
+        from probe.verbs.studies import dry_run, run_as_asked
+
+        module, name = self.of.module, self.of.function
         with usage_errors():
-            config = getattr(verbs, f"{verb_of(self.request)}_config")(asked)
+            config = getattr(module, f"{name}_config")(asked)
         config = dataclasses.replace(config, command=command_line())
         if output.dry_run:
-            plan = verbs.dry_run(config, at_once=asked.at_once)
-            print_plan(plan, self.facts(config), json=output.json)
+            plan = dry_run(config, at_once=asked.at_once)
+            print_plan(plan, in_cli(self.of.facts)(config), json=output.json)
             return
         out = new_place(output.out)
         with Line(_EVERY_S) as line:
@@ -78,13 +69,14 @@ class AskStudy:
             def watch(progress: Progress) -> None:
                 line.show(_words(progress), now=progress.pack is None)
 
-            result = getattr(verbs, self.run)(asked, config, watch=watch, told=tell_queue)
+            run = getattr(module, f"{name}_run", run_as_asked)
+            result = run(asked, config, watch=watch, told=tell_queue)
         if out is not None:
             _keep_copy(result.folder, out)
         show(result, self._print, json=output.json)
 
     def _print(self, result: StudyResult) -> None:
-        self.show(result)
+        in_cli(self.of.shows)(result)
         say("", f"results, prompts and figures: {result.folder}")
 
 

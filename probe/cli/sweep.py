@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from probe.analysis.grids import GridResult, Setting
     from probe.store import JobConfig
-    from probe.verbs import StudyResult
+    from probe.verbs.studies import StudyResult
 
 
 def sweep_facts(config: JobConfig) -> dict[str, str]:

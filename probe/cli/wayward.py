@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from probe.analysis.waywardness import Choice, TableRow, Waywardness
     from probe.bootstrap import Estimate
     from probe.store import JobConfig
-    from probe.verbs import StudyResult
+    from probe.verbs.studies import StudyResult
 
 
 def wayward_facts(config: JobConfig) -> dict[str, str]:

@@ -43,19 +43,15 @@ def answer(
     model: FrozenModel,
     conditions: Sequence[Condition],
     examples: Sequence[Example],
-    *,
-    batch_size: int | None = None,
-    max_new_tokens: int | None = None,
 ) -> list[Answers]:
     """Put every example to the model under every condition; batches mix the conditions.
+
+    A generation task is answered as far as the longest target goes.
 
     Args:
         model: the frozen model.
         conditions: of one kind of task.
         examples: with labels or targets.
-        batch_size: rows at once; as the device likes it when None.
-        max_new_tokens: how far a generation task is answered; as far as the longest target when
-            None.
 
     Raises:
         DataError: there are no examples.
@@ -66,20 +62,14 @@ def answer(
         raise DataError("there are no examples to answer: choose another split")
     rows = [_rows(model, condition, examples) for condition in conditions]
     if all(condition.task.kind == "classification" for condition in conditions):
-        every = _scores(model, conditions, rows, batch_size)
+        every = _scores(model, conditions, rows)
         return [
             _classified(model, condition, own, scores)
             for condition, own, scores in zip(conditions, rows, every, strict=True)
         ]
-    losses = _batched(model, conditions, rows, model.losses, batch_size)
+    losses = _batched(model, conditions, rows, model.losses)
     longest = max(len(row.options[0]) for own in rows for row in own)
-    texts = generate(
-        model,
-        conditions,
-        examples,
-        max_new_tokens=max_new_tokens or longest,
-        batch_size=batch_size,
-    )
+    texts = generate(model, conditions, examples, max_new_tokens=longest)
     return [
         Answers(condition, np.array(own), texts=tuple(written))
         for condition, own, written in zip(conditions, losses, texts, strict=True)
@@ -90,8 +80,6 @@ def label_scores(
     model: FrozenModel,
     conditions: Sequence[Condition],
     texts: Sequence[str | Example],
-    *,
-    batch_size: int | None = None,
 ) -> list[NDArray[np.float64]]:
     """Log-likelihood in nats of every label, one [n, labels] per condition.
 
@@ -99,15 +87,13 @@ def label_scores(
         InjectionError: a prompt does not fit the model.
         RowError: a template or label does not.
     """
-    return label_scores_apart(model, conditions, [texts] * len(conditions), batch_size=batch_size)
+    return label_scores_apart(model, conditions, [texts] * len(conditions))
 
 
 def label_scores_apart(
     model: FrozenModel,
     conditions: Sequence[Condition],
     texts: Sequence[Sequence[str | Example]],
-    *,
-    batch_size: int | None = None,
 ) -> list[NDArray[np.float64]]:
     """The same where each condition has one or more texts of its own; they still share batches.
 
@@ -119,7 +105,7 @@ def label_scores_apart(
         _rows(model, condition, [_example(text) for text in own])
         for condition, own in zip(conditions, texts, strict=True)
     ]
-    return _scores(model, conditions, rows, batch_size)
+    return _scores(model, conditions, rows)
 
 
 def generate(
@@ -128,7 +114,6 @@ def generate(
     texts: Sequence[str | Example],
     *,
     max_new_tokens: int = 32,
-    batch_size: int | None = None,
 ) -> list[list[str]]:
     """What the model writes after each text, one list per condition.
 
@@ -136,9 +121,7 @@ def generate(
         InjectionError: a prompt does not fit the model, or cannot be read while it writes.
     """
     every = [texts] * len(conditions)
-    return generate_apart(
-        model, conditions, every, max_new_tokens=max_new_tokens, batch_size=batch_size
-    )
+    return generate_apart(model, conditions, every, max_new_tokens=max_new_tokens)
 
 
 def generate_apart(
@@ -147,7 +130,6 @@ def generate_apart(
     texts: Sequence[Sequence[str | Example]],
     *,
     max_new_tokens: int = 32,
-    batch_size: int | None = None,
 ) -> list[list[str]]:
     """The same where each condition has one or more texts of its own; they still share batches.
 
@@ -162,7 +144,7 @@ def generate_apart(
     def ask(injection: Injection, batch: Sequence[Row], which: Tensor) -> list[str]:
         return model.generate_rows(injection, batch, which, max_new_tokens)
 
-    written: list[list[str]] = _batched(model, conditions, rows, ask, batch_size)
+    written: list[list[str]] = _batched(model, conditions, rows, ask)
     return written
 
 
@@ -197,13 +179,10 @@ def _writing_rows(
 
 
 def _scores(
-    model: FrozenModel,
-    conditions: Sequence[Condition],
-    rows: Sequence[Sequence[Row]],
-    batch_size: int | None,
+    model: FrozenModel, conditions: Sequence[Condition], rows: Sequence[Sequence[Row]]
 ) -> list[NDArray[np.float64]]:
     """[n, labels] per condition; what a batch with more labels pads is cut off."""
-    every = _batched(model, conditions, rows, model.label_scores, batch_size)
+    every = _batched(model, conditions, rows, model.label_scores)
     return [
         np.stack(scores)[:, : len(condition.task.label_words)]
         for condition, scores in zip(conditions, every, strict=True)
@@ -225,11 +204,10 @@ def _batched(
     conditions: Sequence[Condition],
     rows: Sequence[Sequence[Row]],
     ask: Ask,
-    batch_size: int | None,
 ) -> list[list[Any]]:
     """Answers to every condition's rows, asked in batches of like length whatever the condition."""
     found: list[list[Any]] = [[None] * len(own) for own in rows]
-    size = batch_size or _BATCH.get(model.device.type, _BATCH_ELSEWHERE)
+    size = _BATCH.get(model.device.type, _BATCH_ELSEWHERE)
     for group in _groups(conditions):
         injection = model.injection_of([conditions[k].prompt for k in group])
         places = [(slot, i) for slot, k in enumerate(group) for i in range(len(rows[k]))]

@@ -95,7 +95,6 @@ def compare(
     model: str,
     metric: str,
     seed: int = 0,
-    resamples: int = 2000,
 ) -> tuple[tuple[Evaluation, ...], tuple[Faithfulness, ...]]:
     """Numbers with intervals, differences to zero-shot, and faithfulness where it was asked for.
 
@@ -106,9 +105,8 @@ def compare(
         model: its name.
         metric: the task's, for faithfulness.
         seed: of the resamples.
-        resamples: of the bootstrap.
     """
-    bootstrap = Bootstrap(len(examples), resamples, seed)
+    bootstrap = Bootstrap(len(examples), seed=seed)
     numbers = [measured(one, examples, bootstrap) for one in answers]
     alone = {
         one.condition.wording: found

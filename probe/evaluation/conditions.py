@@ -99,7 +99,6 @@ def discretised(
     condition: Condition,
     vocabulary: Vocabulary,
     *,
-    metric: Metric = DEFAULT_METRIC,
     draws: int = 3,
     seed: int = 0,
 ) -> list[Condition]:
@@ -109,7 +108,6 @@ def discretised(
         model: feeds the tokens as it would feed text.
         condition: with the soft prompt.
         vocabulary: of the model.
-        metric: what near means.
         draws: of each control.
         seed: of the controls.
 
@@ -122,7 +120,7 @@ def discretised(
             f"{condition.name} is no single prompt: discretise its halves one by one"
         )
     rng = np.random.default_rng(seed)
-    nearest = discretise(prompt, vocabulary, metric=metric)
+    nearest = discretise(prompt, vocabulary)
     made: list[tuple[Kind, SoftPrompt]] = [("discretised", nearest)]
     made += [("shuffled", shuffled(nearest, vocabulary, rng=rng)) for _ in range(draws)]
     made += [("random_tokens", random_tokens(prompt, vocabulary, rng=rng)) for _ in range(draws)]

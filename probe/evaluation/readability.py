@@ -152,7 +152,6 @@ def readability(
     *,
     metric: str,
     seed: int = 0,
-    resamples: int = 2000,
 ) -> tuple[Readability, ...]:
     """Every soft prompt against its nearest tokens and every prompt of tokens beside it.
 
@@ -161,9 +160,8 @@ def readability(
         examples: with labels or targets.
         metric: the task's, higher is better.
         seed: of the resamples.
-        resamples: of the bootstrap.
     """
-    bootstrap = Bootstrap(len(examples), resamples, seed)
+    bootstrap = Bootstrap(len(examples), seed=seed)
     own = [one.condition for one in answers if one.condition.kind == "prompt"]
     soft = [condition for condition in own if not is_readable(condition)]
     if not soft:

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import inspect
 import os
-import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -175,12 +174,6 @@ def _read_fields(request: type[Any]) -> Iterator[Field]:
 def help_of(request: type[Any], name: str) -> str:
     """What a field is for, as a form says it too."""
     return next(field.help for field in fields_of(request) if field.name == name)
-
-
-def verb_of(request: type[Any]) -> str:
-    """The verb that takes a request, by its name: `knock_out` of a `KnockOutRequest`."""
-    words = re.findall(r"[A-Z][a-z]*", request.__name__.removesuffix("Request"))
-    return "_".join(words).lower()
 
 
 def options_of(request: type[Any]) -> Iterator[Field]:

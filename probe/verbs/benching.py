@@ -67,10 +67,12 @@ def bench_readings(request: BenchReadingsRequest) -> StudyResult:
         ProbeError: something cannot be read or done as it was asked for.
         ValueError: there is no such reading.
     """
-    return bench_run(request, bench_readings_config(request))
+    return bench_readings_run(request, bench_readings_config(request))
 
 
-def bench_run(request: BenchReadingsRequest, config: JobConfig, **watchers: Any) -> StudyResult:
+def bench_readings_run(
+    request: BenchReadingsRequest, config: JobConfig, **watchers: Any
+) -> StudyResult:
     """Do such a study, keep its rates in the workspace, and write what else was asked for.
 
     Args:

@@ -18,7 +18,7 @@ from probe.requests import DecodeRequest, PullRequest, PushRequest, ReadRequest,
 from probe.results import Result, Rows
 from probe.store import Library, Workspace
 from probe.verbs.decoding import decode
-from probe.verbs.library import library_row
+from probe.verbs.prompt_library import library_row
 from probe.verbs.reading import read
 
 if TYPE_CHECKING:

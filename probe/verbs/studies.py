@@ -55,10 +55,6 @@ def dry_run(
     return plan.dry_run(config, workspace or Workspace(), at_once=at_once)
 
 
-study_plan = dry_run
-"""Its name while it planned studies only."""
-
-
 def study_run(
     config: JobConfig,
     *,

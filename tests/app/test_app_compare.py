@@ -13,7 +13,7 @@ from dashboard.shared.side_jobs import answer_path
 from probe.analysis.transfer import Transfer, TransferCell, TransferTask
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
-from probe.verbs import compare
+from probe.verbs.comparing import compare
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
 
 Open = Callable[..., AppTest]

@@ -15,7 +15,7 @@ from probe.analysis.gains import signed
 from probe.prompt import SoftPrompt
 from probe.reports.headlines import decoding_headline
 from probe.store import Workspace
-from probe.verbs import decode
+from probe.verbs.decoding import decode
 from tests.app.conftest import strips_of
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
 from tests.trainable import write_task

@@ -15,9 +15,10 @@ from dashboard.library.table import library_table
 from dashboard.shared.resources import Entry
 from probe import paths
 from probe.prompt import SoftPrompt
-from probe.store import Workspace, sample_facts
+from probe.store import Workspace, sample_facts, sample_folders
 from probe.tables import default_model
-from probe.verbs import decode, find, sample_folders
+from probe.verbs.decoding import decode
+from probe.verbs.finding import find
 
 Open = Callable[..., AppTest]
 

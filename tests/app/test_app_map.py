@@ -19,10 +19,9 @@ from probe.analysis.starts import changes_since_start
 from probe.jobs.processes import is_alive, process_start_time
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace
-from probe.verbs import decode
-from probe.verbs import load as load_prompt
-from probe.verbs import map as lay_out
-from probe.verbs.decoding import vocabulary_of
+from probe.verbs.comparing import map as lay_out
+from probe.verbs.decoding import decode, vocabulary_of
+from probe.verbs.loading import load as load_prompt
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
 from tests.waiting import LONGEST_S, until
 

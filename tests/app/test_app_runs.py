@@ -11,9 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from probe.analysis.gains import score_sentence
 from probe.integrations import PromptWatch
-from probe.store import JobFolder, Workspace
+from probe.store import JobFolder, Workspace, sample_folders
 from probe.tables import load_vocabulary
-from probe.verbs import sample_folders
 from tests.app.conftest import strips_of
 from tests.verbs.test_drifting import keep_trajectory
 

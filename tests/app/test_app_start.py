@@ -6,7 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from probe.analysis.compare import shared_tokens
-from probe.verbs import decode, read
+from probe.verbs.decoding import decode
+from probe.verbs.reading import read
 from tests.app.conftest import strips_of
 
 Open = Callable[..., AppTest]

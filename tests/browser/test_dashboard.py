@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Download, Locator, Page, expect
 
 from probe.analysis.decoding import Decoding
-from probe.store import Workspace
-from probe.verbs import decode, sample_folders
+from probe.store import Workspace, sample_folders
+from probe.verbs.decoding import decode
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import settled
 from tests.hostile import HOSTILE

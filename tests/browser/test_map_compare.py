@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from probe.store import Workspace
-from probe.verbs import compare, decode
-from probe.verbs import map as lay_out
+from probe.verbs.comparing import compare
+from probe.verbs.comparing import map as lay_out
+from probe.verbs.decoding import decode
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import WAIT_S, settled
 from tests.hostile import HOSTILE

@@ -16,7 +16,7 @@ from probe import jobs
 from probe.jobs import view
 from probe.store import JobFolder, Workspace, read_records
 from probe.tables import default_model
-from probe.verbs import run_config
+from probe.verbs.training import run_config
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import (
     WAIT_S,

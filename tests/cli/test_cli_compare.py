@@ -114,7 +114,7 @@ def test_the_pairs_say_how_many_positions_began_alike_and_change_takes_the_start
 
 def test_the_samples_are_told_apart_by_task_also_without_shared_starts():
     """Their likeness is of the task: without a shared start the area rises from 0.881 to 0.946."""
-    from probe.verbs import sample_folders
+    from probe.store import sample_folders
 
     loaded = [prompt for name in sample_folders() for prompt in package.load(name)]
     soft = [p for p in loaded if isinstance(p, SoftPrompt) and p.base_model == "minilm"]

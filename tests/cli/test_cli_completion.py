@@ -16,8 +16,7 @@ from probe.cli.completion import (
 )
 from probe.cli.main import app
 from probe.prompt import SoftPrompt
-from probe.store import Library, Workspace
-from probe.verbs import sample_folders
+from probe.store import Library, Workspace, sample_folders
 
 KINDS = ("text", "labels", "vocab", "ptuning")
 

@@ -11,7 +11,8 @@ import pytest
 from probe import verbs
 from probe.cli.output import visible
 from probe.prompt import KVPrefix
-from probe.verbs import load, sample_folders
+from probe.store import sample_folders
+from probe.verbs.loading import load
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
 
 SAMPLES = [name for name in sample_folders() if "sst2-" in name]  # one of each kind and model

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probe.digests import write_digests
-from probe.verbs import load_vocabulary
+from probe.tables import load_vocabulary
 
 BUILTIN_PARTS = ("builtin", "tokenizer", "sample prompts", "dashboard", "workspace", "disk")
 
@@ -34,7 +34,7 @@ def test_a_healthy_installation_says_so(probe, check_schema):
 
 
 def test_the_built_in_model_is_the_one_that_was_published(monkeypatch, probe):
-    monkeypatch.setattr(sys.modules["probe.verbs.doctor"], "BUILTIN_SHA256", "0" * 64)
+    monkeypatch.setattr(sys.modules["probe.verbs.health"], "BUILTIN_SHA256", "0" * 64)
     result = probe("doctor", "--json")
     assert (result.code, _states(result)["builtin"]) == (1, "broken")
     assert "reinstall" in _detail(result, "builtin")

@@ -13,10 +13,9 @@ from probe.charts import score_intervals
 from probe.datasets import sample
 from probe.models import load_model
 from probe.prompt import KVPrefix, SoftPrompt
-from probe.store import Workspace, sample_facts
+from probe.store import Workspace, sample_facts, sample_folders
 from probe.task import Example, Task
-from probe.verbs import evaluate, sample_folders
-from probe.verbs.evaluating import some_examples
+from probe.verbs.evaluating import evaluate, some_examples
 from tests.trainable import write_model, write_rows, write_task
 
 EXACT = 1e-4

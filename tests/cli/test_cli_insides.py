@@ -6,7 +6,11 @@ import pytest
 from probe import formats
 from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
-from probe.verbs import ablate, evaluate, lens, load, transfer
+from probe.verbs.ablating import ablate
+from probe.verbs.evaluating import evaluate
+from probe.verbs.layers import lens
+from probe.verbs.loading import load
+from probe.verbs.transferring import transfer
 from tests import tiny
 from tests.trainable import write_model, write_task
 

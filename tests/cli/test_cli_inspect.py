@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from probe.formats import save
 from probe.prompt import SoftPrompt
-from probe.verbs import sample_folders
+from probe.store import sample_folders
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "prompts"
 

@@ -9,9 +9,8 @@ import pytest
 
 from probe.formats import load
 from probe.prompt import SoftPrompt
-from probe.store import EvaluationRecord, Workspace
-from probe.tables import default_model, named_path
-from probe.verbs import load_vocabulary, sample_folders
+from probe.store import EvaluationRecord, Workspace, sample_folders
+from probe.tables import default_model, load_vocabulary, named_path
 
 
 @pytest.fixture

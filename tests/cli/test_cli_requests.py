@@ -73,7 +73,7 @@ def shout(asked: ShoutRequest) -> str:
 def test_what_an_option_takes_is_said_in_words_of_a_terminal():
     for name, command in commands_page.commands().items():
         shown = command.get_help(typer.Context(command, info_name=name))
-        assert not re.search(r"<(str|int|float|path|Any|list\b)| range>|list\[", shown), name
+        assert not re.search(r"<(str|int|float|path|Any|list)\b| range>|list\[", shown), name
     shown = commands_page.commands()["probe wayward"]
     told = shown.get_help(typer.Context(shown, info_name="probe wayward"))
     assert "--init TEXT " in told and "--gamma FLOAT,... " in told and "--model MODEL " in told

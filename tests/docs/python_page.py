@@ -6,6 +6,7 @@
 import dataclasses
 
 import probe
+from probe.commands import FUNCTIONS
 from probe.requests import fields_of
 from tests.docs.pages import DOCS
 
@@ -33,7 +34,7 @@ _TYPES = (
 
 def page():
     """The page as the code has it."""
-    functions = "".join(_function(name) for name in probe._NAMES["verbs"])
+    functions = "".join(_function(name) for name in FUNCTIONS)
     types = "".join(f"::: {name}\n\n" for name in _TYPES)
     return f"{_HEAD}## Functions\n\n{functions}## Types\n\n{types}".rstrip() + "\n"
 

@@ -8,6 +8,7 @@ import torch
 
 from probe.errors import DataError
 from probe.evaluation import Condition, answer, generate, label_scores, probabilities, zero_shot
+from probe.evaluation.answering import _BATCH
 from probe.models import prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.task import Example, Task
@@ -41,7 +42,8 @@ def alone(model, condition, example):
 
 
 @pytest.mark.parametrize("family", ["causal", "masked", "encoder_decoder"])
-def test_mixed_batches_score_as_one_by_one(family, task, request):
+def test_mixed_batches_score_as_one_by_one(family, task, request, monkeypatch):
+    monkeypatch.setitem(_BATCH, "cpu", 5)
     model = request.getfixturevalue(family)
     words = three_labels(task)
     conditions = [Condition(f"p{rows}", words, soft(model, rows)) for rows in (1, 4)]
@@ -49,7 +51,7 @@ def test_mixed_batches_score_as_one_by_one(family, task, request):
     if model.kv_shape is not None:
         conditions.append(Condition("prefix", words, prefix(model, 3)))
     examples = task.train[:9]
-    found = answer(model, conditions, examples, batch_size=5)
+    found = answer(model, conditions, examples)
     assert [one.condition for one in found] == conditions
     for one in found:
         for example, scores, loss in zip(examples, one.scores, one.losses_nats, strict=True):
@@ -119,11 +121,12 @@ def oracle(model, condition, text, most):
     return model.tokenizer.decode(written, skip_special_tokens=True)
 
 
-def test_mixed_prompts_write_what_each_would_write_alone(causal, task):
+def test_mixed_prompts_write_what_each_would_write_alone(causal, task, monkeypatch):
+    monkeypatch.setitem(_BATCH, "cpu", 4)
     conditions = [Condition(f"p{rows}", task, soft(causal, rows, seed=rows)) for rows in (2, 5)]
     conditions.append(zero_shot(conditions[0]))
     texts = [example.text for example in task.train[:6]]
-    found = generate(causal, conditions, texts, max_new_tokens=7, batch_size=4)
+    found = generate(causal, conditions, texts, max_new_tokens=7)
     for condition, own in zip(conditions, found, strict=True):
         assert own == [oracle(causal, condition, text, 7) for text in texts]
     assert found[0] != found[2]  # the prompt is never silently ignored
@@ -140,13 +143,11 @@ def test_generation_tasks_are_answered_with_texts_and_losses(causal):
     task = Task("g", "generation", "{text} it was", metric="rouge_l")
     examples = [Example("the film", target="very sweet"), Example("a soup was", target="cold")]
     condition = Condition("p", task, soft(causal, 2))
-    found = answer(causal, [condition, zero_shot(condition)], examples, max_new_tokens=5)
+    found = answer(causal, [condition, zero_shot(condition)], examples)
     rows = prepare(causal, task, examples, prompt_length=2)
     with torch.no_grad():
         losses = causal.losses(causal.injection_of([condition.prompt]), rows)
     np.testing.assert_allclose(found[0].losses_nats, losses.double(), atol=2e-5)
-    assert list(found[0].texts) == [oracle(causal, condition, e.text, 5) for e in examples]
     assert found[0].predicted is None
-    longest = max(len(row.options[0]) for row in rows)
-    written = answer(causal, [condition], examples)[0].texts  # as far as the longest target
-    assert list(written) == [oracle(causal, condition, e.text, longest) for e in examples]
+    longest = max(len(row.options[0]) for row in rows)  # as far as it texts are written
+    assert list(found[0].texts) == [oracle(causal, condition, e.text, longest) for e in examples]

@@ -10,7 +10,7 @@ from probe.errors import TrainingError
 from probe.jobs import control, worker
 from probe.jobs.headlines import job_headline
 from probe.store import Workspace, queued, read_records
-from probe.verbs import distill, distill_command, distill_config
+from probe.verbs.distilling import distill, distill_command, distill_config
 from tests.tiny import save_causal
 
 TEXT = "kind warm calm sweet"

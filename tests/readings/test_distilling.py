@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from probe.errors import ProbeError, TrainingError
 from probe.store import Workspace
-from probe.verbs import distill
+from probe.verbs.distilling import distill
 from tests.tiny import save_causal, save_masked
 
 CONTEXTS = ["the film was", "very cold soup", "so quite", "a day", "it was w3", "song and day"]

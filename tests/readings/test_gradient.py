@@ -11,7 +11,7 @@ from probe.models import load_model
 from probe.prompt import SoftPrompt
 from probe.readings import READINGS
 from probe.readings.gradient import downhill
-from probe.verbs import read
+from probe.verbs.reading import read
 from tests.tiny import save_causal, save_masked
 
 TEXT = "kind warm"

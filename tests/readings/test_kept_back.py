@@ -9,7 +9,7 @@ import pytest
 from probe.distillation.known_texts import KnownText, read_known_texts
 from probe.readings.scorers import overlaps
 from probe.tables.named import smollm2_file
-from probe.verbs import read
+from probe.verbs.reading import read
 
 DATA = Path(__file__).parents[1] / "data"
 CONTENT = {

@@ -20,7 +20,7 @@ from probe.readings.hit_rates import start_kind
 from probe.readings.plug_in import score_texts
 from probe.tables import load_vocabulary
 from probe.tables.named import smollm2_file
-from probe.verbs import read
+from probe.verbs.reading import read
 from tests.tiny import save_causal, save_masked
 
 needs_wheel = pytest.mark.skipif(smollm2_file() is None, reason="smollm2 is not installed")

@@ -10,7 +10,7 @@ from probe.analysis.matching_pursuit import matching_pursuit
 from probe.linalg import unit_rows
 from probe.prompt import SoftPrompt
 from probe.tables import load_vocabulary
-from probe.verbs import read
+from probe.verbs.reading import read
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from probe.models import load_model
 from probe.prompt import SoftPrompt
 from probe.readings.ask import ask
 from probe.tables import load_vocabulary
-from probe.verbs import read
+from probe.verbs.reading import read
 from tests.tiny import save_causal, save_masked
 
 

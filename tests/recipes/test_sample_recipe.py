@@ -10,8 +10,7 @@ from probe.datasets import load_task
 from probe.distillation.known_texts import read_known_texts
 from probe.formats import load
 from probe.prompt import KVPrefix
-from probe.store import sample_facts
-from probe.verbs import sample_folders
+from probe.store import sample_facts, sample_folders
 from recipes.sample_prompts import train_all
 from recipes.sample_prompts.distilled import CHOSEN
 from recipes.sample_prompts.manifest import read_entries

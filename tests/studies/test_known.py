@@ -16,7 +16,9 @@ from probe.requests import BenchReadingsRequest
 from probe.store import Workspace, queued
 from probe.studies.known import Condition, known_of, known_points
 from probe.tables import load_vocabulary
-from probe.verbs import bench_readings, bench_readings_config, read, runs
+from probe.verbs.benching import bench_readings, bench_readings_config
+from probe.verbs.reading import read
+from probe.verbs.training import runs
 
 TEXTS = [
     {"text": "kind warm calm sweet", "words": ["kind", "warm"], "kind": "mood"},

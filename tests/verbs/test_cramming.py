@@ -15,7 +15,7 @@ from probe.models import load_model
 from probe.requests import RequestError
 from probe.store import Workspace
 from probe.training.cramming import Predicted, bare_row, crammed_row, predicted
-from probe.verbs import cram
+from probe.verbs.cramming import cram
 from tests.models.conftest import raw_model, word_tokenizer
 from tests.tiny import save_masked
 

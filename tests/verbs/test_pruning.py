@@ -17,7 +17,9 @@ from probe.template import keep_slots
 from probe.training import TrainConfig, train
 from probe.training.initialise import embedded, start_of
 from probe.training.pruning import beginning_of, retraining_of
-from probe.verbs import ablate, evaluate, prune
+from probe.verbs.ablating import ablate
+from probe.verbs.evaluating import evaluate
+from probe.verbs.pruning import prune
 from tests import tiny
 
 TRAINING = {"length": 4, "steps": 60, "batch_size": 16, "eval_every": 20, "learning_rate": 0.1}

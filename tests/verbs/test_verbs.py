@@ -18,10 +18,10 @@ from probe.errors import (
 )
 from probe.paths import shipped
 from probe.prompt import SoftPrompt
-from probe.store import Library, Workspace
+from probe.store import Library, Workspace, sample_folders
 from probe.tables import named_path
-from probe.verbs import add_to_library, library, sample_folders
 from probe.verbs.decoding import vocabulary_of, with_start
+from probe.verbs.prompt_library import add_to_library, library
 
 TEXT = "Tell me whether the writer liked the film ."
 

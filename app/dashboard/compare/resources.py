@@ -19,7 +19,8 @@ from probe.analysis.compare import (
 from probe.analysis.decoding import Decoding
 from probe.analysis.neighbours import Metric
 from probe.errors import NotComparableError
-from probe.verbs import compare, decode
+from probe.verbs.comparing import compare
+from probe.verbs.decoding import decode
 
 ROW_MEASURES = tuple(name for name, facts in MEASURES.items() if facts.of_rows is not None)
 

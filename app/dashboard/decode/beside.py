@@ -17,7 +17,7 @@ from probe.arrays import Float32Array
 from probe.linalg import unit_rows
 from probe.prompt import SoftPrompt
 from probe.reports.token_strips import nearest_strip
-from probe.verbs import decode
+from probe.verbs.decoding import decode
 
 _START, _SENTENCE, _CHANCE = "its start", "a real sentence", "Gaussian control"
 _WORDS = "We waited an hour for a table by the door, but the food was worth it in the end."

@@ -7,7 +7,7 @@ from dashboard.shared.resources import Entry, reading
 from dashboard.shared.token_strip import draw_strip
 from probe.readings import Reading
 from probe.reports.token_strips import ranked_strip, rows_strip
-from probe.verbs import ReadPrompt
+from probe.verbs.reading import ReadPrompt
 
 
 def displacement_of(found: ReadPrompt) -> Reading | None:

@@ -9,8 +9,8 @@ import streamlit as st
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
-from probe import verbs
 from probe.errors import ProbeError
+from probe.verbs import finding
 from probe.verbs.finding import Found
 
 
@@ -41,4 +41,4 @@ def draw_token(words: str, ids: Sequence[str]) -> None:
 @st.cache_data(show_spinner="Comparing every prompt with that token …", max_entries=32)
 @costly
 def _near(token: str, ids: tuple[str, ...]) -> Found:  # noqa: ARG001 (another library, another answer)
-    return verbs.find(token, workspace=workspace())
+    return finding.find(token, workspace=workspace())

@@ -16,7 +16,7 @@ from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.requests.train_methods import method_words
-from probe.verbs import load
+from probe.verbs.loading import load
 
 MAX_FILE_MB = 200
 MOST_NAME = 60

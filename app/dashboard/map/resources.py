@@ -10,7 +10,6 @@ import streamlit as st
 from dashboard.map.points import Groups
 from dashboard.shared.limits import costly
 from dashboard.shared.prompt_pool import BY_KEY, Pool
-from probe import verbs
 from probe.analysis.clusters import Clusters
 from probe.analysis.layouts import MapMetric, Method
 from probe.analysis.maps import Map
@@ -18,6 +17,7 @@ from probe.analysis.mixing import Mixing, mixing
 from probe.analysis.starts import changes_since_start
 from probe.arrays import Float32Array
 from probe.charts import map_figure
+from probe.verbs import comparing
 from probe.verbs.comparing import kept_map
 
 
@@ -75,7 +75,7 @@ def clusters_of(
         replace(prompt, embeddings=rows)
         for prompt, rows in zip(pool.prompts, rows_of(pool, change=change), strict=True)
     )
-    return verbs.clusters(looked_at, metric=metric, seed=seed, model=pool.vocabulary)
+    return comparing.clusters(looked_at, metric=metric, seed=seed, model=pool.vocabulary)
 
 
 def rows_of(pool: Pool, *, change: bool) -> list[Float32Array]:

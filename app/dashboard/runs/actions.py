@@ -14,7 +14,7 @@ from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import choose
 from dashboard.train.new_prompt import fill_new
 from probe.jobs import JobView
-from probe.verbs import delete_run, rename_run
+from probe.verbs.training import delete_run, rename_run
 
 
 def draw_actions(run: JobView) -> None:

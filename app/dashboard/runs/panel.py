@@ -24,8 +24,9 @@ from probe.jobs.eta import duration
 from probe.jobs.headlines import job_advice, was_killed
 from probe.store import JobConfig, Record
 from probe.texts import counted
-from probe.verbs import distill_command, train_command
+from probe.verbs.distilling import distill_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
+from probe.verbs.training import train_command
 
 REDRAW_S = 1.9
 """Just under two polls."""

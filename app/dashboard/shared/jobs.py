@@ -9,12 +9,13 @@ import streamlit as st
 from dashboard.shared.errors import attempt
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
-from probe import jobs, verbs
+from probe import jobs
 from probe.errors import WorkspaceError
 from probe.jobs import JobView, ObservedState
 from probe.jobs.headlines import job_headline
 from probe.paths import shipped
 from probe.store import ACTIVE, TRAININGS, JobConfig, JobFolder, Workspace
+from probe.verbs import training
 
 POLL_S = 1.0
 """How often a page looks at what is at work."""
@@ -54,7 +55,7 @@ def run_of(run: str) -> JobView:
     Raises:
         WorkspaceError: there is no such run, or its folder is damaged.
     """
-    return verbs.show_run(run, workspace=workspace())
+    return training.show_run(run, workspace=workspace())
 
 
 def active_runs() -> list[tuple[str, ObservedState]]:
@@ -109,12 +110,12 @@ def _samples() -> Workspace | None:
 
 def cancel_job(job: str) -> None:
     """Let a run or a study end so that it can go on, and draw the page anew."""
-    _act("Ending it …", lambda: verbs.cancel_run(job, workspace=workspace()))
+    _act("Ending it …", lambda: training.cancel_run(job, workspace=workspace()))
 
 
 def resume_job(job: str) -> None:
     """Let another worker go on with a run or a study, and draw the page anew."""
-    _act("Starting a worker …", lambda: verbs.resume_run(job, workspace=workspace()))
+    _act("Starting a worker …", lambda: training.resume_run(job, workspace=workspace()))
 
 
 def _act(doing: str, action: Callable[[], object]) -> None:

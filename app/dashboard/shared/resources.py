@@ -26,8 +26,8 @@ from probe.store import (
     sample_folders,
 )
 from probe.tables import ALWAYS_NAMED, default_model
-from probe.verbs import ReadPrompt, decode, read
-from probe.verbs.decoding import vocabulary_of
+from probe.verbs.decoding import decode, vocabulary_of
+from probe.verbs.reading import ReadPrompt, read
 from probe.vocabulary import Vocabulary
 
 

@@ -20,7 +20,7 @@ from dashboard.train.public_queue import draw_public_queue
 from probe.jobs.eta import duration
 from probe.store import JobConfig
 from probe.texts import counted
-from probe.verbs import run_config, train_command
+from probe.verbs.training import run_config, train_command
 
 TASK, TEXT = "a task", "a text of your own"
 

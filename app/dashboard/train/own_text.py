@@ -12,7 +12,7 @@ from dashboard.shared.resources import workspace
 from probe.requests import DistillRequest, command_of, help_of
 from probe.store import JobConfig
 from probe.tables import default_model
-from probe.verbs import distill_config
+from probe.verbs.distilling import distill_config
 
 _WRITERS = ("smollm2", "builtin")
 _DEFAULTS = {"text": "", "length": 8, "steps": 60}

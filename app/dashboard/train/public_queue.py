@@ -16,7 +16,7 @@ from probe.requests import DistillRequest
 from probe.store import ACTIVE, TRAININGS, Workspace
 from probe.tables import default_model
 from probe.texts import counted
-from probe.verbs import distill_config
+from probe.verbs.distilling import distill_config
 
 MOST_WAITING = 4
 """Distillations at work or in the queue."""

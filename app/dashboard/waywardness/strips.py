@@ -16,7 +16,8 @@ from probe.prompt import SoftPrompt
 from probe.reports.token_strips import StripToken, nearest_strip
 from probe.store import JobFolder
 from probe.tables import load_vocabulary
-from probe.verbs import decode, load
+from probe.verbs.decoding import decode
+from probe.verbs.loading import load
 
 _NOTE = (
     "Above, shaded: the prompt's nearest token at this place is the same. Below: the stronger the "
