@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from playwright.sync_api import Browser, Playwright
 
-from probe.cli.dashboard import command
+from probe.cli.serving import Public, command
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.tables import load_vocabulary
@@ -107,7 +107,7 @@ def empty_pages(folder: Path) -> Iterator[Server]:
     script = folder / "empty.py"
     script.write_text(_EMPTY)
     port = free_port()
-    with _served(command(script, port), port) as server:
+    with _served(command(script, port, Public()), port) as server:
         yield server
 
 

@@ -19,6 +19,7 @@ from probe.errors import ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.results import ROWS_SHOWN, Result, Rows
 from probe.store import Workspace
+from probe.verbs.studies import StudyResult
 from probe.verbs.waywardness import wayward_found
 from tests.tiny import save_causal
 
@@ -98,7 +99,7 @@ def _results(home, root):
         "descriptions": lens.descriptions,
         "value lens": verbs.lens(prefix, k=2, draws=2),
         "evaluate": verbs.evaluate([own], task, zero_shot=True, discretised=True, **few),
-        "wayward": verbs.StudyResult(wayward_found(study), {"study": study.id}, study.path),
+        "wayward": StudyResult(wayward_found(study), {"study": study.id}, study.path),
         "plan of a study": verbs.dry_run(swept, workspace=home),
         "sweep": verbs.study_run(swept, workspace=home),
         "train": verbs.show_run("done", workspace=home),

@@ -46,7 +46,7 @@ def dashboard(
     raise typer.Exit(serve(serving, port, public))
 
 
-def serve(serving: Serving, port: int | None, public: Public | None = None) -> int:
+def serve(serving: Serving, port: int | None, public: Public) -> int:
     """Serve the dashboard until it ends; its exit code.
 
     Raises:
@@ -58,7 +58,6 @@ def serve(serving: Serving, port: int | None, public: Public | None = None) -> i
     from probe.errors import MissingExtraError, ProbeError
     from probe.paths import shipped
 
-    public = Public() if public is None else public
     public.check()
     if find_spec("streamlit") is None:
         raise MissingExtraError("streamlit", "app")

@@ -16,7 +16,7 @@ import typer
 
 from probe.cli.dashboard import serve
 from probe.cli.output import complain
-from probe.cli.serving import Serving
+from probe.cli.serving import Public, Serving
 
 _DISTRIBUTION = "soft-prompt-probe"
 _EXTRAS = ("app", "minilm")
@@ -46,7 +46,7 @@ def demo(
         for command in commands:
             _pip(command)
     with tempfile.TemporaryDirectory(prefix="probe-demo-") as folder:
-        code = serve(Serving(workspace=Path(folder), browser=browser), port=None)
+        code = serve(Serving(workspace=Path(folder), browser=browser), None, Public())
     raise typer.Exit(code)
 
 

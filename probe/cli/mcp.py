@@ -14,8 +14,6 @@ from probe.commands import COMMANDS, Command
 if TYPE_CHECKING:
     from mcp.server import Server
 
-    from probe.results import Result
-
 WRITES = tuple(one.function for one in COMMANDS if one.tool == "writes")
 _KEPT_MODELS = 1
 """Base models that stay in memory between questions."""
@@ -42,7 +40,7 @@ class Verb:
     name: str
     words: str
     schema: Mapping[str, Any]
-    ask: Callable[[Mapping[str, Any]], Result]
+    ask: Callable[[Mapping[str, Any]], object]
     writes: bool
 
 
@@ -126,9 +124,8 @@ def _asked(command: Command) -> Verb:
     verb = getattr(command.module, command.function)
     words = " ".join((verb.request.__doc__ or "").split())
 
-    def ask(given: Mapping[str, Any]) -> Result:
-        found: Result = verb(from_document(verb.request, given))
-        return found
+    def ask(given: Mapping[str, Any]) -> object:
+        return verb(from_document(verb.request, given))
 
     return Verb(command.function, words, schema_of(verb.request), ask, command.tool == "writes")
 
@@ -153,6 +150,7 @@ def _answer(offered: Mapping[str, Verb], name: str, given: Mapping[str, Any]) ->
 
     from probe.cli.output import one_line
     from probe.errors import is_failure
+    from probe.results import Result
     from probe.texts import did_you_mean
 
     if name not in offered:
@@ -160,13 +158,15 @@ def _answer(offered: Mapping[str, Verb], name: str, given: Mapping[str, Any]) ->
         return types.CallToolResult(content=[types.TextContent(text=said)], is_error=True)
     try:
         found = offered[name].ask(given)
-        document = found.to_json()
+        # Of what is written in another layout only the place is known.
+        document = found.to_json() if isinstance(found, Result) else {"path": str(found)}
     except BaseException as error:
         if not is_failure(error):
             raise
         text = types.TextContent(text=one_line(error))
         return types.CallToolResult(content=[text], is_error=True)
-    texts = [*found.headline(), json.dumps(document, ensure_ascii=False)]
+    told = found.headline() if isinstance(found, Result) else ()
+    texts = [*told, json.dumps(document, ensure_ascii=False)]
     return types.CallToolResult(
         content=[types.TextContent(text=text) for text in texts], structured_content=document
     )

@@ -92,13 +92,12 @@ _DEMO_MESSAGE_MB = 30
 """One page's figures, the map's being the largest; and what a visitor can make the server read."""
 
 
-def command(script: Path, port: int, public: Public | None = None) -> list[str]:
+def command(script: Path, port: int, public: Public) -> list[str]:
     """The server's argument list.
 
     Flags win over every configuration file, so whatever guards the user is said here. The server
     opens no window itself: one that does also offers every page to install Streamlit's own tools.
     """
-    public = Public() if public is None else public
     options: dict[str, object] = {
         "server.address": public.address,
         "server.port": port,

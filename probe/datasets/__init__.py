@@ -11,16 +11,3 @@ from probe.datasets.examples import (
     split_validation,
 )
 from probe.datasets.loading import load_task, load_wording, task_name, task_names
-
-__all__ = [
-    "Columns",
-    "load_task",
-    "load_wording",
-    "read_asked",
-    "read_examples",
-    "read_texts",
-    "sample",
-    "split_validation",
-    "task_name",
-    "task_names",
-]

@@ -131,6 +131,7 @@ def _delimiter(text: str) -> str:
 
 
 def _csv_rows(path: Path, reader: Any) -> Iterator[DataRow]:
+    csv.field_size_limit(MAX_BYTES)  # a text may be long, as in every other format
     header: list[str] | None = None
     line = 1
     try:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from transformers import TrainerCallback
@@ -145,12 +144,7 @@ class PromptWatch(TrainerCallback):
         """The watch itself."""
         return self
 
-    def __exit__(
-        self,
-        _: type[BaseException] | None,
-        error: BaseException | None,
-        __: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """End the run, as failed where the loop did."""
         if error is None or self._run is None:
             self.close()

@@ -12,7 +12,6 @@ import torch
 from probe.errors import TrainingError
 from probe.jobs.studying import cache_of, study_of
 from probe.jobs.training import prepare_training, request_of
-from probe.jobs.training import task_of as task_of_request
 from probe.models import Row
 from probe.notes import collected
 from probe.results import Result
@@ -23,6 +22,7 @@ from probe.studies.sources import load_frozen, model_of, task_of
 from probe.studies.specs import KeyedRun, Pack, StudySettings, packs_of
 from probe.task import Task
 from probe.training import Training, train
+from probe.training.checks import task_of as task_of_request
 
 _STEPS = 2
 

@@ -11,7 +11,6 @@ from io import FileIO
 from pathlib import Path
 
 from probe.atomic import naming
-from probe.datasets import load_task
 from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
 from probe.jobs.processes import Stopped, StopRequest
@@ -25,6 +24,7 @@ from probe.studies.sources import load_frozen
 from probe.task import Task
 from probe.texts import as_json
 from probe.training import Step, Training, folds, train
+from probe.training.checks import task_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,19 +76,6 @@ def request_of(config: JobConfig) -> TrainRequest:
         TrainingError: a field is out of its range.
     """
     return from_document(TrainRequest, {**config.request, "name": config.name})
-
-
-def task_of(request: TrainRequest) -> Task:
-    """The task of a training; where it has no validation split, holdout or folds make one."""
-    return load_task(
-        str(request.task),
-        request.data_dir,
-        holdout=request.config.holdout if request.folds is None else 0.0,
-        text_column=request.text_column,
-        label_column=request.label_column,
-        label_words=request.label_word,
-        template=request.config.template,
-    )
 
 
 def prepare_training(

@@ -23,33 +23,3 @@ from probe.store.samples import (
     sample_folders,
 )
 from probe.store.workspace import Workspace
-
-__all__ = [
-    "ACTIVE",
-    "RECORDED_BY",
-    "TRAINING",
-    "TRAININGS",
-    "Card",
-    "EvaluationRecord",
-    "JobConfig",
-    "JobFolder",
-    "JobFolders",
-    "JobKind",
-    "Library",
-    "Record",
-    "State",
-    "Status",
-    "Workspace",
-    "card_of",
-    "cut_records",
-    "keep_file",
-    "last_like",
-    "load_sample",
-    "queued",
-    "read_records",
-    "sample_card",
-    "sample_cards",
-    "sample_facts",
-    "sample_folders",
-    "shape_of",
-]

@@ -46,7 +46,7 @@ class Status:
     """Of the last update."""
     tokens_per_s: float | None = None
     eta_s: float | None = None
-    """Seconds to the last step, by the median of recent ones."""
+    """Seconds to the last step, by the recent ones."""
     validation: dict[str, Any] | None = None
     """The last one: metric, value, loss_nats, examples."""
     message: str = ""

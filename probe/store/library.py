@@ -102,8 +102,9 @@ class Library:
 
     def place(self, reference: str) -> str:
         """The path of a prompt, looked for in the order of `load`; a hub id stays one."""
-        if os.path.exists(reference) or os.path.exists(reference.rpartition("#")[0]):
-            return os.path.abspath(reference)
+        path = _at_home(reference)
+        if os.path.exists(path) or os.path.exists(path.rpartition("#")[0]):
+            return os.path.abspath(path)
         if self._holds(reference):
             return str(self.workspace.prompts.root / self.workspace.card(reference).id)
         return str(sample_folders().get(reference, reference))

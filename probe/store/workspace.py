@@ -98,10 +98,6 @@ class Workspace:
         every = sorted(self.prompts.ids())
         return sum((self.prompts.stamp(id_) for id_ in every), file_stamp(self.prompts.root))
 
-    def search(self, words: str) -> Cards:
-        """Cards that hold every word, in any letter case, in name, task, model, tags or note."""
-        return [card for card in self.list() if card.matches(words)]
-
     def tag(self, reference: str, *tags: str) -> Card:
         """Add tags to a prompt."""
         return self._edit(

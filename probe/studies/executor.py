@@ -30,8 +30,6 @@ class Executor:
     that runs."""
     gpu_share: float = 0.0
     """GPUs that a pack on Ray takes; below 1 several share one."""
-    retries: int = 3
-    """How often Ray starts a pack again whose machine was lost."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,7 @@ def _finished(
     if executor.ray is not None:
         from probe.studies.on_ray import spread
 
-        share, retries = executor.gpu_share, executor.retries
-        yield from spread(packs, executor.ray, gpu_share=share, retries=retries)
+        yield from spread(packs, executor.ray, gpu_share=executor.gpu_share)
         return
     for pack in packs:
         # Named by all its runs: another pack has another place.

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from probe.studies.packs import AnyPack
 
 _LISTENER_S = 10.0
+_RETRIES = 3
+"""How often a pack is started again whose worker or machine was lost."""
 
 
 def spread(
-    packs: Sequence[AnyPack], address: str, *, gpu_share: float, retries: int
+    packs: Sequence[AnyPack], address: str, *, gpu_share: float
 ) -> Iterator[tuple[AnyPack, list[bytes]]]:
     """Packs with their results, as they finish.
 
@@ -27,7 +29,6 @@ def spread(
         packs: what to do.
         address: local, auto or HOST:PORT.
         gpu_share: GPUs that a pack takes.
-        retries: how often a pack is started again whose worker or machine was lost.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -39,16 +40,16 @@ def spread(
     if mine:
         _connect(ray, address)
     try:
-        yield from _results(ray, packs, gpu_share, retries)
+        yield from _results(ray, packs, gpu_share)
     finally:
         if mine:
             ray.shutdown()
 
 
 def _results(
-    ray: Any, packs: Sequence[AnyPack], gpu_share: float, retries: int
+    ray: Any, packs: Sequence[AnyPack], gpu_share: float
 ) -> Iterator[tuple[AnyPack, list[bytes]]]:
-    task = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=retries)(_alone)
+    task = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=_RETRIES)(_alone)
     waiting = {task.remote(pack): pack for pack in packs}
     try:
         while waiting:

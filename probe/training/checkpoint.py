@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from probe.atomic import (
@@ -165,36 +164,21 @@ def checkpoint_rows(run_folder: Path, number: int = 0) -> tuple[list[int], NDArr
 
 
 def _rows(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
-    if changed := changed_files(folder):
+    checkpoint, complaint = _read(folder)
+    if checkpoint is None:
+        raise TrainingError(f"{complaint}: resume the run, which writes it anew, or remove it")
+    run, count = folder.parent.parent.name, len(checkpoint.prompts)
+    if number >= count:
+        raise TrainingError(f"{run} trains {counted(count, 'prompt')}, there is no number {number}")
+    tensors, state = checkpoint.prompts[number]
+    method = state["config"]["method"]
+    followed = [name for name, spec in METHODS.items() if spec.keeps_rows]
+    if method not in followed:
         raise TrainingError(
-            f"{folder / changed[0]} is not what was written (another sha256): resume the run, "
-            "which writes it anew"
+            f"{run} trains by {method}: its checkpoints hold no rows to follow, only "
+            f"{' and '.join(followed)} keep them"
         )
-    try:
-        document = json.loads((folder / _DOCUMENT).read_bytes())
-        prompts = document["prompts"]
-        method = prompts[number]["config"]["method"] if number < len(prompts) else None
-        followed = [name for name, spec in METHODS.items() if spec.keeps_rows]
-        if method not in (None, *followed):
-            raise TrainingError(
-                f"{folder.parent.parent.name} trains by {method}: its checkpoints hold no rows to "
-                f"follow, only {' and '.join(followed)} keep them"
-            )
-        if method is None:
-            raise TrainingError(
-                f"{folder.parent.parent.name} trains {counted(len(prompts), 'prompt')}, there is "
-                "no number "
-                f"{number}"
-            )
-        with safe_open(folder / _TENSORS, framework="np") as tensors:
-            rows = tensors.get_tensor(f"{number}.{_ROWS}")
-        return int(document["step"]), np.asarray(rows, dtype=np.float32)
-    except TrainingError:
-        raise
-    except Exception as error:  # safetensors, JSON and the system each raise their own
-        raise TrainingError(
-            f"{folder} cannot be read ({str(error)[:120]}): remove it to follow the others"
-        ) from error
+    return checkpoint.step, tensors[_ROWS].float().numpy()
 
 
 def checkpoint_folders(run_folder: Path) -> list[Path]:

@@ -6,11 +6,12 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
-from probe.datasets import sample, split_validation
+from probe.datasets import load_task, sample, split_validation
 from probe.errors import TrainingError
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.requests.train_config import TrainConfig
 from probe.requests.train_methods import METHODS, name_methods
+from probe.requests.training import TrainRequest
 from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
 from probe.texts import did_you_mean
@@ -51,6 +52,23 @@ def check_training(
     length = asked_length(config)
     if length is not None and positions is not None:
         require_room(length, positions)
+
+
+def task_of(request: TrainRequest) -> Task:
+    """The task of a training; where it has no validation split, holdout or folds make one.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return load_task(
+        str(request.task),
+        request.data_dir,
+        holdout=request.config.holdout if request.folds is None else 0.0,
+        text_column=request.text_column,
+        label_column=request.label_column,
+        label_words=request.label_word,
+        template=request.config.template,
+    )
 
 
 def require_label_words(task: Task) -> None:

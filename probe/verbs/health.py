@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -26,6 +27,10 @@ State = Literal["ok", "missing", "broken"]
 LIBRARIES = ("numpy", "scipy", "safetensors", "tokenizers", "torch", "transformers", "streamlit")
 BUILTIN_SHA256 = "f24baf665b44a7f66910061775cb784969dca5201d7a14652bbb65853af8c4e0"
 _ENOUGH_BYTES = 200 << 20
+
+
+class _NotInstalledError(ProbeError):
+    """A model that comes with another distribution is not there."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +80,32 @@ def doctor(*, rebuild: bool = False, workspace: Workspace | None = None) -> Heal
         workspace: the default one when None.
     """
     workspace = workspace or Workspace()
-    return Health(
-        versions=_versions(),
-        checks=(
-            *((_rebuilt(workspace),) if rebuild else ()),
-            _workspace(workspace),
-            _disk(workspace.root),
-            _builtin(),
-            _minilm(),
-            _smollm2(),
-            _tokenizer(),
-            _samples(),
-            _dashboard(),
+    looks: dict[str, Callable[[], str]] = {
+        **(
+            {"index": lambda: f"rebuilt from {workspace.rebuild()} prompt folders"}
+            if rebuild
+            else {}
         ),
-    )
+        "workspace": lambda: _workspace(workspace),
+        "disk": lambda: _disk(workspace.root),
+        "builtin": _builtin,
+        "minilm": lambda: _table("minilm"),  # reading it checks its digest
+        "smollm2": _smollm2,
+        "tokenizer": _tokenizer,
+        "sample prompts": _samples,
+        "dashboard": _dashboard,
+    }
+    return Health(_versions(), tuple(_checked(name, look) for name, look in looks.items()))
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    """What a look found, or what it complained of."""
+    try:
+        return Check(name, "ok", look())
+    except (MissingExtraError, _NotInstalledError) as error:
+        return Check(name, "missing", str(error))
+    except ProbeError as error:
+        return Check(name, "broken", str(error))
 
 
 def _versions() -> dict[str, str | None]:
@@ -101,35 +118,29 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _rebuilt(workspace: Workspace) -> Check:
-    try:
-        return Check("index", "ok", f"rebuilt from {workspace.rebuild()} prompt folders")
-    except ProbeError as error:
-        return Check("index", "broken", str(error))
-
-
-def _workspace(workspace: Workspace) -> Check:
+def _workspace(workspace: Workspace) -> str:
     cleaned = len(workspace.remove_leftovers())
-    problems = workspace.problems()
-    if problems:
-        return Check("workspace", "broken", "; ".join(problems))
+    if problems := workspace.problems():
+        raise ProbeError("; ".join(problems))
     detail = f"{workspace.root}: {counted(len(workspace.prompts.ids()), 'prompt')}"
     detail += f", {cleaned} leftovers removed" if cleaned else ""
     if is_open_to_others(workspace.root):
         detail += f", readable by other users: `chmod -R go= {workspace.root}` keeps it yours"
-    return Check("workspace", "ok", detail)
+    return detail
 
 
-def _disk(root: Path) -> Check:
+def _disk(root: Path) -> str:
     there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ProbeError(f"{there} cannot be written: set PROBE_HOME")
     free = shutil.disk_usage(there).free
     detail = f"{free / 1e9:.1f} GB free at {there}"
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        return Check("disk", "broken", f"{there} cannot be written: set PROBE_HOME")
-    return Check("disk", "ok" if free >= _ENOUGH_BYTES else "broken", detail)
+    if free < _ENOUGH_BYTES:
+        raise ProbeError(detail)
+    return detail
 
 
-def _builtin() -> Check:
+def _builtin() -> str:
     folder = named_path("builtin")
     try:
         if folder is None:
@@ -137,75 +148,47 @@ def _builtin() -> Check:
         with (folder / "model.safetensors").open("rb") as weights:
             found = hashlib.file_digest(weights, "sha256").hexdigest()
     except OSError as error:
-        return Check("builtin", "broken", f"{error}: reinstall soft-prompt-probe")
+        raise ProbeError(f"{error}: reinstall soft-prompt-probe") from error
     if found != BUILTIN_SHA256:
-        return Check(
-            "builtin",
-            "broken",
+        raise ProbeError(
             f"model.safetensors has sha256 {found}, expected {BUILTIN_SHA256}: "
-            "reinstall soft-prompt-probe",
+            "reinstall soft-prompt-probe"
         )
     return _table("builtin")
 
 
-def _minilm() -> Check:
-    try:
-        return _table("minilm")  # reading it checks its digest
-    except MissingExtraError as error:
-        return Check("minilm", "missing", str(error))
-
-
-def _smollm2() -> Check:
+def _smollm2() -> str:
     if smollm2_file() is None:
-        return Check("smollm2", "missing", SMOLLM2_MISSING)
-    try:
-        named_path("smollm2")  # finding it checks its digest; its table would fill the cache
-    except ProbeError as error:
-        return Check("smollm2", "broken", str(error))
-    return Check("smollm2", "ok", "digest as published")
+        raise _NotInstalledError(SMOLLM2_MISSING)
+    named_path("smollm2")  # finding it checks its digest; its table would fill the cache
+    return "digest as published"
 
 
-def _table(model: str) -> Check:
-    try:
-        vocabulary = load_vocabulary(model)
-    except MissingExtraError:
-        raise
-    except ProbeError as error:
-        return Check(model, "broken", str(error))
-    return Check(
-        model,
-        "ok",
-        f"{counted(len(vocabulary), 'token')} × {vocabulary.width}, digest as published",
-    )
+def _table(model: str) -> str:
+    vocabulary = load_vocabulary(model)
+    return f"{counted(len(vocabulary), 'token')} × {vocabulary.width}, digest as published"
 
 
-def _tokenizer() -> Check:
+def _tokenizer() -> str:
     text = " a soft prompt, decoded"
-    try:
-        vocabulary = load_vocabulary("builtin")
-        back = vocabulary.decode(vocabulary.encode(text))
-    except ProbeError as error:
-        return Check("tokenizer", "broken", str(error))
+    vocabulary = load_vocabulary("builtin")
+    back = vocabulary.decode(vocabulary.encode(text))
     if back != text:
-        return Check("tokenizer", "broken", f"{text!r} came back as {back!r}")
-    return Check("tokenizer", "ok", "text survives the round trip")
+        raise ProbeError(f"{text!r} came back as {back!r}")
+    return "text survives the round trip"
 
 
-def _samples() -> Check:
+def _samples() -> str:
     names = sample_folders()
     if not names:
-        return Check("sample prompts", "broken", "none are installed: reinstall soft-prompt-probe")
-    try:
-        prompts = [prompt for name in names for prompt in load_sample(name)]
-    except ProbeError as error:
-        return Check("sample prompts", "broken", str(error))
-    return Check("sample prompts", "ok", f"{len(prompts)} can be read")
+        raise ProbeError("none are installed: reinstall soft-prompt-probe")
+    return f"{sum(len(load_sample(name)) for name in names)} can be read"
 
 
-def _dashboard() -> Check:
+def _dashboard() -> str:
     if find_spec("streamlit") is None:
-        return Check("dashboard", "missing", str(MissingExtraError("streamlit", "app")))
+        raise MissingExtraError("streamlit", "app")
     folder = shipped("app")
     if folder is None:
-        return Check("dashboard", "broken", "its pages are gone: reinstall soft-prompt-probe")
-    return Check("dashboard", "ok", str(folder))
+        raise ProbeError("its pages are gone: reinstall soft-prompt-probe")
+    return str(folder)

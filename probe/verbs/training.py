@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from probe import jobs
-from probe.datasets import load_task, task_names
+from probe.datasets import task_names
 from probe.errors import DataError, TrainingError
 from probe.jobs import JobView
 from probe.live import LiveModel
@@ -26,7 +26,7 @@ from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
 from probe.task import Task
 from probe.texts import counted
 from probe.training import TrainConfig
-from probe.training.checks import check_patience, check_start, check_training
+from probe.training.checks import check_patience, check_start, check_training, task_of
 from probe.verbs.checks import (
     check_label_words,
     check_models,
@@ -51,7 +51,7 @@ def run_config(request: TrainRequest) -> JobConfig:
     workspace, named = Workspace(request.workspace), named_model(request.model) or default_model()
     model = str(named)
     asked = TrainConfig.from_dict(with_recommended(model, request.training))
-    task = _read_task(request, asked)
+    task = _read_task(dataclasses.replace(request, training=asked.to_dict()))
     known = check_models([(named, None)], device=request.device, workspace=workspace)
     (facts,) = require_readers(known)
     start = _start(asked.init, workspace)
@@ -69,7 +69,7 @@ def run_config(request: TrainRequest) -> JobConfig:
     return new_config("train", str(settled.name), to_document(settled))
 
 
-def _read_task(request: TrainRequest, asked: TrainConfig) -> Task:
+def _read_task(request: TrainRequest) -> Task:
     """The task with its examples.
 
     Raises:
@@ -77,15 +77,7 @@ def _read_task(request: TrainRequest, asked: TrainConfig) -> Task:
         TrainingError: it has fewer examples than folds.
     """
     with collected(said=False):  # the worker reads it too, and will say them
-        task = load_task(
-            str(request.task),
-            request.data_dir,
-            holdout=asked.holdout if request.folds is None else 0.0,
-            text_column=request.text_column,
-            label_column=request.label_column,
-            label_words=request.label_word,
-            template=asked.template,
-        )
+        task = task_of(request)
     examples, parts = len(task.train), request.folds
     if parts is not None and parts > examples:
         raise TrainingError(

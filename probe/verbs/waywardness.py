@@ -43,7 +43,9 @@ def wayward_config(request: WaywardRequest) -> JobConfig:
         "batch_size": request.batch_size,
         "objective": request.objective,
     }
-    models = tuple(full_path(str(one), known=ALWAYS_NAMED) for one in request.model or _usual())
+    models = tuple(
+        full_path(str(one), known=ALWAYS_NAMED) for one in request.model or (default_model(),)
+    )
     tasks = tuple(full_path(str(task), known=task_names()) for task in request.task)
     check_study(models, tasks, device=request.device, workspace=workspace)
     study = WaywardStudy(
@@ -68,10 +70,6 @@ def wayward(request: WaywardRequest) -> StudyResult:
         ProbeError: something cannot be read or done as it was asked for.
     """
     return run_as_asked(request, wayward_config(request))
-
-
-def _usual() -> tuple[str, ...]:
-    return (default_model(),)
 
 
 TAG = "wayward"

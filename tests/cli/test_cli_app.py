@@ -343,7 +343,7 @@ def test_without_streamlit_the_error_names_the_extra(probe, monkeypatch):
 
 
 def test_whatever_guards_the_user_is_a_flag():
-    arguments = command(shipped("app") / "main.py", 8765)
+    arguments = command(shipped("app") / "main.py", 8765, Public())
     assert arguments[:4] == [sys.executable, "-m", "streamlit", "run"]
     assert os.path.isabs(arguments[4]) and os.path.isfile(arguments[4])
     assert {

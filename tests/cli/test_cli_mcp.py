@@ -57,6 +57,14 @@ def test_an_answer_is_the_sentences_and_the_document():
     assert [len(one["neighbours"]) for one in positions] == [2] * len(positions)
 
 
+def test_a_prompt_is_converted_and_its_place_is_the_answer(tmp_path):
+    given = {"prompt": "mood-text", "dest": str(tmp_path / "mood.npy"), "to": "npy"}
+    found = _asked(lambda client: client.call_tool("convert", given), server(write=True))
+    assert not found.is_error
+    assert found.structured_content == {"path": given["dest"]}
+    assert (tmp_path / "mood.npy").is_file()
+
+
 @pytest.mark.parametrize(
     ("tool", "given", "said"),
     [

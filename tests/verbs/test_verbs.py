@@ -22,6 +22,7 @@ from probe.store import Library, Workspace, sample_folders
 from probe.tables import named_path
 from probe.verbs.decoding import vocabulary_of, with_start
 from probe.verbs.prompt_library import add_to_library, library
+from probe.verbs.training import run_config
 
 TEXT = "Tell me whether the writer liked the film ."
 
@@ -354,6 +355,15 @@ def test_a_model_given_while_adding_fills_a_gap_and_never_overrules_the_file(wor
 def test_samples_can_be_left_out_of_the_list(workspace):
     assert library(samples=False, workspace=workspace) == []
     assert [row["id"] for row in library(workspace=workspace)] == list(sample_folders())
+
+
+def test_a_start_at_a_prompt_in_the_home_folder_is_named_by_its_full_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    probe.convert("mood-text", tmp_path / "mine.safetensors", to="safetensors")
+    for reference in ("~/mine.safetensors", "~/mine.safetensors#mood-text"):
+        config = run_config(model="builtin", task="mood", init=f"prompt:{reference}")
+        start = config.request["training"]["init"]
+        assert start == f"prompt:{reference.replace('~', str(tmp_path))}"
 
 
 def test_conversion_returns_the_path_and_refuses_what_is_there(tmp_path, workspace):
