@@ -55,6 +55,7 @@ def in_cli(place: str) -> Any:
     return resolve_name(f"probe.cli.{place}")
 
 
+# fmt: off
 COMMANDS = (
     Command("inspect", "loading", "reads", made="inspection:inspect_prompts"),
     Command("decode", "decoding", "reads", made="decode:decode"),
@@ -62,55 +63,29 @@ COMMANDS = (
     Command("find", "finding", "reads", shows="comparison:print_found", refuses=True),
     Command("compare", "comparing", "reads", shows="comparison:print_comparison", refuses=True),
     Command("clusters", "comparing", "reads", shows="comparison:print_clusters", refuses=True),
-    Command("map", "comparing", "reads", shows="comparison:print_map", figures=True, refuses=True),
+    Command("map", "comparing", "reads", shows="comparison:print_map",
+            figures=True, refuses=True),
     Command("convert", "loading", "writes", made="inspection:convert"),
     Command("push", "publishing", made="library:push"),
     Command("pull", "publishing", shows="library:print_rows"),
     Command("train", "training", "writes", made="runs:train"),
-    Command(
-        "distill",
-        "distilling",
-        "writes",
-        shows="reading:print_distilled",
-        watched=("on_step", "reading:step_of_distillation"),
-    ),
-    Command(
-        "cram",
-        "cramming",
-        "writes",
-        shows="reading:print_crammed",
-        watched=("on_look", "reading:look_at_text"),
-        figures=True,
-    ),
+    Command("distill", "distilling", "writes", shows="reading:print_distilled",
+            watched=("on_step", "reading:step_of_distillation")),
+    Command("cram", "cramming", "writes", shows="reading:print_crammed",
+            watched=("on_look", "reading:look_at_text"), figures=True),
     Command("evaluate", "evaluating", "reads", made="evaluation:evaluate"),
     Command("predict", "predicting", "reads", made="evaluation:predict"),
     Command("generate", "predicting", "reads", made="evaluation:generate"),
     Command("sweep", "studies", "writes", shows="sweep:print_sweep", facts="sweep:sweep_facts"),
-    Command(
-        "wayward",
-        "waywardness",
-        "writes",
-        shows="wayward:print_waywardness",
-        facts="wayward:wayward_facts",
-    ),
-    Command(
-        "transfer",
-        "transferring",
-        "reads",
-        shows="comparison:print_transfer",
-        figures=True,
-        refuses=True,
-    ),
+    Command("wayward", "waywardness", "writes", shows="wayward:print_waywardness",
+            facts="wayward:wayward_facts"),
+    Command("transfer", "transferring", "reads", shows="comparison:print_transfer",
+            figures=True, refuses=True),
     Command("ablate", "ablating", "reads", shows="insides:print_ablation", figures=True),
-    Command("knock-out", "knocking_out", "reads", shows="insides:print_knocked_out", figures=True),
-    Command(
-        "prune",
-        "pruning",
-        "writes",
-        shows="insides:print_pruned",
-        watched=("on_step", "insides:step_of_pruning"),
-        figures=True,
-    ),
+    Command("knock-out", "knocking_out", "reads", shows="insides:print_knocked_out",
+            figures=True),
+    Command("prune", "pruning", "writes", shows="insides:print_pruned",
+            watched=("on_step", "insides:step_of_pruning"), figures=True),
     Command("lens", "layers", "reads", shows="insides:print_lens", figures=True, refuses=True),
     Command("report", "reporting", "writes", shows="asking:print_lines", refuses=True),
     Command("bench", made="bench:app"),
@@ -122,6 +97,7 @@ COMMANDS = (
     Command("demo", made="demo:demo"),
     Command("mcp", made="mcp:mcp"),
 )
+# fmt: on
 
 FUNCTIONS = {one.function: f"probe.verbs.{one.verb}" for one in COMMANDS if one.verb} | {
     "load": "probe.verbs.loading",

@@ -136,10 +136,9 @@ def drift(
     json: Json = False,
 ) -> None:
     """Follow a run's prompt: how far its rows moved, step by step, and how it read on the way."""
-    from probe import verbs
     from probe.cli.runs_table import print_drift
 
-    print_all(verbs.drift(run, fold - 1), print_drift, json=json)
+    print_all(followed(run, fold - 1), print_drift, json=json)
 
 
 @app.command()

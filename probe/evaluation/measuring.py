@@ -14,7 +14,7 @@ from probe.bootstrap import Bootstrap, Sampled
 from probe.errors import ProbeError
 from probe.evaluation.answering import Answers, probabilities
 from probe.evaluation.conditions import Condition
-from probe.metrics import accuracy, exact_matches, macro_f1, rouge_l_scores
+from probe.metrics import exact_matches, macro_f1, rouge_l_scores
 from probe.task import Example
 from probe.texts import counted
 
@@ -35,11 +35,10 @@ def measured(answers: Answers, examples: Sequence[Example], bootstrap: Bootstrap
         }
         return _means(columns, bootstrap)
     labels = np.array([example.label for example in examples])
-    return {
-        "accuracy": _accuracy(answers.predicted, labels, bootstrap),
-        "macro_f1": _macro_f1(answers.predicted, labels, bootstrap),
-        **_means({LOSS: answers.losses_nats}, bootstrap),
-    }
+    right = (answers.predicted == labels).astype(np.float64)
+    means = _means({"accuracy": right, LOSS: answers.losses_nats}, bootstrap)
+    f1 = _macro_f1(answers.predicted, labels, bootstrap)
+    return {"accuracy": means["accuracy"], "macro_f1": f1, LOSS: means[LOSS]}
 
 
 def example_scores(answers: Answers, examples: Sequence[Example], metric: str) -> tuple[float, ...]:
@@ -57,13 +56,6 @@ def _means(columns: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> 
         name: Sampled(float(column.mean()), resampled[:, place])
         for place, (name, column) in enumerate(columns.items())
     }
-
-
-def _accuracy(
-    predicted: NDArray[np.int64], labels: NDArray[np.int64], bootstrap: Bootstrap
-) -> Sampled:
-    hits = (predicted == labels)[:, None].astype(np.float64)
-    return Sampled(accuracy(predicted, labels), bootstrap.means(hits)[:, 0])
 
 
 def _macro_f1(

@@ -15,7 +15,15 @@ from probe.integrations.observing import Observation
 from probe.jobs.reporter import Reporter
 from probe.prompt import AnyPrompt
 from probe.requests import TrainConfig
-from probe.store import RECORDED_BY, TRAINING, JobConfig, JobFolder, Workspace, queued
+from probe.store import (
+    RECORDED_BY,
+    TRAINING,
+    JobConfig,
+    JobFolder,
+    Workspace,
+    append_record,
+    queued,
+)
 from probe.texts import as_json
 
 RECORDER = "PromptWatch"
@@ -130,9 +138,8 @@ class RunRecord:
         self._reporter.end("failed", message)
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        line = json.dumps({**record, "time_s": time.time()}, allow_nan=False)
-        with self.job.metrics.open("ab", buffering=0) as file:
-            file.write(line.encode() + b"\n")
+        with self.job.metrics.open("ab", buffering=0) as log:
+            append_record(log, {**record, "time_s": time.time()})
 
     def _validation(self, metrics: Mapping[str, float]) -> dict[str, Any] | None:
         """An evaluation as the runs of `probe train` have it."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import logging
 import time
 from dataclasses import asdict, replace
-from io import FileIO
-from pathlib import Path
 
-from probe.atomic import naming
 from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
 from probe.jobs.processes import Stopped, StopRequest
@@ -19,7 +14,15 @@ from probe.jobs.trajectory import keep_start, keep_trajectory
 from probe.models import FrozenModel
 from probe.notes import collected
 from probe.requests import TrainRequest, from_document
-from probe.store import TRAINING, JobConfig, JobFolder, Record, Workspace, cut_records
+from probe.store import (
+    TRAINING,
+    JobConfig,
+    JobFolder,
+    Record,
+    Workspace,
+    append_record,
+    cut_records,
+)
 from probe.studies.sources import load_frozen
 from probe.task import Task
 from probe.texts import as_json
@@ -112,7 +115,7 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
                 eta_s = pace.eta_s(steps - step.step)
                 reporter.status = replace(reporter.status, eta_s=eta_s)
             record = _record(step, reporter.status.eta_s, folded=folded)
-            _append(log, record)
+            append_record(log, record)
             keep_trajectory(job, training, step)
             _report(step, record, reporter)
             if stop.asked and missing == living > 0:
@@ -120,13 +123,6 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
                 reporter.beat(replace(reporter.status, step=training.step))
                 raise Stopped
     stop.patient = False
-
-
-def _append(log: FileIO, record: Record) -> None:
-    line = json.dumps(record, allow_nan=False).encode() + b"\n"
-    with naming(Path(str(log.name))):
-        if log.write(line) != len(line):
-            raise OSError(errno.ENOSPC, "no space for the rest of a line")
 
 
 def _record(step: Step, eta_s: float | None, *, folded: bool) -> Record:

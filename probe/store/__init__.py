@@ -9,6 +9,7 @@ from probe.store.job_status import (
     Record,
     State,
     Status,
+    append_record,
     cut_records,
     queued,
     read_records,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from probe.atomic import naming
 from probe.errors import WorkspaceError
 from probe.store.files import require_kinds
 
@@ -138,6 +141,22 @@ def read_records(path: Path, offset: int = 0) -> tuple[list[Record], int]:
     found = list(_lines(path, offset))
     records = [record for record, _ in found if record is not None]
     return records, found[-1][1] if found else offset
+
+
+def append_record(log: FileIO, record: Record) -> None:
+    """Write a record behind the others, in one piece.
+
+    Args:
+        log: `metrics.jsonl`, opened to append without a buffer.
+        record: what is noted.
+
+    Raises:
+        OSError: the disk is full; its `filename` is set.
+    """
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    with naming(Path(str(log.name))):
+        if log.write(line) != len(line):
+            raise OSError(errno.ENOSPC, "no space for the rest of a line")
 
 
 def cut_records(path: Path, step: int) -> None:

@@ -7,6 +7,7 @@ starts at the keys and values that the same rows cause in the frozen model.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,9 +26,9 @@ from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests.train_config import DEFAULT_LENGTH, TrainConfig
 from probe.requests.train_methods import METHODS, name_methods
 from probe.task import Task
-from probe.template import every_word, slot_sizes
+from probe.template import every_word
 from probe.texts import require_unicode
-from probe.training.checks import require_label_words, require_one_length
+from probe.training.checks import asked_length, require_label_words, require_one_length
 from probe.training.nearest import NearestTokens
 
 _NOISE_STD = 0.02
@@ -88,9 +89,7 @@ def resolved_length(model: FrozenModel, config: TrainConfig) -> int:
         TrainingError: the configuration asks for two lengths at once.
     """
     kind, _, argument = config.init.partition(":")
-    asked: dict[str, int | None] = {"length": config.length}
-    if config.template is not None:
-        asked["template"] = sum(slot_sizes(config.template))
+    asked = {"length": asked_length(config)}
     if config.target is not None:
         asked["target"] = len(text_ids(model, config.target))
     given = require_one_length(asked)
@@ -224,7 +223,7 @@ def _rows_prompt(model: FrozenModel, source: str, length: int) -> SoftPrompt:
 
 def _one_prompt(source: str) -> SoftPrompt | KVPrefix:
     """The single trained prompt of a file; an encoder–decoder file may hold a dead half too."""
-    found = load(source)
+    found = load(os.path.expanduser(source))
     trained = [prompt for prompt in found if prompt.trained] or found
     if len(trained) != 1:
         names = ", ".join(prompt.name for prompt in trained[:20])

@@ -103,15 +103,11 @@ def run_as_asked(
         config: what is done.
         watchers: as `study_run` takes them.
     """
-    workspace, executor = Workspace(request.workspace), executor_of(request)
-    return study_run(config, executor=executor, workspace=workspace, **watchers)
-
-
-def executor_of(request: StudyRequest | BenchReadingsRequest) -> Executor:
-    """Where the packs of a study are trained, and how large they are."""
     from probe.studies.executor import Executor
 
-    return Executor(request.at_once, request.ray, request.gpu_share)
+    workspace = Workspace(request.workspace)
+    executor = Executor(request.at_once, request.ray, request.gpu_share)
+    return study_run(config, executor=executor, workspace=workspace, **watchers)
 
 
 def shared_by(request: StudyRequest) -> dict[str, Any]:

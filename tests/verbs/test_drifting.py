@@ -11,8 +11,7 @@ from probe.store import JobConfig, Workspace
 from probe.store.job_status import Status
 from probe.tables import load_vocabulary
 from probe.training.checkpoint import Checkpoint, write_checkpoint
-from probe.verbs import drift, trajectory
-from probe.verbs.drifting import number_in_run
+from probe.verbs.drifting import drift, number_in_run, trajectory
 
 IDS = (100, 200, 300)
 
