@@ -137,6 +137,7 @@ def drift(
 ) -> None:
     """Follow a run's prompt: how far its rows moved, step by step, and how it read on the way."""
     from probe.cli.runs_table import print_drift
+    from probe.verbs.drifting import drift as followed
 
     print_all(followed(run, fold - 1), print_drift, json=json)
 
