@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,12 +39,13 @@ else:  # a command line and a document give names
     Table = Any
     TextSource = str | dict[str, str]
     LabelWord = str | list[str]
-    Contexts = str | Path | Sequence[str]
     Contexts = str | Path | list[str]
     TokenSource = str | int
     LayerRange = str
     StepWatcher = Any
     GridSource = str | Path | dict[str, Any]
+
+N = TypeVar("N", int, float)
 
 
 def read_label_word(text: str) -> list[str | list[str]]:
@@ -72,10 +73,7 @@ def read_numbers(text: str) -> list[float]:
     Raises:
         ValueError: there is something else.
     """
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"expected numbers with commas between them, found {text}") from error
+    return _read_each(text, float, "numbers")
 
 
 def read_whole_numbers(text: str) -> list[int]:
@@ -84,9 +82,11 @@ def read_whole_numbers(text: str) -> list[int]:
     Raises:
         ValueError: there is something else.
     """
+    return _read_each(text, int, "whole numbers")
+
+
+def _read_each(text: str, kind: Callable[[str], N], called: str) -> list[N]:
     try:
-        return [int(part) for part in text.split(",")]
+        return [kind(part) for part in text.split(",")]
     except ValueError as error:
-        raise ValueError(
-            f"expected whole numbers with commas between them, found {text}"
-        ) from error
+        raise ValueError(f"expected {called} with commas between them, found {text}") from error

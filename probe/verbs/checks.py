@@ -51,7 +51,7 @@ def check_study(
     tasks: Iterable[str],
     *,
     device: str | None,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
 ) -> None:
     """Find every model and task of a study, and see that the device can be used.
 

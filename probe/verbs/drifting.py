@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def drift(
     number: int = 0,
     *,
     metric: Metric = DEFAULT_METRIC,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
 ) -> Drift:
     """How far the prompt of a run moved, and which of its nearest tokens changed.
 
@@ -41,7 +42,7 @@ def drift(
         run: its name, or the beginning of it.
         number: which of the prompts it trains at once.
         metric: what near means.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
 
     Raises:
         WorkspaceError: there is no such run.
@@ -50,7 +51,7 @@ def drift(
     """
     from probe.training.checkpoint import checkpoint_rows
 
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     folder = workspace.runs.get(run)
     if kept := kept_trajectory(folder, number):
         steps, rows = [*kept], np.stack([prompt.embeddings for prompt in kept.values()])
@@ -64,7 +65,7 @@ def drift(
 
 
 def trajectory(
-    run: str, number: int = 0, *, workspace: Workspace | None = None
+    run: str, number: int = 0, *, workspace: str | PathLike[str] | None = None
 ) -> list[SoftPrompt]:
     """The prompt of a run as it was at its start and about 25 times after, the earliest first.
 
@@ -74,13 +75,13 @@ def trajectory(
     Args:
         run: its name, or the beginning of it.
         number: which of the prompts it trains at once.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
 
     Raises:
         WorkspaceError: there is no such run.
         TrainingError: it kept no rows.
     """
-    folder = (workspace or Workspace()).runs.get(run)
+    folder = Workspace(workspace).runs.get(run)
     if kept := kept_trajectory(folder, number):
         return list(kept.values())
     raise TrainingError(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,14 +73,14 @@ class Health(Result):
         return [vars(check) for check in self.checks]
 
 
-def doctor(*, rebuild: bool = False, workspace: Workspace | None = None) -> Health:
+def doctor(*, rebuild: bool = False, workspace: str | PathLike[str] | None = None) -> Health:
     """Check the installation and the workspace; remove what killed processes left behind.
 
     Args:
         rebuild: make the workspace's index anew from its folders.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     looks: dict[str, Callable[[], str]] = {
         **(
             {"index": lambda: f"rebuilt from {workspace.rebuild()} prompt folders"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from probe.requests import ConvertRequest, InspectRequest, takes
 from probe.requests.base import is_object
 from probe.requests.sources import PromptSource
 from probe.results import Rows
-from probe.store import Library, Workspace, shape_of
+from probe.store import Library, shape_of
 from probe.tables import load_vocabulary, place_on_disk
 from probe.vocabulary import EmbeddingScale
 
@@ -32,7 +33,7 @@ def load(
     revision: str | None = None,
     adapter: str | None = None,
     tokenizer: Any = None,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
 ) -> list[AnyPrompt]:
     """Every prompt of a source, looked for as `Library.load` says.
 

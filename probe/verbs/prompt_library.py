@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from os import PathLike
 from typing import Any
 
 from probe.digests import noted_digests
@@ -23,7 +24,7 @@ def library(
     *,
     tag: str | None = None,
     samples: bool = True,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
 ) -> Rows[dict[str, Any]]:
     """One row per prompt of the workspace, then of the samples.
 
@@ -31,9 +32,9 @@ def library(
         search: words that must all occur in name, task, base model, method, tags or note.
         tag: only prompts that carry it; samples carry none.
         samples: whether to list the sample prompts too.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     cards = [(card, "workspace") for card in workspace.list(tag)]
     for id_, why in workspace.damaged():
         _LOG.warning("left out %s, which is damaged: %s", id_, why)
@@ -65,12 +66,12 @@ def add_to_library(asked: AddToLibraryRequest) -> list[Card]:
     return [workspace.save(prompt, tags=asked.tag, note=asked.note) for prompt in prompts]
 
 
-def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[str, Any]]:
+def prompt_log(name: str, *, workspace: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """Every version of a prompt, oldest first: where it came from and what it has scored since.
 
     Args:
         name: a workspace prompt, with or without a version, or a sample, which has no history.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
 
     Returns:
         The rows of `library`, each with `run` (that trained it, or None), `stored_sha256` (of the
@@ -79,7 +80,7 @@ def prompt_log(name: str, *, workspace: Workspace | None = None) -> list[dict[st
     Raises:
         WorkspaceError: there is no such prompt, or a card or a history is damaged.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     if name.partition("@")[0] not in workspace.prompts.names() and name in sample_folders():
         unknown: dict[str, Any] = {"run": None, "stored_sha256": None, "evaluations": []}
         return [library_row(card, where="sample") | unknown for card in sample_cards([name])]

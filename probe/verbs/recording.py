@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ class Recorded(Result):
         }
 
 
-def stored_on(task: str | Path | Task, *, workspace: Workspace | None = None) -> list[str]:
+def stored_on(
+    task: str | Path | Task, *, workspace: str | PathLike[str] | None = None
+) -> list[str]:
     """Every prompt of the workspace that was trained on a task.
 
     Raises:
@@ -62,7 +65,7 @@ def stored_on(task: str | Path | Task, *, workspace: Workspace | None = None) ->
     """
     from probe.datasets import task_name
 
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     name = task.name if isinstance(task, Task) else task_name(task)
     cards = workspace.list()
     found = [card.id for card in cards if card.task == name and card.trained]

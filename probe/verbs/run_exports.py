@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 from probe.analysis.gains import best_sentence, gain_of, main_score, score_sentence
@@ -74,13 +75,13 @@ class RunRecord(Result):
         }
 
 
-def run_record(run: str, *, workspace: Workspace | None = None) -> RunRecord:
+def run_record(run: str, *, workspace: str | PathLike[str] | None = None) -> RunRecord:
     """A run with all it noted.
 
     Raises:
         WorkspaceError: there is no such run, or its folder is damaged.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     folder = workspace.runs.get(run)
     return RunRecord(view(workspace, folder), folder.config, read_records(folder.metrics)[0])
 

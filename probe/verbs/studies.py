@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,7 +44,7 @@ class StudyResult(Result):
 
 
 def dry_run(
-    config: JobConfig, *, at_once: int = 8, workspace: Workspace | None = None
+    config: JobConfig, *, at_once: int = 8, workspace: str | PathLike[str] | None = None
 ) -> TrainPlan | StudyPlan:
     """What a training or a study would do, and how long it would take: two steps, measured.
 
@@ -52,14 +53,14 @@ def dry_run(
     """
     from probe.jobs import plan
 
-    return plan.dry_run(config, workspace or Workspace(), at_once=at_once)
+    return plan.dry_run(config, Workspace(workspace), at_once=at_once)
 
 
 def study_run(
     config: JobConfig,
     *,
     executor: Executor | None = None,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
     told: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> StudyResult:
@@ -81,7 +82,7 @@ def study_run(
     from probe.jobs.worker import at_work
     from probe.studies.writer import study_document
 
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     # What cannot be done is refused before there is a folder.
     study = studying.study_of(config, workspace)
     elsewhere = executor is not None and executor.ray not in (None, "local")

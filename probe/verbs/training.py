@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -173,74 +174,74 @@ def _finished(found: JobView) -> JobView:
     return found
 
 
-def runs(workspace: Workspace | None = None) -> Rows[JobView]:
+def runs(workspace: str | PathLike[str] | None = None) -> Rows[JobView]:
     """Every run and study of the workspace, the newest first; `kind` says which it is."""
-    return Rows(jobs.views(workspace or Workspace()), "jobs.runs")
+    return Rows(jobs.views(Workspace(workspace)), "jobs.runs")
 
 
-def show_run(run: str, *, workspace: Workspace | None = None) -> JobView:
+def show_run(run: str, *, workspace: str | PathLike[str] | None = None) -> JobView:
     """How one run stands.
 
     Args:
         run: its name, or the beginning of it.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
 
     Raises:
         WorkspaceError: there is no such run.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     return jobs.view(workspace, workspace.jobs.get(run))
 
 
-def cancel_run(run: str, *, workspace: Workspace | None = None) -> JobView:
+def cancel_run(run: str, *, workspace: str | PathLike[str] | None = None) -> JobView:
     """Let a run save and end.
 
     Raises:
         TrainingError: nobody works at it.
         WorkspaceError: there is no such run.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     return jobs.view(workspace, jobs.cancel(workspace, run))
 
 
 def resume_run(
-    run: str, *, steps: int | None = None, workspace: Workspace | None = None
+    run: str, *, steps: int | None = None, workspace: str | PathLike[str] | None = None
 ) -> JobView:
     """Let another worker go on with a run; does not wait for it.
 
     Args:
         run: its name, or the beginning of it.
         steps: in all, more than it was asked for; a finished run goes on too.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
 
     Raises:
         TrainingError: it has a worker, or is finished and not asked for more steps.
         WorkspaceError: there is no such run.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     return jobs.view(workspace, jobs.resume(workspace, run, steps=steps))
 
 
-def rename_run(run: str, label: str, *, workspace: Workspace | None = None) -> JobView:
+def rename_run(run: str, label: str, *, workspace: str | PathLike[str] | None = None) -> JobView:
     """Give a run a label of your own; its name and its prompts keep theirs.
 
     Raises:
         WorkspaceError: there is no such run, or the label is too long.
     """
-    workspace = workspace or Workspace()
+    workspace = Workspace(workspace)
     found = workspace.jobs.get(run)
     found.name(label)
     return jobs.view(workspace, found)
 
 
-def delete_run(run: str, *, workspace: Workspace | None = None) -> str:
+def delete_run(run: str, *, workspace: str | PathLike[str] | None = None) -> str:
     """Remove a run with its checkpoints, and return its name; the prompts it made stay.
 
     Raises:
         TrainingError: a worker is at it.
         WorkspaceError: there is no such run.
     """
-    return jobs.delete(workspace or Workspace(), run).id
+    return jobs.delete(Workspace(workspace), run).id
 
 
 def new_config(kind: JobKind, name: str, request: Mapping[str, Any]) -> JobConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def try_on(
     label_words: LabelWords = (),
     max_new_tokens: int = 24,
     open_model: Open | None = None,
-    workspace: Workspace | None = None,
+    workspace: str | PathLike[str] | None = None,
 ) -> Tried:
     """What prompts make of one text, each in the words it was trained with.
 
@@ -96,7 +97,7 @@ def try_on(
         label_words: two or more, in place of the prompts' own.
         max_new_tokens: longest continuation.
         open_model: gives models that are open already; they are loaded when None.
-        workspace: the default one when None.
+        workspace: its folder, or itself; the default one when None.
 
     Raises:
         ProbeError: a prompt cannot be read or does not fit, or there is nothing to ask.
@@ -105,7 +106,7 @@ def try_on(
         raise ProbeError(
             f"a text and one or more prompts are needed, found {counted(len(prompts), 'prompt')}"
         )
-    found = load_prompts(prompts, model=None, workspace=workspace or Workspace())
+    found = load_prompts(prompts, model=None, workspace=Workspace(workspace))
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:
         for (name, revision), group in by_model(found).items():

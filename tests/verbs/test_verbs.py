@@ -22,7 +22,7 @@ from probe.store import Library, Workspace, sample_folders
 from probe.tables import named_path
 from probe.verbs.decoding import vocabulary_of, with_start
 from probe.verbs.prompt_library import add_to_library, library
-from probe.verbs.training import run_config
+from probe.verbs.training import run_config, show_run
 
 TEXT = "Tell me whether the writer liked the film ."
 
@@ -355,6 +355,15 @@ def test_a_model_given_while_adding_fills_a_gap_and_never_overrules_the_file(wor
 def test_samples_can_be_left_out_of_the_list(workspace):
     assert library(samples=False, workspace=workspace) == []
     assert [row["id"] for row in library(workspace=workspace)] == list(sample_folders())
+
+
+def test_a_workspace_may_be_named_by_its_folder(workspace):
+    workspace.save(probe.load("mood-text")[0])
+    for place in (workspace, workspace.root, str(workspace.root)):
+        assert "mood-text@1" in [row["id"] for row in probe.library(workspace=place)]
+        assert probe.runs(place) == [] and probe.doctor(workspace=place).ok
+        with pytest.raises(WorkspaceError, match="no single run"):
+            show_run("gone", workspace=place)
 
 
 def test_a_start_at_a_prompt_in_the_home_folder_is_named_by_its_full_path(tmp_path, monkeypatch):
