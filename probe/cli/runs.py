@@ -37,7 +37,7 @@ def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
     from probe import jobs
     from probe.cli.watching import attend
     from probe.store import Workspace
-    from probe.verbs import studies, training
+    from probe.verbs import training
 
     workspace = Workspace()
     if start.resume is not None:
@@ -48,7 +48,9 @@ def train(context: typer.Context, asked: TrainRequest, start: Start) -> None:
         raise typer.BadParameter("name a task, or --resume a run.", param_hint="'--task'")
     config = replace(training.run_config(asked), command=command_line())
     if start.dry_run:
-        print_plan(studies.dry_run(config), json=start.json)
+        from probe.jobs.plan import dry_run  # torch comes with it
+
+        print_plan(dry_run(config), json=start.json)
         return
     attend(workspace, jobs.start(workspace, config), start)
 

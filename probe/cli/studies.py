@@ -53,13 +53,15 @@ class AskStudy:
         return made_of_request(self.of, made, goes_on)
 
     def _answer(self, asked: Any, output: Output) -> None:
-        from probe.verbs.studies import dry_run, run_as_asked
+        from probe.verbs.studies import run_as_asked
 
         module, name = self.of.module, self.of.function
         with usage_errors():
             config = getattr(module, f"{name}_config")(asked)
         config = dataclasses.replace(config, command=command_line())
         if output.dry_run:
+            from probe.jobs.plan import dry_run  # torch comes with it
+
             plan = dry_run(config, at_once=asked.at_once)
             print_plan(plan, in_cli(self.of.facts)(config), json=output.json)
             return

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 
 import torch
 
@@ -93,13 +94,15 @@ class StudyPlan(Result):
     """All updates, in this process, without preparing examples and scoring prompts."""
 
 
-def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int = 8) -> TrainPlan | StudyPlan:
-    """Load everything, make two steps, and keep nothing.
+def dry_run(
+    config: JobConfig, *, at_once: int = 8, workspace: str | PathLike[str] | None = None
+) -> TrainPlan | StudyPlan:
+    """What a training or a study would do, and how long it would take: two steps, measured.
 
     Args:
         config: of any kind of job.
-        workspace: whose finished runs a study need not make again.
         at_once: prompts that a study trains at once.
+        workspace: whose finished runs a study need not make again; the default one when None.
 
     Raises:
         ProbeError: the job could not be done as it is asked for.
@@ -108,8 +111,9 @@ def dry_run(config: JobConfig, workspace: Workspace, *, at_once: int = 8) -> Tra
         return _plan_training(config)
     if config.is_training:
         raise TrainingError(f"a {config.kind} job has no plan: start it, its first steps tell")
-    study = study_of(config, workspace)
-    return plan_study(study.runs, study.settings, cache_of(workspace), at_once=at_once)
+    kept = Workspace(workspace)
+    study = study_of(config, kept)
+    return plan_study(study.runs, study.settings, cache_of(kept), at_once=at_once)
 
 
 def _plan_training(config: JobConfig) -> TrainPlan:

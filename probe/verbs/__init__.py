@@ -14,7 +14,7 @@ _FURTHER = {
     "drifting": ("drift", "trajectory"),
     "prompt_library": ("add_to_library", "prompt_log"),
     "publishing": ("push_plan",),
-    "studies": ("dry_run", "study_run", "sweep_config"),
+    "studies": ("study_run", "sweep_config"),
     "training": (
         *("cancel_run", "delete_run", "rename_run", "resume_run", "show_run"),
         *("run_config", "train_command"),
@@ -22,9 +22,11 @@ _FURTHER = {
     "waywardness": ("wayward_config",),
 }
 """Functions beside those of commands, by their module."""
-_PLACES = FUNCTIONS | {
-    name: f"probe.verbs.{module}" for module, names in _FURTHER.items() for name in names
-}
+_PLACES = (
+    FUNCTIONS
+    | {name: f"probe.verbs.{module}" for module, names in _FURTHER.items() for name in names}
+    | {"dry_run": "probe.jobs.plan"}
+)
 
 
 def __getattr__(name: str) -> Any:

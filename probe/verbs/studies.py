@@ -20,7 +20,6 @@ from probe.verbs.checks import check_study
 from probe.verbs.training import full_path, new_config, place, settle_starts
 
 if TYPE_CHECKING:
-    from probe.jobs.plan import StudyPlan, TrainPlan
     from probe.studies.executor import Executor, Progress
     from probe.studies.grid import Grid
 
@@ -41,19 +40,6 @@ class StudyResult(Result):
 
     def _document(self) -> Mapping[str, Any]:
         return self.document
-
-
-def dry_run(
-    config: JobConfig, *, at_once: int = 8, workspace: str | PathLike[str] | None = None
-) -> TrainPlan | StudyPlan:
-    """What a training or a study would do, and how long it would take: two steps, measured.
-
-    Raises:
-        ProbeError: it could not be done as it is asked for.
-    """
-    from probe.jobs import plan
-
-    return plan.dry_run(config, Workspace(workspace), at_once=at_once)
 
 
 def study_run(
