@@ -52,7 +52,7 @@ def test_what_writes_is_offered_only_when_asked_for():
 def test_an_answer_is_the_sentences_and_the_document():
     found = _asked(lambda client: client.call_tool("decode", {"prompt": "mood-text", "k": 2}))
     assert not found.is_error
-    assert "chance" in found.content[0].text
+    assert "Gaussian control" in found.content[0].text
     positions = found.structured_content["positions"]
     assert [len(one["neighbours"]) for one in positions] == [2] * len(positions)
 

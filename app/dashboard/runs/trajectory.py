@@ -11,7 +11,6 @@ from dashboard.shared.errors import one_line_errors
 from dashboard.shared.limits import costly
 from dashboard.shared.resources import is_local, vocabulary_for
 from dashboard.shared.token_strip import draw_strip
-from probe import verbs
 from probe.analysis.decoding import Decoding
 from probe.analysis.maps import Map
 from probe.charts import trajectory_map
@@ -20,6 +19,7 @@ from probe.jobs.trajectory import kept_trajectory
 from probe.prompt import SoftPrompt
 from probe.reports.token_strips import LEGEND, nearest_strip
 from probe.store import JobFolder
+from probe.verbs import comparing, decoding
 
 
 @st.fragment
@@ -82,10 +82,10 @@ def _kept(folder: str, number: int, step: int) -> dict[int, SoftPrompt]:  # noqa
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=256)
 @costly
 def _decoding(folder: str, number: int, step: int, _prompt: SoftPrompt) -> Decoding:  # noqa: ARG001
-    return verbs.decode(_prompt, model=vocabulary_for(_prompt, str(_prompt.base_model)))
+    return decoding.decode(_prompt, model=vocabulary_for(_prompt, str(_prompt.base_model)))
 
 
 @st.cache_resource(show_spinner="Laying out the vocabulary …", max_entries=4)
 @costly
 def _map(folder: str, number: int, count: int, _prompts: tuple[SoftPrompt, ...]) -> Map:  # noqa: ARG001
-    return verbs.map(_prompts, model=vocabulary_for(_prompts[0], str(_prompts[0].base_model)))
+    return comparing.map(_prompts, model=vocabulary_for(_prompts[0], str(_prompts[0].base_model)))
