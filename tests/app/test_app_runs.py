@@ -211,7 +211,7 @@ def test_reproduce_names_what_the_form_has_no_field_for(open_page: Open, made: M
     config.write_text(json.dumps(asked))
     at = open_page("runs", run=run.id)
     at.button(key=f"again_{run.id}").click().run()
-    assert "no field for its **device cpu, folds 3, test examples 7**" in at.info[0].value
+    assert "no field for its **folds 3, test examples 7, device cpu**" in at.info[0].value
     at.switch_page("dashboard/train/page.py").run()
     commands = []
     for start in ("random", "vocab"):
