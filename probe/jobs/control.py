@@ -141,8 +141,13 @@ def cancel(
     return job
 
 
-def delete(workspace: Workspace, reference: str) -> JobFolder:
+def delete(workspace: Workspace, reference: str, *, for_good: bool = True) -> JobFolder:
     """Remove a job with its checkpoints; the workspace's prompts and kept results stay.
+
+    Args:
+        workspace: where the job is.
+        reference: its name.
+        for_good: False: the trash keeps it for a week.
 
     Raises:
         TrainingError: a worker is at it.
@@ -152,11 +157,10 @@ def delete(workspace: Workspace, reference: str) -> JobFolder:
     try:
         _, state = observe(job)
     except Exception:  # damaged beyond reading: all the more reason to remove it
-        workspace.jobs.remove(job)
-        return job
+        state = "failed"
     if state in ACTIVE:
         raise TrainingError(f"{job.id} is {state}: cancel it first")
-    workspace.jobs.remove(job)
+    (workspace.jobs.remove if for_good else workspace.jobs.discard)(job)
     return job
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -35,6 +38,10 @@ TRAININGS: tuple[JobKind, ...] = ("train", "distill")
 """Kinds of job that train one prompt, or its folds; the others are studies of many trainings."""
 _CONFIG, _STATUS, _LABEL = "config.json", "status.json", "label.txt"
 _MAX_LABEL = 100
+_TRASH = ".trash"
+_IN_TRASH_S = 7 * 86_400
+_ROOM_BYTES = 1 << 30
+"""With less room than this something is deleted to make some."""
 RECORDED_BY = "recorded_by"
 """Key of a request that no worker of ours does: who wrote the run down, in another's process."""
 _ABOUT = ("name", "created", "command")
@@ -252,6 +259,47 @@ class JobFolders:
             remove_folder(job.path)
         except OSError as error:
             raise unwritable(job.path, error) from error
+
+    @property
+    def trash(self) -> JobFolders:
+        """What was discarded and can be recovered."""
+        return JobFolders(*(root / _TRASH for root in self.roots))
+
+    def discard(self, job: JobFolder) -> None:
+        """Put a folder into the trash for a week; delete it where the disk has hardly any room.
+
+        Raises:
+            WorkspaceError: neither can be done.
+        """
+        trash = job.path.parent / _TRASH
+        try:
+            make_private(trash)
+            for old in trash.iterdir():
+                if old.name == job.id or time.time() - old.stat().st_mtime > _IN_TRASH_S:
+                    remove_folder(old)
+            if shutil.disk_usage(trash).free < _ROOM_BYTES:
+                remove_folder(job.path)
+            else:
+                os.utime(job.path)  # counts from now
+                job.path.rename(trash / job.id)
+        except OSError as error:
+            raise unwritable(job.path, error) from error
+
+    def recover(self, reference: str) -> JobFolder:
+        """Take a folder out of the trash.
+
+        Raises:
+            WorkspaceError: the trash has no single one of that name, or one is there again.
+        """
+        folder = self.trash.get(reference).path
+        try:
+            return JobFolder(rename_to_free(folder, (folder.parents[1] / folder.name,)))
+        except FileExistsError:
+            raise WorkspaceError(
+                f"{folder.name} is there again: delete that one, or leave this in the trash"
+            ) from None
+        except OSError as error:
+            raise unwritable(folder, error) from error
 
     def _root(self, kind: JobKind) -> Path:
         return self.roots[0] if kind in TRAININGS else self.roots[-1]

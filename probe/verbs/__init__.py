@@ -16,7 +16,7 @@ _FURTHER = {
     "publishing": ("push_plan",),
     "studies": ("study_run", "sweep_config"),
     "training": (
-        *("cancel_run", "delete_run", "rename_run", "resume_run", "show_run"),
+        *("cancel_run", "delete_run", "rename_run", "restore_run", "resume_run", "show_run"),
         *("run_config", "train_command"),
     ),
     "waywardness": ("wayward_config",),

@@ -234,14 +234,31 @@ def rename_run(run: str, label: str, *, workspace: str | PathLike[str] | None = 
     return jobs.view(workspace, found)
 
 
-def delete_run(run: str, *, workspace: str | PathLike[str] | None = None) -> str:
+def delete_run(
+    run: str, *, for_good: bool = True, workspace: str | PathLike[str] | None = None
+) -> str:
     """Remove a run with its checkpoints, and return its name; the prompts it made stay.
+
+    Args:
+        run: its name, or the beginning of it.
+        for_good: False: `restore_run` brings it back within a week, unless the disk is nearly full.
+        workspace: the default one when None.
 
     Raises:
         TrainingError: a worker is at it.
         WorkspaceError: there is no such run.
     """
-    return jobs.delete(Workspace(workspace), run).id
+    return jobs.delete(Workspace(workspace), run, for_good=for_good).id
+
+
+def restore_run(run: str, *, workspace: str | PathLike[str] | None = None) -> JobView:
+    """Bring back a run that was deleted, though not for good.
+
+    Raises:
+        WorkspaceError: the trash has no such run, or one of its name is there again.
+    """
+    workspace = Workspace(workspace)
+    return jobs.view(workspace, workspace.jobs.recover(run))
 
 
 def new_config(kind: JobKind, name: str, request: Mapping[str, Any]) -> JobConfig:

@@ -169,7 +169,7 @@ def test_from_eight_scored_runs_on_settings_are_drawn_against_scores(
     assert [axis["label"] for axis in axes["dimensions"]] == ["length", "seed", "accuracy"]
 
 
-def test_deleting_asks_first_and_leaves_other_runs(
+def test_deleting_asks_first_leaves_other_runs_and_can_be_undone(
     open_page: Open, made: Made, workspace: Workspace
 ) -> None:
     run, other = _finished(made), _finished(made)
@@ -179,7 +179,10 @@ def test_deleting_asks_first_and_leaves_other_runs(
     assert any("will be gone" in one.value for one in at.markdown)
     at.button(key="delete_for_good").click().run()
     assert workspace.runs.ids() == [other.id]
-    assert not at.exception
+    at.button(key=f"restore_{run.id}").click().run()
+    assert workspace.runs.ids() == sorted([run.id, other.id])
+    assert run.status.state == "finished" and not at.exception
+    assert not [one for one in at.button if one.label.startswith("Put back")]
 
 
 def test_a_label_takes_the_place_of_the_name(open_page: Open, made: Made) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shutil
 import threading
 
 import pytest
@@ -83,6 +85,39 @@ def test_a_removed_run_is_gone(runs):
     run = runs.create(CONFIG, QUEUED)
     runs.remove(run)
     assert runs.ids() == [] and list(runs.root.iterdir()) == []
+
+
+def test_a_discarded_run_is_not_listed_and_comes_back_whole(runs):
+    run = runs.create(CONFIG, QUEUED)
+    runs.discard(run)
+    assert runs.ids() == [] and runs.trash.ids() == [run.id]
+    with pytest.raises(WorkspaceError, match="no single run"):
+        runs.get(run.id)
+    assert runs.recover(run.id).status == QUEUED
+    assert runs.ids() == [run.id] and runs.trash.ids() == []
+    with pytest.raises(WorkspaceError, match="no single run"):
+        runs.recover(run.id)
+
+
+def test_a_run_stays_in_the_trash_where_another_has_its_name(runs):
+    run = runs.create(CONFIG, QUEUED)
+    runs.discard(run)
+    assert runs.create(CONFIG, QUEUED).id == run.id
+    with pytest.raises(WorkspaceError, match=f"{run.id} is there again"):
+        runs.recover(run.id)
+    assert runs.ids() == runs.trash.ids() == [run.id]
+
+
+def test_the_trash_forgets_after_a_week_and_needs_room(runs, monkeypatch):
+    old, new, last = [runs.create(CONFIG, QUEUED) for _ in range(3)]
+    runs.discard(old)
+    os.utime(runs.trash.get(old.id).path, (1, 1))
+    runs.discard(new)
+    assert runs.trash.ids() == [new.id]
+    full = shutil.disk_usage(runs.root)._replace(free=1 << 20)
+    monkeypatch.setattr("probe.store.jobs.shutil.disk_usage", lambda _: full)
+    runs.discard(last)
+    assert (runs.ids(), runs.trash.ids()) == ([], [new.id])
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import streamlit as st
 
 from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import cancel_job, resume_job, shown_name
+from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import choose
 from dashboard.train.new_prompt import fill_new
 from probe.jobs import JobView
-from probe.verbs.training import delete_run, rename_run
+from probe.verbs.training import delete_run, rename_run, restore_run
 
 
 def draw_actions(run: JobView) -> None:
@@ -64,12 +65,13 @@ def draw_delete(runs: Sequence[JobView]) -> None:
         _confirm([run.run for run in idle], [shown_name(run) for run in idle])
 
 
-@st.dialog("Delete for good?", icon=":material/delete:")
+@st.dialog("Delete?", icon=":material/delete:")
 def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
     many = len(ids) > 1
     st.markdown(
         f"{'These runs' if many else 'This run'} with settings, curves and checkpoints will be "
-        "gone. The prompts made stay in the library."
+        "gone; the trash at the end of this page keeps them for 7 days, unless the disk is nearly "
+        "full. The prompts made stay in the library."
     )
     for name in names[:10]:
         st.text(name)
@@ -86,9 +88,27 @@ def _confirm(ids: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _delete(ids: Sequence[str]) -> None:
-    gone = sum(attempt(partial(delete_run, id_, workspace=workspace())) for id_ in ids)
+    delete = partial(delete_run, for_good=False, workspace=workspace())
+    gone = sum(attempt(partial(delete, id_)) for id_ in ids)
     st.session_state["done"] = f"Deleted {gone} run{'s' if gone != 1 else ''}."
     st.query_params.pop("run", None)
+
+
+def draw_trash() -> None:
+    """What was deleted in the last days, and the way back."""
+    if is_public() or not (ids := workspace().runs.trash.ids()):
+        return
+    with st.popover(f"Trash ({len(ids)})", icon=":material/restore_from_trash:"):
+        for id_ in ids:
+            st.button(
+                f"Put back {plain(id_)}", key=f"restore_{id_}", type="tertiary", on_click=_restore,
+                args=(id_,),
+            )  # fmt: skip
+
+
+def _restore(run_id: str) -> None:
+    if attempt(lambda: restore_run(run_id, workspace=workspace())):
+        st.query_params["run"] = run_id
 
 
 def _fill(run_id: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from dashboard.decode.try_it import draw_try_it
-from dashboard.runs.actions import draw_delete
+from dashboard.runs.actions import draw_delete, draw_trash
 from dashboard.runs.panel import draw_run
 from dashboard.runs.records import COLUMNS, records, runs_table
 from dashboard.shared.errors import draw_said, one_line_errors
@@ -248,3 +248,4 @@ if history := all_runs():
     draw(history)
 else:
     draw_empty()
+draw_trash()

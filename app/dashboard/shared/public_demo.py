@@ -70,7 +70,10 @@ def read_only(space: Workspace) -> Workspace:
         (space, ("save", "tag", "untag", "annotate", "record", "remove", "remove_leftovers")),
         (space.tasks, ("save",)),
         (space.prompts, ("publish", "rewrite", "append", "remove")),
-        *((jobs, ("create", "remove")) for jobs in (space.jobs, space.runs, space.studies)),
+        *(
+            (jobs, ("create", "remove", "discard", "recover"))
+            for jobs in (space.jobs, space.runs, space.studies)
+        ),
     )
     for part, writers in closed:
         for writer in writers:
