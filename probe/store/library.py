@@ -24,7 +24,7 @@ class Library:
     """A workspace and the samples, and every other source by its path or hub id."""
 
     def __init__(self, workspace: str | os.PathLike[str] | None = None) -> None:
-        self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+        self.workspace = Workspace(workspace)
 
     def names(self) -> list[str]:
         """Names of workspace prompts, then of samples."""

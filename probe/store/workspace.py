@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from probe.atomic import all_leftovers, remove_path
 from probe.errors import WorkspaceError
@@ -28,7 +29,13 @@ from probe.texts import counted, did_you_mean
 class Workspace:
     """A folder of prompts and runs, an index, and a cache. Making one touches no disk."""
 
+    def __new__(cls, root: str | os.PathLike[str] | None = None) -> Self:
+        """One that is given stays the one it is: what may not be written to it still may not."""
+        return root if isinstance(root, cls) else super().__new__(cls)
+
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        if root is self:
+            return
         self.root = home() if root is None else full_path(root)
         self.cache = self.root / "cache"
         self.prompts = PromptFolders(self.root / "prompts")

@@ -492,3 +492,11 @@ def test_the_card_on_disk_is_plain_json(workspace):
     document = json.loads((workspace.prompts.root / card.id / "card.json").read_text("utf-8"))
     assert document == card.to_json() and document["name"] == "Gefühl"
     assert Path(workspace.prompts.root / card.id).is_dir()
+
+
+def test_a_workspace_that_is_given_is_the_one_that_is_used(tmp_path):
+    """With whatever was closed to it, as the public demo's."""
+    given = Workspace(tmp_path)
+    given.prompts.publish = None
+    assert Workspace(given) is given and given.prompts.publish is None
+    assert Workspace(tmp_path) is not given
