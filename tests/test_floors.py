@@ -20,6 +20,7 @@ FLOORS = {
     "commands": 0,
     "bootstrap": 1,
     "digests": 1,
+    "hub": 1,
     "parent": 1,
     "paths": 1,
     "plugins": 1,

@@ -11,6 +11,7 @@ from typing import Any
 from probe.datasets.examples import Columns
 from probe.datasets.rows import DataRow
 from probe.errors import DataError, MissingExtraError
+from probe.hub import ask_once
 
 SPLITS = ("train", "validation", "test")
 
@@ -76,16 +77,15 @@ def _load(source: HubSource) -> dict[str, Any]:
 
 
 def _require_answer(source: HubSource, cache: Path) -> None:
-    """Ask the hub once for a data set that is not here: the library itself would ask six times."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    """Ask the hub once for a data set that is not here."""
+    from huggingface_hub import constants
     from huggingface_hub.errors import EntryNotFoundError
 
     cached = cache / source.id.replace("/", "___")
     if constants.HF_HUB_OFFLINE or cached.is_dir() or Path(source.id).exists():
         return
-    url = hf_hub_url(source.id, "README.md", repo_type="dataset", revision=source.revision)
     with suppress(EntryNotFoundError):
-        get_hf_file_metadata(url)
+        ask_once(source.id, "README.md", revision=source.revision, repo_type="dataset")
 
 
 def _rows(where: str, table: Any) -> Iterator[DataRow]:

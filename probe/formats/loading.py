@@ -11,6 +11,7 @@ from probe.errors import PromptFormatError, words_of
 from probe.formats.containers.limits import MAX_FILE_BYTES
 from probe.formats.layouts import probe_file
 from probe.formats.reading import Rest, beside, beside_others, holds_adapter, known_files, read_path
+from probe.hub import answer_wait_s
 from probe.paths import is_hub_id
 from probe.prompt import AnyPrompt
 from probe.texts import did_you_mean
@@ -117,7 +118,9 @@ def _wanted(repository: str, revision: str | None, folder: str) -> tuple[list[st
     """The few files to download, and what else the folder holds that is part of an adapter."""
     from huggingface_hub import HfApi
 
-    info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+    info = HfApi().model_info(
+        repository, revision=revision, files_metadata=True, timeout=answer_wait_s()
+    )
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     here = {
         PurePosixPath(path).name: path

@@ -38,6 +38,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
+from probe.hub import ask_once
 from probe.tables.cache import cache_folder, write_aside
 from probe.tables.files import PIPELINE_INDEX, map_bytes, read_whole
 
@@ -197,12 +198,12 @@ class HubFiles:
 
 
 def _require_answer(repo: str, revision: str | None, known: str) -> None:
-    """Ask once for a file that is not here: the library's own download would ask six times."""
+    """Ask once for a file that is not here."""
     here = try_to_load_from_cache(repo, known, revision=revision)
     if isinstance(here, str) or constants.HF_HUB_OFFLINE:
         return
     try:
-        get_hf_file_metadata(hf_hub_url(repo, known, revision=revision))
+        ask_once(repo, known, revision=revision)
     except HfHubHTTPError:
         raise
     except HTTPError as error:  # no answer at all: as the download itself would say it

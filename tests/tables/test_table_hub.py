@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from huggingface_hub.utils import close_session
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models
 
-from probe.errors import ModelNotFoundError
+from probe import hub as hub_answers
+from probe.errors import ModelNotFoundError, PromptFormatError
+from probe.formats import load
 from probe.tables import hub as hub_module
 from probe.tables import load_vocabulary
 from probe.tables.cache import cache_folder
@@ -195,6 +199,23 @@ def test_a_revision_is_honoured(hub: Hub) -> None:
 def test_an_unknown_repository_is_one_clear_error(hub: Hub) -> None:
     with pytest.raises(ModelNotFoundError, match="org/absent is no model at http://127.0.0.1"):
         load_vocabulary("org/absent")
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(hub_answers, "_ANSWER_S", 0.1)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(hub.url, address)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        begun = time.monotonic()
+        with pytest.raises(ModelNotFoundError, match="the hub did not answer"):
+            load_vocabulary("org/nobody")
+        with pytest.raises(PromptFormatError, match="not to be had from the hub"):
+            load("org/nobody")
+    assert time.monotonic() - begun < 5
 
 
 def test_a_repository_without_a_configuration_is_one_clear_error(hub: Hub) -> None:
