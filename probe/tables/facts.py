@@ -24,6 +24,20 @@ _OTHER_LIMIT = {
 """What other configurations call the most positions, by type; T5's `n_positions` is no limit."""
 
 
+_IDS = "reads token ids beside their rows"
+_AHEAD = "predicts a token otherwise when it sees what follows"
+_SOUND = "is made to be given sound"
+_NONE_READS = {
+    "audioflamingo3": _SOUND,
+    "cpmant": _AHEAD,
+    "esmc": _IDS,
+    "fsmt": _IDS,
+    "musicflamingo": _SOUND,
+    "neomme": _IDS,
+    "perceiver": "has no table of tokens",
+    "xlnet": _AHEAD,
+}
+"""Why no model of a type reads rows of embeddings as it reads the ids they belong to."""
 _NAMELESS_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Classes of transformers that know no token by its role but those that files name."""
 
@@ -72,15 +86,38 @@ def without_start(name: str) -> str:
 
 
 def _why_no_prompt(name: str, files: Files, config: Mapping[str, Any], kind: str | None) -> str:
-    text = text_config(config)
-    if text.get("hidden_size_per_layer_input"):  # Gemma 3n and 4
-        return (
-            f"{name} ({text.get('model_type')}) embeds token ids anew in every layer, so it cannot "
-            "read a soft prompt, which has none: use another base model"
-        )
+    for part in (config, text_config(config)):
+        if why := _why_not_its_kind(part, kind):
+            return (
+                f"{name} ({part.get('model_type')}) {why}, so it cannot read a soft prompt: use a "
+                "causal, masked or encoder–decoder model that reads rows as it reads their tokens "
+                "(docs/architectures.md lists them)"
+            )
     if kind == "masked" and not _names_mask(files):
         return without_mask(name)
     return "" if _names_start(files, config) else without_start(name)
+
+
+def _why_not_its_kind(config: Mapping[str, Any], kind: str | None) -> str:
+    """Why no model of a configuration reads rows; empty where some do, and loading tells."""
+    model_type = config.get("model_type")
+    if config.get("hidden_size_per_layer_input"):  # Gemma 3n and 4
+        return "embeds token ids anew in every layer"
+    if model_type == "deepseek_v4" and _chooses_by_ids(config):
+        return "chooses its experts by token ids"
+    if model_type == "esm" and config.get("position_embedding_type") != "rotary":
+        return _IDS
+    hashes = "lsh" in config.get("attn_layers", ("lsh",))
+    if model_type == "reformer" and config.get("is_decoder") and hashes:
+        return _AHEAD
+    if model_type == "prophetnet" and kind == "causal":
+        return _AHEAD
+    return _NONE_READS.get(str(model_type), "")
+
+
+def _chooses_by_ids(config: Mapping[str, Any]) -> bool:
+    layers = config.get("mlp_layer_types")
+    return bool(config.get("num_hash_layers", 3)) if layers is None else "hash_moe" in layers
 
 
 def _names_mask(files: Files) -> bool:

@@ -24,7 +24,7 @@ from probe.models import FrozenModel, Row, load_model
 from probe.models.generation import most_likely
 from probe.models.injection import Batch, no_prompt
 from probe.prompt import SoftPrompt
-from probe.tables import load_vocabulary
+from probe.tables import load_vocabulary, model_facts
 from tests.models.every_architecture import Architecture, build, quiet
 
 TEXTS = ((6, 7, 9, 15, 18, 11, 10), (22, 8), (11, 9, 19, 22, 20, 21, 11, 9, 11, 12))
@@ -70,12 +70,16 @@ def examine(architecture: Architecture) -> Findings:
         folder = Path(place)
         raw = build(architecture, folder)
         rows = _layer_rows(raw)
+        told = model_facts(folder).reads_no_prompt
         table, decoded, *reasons = _table(folder, rows)
         try:
             model = load_model(folder, device="cpu")
         except ProbeError as error:
             refused = [_plainly(error, folder), *reasons]
-            return Findings(table, *["refused"] * 4, decoded, "; ".join(refused))
+            refusal = "refused" if told else "no: refused, but its files do not tell"
+            return Findings(table, *[refusal] * 4, decoded, "; ".join(refused))
+        if told:
+            return Findings(table, *[f"no: it runs, but {told}"] * 4, decoded)
         return Findings(table, *_Running(model, raw).findings(), decoded, "; ".join(reasons))
 
 

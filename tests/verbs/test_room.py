@@ -115,6 +115,7 @@ def test_the_vocabulary_is_not_read_where_nothing_can_be_wrong(folders, monkeypa
             "add decoder_start_token_id",
         ),
         (tiny.save_causal, ("config.json",), "hidden_size_per_layer_input", 8, "in every layer"),
+        (tiny.save_causal, ("config.json",), "model_type", "xlnet", "sees what follows"),
     ],
 )
 def test_a_model_whose_files_tell_that_it_reads_no_prompt_gets_no_run(
