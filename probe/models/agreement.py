@@ -66,12 +66,25 @@ def _require_steady_rows(model: FrozenModel) -> None:
             f"{_named(model)} has no embedding layer whose rows it reads, so it cannot read a soft "
             "prompt: use another base model"
         )
+    if any(_rounds_by_batch(part) for part in model.model.modules()):
+        raise ModelNotFoundError(
+            f"{_named(model)} is quantised by torch.ao, which rounds the states of a text by all "
+            "that runs beside it, so one text gets different numbers: use the model as it was "
+            "before quantisation"
+        )
     model.pads = not hasattr(model.config, "lsh_attn_chunk_length")  # Reformer sorts padding in
     if "lsh" in getattr(model.config, "attn_layers", ()) and model.config.hash_seed is None:
         raise ModelNotFoundError(
             f"{_named(model)} hashes its attention anew each time, so one text gets different "
             "numbers: set hash_seed in its config.json"
         )
+
+
+def _rounds_by_batch(part: nn.Module) -> bool:
+    """Whether a layer of `quantize_dynamic` has one scale for all states that enter it."""
+    packed = getattr(part, "_packed_params", None)
+    dynamic = type(part).__module__.startswith("torch.ao.nn.quantized.dynamic")
+    return dynamic and getattr(packed, "dtype", None) != torch.float16
 
 
 def _losses_by_ids(model: FrozenModel, rows: Sequence[Row]) -> list[float]:

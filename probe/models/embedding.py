@@ -25,7 +25,8 @@ _TOLERANCE = 1e-4
 
 def table_of(layer: nn.Module) -> Tensor:
     """The first numbers that an embedding layer holds: its table, unless it is quantised."""
-    return next(chain(layer.parameters(), layer.buffers()))
+    held = next(chain(layer.parameters(), layer.buffers()), None)
+    return layer.weight() if held is None else held  # type: ignore[operator] # torch.ao's
 
 
 def takes(model: Any, argument: str) -> bool:

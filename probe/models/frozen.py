@@ -125,7 +125,7 @@ class FrozenModel(ABC):
     @property
     def fingerprint(self) -> str:
         """sha256 over every parameter and buffer as they are now."""
-        return _sha256(self.model.state_dict())
+        return _sha256(_tensors(self.model.state_dict()))
 
     @property
     def fingerprint_in_bfloat16(self) -> str:
@@ -133,7 +133,7 @@ class FrozenModel(ABC):
         numbers = {key for key, one in self.model.named_parameters() if one.ndim == 1}
         state = {
             key: one.bfloat16() if one.is_floating_point() else one
-            for key, one in self.model.state_dict().items()
+            for key, one in _tensors(self.model.state_dict()).items()
         }
         return _sha256({key: one.float() if key in numbers else one for key, one in state.items()})
 
@@ -334,6 +334,18 @@ def position_limit(config: Any) -> int | None:
     """Positions a configuration names; XLNet's -1 and the like are no limit."""
     limit = getattr(config, "max_position_embeddings", None)
     return None if limit is None or limit < 1 else int(limit)
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a state; torch.ao packs weight and bias into one value, beside other facts."""
+    packed = {
+        f"{key}.{n}": v
+        for key, one in state.items()
+        if type(one) is tuple
+        for n, v in enumerate(one)
+    }
+    found = {key: one for key, one in {**state, **packed}.items() if isinstance(one, Tensor)}
+    return {key: one.dequantize() if one.is_quantized else one for key, one in found.items()}
 
 
 def _sha256(state: Mapping[str, Tensor]) -> str:

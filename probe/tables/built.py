@@ -140,6 +140,7 @@ def _lookup(part: Any) -> Any:
     except (NotImplementedError, AttributeError):  # FSMT's stacks are no models of their own
         layer = getattr(part, "embed_tokens", None)
     weight = getattr(layer, "weight", None)
+    weight = weight() if callable(weight) else weight  # torch.ao's layers make it anew
     is_matrix = weight is not None and weight.ndim == 2
     return layer if is_matrix and not hasattr(layer, "in_features") else None
 

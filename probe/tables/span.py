@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import ModelNotFoundError, PromptFormatError
+from probe.formats.pickle.values import QuantisedError
 from probe.tables.files import Files
 from probe.vocabulary import EmbeddingLayer, TableDtype
 
@@ -70,11 +71,13 @@ def describing_damage(where: str, file: str, *kinds: type[Exception]) -> Iterato
     """Around a reader's work on a file: refusals, and errors of these kinds, become that file's.
 
     Raises:
-        ModelNotFoundError: the file is damaged.
+        ModelNotFoundError: the file is damaged, or quantised.
     """
     caught: tuple[type[Exception], ...] = (PromptFormatError, *kinds)
     try:
         yield
+    except QuantisedError as error:
+        raise ModelNotFoundError(f"{where}: {file}: {error}") from error
     except caught as error:
         raise damaged(where, file, str(error) or type(error).__name__) from error
 

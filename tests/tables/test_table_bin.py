@@ -163,13 +163,30 @@ def test_a_pickle_that_calls_something_is_refused_unrun(
         ([TABLE], "no embedding table"),
         (collections.OrderedDict(), "no embedding table"),
     ],
-    ids=["a number", "integers", "a vector", "transposed", "a slice", "absent", "a list", "empty"],
+    ids=[
+        "a number",
+        "integers",
+        "a vector",
+        "transposed",
+        "a slice",
+        "absent",
+        "a list",
+        "empty",
+    ],
 )
 @LAYOUTS
 def test_a_state_dict_without_a_plain_table_is_one_clear_error(
     state: Any, words: str, legacy: bool, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelNotFoundError, match=words):
+        load_vocabulary(_saved(tmp_path, state, legacy=legacy))
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize.*deprecated")
+@LAYOUTS
+def test_what_torch_quantised_is_not_called_damaged(legacy: bool, tmp_path: Path) -> None:
+    state = {NAME: torch.quantize_per_tensor(TABLE.float(), 0.1, 0, torch.qint8)}
+    with pytest.raises(ModelNotFoundError, match=r"bin: its tensors are quantised \(torch\._?"):
         load_vocabulary(_saved(tmp_path, state, legacy=legacy))
 
 

@@ -38,6 +38,7 @@ from tests.trainable import LIGHT
 from tests.verbs.live_models import ROWS, open_causal, state_of, tuned
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+QUANTISES = pytest.mark.filterwarnings("ignore:.*(torch.ao|quantiz|TypedStorage).*")
 ASKED = {"text": "the film was warm", "template": "{text} it was", "label_word": ("yes", "no")}
 
 
@@ -353,6 +354,37 @@ def test_a_quantised_table_is_what_its_layer_answers(
         probe.decode(near, vocabulary=found, model="builtin")
     with pytest.raises(ModelNotFoundError, match="the vocabulary of .* alone"):
         probe.predict([near], model=found, **ASKED)
+
+
+def _by_torch(model: Any, **what: Any) -> Any:
+    found = torch.ao.quantization.quantize_dynamic(model, **what)
+    assert any("torch.ao" in type(part).__module__ for part in found.modules())
+    return found
+
+
+@QUANTISES
+def test_a_table_that_torch_quantised_is_read_and_run(
+    live: tuple[Any, Any], rows: np.ndarray
+) -> None:
+    table = {nn.Embedding: torch.ao.quantization.float_qparams_weight_only_qconfig}
+    model = _by_torch(live[0], qconfig_spec=table)
+    found = probe.Vocabulary.from_model(model, live[1])
+    answered = model.get_input_embeddings()(torch.tensor([4, 2]))
+    assert np.array_equal(found.rows([4, 2]), answered.numpy())
+    frozen = load_model(LiveModel(model, live[1]))
+    assert len(frozen.fingerprint) == 64
+    (told,) = probe.predict([rows], model=(model, live[1]), **ASKED).predictions
+    assert sum(told.probabilities.values()) == pytest.approx(1)
+
+
+@QUANTISES
+def test_a_model_that_torch_rounds_by_the_batch_is_refused_with_that_reason(
+    live: tuple[Any, Any], rows: np.ndarray
+) -> None:
+    model = _by_torch(live[0], qconfig_spec={nn.Linear}, dtype=torch.qint8)
+    assert probe.decode(rows, model=(model, live[1])).positions
+    with pytest.raises(ModelNotFoundError, match="quantised by torch.ao.*before quantisation"):
+        probe.predict([rows], model=(model, live[1]), **ASKED)
 
 
 class _Patched(nn.Module):

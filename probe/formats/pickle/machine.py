@@ -12,7 +12,7 @@ from typing import Any
 
 from probe.errors import PromptFormatError
 from probe.formats.containers.limits import Budget
-from probe.formats.pickle.values import Symbol
+from probe.formats.pickle.values import QuantisedError, Symbol
 
 MAX_STEPS = 400_000
 """Opcodes of all pickles in one file; a checkpoint with optimiser state has some 100,000."""
@@ -122,6 +122,8 @@ class Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise PromptFormatError("the pickle is damaged: a name that is no text")
         symbol = Symbol(_RENAMED.get(module, module), name)
+        if symbol.is_quantised:
+            raise QuantisedError(symbol)
         if symbol not in self.calls:
             raise PromptFormatError(
                 f"the pickle asks for {ascii(f'{module}.{name}'[:100])[1:-1]}; probe reads only "

@@ -17,6 +17,8 @@ from probe.formats.containers.dtypes import (
 )
 from probe.formats.containers.limits import MAX_NESTING, Budget
 
+_QUANTISED = ("qint8", "quint8", "qint32", "quint4x2", "quint2x4", "_rebuild_qtensor")
+"""What torch names where it pickles a tensor of few bits, with its scales."""
 MAX_PARTS = 1_000_000
 """Values in a pickle when what is referred to twice counts twice, as whoever walks it will see."""
 
@@ -31,6 +33,21 @@ class Symbol:
     def __str__(self) -> str:
         """The dotted name, as messages and results show it."""
         return f"{self.module}.{self.name}"
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it stands for the numbers of torch's own quantisation."""
+        return self.module in ("torch", "torch._utils") and self.name in _QUANTISED
+
+
+class QuantisedError(PromptFormatError):
+    """A pickle holds tensors that torch quantised."""
+
+    def __init__(self, symbol: Symbol) -> None:
+        super().__init__(
+            f"its tensors are quantised ({symbol}): expected float64, float32, float16 or "
+            "bfloat16; save it as it was before quantisation"
+        )
 
 
 class Attributes(dict[str, Any]):
