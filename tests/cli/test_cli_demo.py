@@ -14,7 +14,7 @@ def bare(monkeypatch):
     called = []
     monkeypatch.setattr(demo, "_is_installed", lambda requirement: False)
     monkeypatch.setattr(demo, "_pip", called.append)
-    monkeypatch.setattr(demo, "serve", lambda serving, port: 0)
+    monkeypatch.setattr(demo, "serve", lambda serving, port, public: 0)
     return called
 
 
@@ -52,7 +52,7 @@ def test_yes_installs_what_is_missing_and_opens_the_dashboard(bare):
 def test_the_dashboard_of_a_demonstration_keeps_nothing(bare, monkeypatch):
     seen = []
 
-    def look(serving, port):
+    def look(serving, port, public):
         seen.append(serving.workspace)
         assert serving.workspace.is_dir()
         return 0
