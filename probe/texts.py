@@ -133,3 +133,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message, `; did you mean a or b?`; empty where no known name is like this."""
     near = closest(name, known)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def duration(seconds: float) -> str:
+    """Words for a time span."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

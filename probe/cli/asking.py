@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe import requests
 from probe.cli.options import Figures, Json, usage_errors
-from probe.cli.output import new_place, say, show, write_figures
-from probe.cli.progress import Line
+from probe.cli.output import Line, new_place, say, show, write_figures
 from probe.cli.requests import takes_requests
 from probe.commands import Command, in_cli
 from probe.requests import Request, command_of

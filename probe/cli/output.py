@@ -1,10 +1,12 @@
-"""How commands print, and the files they write beside their answer."""
+"""How commands print and say how far they are, and the files they write beside their answer."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Result")
 _PIPE_WIDTH = 120
+_MOVING_S = 0.5
 
 
 def show(result: R, write: Callable[[R], None], *, json: bool) -> None:
@@ -144,3 +147,49 @@ def write_figures(title: str, result: Result, path: Path) -> None:
     from probe.reports.figures import result_html
 
     write_new(path, result_html(title, result))
+
+
+class Line:
+    """Shows how far something is.
+
+    Args:
+        every_s: seconds between two lines in a pipe or a log.
+    """
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self.moves = sys.stderr.isatty()
+        self._every_s = _MOVING_S if self.moves else every_s
+        self._shown_s = float("-inf")
+        self._width = 0
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def show(self, text: str, *, now: bool = False) -> None:
+        """Show it, if it is news that cannot wait, or time has passed."""
+        now_s = time.monotonic()
+        if not now and now_s - self._shown_s < self._every_s:
+            return
+        self._shown_s = now_s
+        if self.moves:
+            text = visible(text)[: shutil.get_terminal_size().columns - 1]  # or it would not move
+            sys.stderr.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+            sys.stderr.flush()
+        else:
+            self.tell(f"probe: {text}")
+
+    def tell(self, text: str) -> None:
+        """Say a line that stays."""
+        self._end()
+        sys.stderr.write(f"{visible(text)}\n")
+        sys.stderr.flush()
+
+    def _end(self) -> None:
+        """Leave the line that moves as it is."""
+        if self._width:
+            sys.stderr.write("\n")
+        self._width = 0

@@ -10,8 +10,7 @@ from probe.analysis.gains import best_sentence, score_sentence
 from probe.analysis.starts import Drift
 from probe.cli.output import cell, facts_table, headline, say, table
 from probe.jobs import JobView, scored
-from probe.jobs.eta import duration
-from probe.texts import counted
+from probe.texts import counted, duration
 
 
 def print_runs(runs: Sequence[JobView]) -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from probe.atomic import folder_aside, rename_new
 from probe.cli.asking import made_of_request
 from probe.cli.options import usage_errors
-from probe.cli.output import command_line, facts_table, new_place, say, show, tell_queue
-from probe.cli.progress import Line
+from probe.cli.output import Line, command_line, facts_table, new_place, say, show, tell_queue
 from probe.commands import Command, in_cli
-from probe.texts import counted
+from probe.texts import counted, duration
 
 if TYPE_CHECKING:
     from probe.jobs.plan import StudyPlan, TrainPlan
@@ -83,8 +82,6 @@ class AskStudy:
 
 
 def _words(progress: Progress) -> str:
-    from probe.jobs.eta import duration
-
     parts = [f"{progress.done} of {counted(progress.runs, progress.what)}"]
     if progress.found:
         parts.append(f"{progress.found} found")
@@ -117,8 +114,6 @@ def print_plan(
 
 
 def _training_facts(plan: TrainPlan) -> dict[str, str]:
-    from probe.jobs.eta import duration
-
     examples = f"{plan.train_examples:,} to train, {plan.validation_examples:,} to validate"
     batch = counted(plan.batch_size, "example")
     each = f"{counted(plan.trained_parameters, 'trained number')}"
@@ -141,8 +136,6 @@ def _training_facts(plan: TrainPlan) -> dict[str, str]:
 
 
 def _study_facts(plan: StudyPlan) -> dict[str, str]:
-    from probe.jobs.eta import duration
-
     shared = plan.runs - plan.trainings
     others = f", {shared:,} of which are others over again" if shared else ""
     packs = f"{counted(plan.packs, 'batch', 'batches')} of up to {plan.at_once}"

@@ -15,17 +15,16 @@ import typer
 
 from probe.analysis.gains import score_sentence
 from probe.cli.options import Watched
-from probe.cli.output import complain, say, tell_queue, visible
+from probe.cli.output import Line, complain, say, tell_queue, visible
 from probe.cli.output import show as print_all
-from probe.cli.progress import Line
 from probe.cli.runs_table import fold_lines, go_on_command, print_runs, score
 from probe.errors import TrainingError
 from probe.jobs import JobView, RunUpdate, cancel, follow, view
-from probe.jobs.eta import duration
 from probe.jobs.headlines import job_headline
 from probe.requests.train_methods import injects_prefix
 from probe.results import Rows
 from probe.store.card import name_note
+from probe.texts import duration
 
 if TYPE_CHECKING:
     from probe.store import JobFolder, Workspace

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.analysis.gains import best_sentence
 from probe.jobs import JobView, ObservedState, scored
-from probe.jobs.eta import duration
-from probe.texts import counted
+from probe.texts import counted, duration
 
 if TYPE_CHECKING:
     from probe.jobs.plan import StudyPlan, TrainPlan

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from dataclasses import asdict, replace
+from statistics import mean
 
-from probe.jobs.eta import Pace
 from probe.jobs.outcome import keep, means, scored
 from probe.jobs.processes import Stopped, StopRequest
 from probe.jobs.reporter import Reporter
@@ -30,6 +31,13 @@ from probe.training import Step, Training, folds, train
 from probe.training.checks import task_of
 
 _LOG = logging.getLogger(__name__)
+_RECENT = 50
+_LEAST = 3
+"""Steps that are timed before anything is foretold; the one before them warms up."""
+_OUTLIERS = 0.05
+"""Share at each end that tells nothing: a validation, a checkpoint, a nap of the machine."""
+_SMOOTHING = 0.1
+"""How far what is foretold moves towards the newest estimate at each step."""
 
 
 def run(
@@ -151,3 +159,43 @@ def _ends(training: Training) -> str:
     """Why prompts stopped before their last step; empty where none did."""
     early = [run.stopped for run in training.runs if run.stopped not in (None, "finished")]
     return "; ".join(dict.fromkeys(map(str, early)))
+
+
+class Pace:
+    """Remembers how long the last 50 steps took, and what it foretold."""
+
+    def __init__(self, now_s: float) -> None:
+        self._last_s = now_s
+        self._took_s: deque[float] = deque(maxlen=_RECENT)
+        self._steps = 0
+        self._end_s: float | None = None
+        """When the last step will end, as it was foretold last."""
+        self._asked_at = 0
+
+    def step(self, now_s: float) -> None:
+        """A step has just ended."""
+        if self._steps:
+            self._took_s.append(now_s - self._last_s)
+        self._steps += 1
+        self._last_s = now_s
+
+    def eta_s(self, steps_left: int) -> float | None:
+        """Seconds that so many steps take, smoothed; None before four steps.
+
+        It takes the mean of the recent steps without the twentieth at each end, and moves the
+        foretold end a tenth of the way there at each step: a slow second adds no minutes.
+        """
+        if steps_left == 0:
+            return 0.0
+        if len(self._took_s) < _LEAST:
+            return None
+        estimate = self._last_s + steps_left * _trimmed_mean(self._took_s)
+        kept = (1 - _SMOOTHING) ** (self._steps - self._asked_at)
+        before = estimate if self._end_s is None else self._end_s
+        self._end_s, self._asked_at = estimate + kept * (before - estimate), self._steps
+        return max(0.0, self._end_s - self._last_s)
+
+
+def _trimmed_mean(values: deque[float]) -> float:
+    out = max(1, int(len(values) * _OUTLIERS))
+    return mean(sorted(values)[out : len(values) - out])

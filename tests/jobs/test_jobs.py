@@ -20,11 +20,10 @@ from probe.datasets import load_task
 from probe.errors import TrainingError, WorkspaceError
 from probe.evaluation import Condition, answer
 from probe.jobs import worker
-from probe.jobs.eta import Pace
 from probe.jobs.outcome import scored
 from probe.jobs.processes import is_alive, process_start_time, signal_worker
 from probe.jobs.run_queue import locked
-from probe.jobs.training import prepare_training, request_of, task_of
+from probe.jobs.training import Pace, prepare_training, request_of, task_of
 from probe.jobs.trajectory import kept_trajectory
 from probe.models import load_model
 from probe.store import Workspace, read_records

@@ -20,10 +20,9 @@ from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import ProbeError
 from probe.jobs import JobView, ObservedState
-from probe.jobs.eta import duration
 from probe.jobs.headlines import job_advice, was_killed
 from probe.store import JobConfig, Record
-from probe.texts import counted
+from probe.texts import counted, duration
 from probe.verbs.distilling import distill_command
 from probe.verbs.run_exports import RunRecord, runs_html, runs_json, steps_csv
 from probe.verbs.training import train_command

@@ -17,9 +17,8 @@ from dashboard.train import form
 from dashboard.train.form import Wanted
 from dashboard.train.own_text import draw_own_text, fill_own_text, start_distillation
 from dashboard.train.public_queue import draw_public_queue
-from probe.jobs.eta import duration
 from probe.store import JobConfig
-from probe.texts import counted
+from probe.texts import counted, duration
 from probe.verbs.training import run_config, train_command
 
 TASK, TEXT = "a task", "a text of your own"

@@ -20,8 +20,7 @@ from dashboard.shared.public_demo import is_offered
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.jobs import JobView
-from probe.jobs.eta import duration
-from probe.texts import counted
+from probe.texts import counted, duration
 
 
 def featured(studies: Sequence[JobView]) -> JobView:
