@@ -69,8 +69,8 @@ def _row(model: FrozenModel, conditions: list[Condition], count: int, rounds: in
     texts = TEXTS[:count]
     cells = [str(count), str(len(conditions))]
     for ask in (
-        lambda some: label_scores(model, some, texts),
-        lambda some: generate(model, some, texts, max_new_tokens=NEW_TOKENS),
+        lambda some: label_scores(model, some, [texts] * len(some)),
+        lambda some: generate(model, some, [texts] * len(some), max_new_tokens=NEW_TOKENS),
     ):
         separate, together = _race(ask, conditions, rounds)
         cells += [f"{separate:.3f}", f"{together:.3f}", f"{separate / together:.2f}"]

@@ -18,9 +18,7 @@ from probe.evaluation.answering import (
     Answers,
     answer,
     generate,
-    generate_apart,
     label_scores,
-    label_scores_apart,
     probabilities,
 )
 from probe.evaluation.comparison import METRICS, Comparison, Evaluation, compare
@@ -50,10 +48,8 @@ __all__ = [
     "faithfulness",
     "fine_tuned",
     "generate",
-    "generate_apart",
     "hard_prompt",
     "label_scores",
-    "label_scores_apart",
     "measured",
     "probabilities",
     "readability",

@@ -69,7 +69,8 @@ def answer(
         ]
     losses = _batched(model, conditions, rows, model.losses)
     longest = max(len(row.options[0]) for own in rows for row in own)
-    texts = generate(model, conditions, examples, max_new_tokens=longest)
+    asked = [examples] * len(conditions)
+    texts = generate(model, conditions, asked, max_new_tokens=longest)
     return [
         Answers(condition, np.array(own), texts=tuple(written))
         for condition, own, written in zip(conditions, losses, texts, strict=True)
@@ -77,25 +78,14 @@ def answer(
 
 
 def label_scores(
-    model: FrozenModel,
-    conditions: Sequence[Condition],
-    texts: Sequence[str | Example],
+    model: FrozenModel, conditions: Sequence[Condition], texts: Sequence[Sequence[str | Example]]
 ) -> list[NDArray[np.float64]]:
     """Log-likelihood in nats of every label, one [n, labels] per condition.
 
-    Raises:
-        InjectionError: a prompt does not fit the model.
-        RowError: a template or label does not.
-    """
-    return label_scores_apart(model, conditions, [texts] * len(conditions))
-
-
-def label_scores_apart(
-    model: FrozenModel,
-    conditions: Sequence[Condition],
-    texts: Sequence[Sequence[str | Example]],
-) -> list[NDArray[np.float64]]:
-    """The same where each condition has one or more texts of its own; they still share batches.
+    Args:
+        model: the frozen model.
+        conditions: which share batches.
+        texts: of each condition, one or more.
 
     Raises:
         InjectionError: a prompt does not fit the model.
@@ -111,27 +101,17 @@ def label_scores_apart(
 def generate(
     model: FrozenModel,
     conditions: Sequence[Condition],
-    texts: Sequence[str | Example],
+    texts: Sequence[Sequence[str | Example]],
     *,
     max_new_tokens: int = 32,
 ) -> list[list[str]]:
     """What the model writes after each text, one list per condition.
 
-    Raises:
-        InjectionError: a prompt does not fit the model, or cannot be read while it writes.
-    """
-    every = [texts] * len(conditions)
-    return generate_apart(model, conditions, every, max_new_tokens=max_new_tokens)
-
-
-def generate_apart(
-    model: FrozenModel,
-    conditions: Sequence[Condition],
-    texts: Sequence[Sequence[str | Example]],
-    *,
-    max_new_tokens: int = 32,
-) -> list[list[str]]:
-    """The same where each condition has one or more texts of its own; they still share batches.
+    Args:
+        model: the frozen model.
+        conditions: which share batches.
+        texts: of each condition, one or more.
+        max_new_tokens: the longest continuation.
 
     Raises:
         InjectionError: a prompt does not fit the model, or cannot be read while it writes.

@@ -148,12 +148,12 @@ def predict(asked: PredictRequest) -> Predictions:
             for loaded in found.loaded_prompts
         }
         check_models(by_model(found.loaded_prompts), device=asked.device, workspace=asked.workspace)
-        from probe.evaluation import label_scores_apart, probabilities
+        from probe.evaluation import label_scores, probabilities
 
         made: dict[tuple[int, str], Prediction] = {}
         for opened, group in by_opened_model(asked, found.loaded_prompts):
             conditions = [loaded.condition(tasks[loaded.name]) for loaded in group]
-            every = label_scores_apart(opened, conditions, _texts_of(found, group))
+            every = label_scores(opened, conditions, _texts_of(found, group))
             for loaded, scores in zip(group, every, strict=True):
                 shares = probabilities(scores).tolist()
                 for place, row in zip(found.of(loaded), shares, strict=True):
@@ -175,13 +175,13 @@ def generate(asked: GenerateRequest) -> Continuations:
         tasks = {loaded.name: loaded.writing(asked.template) for loaded in found.loaded_prompts}
         models = by_model(found.loaded_prompts)
         require_writers(check_models(models, device=asked.device, workspace=asked.workspace))
-        from probe.evaluation import generate_apart
+        from probe.evaluation import generate as written_by
 
         made: dict[tuple[int, str], Continuation] = {}
         for opened, group in by_opened_model(asked, found.loaded_prompts):
             conditions = [loaded.condition(tasks[loaded.name]) for loaded in group]
             own_texts = _texts_of(found, group)
-            outputs = generate_apart(opened, conditions, own_texts, max_new_tokens=longest)
+            outputs = written_by(opened, conditions, own_texts, max_new_tokens=longest)
             for loaded, written in zip(group, outputs, strict=True):
                 for place, output in zip(found.of(loaded), written, strict=True):
                     text = tasks[loaded.name].shown(found.examples[place])

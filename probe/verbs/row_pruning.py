@@ -74,7 +74,8 @@ class RowPruning:
 
         others = [[one for one in whole if one != row] for row in whole]
         parts = [self.condition(self.without_others(kept), kept) for kept in others]
-        scores = np.stack(label_scores(self.model, [condition, *parts], examples))
+        every = [examples] * (len(parts) + 1)
+        scores = np.stack(label_scores(self.model, [condition, *parts], every))
         labels = np.array([example.label for example in examples])
         right = scores[:, np.arange(len(labels)), labels]
         changes: Float64Array = (right[0] - right[1:]).T

@@ -148,10 +148,10 @@ def _answer(
     if words:
         own, alone = (
             dict(zip(words, probabilities(scores)[0].tolist(), strict=True))
-            for scores in label_scores(model, conditions, [text])
+            for scores in label_scores(model, conditions, [[text], [text]])
         )
     else:
-        outputs = generate(model, conditions, [text], max_new_tokens=longest)
+        outputs = generate(model, conditions, [[text], [text]], max_new_tokens=longest)
         written = [one[0] for one in outputs]
     return Answer(
         loaded.name, str(loaded.model), condition.task.template, tuple(words), own, alone, *written

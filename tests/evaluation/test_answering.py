@@ -87,7 +87,7 @@ def test_a_prompt_inside_the_template_is_read_where_it_stands(causal, task):
 def test_texts_without_labels_are_scored_the_same(causal, task):
     condition = Condition("p", three_labels(task), soft(causal, 2))
     examples = task.train[:7]
-    scores = label_scores(causal, [condition], [example.text for example in examples])[0]
+    scores = label_scores(causal, [condition], [[example.text for example in examples]])[0]
     np.testing.assert_allclose(scores, answer(causal, [condition], examples)[0].scores, atol=1e-5)
 
 
@@ -126,7 +126,7 @@ def test_mixed_prompts_write_what_each_would_write_alone(causal, task, monkeypat
     conditions = [Condition(f"p{rows}", task, soft(causal, rows, seed=rows)) for rows in (2, 5)]
     conditions.append(zero_shot(conditions[0]))
     texts = [example.text for example in task.train[:6]]
-    found = generate(causal, conditions, texts, max_new_tokens=7)
+    found = generate(causal, conditions, [texts] * len(conditions), max_new_tokens=7)
     for condition, own in zip(conditions, found, strict=True):
         assert own == [oracle(causal, condition, text, 7) for text in texts]
     assert found[0] != found[2]  # the prompt is never silently ignored
@@ -135,7 +135,7 @@ def test_mixed_prompts_write_what_each_would_write_alone(causal, task, monkeypat
 def test_a_prefix_changes_what_is_written(causal, task):
     texts = [example.text for example in task.train[:6]]
     conditions = [Condition("prefix", task, prefix(causal, 4)), Condition("none", task)]
-    read, ignored = generate(causal, conditions, texts, max_new_tokens=6)
+    read, ignored = generate(causal, conditions, [texts] * len(conditions), max_new_tokens=6)
     assert read != ignored
 
 
