@@ -11,6 +11,7 @@ from typing import Any
 from probe.commands import FUNCTIONS
 
 _FURTHER = {
+    "distilling": ("distill_config",),
     "drifting": ("drift", "trajectory"),
     "prompt_library": ("add_to_library", "prompt_log"),
     "publishing": ("push_plan",),
