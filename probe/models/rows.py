@@ -179,8 +179,10 @@ def encode_batch(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
 def special_ids(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Special ids the model reads in front of a text and behind it."""
-    bare = tokenizer("a", add_special_tokens=False, verbose=False)["input_ids"]
-    full = tokenizer("a", verbose=False)["input_ids"]
+    texts = "aA1"  # some tokenizers, such as those of proteins, have no tokens for small letters
+    known = ((text, tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
+    text, bare = next((found for found in known if found[1]), ("", []))
+    full = tokenizer(text, verbose=False)["input_ids"]
     for start in range(len(full) - len(bare) + 1):
         if full[start : start + len(bare)] == bare:
             return list(full[:start]), list(full[start + len(bare) :])

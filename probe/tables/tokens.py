@@ -264,8 +264,9 @@ def _told_apart(shown: list[str]) -> tuple[str, ...]:
     if len(set(shown)) < len(shown):
         seen: set[str] = set()
         for row, token in enumerate(shown):
-            if token in seen:
-                shown[row] = f"{token}⟨{row}⟩"
+            while token in seen:  # the number may be how another token is spelt
+                token += f"⟨{row}⟩"
+            shown[row] = token
             seen.add(token)
     return tuple(shown)
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models, processors
+from transformers import PreTrainedTokenizerFast
 
 from probe.models import FrozenModel, Objective, Row, RowError, Slot, load_model, prepare
 from probe.models.causal import CausalModel
 from probe.models.encoder_decoder import EncoderDecoderModel
 from probe.models.masked import MaskedModel
-from probe.models.rows import LabelPlace
+from probe.models.rows import LabelPlace, special_ids
 from probe.models.sentence_encoder import SentenceEncoder
 from probe.notes import collected
 from probe.task import Example, Task
@@ -253,3 +255,13 @@ def test_label_words_of_differing_length_are_noted() -> None:
         rows("{text} is", "film", words=("good", "bad"))
     assert len(notes) == 1
     assert "the label words differ in tokens (good 1, not very bad 3)" in notes[0]
+
+
+def test_special_tokens_are_told_apart_where_small_letters_have_no_tokens() -> None:
+    """As of models of proteins, whose tokenizers leave out what they do not know."""
+    ids = {token: row for row, token in enumerate(["<bos>", "<eos>", *"ACDEFGHIKLMNPQRSTVWY"])}
+    inner = Tokenizer(models.BPE(ids, []))
+    inner.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 0), ("<eos>", 1)]
+    )
+    assert special_ids(PreTrainedTokenizerFast(tokenizer_object=inner)) == ([0], [1])

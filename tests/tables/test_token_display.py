@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from probe.tables import load_vocabulary
-from probe.tables.tokens import describe_tokens, read_pieces, visible
+from probe.tables.tokens import Pieces, describe_tokens, read_pieces, visible
 
 
 def _document(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -150,6 +150,13 @@ def test_tokens_that_would_look_alike_end_in_their_row() -> None:
     tokenizer = _byte_level(["ĠĠ", "a", "b"])
     tokenizer.add_tokens(["  "])
     assert _shown(_document(tokenizer), 4) == ("␣␣", "a", "b", "␣␣⟨3⟩")
+
+
+def test_a_token_spelt_as_another_with_its_row_still_looks_otherwise() -> None:
+    shown, _ = describe_tokens(Pieces("whole", dict(enumerate(["x⟨1⟩", "x", "x", "x⟨2⟩"]))), 4)
+    assert shown == ("x⟨1⟩", "x", "x⟨2⟩", "x⟨2⟩⟨3⟩")
+    shown, _ = describe_tokens(Pieces("whole", dict(enumerate(["x⟨2⟩", "x", "x"]))), 3)
+    assert shown == ("x⟨2⟩", "x", "x⟨2⟩⟨2⟩")
 
 
 def test_sentencepiece_spaces_are_visible_and_byte_pieces_stay() -> None:
