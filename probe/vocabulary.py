@@ -16,14 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probe.arrays import (
-    BoolArray,
-    Float32Array,
-    Float64Array,
-    IntArray,
-    multiplied,
-    to_float32,
-)
+from probe.arrays import BoolArray, Float32Array, Float64Array, IntArray, multiplied, to_float32
 from probe.errors import ModelNotFoundError
 from probe.linalg import squared_norms
 

@@ -85,11 +85,7 @@ def is_reference(arrays: Arrays, allowed: int) -> bool:
 
 
 def sample_reference(
-    table: Rows,
-    metric: Metric,
-    *,
-    allowed: BoolArray,
-    rng: np.random.Generator,
+    table: Rows, metric: Metric, *, allowed: BoolArray, rng: np.random.Generator
 ) -> Reference:
     """Draw the three reference samples of a table.
 

@@ -175,10 +175,7 @@ def _of_array(array: NDArray[Any], container: Any, where: str, called: str) -> C
 
 
 def _of_state(
-    state: Mapping[str, Any],
-    where: str,
-    called: str,
-    documents: Mapping[str, Mapping[str, Any]],
+    state: Mapping[str, Any], where: str, called: str, documents: Mapping[str, Mapping[str, Any]]
 ) -> Content:
     _require_numbers(state, where)
     arrays = {str(key): _array(value) for key, value in state.items()}

@@ -15,13 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from probe.models.embedding import table_of
 from probe.models.generation import Pick, most_likely
-from probe.models.injection import (
-    Batch,
-    Injection,
-    InjectionError,
-    no_prompt,
-    stack_prompts,
-)
+from probe.models.injection import Batch, Injection, InjectionError, no_prompt, stack_prompts
 from probe.models.rows import LabelPlace, Row, right_option
 from probe.models.shortcuts import take_shortcuts
 from probe.protocols import ModelPrompt

@@ -167,10 +167,7 @@ def number_table(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 
 
 def mixed_embeddings(
-    table: nn.Module,
-    prompts: Tensor | None,
-    choice: Sequence[int],
-    items: Sequence[Sequence[int]],
+    table: nn.Module, prompts: Tensor | None, choice: Sequence[int], items: Sequence[Sequence[int]]
 ) -> Tensor:
     """Embeddings [M, H] of all items of all rows, float32; prompt rows carry gradients.
 

@@ -67,10 +67,7 @@ _GROUPS: tuple[tuple[Family, str], ...] = (
     ),
     (Family("model", "embed_tokens.weight", scaling="always"), "gemma gemma2 gemma3_text"),
     (Family("model", "embed_tokens.weight", scaling="unless declined"), "xglm"),
-    (
-        Family("transformer", "wte.weight"),
-        "gpt2 gptj gpt_neo gpt_bigcode codegen mpt",
-    ),
+    (Family("transformer", "wte.weight"), "gpt2 gptj gpt_neo gpt_bigcode codegen mpt"),
     (Family("transformer", "word_embeddings.weight"), "bloom falcon"),
     (Family("gpt_neox", "embed_in.weight"), "gpt_neox"),
     # OPT's table may be narrower than its hidden size (word_embed_proj_dim); prompts live in it.
@@ -80,10 +77,7 @@ _GROUPS: tuple[tuple[Family, str], ...] = (
     # These scale behind their embedding layer, where no prompt is fed in.
     (Family("model", "shared.weight", two_stacks=True), "pegasus marian"),
     (Family("bert", "embeddings.word_embeddings.weight"), "bert"),
-    (
-        Family("roberta", "embeddings.word_embeddings.weight"),
-        "roberta xlm-roberta camembert",
-    ),
+    (Family("roberta", "embeddings.word_embeddings.weight"), "roberta xlm-roberta camembert"),
     (Family("mpnet", "embeddings.word_embeddings.weight"), "mpnet"),
     (Family("distilbert", "embeddings.word_embeddings.weight"), "distilbert"),
     (Family("albert", "embeddings.word_embeddings.weight"), "albert"),

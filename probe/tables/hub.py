@@ -216,10 +216,7 @@ def _commit_of(repo: str, revision: str | None, known: str) -> str:
     A configuration is small and needed anyway; of a file of weights only its headers are asked.
     """
     _require_answer(repo, revision, known)
-    if known in (
-        "config.json",
-        PIPELINE_INDEX,
-    ):  # the cache has snapshots/COMMIT/config.json
+    if known in ("config.json", PIPELINE_INDEX):  # the cache has snapshots/COMMIT/config.json
         return Path(hf_hub_download(repo, known, revision=revision)).parent.name
     note = _kept_of(repo) / "revisions" / quote(revision or "main", safe="")
     if not constants.HF_HUB_OFFLINE:

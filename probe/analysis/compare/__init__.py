@@ -8,20 +8,10 @@ from probe.analysis.compare.comparison import (
     require_measure,
 )
 from probe.analysis.compare.hierarchy import Hierarchy, hierarchy
-from probe.analysis.compare.pairs import (
-    PositionView,
-    SharedTokens,
-    position_view,
-    shared_tokens,
-)
+from probe.analysis.compare.pairs import PositionView, SharedTokens, position_view, shared_tokens
 from probe.analysis.compare.requirements import comparable
 from probe.analysis.compare.sentences import pair_words, positions_sentence, separation_sentence
-from probe.analysis.starts import (
-    changes_since_start,
-    recorded_starts,
-    shared_starts,
-    start_words,
-)
+from probe.analysis.starts import changes_since_start, recorded_starts, shared_starts, start_words
 from probe.measures import MEASURES, Measure
 
 __all__ = [

@@ -17,12 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from probe.errors import PromptFormatError
-from probe.formats.containers.limits import (
-    MAX_MEMBERS,
-    Budget,
-    require_safe_name,
-    require_small,
-)
+from probe.formats.containers.limits import MAX_MEMBERS, Budget, require_safe_name, require_small
 
 _DIRECTORY_BYTES = 300 * MAX_MEMBERS
 _LOCAL_HEADER = struct.Struct("<4s22xHH")

@@ -19,14 +19,7 @@ from probe.formats.build import MAX_PROMPTS, Card, require_few, soft_prompt, wit
 from probe.formats.containers.safetensors_npy import read_npy
 from probe.formats.content import Content, keys_of, opened
 from probe.formats.refusal import require_rows
-from probe.formats.weights import (
-    LAYER,
-    OPTIMIZER,
-    TELLING,
-    VOCABULARY,
-    left_out,
-    what_is,
-)
+from probe.formats.weights import LAYER, OPTIMIZER, TELLING, VOCABULARY, left_out, what_is
 from probe.prompt import AnyPrompt
 
 _KNOWN = {

@@ -293,10 +293,7 @@ _RUN: dict[str, Callable[[Machine, Any], object]] = {
     "STOP": lambda machine, _: setattr(machine, "stopped", True),
 }
 _INSTRUCTIONS: dict[int, tuple[Callable[[Machine], Any], Callable[[Machine, Any], object]]] = {
-    ord(opcode.code): (
-        _READ[opcode.arg.name] if opcode.arg else _nothing,
-        _RUN[opcode.name],
-    )
+    ord(opcode.code): (_READ[opcode.arg.name] if opcode.arg else _nothing, _RUN[opcode.name])
     for opcode in pickletools.opcodes
     if opcode.name in _RUN
 }
