@@ -6,7 +6,6 @@ from probe.datasets.examples import (
     Columns,
     read_asked,
     read_examples,
-    read_texts,
     sample,
     split_validation,
 )

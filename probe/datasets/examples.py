@@ -97,47 +97,29 @@ def _example(
     )
 
 
-def read_texts(path: str | Path, *, column: str = "text") -> list[str]:
-    """The texts of a file: one per line of a `.txt`, or a column of a data file.
-
-    Blank lines of a `.txt` are passed over.
-
-    Raises:
-        DataError: the file cannot be read, holds no texts, or a row has none.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".txt":
-        lines = read_text(path).split("\n")
-        texts = [line.rstrip("\r") for line in lines if line.strip()]
-    else:
-        texts = [_text(row, column) for row in read_rows(path)]
-    if not texts:
-        raise DataError(f"{path}: expected texts, found none")
-    return texts
-
-
 def read_asked(path: str | Path, *, text_column: str | None = None) -> list[dict[str, str]]:
     """What a file asks about, row by row: a `.txt` has the column `text`, a data file its own.
 
     Args:
-        path: a `.txt` with one text per line, or a data file.
+        path: a `.txt` with one text per line, blank ones passed over, or a data file.
         text_column: the column that templates call `{text}`; the one named `text` when None, if
             there is one.
 
     Raises:
         DataError: the file cannot be read, holds no rows, or a row lacks the text column.
     """
-    path = Path(path)
+    path, rows = Path(path), list[dict[str, str]]()
     if path.suffix.lower() == ".txt":
         if text_column is not None:
             raise DataError(f"{path}: a .txt has no columns: leave out the text column")
-        return [{"text": text} for text in read_texts(path)]
-    rows = []
-    for row in read_rows(path):
-        values = _texts_of(row)
-        if text_column is not None or "text" in row.values:
-            values["text"] = _text(row, text_column or "text")
-        rows.append(values)
+        lines = read_text(path).split("\n")
+        rows = [{"text": line.rstrip("\r")} for line in lines if line.strip()]
+    else:
+        for row in read_rows(path):
+            values = _texts_of(row)
+            if text_column is not None or "text" in row.values:
+                values["text"] = _text(row, text_column or "text")
+            rows.append(values)
     if not rows:
         raise DataError(f"{path}: expected texts, found none")
     return rows

@@ -77,7 +77,7 @@ def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> D
     return Data(rows, validation_rows, _fingerprint([*rows, *validation_rows]))
 
 
-def folds(task: Task, count: int, seed: int = 0) -> list[Task]:
+def folds(task: Task, count: int) -> list[Task]:
     """The task `count` times, each with another part of the training examples as validation.
 
     Trained at once with the same configuration, they are a k-fold cross-validation.
@@ -90,7 +90,7 @@ def folds(task: Task, count: int, seed: int = 0) -> list[Task]:
         raise TrainingError(
             f"expected 2 to {counted(size, 'fold')} of {counted(size, 'example')}, found {count}"
         )
-    parts = np.array_split(np.random.default_rng(seed).permutation(size), count)
+    parts = np.array_split(np.random.default_rng(0).permutation(size), count)
     return [
         dataclasses.replace(
             task,

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from probe.datasets import Columns, read_examples, read_texts
+from probe.datasets import Columns, read_asked, read_examples
 from probe.errors import DataError
 from probe.task import Example
 
@@ -132,8 +132,8 @@ def test_half_a_character_is_refused_in_targets_and_texts_too_and_a_whole_one_re
     with pytest.raises(DataError, match=r"line 1: expected 'target' to be text that UTF-8"):
         read_examples(half, kind="generation", labels=())
     with pytest.raises(DataError, match=r"line 1: expected 'target' to be text that UTF-8"):
-        read_texts(half, column="target")
-    assert read_texts(write("whole.jsonl", '{"text": "\\ud83d\\ude00"}\n')) == ["😀"]
+        read_asked(half, text_column="target")
+    assert read_asked(write("whole.jsonl", '{"text": "\\ud83d\\ude00"}\n')) == [{"text": "😀"}]
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
@@ -152,13 +152,16 @@ def test_a_file_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
 
 
 def test_texts_come_from_lines_or_from_a_column(write):
-    assert read_texts(write("in.txt", "one\r\n\n two \n")) == ["one", " two "]
-    assert read_texts(write("in.csv", "s,n\none,1\ntwo,2\n"), column="s") == ["one", "two"]
-    assert read_texts(write("in.jsonl", '{"text": "one", "label": "?"}\n')) == ["one"]
+    lines = read_asked(write("in.txt", "one\r\n\n two \n"))
+    column = read_asked(write("in.csv", "s,n\none,1\ntwo,2\n"), text_column="s")
+    assert [row["text"] for row in lines] == ["one", " two "]
+    assert [row["text"] for row in column] == ["one", "two"]
+    rows = read_asked(write("in.jsonl", '{"text": "one", "label": "?"}\n'))
+    assert rows == [{"text": "one", "label": "?"}]
 
 
 def test_a_file_without_texts_is_refused(write):
     with pytest.raises(DataError, match=r"in\.txt: expected texts, found none"):
-        read_texts(write("in.txt", "\n \n"))
+        read_asked(write("in.txt", "\n \n"))
     with pytest.raises(DataError, match=r"in\.csv, line 2: expected a column named 'text'"):
-        read_texts(write("in.csv", "s\none\n"))
+        read_asked(write("in.csv", "s\none\n"), text_column="text")
