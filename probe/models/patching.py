@@ -74,7 +74,12 @@ def _with_placeholders(
     head = encode(before, special=True) if before else []
     if head and head[-1] in ends:  # a text that goes on has not ended
         head = head[:-1]
-    ids = [*head, *encode(_PLACEHOLDER)[-1:] * count, *(encode(after) if after else [])]
+    if not (placeholder := encode(_PLACEHOLDER)[-1:]):
+        raise InjectionError(
+            f"{model.name} has no token for {_PLACEHOLDER!r}, in whose place hidden states are "
+            "put: use another base model"
+        )
+    ids = [*head, *placeholder * count, *(encode(after) if after else [])]
     if model.positions is not None and len(ids) + more > model.positions:
         raise InjectionError(
             f"{model.name} has {counted(model.positions, 'position')}, the text with {count} "

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from probe.models import InjectionError, patcher, tracer
 from probe.models.causal import CausalModel
@@ -91,3 +93,12 @@ def test_where_it_cannot_be_done_one_line_says_why(causal: Maker) -> None:
     masked = MaskedModel("bert", raw_encoder("bert", head=True), word_tokenizer("<bos>", "<eos>"))
     with pytest.raises(InjectionError, match="takes a causal language model"):
         patcher(masked)
+
+
+def test_a_tokenizer_that_leaves_the_placeholder_out_is_refused(causal: Maker) -> None:
+    """Nothing would stand where states are put, and the text be continued without them."""
+    model = causal("llama")
+    letters = Tokenizer(models.BPE({letter: row for row, letter in enumerate("ACDEFG")}, []))
+    model.tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters)
+    with pytest.raises(InjectionError, match="has no token for ' x', in whose place"):
+        patcher(model)(STATES, 1, "ACE", "CAFE")
