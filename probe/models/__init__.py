@@ -26,22 +26,3 @@ from probe.models.rows import Objective, Row, Slot
 from probe.models.scoring import scorer, unembedder, value_projector
 from probe.models.tracing import tracer
 from probe.template import RowError
-
-__all__ = [
-    "CausalModel",
-    "FrozenModel",
-    "Injection",
-    "InjectionError",
-    "Objective",
-    "Row",
-    "RowError",
-    "Slot",
-    "keep_models",
-    "load_model",
-    "patcher",
-    "prepare",
-    "scorer",
-    "tracer",
-    "unembedder",
-    "value_projector",
-]

@@ -34,20 +34,6 @@ from probe.tables.tokenizers_on_disk import read_tokenizer
 from probe.texts import closest, did_you_mean
 from probe.vocabulary import Vocabulary
 
-__all__ = [
-    "ALWAYS_NAMED",
-    "ModelFacts",
-    "Which",
-    "check_model_files",
-    "default_model",
-    "load_vocabulary",
-    "model_facts",
-    "named_path",
-    "place_of",
-    "place_on_disk",
-    "same_model",
-]
-
 
 def load_vocabulary(
     model: str | Path | LiveModel, revision: str | None = None, which: Which = "input"

@@ -13,27 +13,3 @@ from probe.analysis.compare.requirements import comparable
 from probe.analysis.compare.sentences import pair_words, positions_sentence, separation_sentence
 from probe.analysis.starts import changes_since_start, recorded_starts, shared_starts, start_words
 from probe.measures import MEASURES, Measure
-
-__all__ = [
-    "MEASURES",
-    "Comparison",
-    "Hierarchy",
-    "Measure",
-    "PositionView",
-    "SharedTokens",
-    "changes_since_start",
-    "comparable",
-    "compare_activations",
-    "compare_rows",
-    "compare_tokens",
-    "hierarchy",
-    "pair_words",
-    "position_view",
-    "positions_sentence",
-    "recorded_starts",
-    "require_measure",
-    "separation_sentence",
-    "shared_starts",
-    "shared_tokens",
-    "start_words",
-]
