@@ -154,9 +154,9 @@ class Drift(Result):
     steps: tuple[int, ...]
     """[S], ascending; distances count from the first."""
     distance: Float64Array
-    """[S, P] Euclidean distance from the first checkpoint."""
+    """[S, P] Euclidean distance from the first step."""
     cosine: Float64Array
-    """[S, P] cosine with the first checkpoint."""
+    """[S, P] cosine with the first step."""
     norm: Float64Array
     """[S, P]"""
     metric: Metric

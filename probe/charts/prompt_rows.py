@@ -45,8 +45,8 @@ def norm_bars(
 
 Quantity = Literal["distance", "cosine", "norm"]
 _TITLES: dict[Quantity, str] = {
-    "distance": "distance from the first checkpoint",
-    "cosine": "cosine with the first checkpoint",
+    "distance": "distance from the first step",
+    "cosine": "cosine with the first step",
     "norm": "norm",
 }
 

@@ -192,7 +192,7 @@ def drift_headline(found: Drift) -> list[str]:
     lines = [f"{moved} from step {found.steps[0]} to step {found.steps[-1]}."]
     if found.changes is not None:
         times = counted(sum(found.changes), "time")
-        lines.append(f"Between the {len(found.steps)} checkpoints nearest tokens changed {times}.")
+        lines.append(f"Over these {len(found.steps)} steps nearest tokens changed {times}.")
     return lines
 
 

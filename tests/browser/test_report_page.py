@@ -57,6 +57,10 @@ def test_figures_are_drawn_offline_nothing_is_fetched_and_paper_cuts_nothing(
     assert page.evaluate("window.attacked") is None
     light = "getComputedStyle(document.querySelector('#map-0 .xtick text')).fill"
     assert page.evaluate(light) == "rgb(232, 236, 240)"
+    words = page.locator("#map-0 .annotation-text").evaluate_all(
+        "all => all.map(one => getComputedStyle(one).fill)"
+    )
+    assert set(words) <= {"rgb(16, 21, 26)"}  # on grey, whatever the page
     page.emulate_media(media="print")
     assert page.evaluate(light) == "rgb(0, 0, 0)"
     assert page.evaluate(_CUT) == []

@@ -137,7 +137,7 @@ def test_a_run_is_followed_step_by_step(made, probe, check_schema):
     words = [vocabulary.tokens[i].lstrip("␣") for i in (300, 400, 500)]
     told = probe("runs", "drift", "mood").flat
     assert f" 1 {words[0]} {words[2]}" in told and f" 0 {words[0]} {words[1]}" in told
-    assert "Between the 2 checkpoints nearest tokens changed 1 time." in told
+    assert "Over these 2 steps nearest tokens changed 1 time." in told
     found = probe("runs", "drift", "mood", "--json").json
     check_schema("runs_drift", found)
     assert found["steps"] == [0, 8]
