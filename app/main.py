@@ -67,6 +67,7 @@ def draw() -> None:
         check_visit()
         draw_sidebar(page.url_path or PAGES[0][0])
         page.run()
+    st.html(HERE / "page.html", unsafe_allow_javascript=True)  # last: it takes a line
     keep_for_good(page.url_path)
 
 

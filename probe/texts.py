@@ -51,6 +51,12 @@ INIT_NAMES = {
 """Where training starts, in words."""
 
 
+def init_words(init: str) -> str:
+    """A start as people read it: `vocab` as sampled tokens, `text:WORDS` as its words."""
+    kind, _, words = init.partition(":")
+    return f"“{words}”" if kind == "text" and words else INIT_NAMES.get(kind, init)
+
+
 def counted(number: int, what: str, several: str = "") -> str:
     """A number of things in words, `1 prompt` or `1,200 prompts`.
 

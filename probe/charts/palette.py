@@ -105,7 +105,8 @@ def add_legend(figure: go.Figure, *, above: bool = False) -> None:
 def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
     """Names along the rows 0, 1, … from top to bottom: two may be the same, so the axis counts."""
     rows = list(range(len(names)))
-    figure.update_yaxes(tickvals=rows, ticktext=list(names), range=[len(rows) - 0.5, -0.5])
+    ends = [len(rows) - 0.5, -0.5]
+    figure.update_yaxes(tickvals=rows, ticktext=list(names), range=ends, zeroline=False)
 
 
 def interval_bars(estimates: Sequence[Estimate], **style: Any) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _TASKS_AT = -1.1
 """Where tasks stand on the axis of columns, which counts from 0."""
 _TREE = 0.25
 """Height of the tree, in heights of the matrix."""
-_CELL_PX = 44
+_CELL_PX = 38
 """Of a cell where there is room."""
 
 
@@ -234,11 +234,12 @@ def _squares(
     written = count <= _WRITTEN
     cells = [(int(order[row]), int(order[column])) for row, column in zip(y, x, strict=True)]
     values = [f"{comparison.matrix[i, j]:.4g}" for i, j in cells]
+    short = [f"{comparison.matrix[i, j]:z.2f}".replace("0.", ".") for i, j in cells]
     return kind(
         x=x,
         y=y,
         mode="markers+text" if written else "markers",
-        text=[f"{comparison.matrix[i, j]:z.2f}" for i, j in cells] if written else None,
+        text=short if written else None,
         textfont={"size": 11, "color": ON_CELL},
         marker={"symbol": "square", "size": _square_px(count), "color": CLEAR},
         **PICKED,

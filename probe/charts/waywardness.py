@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from probe.analysis.waywardness import F1_WANTED, Choice, Waywardness, WaywardRun
 from probe.charts.labels import token_label
 from probe.charts.palette import CATEGORIES, CHANCE, GRID, NEUTRAL, PROMPT, add_legend, new_figure
-from probe.texts import INIT_NAMES
+from probe.texts import init_words
 
 T = TypeVar("T")
 
@@ -140,7 +140,7 @@ def definition_bars(found: Waywardness) -> go.Figure:
             marker={"symbol": "line-ew-open", "size": 40, "color": NEUTRAL, "line": {"width": 2}},
             hovertemplate="%{y:.3f}<extra>without a prompt</extra>",
         )  # fmt: skip
-    figure.update_layout(barmode="group", bargap=0.3)
+    figure.update_layout(barmode="group", bargap=max(0.3, 1 - 0.2 * len(labels[0])))
     figure.update_xaxes(showdividers=False)
     figure.update_yaxes(title="test accuracy", range=[0, 1])
     return _with_legend(figure)
@@ -214,7 +214,7 @@ def _start(found: Waywardness, model: str, init: str) -> str:
 
 
 def _from(init: str) -> str:
-    return f"from {INIT_NAMES.get(init, init)}"
+    return f"from {init_words(init)}"
 
 
 def _coloured(found: Waywardness, key: Callable[[WaywardRun], T]) -> list[tuple[T, str]]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from probe.analysis.gains import relative_change
 from probe.cli.output import cell, say, table
-from probe.texts import INIT_NAMES, counted
+from probe.texts import counted, init_words
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from probe.analysis.waywardness import Choice, TableRow, Waywardness
+    from probe.analysis.waywardness import Choice, Waywardness
     from probe.bootstrap import Estimate
     from probe.store import JobConfig
     from probe.verbs.studies import StudyResult
@@ -71,7 +71,7 @@ def _grid(found: Waywardness) -> Table:
     lead = ["model"] * models + ["task", "start"] + ["targets"] * kinds + ["said"]
     grid = table(*lead, *_MEASURES, right=("said", *_MEASURES), spare=_SPARE)
     for row in found.table:
-        cells = [row.model] * models + [row.task, _start(row)] + [row.kind] * kinds
+        cells = [row.model] * models + [row.task, init_words(row.init)] + [row.kind] * kinds
         cells += [f"{row.saying_target}/{row.targets}"]
         alone = row.zero_shot_accuracy
         accuracies = (row.baseline_accuracy, row.wayward_accuracy)
@@ -108,15 +108,11 @@ def _examples(found: Waywardness) -> list[Choice]:
 
 def _example(choice: Choice) -> tuple[str, ...]:
     return (
-        f"{choice.task}, from {_start(choice)}, γ = {choice.gamma:g}, F1 {choice.f1:.2f}, accuracy "
-        f"{choice.wayward_accuracy:.3f} for {choice.baseline_accuracy:.3f}",
+        f"{choice.task}, from {init_words(choice.init)}, γ = {choice.gamma:g}, F1 {choice.f1:.2f}, "
+        f"accuracy {choice.wayward_accuracy:.3f} for {choice.baseline_accuracy:.3f}",
         f"  target   {_cut(choice.target)}",
         f"  decoded  {_cut(choice.decoded)}",
     )
-
-
-def _start(one: TableRow | Choice) -> str:
-    return INIT_NAMES.get(one.init, one.init)
 
 
 def _cut(text: str) -> str:

@@ -9,7 +9,7 @@ from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import TableRow, Waywardness
 from probe.bootstrap import LEVEL, RESAMPLES, Estimate
 from probe.requests.train_methods import method_words
-from probe.texts import INIT_NAMES, counted
+from probe.texts import counted, init_words
 
 if TYPE_CHECKING:
     from probe.analysis.grids import Answer, GridResult
@@ -58,7 +58,7 @@ def _unsolved(rows: Sequence[TableRow]) -> str:
     open_ = [row for row in rows if row.solved is False]
     if not open_:
         return ""
-    start = f"started at {_start(rows[0])}"
+    start = f"started at {init_words(rows[0].init)}"
     if len(rows) == 1:
         return (
             f"On {rows[0].task}, {start}, the task is not solved: {_beside(rows[0])}; train longer."
@@ -88,14 +88,15 @@ def _sentence(rows: Sequence[TableRow]) -> str:
         return _sentence_of_several(rows)
     (row,) = rows
     if row.delta is None:
-        return f"On {row.task}, started at {_start(row)}, the baseline was never right."
+        return f"On {row.task}, started at {init_words(row.init)}, the baseline was never right."
     alone = row.zero_shot_accuracy
     beside = "" if alone is None else f"; {alone:.3f} without a prompt"
     return (
-        f"On {row.task}, started at {_start(row)}, a prompt constrained to a text has accuracy "
-        f"{row.wayward_accuracy.value:.3f} where a free one has {row.baseline_accuracy.value:.3f} "
-        f"(accuracy change {relative_change(row.delta.value, row.delta.interval)}{beside}), and "
-        f"its decoding matches the text with F1 {_number(row.f1)}; at γ = 0 F1 was "
+        f"On {row.task}, started at {init_words(row.init)}, a prompt constrained to a text has "
+        f"accuracy {row.wayward_accuracy.value:.3f} where a free one has "
+        f"{row.baseline_accuracy.value:.3f} (accuracy change "
+        f"{relative_change(row.delta.value, row.delta.interval)}{beside}), and its decoding "
+        f"matches the text with F1 {_number(row.f1)}; at γ = 0 F1 was "
         f"{_number(row.f1_at_zero)} ({_counts(rows)})."
     )
 
@@ -107,15 +108,11 @@ def _sentence_of_several(rows: Sequence[TableRow]) -> str:
     ends = [relative_change(drop) for drop in (max(drops), min(drops))] if drops else []
     change = f"by {' to '.join(dict.fromkeys(ends))}" if ends else "by an unknown share"
     return (
-        f"Over {where}, started at {_start(rows[0])}, holding prompts near texts changes their "
-        f"accuracy {change}, and their decodings match the texts with F1 "
+        f"Over {where}, started at {init_words(rows[0].init)}, constraining prompts to texts "
+        f"changes their accuracy {change}, and their decodings match the texts with F1 "
         f"{_span([row.f1.value for row in rows])}; at γ = 0 F1 was "
         f"{_span([row.f1_at_zero.value for row in rows])} ({_counts(rows)})."
     )
-
-
-def _start(row: TableRow) -> str:
-    return INIT_NAMES.get(row.init, row.init)
 
 
 def _counts(rows: Sequence[TableRow]) -> str:

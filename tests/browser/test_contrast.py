@@ -67,6 +67,8 @@ _FAINT = """async picture => {
       [right, bottom] = [Math.min(right, own.right), Math.min(bottom, own.bottom)];
     }
     if (right - left < 3 || bottom - top < 3) return;
+    const above = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    if (one.closest('#root') && above && !above.closest('#root')) return;  // under what is open
     const opacity = up.reduce((all, each) => all * getComputedStyle(each).opacity,
       svg ? +style.fillOpacity : 1);
     if (opacity < 0.05) return;
@@ -86,6 +88,19 @@ _FAINT = """async picture => {
   for (const one of document.querySelectorAll('input, textarea'))
     look(one, one.value || one.placeholder, one.getBoundingClientRect(),
       one.value ? null : '::placeholder');
+  // Tables are painted on canvases, in colours that their frames name.
+  for (const table of document.querySelectorAll('[data-testid=stDataFrame] [style*="--gdg-"]'))
+    for (const [text, ground] of [['text-dark', 'bg-cell'], ['text-medium', 'bg-cell'],
+        ['text-header', 'bg-header'], ['text-bubble', 'bg-bubble'],
+        ['text-dark', 'accent-light']]) {
+      const named = name => getComputedStyle(table).getPropertyValue(`--gdg-${name}`);
+      pen.fillStyle = named('bg-cell');
+      pen.fillRect(0, 0, 1, 1);
+      pen.fillStyle = named(ground);
+      pen.fillRect(0, 0, 1, 1);
+      const found = ratio(0, 0, 1, 1, rgba(named(text)), 1);
+      if (!(found >= 4.5)) faint.push(`${found.toFixed(2)} of 4.5: ${text} of tables`);
+    }
   return faint;
 }"""
 
@@ -109,6 +124,39 @@ def _whole(page: Page) -> Page:
     return page
 
 
+def _faint_in_both_themes(page: Page) -> list[str]:
+    """The texts that are too faint, with the theme."""
+    faint = []
+    for theme, colour in THEMES.items():
+        page.emulate_media(color_scheme=theme)
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", colour)
+        for _ in range(4):  # colours fade into one another, and charts follow the page
+            if not (found := _faint(page)):
+                break
+            page.wait_for_timeout(500)
+        faint += [f"{page.url}, {theme}: {one}" for one in found]
+    return faint
+
+
+def test_what_opens_over_a_page_stands_out_in_both_themes(visit: Visit) -> None:
+    page, faint = visit("/library"), []
+    page.get_by_role("combobox", name="Tags").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    faint += _faint_in_both_themes(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Add a prompt").click()
+    expect(page.get_by_test_id("stPopoverBody")).to_be_visible()
+    faint += _faint_in_both_themes(page)
+    page.keyboard.press("Escape")
+    page.get_by_test_id("stTooltipHoverTarget").first.hover()
+    expect(page.get_by_test_id("stTooltipContent")).to_be_visible()
+    faint += _faint_in_both_themes(page)
+    page.get_by_test_id("stMainMenu").click()
+    expect(page.get_by_test_id("stMainMenuPopover")).to_be_visible()
+    faint += _faint_in_both_themes(page)
+    assert faint == []
+
+
 def test_every_text_stands_out_in_both_themes(visit: Visit, home: Path) -> None:
     task = str(home / "tasks" / "moods")
     run = verbs.train("builtin", task, LIGHT, test_examples=4, workspace=Workspace(home)).run
@@ -119,13 +167,5 @@ def test_every_text_stands_out_in_both_themes(visit: Visit, home: Path) -> None:
         "train?new=a+text+of+your+own", f"runs?run={run}", "",
     ):  # fmt: skip
         page.goto(urljoin(page.url, f"/{path}"))
-        _whole(settled(page))
-        for theme, colour in THEMES.items():
-            page.emulate_media(color_scheme=theme)
-            expect(page.get_by_test_id("stApp")).to_have_css("background-color", colour)
-            for _ in range(4):  # colours fade into one another, and charts follow the page
-                if not (found := _faint(page)):
-                    break
-                page.wait_for_timeout(500)
-            faint += [f"/{path}, {theme}: {one}" for one in found]
+        faint += _faint_in_both_themes(_whole(settled(page)))
     assert faint == []

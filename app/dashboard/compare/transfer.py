@@ -80,6 +80,6 @@ def _draw_history(pool: Pool) -> None:
     table = pd.Series(last).unstack()
     st.caption("On record: the last evaluation of each prompt on each task")
     st.dataframe(
-        table.rename_axis("prompt").reset_index(), hide_index=True, placeholder="–",
+        table.rename_axis("prompt").reset_index(), hide_index=True, placeholder="",
         alt="Recorded scores of prompts on tasks",
     )  # fmt: skip

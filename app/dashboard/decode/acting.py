@@ -53,7 +53,7 @@ def draw_acting(entry: Entry, model: str, length: int) -> None:
     _draw_layers(entry, beside, limit * 40)
     if task is not None:
         st.caption("Rows that hurt can be pruned, and the others retrained from their start:")
-        st.code(shlex.join(("probe", "prune", entry.id, *beside)), language=None)
+        st.code(shlex.join(("probe", "prune", entry.id, *beside)), language=None, wrap_lines=True)
 
 
 def _draw_positions(entry: Entry, beside: Sequence[str], passes: int) -> None:

@@ -79,7 +79,7 @@ def draw_position(found: Decoding, *, first: bool) -> None:
         st.markdown(" ".join(others))
     draw_strip(
         "The token nearest to each row, in order; click one to see its position below",
-        nearest_strip(found), shown=st.session_state.get("sel", 0), pick=_show_position,
+        nearest_strip(found), shown=_shown_position(), pick=_show_position,
     )  # fmt: skip
     st.caption(LEGEND)
     st.caption(_made_with(found))
@@ -217,6 +217,12 @@ def _picked() -> None:
     points = st.session_state["map"].selection.points
     if points:
         _show_position(points[0]["customdata"][0])
+
+
+def _shown_position() -> int:
+    """The position that the page will show: on a first visit the address alone knows it."""
+    told = st.query_params.get("sel", "0")
+    return int(st.session_state.get("sel", told if told.isdecimal() else 0))
 
 
 def _show_position(position: int) -> None:

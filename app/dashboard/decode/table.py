@@ -59,10 +59,10 @@ def column_config(decoding: Decoding) -> dict[str, Any]:
             **share,
         ),
         "vocabulary": st.column_config.ProgressColumn(
-            "beats held-out tokens",
+            "beats held-out",
             help="Share of tokens that lie farther from their nearest other token. "
             "Below 1 % counts as outside the token distribution.",
-            width=125,
+            width=105,
             **share,
         ),
         "isotropic": st.column_config.ProgressColumn(
@@ -86,7 +86,7 @@ def column_config(decoding: Decoding) -> dict[str, Any]:
         ),
     }
     further = range(2, decoding.k + 1)
-    return config | {f"#{r}": st.column_config.TextColumn(width=140) for r in further}
+    return config | {f"#{r}": st.column_config.TextColumn(width=125) for r in further}
 
 
 def _cells(position: Position, decoding: Decoding) -> dict[str, Any]:

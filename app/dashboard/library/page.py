@@ -64,7 +64,7 @@ def draw_table(entries: list[Entry]) -> list[Entry]:
         on_select=lambda: _choose_selected(key, [entry.id for entry in entries]),
         selection_mode="multi-row",
         key=key,
-        placeholder="–",
+        placeholder="",
         alt="All prompts of the library",
     )
     return [entries[row] for row in event.selection.rows if row < len(entries)]

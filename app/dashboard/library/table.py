@@ -45,12 +45,12 @@ def positions_of(entry: Entry) -> int:
 
 
 COLUMNS: dict[str, Any] = {
-    "name": st.column_config.TextColumn(width=205),
+    "name": st.column_config.TextColumn(width=195),
     "task": st.column_config.TextColumn(width=70),
     "method": st.column_config.TextColumn(width=110),
     "positions": st.column_config.NumberColumn("P", help="Positions (virtual tokens)", width=42),
     "width": st.column_config.NumberColumn("H", help="Width of each position", width=45),
-    "model": st.column_config.TextColumn("base model", width=95),
+    "model": st.column_config.TextColumn("base model", width=90),
     "score": st.column_config.ProgressColumn(
         min_value=0,
         max_value=1,
@@ -68,13 +68,13 @@ COLUMNS: dict[str, Any] = {
     "closeness": st.column_config.NumberColumn(
         "median cosine",
         format="%.3f",
-        width=110,
+        width=105,
         help="Median over positions of the cosine with the nearest token. "
         "Decode says what the Gaussian control reaches. Left out where more than 200 prompts are "
         "listed.",
     ),
     "tags": st.column_config.ListColumn(width=85),
-    "source": st.column_config.TextColumn(width=75),
+    "source": st.column_config.TextColumn(width=65),
 }
 
 

@@ -80,7 +80,7 @@ def draw_table(found: Sequence[RunRecord]) -> list[RunRecord]:
         selection_mode="multi-row",
         selection_default={"selection": {"rows": default}},
         key=key,
-        placeholder="–",
+        placeholder="",
         alt="All training runs",
     )
     rows = [row for row in event.selection.rows if row < len(found)]
@@ -203,7 +203,7 @@ def draw_explanation() -> None:
     """How to read this page."""
     with st.expander("How to read this", icon=":material/menu_book:"):
         st.markdown(
-            "- **score**: what the finished prompt scores on held-out examples, beside "
+            "- **score**: what the finished prompt scores on test examples, beside "
             "**zero-shot**, the same model and template without it.\n"
             "- **loss**: mean cross-entropy in nats per label token. Losses of different tasks, "
             "label words or objectives do not compare.\n"

@@ -18,6 +18,7 @@ from probe.errors import WorkspaceError
 from probe.jobs import JobView
 from probe.requests.train_methods import method_words
 from probe.store import JobFolder, Record, read_records
+from probe.texts import init_words
 from probe.verbs.run_exports import RunRecord
 
 _TAIL_BYTES = 8192
@@ -107,7 +108,7 @@ def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 COLUMNS: dict[str, Any] = {
-    "run": st.column_config.TextColumn(width=275),
+    "run": st.column_config.TextColumn(width=260),
     "state": st.column_config.TextColumn(width=85),
     "task": st.column_config.TextColumn(width=80),
     "model": st.column_config.TextColumn(width=80),
@@ -115,7 +116,7 @@ COLUMNS: dict[str, Any] = {
         "steps", min_value=0, max_value=100, format="%d %%", width=90
     ),
     "score": st.column_config.NumberColumn(
-        format="%.3f", width=65, help="The task's metric on held-out examples, once it is finished"
+        format="%.3f", width=65, help="The task's metric on test examples, once it is finished"
     ),
     "zero_shot": st.column_config.NumberColumn(
         "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"
@@ -123,10 +124,10 @@ COLUMNS: dict[str, Any] = {
     "loss": st.column_config.NumberColumn(
         "loss, nats", format="%.3f", width=80, help="Of the last batch"
     ),
-    "spark": st.column_config.LineChartColumn("loss over the steps", width=130),
+    "spark": st.column_config.LineChartColumn("loss over the steps", width=120),
     "method": st.column_config.TextColumn(width=110),
     "length": st.column_config.NumberColumn("P", width=45, help="Positions; empty: the default"),
-    "start": st.column_config.TextColumn(width=90),
+    "start": st.column_config.TextColumn(width=110),
     "rate": st.column_config.NumberColumn(
         "rate", format="%.3g", width=65, help="Empty: the default of the method"
     ),
@@ -150,7 +151,7 @@ def _row(run: RunRecord, *, spark: bool) -> dict[str, Any]:
         "spark": _spark(run) if spark else None,
         "method": method_words(one.method),
         "length": training.get("length"),
-        "start": str(training.get("init", ""))[:40],
+        "start": init_words(str(training.get("init", ""))),
         "rate": training.get("learning_rate"),
         "seed": training.get("seed"),
         "created": pd.Timestamp(one.created).tz_localize(None),

@@ -23,11 +23,15 @@ OWN = "the prompt's own"
 OTHER = "another"
 _BESIDE_TOKENS = ("decode", "map", "compare")
 """Pages that ask what near means, and in whose vocabulary."""
+_OF_PROMPTS = ("start", "library", *_BESIDE_TOKENS)
+"""Pages that show prompts, or choose them."""
 _METRICS: dict[Metric, str] = {"cosine": "cosine", "l2": "L2", "dot": "dot product"}
 
 
 def draw_sidebar(page: str) -> None:
     """Draw the choices that a page uses; every one of them is part of its address."""
+    if page not in _OF_PROMPTS:
+        return
     ids = [entry.id for entry in library()]
     demo = demo_prompt()
     first = [demo] if demo in ids else ids[:1]
@@ -54,7 +58,8 @@ def read_address(key: str, names: Mapping[Any, str]) -> None:
         names: what each option is shown as.
     """
     if key not in st.session_state and (told := st.query_params.get(key)) in names:
-        st.session_state[key] = told
+        st.session_state[key], st.query_params[key] = told, names[told]
+        st.rerun()  # then the address says what the page shows
 
 
 def _draw_metric_and_model() -> None:
@@ -96,7 +101,7 @@ def demo_prompt() -> str:
 
 def chosen_prompts() -> list[str]:
     """Ids of the chosen prompts."""
-    return list(st.session_state["p"])
+    return list(st.session_state.get("p", ()))
 
 
 def choose(ids: Sequence[str]) -> None:
@@ -106,8 +111,8 @@ def choose(ids: Sequence[str]) -> None:
 
 def show_in_decode(id_: str, position: int | None = None) -> None:
     """Let Decode show a prompt, chosen beside the others, and one of its positions."""
-    if id_ not in st.session_state["p"]:
-        st.session_state["p"] = [*st.session_state["p"], id_]
+    if id_ not in chosen_prompts():
+        choose([*chosen_prompts(), id_])
     st.session_state["show"] = id_
     if position is not None:
         st.session_state["sel"] = position

@@ -22,7 +22,7 @@ from probe.jobs.headlines import job_advice
 from probe.reports.spreadsheets import csv_of
 from probe.reports.studies import wayward_html
 from probe.store import JobFolder
-from probe.texts import INIT_NAMES, as_json, counted
+from probe.texts import as_json, counted, init_words
 from probe.verbs.waywardness import wayward_found
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _draw_table(found: Waywardness) -> None:
     # Whole rows before their parts, and starts elsewhere before those at the target.
     rows = sorted(found.table, key=lambda row: (row.kind != "all", row.init == "target", row.task))
     st.dataframe(
-        [_row(row) for row in rows], hide_index=True, placeholder="–",
+        [_row(row) for row in rows], hide_index=True, placeholder="",
         height=38 + 35 * min(len(found.table), 12),
         alt="Main table: accuracy at γ = 0 and constrained to the text, and what the prompt says",
     )  # fmt: skip
@@ -155,7 +155,7 @@ _CAPTIONS = {
 def _row(row: TableRow) -> dict[str, Any]:
     return {
         "task": short(row.task),
-        "start": INIT_NAMES.get(row.init, row.init),
+        "start": init_words(row.init),
         "texts": f"{row.kind} ({row.targets})",
         "say their text": f"{row.saying_target} of {row.targets}",
         "solved": {True: "yes", False: "no", None: "not known"}[row.solved],
@@ -166,7 +166,7 @@ def _row(row: TableRow) -> dict[str, Any]:
         "Prompt F1": _cell(row.f1),
         "F1, γ = 0": _cell(row.f1_at_zero),
         "gain over no prompt": _gain(row.gain),
-        "most frequent label": row.majority_accuracy and f"{row.majority_accuracy:.3f}",
+        "majority label": row.majority_accuracy and f"{row.majority_accuracy:.3f}",
         "model": short(row.model),
     }
 

@@ -15,7 +15,7 @@ from dashboard.waywardness.strips import draw_texts
 from probe.analysis.gains import relative_change
 from probe.analysis.waywardness import Choice, Waywardness, WaywardRun
 from probe.store import JobFolder
-from probe.texts import INIT_NAMES
+from probe.texts import init_words
 from probe.verbs.waywardness import keep_wayward
 
 Place = tuple[str, str, str, str, str]
@@ -28,7 +28,7 @@ def draw_prompts(study: JobFolder, found: Waywardness) -> None:
     choices = {_place(choice): choice for choice in found.choices}
     key, slot = f"choices_{study.id}_{len(choices)}", f"w_text_{study.id}"
     st.dataframe(
-        [_row(choice) for choice in choices.values()], hide_index=True, placeholder="–",
+        [_row(choice) for choice in choices.values()], hide_index=True, placeholder="",
         height=38 + 35 * min(len(choices), 8), on_select=_picked(key, slot, list(choices)),
         selection_mode="single-row", key=key,
         alt="One row per text: the prompt of the chosen γ, and what it decodes to",
@@ -109,19 +109,19 @@ def _open(study: JobFolder, run: WaywardRun, position: int = 0) -> None:
 def _row(choice: Choice) -> dict[str, Any]:
     return {
         "task": short(choice.task),
-        "start": INIT_NAMES.get(choice.init, choice.init),
+        "start": init_words(choice.init),
         "kind": choice.kind,
         "text": choice.target,
         "decoded": choice.decoded,
         "γ": choice.gamma,
-        "F1": round(choice.f1, 3),
-        "F1, γ = 0": round(choice.f1_at_zero, 3),
-        "accuracy": round(choice.wayward_accuracy, 3),
-        "γ = 0": round(choice.baseline_accuracy, 3),
+        "F1": f"{choice.f1:.3f}",
+        "F1, γ = 0": f"{choice.f1_at_zero:.3f}",
+        "accuracy": f"{choice.wayward_accuracy:.3f}",
+        "γ = 0": f"{choice.baseline_accuracy:.3f}",
         "accuracy change": None if choice.delta is None else relative_change(choice.delta),
     }
 
 
 def _label(choice: Choice) -> str:
     text = choice.target if len(choice.target) <= 60 else f"{choice.target[:59]}…"
-    return f"{short(choice.task)}, from {INIT_NAMES.get(choice.init, choice.init)}: {text}"
+    return f"{short(choice.task)}, from {init_words(choice.init)}: {text}"
