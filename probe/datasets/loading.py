@@ -217,11 +217,7 @@ def _assemble(
 
 
 def _require_different(definition: Definition) -> None:
-    """Refuse labels of one name: a row that names it could mean either.
-
-    Raises:
-        DataError: two labels have the same name.
-    """
+    """Refuse labels of one name: a row that names it could mean either."""
     names = definition.labels
     if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise DataError(

@@ -153,11 +153,7 @@ def _csv_rows(path: Path, reader: Any) -> Iterator[DataRow]:
 
 
 def _header(where: str, cells: list[str]) -> list[str]:
-    """The names of the columns.
-
-    Raises:
-        DataError: two columns that are called by one name.
-    """
+    """The names of the columns."""
     names = [cell.strip() for cell in cells]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:

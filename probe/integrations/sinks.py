@@ -165,11 +165,7 @@ def _opened(asked: str | Path | Sink, name: str, folder: Path) -> Sink:
 
 
 def _require(library: str) -> Any:
-    """A tracker's library.
-
-    Raises:
-        ProbeError: it is not installed.
-    """
+    """A tracker's library."""
     try:
         return importlib.import_module(library)
     except ImportError as error:

@@ -312,12 +312,7 @@ class JobFolders:
 
 
 def _config_of(document: dict[str, Any]) -> JobConfig:
-    """The configuration that a document describes, also one of an older version.
-
-    Raises:
-        ValueError: it is none.
-        TypeError: likewise.
-    """
+    """The configuration that a document describes, also one of an older version."""
     if "request" not in document:
         document = _renewed(document)
     if document["kind"] not in get_args(JobKind) or not isinstance(document["request"], Mapping):
@@ -329,12 +324,7 @@ def _config_of(document: dict[str, Any]) -> JobConfig:
 
 
 def _require_request(config: JobConfig) -> None:
-    """Refuse a request without what every look at a job reads of it.
-
-    Raises:
-        ValueError: it lacks a part, or has one of another kind.
-        KeyError: likewise.
-    """
+    """Refuse a request without what every look at a job reads of it."""
     asked = config.request
     if config.is_training:
         training = asked["training"]
@@ -351,9 +341,6 @@ def _renewed(document: dict[str, Any]) -> dict[str, Any]:
     """The document of an older version as it is written now.
 
     Studies had `settings` in place of `request`; trainings had neither, and no kind.
-
-    Raises:
-        ValueError: it is of no version.
     """
     about = {key: document[key] for key in _ABOUT if key in document}
     if "settings" in document:

@@ -104,11 +104,7 @@ def _write(folder: Path, definition: Definition) -> None:
 
 
 def _by_split(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files under the names that `load_task` looks for.
-
-    Raises:
-        DataError: several files do not tell which split they are.
-    """
+    """The files under the names that `load_task` looks for."""
     if len(files) == 1:
         ((name, content),) = files.items()
         return {f"train{Path(name).suffix.lower()}": content}

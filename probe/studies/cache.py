@@ -57,11 +57,7 @@ class FileCache(ABC, Generic[Kept]):
     def _read(self, path: Path) -> Kept: ...
 
     def _is_whole(self, key: str) -> bool:
-        """Whether a result is there, and is what was written.
-
-        Raises:
-            OSError: it cannot be read.
-        """
+        """Whether a result is there, and is what was written."""
         path, digest = self.path(key), self._digest(key)
         if not path.is_file():
             return False

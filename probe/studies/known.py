@@ -252,11 +252,7 @@ def _spec(study: KnownStudy, text: KnownText, condition: Condition, seed: int) -
 
 
 def _origin(prompt: AnyPrompt, place: str) -> tuple[str, str]:
-    """The text a prompt was distilled from, and the condition under which.
-
-    Raises:
-        PromptFormatError: its file does not tell.
-    """
+    """The text a prompt was distilled from, and the condition under which."""
     training = prompt.config.get("training")
     told = training if isinstance(training, dict) else {}
     teacher = told.get("teacher")

@@ -109,12 +109,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _require_listener(address: str) -> None:
-    """Fail at once where nobody listens: Ray itself tries for minutes.
-
-    Raises:
-        OSError: nobody does.
-        ValueError: the address is none.
-    """
+    """Fail at once where nobody listens: Ray itself tries for minutes."""
     if address in ("local", "auto"):
         return
     host, colon, port = address.rpartition(":")

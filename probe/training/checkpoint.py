@@ -116,11 +116,7 @@ def _fill(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _read(folder: Path) -> tuple[Checkpoint | None, str | None]:
-    """A checkpoint, or why it cannot be read.
-
-    Raises:
-        TrainingError: another version wrote it.
-    """
+    """A checkpoint, or why it cannot be read."""
     if changed := changed_files(folder):
         return None, f"{folder / changed[0]} is not what was written (another sha256)"
     try:

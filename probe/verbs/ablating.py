@@ -136,11 +136,7 @@ def _attributions(
 
 
 def _start(model: FrozenModel, prompt: AnyPrompt) -> AnyPrompt:
-    """The rows a prompt's training began from.
-
-    Raises:
-        NotDecodableError: its file does not tell them.
-    """
+    """The rows a prompt's training began from."""
     from probe.training.initialise import embedded
 
     if not isinstance(prompt, SoftPrompt) or prompt.init_token_ids is None:

@@ -67,11 +67,7 @@ def asked_texts(asked: AskRequest) -> Asked:
 
 
 def _texts_of(file: str | Path | None, text_column: str | None) -> list[TextSource]:
-    """The rows of a file to ask about; none without one.
-
-    Raises:
-        DataError: the file cannot be read, or has no such column.
-    """
+    """The rows of a file to ask about; none without one."""
     from probe.datasets import read_asked
 
     if file is None:

@@ -121,11 +121,7 @@ def _conditions(
 
 
 def _files(source: Path) -> list[str]:
-    """The prompt files of a folder, or the one file, by their full paths.
-
-    Raises:
-        PromptFormatError: there are none.
-    """
+    """The prompt files of a folder, or the one file, by their full paths."""
     source = at_home(source)
     if source.is_dir():
         found = sorted(source.rglob("*.safetensors"))

@@ -137,11 +137,7 @@ def cram(asked: CramRequest) -> Crammed:
 
 
 def _text(given: str) -> str:
-    """A text, or that of the file of this name.
-
-    Raises:
-        DataError: it is empty, or the file is no text.
-    """
+    """A text, or that of the file of this name."""
     text = given
     if len(given) < 4096 and os.path.isfile(path := at_home(given)):
         try:

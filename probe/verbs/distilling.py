@@ -145,12 +145,7 @@ def distill_command(config: JobConfig) -> tuple[str, ...]:
 
 
 def _settled(asked: DistillRequest, workspace: Workspace) -> DistillRequest:
-    """What is asked with nothing left open, places by their full paths.
-
-    Raises:
-        TrainingError: the text is empty, or holds a place that a template would fill.
-        ModelNotFoundError: there is no such model, or it writes no text.
-    """
+    """What is asked with nothing left open, places by their full paths."""
     text = asked.text.strip()
     if not text:
         raise TrainingError("expected a text to distil, found an empty one")

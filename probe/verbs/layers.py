@@ -91,11 +91,7 @@ def _described(
 
 
 def _terms(loaded: LoadedPrompt, given: Sequence[str]) -> tuple[str, ...]:
-    """The class names asked for, else those the prompt or its task is known by.
-
-    Raises:
-        ProbeError: none are known.
-    """
+    """The class names asked for, else those the prompt or its task is known by."""
     from probe.datasets import load_wording, task_names
 
     found = tuple(given) or split_words(loaded.own_words[1])[0]

@@ -205,11 +205,7 @@ def _ordered(asked: Asked, made: Mapping[tuple[int, str], _Found]) -> tuple[_Fou
 
 
 def _wording(task: str | Path | Task | None) -> Task | None:
-    """A task's template and label words.
-
-    Raises:
-        ProbeError: it has no labels.
-    """
+    """A task's template and label words."""
     from probe.datasets import load_wording
 
     found = task if task is None or isinstance(task, Task) else load_wording(task)

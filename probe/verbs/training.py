@@ -71,12 +71,7 @@ def run_config(request: TrainRequest) -> JobConfig:
 
 
 def _read_task(request: TrainRequest) -> Task:
-    """The task with its examples.
-
-    Raises:
-        DataError: it cannot be read.
-        TrainingError: it has fewer examples than folds.
-    """
+    """The task with its examples."""
     with collected(said=False):  # the worker reads it too, and will say them
         task = task_of(request)
     examples, parts = len(task.train), request.folds
@@ -91,11 +86,7 @@ def _read_task(request: TrainRequest) -> Task:
 def _check(
     task: Task, config: TrainConfig, model: ModelFacts, start: AnyPrompt | None, test_examples: int
 ) -> None:
-    """Refuse before there is a run what its worker could only refuse after.
-
-    Raises:
-        ProbeError: the task, the model, the start and the configuration do not fit together.
-    """
+    """Refuse before there is a run what its worker could only refuse after."""
     check_training(task, config, writes=model.writes, positions=model.positions)
     check_label_words(task, config.objective, model)
     length = None
@@ -162,11 +153,7 @@ def _trained_here(request: TrainRequest, model: LiveModel, workspace: Workspace)
 
 
 def _finished(found: JobView) -> JobView:
-    """A run that has ended, what was noted said.
-
-    Raises:
-        TrainingError: it did not finish.
-    """
+    """A run that has ended, what was noted said."""
     if found.state != "finished":
         raise TrainingError(f"{found.run} is {found.state} at step {found.step}: {found.message}")
     for line in found.notes:
