@@ -46,7 +46,7 @@ def draw() -> None:
     """The navigation, the sidebar that the pages share, and the page that is open."""
     # Imported here, as the server need not wait for them to answer.
     from dashboard.shared.address import check_visit
-    from dashboard.shared.errors import one_line_errors
+    from dashboard.shared.errors import draw_said, one_line_errors
     from dashboard.shared.sidebar import draw_sidebar
     from dashboard.shared.warm_up import keep_for_good
 
@@ -66,6 +66,7 @@ def draw() -> None:
     with one_line_errors():
         check_visit()
         draw_sidebar(page.url_path or PAGES[0][0])
+        draw_said()
         page.run()
     st.html(HERE / "page.html", unsafe_allow_javascript=True)  # last: it takes a line
     keep_for_good(page.url_path)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from dashboard.decode.try_it import all_here, opened_model, turn_of_models
+from dashboard.shared.errors import refusals
 from dashboard.shared.limits import costly
-from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, prompt_of, workspace
-from probe.errors import ProbeError
 from probe.requests import ReadRequest, help_of
 from probe.verbs.prompts import load_prompts
 from probe.verbs.reading import own_template
@@ -35,13 +34,9 @@ def draw_guess(entry: Entry, model: str) -> None:
     )  # fmt: skip
     if not text.strip() or not all_here([entry]):
         return
-    try:
+    with refusals():
         own, tokens = _scored(entry, model, text.strip())
-        chance = _by_chance(entry, model, tokens)
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
-    _draw(own, chance, tokens)
+        _draw(own, _by_chance(entry, model, tokens), tokens)
 
 
 def _draw(own: TextScore, chance: Sequence[TextScore], tokens: int) -> None:

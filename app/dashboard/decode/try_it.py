@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from dashboard.shared.errors import refusals
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import require_offered
 from dashboard.shared.resources import Entry, is_local, prompt_of
 from dashboard.shared.sidebar import chosen_model
 from probe.charts import probability_bars
-from probe.errors import ProbeError
 from probe.verbs.try_prompt import Answer, Tried, load_frozen, try_on
 
 if TYPE_CHECKING:
@@ -50,12 +50,9 @@ def draw_try_it(entries: Sequence[Entry]) -> None:
     if not text.strip() or not all_here(usable):
         return
     labels = tuple(word.strip() for word in words.split(",") if word.strip())
-    try:
-        found = tried(usable, tuple(map(chosen_model, usable)), text, template.strip(), labels)
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
-    draw_answers(found)
+    with refusals():
+        models = tuple(map(chosen_model, usable))
+        draw_answers(tried(usable, models, text, template.strip(), labels))
 
 
 def draw_answers(found: Tried) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.library.table import COLUMNS, library_table, size_of
 from dashboard.library.token_search import draw_token
 from dashboard.library.upload import draw_upload
+from dashboard.shared.errors import attempt
 from dashboard.shared.exports import draw_settings
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.markdown import plain
@@ -187,13 +188,10 @@ def _draw_config(entry: Entry) -> None:
 def _retag(entry: Entry) -> None:
     wanted = set(st.session_state[f"tags_{entry.id}"])
     before = set(entry.card.tags)
-    try:
-        if added := wanted - before:
-            workspace().tag(entry.id, *sorted(added))
-        if dropped := before - wanted:
-            workspace().untag(entry.id, *sorted(dropped))
-    except ProbeError as error:  # a callback runs before the page and its guard
-        st.session_state["said"] = str(error)
+    if added := sorted(wanted - before):
+        attempt(lambda: workspace().tag(entry.id, *added))
+    if dropped := sorted(before - wanted):
+        attempt(lambda: workspace().untag(entry.id, *dropped))
 
 
 def _choose_selected(key: str, ids: Sequence[str]) -> None:
@@ -253,10 +251,6 @@ if entries := library():
     ]
     st.markdown(" ".join(library_headline(rows)))
     paint_now(("library", len(entries)))
-    if added := st.session_state.pop("added", None):
-        st.success(f"Added {plain(', '.join(added))}.", icon=":material/check:")
-    if said := st.session_state.pop("said", None):
-        st.error(plain(said), icon=":material/error:")
     shown = draw_search(entries)
     st.caption(  # between the table, whose tools appear above it, and the buttons
         f"{len(shown):,} shown. Select a row to see where a prompt comes from; select two or more "

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared.markdown import plain
+from dashboard.shared.errors import attempt, refusals
 from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
@@ -23,6 +23,7 @@ MOST_NAME = 60
 """Characters of a file's name that are kept: no more than 255 bytes, which file systems take."""
 
 
+@refusals()
 def draw_upload() -> None:
     """The form: choose files, see what was read, keep it."""
     if not is_offered("uploads"):
@@ -38,11 +39,7 @@ def draw_upload() -> None:
     if not files:
         st.caption("Nothing leaves this machine, and nothing in a file is ever executed.")
         return
-    try:
-        prompts = read_uploads([(file.name, file.getvalue()) for file in files])
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
-        return
+    prompts = read_uploads([(file.name, file.getvalue()) for file in files])
     st.dataframe(_summary(prompts), hide_index=True, alt="What was read from the upload")
     read, prompts = len(prompts), [prompt for prompt in prompts if prompt.trained]
     if left_out := read - len(prompts):
@@ -127,11 +124,11 @@ def _keep(prompts: Sequence[AnyPrompt]) -> None:
     """Save the prompts, choose them in the sidebar and empty the form."""
     # Read here: an argument would hold the model's name as it was when the button was drawn.
     model = st.session_state.get("upload_model", "").strip() or None
-    try:
+
+    def keep() -> None:
         cards = [workspace().save(replace(p, base_model=p.base_model or model)) for p in prompts]
-    except ProbeError as error:
-        st.session_state["said"] = str(error)
-        return
-    st.session_state["p"] = [card.id for card in cards]
-    st.session_state["added"] = [card.id for card in cards]
-    st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
+        st.session_state["p"] = [card.id for card in cards]
+        st.session_state["done"] = f"Added {', '.join(card.id for card in cards)}."
+        st.session_state["uploads"] = st.session_state.get("uploads", 0) + 1
+
+    attempt(keep)

@@ -8,7 +8,7 @@ from dashboard.decode.try_it import draw_try_it
 from dashboard.runs.actions import draw_delete, draw_trash
 from dashboard.runs.panel import draw_run
 from dashboard.runs.records import COLUMNS, records, runs_table
-from dashboard.shared.errors import draw_said, one_line_errors
+from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.heading import draw_heading
 from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
@@ -243,7 +243,6 @@ def draw(runs: Sequence[JobView]) -> None:
 
 
 draw_heading("Runs", "What happened before?")
-draw_said()
 if history := all_runs():
     draw(history)
 else:

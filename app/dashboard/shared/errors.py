@@ -30,6 +30,15 @@ def one_line_errors() -> Iterator[None]:
         st.error(plain(reason(error)) if is_expected(error) else _logged(), icon=":material/error:")
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say what cannot be done as it was asked for where it was asked; the page goes on."""
+    try:
+        yield
+    except ProbeError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+
+
 def attempt(action: Callable[[], object]) -> bool:
     """Whether an action went through; what kept it from doing so is said on the next rerun."""
     try:
@@ -46,7 +55,7 @@ def draw_said() -> None:
     if said := st.session_state.pop("said", None):
         st.error(plain(said), icon=":material/error:")
     if done := st.session_state.pop("done", None):
-        st.toast(plain(done))
+        st.success(plain(done), icon=":material/check:")
 
 
 def _logged() -> str:

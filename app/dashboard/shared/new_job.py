@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import streamlit as st
 
+from dashboard.shared.errors import refusals
 from dashboard.shared.markdown import plain
 from dashboard.shared.side_jobs import plan_of
 from probe.errors import ProbeError
@@ -62,13 +63,11 @@ def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
         guess = job.estimate is not None and st.button(
             "Estimate the time", icon=":material/timer:", key=f"{job.key}guess"
         )
-    try:
+    with refusals():
         if begin:
             _start(job, wanted)
         if guess and job.estimate is not None:
             st.success(job.estimate(plan_of(wanted.command)), icon=":material/timer:")
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
     if command := wanted.command:
         st.caption(f"The same {job.kind} from a terminal:")
         st.code(shlex.join(command), language=None, wrap_lines=True)

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.decode.meaning import displacement_of
 from dashboard.decode.try_it import draw_answers, tried
 from dashboard.library.upload import draw_upload
+from dashboard.shared.errors import refusals
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import sample_studies
 from dashboard.shared.markdown import plain
@@ -12,7 +13,6 @@ from dashboard.shared.resources import Entry, decoding, find, library, reading
 from dashboard.shared.sidebar import choose, demo_prompt
 from dashboard.shared.token_strip import draw_decode_strip, draw_strip
 from dashboard.train.new_prompt import offer_text
-from probe.errors import ProbeError
 from probe.reports.token_strips import LEGEND, nearest_strip, ranked_strip
 
 _QUESTIONS = {"distilled": "What do you eat for breakfast?"}
@@ -51,10 +51,8 @@ def _draw_at_work(entry: Entry, model: str) -> None:
     st.markdown("**3 · What it does** to the model's answer.")
     question = _QUESTIONS.get(str(entry.card.task), _SENTENCE)
     st.caption(f"Asked: {plain(question)}")
-    try:
+    with refusals():
         draw_answers(tried([entry], (model,), question, "", ()))
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
 
 
 def _about(entry: Entry) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.runs.panel import draw_run
-from dashboard.shared.errors import draw_said
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
 from dashboard.shared.markdown import plain
@@ -102,5 +101,4 @@ def draw() -> None:
 
 
 draw_heading("Train", "Can I make one now?")
-draw_said()
 draw()

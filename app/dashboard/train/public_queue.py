@@ -6,12 +6,11 @@ import threading
 
 import streamlit as st
 
+from dashboard.shared.errors import refusals
 from dashboard.shared.jobs import active_runs
 from dashboard.shared.limits import DISTILLATIONS, require_memory, visitor
-from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import DemoError
 from probe import jobs
-from probe.errors import ProbeError
 from probe.requests import DistillRequest
 from probe.store import ACTIVE, TRAININGS, Workspace
 from probe.tables import default_model
@@ -43,12 +42,8 @@ def draw_public_queue() -> None:
         f"{counted(before, 'distillation')} before yours, at most {MOST_WAITING} wait."
     )
     if st.button("Distil it", type="primary", icon=":material/play_arrow:", key="own_begin"):
-        try:
-            with st.spinner("Starting a worker …"):
-                st.query_params["run"] = enqueue(text)
-        except ProbeError as error:
-            st.error(plain(str(error)), icon=":material/block:")
-        else:
+        with refusals(), st.spinner("Starting a worker …"):
+            st.query_params["run"] = enqueue(text)
             st.rerun()
 
 

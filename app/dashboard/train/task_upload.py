@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.library.upload import MOST_NAME, file_name
+from dashboard.shared.errors import attempt, refusals
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_offered
 from dashboard.shared.resources import workspace
@@ -19,7 +20,7 @@ from probe.charts import visible
 from probe.datasets import Columns
 from probe.datasets.definition import Definition
 from probe.datasets.rows import read_rows
-from probe.errors import DataError, ProbeError
+from probe.errors import DataError
 from probe.store.tasks import read_task
 from probe.task import TEXT_SLOT, Task, columns_of, split_words
 from probe.texts import counted
@@ -29,6 +30,7 @@ _SHOWN = 5
 _MAX_FILE_MB = 50
 
 
+@refusals()
 def draw_task_upload() -> None:
     """The form: choose files, say what the columns mean, see what was read, keep it."""
     if not is_offered("uploads"):
@@ -44,16 +46,10 @@ def draw_task_upload() -> None:
         st.caption("One row per example: a text, and a label or a target text.")
         return
     content = {file_name(file.name): file.getvalue() for file in files}
-    try:
-        rows = _first_rows(content)
-        definition = _draw_definition(rows, Path(next(iter(content))).stem)
-        task = _read(definition, content) if definition else None
-    except ProbeError as error:
-        st.error(plain(str(error)), icon=":material/block:")
+    definition = _draw_definition(_first_rows(content), Path(next(iter(content))).stem)
+    if definition is None:
         return
-    if definition is None or task is None:
-        return
-    _draw_preview(task)
+    _draw_preview(_read(definition, content))
     st.button(
         "Keep as a task", type="primary", icon=":material/add:", on_click=_keep,
         args=(definition, content),
@@ -184,11 +180,10 @@ def _place(columns: Sequence[str], wanted: str, otherwise: int) -> int:
 
 
 def _keep(definition: Definition, content: Mapping[str, bytes]) -> None:
-    try:
+    def keep() -> None:
         name = workspace().tasks.save(definition, content)
-    except ProbeError as error:
-        st.session_state["said"] = str(error)
-        return
-    st.session_state["t_task"] = str(workspace().tasks.path(name))
-    st.session_state["done"] = f"Kept {name} and chose it in the form."
-    st.session_state["kept_tasks"] = st.session_state.get("kept_tasks", 0) + 1
+        st.session_state["t_task"] = str(workspace().tasks.path(name))
+        st.session_state["done"] = f"Kept {name} and chose it in the form."
+        st.session_state["kept_tasks"] = st.session_state.get("kept_tasks", 0) + 1
+
+    attempt(keep)

@@ -5,7 +5,6 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared.errors import draw_said
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import (
     cancel_job,
@@ -138,5 +137,4 @@ def draw() -> None:
 
 
 draw_heading("Waywardness", "Can a prompt that solves the task decode to an arbitrary text?")
-draw_said()
 draw()
