@@ -152,10 +152,10 @@ def test_a_study_at_work_shows_how_far_it_is_and_takes_no_second_one(
         activity="training", step=8, loss_nats=1.5, eta_s=65.0,
         metrics={"runs": 24, "found": 0, "packs": 3, "pack_step": 2, "pack_steps": 4},
     )  # fmt: skip
-    workspace.studies.create(_config(model, task), status)
+    study = workspace.studies.create(_config(model, task), status)
     at = open_page("waywardness")
     assert "Step 2 of 4 of this batch, loss 1.500 nats, about 1 min 5 s left." in _texts(at)
-    assert at.button(key="w_cancel")
+    assert at.button(key=f"cancel_{study.id}")
     assert at.button(key="w_begin").disabled
 
 
@@ -163,10 +163,10 @@ def test_a_killed_study_says_so_and_can_go_on(
     open_page: Open, workspace: Workspace, model: str, task: str
 ) -> None:
     dead = Status("running", time.time(), pid=1, started="another boot", step=8)
-    workspace.studies.create(_config(model, task), dead)
+    study = workspace.studies.create(_config(model, task), dead)
     at = open_page("waywardness")
     assert "Interrupted at run 8: the worker died." in _texts(at)
-    assert at.button(key="w_resume")
+    assert at.button(key=f"resume_{study.id}")
 
 
 def test_an_address_of_a_study_that_is_gone_shows_the_newest(

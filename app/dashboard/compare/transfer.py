@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.shared.exports import draw_download
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.resources import known_tasks, workspace
@@ -62,10 +63,9 @@ def _draw_result(found: Transfer) -> None:
             alt="Rank correlation of every measure with transfer",
         )  # fmt: skip
     made = {"split": found.split, "seed": found.seed, "n": max(task.n for task in found.tasks)}
-    st.download_button(
-        "Transfer as CSV", data=lambda: csv_with(found.to_frame(), made).encode("utf-8", "replace"),
-        file_name="transfer.csv", mime="text/csv", on_click="ignore",
-        icon=":material/download:", key="export_transfer",
+    draw_download(
+        "Transfer as CSV", "transfer.csv", lambda: csv_with(found.to_frame(), made),
+        key="export_transfer",
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from dashboard.map.points import (
     tokens_with,
 )
 from dashboard.map.resources import figure_of
+from dashboard.shared.exports import draw_download
 from dashboard.shared.markdown import plain
 from dashboard.shared.sidebar import chosen_metric, show_in_decode
 from probe.analysis.layouts import METHOD_NAMES
@@ -182,10 +183,9 @@ def _draw_selection(mapped: Map) -> None:
     )  # fmt: skip
     made = made_with(mapped)
     with st.container(horizontal=True):
-        st.download_button(
-            "Selection as CSV", data=lambda: csv_with(table, made).encode("utf-8", "replace"),
-            file_name="selection.csv", mime="text/csv", on_click="ignore",
-            icon=":material/download:", key="export_selection",
+        draw_download(
+            "Selection as CSV", "selection.csv", lambda: csv_with(table, made),
+            key="export_selection",
         )  # fmt: skip
         st.button("Clear the selection", icon=":material/close:", on_click=_clear)
 

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard.shared.errors import attempt
-from dashboard.shared.jobs import cancel_job, resume_job, shown_name
+from dashboard.shared.jobs import draw_changes, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
@@ -22,7 +22,7 @@ def draw_actions(run: JobView) -> None:
     """Buttons for one run, those that make sense in its state."""
     with st.container(horizontal=True, key=f"actions_{run.run}"):
         if not is_public():
-            _draw_changes(run)
+            draw_changes(run)
         if run.prompts and st.button(
             "Open in Decode", icon=":material/translate:", type="primary",
             key=f"decode_{run.run}", on_click=choose, args=(run.prompts,),
@@ -42,19 +42,6 @@ def draw_actions(run: JobView) -> None:
                 placeholder=run.run, on_change=_rename, args=(run.run,),
                 help="Shown in place of its name; the prompts it made keep theirs.",
             )  # fmt: skip
-
-
-def _draw_changes(run: JobView) -> None:
-    """Its end and its way on."""
-    if run.active and st.button(
-        "Cancel", icon=":material/stop:", key=f"cancel_{run.run}",
-        disabled=run.activity == "stopping",
-    ):  # fmt: skip
-        cancel_job(run.run)
-    if run.resumable and st.button(
-        "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{run.run}"
-    ):
-        resume_job(run.run)
 
 
 def draw_delete(runs: Sequence[JobView]) -> None:

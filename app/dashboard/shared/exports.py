@@ -39,19 +39,19 @@ def draw_downloads(
     st.subheader("Export", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         for ending, write in files.items():
-            label, mime = _KINDS[ending]
-            st.download_button(
-                label,
-                data=partial(_bytes, write, visitor() if is_public() else None),
-                file_name=f"{stem}.{ending}",
-                mime=mime,
-                on_click="ignore",
-                icon=":material/download:",
-                key=f"export_{ending}",
-            )
+            draw_download(_KINDS[ending][0], f"{stem}.{ending}", write, key=f"export_{ending}")
         with st.popover("Link to this view", icon=":material/link:"):
             st.code(_link(view), language=None, wrap_lines=True)
             st.caption("Opens this very view on this machine.")
+
+
+def draw_download(label: str, name: str, write: Callable[[], Content], *, key: str) -> None:
+    """The button of one file, which is written on click."""
+    st.download_button(
+        label, data=partial(_bytes, write, visitor() if is_public() else None), file_name=name,
+        mime=_KINDS[name.rpartition(".")[2]][1], on_click="ignore", icon=":material/download:",
+        key=key,
+    )  # fmt: skip
 
 
 def draw_settings(settings: Mapping[str, Any], command: Sequence[str] = ()) -> None:

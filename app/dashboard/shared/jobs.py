@@ -108,14 +108,22 @@ def _samples() -> Workspace | None:
     return None if root is None else Workspace(root)
 
 
+def draw_changes(job: JobView, *, help_: str | None = None) -> None:
+    """The buttons of a run's or study's end and of its way on, whichever makes sense."""
+    if job.active and st.button(
+        "Cancel", icon=":material/stop:", key=f"cancel_{job.run}", help=help_,
+        disabled=job.activity == "stopping",
+    ):  # fmt: skip
+        cancel_job(job.run)
+    if job.resumable and st.button(
+        "Resume", icon=":material/play_arrow:", type="primary", key=f"resume_{job.run}"
+    ):
+        _act("Starting a worker …", lambda: training.resume_run(job.run, workspace=workspace()))
+
+
 def cancel_job(job: str) -> None:
     """Let a run or a study end so that it can go on, and draw the page anew."""
     _act("Ending it …", lambda: training.cancel_run(job, workspace=workspace()))
-
-
-def resume_job(job: str) -> None:
-    """Let another worker go on with a run or a study, and draw the page anew."""
-    _act("Starting a worker …", lambda: training.resume_run(job, workspace=workspace()))
 
 
 def _act(doing: str, action: Callable[[], object]) -> None:

@@ -67,7 +67,7 @@ def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
         if begin:
             _start(job, wanted)
         if guess and job.estimate is not None:
-            st.success(job.estimate(plan_of(wanted.command)), icon=":material/timer:")
+            st.success(plain(job.estimate(plan_of(wanted.command))), icon=":material/timer:")
     if command := wanted.command:
         st.caption(f"The same {job.kind} from a terminal:")
         st.code(shlex.join(command), language=None, wrap_lines=True)

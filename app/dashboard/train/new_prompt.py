@@ -18,7 +18,6 @@ from dashboard.train.form import Wanted
 from dashboard.train.own_text import draw_own_text, fill_own_text, start_distillation
 from dashboard.train.public_queue import draw_public_queue
 from probe.store import JobConfig
-from probe.texts import counted, duration
 from probe.verbs.training import run_config, train_command
 
 TASK, TEXT = "a task", "a text of your own"
@@ -76,11 +75,6 @@ def start(wanted: Wanted) -> str:
 
 def estimate(plan: Mapping[str, Any]) -> str:
     """What the run would train on, and for how long."""
-    return (
-        f"About **{duration(plan['estimate_s'])}**, without validations: "
-        f"{1000 * plan['step_s']:,.0f} ms a step on {plain(plan['device'])}. "
-        f"{counted(plan['length'], 'row')}, "
-        f"{counted(plan['trained_parameters'], 'trained number')}, "
-        f"{counted(plan['train_examples'], 'training example')} seen {plan['epochs']:.1f} times, "
-        f"rate {plan['learning_rate']:.3g}."
-    )
+    from probe.jobs.plan import TrainPlan  # torch comes with it
+
+    return TrainPlan(**plan).headline()[0]

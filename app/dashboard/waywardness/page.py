@@ -7,8 +7,7 @@ import streamlit as st
 
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import (
-    cancel_job,
-    resume_job,
+    draw_changes,
     sample_studies,
     start_job,
     wayward_studies,
@@ -19,7 +18,6 @@ from dashboard.shared.public_demo import is_offered
 from dashboard.waywardness.form import WantedStudy, draw_form
 from dashboard.waywardness.panel import draw_study
 from probe.jobs import JobView
-from probe.texts import counted, duration
 
 
 def featured(studies: Sequence[JobView]) -> JobView:
@@ -47,21 +45,8 @@ def draw_choice(studies: Sequence[JobView], shown: JobView) -> JobView:
         st.query_params.pop("see", None)
     st.query_params["study"] = chosen
     with act:
-        draw_actions(names[chosen])
+        draw_changes(names[chosen], help_="Finished batches of runs are kept.")
     return names[chosen]
-
-
-def draw_actions(seen: JobView) -> None:
-    """Cancel or resume, whichever makes sense."""
-    if seen.active and st.button(
-        "Cancel", icon=":material/stop:", key="w_cancel", width="stretch",
-        help="Finished batches of runs are kept.", disabled=seen.activity == "stopping",
-    ):  # fmt: skip
-        cancel_job(seen.run)
-    if seen.resumable and st.button(
-        "Resume", icon=":material/play_arrow:", type="primary", key="w_resume", width="stretch"
-    ):
-        resume_job(seen.run)
 
 
 def start(wanted: WantedStudy) -> str:
@@ -77,13 +62,9 @@ def start(wanted: WantedStudy) -> str:
 
 def estimate(plan: Mapping[str, Any]) -> str:
     """How many trainings, and for how long."""
-    left = plan["trainings"] - plan["found"]
-    before = f", {plan['found']:,} more were trained before" if plan["found"] else ""
-    return (
-        f"About **{duration(plan['estimate_s'])}** for {counted(left, 'training')} in "
-        f"{counted(plan['packs'], 'batch', 'batches')}{before}, as fast as this machine is now "
-        "and without scoring."
-    )
+    from probe.jobs.plan import StudyPlan  # torch comes with it
+
+    return StudyPlan(**plan).headline()[0]
 
 
 def draw_explanation() -> None:
