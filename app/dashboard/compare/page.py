@@ -11,7 +11,7 @@ from dashboard.compare.pair import choose_pair, draw_pair
 from dashboard.compare.resources import comparison_of, refusals
 from dashboard.compare.transfer import draw_transfer
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import (
     OF_ROWS,
@@ -176,26 +176,13 @@ def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str,
     st.caption("The camera above a figure saves it as a PNG.")
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        lines = (
-            f"- **{measure_name(name)}** ({'higher' if f.higher_is_closer else 'lower'} is "
-            f"closer; needs the same {f.needs}): {f.meaning}."
-            for name, f in MEASURES.items()
-        )
-        st.markdown(
-            "No measure is right for everything; a finding that holds under several is worth "
-            "more. Rows of one embedding table share a common direction, so plain cosines are "
-            "high between any two prompts: *centre* removes the mean row. With two prompts of one "
-            "length, what is left of their means points in opposite ways, so centre only among "
-            "several.\n\n" + "\n".join(lines) + "\n\n"
-            "The tree joins the closest prompts first (average linkage). The share of pairs of one "
-            "task that are closer is the area under the ROC curve; pairs share prompts, so they "
-            "are not independent. *Transfer* asks the same examples of every prompt, in its own "
-            "words for the task it was trained on, in the task's words elsewhere; gains are over "
-            "the model alone in the same words."
-        )
+def _in_words(measure: Measure) -> str:
+    facts = MEASURES[measure]
+    closer = "higher" if facts.higher_is_closer else "lower"
+    return (
+        f"- **{measure.replace('_', ' ')}** ({closer} is closer; needs the same {facts.needs}): "
+        f"{facts.meaning}."
+    )
 
 
 def _picked() -> None:
@@ -269,7 +256,7 @@ def draw(pool: Pool) -> None:
         made = {"model": pool.model, "measure": measure, "centre": centre, "change": change,
                 "metric": metric, "k": k, "prompts": len(pool.ids)}  # fmt: skip
         draw_exports(*shown, pool, made)
-    draw_explanation()
+    draw_explanation("compare", "\n".join(map(_in_words, MEASURES)))
 
 
 draw_heading("Compare", "How do prompts differ, and are they alike where their tasks are?")

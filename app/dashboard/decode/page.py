@@ -9,7 +9,7 @@ from dashboard.decode.meaning import displacement_of, draw_answer, draw_displace
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.note import draw_note
 from dashboard.shared.prompt_pool import chosen_entries
@@ -198,20 +198,6 @@ def _draw_references(found: Decoding) -> None:
     )
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        st.markdown(
-            "A soft prompt is a row of vectors that training moved freely; every one of them has "
-            "*some* nearest token. The list alone says nothing, so each best score stands beside "
-            "what unrelated vectors reach.\n\n"
-            + "\n".join(f"- **{flag}**: {meaning}." for flag, meaning in FLAG_MEANINGS.items())
-            + "\n- **overlap**: of the lists by cosine, L2 and dot product, each two of them.\n\n"
-            "A space inside a token is written ␣, a line break ⏎, raw bytes and invisible "
-            "characters by their numbers."
-        )
-
-
 def _picked() -> None:
     """Show the position of the clicked cell; a click that deselects leaves it shown."""
     points = st.session_state["map"].selection.points
@@ -304,4 +290,6 @@ if picked := pick_entry():
     draw_try_it([entry for id_ in chosen_prompts() if (entry := find(id_))])
     if decoded:
         draw_take_along(picked, decoded)
-    draw_explanation()
+    draw_explanation(
+        "decode", "\n".join(f"- **{flag}**: {meaning}." for flag, meaning in FLAG_MEANINGS.items())
+    )

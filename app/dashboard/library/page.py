@@ -10,7 +10,7 @@ from dashboard.library.token_search import draw_token
 from dashboard.library.upload import draw_upload
 from dashboard.shared.errors import attempt
 from dashboard.shared.exports import draw_settings
-from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.note import draw_note
 from dashboard.shared.public_demo import is_public
@@ -218,31 +218,6 @@ def draw_empty() -> None:
         draw_upload()
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        st.markdown(
-            "A soft prompt is a row of vectors put before the text that a frozen language model "
-            "reads. They are trained until the model solves a task, and need not be words.\n\n"
-            "- **P**: how many vectors, or positions. **H**: numbers in each, the width of the "
-            "model's embeddings.\n"
-            "- **score**: accuracy on test examples, or what else the task is scored by, from 0 "
-            "to 1, as the file tells. **zero-shot**: that of the same model and template without "
-            "the prompt. Only the difference is the prompt's merit. Of a *distilled* prompt, "
-            "trained to do what a text does, the score is the share of the text's effect that it "
-            "has on questions it was not trained on.\n"
-            "- **median cosine**: how near the prompt's positions lie to their nearest tokens; 1 "
-            "is the same direction. High or low means little by itself: *Decode* says what chance "
-            "reaches.\n"
-            "- **method**: prompt tuning trains the vectors themselves, P-tuning a small network "
-            "that makes them, prefix tuning keys and values inside every layer, which have no "
-            "nearest tokens.\n\n"
-            "The names of samples say their task and where training started: at a *text*, at the "
-            "*labels*' words or at sampled tokens (*vocab*). Those of *distilled* ones say what "
-            "their text asks for."
-        )
-
-
 draw_heading("Library", "What prompts do I have?")
 if entries := library():
     rows = [
@@ -264,6 +239,6 @@ if entries := library():
             draw_several(picked)
     else:
         draw_token(st.session_state["find"], [entry.id for entry in entries])
-    draw_explanation()
+    draw_explanation("library")
 else:
     draw_empty()

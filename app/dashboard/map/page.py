@@ -8,7 +8,7 @@ from dashboard.map.panel import draw_map, made_with
 from dashboard.map.points import FACTS, cluster_name, groups_of_clusters, groups_of_facts
 from dashboard.map.resources import clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import (
     OF_ROWS,
@@ -137,29 +137,6 @@ def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
     st.caption("The camera above the map saves it as a PNG.")
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        st.markdown(
-            "**2-D distances are not meaningful.** The rows live in hundreds of dimensions; no "
-            "flat picture can keep who is near to whom. *Trustworthiness* says how many of the "
-            "neighbours on the map are neighbours in the original space: 1 all of them, about 0.5 "
-            "what chance gives. So neighbours are never read off the map here: the panel beside it "
-            "finds them in the original space.\n\n"
-            "- **PCA** keeps the directions of largest variance. The bars say how little that may "
-            "be. Far apart on the map is far apart in the model; close together may be anything.\n"
-            "- **UMAP** and **t-SNE** keep small neighbourhoods, as far as they can. Sizes of "
-            "clusters, gaps between them and their places mean nothing, and another seed gives "
-            "another map.\n"
-            "- **cosine** compares directions, **L2** places, so that norms count. Soft prompts "
-            "are often much longer than tokens: compare both.\n"
-            "- The grey haze is the density of all tokens; up to 10,000 of them can be picked. "
-            "Stars are rows of prompts.\n"
-            "- Clusters are found in the original space and named by the tokens nearest to their "
-            "centre. k-means always finds some: the silhouette says what they are worth."
-        )
-
-
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
     method, metric, seed, by, change = draw_options()
@@ -205,7 +182,7 @@ def draw(pool: Pool) -> None:
                 alt="Shares of the variance of the first principal axes",
             )  # fmt: skip
     draw_exports(mapped, clusters, pool)
-    draw_explanation()
+    draw_explanation("map")
 
 
 draw_heading("Map", "Where do prompts sit relative to the vocabulary?")

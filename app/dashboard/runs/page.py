@@ -10,7 +10,7 @@ from dashboard.runs.panel import draw_run
 from dashboard.runs.records import COLUMNS, records, runs_table
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_heading
+from dashboard.shared.heading import draw_explanation, draw_heading
 from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
@@ -199,21 +199,6 @@ def draw_exports(chosen: Sequence[RunRecord]) -> None:
     )
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        st.markdown(
-            "- **score**: what the finished prompt scores on test examples, beside "
-            "**zero-shot**, the same model and template without it.\n"
-            "- **loss**: mean cross-entropy in nats per label token. Losses of different tasks, "
-            "label words or objectives do not compare.\n"
-            "- **interrupted**: the process died without a word; it goes on from its last "
-            "checkpoint.\n\n"
-            "Two runs that differ in their seed alone show how much of a difference is luck. "
-            "Deleting a run leaves the prompts it made in the library."
-        )
-
-
 def draw_empty() -> None:
     """What to do before there are runs."""
     with st.container(border=True):
@@ -239,7 +224,7 @@ def draw(runs: Sequence[JobView]) -> None:
         st.caption("Select a row to see a run, or several to compare them.")
     draw_coordinates(chosen if len(chosen) >= _MANY else shown)
     draw_exports(chosen or shown)
-    draw_explanation()
+    draw_explanation("runs")
 
 
 draw_heading("Runs", "What happened before?")

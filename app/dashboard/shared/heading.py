@@ -1,8 +1,9 @@
-"""The first lines of a page: its name and question, and an answer painted before figures."""
+"""What every page has: its name and question, an answer painted first, and how to read it."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import streamlit as st
 
@@ -26,3 +27,10 @@ def paint_now(answer: object) -> None:
     if st.session_state.get("painted") != answer:
         st.session_state["painted"] = answer
         time.sleep(_PAINT_S)
+
+
+def draw_explanation(page: str, *more: str) -> None:
+    """How to read a page: the Markdown beside it, and what else belongs there."""
+    own = Path(__file__).parents[1] / page / "explanation.md"
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown("\n\n".join((own.read_text(encoding="utf-8"), *more)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.runs.panel import draw_run
-from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
 from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public
@@ -58,26 +58,6 @@ def draw_queue(runs: Sequence[JobView], shown: str | None) -> None:
             cancel_job(run.run)
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        st.markdown(
-            "Only the prompt's rows are trained; the model stays frozen.\n\n"
-            "- **Loss**: mean cross-entropy in nats per label token. Single batches are noisy, the "
-            "bold line is their running mean. Validation is on examples it is not trained on.\n"
-            "- **Validation score**: the task's metric, and after the end the score of the model "
-            "alone, without a prompt, on the test examples.\n"
-            "- **Mean norm**: how long the rows are. Rows that grow far beyond the vocabulary's "
-            "norms leave the region where tokens lie.\n"
-            "- **Nearest token changed**: share of positions whose nearest token, by cosine, is "
-            "another than at the start. A prompt that never leaves its start says more about the "
-            "start than about the task.\n\n"
-            "A run is a process of its own and a folder of the workspace: closing this page, or "
-            "stopping the dashboard, does not touch it. One run trains at a time, others wait. "
-            "**Cancel** saves first, and **Resume** goes on bit by bit the same on a CPU."
-        )
-
-
 def draw() -> None:
     """The run that matters now, then the form."""
     runs = all_runs()
@@ -97,7 +77,7 @@ def draw() -> None:
             draw_new_prompt(busy=busy)
     with st.expander("Train on data of your own", icon=":material/upload:"):
         draw_task_upload()
-    draw_explanation()
+    draw_explanation("train")
 
 
 draw_heading("Train", "Can I make one now?")

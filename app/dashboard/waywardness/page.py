@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared.heading import draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
 from dashboard.shared.jobs import (
     draw_changes,
     sample_studies,
@@ -67,33 +67,6 @@ def estimate(plan: Mapping[str, Any]) -> str:
     return StudyPlan(**plan).headline()[0]
 
 
-def draw_explanation() -> None:
-    """How to read this page."""
-    with st.expander("How to read this", icon=":material/menu_book:"):
-        st.markdown(
-            "Each run trains one prompt, with as many rows as its text has tokens, on the task's "
-            "loss plus γ times the mean squared distance of its rows from the text's token "
-            "embeddings.\n\n"
-            "- **Prompt F1**: word F1 of the decoded prompt (nearest tokens by L2) against the "
-            "text. A prompt with F1 above 0.98 *says its text*.\n"
-            "- **wayward**: for each text, the γ > 0 that is most accurate on validation data "
-            "among those that say the text, or among all where none does.\n"
-            "- **no prompt**: accuracy of the model alone on the same test examples. A task is "
-            "**solved** where the 95 % interval of the gain over it lies above 0, and the accuracy "
-            "above the share of the most frequent label. Elsewhere there is nothing to lose, and "
-            "the accuracy change says nothing.\n"
-            "- **accuracy change**: what the constraint to the text does to the accuracy, in "
-            "percent of that at γ = 0 with the same length, seeds and steps.\n"
-            "- **F1, γ = 0**: what the prompt says of the text without the constraint.\n\n"
-            "**Where prompts start is part of the claim.** The paper's published code starts at "
-            "the target text, and prompts often stay near their start: there, a high F1 at γ = 0 "
-            "shows nothing but that. Read the rows that start elsewhere first.\n\n"
-            "Few texts or one seed make wide intervals or none. A study is a process of its own "
-            "and a folder of the workspace: closing this page, or stopping the dashboard, does "
-            "not touch it."
-        )
-
-
 def draw() -> None:
     """The study that matters now, then the form."""
     own, samples = wayward_studies(), sample_studies()
@@ -114,7 +87,7 @@ def draw() -> None:
             NewJob("study", "w_", draw_form, start, estimate), "Start the study",
             why_not="A study is at work: cancel it or wait." if busy else None,
         )  # fmt: skip
-    draw_explanation()
+    draw_explanation("waywardness")
 
 
 draw_heading("Waywardness", "Can a prompt that solves the task decode to an arbitrary text?")
