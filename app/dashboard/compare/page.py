@@ -11,16 +11,15 @@ from dashboard.compare.pair import choose_pair, draw_pair
 from dashboard.compare.resources import comparison_of, refusals
 from dashboard.compare.transfer import draw_transfer
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_figure, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import (
-    OF_ROWS,
-    OF_ROWS_HELP,
     Pool,
     chosen_entries,
     draw_notes,
+    draw_of_rows,
     pool_of,
-    with_known_starts,
+    pool_of_changes,
 )
 from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric, read_address
 from probe.analysis.compare import (
@@ -39,7 +38,6 @@ from probe.texts import counted
 
 MOST_BARS = 15
 MOST_PAIRS = 100
-STATIC = {"displaylogo": False}
 
 
 def draw_options() -> tuple[Measure, bool, bool, int]:
@@ -58,18 +56,14 @@ def draw_options() -> tuple[Measure, bool, bool, int]:
         help="Tokens per position, of Jaccard overlap and of the decodings below.",
     )  # fmt: skip
     of_rows = MEASURES[measure].of_rows is not None
-    looked_at = what.segmented_control(
-        "Of each row", OF_ROWS, default=OF_ROWS[0], required=True, key="of", bind="query-params",
-        persist_state="session", disabled=not of_rows, width="stretch",
-        help=OF_ROWS_HELP,
-    )  # fmt: skip
+    with what:
+        change = draw_of_rows(disabled=not of_rows)
     centre = centred.toggle(
         "Centre", key="centre", bind="query-params", persist_state="session",
         disabled=not of_rows,
         help=f"{help_of(CompareRequest, 'centre')} Rows of one table share a direction that makes "
         "every two prompts look alike.",
     )  # fmt: skip
-    change = of_rows and looked_at == OF_ROWS[1]
     return measure, of_rows and bool(centre), change, k
 
 
@@ -141,10 +135,8 @@ def draw_bars(pool: Pool, prompt: int, metric: Metric, k: int) -> None:
         f"Shared part of the decoded token strings (Jaccard, k {k}): {plain(pool.ids[prompt])} "
         f"against the others{most}"
     )
-    st.plotly_chart(
-        closeness_bars(found, prompt, most=MOST_BARS), key="jaccard", config=STATIC,
-        alt=f"Jaccard overlap of the tokens of {pool.ids[prompt]} with those of other prompts",
-    )  # fmt: skip
+    alt = f"Jaccard overlap of the tokens of {pool.ids[prompt]} with those of other prompts"
+    draw_figure(closeness_bars(found, prompt, most=MOST_BARS), "jaccard", alt, tools=True)
 
 
 def draw_exports(found: Comparison, tree: Hierarchy, pool: Pool, made: dict[str, object]) -> None:
@@ -214,15 +206,8 @@ def draw(pool: Pool) -> None:
     """The whole page for two prompts or more."""
     metric = chosen_metric()
     measure, centre, change, k = draw_options()
-    if change and len((known := with_known_starts(pool)).entries) >= 2:
-        pool = known
-    elif change:
-        change = False
-        st.warning(
-            "Fewer than two of these files say which tokens training began from, so what changed "
-            "since is not known: positions are compared.",
-            icon=":material/block:",
-        )
+    known = pool_of_changes(pool, least=2, done="compared") if change else None
+    pool, change = known or pool, known is not None
     st.session_state["compared"] = pool.ids
     refused = refusals(pool)
     draw_refusals(refused, measure)

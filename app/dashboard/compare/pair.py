@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.compare.resources import shared_of, tokens_near
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.sidebar import choose, show_in_decode
@@ -158,10 +159,8 @@ def _draw_positions(pool: Pool, pair: Pair, *, change: bool) -> None:
     view = position_view(
         *rows, names=(first.name, second.name), starts=recorded_starts(both), change=change
     )
-    st.plotly_chart(
-        position_view_map(view), key="positions", config={"displaylogo": False},
-        alt=f"Cosine of every position of {first.name} with every position of {second.name}",
-    )  # fmt: skip
+    alt = f"Cosine of every position of {first.name} with every position of {second.name}"
+    draw_figure(position_view_map(view), "positions", alt, tools=True)
     st.markdown(positions_sentence(view, strong="**"))
 
 

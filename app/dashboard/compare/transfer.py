@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.shared.exports import draw_download
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.resources import known_tasks, workspace
@@ -52,16 +53,12 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
 def _draw_result(found: Transfer) -> None:
     first, examples = transfer_headline(found, strong="**")
     st.markdown(f"{first} {plain(examples)}")
-    st.plotly_chart(
-        transfer_map(found), key="transfer", config={"displaylogo": False},
-        alt="Score of every prompt on every task, coloured by the gain over the model alone",
-    )  # fmt: skip
+    alt = "Score of every prompt on every task, coloured by the gain over the model alone"
+    draw_figure(transfer_map(found), "transfer", alt, tools=True)
     if any(one.spearman is not None for one in found.correlations):
         st.markdown("Do prompts that are closer to a task's own prompt score higher on that task?")
-        st.plotly_chart(
-            correlation_bars(found), key="correlations", config={"displaylogo": False},
-            alt="Rank correlation of every measure with transfer",
-        )  # fmt: skip
+        alt = "Rank correlation of every measure with transfer"
+        draw_figure(correlation_bars(found), "correlations", alt, tools=True)
     made = {"split": found.split, "seed": found.seed, "n": max(task.n for task in found.tasks)}
     draw_download(
         "Transfer as CSV", "transfer.csv", lambda: csv_with(found.to_frame(), made),

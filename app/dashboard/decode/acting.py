@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, known_tasks, task_has_labels
 from dashboard.shared.side_jobs import draw_answer
@@ -26,7 +27,6 @@ _NAMES = {
     "gradient_input": "gradient × input",
     "integrated_gradients": "integrated gradients",
 }
-_STATIC = {"displayModeBar": False}
 
 
 def draw_acting(entry: Entry, model: str, length: int) -> None:
@@ -73,11 +73,11 @@ def _draw_positions(entry: Entry, beside: Sequence[str], passes: int) -> None:
         for one in found["attributions"]
     }
     st.markdown(f"{_most(changes[kind], _NAMES[kind])} {_agreement(found['agreements'], kind)}")
-    st.plotly_chart(
+    draw_figure(
         attribution_bars({_NAMES[name]: parts for name, parts in changes.items()}),
-        key="acting_positions", config=_STATIC,
-        alt="Change of the loss at each position: row dropped, and by gradients",
-    )  # fmt: skip
+        "acting_positions",
+        "Change of the loss at each position: row dropped, and by gradients",
+    )
     st.caption(
         f"Above 0 the prompt is better with the row. {found['n']} test examples of "
         f"{plain(found['task'])}, 95 % intervals over them; gradients towards the mean row."
@@ -120,10 +120,8 @@ def _draw_layers(entry: Entry, beside: Sequence[str], passes: int) -> None:
     layers = LayerKnockOut.from_json(found)
     first, *others = map(plain, layers.headline())
     st.markdown(f"**{' '.join(others)}** {first}")
-    st.plotly_chart(
-        knock_out_lines(layers), key="acting_layers", config=_STATIC,
-        alt="Change of the loss where layers do not see the prompt",
-    )  # fmt: skip
+    alt = "Change of the loss where layers do not see the prompt"
+    draw_figure(knock_out_lines(layers), "acting_layers", alt)
 
 
 def _answer(label: str, command: Sequence[str], entry: Entry, passes: int) -> Any:

@@ -9,7 +9,7 @@ from dashboard.decode.meaning import displacement_of, draw_answer, draw_displace
 from dashboard.decode.table import column_config, decoding_table, search
 from dashboard.decode.try_it import draw_try_it
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_figure, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.note import draw_note
 from dashboard.shared.prompt_pool import chosen_entries
@@ -25,7 +25,6 @@ from probe.reports.token_strips import LEGEND, nearest_strip
 from probe.requests import DecodeRequest, help_of
 
 FILTERS = ("special", "byte", "unused", "words")
-STATIC = {"displayModeBar": False}
 
 
 def pick_entry() -> Entry | None:
@@ -130,7 +129,7 @@ def draw_map(found: Decoding, words: str) -> None:
             key="map",
             on_select=_picked,
             selection_mode="points",
-            config=STATIC,
+            config={"displayModeBar": False},
             alt="Map of positions and ranks, coloured by score; click a cell to see its position",
         )
         st.caption(f"{colour_meaning(found)} Click a cell to see its position.")
@@ -145,11 +144,10 @@ def draw_map(found: Decoding, words: str) -> None:
                     words, key=f"sel_{key}", shortcut=key, on_click=_step,
                     args=(step, len(found.positions)),
                 )  # fmt: skip
-        st.plotly_chart(
+        draw_figure(
             neighbour_bars(found, position),
-            key="bars",
-            config=STATIC,
-            alt=f"Scores of the tokens nearest to position {position}",
+            "bars",
+            f"Scores of the tokens nearest to position {position}",
         )
         draw_controls_of(found, position)
 
@@ -179,12 +177,12 @@ def draw_violins(found: Decoding) -> None:
 
 def _draw_references(found: Decoding) -> None:
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
-    left.plotly_chart(
-        score_violins(found),
-        key="violins",
-        config=STATIC,
-        alt="Best scores of this prompt, of held-out tokens and of two random controls",
-    )
+    with left:
+        draw_figure(
+            score_violins(found),
+            "violins",
+            "Best scores of this prompt, of held-out tokens and of two random controls",
+        )
     right.markdown(
         f"**This prompt**: the best score of each of its {len(found.positions)} positions.\n\n"
         "**Held-out tokens**: sampled tokens of the vocabulary, each against its nearest *other* "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from dashboard.shared.errors import refusals
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import require_offered
@@ -92,11 +93,10 @@ def _draw_bars(answers: Sequence[Answer]) -> None:
         f"{model} alone: {template}" for model, template in alone
     ]  # fmt: skip
     rows |= dict(zip(names, alone.values(), strict=True))
-    st.plotly_chart(
+    draw_figure(
         probability_bars(list(rows), list(rows.values())),
-        key=f"try_{'_'.join(answers[0].label_words)}",
-        config={"displayModeBar": False},
-        alt="Probability of each label word under each prompt and under the model alone",
+        f"try_{'_'.join(answers[0].label_words)}",
+        "Probability of each label word under each prompt and under the model alone",
     )
 
 

@@ -10,7 +10,7 @@ from dashboard.library.token_search import draw_token
 from dashboard.library.upload import draw_upload
 from dashboard.shared.errors import attempt
 from dashboard.shared.exports import draw_settings
-from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_figure, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.note import draw_note
 from dashboard.shared.public_demo import is_public
@@ -151,14 +151,11 @@ def _draw_norms(entry: Entry) -> None:
     prompt = prompt_of(entry)
     model = entry.card.base_model
     comparable = entry.card.kind == "soft_prompt" and model is not None and is_local(model)
-    st.plotly_chart(
-        norm_bars(
-            [float(norm) for norm in prompt.norms],
-            vocabulary_range=norm_range(entry, model) if comparable and model else None,
-        ),
-        key="norms",
-        config={"displayModeBar": False},
-        alt=f"Norm of each of the {counted(len(prompt), 'position')} of {entry.id}",
+    beside = norm_range(entry, model) if comparable and model else None
+    draw_figure(
+        norm_bars([float(norm) for norm in prompt.norms], vocabulary_range=beside),
+        "norms",
+        f"Norm of each of the {counted(len(prompt), 'position')} of {entry.id}",
     )
 
 

@@ -8,16 +8,15 @@ from dashboard.map.panel import draw_map, made_with
 from dashboard.map.points import FACTS, cluster_name, groups_of_clusters, groups_of_facts
 from dashboard.map.resources import clusters_of, map_of, mixing_of
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
+from dashboard.shared.heading import draw_explanation, draw_figure, draw_heading, paint_now
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import (
-    OF_ROWS,
-    OF_ROWS_HELP,
     Pool,
     chosen_entries,
     draw_notes,
+    draw_of_rows,
     pool_of,
-    with_known_starts,
+    pool_of_changes,
 )
 from dashboard.shared.side_jobs import draw_job, draw_start
 from dashboard.shared.sidebar import OWN, chosen_base, chosen_metric, read_address
@@ -52,14 +51,12 @@ def draw_options() -> tuple[Method, MapMetric, int, str, bool]:
         persist_state="session",
         help="Clusters are k-means over prompt rows in the original space, never over the map.",
     )  # fmt: skip
-    of_rows = what.segmented_control(
-        "Of each row", OF_ROWS, default=OF_ROWS[0], required=True, key="of", bind="query-params",
-        persist_state="session", width="stretch", help=OF_ROWS_HELP,
-    )  # fmt: skip
+    with what:
+        change = draw_of_rows()
     metric: MapMetric = "l2" if chosen_metric() == "l2" else "cosine"
     if chosen_metric() == "dot":
         st.caption("There is no map by dot product: this one is by cosine.")
-    return method, metric, int(seed), str(by), of_rows == OF_ROWS[1]
+    return method, metric, int(seed), str(by), change
 
 
 def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int, *, change: bool) -> None:
@@ -140,15 +137,8 @@ def draw_exports(mapped: Map, clusters: Clusters | None, pool: Pool) -> None:
 def draw(pool: Pool) -> None:
     """The whole page for some prompts."""
     method, metric, seed, by, change = draw_options()
-    if change and (known := with_known_starts(pool)).entries:
-        pool = known
-    elif change:
-        change = False
-        st.warning(
-            "None of these files says which tokens training began from, so what changed since is "
-            "not known: positions are mapped.",
-            icon=":material/block:",
-        )
+    known = pool_of_changes(pool, least=1, done="mapped") if change else None
+    pool, change = known or pool, known is not None
     words, *worth = mixing_of(pool, metric, change=change).headline()
     if not change and (alike := shared_starts_sentence(pool.prompts)):
         worth.append(alike)
@@ -177,10 +167,8 @@ def draw(pool: Pool) -> None:
             f"The two axes hold {100 * sum(mapped.spectrum[:2]):.1f} % of the variance",
             icon=":material/bar_chart:",
         ):  # fmt: skip
-            st.plotly_chart(
-                variance_bars(mapped), key="variance", config={"displayModeBar": False},
-                alt="Shares of the variance of the first principal axes",
-            )  # fmt: skip
+            alt = "Shares of the variance of the first principal axes"
+            draw_figure(variance_bars(mapped), "variance", alt)
     draw_exports(mapped, clusters, pool)
     draw_explanation("map")
 

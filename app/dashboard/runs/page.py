@@ -10,7 +10,7 @@ from dashboard.runs.panel import draw_run
 from dashboard.runs.records import COLUMNS, records, runs_table
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
-from dashboard.shared.heading import draw_explanation, draw_heading
+from dashboard.shared.heading import draw_explanation, draw_figure, draw_heading
 from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
@@ -21,7 +21,7 @@ from probe.texts import counted
 from probe.verbs.run_exports import RunRecord, differing_settings, runs_csv, runs_html, runs_json
 
 _MANY = 8  # from so many runs on, parallel coordinates say more than curves over each other
-_STATIC = {"displayModeBar": False}
+_OF_MANY = "of the selected runs"
 
 
 def draw_live() -> None:
@@ -109,19 +109,12 @@ def draw_comparison(chosen: Sequence[RunRecord]) -> None:
         for name, one in zip(_names(chosen, settings), chosen, strict=True)
     ]
     left, right = st.columns(2, gap="large")
-    left.plotly_chart(
-        loss_curves(drawn), key="many_loss", config=_STATIC,
-        alt="Training and validation loss of the selected runs",
-    )  # fmt: skip
-    right.plotly_chart(
-        score_curves(drawn), key="many_score", config=_STATIC,
-        alt="Validation score of the selected runs",
-    )  # fmt: skip
+    with left:
+        draw_figure(loss_curves(drawn), "many_loss", f"Training and validation loss {_OF_MANY}")
+    with right:
+        draw_figure(score_curves(drawn), "many_score", f"Validation score {_OF_MANY}")
     with st.expander("Norm of the rows"):
-        st.plotly_chart(
-            norm_curves(drawn), key="many_norm", config=_STATIC,
-            alt="Mean norm of the rows of the selected runs",
-        )  # fmt: skip
+        draw_figure(norm_curves(drawn), "many_norm", f"Mean norm of the rows {_OF_MANY}")
 
 
 def _names(chosen: Sequence[RunRecord], settings: Mapping[str, Sequence[object]]) -> list[str]:
@@ -155,11 +148,10 @@ def draw_coordinates(found: Sequence[RunRecord]) -> None:
         key.replace("_", " "): ["automatic" if one is None else _shown(one) for one in values]
         for key, values in settings.items()
     }
-    st.plotly_chart(
+    draw_figure(
         run_coordinates(automatic, [score[1] for _, score in known], score=name),
-        key="coordinates",
-        config=_STATIC,
-        alt=f"Parallel coordinates of {len(known)} runs: the settings that differ, and {name}",
+        "coordinates",
+        f"Parallel coordinates of {len(known)} runs: the settings that differ, and {name}",
     )
     st.caption(
         f"One line per finished run ({len(known)}), from orange for the lowest score to blue "

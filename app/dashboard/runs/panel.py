@@ -13,6 +13,7 @@ from dashboard.runs.records import log_tail, record_of, records_of
 from dashboard.runs.trajectory import draw_trajectory
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads, draw_settings
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.jobs import BADGES, POLL_S, active_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import workspace
@@ -29,7 +30,6 @@ from probe.verbs.training import train_command
 
 REDRAW_S = 1.9
 """Just under two polls."""
-_STATIC = {"displayModeBar": False}
 
 
 def draw_run(run_id: str, *, exports: bool = True) -> None:
@@ -145,9 +145,8 @@ def _draw_curves(run: JobView, found: Curves, config: JobConfig) -> None:
         for place, key in zip(st.columns(2, gap="large"), row, strict=False):
             figure, words = figures[key]
             figure.update_layout(showlegend=key == "loss")
-            place.plotly_chart(
-                figure, key=f"{key}_{run.run}", config=_STATIC, alt=f"{words} over the steps"
-            )
+            with place:
+                draw_figure(figure, f"{key}_{run.run}", f"{words} over the steps")
 
 
 def _draw_exports(run_id: str) -> None:

@@ -1,11 +1,15 @@
-"""What every page has: its name and question, an answer painted first, and how to read it."""
+"""What pages have: a name and a question, an answer painted first, figures, and how to read it."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def draw_heading(title: str, question: str) -> None:
@@ -27,6 +31,15 @@ def paint_now(answer: object) -> None:
     if st.session_state.get("painted") != answer:
         st.session_state["painted"] = answer
         time.sleep(_PAINT_S)
+
+
+def draw_figure(figure: go.Figure, key: str, alt: str, *, tools: bool = False) -> None:
+    """A figure that is only looked at, with words for whoever does not see it.
+
+    `tools` are Plotly's own above it, such as the camera.
+    """
+    config = {"displaylogo": False} if tools else {"displayModeBar": False}
+    st.plotly_chart(figure, key=key, config=config, alt=alt)
 
 
 def draw_explanation(page: str, *more: str) -> None:

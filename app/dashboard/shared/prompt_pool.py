@@ -17,12 +17,7 @@ from probe.vocabulary import Vocabulary
 
 MOST_ADDED = 12
 """Prompts put beside a single chosen one, so that there is something to compare."""
-OF_ROWS = ("position", "displacement")
-OF_ROWS_HELP = (
-    "position: where the row lies. displacement: what training changed, the row minus the "
-    "embedding of its initial token. That takes the start itself out; rows that began alike may "
-    "still be moved alike."
-)
+_OF_ROWS = ("position", "displacement")
 NO_START = "does not record which tokens training began from"
 
 
@@ -59,13 +54,38 @@ class Pool:
         return vocabulary(self.entries[0], self.model)
 
 
-def with_known_starts(pool: Pool) -> Pool:
-    """The prompts whose files say which tokens training began from; the others are left out."""
+def draw_of_rows(*, disabled: bool = False) -> bool:
+    """The choice of what is looked at of each row: whether it is what training changed."""
+    chosen = st.segmented_control(
+        "Of each row", _OF_ROWS, default=_OF_ROWS[0], required=True, key="of", bind="query-params",
+        persist_state="session", disabled=disabled, width="stretch",
+        help="position: where the row lies. displacement: what training changed, the row minus the "
+        "embedding of its initial token. That takes the start itself out; rows that began alike "
+        "may still be moved alike.",
+    )  # fmt: skip
+    return not disabled and chosen == _OF_ROWS[1]
+
+
+def pool_of_changes(pool: Pool, *, least: int, done: str) -> Pool | None:
+    """The prompts whose files say which tokens training began from; None after saying why not.
+
+    Args:
+        pool: of which the others are left out.
+        least: so many prompts are needed.
+        done: what is done with positions instead.
+    """
     known = [entry for entry in pool.entries if _starts_from_tokens(entry)]
-    unknown = [entry for entry in pool.entries if entry not in known]
-    left = tuple((entry.id, NO_START) for entry in unknown)
-    added = sum(entry in pool.entries[len(pool.entries) - pool.added :] for entry in known)
-    return replace(pool, entries=tuple(known), left_out=pool.left_out + left, added=added)
+    if len(known) >= least:
+        unknown = [entry for entry in pool.entries if entry not in known]
+        left = tuple((entry.id, NO_START) for entry in unknown)
+        added = sum(entry in pool.entries[len(pool.entries) - pool.added :] for entry in known)
+        return replace(pool, entries=tuple(known), left_out=pool.left_out + left, added=added)
+    st.warning(
+        f"{'Fewer than two' if least > 1 else 'None'} of these files say which tokens training "
+        f"began from, so what changed since is not known: positions are {done}.",
+        icon=":material/block:",
+    )
+    return None
 
 
 def _starts_from_tokens(entry: Entry) -> bool:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads, draw_settings
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.jobs import BADGES, POLL_S, headline, short, study_of
 from dashboard.shared.markdown import plain
 from dashboard.waywardness.prompts import draw_prompts
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from probe.analysis.waywardness import TableRow
     from probe.bootstrap import Estimate
     from probe.jobs import JobView
-
-_STATIC = {"displayModeBar": False}
 
 
 def draw_study(seen: JobView) -> None:
@@ -130,9 +129,7 @@ def _draw_table(found: Waywardness) -> None:
 def _draw_figures(study: JobFolder, figures: Sequence[tuple[str, go.Figure]]) -> None:
     for title, figure in figures:
         st.subheader(title, anchor=False)
-        st.plotly_chart(
-            figure, key=f"figure_{title}_{study.id}", config=_STATIC, alt=f"{title} of this study"
-        )
+        draw_figure(figure, f"figure_{title}_{study.id}", f"{title} of this study")
         st.caption(_CAPTIONS[title])
 
 
