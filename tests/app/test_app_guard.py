@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,13 @@ def test_the_dashboard_is_closed_to_others_by_its_own_settings() -> None:
 def test_both_themes_are_defined_alike() -> None:
     theme = tomllib.loads(CONFIG.read_text())["theme"]
     assert theme["light"].keys() == theme["dark"].keys()
+
+
+@pytest.mark.parametrize("page", ["start", "library", "train", "decode"])
+def test_what_an_action_has_to_say_is_said_on_the_page_it_was_asked_on(
+    open_page: Callable[..., AppTest], page: str
+) -> None:
+    at = open_page(page, state={"said": "disk *full*", "done": "Kept mine."})
+    assert plain("disk *full*") in [one.value for one in at.error]
+    assert plain("Kept mine.") in [one.value for one in at.success]
+    assert "said" not in at.session_state and "done" not in at.session_state

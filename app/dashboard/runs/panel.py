@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dashboard.decode.meaning import draw_meaning
 from dashboard.runs.actions import draw_actions
-from dashboard.runs.distilled import asked_of, draw_distilled
 from dashboard.runs.records import log_tail, record_of, records_of
 from dashboard.runs.trajectory import draw_trajectory
 from dashboard.shared.errors import one_line_errors
@@ -16,7 +16,7 @@ from dashboard.shared.exports import draw_downloads, draw_settings
 from dashboard.shared.heading import draw_figure
 from dashboard.shared.jobs import BADGES, POLL_S, active_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import workspace
+from dashboard.shared.resources import find, is_local, workspace
 from probe.analysis.gains import score_sentence
 from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves, score_curves
 from probe.errors import ProbeError
@@ -166,3 +166,33 @@ def _draw_exports(run_id: str) -> None:
 
 def _number(value: object, pattern: str) -> str:
     return pattern.format(value) if isinstance(value, int | float) else "–"
+
+
+def draw_distilled(run: JobView, config: JobConfig) -> None:
+    """The share of the text's effect, and the reading of the prompt while the library has it."""
+    st.markdown(_share(run, int(config.request["length"])))
+    for name in run.prompts:
+        entry = find(name)
+        if entry is not None and is_local(run.model):
+            draw_meaning(entry, run.model)
+
+
+def _share(run: JobView, length: int) -> str:
+    found = run.metrics
+    low, high = found["share_explained_interval"]
+    return (
+        f"The prompt has **{_percent(found['share_explained'])}** of the text's effect in "
+        f"{counted(length, 'row')} ({_percent(low)} to {_percent(high)}, on "
+        f"{counted(found['examples'], 'question')} it was not trained on). The text's own first "
+        f"{counted(length, 'token')} {'has' if length == 1 else 'have'} "
+        f"**{_percent(found['truncated_share_explained'])}**."
+    )
+
+
+def asked_of(config: JobConfig, model: str) -> str:
+    """What is distilled into what, as Markdown."""
+    return f"the text “{plain(config.request['text'])}” on **{plain(model)}**"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -15,12 +16,16 @@ from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
 from dashboard.train import form
 from dashboard.train.form import Wanted
-from dashboard.train.own_text import draw_own_text, fill_own_text, start_distillation
 from dashboard.train.public_queue import draw_public_queue
+from probe.requests import DistillRequest, command_of, help_of
 from probe.store import JobConfig
+from probe.tables import default_model
+from probe.verbs.distilling import distill_config
 from probe.verbs.training import run_config, train_command
 
 TASK, TEXT = "a task", "a text of your own"
+_WRITERS = ("smollm2", "builtin")
+_DEFAULTS = {"text": "", "length": 8, "steps": 60}
 
 
 def draw_new_prompt(*, busy: bool) -> None:
@@ -78,3 +83,64 @@ def estimate(plan: Mapping[str, Any]) -> str:
     from probe.jobs.plan import TrainPlan  # torch comes with it
 
     return TrainPlan(**plan).headline()[0]
+
+
+@dataclass(frozen=True)
+class WantedDistillation:
+    """What the form asks for."""
+
+    request: DistillRequest
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that asks for the same; none without a text."""
+        return command_of(self.request, "distill") if self.request.text else ()
+
+
+def draw_own_text() -> WantedDistillation:
+    """The fields, and what they ask for."""
+    for field, value in {**_DEFAULTS, "model": default_model()}.items():
+        st.session_state.setdefault(f"own_{field}", value)
+    st.caption(
+        "Type what a prompt is to do, as you would tell the model. A prompt is trained to have the "
+        "same effect, and you see whether its vectors say what you wrote."
+    )
+    text = st.text_input(
+        "A text of your own", key="own_text", persist_state="session", max_chars=2000,
+        placeholder="Always answer in French.",
+    )  # fmt: skip
+    rows, updates, base = st.columns([1, 1, 2], gap="small")
+    length = rows.number_input(
+        "Rows", 1, 64, key="own_length", persist_state="session",
+        help=help_of(DistillRequest, "length"),
+    )  # fmt: skip
+    steps = updates.number_input(
+        "Steps", 1, 10_000, key="own_steps", persist_state="session",
+        help=help_of(DistillRequest, "steps"),
+    )  # fmt: skip
+    known = list(dict.fromkeys((default_model(), *_WRITERS, st.session_state["own_model"])))
+    model = base.selectbox(
+        "Language model", known, key="own_model", persist_state="session",
+        accept_new_options=True, help=help_of(DistillRequest, "model"),
+    )  # fmt: skip
+    return WantedDistillation(
+        DistillRequest(text.strip(), str(model), length=int(length), steps=int(steps))
+    )
+
+
+def start_distillation(wanted: WantedDistillation) -> str:
+    """Start a worker of its own; the id of the run.
+
+    Raises:
+        ProbeError: the text cannot be distilled.
+    """
+    asked = distill_config(dataclasses.replace(wanted.request, workspace=workspace()))
+    return start_job(dataclasses.replace(asked, command=wanted.command))
+
+
+def fill_own_text(asked: JobConfig) -> None:
+    """Put what a distillation was asked into the form; call it before the form is drawn."""
+    st.session_state["own_text"] = asked.request["text"]
+    for field in ("length", "steps", "model"):
+        st.session_state[f"own_{field}"] = asked.request[field]
+    st.session_state["filled"], st.session_state["t_open"] = (asked.name, []), True
