@@ -35,6 +35,11 @@ class Estimate:
         low, high = self.ends
         return low > 0 or high < 0
 
+    def __format__(self, spec: str) -> str:
+        """The number with its interval in brackets, if it has one: `0.512 [0.470, 0.551]`."""
+        numbers = [format(number, spec) for number in (self.value, *(self.interval or ()))]
+        return "{} [{}, {}]".format(*numbers) if self.interval else numbers[0]
+
 
 @dataclass(frozen=True)
 class Bootstrap:

@@ -6,7 +6,7 @@ The functions are named, not imported: a command line lists the names without lo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from probe.arrays import Float32Array, Float64Array
 
 Needs = Literal["table", "table and length", "length", "tokenizer", "model"]
-_COMPARE = "probe.analysis.compare"
 
 
 @dataclass(frozen=True)
@@ -47,64 +46,53 @@ class MeasureFacts:
 Measure = str
 """A name in `MEASURES`."""
 
+_BY_ROWS = {
+    "mean_token_cosine": MeasureFacts(
+        "cosine of the two mean rows", "table", title="mean-token cosine"
+    ),
+    "mean_pairwise_cosine": MeasureFacts(
+        "mean cosine of every row with every row; with itself it is not 1", "table"
+    ),
+    "mean_pairwise_inverse_euclidean": MeasureFacts(
+        "1 / (1 + mean distance of every row to every row); with itself it is not 1",
+        "table",
+        title="mean pairwise inverse Euclidean distance",
+    ),
+    "flattened_cosine": MeasureFacts("cosine of all rows laid end to end", "table and length"),
+    "inverse_euclidean": MeasureFacts(
+        "1 / (1 + distance of all rows laid end to end)",
+        "table and length",
+        title="inverse Euclidean distance",
+    ),
+    "position_cosine": MeasureFacts("mean cosine of the rows at one position", "table and length"),
+    "chamfer": MeasureFacts(
+        "mean distance of a row to the other prompt's nearest row, mean of both ways",
+        "table",
+        higher_is_closer=False,
+        title="Chamfer distance",
+    ),
+    "transport": MeasureFacts(
+        "least mean distance that moves one prompt's rows onto the other's",
+        "table",
+        higher_is_closer=False,
+        title="transport distance",
+    ),
+    "cka": MeasureFacts(
+        "linear centred kernel alignment of the positions, debiased",
+        "length",
+        least_length=4,
+        title="CKA",
+    ),
+}
+"""Each by the function of its name."""
 MEASURES: Registry[MeasureFacts] = Registry(
     "probe.measures",
     MeasureFacts,
     {
-        "mean_token_cosine": MeasureFacts(
-            "cosine of the two mean rows",
-            "table",
-            of_rows=f"{_COMPARE}.similarities:mean_token_cosine",
-            title="mean-token cosine",
-        ),
-        "mean_pairwise_cosine": MeasureFacts(
-            "mean cosine of every row with every row; with itself it is not 1",
-            "table",
-            of_rows=f"{_COMPARE}.similarities:mean_pairwise_cosine",
-        ),
-        "mean_pairwise_inverse_euclidean": MeasureFacts(
-            "1 / (1 + mean distance of every row to every row); with itself it is not 1",
-            "table",
-            of_rows=f"{_COMPARE}.similarities:mean_pairwise_inverse_euclidean",
-            title="mean pairwise inverse Euclidean distance",
-        ),
-        "flattened_cosine": MeasureFacts(
-            "cosine of all rows laid end to end",
-            "table and length",
-            of_rows=f"{_COMPARE}.similarities:flattened_cosine",
-        ),
-        "inverse_euclidean": MeasureFacts(
-            "1 / (1 + distance of all rows laid end to end)",
-            "table and length",
-            of_rows=f"{_COMPARE}.similarities:inverse_euclidean",
-            title="inverse Euclidean distance",
-        ),
-        "position_cosine": MeasureFacts(
-            "mean cosine of the rows at one position",
-            "table and length",
-            of_rows=f"{_COMPARE}.similarities:position_cosine",
-        ),
-        "chamfer": MeasureFacts(
-            "mean distance of a row to the other prompt's nearest row, mean of both ways",
-            "table",
-            higher_is_closer=False,
-            of_rows=f"{_COMPARE}.similarities:chamfer",
-            title="Chamfer distance",
-        ),
-        "transport": MeasureFacts(
-            "least mean distance that moves one prompt's rows onto the other's",
-            "table",
-            higher_is_closer=False,
-            of_rows=f"{_COMPARE}.similarities:transport",
-            title="transport distance",
-        ),
-        "cka": MeasureFacts(
-            "linear centred kernel alignment of the positions, debiased",
-            "length",
-            of_rows=f"{_COMPARE}.similarities:cka",
-            least_length=4,
-            title="CKA",
-        ),
+        name: replace(facts, of_rows=f"probe.analysis.compare.similarities:{name}")
+        for name, facts in _BY_ROWS.items()
+    }
+    | {
         "jaccard": MeasureFacts(
             "shared part of the decoded token strings", "tokenizer", title="Jaccard overlap"
         ),

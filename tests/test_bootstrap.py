@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probe import bootstrap
-from probe.bootstrap import Bootstrap, Sampled, mean_of
+from probe.bootstrap import Bootstrap, Estimate, Sampled, mean_of
 
 
 def test_a_column_of_one_number_has_no_spread():
@@ -57,3 +57,8 @@ def test_a_95_percent_interval_covers_the_truth_about_so_often():
 def test_the_mean_of_draws_is_taken_resample_by_resample():
     mean = mean_of([Sampled(1.0, np.array([0.0, 2.0])), Sampled(3.0, np.array([4.0, 4.0]))])
     assert (mean.value, mean.resampled.tolist()) == (2.0, [2.0, 3.0])
+
+
+def test_an_estimate_is_written_with_its_interval_if_it_has_one():
+    assert f"{Estimate(0.5, (0.25, 0.75)):+.2f}" == "+0.50 [+0.25, +0.75]"
+    assert f"{Estimate(0.5, None):.3f}" == "0.500"

@@ -19,7 +19,6 @@ from probe.reports.evaluations import (
     condition_words,
     doubt_lines,
     gain_words,
-    score_words,
 )
 from probe.requests import EvaluateRequest, GenerateRequest, PredictRequest, RequestError
 from probe.requests.evaluation import AskRequest
@@ -126,7 +125,7 @@ def _words(one: Evaluation) -> str:
 
 
 def _with_interval(one: Evaluation, name: str) -> str:
-    return score_words(one.measures[name])
+    return f"{one.measures[name]:.3f}"
 
 
 def _history(one: Recorded) -> str:

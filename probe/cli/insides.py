@@ -65,17 +65,14 @@ def _print_attributions(result: Ablated) -> None:
             f"become the baseline ({one.baseline}), which they miss by {one.gap_nats:+.4f}."
         )
     for pair in result.agreements:
-        ends = "[{:+.2f}, {:+.2f}]"
         say(
-            f"{pair.first} and {pair.second}: Spearman {pair.spearman.value:+.2f} "
-            f"{ends.format(*pair.spearman.ends)}, Kendall {pair.kendall.value:+.2f} "
-            f"{ends.format(*pair.kendall.ends)}"
+            f"{pair.first} and {pair.second}: Spearman {pair.spearman:+.2f}, Kendall "
+            f"{pair.kendall:+.2f}"
         )
 
 
 def _change(change: Estimate) -> str:
-    low, high = change.ends
-    return f"{change.value:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if change.clear else ' '}"
+    return f"{change:+.3f}{'*' if change.clear else ' '}"
 
 
 def print_knocked_out(result: KnockedOut) -> None:

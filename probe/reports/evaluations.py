@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from probe.bootstrap import Estimate
 from probe.requests.train_methods import method_words
 from probe.task import METRIC_WORDS
 
 if TYPE_CHECKING:
-    from probe.bootstrap import Estimate
     from probe.evaluation import Comparison, Evaluation, Faithfulness, Readability
 
 
@@ -17,10 +17,10 @@ def evaluation_headline(found: Comparison) -> list[str]:
     best = max(found.evaluations, key=lambda one: one.measures[found.metric].value)
     several = f", the best of {len(found.evaluations)}" if len(found.evaluations) > 1 else ""
     beside = "" if best.against_zero_shot is None else f" ({gain_words(best, found.metric)})"
-    score = score_words(best.measures[found.metric])
     return [
-        f"{condition_words(best)}{several}: {METRIC_WORDS[found.metric]} {score} on {found.n} "
-        f"{found.split} examples of {found.task}{beside}.",
+        f"{condition_words(best)}{several}: {METRIC_WORDS[found.metric]} "
+        f"{best.measures[found.metric]:.3f} on {found.n} {found.split} examples of {found.task}"
+        f"{beside}.",
         *doubt_lines(found),
     ]
 
@@ -38,19 +38,9 @@ def condition_words(one: Evaluation) -> str:
     return f"{one.name} ({method_words(str(one.method))})" if told else one.name
 
 
-def score_words(measure: Estimate) -> str:
-    """A score with its interval."""
-    low, high = measure.ends
-    return f"{measure.value:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def gain_words(one: Evaluation, metric: str) -> str:
     """What it gains over the model alone, with its interval."""
-    if one.against_zero_shot is None:
-        return "–"
-    measure = one.against_zero_shot[metric]
-    low, high = measure.ends
-    return f"{measure.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return "–" if one.against_zero_shot is None else f"{one.against_zero_shot[metric]:+.3f}"
 
 
 def _faithful(share: Faithfulness) -> str:
@@ -61,19 +51,18 @@ def _faithful(share: Faithfulness) -> str:
     }
     shown = []
     for name, part in parts.items():
-        ends = "" if part.interval is None else " [{:.2f}, {:.2f}]".format(*part.interval)
-        shown.append(f"{name} {'undefined' if part.value is None else f'{part.value:.2f}'}{ends}")
+        score = None if part.value is None else Estimate(part.value, part.interval)
+        shown.append(f"{name} {'undefined' if score is None else f'{score:.2f}'}")
     why = "" if share.undefined is None else f": {share.undefined}"
     return f"{share.prompt}: {', '.join(shown)}{why}"
 
 
 def _readable(cost: Readability) -> str:
-    low, high = cost.cost.ends
     name = "its nearest tokens" if cost.how == "discretised" else cost.readable
     kept = ""
     if cost.kept is not None and cost.kept.value is not None:
         kept = f", {cost.kept.value:.2f} of the gain kept"
     return (
-        f"cost of readability: {cost.prompt} − {name} = {cost.cost.value:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}] {METRIC_WORDS[cost.metric]}{kept}"
+        f"cost of readability: {cost.prompt} − {name} = {cost.cost:+.3f} "
+        f"{METRIC_WORDS[cost.metric]}{kept}"
     )

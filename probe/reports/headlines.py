@@ -200,13 +200,12 @@ def ablation_headline(found: Ablation) -> list[str]:
     """What the prompt is worth, and how many positions matter."""
     from probe.analysis.ablation import KINDS
 
-    low, high = found.without_prompt.ends
     kinds = [kind for kind in KINDS if getattr(found.positions[0], kind) is not None]
     names = {"removed": "removed", "mean": "mean row", "swapped": "swapped with"}
     counts = ", ".join(f"{names[kind]} {found.clear(kind)}" for kind in kinds)
     return [
         f"Without {found.prompt} the loss of {found.loss_nats:.3f} nats changes by "
-        f"{found.without_prompt.value:+.3f} [{low:+.3f}, {high:+.3f}].",
+        f"{found.without_prompt:+.3f}.",
         f"Positions whose change leaves out 0: {counts} of {len(found.positions)}; without any "
         "effect one in twenty would have it.",
     ]

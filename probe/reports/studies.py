@@ -96,8 +96,8 @@ def _sentence(rows: Sequence[TableRow]) -> str:
         f"accuracy {row.wayward_accuracy.value:.3f} where a free one has "
         f"{row.baseline_accuracy.value:.3f} (accuracy change "
         f"{relative_change(row.delta.value, row.delta.interval)}{beside}), and its decoding "
-        f"matches the text with F1 {_number(row.f1)}; at γ = 0 F1 was "
-        f"{_number(row.f1_at_zero)} ({_counts(rows)})."
+        f"matches the text with F1 {row.f1:.2f}; at γ = 0 F1 was "
+        f"{row.f1_at_zero:.2f} ({_counts(rows)})."
     )
 
 
@@ -119,11 +119,6 @@ def _counts(rows: Sequence[TableRow]) -> str:
     targets, seeds = sum(row.targets for row in rows), min(row.seeds for row in rows)
     per = " over all tasks" * (len(rows) > 1)
     return f"{counted(targets, 'text')}{per}, {counted(seeds, 'seed')} each"
-
-
-def _number(one: Estimate) -> str:
-    value = f"{one.value:.2f}"
-    return value if one.interval is None else "{} [{:.2f}, {:.2f}]".format(value, *one.interval)
 
 
 def _span(values: Sequence[float]) -> str:
@@ -151,19 +146,17 @@ def sweep_headline(found: GridResult) -> list[str]:
 
 
 def _answer(one: Answer) -> str:
-    low, high = one.interval or (None, None)
-    ends = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
-    each = f"{counted(one.runs, 'run')} each"
+    difference = (
+        f"{Estimate(one.difference, one.interval):+.3f} over {counted(one.runs, 'run')} each"
+    )
     where = f"{one.model} ({one.parameters / 1e6:,.1f} M parameters), {one.task}: "
     if one.question == "length":
         return (
             f"{where}{counted(one.length, 'token')}, the best of more than 20, score "
-            f"{one.score:.3f}, 20 score {one.against:.3f}: {one.difference:+.3f}{ends} over "
-            f"{each}"
+            f"{one.score:.3f}, 20 score {one.against:.3f}: {difference}"
         )
     enough, score = ("is enough", "it scores") if one.length == 1 else ("are enough", "they score")
     return (
         f"{where}{counted(one.length, 'token')} {enough} for 95 % of the best validation score; "
-        f"{score} {one.score:.3f}, the best length {one.against:.3f}: "
-        f"{one.difference:+.3f}{ends} over {each}"
+        f"{score} {one.score:.3f}, the best length {one.against:.3f}: {difference}"
     )

@@ -119,10 +119,7 @@ class Pruned(Result):
 
 
 def _change(found: PromptScore) -> str:
-    if found.score_change is None:
-        return ""
-    low, high = found.score_change.ends
-    return f" (change {found.score_change.value:+.3f} [{low:+.3f}, {high:+.3f}])"
+    return "" if found.score_change is None else f" (change {found.score_change:+.3f})"
 
 
 def _table_row(state: str, rows: Sequence[int], found: PromptScore) -> dict[str, Any]:
