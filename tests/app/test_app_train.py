@@ -20,6 +20,7 @@ from probe.jobs import worker
 from probe.requests.training import with_recommended
 from probe.store import JobFolder, Workspace, queued
 from probe.tables import default_model
+from probe.verbs.distilling import distill_config
 from tests.app.conftest import strips_of
 from tests.trainable import write_task
 from tests.waiting import LONGEST_S, until
@@ -91,7 +92,7 @@ def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
     at.run()
     assert "Finished after 6 steps: made moods" in _texts(at)
     assert "the model alone" in _texts(at)
-    assert len(at.get("plotly_chart")) == 4
+    assert len(at.get("plotly_chart")) == 5  # curves, and the paths of the rows
     _button(at, "Open in Decode").click().run()
     assert at.session_state["p"] == ["moods-prompt_tuning@1"]
     assert run.config.command == verbs.train_command(run.config)
@@ -327,7 +328,7 @@ def test_a_text_of_one_s_own_is_asked_for_by_the_command_shown(
 def test_a_distillation_ends_in_its_reading_and_can_be_asked_for_again(
     open_page: Open, workspace: Workspace, model: str, own_handlers: None
 ) -> None:
-    asked = verbs.distill_config(
+    asked = distill_config(
         "kind warm calm", model, length=2, steps=3, frame="{prompt} {text} it was", device="cpu",
         workspace=workspace,
     )  # fmt: skip
@@ -338,7 +339,7 @@ def test_a_distillation_ends_in_its_reading_and_can_be_asked_for_again(
     share = jobs.view(workspace, run).metrics["share_explained"]
     assert f"**{100 * share:.0f} %** of the text's effect in 2 rows" in _texts(at)
     assert any("what they learned" in one.value for one in at.subheader)
-    assert len(strips_of(at)) == 2  # what was added to all rows, and to each
+    assert len(strips_of(at)) == 3  # what was added to all rows and to each, and the way there
     _button(at, "Reproduce").click().run()
     assert at.text_input(key="own_text").value == "kind warm calm"
     assert at.number_input(key="own_steps").value == 3
