@@ -102,7 +102,7 @@ def test_both_themes_are_defined_alike() -> None:
     assert theme["light"].keys() == theme["dark"].keys()
 
 
-@pytest.mark.parametrize("page", ["start", "library", "train", "decode"])
+@pytest.mark.parametrize("page", ["library", "runs", "train"])
 def test_what_an_action_has_to_say_is_said_on_the_page_it_was_asked_on(
     open_page: Callable[..., AppTest], page: str
 ) -> None:
