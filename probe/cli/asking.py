@@ -67,13 +67,7 @@ class Ask:
 
 
 def made_of_request(command: Command, made: Callable[..., None], *more: str) -> Callable[[], None]:
-    """What typer takes for a command with the options and the words of its request.
-
-    Args:
-        command: which.
-        made: takes the request as `asked`.
-        more: paragraphs of its help.
-    """
+    """What typer takes for a command with the options and the words of its request."""
     request = getattr(requests, command.request)
     made.__annotations__["asked"] = request
     made.__doc__ = "\n\n".join([inspect.getdoc(request) or "", *more])

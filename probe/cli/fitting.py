@@ -57,13 +57,7 @@ def _room(needs: Sequence[Measurement], options: ConsoleOptions) -> int:
 
 
 def _excess(needs: Sequence[Measurement], options: ConsoleOptions, *, least: int = 0) -> bool:
-    """Whether columns cannot stand beside each other without breaking words.
-
-    Args:
-        needs: of the columns.
-        options: the width.
-        least: characters that a column shall have if its cells can use them.
-    """
+    """Whether columns, `least` wide where they can use it, cannot stand beside each other whole."""
     wanted = sum(max(need.minimum, min(least, need.maximum)) for need in needs)
     return wanted > _room(needs, options)
 

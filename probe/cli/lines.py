@@ -20,11 +20,7 @@ _KEPT_MODELS = 1
 
 
 def answer_lines(ask: Callable[[str], Result]) -> None:
-    """Answer until the input ends; what fails is the line `{"error": …}`, and the next one is read.
-
-    Args:
-        ask: from a line, which is not empty, to what was found.
-    """
+    """Answer until the input ends; what fails is a line `{"error": …}`, and the next is read."""
     from probe.models import keep_models
 
     keep_models(_KEPT_MODELS)

@@ -48,11 +48,6 @@ def answer(
 
     A generation task is answered as far as the longest target goes.
 
-    Args:
-        model: the frozen model.
-        conditions: of one kind of task.
-        examples: with labels or targets.
-
     Raises:
         DataError: there are no examples.
         InjectionError: a prompt does not fit the model.
@@ -80,12 +75,7 @@ def answer(
 def label_scores(
     model: FrozenModel, conditions: Sequence[Condition], texts: Sequence[Sequence[str | Example]]
 ) -> list[NDArray[np.float64]]:
-    """Log-likelihood in nats of every label, one [n, labels] per condition.
-
-    Args:
-        model: the frozen model.
-        conditions: which share batches.
-        texts: of each condition, one or more.
+    """Log-likelihood in nats of every label, one [n, labels] for the texts of each condition.
 
     Raises:
         InjectionError: a prompt does not fit the model.
@@ -105,13 +95,7 @@ def generate(
     *,
     max_new_tokens: int = 32,
 ) -> list[list[str]]:
-    """What the model writes after each text, one list per condition.
-
-    Args:
-        model: the frozen model.
-        conditions: which share batches.
-        texts: of each condition, one or more.
-        max_new_tokens: the longest continuation.
+    """What the model writes after each text of each condition, one list per condition.
 
     Raises:
         InjectionError: a prompt does not fit the model, or cannot be read while it writes.

@@ -153,14 +153,7 @@ def readability(
     metric: str,
     seed: int = 0,
 ) -> tuple[Readability, ...]:
-    """Every soft prompt against its nearest tokens and every prompt of tokens beside it.
-
-    Args:
-        answers: of all conditions, to the same examples, by one model.
-        examples: with labels or targets.
-        metric: the task's, higher is better.
-        seed: of the resamples.
-    """
+    """Every soft prompt against its nearest tokens and every prompt of tokens beside it."""
     bootstrap = Bootstrap(len(examples), seed=seed)
     own = [one.condition for one in answers if one.condition.kind == "prompt"]
     soft = [condition for condition in own if not is_readable(condition)]

@@ -20,11 +20,7 @@ UNUSED = (
 
 
 def unmoved_metrics(evaluations: Sequence[tuple[int, Mapping[str, float]]]) -> Iterator[str]:
-    """What to say of metrics that are in every evaluation as in the first.
-
-    Args:
-        evaluations: steps and what was measured, in order.
-    """
+    """What to say of metrics that are in every evaluation, by its step, as in the first."""
     if len(evaluations) < 2:
         return
     (first, before), (last, now) = evaluations[0], evaluations[-1]
@@ -67,10 +63,6 @@ def is_unused(model: Any, batch: Mapping[str, Any]) -> bool:
     """Whether a PEFT model answers a batch as its base model alone does.
 
     Both run without dropout and gradients; their modes come back.
-
-    Args:
-        model: of PEFT, with a prompt.
-        batch: what it is called with.
     """
     import torch
 

@@ -48,9 +48,6 @@ def compared_batch(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """A few examples as the model is called with them; None where they cannot be had again.
 
     Taken from the data set itself, so that no sampler moves on.
-
-    Args:
-        given: what the Trainer hands to callbacks.
     """
     loaders = (given.get("eval_dataloader"), given.get("train_dataloader"))
     loader = next((one for one in loaders if one is not None), None)

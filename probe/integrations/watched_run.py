@@ -83,14 +83,7 @@ class WatchedRun:
         metrics: Mapping[str, float] | None,
         warnings: Sequence[str] = (),
     ) -> Observation:
-        """Look at the prompt.
-
-        Args:
-            prompt: as it is now.
-            step: updates made so far.
-            metrics: of an evaluation; what is no number is left out.
-            warnings: what is known to go wrong.
-        """
+        """Look at the prompt as it is now; of what an evaluation measured, numbers are kept."""
         measured = {name: float(one) for name, one in (metrics or {}).items() if _is_number(one)}
         found = list(warnings)
         if measured:

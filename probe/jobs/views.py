@@ -101,12 +101,7 @@ class JobView(Result):
 def scored(
     runs: Iterable[JobView], name: Callable[[JobView], str] = lambda run: run.label or run.run
 ) -> list[Scored]:
-    """The scores of the trainings that have finished.
-
-    Args:
-        runs: in any order.
-        name: how each is to be called.
-    """
+    """The scores of the trainings that have finished, each called by its name."""
     found = [(run, gain_of(run.metrics)) for run in runs if run.state == "finished"]
     return [Scored(name(run), run.task, gain) for run, gain in found if gain is not None]
 

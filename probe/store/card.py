@@ -73,14 +73,7 @@ class Card(Result):
 
 
 def card_of(prompt: AnyPrompt, *, name: str, version: int, created: str) -> Card:
-    """The card of a prompt about to be stored.
-
-    Args:
-        prompt: what is stored.
-        name: its name in the workspace.
-        version: 1 for the first prompt of that name.
-        created: time of saving, ISO 8601.
-    """
+    """The card of a prompt about to be stored under a name and version, at an ISO 8601 time."""
     prefix = isinstance(prompt, KVPrefix)
     source = prompt.provenance
     return Card(

@@ -164,14 +164,7 @@ def stamps(db: sqlite3.Connection) -> dict[str, str]:
 def put(
     db: sqlite3.Connection, card: Card, history: Sequence[EvaluationRecord], stamp: str
 ) -> None:
-    """Enter a prompt in place of what was known of it.
-
-    Args:
-        db: in a transaction.
-        card: its card.
-        history: its evaluations, oldest first.
-        stamp: what its files looked like before they were read.
-    """
+    """Enter a prompt in place of what was known of it, with its files' stamp before reading."""
     text, records = json.dumps(card.to_json()), [json.dumps(one.to_json()) for one in history]
     db.execute(
         "INSERT INTO prompts (id, name, version, created, card, stamp, digest)"

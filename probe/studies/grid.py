@@ -171,13 +171,7 @@ def require_doable(choices: Iterable[int]) -> None:
 
 
 def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
-    """One row of the results.
-
-    Args:
-        point: what the run stands for.
-        prompt: what it left, with its scores.
-        file: where that is.
-    """
+    """One row of the results: what a run stands for, and what it left in a file."""
     scores, config = prompt.metrics, point.spec.config
     metric = str(scores["metric"])
     return GridRun(

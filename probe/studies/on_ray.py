@@ -25,11 +25,6 @@ def spread(
     Each pack takes one core, and its worker one thread. The machines of a cluster need `probe`
     installed, and models and data under the same names and paths.
 
-    Args:
-        packs: what to do.
-        address: local, auto or HOST:PORT.
-        gpu_share: GPUs that a pack takes.
-
     Raises:
         MissingExtraError: Ray is not installed.
         TrainingError: there is no cluster, or a pack was lost too often.

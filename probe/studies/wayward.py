@@ -131,12 +131,7 @@ def points(study: WaywardStudy) -> list[Point]:
 
 
 def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
-    """One row of the results.
-
-    Args:
-        point: what the run stands for.
-        prompt: what it left, with its scores.
-        file: where that is.
+    """One row of the results: what a run stands for, and what it left in a file.
 
     Raises:
         TrainingError: the prompt is not one of rows.

@@ -15,13 +15,7 @@ from probe.studies.specs import Study, StudySummary
 
 
 class StudyWriter:
-    """Keeps the files of a study up to date while packs finish.
-
-    Args:
-        study: its runs, and what they come to.
-        cache: where finished runs are.
-        job: where files go.
-    """
+    """Keeps the files of a study up to date while packs finish."""
 
     def __init__(self, study: Study, cache: ResultCache, job: JobFolder) -> None:
         self._study, self._cache, self._job = study, cache, job

@@ -118,13 +118,7 @@ def retraining_of(
 def retraining(
     model: FrozenModel, tasks: Sequence[Task], config: TrainConfig, starts: Sequence[Start]
 ) -> Training:
-    """Prepare K prunings of one prompt for training in one pass.
-
-    Args:
-        model: the frozen model.
-        tasks: of each pruning, with its template.
-        config: of all.
-        starts: rows [P, H] of each.
+    """Prepare K prunings of one prompt, rows [P, H] each, for training in one pass.
 
     Raises:
         TrainingError: the task teaches nothing.

@@ -39,14 +39,7 @@ class Validation:
 def validate(
     model: FrozenModel, injection: Injection, rows: Sequence[Row], task: Task
 ) -> Validation:
-    """Score one prompt.
-
-    Args:
-        model: the frozen model.
-        injection: the prompt alone.
-        rows: the prepared validation examples.
-        task: names the metric.
-    """
+    """Score one prompt, alone in its injection, on validation examples by the task's metric."""
     by_length = sorted(rows, key=len)
     chunks = [by_length[i : i + _ROWS_AT_ONCE] for i in range(0, len(rows), _ROWS_AT_ONCE)]
     if task.kind == "generation":

@@ -25,12 +25,6 @@ def baseline_conditions(
 ) -> list[Condition]:
     """The conditions that read the frozen model, each wording once.
 
-    Args:
-        model: which they read.
-        loaded_prompts: of the prompts; none where only baselines are asked.
-        conditions: one per loaded, or one whose words are used.
-        asked: which baselines, and the seed of the controls.
-
     Raises:
         NotDecodableError: a prompt has no nearest tokens.
     """

@@ -73,13 +73,7 @@ def bench_readings(request: BenchReadingsRequest) -> StudyResult:
 def bench_readings_run(
     request: BenchReadingsRequest, config: JobConfig, **watchers: Any
 ) -> StudyResult:
-    """Do such a study, keep its rates in the workspace, and write what else was asked for.
-
-    Args:
-        request: says where packs run, and what is written.
-        config: what is done.
-        watchers: as `study_run` takes them.
-    """
+    """Do such a study, keep its rates in the workspace, and write what else was asked for."""
     result = run_as_asked(request, config, **watchers)
     _write(result.found, request)
     return result

@@ -83,13 +83,7 @@ def study_run(
 def run_as_asked(
     request: StudyRequest | BenchReadingsRequest, config: JobConfig, **watchers: Any
 ) -> StudyResult:
-    """Do a study in the workspace, and where the packs, that its request names.
-
-    Args:
-        request: says where.
-        config: what is done.
-        watchers: as `study_run` takes them.
-    """
+    """Do a study in the workspace, and where the packs, that its request names; see `study_run`."""
     from probe.studies.executor import Executor
 
     workspace = Workspace(request.workspace)
