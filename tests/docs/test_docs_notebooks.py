@@ -6,7 +6,8 @@ import re
 import nbformat
 import pytest
 
-from tests.docs.notebooks import NOTEBOOKS
+from tests.docs.notebooks import NOTEBOOKS, badge, public_address, with_badge
+from tests.docs.pages import DOCS
 
 _SHORTENED = ((r"steps=\d+", "steps=2"), (r"distill\((.*)\)", r"distill(\1, model='builtin')"))
 
@@ -44,7 +45,20 @@ def test_it_was_saved_with_outputs_and_stays_small(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_its_badge_opens_the_dialog_that_takes_this_file(path):
-    """It has no public address that Colab could fetch it from."""
-    first = nbformat.read(path, as_version=4).cells[0].source
-    assert "(https://colab.research.google.com/#upload=true)" in first and path.name in first
+def test_its_badge_is_that_of_the_address_which_pyproject_names(path):
+    notebook = nbformat.read(path, as_version=4)
+    saved = notebook.cells[0].source
+    assert badge(path.name, public_address()) in saved
+    on_github = "https://github.com/owner/probe"
+    assert with_badge(notebook, path.name, on_github).cells[0].source == saved.replace(
+        badge(path.name, public_address()), badge(path.name, on_github)
+    )
+    assert f"/github/owner/probe/blob/main/docs/notebooks/{path.name})" in notebook.cells[0].source
+
+
+def test_the_address_is_the_same_wherever_one_is_named():
+    address = public_address()
+    site = (DOCS.parent / "mkdocs.yml").read_text()
+    citation = (DOCS.parent / "CITATION.cff").read_text()
+    assert re.findall(r"(?m)^repo_url: (.+)$", site) == ([address] if address else [])
+    assert re.findall(r"(?m)^repository-code: (.+)$", citation) == ([address] if address else [])
