@@ -29,7 +29,8 @@ def badge(name, address):
     """The sentence by which a notebook is opened in Colab."""
     image = f"[![Open in Colab]({_COLAB}/assets/colab-badge.svg)]"
     if address is None:
-        return f"{image}({_COLAB}/#upload=true) The badge opens Colab's upload dialog: choose `{name}`."
+        told = f"The badge opens Colab's upload dialog: choose `{name}`."
+        return f"{image}({_COLAB}/#upload=true) {told}"
     place = address.removesuffix("/").removesuffix(".git").removeprefix("https://github.com/")
     file = f"{place}/blob/main/docs/notebooks/{name}"
     return f"{image}({_COLAB}/github/{file}) The badge opens it."
