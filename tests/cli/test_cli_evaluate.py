@@ -11,7 +11,7 @@ import torch
 from probe import formats
 from probe.charts import score_intervals
 from probe.datasets import sample
-from probe.models import load_model
+from probe.models import load_model, prepare
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.store import Workspace, sample_facts, sample_folders
 from probe.task import Example, Task
@@ -318,7 +318,9 @@ def test_continuations_depend_on_the_prompt_and_not_on_its_neighbours(here, prob
         alone = probe("generate", f"{name}.safetensors", *texts, *arguments).json
         assert [one["output"] for one in alone["continuations"]] == outputs[name]
     model = load_model("model", device="cpu")
-    assert model.generate(None, ["the film", "a cold soup was"], None, 6) not in outputs.values()
+    examples = [Example("the film"), Example("a cold soup was")]
+    rows = prepare(model, Task("asked", "generation", "{text}"), examples, new_tokens=6)
+    assert model.generate_rows(None, rows, max_new_tokens=6) not in outputs.values()
 
 
 def test_a_prompt_continues_its_own_template_unless_another_is_given(here, probe):
