@@ -16,7 +16,7 @@ from probe.prompt import SoftPrompt
 from probe.reports.headlines import decoding_headline
 from probe.store import Workspace
 from probe.verbs.decoding import decode
-from tests.app.conftest import strips_of
+from tests.app.conftest import APP, strips_of
 from tests.hostile import HOSTILE, prompt_rows, write_hostile_model
 from tests.trainable import write_task
 
@@ -197,7 +197,9 @@ def test_hostile_tokens_reach_table_and_charts_as_text(
     assert readable <= tokens
     assert "line⏎break" in tokens
     assert "\\u202erotcerid" in tokens
-    assert not any("<script" in one.body or "<b>" in one.body for one in at.get("html"))
+    own = (APP / "page.html").read_text()
+    others = [one.body for one in at.get("html") if one.body != own]
+    assert not any("<script" in body or "<b>" in body for body in others)
     for chart in at.get("plotly_chart"):
         assert "<script" not in chart.proto.spec
         assert "<b>bold" not in chart.proto.spec
