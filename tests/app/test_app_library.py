@@ -220,3 +220,19 @@ def test_a_large_library_does_not_wait_for_comparisons(workspace: Workspace) -> 
     table = library_table(many)
     assert len(table) == 1000
     assert table["closeness"].isna().all()
+
+
+def test_of_several_files_each_that_is_left_out_has_a_line_with_the_reason(
+    open_page: Open,
+) -> None:
+    rows = np.random.default_rng(0).standard_normal((2, 320)).astype(np.float32)
+    at = _upload(open_page(), ("good.npy", _npy(rows)), ("notes.txt", b"nothing here"))
+    assert any("notes" in w.value and "is left out" in w.value for w in at.warning)
+    assert any(b.label == "Add 1 prompt to the library" for b in at.button)
+
+
+def test_a_table_and_rows_of_zeros_are_remarked_on(open_page: Open) -> None:
+    at = _upload(open_page(), ("table.npy", _npy(np.zeros((2001, 320), np.float32))))
+    said = [w.value.replace("\\", "") for w in at.warning]
+    assert any("2,001 rows: is it a table of embeddings?" in one for one in said)
+    assert any("2,001 rows of 2,001 are zero" in one for one in said)

@@ -239,6 +239,7 @@ def test_rows_of_one_s_own_are_read_shown_kept_and_chosen(
     assert "Type 2 label words" in at.info[0].value
     next(one for one in at.text_input if "Label words" in one.label).set_value("bad, good").run()
     assert "18 to train, 2 to validate, 0 to test" in _texts(at)
+    assert "will have no test score" in at.warning[0].value
     assert any("It was [bad]" in one.value for one in at.code)
     _button(at, "Keep as a task").click().run()
     assert workspace.tasks.names() == ["films"]

@@ -16,9 +16,11 @@ from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
 from probe.prompt import AnyPrompt, KVPrefix
 from probe.requests.train_methods import method_words
+from probe.texts import counted
 from probe.verbs.loading import load
 
 MAX_FILE_MB = 200
+_MANY_ROWS = 2000
 MOST_NAME = 60
 """Characters of a file's name that are kept: no more than 255 bytes, which file systems take."""
 
@@ -39,8 +41,13 @@ def draw_upload() -> None:
     if not files:
         st.caption("Nothing leaves this machine, and nothing in a file is ever executed.")
         return
-    prompts = read_uploads([(file.name, file.getvalue()) for file in files])
-    st.dataframe(_summary(prompts), hide_index=True, alt="What was read from the upload")
+    given = [(file.name, file.getvalue()) for file in files]
+    prompts = read_uploads(given)
+    st.dataframe(
+        _summary(prompts), hide_index=True, placeholder="", alt="What was read from the upload"
+    )
+    for line in (*unread(given, prompts), *_oddities(prompts)):
+        st.warning(plain(line), icon=":material/warning:")
     read, prompts = len(prompts), [prompt for prompt in prompts if prompt.trained]
     if left_out := read - len(prompts):
         st.caption(f"{left_out} of {read} will be left out: training never reached their rows.")
@@ -83,6 +90,38 @@ def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
                 str(error).replace(f"{folder}/", "").replace(folder, "upload")
             ) from None
     return [_placed(prompt, folder) for prompt in prompts]
+
+
+def unread(files: Sequence[tuple[str, bytes]], prompts: Sequence[AnyPrompt]) -> list[str]:
+    """A line for each of several files that no prompt came from, with the reason.
+
+    Args:
+        files: name and content of each.
+        prompts: what was read of them; the JSON beside it belongs to an adapter.
+    """
+    read = {prompt.provenance.path for prompt in prompts if prompt.provenance}
+    lines = []
+    for name, content in files if len(files) > 1 else ():
+        if f"upload of {file_name(name)}" in read or name.endswith(".json"):
+            continue
+        try:
+            read_uploads([(name, content)])
+        except ProbeError as error:
+            lines.append(f"{name} is left out: {error}")
+    return lines
+
+
+def _oddities(prompts: Sequence[AnyPrompt]) -> list[str]:
+    """What a prompt rarely has: very many rows, or rows that are all zero."""
+    lines = []
+    for prompt in prompts:
+        if isinstance(prompt, KVPrefix):
+            continue
+        if len(prompt) > _MANY_ROWS:
+            lines.append(f"{prompt.name} has {len(prompt):,} rows: is it a table of embeddings?")
+        if zero := int((prompt.norms == 0).sum()):
+            lines.append(f"{prompt.name}: {counted(zero, 'row')} of {len(prompt):,} are zero.")
+    return lines
 
 
 def file_name(name: str) -> str:

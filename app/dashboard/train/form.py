@@ -113,6 +113,8 @@ def draw_form() -> Wanted:
         **more,
     )
     training = stated(config, str(base))
+    if config.steps < config.eval_every:
+        st.caption("No validation before the end: there are fewer steps than between validations.")
     return Wanted(TrainRequest(str(base), str(chosen), training, name=name, data_dir=data_dir))
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.runs.panel import draw_run
 from dashboard.shared.heading import draw_explanation, draw_heading, paint_now
-from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name
+from dashboard.shared.jobs import all_runs, cancel_job, headline, shown_name, wayward_studies
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public
 from dashboard.train.new_prompt import draw_new_prompt
@@ -63,7 +63,14 @@ def draw() -> None:
     runs = all_runs()
     shown = draw_featured(runs)
     busy = any(run.active for run in runs)
-    if shown is None and not busy:
+    studies = [study for study in wayward_studies() if study.active]
+    for study in studies:
+        st.page_link(
+            "dashboard/waywardness/page.py", query_params={"study": study.run},
+            label=f"A study is at work: {plain(shown_name(study))}. {headline(study)}",
+            icon=":material/alt_route:",
+        )  # fmt: skip
+    if shown is None and not (busy or studies):
         last = f" The last run: **{plain(shown_name(runs[0]))}**." if runs else ""
         st.markdown(f"Nothing is training. The settings below work as they are.{last}")
     draw_queue(runs, shown)

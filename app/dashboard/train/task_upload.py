@@ -165,6 +165,12 @@ def _draw_preview(task: Task) -> None:
     """How much was read, and what the model will see."""
     parts = (("train", task.train), ("validate", task.validation), ("test", task.test))
     st.markdown("**" + ", ".join(f"{len(rows):,} to {what}" for what, rows in parts) + "**")
+    if not task.test:
+        st.warning(
+            "No rows are left to test: a trained prompt will have no test score. Add a file of "
+            "test rows.",
+            icon=":material/warning:",
+        )
     counts = Counter(one.label for one in task.train)
     if task.kind == "classification":
         st.caption(", ".join(f"{plain(word)} {counts[number]:,}"
