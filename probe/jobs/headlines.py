@@ -131,7 +131,8 @@ def _finished(job: JobView, shown: Callable[[str], str]) -> str:
 
 def _train_plan(plan: TrainPlan) -> list[str]:
     return [
-        f"About {duration(plan.estimate_s)}, without validations: {1000 * plan.step_s:,.0f} ms a "
+        f"About {duration(plan.estimate_s)} as fast as this machine is now, without validations: "
+        f"{1000 * plan.step_s:,.0f} ms a "
         f"step on {plan.device}. {counted(plan.length, 'row')}, "
         f"{counted(plan.trained_parameters, 'trained number')}, "
         f"{counted(plan.train_examples, 'training example')} seen {plan.epochs:.1f} times, rate "

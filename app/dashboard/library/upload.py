@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.shared.errors import attempt, refusals
+from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
 from probe.errors import ProbeError
