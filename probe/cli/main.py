@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import io
 import logging
 import os
@@ -55,6 +57,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows `probe`; the process's own when None.
     """
+    atexit.register(gc.freeze)  # or the end takes a second, looking for garbage in all of torch
     _prepare_streams()
     _prepare_hang_up()
     end_with_parent()

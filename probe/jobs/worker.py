@@ -5,6 +5,8 @@ Until its turn comes a worker imports nothing large, so a long queue costs littl
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import sys
 import traceback
@@ -46,6 +48,7 @@ class JobModule(Protocol):
 
 def main(arguments: Sequence[str]) -> int:
     """Work at the job of a folder until it is finished, stopped or failed; the exit status."""
+    atexit.register(gc.freeze)  # or the end takes a second, looking for garbage in all of torch
     job = JobFolder(Path(arguments[0]).absolute())
     with only_worker(job) as alone:
         if not alone:

@@ -16,13 +16,21 @@ Analyses get `scorer`, `tracer`, `unembedder`, `patcher` and `value_projector`: 
 protocols of `probe.protocols`.
 """
 
-from probe.models.causal import CausalModel
-from probe.models.frozen import FrozenModel
-from probe.models.injection import Injection, InjectionError
-from probe.models.keeping import keep_models, load_model
-from probe.models.patching import patcher
-from probe.models.prepare import prepare
-from probe.models.rows import Objective, Row, Slot
-from probe.models.scoring import scorer, unembedder, value_projector
-from probe.models.tracing import tracer
-from probe.template import RowError
+import gc
+
+_collects = gc.isenabled()
+gc.disable()  # torch and transformers come with a million objects, none of which is garbage
+try:
+    from probe.models.causal import CausalModel
+    from probe.models.frozen import FrozenModel
+    from probe.models.injection import Injection, InjectionError
+    from probe.models.keeping import keep_models, load_model
+    from probe.models.patching import patcher
+    from probe.models.prepare import prepare
+    from probe.models.rows import Objective, Row, Slot
+    from probe.models.scoring import scorer, unembedder, value_projector
+    from probe.models.tracing import tracer
+    from probe.template import RowError
+finally:
+    if _collects:
+        gc.enable()

@@ -15,6 +15,7 @@ _SHORTENED = ((r"steps=\d+", "steps=2"), (r"distill\((.*)\)", r"distill(\1, mode
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # PEFT's
 @pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # the Trainer's, without a GPU
+@pytest.mark.usefixtures("quick_models")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(path, home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

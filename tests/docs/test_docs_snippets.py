@@ -13,6 +13,7 @@ PAGES = [DOCS / "index.md", DOCS / "tour.md", *sorted((DOCS / "guides").glob("*.
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # PEFT's
 @pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # the Trainer's, without a GPU
 @pytest.mark.filterwarnings(r"ignore:::lightning\..*")  # of torch's deprecations, and advice
+@pytest.mark.usefixtures("quick_models")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_snippet_of_a_page_runs(page, home, tmp_path, monkeypatch):
     if smollm2_file() is None:

@@ -7,6 +7,7 @@ killed) and OUT/KIND/killed, and prints the step of the last checkpoint after ea
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -117,6 +118,7 @@ def main() -> None:
     torch.set_num_threads(1)  # threads would not survive the fork
     random.seed(int(seed))
     model, task = load_model(model_folder, device="cpu"), tiny.task(48, validation=8)
+    gc.freeze()  # a fork that looks through all of torch copies it
     found = {}
     for kind in KINDS:
         (Path(out) / kind).mkdir(parents=True)
