@@ -1,6 +1,7 @@
 """Imports go downward only; a deferred or type-only import counts, a folder is one module."""
 
 import ast
+import functools
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -71,6 +72,12 @@ SAME_FLOOR |= {("tables", "formats")}
 SAME_FLOOR |= {("models", "tables")}
 
 
+@functools.cache
+def _imports_of(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def _sources() -> list[Path]:
     return sorted((ROOT / "probe").rglob("*.py")) + sorted((ROOT / "app").rglob("*.py"))
 
@@ -104,7 +111,7 @@ def _dotted(path: Path) -> str:
 
 def _files_imported(path: Path, modules: Mapping[str, Path]) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _imports_of(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             whole = {f"{node.module}.{alias.name}": node.module for alias in node.names}
             found |= {name if name in modules else module for name, module in whole.items()}
@@ -115,7 +122,7 @@ def _files_imported(path: Path, modules: Mapping[str, Path]) -> set[str]:
 
 def _packages_imported(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _imports_of(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
         elif isinstance(node, ast.Import):
@@ -175,6 +182,7 @@ def test_pages_ask_verbs_for_work(path: Path) -> None:
     assert not at_work & NOT_OF_PAGES
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared_as_a_dependency() -> None:
     """A library that only comes along with another may be gone with its next release."""
     distributions = packages_distributions()
@@ -192,7 +200,7 @@ def test_nobody_imports_the_package_front_door() -> None:
     for path in _sources():
         if _module(path) in {"__init__", "__main__", "cli", "app"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _imports_of(path):
             if isinstance(node, ast.ImportFrom) and node.module == "probe":
                 assert {a.name for a in node.names} <= set(FLOORS), path
 

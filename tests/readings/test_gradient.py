@@ -51,6 +51,7 @@ def test_a_small_step_along_it_lowers_the_loss_as_much_as_it_says(causal):
     assert losses[0] - losses[1] == pytest.approx(2 * size * (down**2).sum(), rel=0.05)
 
 
+@pytest.mark.slow
 def test_every_reading_of_a_distilled_prompt_is_there_or_says_why_not(causal):
     found = read(begun(causal), readings="all")
     by_name = {one.name: one for one in found.readings}

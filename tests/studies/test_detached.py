@@ -70,7 +70,7 @@ def test_a_started_study_finishes_by_itself_as_the_command_would(workspace, mode
 def test_a_cancelled_study_keeps_its_packs_and_goes_on_and_so_does_a_killed_one(
     workspace, model, task
 ):
-    config = _config(model, task, steps=400, seeds=4)  # 16 runs in 2 packs
+    config = _config(model, task, steps=250, seeds=4)  # 16 runs in 2 packs
     study = jobs.start(workspace, config)
     until(lambda: jobs.view(workspace, study).done)
     jobs.cancel(workspace, study.id)

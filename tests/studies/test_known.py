@@ -87,6 +87,7 @@ def test_the_same_study_again_trains_and_reads_nothing_and_says_the_same(asked, 
         bench_readings(**asked, readings=f"{PURE},ask")
 
 
+@pytest.mark.slow
 def test_rates_of_ones_own_model_stand_beside_its_readings(asked, model, tmp_path):
     found = bench_readings(**asked | {"length": [8]}, readings="nearest,displacement").found
     home = Workspace(tmp_path / "home")
@@ -119,6 +120,7 @@ def test_fewer_texts_counted_later_do_not_replace_more(asked, model, tmp_path):
     assert counted() == {4}
 
 
+@pytest.mark.slow
 def test_prompts_distilled_before_are_read_and_none_is_trained(asked, tmp_path):
     first = bench_readings(**asked, readings="displacement", control=["nothing", "shuffled"])
     other = asked | {"workspace": tmp_path / "other"}
