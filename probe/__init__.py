@@ -28,7 +28,7 @@ _MODULES = FUNCTIONS | {
     "Vocabulary": "probe.vocabulary",
 }
 
-_PACKAGES = ("evaluation", "integrations", "training", "verbs")
+_PACKAGES = ("evaluation", "formats", "integrations", "models", "training", "verbs")
 """`probe.training` is the trainer, step by step; `probe.train` does what the command does."""
 
 __all__ = [

@@ -62,7 +62,7 @@ def test_a_command_is_a_function_with_its_options_as_arguments(name, command):
 def test_the_import_is_light_and_names_stay_whatever_is_imported_after_it():
     code = (
         "import sys, probe; light = not {'torch', 'numpy'} & set(sys.modules); "
-        "trainer = probe.training.train; "
+        "trainer = probe.training.train; probe.models.load_model, probe.formats.load; "
         "import probe.training.loop, probe.evaluation, probe.studies.executor, probe.reports; "
         "print(light, callable(trainer), trainer is probe.train, "
         "all(callable(getattr(probe, n)) for n in "
