@@ -109,8 +109,8 @@ def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 COLUMNS: dict[str, Any] = {
     "run": st.column_config.TextColumn(width=260),
-    "state": st.column_config.TextColumn(width=85),
-    "task": st.column_config.TextColumn(width=80),
+    "state": st.column_config.TextColumn(width=75),
+    "task": st.column_config.TextColumn(width=70),
     "model": st.column_config.TextColumn(width=80),
     "progress": st.column_config.ProgressColumn(
         "steps", min_value=0, max_value=100, format="%d %%", width=90
@@ -129,7 +129,7 @@ COLUMNS: dict[str, Any] = {
     "length": st.column_config.NumberColumn("P", width=45, help="Positions; empty: the default"),
     "start": st.column_config.TextColumn(width=110),
     "rate": st.column_config.NumberColumn(
-        "rate", format="%.3g", width=65, help="Empty: the default of the method"
+        "rate", format="%.3g", width=50, help="Empty: the default of the method"
     ),
     "seed": st.column_config.NumberColumn(width=50),
     "created": st.column_config.DatetimeColumn("created (UTC)", format="YYYY-MM-DD HH:mm",
