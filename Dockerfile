@@ -17,8 +17,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
 RUN --mount=type=bind,source=constraints.txt,target=/constraints.txt \
     pip install -c /constraints.txt \
     --extra-index-url https://download.pytorch.org/whl/cpu "torch==2.13.0+cpu" \
-    && cd /usr/local/lib/python3.11/site-packages/torch && rm -r include test \
-    && find bin -type f ! -name torch_shm_manager -delete
+    && rm -r /usr/local/lib/python3.11/site-packages/torch/include \
+       /usr/local/lib/python3.11/site-packages/torch/test \
+    && find /usr/local/lib/python3.11/site-packages/torch/bin -type f ! -name torch_shm_manager -delete
 # The model's wheel asks for an inference library that nothing here uses.
 RUN --mount=type=bind,source=constraints.txt,target=/constraints.txt \
     --mount=type=bind,from=build,source=/wheels,target=/wheels \
