@@ -135,8 +135,10 @@ def _draw_facts(entry: Entry) -> None:
         "Added": card.created.replace("T", " ").removesuffix("+00:00") + " UTC"
         if card.created
         else None,
-    } | {name.replace("_", " "): _number(value) for name, value in card.metrics.items()}
-    with st.container(gap="xxsmall"):
+    } | {
+        name.replace("_", " ").capitalize(): _number(value) for name, value in card.metrics.items()
+    }
+    with st.container(gap="xxsmall", key="facts"):
         for name, value in facts.items():
             if value:
                 label, text = st.columns([1, 2], gap="small")

@@ -81,7 +81,7 @@ def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> 
         records = records_of(folder)
         _draw_numbers(found, records[-1] if records else {})
         if records:
-            _draw_curves(found, _kept_curves(found, records), folder.config)
+            _draw_curves(found, _kept_curves(found, records))
         if text := log_tail(folder):
             with st.expander("Log"):
                 st.code(text, language=None, wrap_lines=True)
@@ -130,9 +130,9 @@ def _kept_curves(run: JobView, records: Sequence[Record]) -> Curves:
     return found
 
 
-def _draw_curves(run: JobView, found: Curves, config: JobConfig) -> None:
+def _draw_curves(run: JobView, found: Curves) -> None:
     alone = run.metrics.get(f"zero_shot_{found.metric}")
-    scored = config.request["training"]["eval_every"] > 0 and found.metric != "loss_nats"
+    scored = len(found.score.steps) > 0 and found.metric != "loss_nats"
     figures = {
         "loss": (loss_curves([found], steps=run.steps), "Loss of training and validation"),
         "score": (score_curves([found], steps=run.steps, alone=alone), "Validation score"),
