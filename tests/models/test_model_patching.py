@@ -95,10 +95,10 @@ def test_where_it_cannot_be_done_one_line_says_why(causal: Maker) -> None:
         patcher(masked)
 
 
-def test_a_tokenizer_that_leaves_the_placeholder_out_is_refused(causal: Maker) -> None:
+def test_a_tokenizer_that_leaves_the_placeholder_out_is_refused() -> None:
     """Nothing would stand where states are put, and the text be continued without them."""
-    model = causal("llama")
     letters = Tokenizer(models.BPE({letter: row for row, letter in enumerate("ACDEFG")}, []))
-    model.tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters)
+    model = CausalModel("llama", raw_model("llama"), tokenizer)
     with pytest.raises(InjectionError, match="has no token for ' x', in whose place"):
         patcher(model)(STATES, 1, "ACE", "CAFE")
