@@ -23,15 +23,11 @@ OWN = "the prompt's own"
 OTHER = "another"
 _BESIDE_TOKENS = ("decode", "map", "compare")
 """Pages that ask what near means, and in whose vocabulary."""
-_OF_PROMPTS = ("start", "library", *_BESIDE_TOKENS)
-"""Pages that show prompts, or choose them."""
 _METRICS: dict[Metric, str] = {"cosine": "cosine", "l2": "L2", "dot": "dot product"}
 
 
 def draw_sidebar(page: str) -> None:
     """Draw the choices that a page uses; every one of them is part of its address."""
-    if page not in _OF_PROMPTS:
-        return
     ids = [entry.id for entry in library()]
     demo = demo_prompt()
     first = [demo] if demo in ids else ids[:1]
