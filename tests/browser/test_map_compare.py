@@ -180,11 +180,11 @@ def test_a_cell_of_the_matrix_shows_its_two_prompts(visit: Visit) -> None:
     page.set_viewport_size({"width": 1280, "height": 1700})
     chart = page.locator(".st-key-matrix .js-plotly-plot")
     point = """([plot, first, second]) => {
-      const trace = plot._fullData[2];
+      const trace = plot._fullData.at(-1);  // the cells, above the tree and the tasks
       const n = trace.customdata.findIndex(c => c[0] == first && c[1] == second);
-      const {xaxis2, yaxis2} = plot._fullLayout, box = plot.getBoundingClientRect();
-      return [box.x + xaxis2._offset + xaxis2.d2p(trace.x[n]),
-              box.y + yaxis2._offset + yaxis2.d2p(trace.y[n])];
+      const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
+      return [box.x + xaxis._offset + xaxis.d2p(trace.x[n]),
+              box.y + yaxis._offset + yaxis.d2p(trace.y[n])];
     }"""
     expect(chart.locator(".points").first).to_be_attached()
     place = page.evaluate(point, [chart.element_handle(), first, second])

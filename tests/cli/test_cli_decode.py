@@ -65,7 +65,7 @@ def test_the_table_says_what_was_asked_and_what_it_is_worth(probe):
     document = probe(
         "decode", "sst2-text", "--metric", "l2", "-k", "2", "--seed", "3", "--json"
     ).json
-    assert "sst2-text on builtin · l2 (lower is closer) · k 2" in result.flat
+    assert "sst2-text on builtin · L2 distance (lower is closer) · k 2" in result.flat
     assert "controls of 1,000 random rows each, seed 3" in result.flat
     for sentence in verbs.decode("sst2-text", metric="l2", k=2, seed=3).headline():
         assert sentence in result.flat
