@@ -140,7 +140,7 @@ _LAYERS = (
     *("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_encoder_layers", "depth"),
     *("encoder_layers", "decoder_layers", "num_decoder_layers"),
 )
-_WIDTHS = ("hidden_size", "d_model", "n_embd", "embedding_size", "word_embed_proj_dim", "dim")
+WIDTHS = ("hidden_size", "d_model", "n_embd", "embedding_size", "word_embed_proj_dim", "dim")
 """How listed families call H; one that names two reads tokens in the second."""
 _DIMENSIONS = (
     *("hidden_size", "intermediate_size", "moe_intermediate_size", "ffn_hidden_size", "ffn_dim"),
@@ -204,7 +204,7 @@ def check_table(config: Mapping[str, Any], rows: int, width: int, where: str) ->
     tokens = text.get("vocab_size")
     if type(tokens) is int and tokens > rows:
         raise of_another_size(f"vocab_size = {tokens}", rows, width, where)
-    widths = {key: text[key] for key in _WIDTHS if type(text.get(key)) is int}
+    widths = {key: text[key] for key in WIDTHS if type(text.get(key)) is int}
     if widths and width not in widths.values():
         said = ", ".join(f"{key} = {value}" for key, value in widths.items())
         raise of_another_size(said, rows, width, where)

@@ -149,8 +149,21 @@ def test_a_prompt_without_a_base_model_asks_for_one(open_page: Open, workspace: 
     at = open_page("decode", p="bare@1")
     assert "choose the base model in the sidebar" in at.info[0].value
     assert "width 320" in at.info[0].value
-    at.selectbox(key="model").set_value("builtin").run()
+    at.button(key="use_builtin").click().run()
+    assert at.selectbox(key="model").value == "builtin"
     assert len(at.dataframe[0].value) == 2
+
+
+def test_a_prompt_without_a_base_model_is_offered_those_of_its_width(
+    open_page: Open, workspace: Workspace
+) -> None:
+    workspace.save(SoftPrompt("bare", np.random.default_rng(0).standard_normal((2, 768))))
+    at = open_page("decode", p="bare@1")
+    assert "FacebookAI/roberta" in at.info[0].value
+    assert "builtin" not in at.info[0].value
+    at.button(key="use_FacebookAI/roberta-base").click().run()
+    assert at.text_input(key="model_id").value == "FacebookAI/roberta-base"
+    assert "is not on this machine" in at.info[0].value
 
 
 def test_a_model_of_another_width_is_one_clear_line(open_page: Open, workspace: Workspace) -> None:

@@ -119,6 +119,7 @@ def test_an_uploaded_file_is_shown_then_kept_and_chosen(
     at = _upload(open_page(), ("greeting.npy", _npy(rows)))
     assert at.dataframe[0].value["shape"].iloc[0] == "4 × 320"
     assert workspace.list() == []
+    assert any("Models of that width: builtin" in one.value for one in at.caption)
     at.text_input(key="upload_model").set_value("builtin").run()
     _button(at, "Add 1 prompt").click().run()
     assert not at.error

@@ -14,8 +14,9 @@ from dashboard.shared.errors import attempt, refusals
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
+from dashboard.shared.sidebar import fitting_words
 from probe.errors import ProbeError
-from probe.prompt import AnyPrompt, KVPrefix
+from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.requests.train_methods import method_words
 from probe.texts import counted
 from probe.verbs.loading import load
@@ -54,12 +55,15 @@ def draw_upload() -> None:
         st.caption(f"{left_out} of {read} will be left out: training never reached their rows.")
     if not prompts:
         return
-    if any(prompt.base_model is None for prompt in prompts):
+    if nameless := [prompt for prompt in prompts if prompt.base_model is None]:
         st.text_input(
             "Base model", key="upload_model",
             placeholder="smollm2, a folder, a GGUF file or a hub id",
             help="The file does not say which model the prompt was trained on.",
         )  # fmt: skip
+        widths = {one.width for one in nameless if isinstance(one, SoftPrompt)}
+        if len(widths) == 1 and (words := fitting_words(widths.pop())):
+            st.caption(words)
     unit = "prompt" if len(prompts) == 1 else "prompts"
     st.button(
         f"Add {len(prompts)} {unit} to the library",

@@ -13,6 +13,7 @@ from dashboard.shared.resources import Entry, is_local, library
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.requests import DecodeRequest, help_of
 from probe.tables import ALWAYS_NAMED, default_model
+from probe.tables.widths import models_of_width
 
 _DEMO = {"smollm2": "smollm2-distilled-french", "builtin": "sst2-text"}
 """The prompt a first visit shows, by the model that is meant where none is named: one that answers
@@ -148,12 +149,7 @@ def usable_model(entry: Entry) -> str | None:
     """
     model = chosen_model(entry)
     if model is None:
-        width = f" Its rows have width {entry.card.shape[-1]}." if entry.card.shape else ""
-        st.info(
-            "This prompt does not say which model it was trained on: "
-            f"choose the base model in the sidebar.{width}",
-            icon=":material/help:",
-        )
+        _draw_no_model(entry.card.shape[-1] if entry.card.shape else None)
         return None
     if is_local(model) or model in _fetched():
         return model
@@ -167,6 +163,38 @@ def usable_model(entry: Entry) -> str | None:
         _fetched().add(model)
         st.rerun()
     return None
+
+
+def _draw_no_model(width: int | None) -> None:
+    """Say that no model is named, and offer those that rows of that width fit."""
+    said = f" Its rows have width {width}." if width else ""
+    st.info(
+        "This prompt does not say which model it was trained on: "
+        f"choose the base model in the sidebar.{said} {fitting_words(width)}",
+        icon=":material/help:",
+    )
+    with st.container(horizontal=True):
+        for model in _fitting(width):
+            st.button(f"Use {plain(model)}", key=f"use_{model}", on_click=_use, args=(model,))
+
+
+def fitting_words(width: int | None) -> str:
+    """Which models rows of a width fit, as a sentence; empty where none is known."""
+    names = ", ".join(map(plain, _fitting(width)))
+    return names and f"Models of that width: {names}."
+
+
+def _fitting(width: int | None) -> list[str]:
+    found = models_of_width(width) if width else []
+    return [model for model in found if not is_public() or model in ALWAYS_NAMED]
+
+
+def _use(model: str) -> None:
+    """Choose a base model, whichever it is; for callbacks."""
+    named = model in ALWAYS_NAMED
+    st.session_state["model"] = model if named else OTHER
+    if not named:
+        st.session_state["model_id"] = model
 
 
 def _fetched() -> set[str]:
