@@ -85,11 +85,9 @@ def _words(progress: Progress) -> str:
     parts = [f"{progress.done} of {counted(progress.runs, progress.what)}"]
     if progress.found:
         parts.append(f"{progress.found} found")
-    if progress.pack is not None:
-        parts.append(
-            f"step {progress.pack.step} of {progress.pack.steps}, "
-            f"loss {progress.pack.loss_nats:.3f} nats"
-        )
+    if (pack := progress.pack) is not None:
+        loss = "" if pack.loss_nats is None else f", loss {pack.loss_nats:.3f} nats"
+        parts.append(f"{'scoring' if pack.scoring else 'step'} {pack.step} of {pack.steps}{loss}")
     if progress.eta_s is not None and progress.done < progress.runs:
         parts.append(f"about {duration(progress.eta_s)} left")
     return " · ".join(parts)

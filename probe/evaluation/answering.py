@@ -22,6 +22,8 @@ _BATCH_ELSEWHERE = 512
 
 Ask = Callable[[Injection, Sequence[Row], Tensor], Tensor | list[str]]
 """One question to the model about a batch of rows."""
+Watch = Callable[[float], None]
+"""Told after every batch which share of the answers is there, in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +45,11 @@ def answer(
     model: FrozenModel,
     conditions: Sequence[Condition],
     examples: Sequence[Example],
+    watch: Watch = lambda _: None,
 ) -> list[Answers]:
     """Put every example to the model under every condition; batches mix the conditions.
 
-    A generation task is answered as far as the longest target goes.
+    A generation task is answered as far as the longest target goes; `watch` follows the writing.
 
     Raises:
         DataError: there are no examples.
@@ -57,7 +60,7 @@ def answer(
         raise DataError("there are no examples to answer: choose another split")
     rows = [_rows(model, condition, examples) for condition in conditions]
     if all(condition.task.kind == "classification" for condition in conditions):
-        every = _scores(model, conditions, rows)
+        every = _scores(model, conditions, rows, watch)
         return [
             _classified(model, condition, own, scores)
             for condition, own, scores in zip(conditions, rows, every, strict=True)
@@ -65,7 +68,7 @@ def answer(
     losses = _batched(model, conditions, rows, model.losses)
     longest = max(len(row.options[0]) for own in rows for row in own)
     asked = [examples] * len(conditions)
-    texts = generate(model, conditions, asked, max_new_tokens=longest)
+    texts = generate(model, conditions, asked, max_new_tokens=longest, watch=watch)
     return [
         Answers(condition, np.array(own), texts=tuple(written))
         for condition, own, written in zip(conditions, losses, texts, strict=True)
@@ -94,6 +97,7 @@ def generate(
     texts: Sequence[Sequence[str | Example]],
     *,
     max_new_tokens: int = 32,
+    watch: Watch = lambda _: None,
 ) -> list[list[str]]:
     """What the model writes after each text of each condition, one list per condition.
 
@@ -108,7 +112,7 @@ def generate(
     def ask(injection: Injection, batch: Sequence[Row], which: Tensor) -> list[str]:
         return model.generate_rows(injection, batch, which, max_new_tokens)
 
-    written: list[list[str]] = _batched(model, conditions, rows, ask)
+    written: list[list[str]] = _batched(model, conditions, rows, ask, watch)
     return written
 
 
@@ -143,10 +147,13 @@ def _writing_rows(
 
 
 def _scores(
-    model: FrozenModel, conditions: Sequence[Condition], rows: Sequence[Sequence[Row]]
+    model: FrozenModel,
+    conditions: Sequence[Condition],
+    rows: Sequence[Sequence[Row]],
+    watch: Watch = lambda _: None,
 ) -> list[NDArray[np.float64]]:
     """[n, labels] per condition; what a batch with more labels pads is cut off."""
-    every = _batched(model, conditions, rows, model.label_scores)
+    every = _batched(model, conditions, rows, model.label_scores, watch)
     return [
         np.stack(scores)[:, : len(condition.task.label_words)]
         for condition, scores in zip(conditions, every, strict=True)
@@ -168,10 +175,12 @@ def _batched(
     conditions: Sequence[Condition],
     rows: Sequence[Sequence[Row]],
     ask: Ask,
+    watch: Watch = lambda _: None,
 ) -> list[list[Any]]:
     """Answers to every condition's rows, asked in batches of like length whatever the condition."""
     found: list[list[Any]] = [[None] * len(own) for own in rows]
     size = _BATCH.get(model.device.type, _BATCH_ELSEWHERE)
+    answered, asked = 0, sum(map(len, rows))
     for group in _groups(conditions):
         injection = model.injection_of([conditions[k].prompt for k in group])
         places = [(slot, i) for slot, k in enumerate(group) for i in range(len(rows[k]))]
@@ -183,6 +192,8 @@ def _batched(
             plain = answers.double().cpu().numpy() if isinstance(answers, Tensor) else answers
             for (slot, i), one in zip(batch, plain, strict=True):
                 found[group[slot]][i] = one
+            answered += len(batch)
+            watch(answered / asked)
     return found
 
 

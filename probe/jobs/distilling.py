@@ -32,7 +32,7 @@ from probe.paths import at_home
 from probe.prompt import AnyPrompt
 from probe.requests import DistillRequest, TrainConfig, from_document
 from probe.requests.sources import Contexts
-from probe.store import TRAINING, JobConfig, JobFolder, Workspace
+from probe.store import SCORING, TRAINING, JobConfig, JobFolder, Workspace
 from probe.studies.sources import load_frozen
 from probe.task import Task
 from probe.texts import as_json
@@ -85,7 +85,7 @@ def run(workspace: Workspace, job: JobFolder, reporter: Reporter, stop: StopRequ
     reporter.note(notes)
     reporter.doing(TRAINING)
     log_steps(begun.training, job, reporter, stop)
-    reporter.doing("scoring")
+    reporter.doing(SCORING)
     found = measure(begun, request, config)
     kept = keep(workspace, found.prompt, job)
     reporter.end("finished", prompts=(kept,), metrics=as_json(dict(found.prompt.metrics)))

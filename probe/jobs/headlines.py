@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.analysis.gains import best_sentence
 from probe.jobs import JobView, ObservedState, scored
+from probe.store import SCORING
 from probe.texts import counted, duration
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def _queued(job: JobView) -> str:
 def _running(job: JobView) -> str:
     left = f", about {duration(job.eta_s)} left" if job.eta_s is not None else ""
     beginning = not job.is_training and not job.step
-    if beginning or job.activity in ("loading", "sampling", "scoring", "stopping"):
+    if job.activity == SCORING and job.steps and not job.is_training:
+        return f"Trained this batch; scoring {job.step:,} of {job.steps:,}{left}."
+    if beginning or job.activity in ("loading", "sampling", SCORING, "stopping"):
         return _ACTIVITIES.get(job.activity, f"Working{left}.")
     if job.is_training:
         return f"Training: step {job.step:,} of {job.steps:,}{left}."

@@ -29,7 +29,7 @@ class Reporter:
 
     def doing(self, activity: str) -> None:
         """The job's turn has come, and this is what is done."""
-        self.status = replace(self.status, state="running", activity=activity)
+        self.status = replace(self.status, state="running", activity=activity, eta_s=None)
         self._write()
 
     def began(self, step: int) -> None:

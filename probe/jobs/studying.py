@@ -16,7 +16,16 @@ from probe.readings.hit_rates import keep_rates
 from probe.reports.figures import result_html
 from probe.reports.studies import wayward_html
 from probe.results import Result
-from probe.store import TRAINING, JobConfig, JobFolder, JobKind, Status, Workspace, keep_file
+from probe.store import (
+    SCORING,
+    TRAINING,
+    JobConfig,
+    JobFolder,
+    JobKind,
+    Status,
+    Workspace,
+    keep_file,
+)
 from probe.studies.cache import ResultCache
 from probe.studies.executor import Executor, Progress, sweep
 from probe.studies.grid import sweep_study
@@ -81,7 +90,7 @@ def make(
 
     sweep(study.runs, study.settings, cache, executor=executor, watch=watched)
     if study.read is not None:
-        reporter.doing("scoring")
+        reporter.doing(SCORING)
         study.read(executor or Executor(), partial(_read, writer, stop, watch))
     summary = writer.write()
     if isinstance(summary, ReadingRates):
@@ -106,7 +115,8 @@ def report(reporter: Reporter, progress: Progress) -> None:
     """Note how far a study is: finished packs at once, steps at most once a second."""
     before = reporter.status
     status = _status(before, progress)
-    reporter.beat(status, now=progress.pack is None or progress.done != before.step)
+    changed = progress.done != before.step or status.activity != before.activity
+    reporter.beat(status, now=progress.pack is None or changed)
 
 
 def page_of(config: JobConfig, summary: StudySummary) -> str:
@@ -126,9 +136,9 @@ def _status(before: Status, progress: Progress) -> Status:
         counts |= dict(zip(_PACK, (pack.step, pack.steps), strict=True))
     return replace(
         before,
-        activity=TRAINING,
+        activity=SCORING if pack and pack.scoring else TRAINING,
         step=progress.done,
-        loss_nats=None if pack is None else as_json(pack.loss_nats),
+        loss_nats=as_json(pack.loss_nats) if pack and pack.loss_nats is not None else None,
         eta_s=progress.eta_s,
         metrics=counts,
     )

@@ -16,6 +16,7 @@ from probe.models import FrozenModel
 from probe.notes import collected
 from probe.requests import TrainRequest, from_document
 from probe.store import (
+    SCORING,
     TRAINING,
     JobConfig,
     JobFolder,
@@ -70,7 +71,7 @@ def run(
     reporter.note(notes)
     reporter.doing(TRAINING)
     log_steps(training, job, reporter, stop)
-    reporter.doing("scoring")
+    reporter.doing(SCORING)
     with collected() as notes:
         prompts = scored(model, task, training, request)
     reporter.note(notes)

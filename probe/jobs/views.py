@@ -15,6 +15,7 @@ from probe.jobs.run_queue import queued_before
 from probe.results import Result
 from probe.store import (
     ACTIVE,
+    SCORING,
     TRAINING,
     TRAININGS,
     JobConfig,
@@ -53,7 +54,7 @@ class JobView(Result):
     """What people call the job; empty until somebody names it."""
     created: str
     step: int
-    """Updates made; of a study in the present pack."""
+    """Updates made; of a study in the present pack, and answers given while it scores them."""
     steps: int
     """Updates asked for; of a study in the present pack, 0 between packs."""
     done: int
@@ -213,7 +214,7 @@ def _progress(config: JobConfig, status: Status, *, living: bool) -> dict[str, A
         no_runs = {"done": 0, "runs": None, "found": 0}
         return {"step": status.step, "steps": config.steps, "metrics": status.metrics, **no_runs}
     counts = status.metrics
-    pack = counts if living and status.activity == TRAINING else {}
+    pack = counts if living and status.activity in (TRAINING, SCORING) else {}
     return {
         "step": pack.get("pack_step", 0),
         "steps": pack.get("pack_steps", 0),

@@ -5,6 +5,7 @@ from probe.store.files import keep_file
 from probe.store.history import EvaluationRecord, last_like
 from probe.store.job_status import (
     ACTIVE,
+    SCORING,
     TRAINING,
     Record,
     State,

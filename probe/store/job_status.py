@@ -22,6 +22,7 @@ Record = dict[str, Any]
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 """What a worker last said; a worker that died without a word still says queued or running."""
 ACTIVE: tuple[State, ...] = ("queued", "running")
+SCORING = "scoring"
 TRAINING = "training"
 """The activity during which steps are made; the worker of a training saves before it ends."""
 

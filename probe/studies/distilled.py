@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,20 @@ def distilled_scores(
     tasks: Sequence[Task],
     prompts: Sequence[AnyPrompt],
     texts: Sequence[str],
+    watch: Callable[[int, int], None],
 ) -> list[dict[str, Any]]:
-    """The share of its text's effect that each prompt has on contexts that were held out."""
-    return [
-        {**explained(model, task, text, prompt).scores, "contexts": len(task.test)}
-        for task, prompt, text in zip(tasks, prompts, texts, strict=True)
-    ]
+    """The share of its text's effect that each prompt has on contexts that were held out.
+
+    Args:
+        model: that the prompts were distilled on.
+        tasks: of each prompt.
+        prompts: to score.
+        texts: what each stands for.
+        watch: told before each prompt how many are scored, and of how many.
+    """
+    found: list[dict[str, Any]] = []
+    for task, prompt, text in zip(tasks, prompts, texts, strict=True):
+        watch(len(found), len(prompts))
+        scores = explained(model, task, text, prompt).scores
+        found.append({**scores, "contexts": len(task.test)})
+    return found

@@ -145,8 +145,9 @@ class _Pace:
 
     def at(self, pack: AnyPack, step: PackStep) -> Progress:
         """Within a pack."""
-        made = min(step.step * len(pack.runs), pack.updates)
-        return replace(self.progress, pack=step, eta_s=self._eta_s(made))
+        made = min(step.step * len(pack.runs), pack.updates) if not step.scoring else pack.updates
+        # Nothing but scoring is left after the last update, and how long that takes is not known.
+        return replace(self.progress, pack=step, eta_s=self._eta_s(made) or None)
 
     def finished(self, pack: AnyPack) -> Progress:
         """After a pack."""

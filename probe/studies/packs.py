@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,15 @@ class PackStep:
     """How far a pack is."""
 
     step: int
+    """Updates made; while it scores, answers given."""
     steps: int
-    loss_nats: float
+    loss_nats: float | None
+    scoring: bool = False
 
 
 Report = Callable[[PackStep], None]
+Scored = Callable[[int, int], None]
+"""Told how many answers, or prompts, are scored, and of how many."""
 AnyPack = Pack | ReadingPack
 
 
@@ -52,7 +57,7 @@ def work(
     Args:
         pack: what to do.
         folder: where checkpoints go, and from where a training that was interrupted goes on.
-        report: called after every step of a training.
+        report: called after every step of a training, and after every batch of its scoring.
 
     Returns:
         A file for each run, in order.
@@ -80,10 +85,15 @@ def _train(pack: Pack, folder: Path | None, report: Report) -> list[bytes]:
     last = _trained(training, report, pack.steps)
     prompts = training.prompts
     asked = [run.spec.distilling for run in pack.runs]
+
+    def watch(scored: int, of: int) -> None:
+        report(PackStep(scored, of, None, scoring=True))
+
     if all(asked):
-        scores = distilled_scores(model, tasks, prompts, [one.text for one in asked if one])
+        texts = [one.text for one in asked if one]
+        scores = distilled_scores(model, tasks, prompts, texts, watch)
     else:
-        scores = pack_scores(model, tasks, prompts, [config.objective for config in configs])
+        scores = pack_scores(model, tasks, prompts, [one.objective for one in configs], watch)
     took_s = (time.perf_counter() - began) / len(prompts)
     made = {
         "metric": tasks[0].metric,
@@ -134,6 +144,7 @@ def pack_scores(
     tasks: Sequence[Task],
     prompts: Sequence[AnyPrompt],
     objectives: Sequence[Objective],
+    watch: Scored = lambda *_: None,
 ) -> list[dict[str, Any]]:
     """Validation and test scores of each prompt; prompts of one task are asked in one batch.
 
@@ -141,6 +152,8 @@ def pack_scores(
     them: the model without a prompt, in the same words, and the most frequent label.
     """
     found: list[dict[str, Any]] = [{} for _ in prompts]
+    before, of = 0, sum(len(task.validation) + len(task.test) for task in tasks)
+    watch(before, of)
     for task in {id(task): task for task in tasks}.values():
         mine = [number for number, own in enumerate(tasks) if own is task]
         conditions = [_condition(prompts[number], task, objectives[number]) for number in mine]
@@ -148,17 +161,24 @@ def pack_scores(
             if not examples:
                 continue
             judged = split == "test" or not task.test
+            beside = judged and task.kind == "classification"
+            count = len(mine) * len(examples)
             told = _answers(
-                model, conditions, examples, beside=judged and task.kind == "classification"
+                model, conditions, examples, partial(_watched, watch, before, count, of), beside
             )
+            before += count
             for number, (own, alone) in zip(mine, told, strict=True):
                 numbers = measured(own, examples, Bootstrap(len(examples), resamples=1))
                 found[number] |= {f"{split}_{name}": one.value for name, one in numbers.items()}
                 found[number][f"{split}_examples"] = len(examples)
                 if alone is not None:
-                    beside = _beside(own, alone, examples)
-                    found[number] |= {f"{split}_{name}": value for name, value in beside.items()}
+                    more = _beside(own, alone, examples)
+                    found[number] |= {f"{split}_{name}": value for name, value in more.items()}
     return found
+
+
+def _watched(watch: Scored, before: int, count: int, of: int, share: float) -> None:
+    watch(before + round(share * count), of)
 
 
 def _condition(prompt: AnyPrompt, task: Task, objective: Objective) -> Condition:
@@ -172,12 +192,12 @@ def _answers(
     model: FrozenModel,
     conditions: Sequence[Condition],
     examples: Sequence[Example],
-    *,
-    beside: bool,
+    watch: Callable[[float], None],
+    beside: bool,  # noqa: FBT001
 ) -> list[tuple[Answers, Answers | None]]:
     """Answers under every condition, with those of the model alone in the same words if wanted."""
     alone = {condition.wording: zero_shot(condition) for condition in conditions} if beside else {}
-    told = answer(model, [*conditions, *alone.values()], examples)
+    told = answer(model, [*conditions, *alone.values()], examples, watch)
     references = dict(zip(alone, told[len(conditions) :], strict=True))
     return [
         (own, references.get(condition.wording))

@@ -157,6 +157,8 @@ def test_a_study_at_work_shows_how_far_it_is_and_takes_no_second_one(
     assert "Step 2 of 4 of this batch, loss 1.500 nats, about 1 min 5 s left." in _texts(at)
     assert at.button(key=f"cancel_{study.id}")
     assert at.button(key="w_begin").disabled
+    study.write(dataclasses.replace(status, activity="scoring", loss_nats=None, eta_s=None))
+    assert "Trained this batch; scoring 2 of 4." in _texts(at.run())
 
 
 def test_a_killed_study_says_so_and_can_go_on(

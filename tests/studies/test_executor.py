@@ -80,6 +80,12 @@ def test_packed_runs_end_as_alone_and_equal_requests_are_trained_once(asked, tmp
     kept, seen = ResultCache(tmp_path), []
     sweep(runs, SHARED, kept, executor=Executor(at_once=4), watch=seen.append)
     assert seen[0].runs == 6 and seen[0].packs == 2 and seen[-1].done == 6
+    scoring = [(one.done, one.pack) for one in seen if one.pack and one.pack.scoring]
+    answers = {done: [(pack.step, pack.steps) for at, pack in scoring if at == done] for done, _ in
+               scoring}  # fmt: skip
+    assert sorted(told[-1] for told in answers.values()) == [(36, 36), (72, 72)]  # of 18 examples
+    assert all(told == sorted(told) and told[0][0] == 0 for told in answers.values())
+    assert seen[-2].eta_s is None  # all that is left is scoring
     frozen = load_model(asked[4].model, device="cpu")
     alone = train(frozen, task_of(asked[4], SHARED), asked[4].config)
     list(alone)
