@@ -50,6 +50,15 @@ def is_alive(pid: int | None, started: str | None) -> bool:
     return pid is not None and started is not None and process_start_time(pid) == started
 
 
+def resident_bytes(pid: int) -> int | None:
+    """What a process holds in memory; None where it is dead or the system does not tell."""
+    try:
+        pages = int((_PROC / str(pid) / "statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def signal_worker(pid: int | None, started: str | None, number: signal.Signals) -> None:
     """Signal a process, unless it is dead and the pid somebody else's.
 

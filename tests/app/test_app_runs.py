@@ -9,6 +9,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from dashboard.shared.jobs import short
 from probe.analysis.gains import score_sentence
 from probe.integrations import PromptWatch
 from probe.store import JobFolder, Workspace, sample_folders
@@ -230,6 +231,21 @@ def test_a_run_at_work_is_shown_moving_and_cannot_be_deleted(open_page: Open, ma
     assert at.markdown[0].value.startswith("1 run: 1 running.")
     assert not [button for button in at.button if button.key == "delete"]
     assert at.button(key=f"cancel_{run.id}")
+
+
+def test_a_run_at_work_shows_the_memory_that_it_holds(open_page: Open, made: Made) -> None:
+    run = made("running", step=20, living=True, activity="training")
+    at = open_page("runs", run=run.id)
+    (held,) = (one.value for one in at.metric if one.label == "Memory")
+    assert 0.1 < float(held.split(" of ")[0]) < 100
+    done = _finished(made)
+    assert "Memory" not in [one.label for one in open_page("runs", run=done.id).metric]
+
+
+def test_a_model_is_named_by_the_folder_that_tells_which() -> None:
+    assert short("/models/smol-135m/hf/") == "smol-135m/hf"
+    assert short("/models/smol-135m") == "smol-135m"
+    assert short("/hf") == "hf" and short("org/hf") == "org/hf"
 
 
 # Try it, on Decode

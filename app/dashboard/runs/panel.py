@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ from probe.charts import Curves, curves, loss_curves, moved_curves, norm_curves,
 from probe.errors import ProbeError
 from probe.jobs import JobView, ObservedState
 from probe.jobs.headlines import job_advice, was_killed
+from probe.jobs.processes import resident_bytes
 from probe.store import JobConfig, Record
 from probe.texts import counted, duration
 from probe.verbs.distilling import distill_command
@@ -112,6 +114,9 @@ def _draw_numbers(run: JobView, last: dict[str, object]) -> None:
     numbers["Speed"] = _number(run.tokens_per_s, "{:,.0f} tokens/s")
     if run.active:
         numbers["Time left"] = "–" if run.eta_s is None else duration(run.eta_s)
+    if run.pid and (held := resident_bytes(run.pid)):
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        numbers["Memory"] = f"{held / 1e9:.1f} of {whole / 1e9:.0f} GB"
     with st.container(horizontal=True, gap="medium"):
         for name, value in numbers.items():
             st.metric(name, value, width="content")

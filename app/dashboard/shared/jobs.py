@@ -29,9 +29,16 @@ BADGES = {
 }
 
 
+_SAY_NOTHING = ("hf", "model", "models", "checkpoint", "final", "best", "output", "snapshot")
+"""Folders that many models are in, so that only the one around them tells which."""
+
+
 def short(name: str) -> str:
-    """The last part of a path, the whole of any other name."""
-    return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
+    """The last part of a path, with the one before it where it says nothing; else the whole."""
+    if not name.startswith("/"):
+        return name
+    *_, before, last = name.rstrip("/").split("/")
+    return f"{before}/{last}" if last.lower() in _SAY_NOTHING and before else last
 
 
 def shown_name(job: JobView) -> str:

@@ -13,20 +13,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.shared.public_demo import DemoError, is_public
+from probe.jobs.processes import resident_bytes
 from probe.texts import counted
 
 P = ParamSpec("P")
 T = TypeVar("T")
 MEMORY = "PROBE_DEMO_MEMORY_MB"
 """The resident memory, in MB, from which on the server computes nothing further."""
-_STATM = Path("/proc/self/statm")
 MOST_LETTERS = 4000
 """Of all that one computation is given to read: a sentence, a template and label words fit."""
 _MOST_VISITORS = 10_000
@@ -141,9 +140,8 @@ def require_memory() -> None:
 
 def _resident_mb() -> float:
     """What this process holds; where the system does not tell, the most it ever held."""
-    if _STATM.exists():
-        pages = int(_STATM.read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    if (held := resident_bytes(os.getpid())) is not None:
+        return held / 1e6
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
