@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -189,12 +189,19 @@ def _wait_for(start: Callable[[], subprocess.Popen[bytes]]) -> int:
     try:
         _end_like_ctrl_c()
         server = start()
-        code = server.wait()
+        code = _exit_code(server)
     except KeyboardInterrupt:
         if server is not None:  # else it ends by itself, as nobody holds its standard input
             _end(server)
         return 0
     return 0 if code == -signal.SIGTERM else code
+
+
+def _exit_code(server: subprocess.Popen[bytes]) -> int:
+    """Look again and again: a signal just before a wait without end begins would not end it."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return server.wait(timeout=60)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
