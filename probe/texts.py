@@ -148,3 +148,9 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def duration_range(least: float, most: float) -> str:
+    """Words for a time span that may be as short as one and as long as another, in seconds."""
+    ends = dict.fromkeys((duration(least), duration(most)))
+    return " to ".join(ends)

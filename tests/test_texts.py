@@ -9,7 +9,7 @@ import pytest
 from probe.charts.labels import visible as chart_visible
 from probe.cli.output import visible as printed
 from probe.tables.tokens import visible as token_visible
-from probe.texts import as_json, counted, is_one_line, visible
+from probe.texts import as_json, counted, duration_range, is_one_line, visible
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\u202e", "\u200b", "\ue000", "\ud800", "\u2028"])
@@ -42,3 +42,11 @@ def test_whatever_is_given_becomes_a_document_that_strict_json_takes() -> None:
 )
 def test_one_thing_is_not_several(number: int, words: str) -> None:
     assert counted(number, "prompt") == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [((35.8, 44.6), "36 s to 45 s"), ((59, 3700), "59 s to 1 h 1 min"), ((40.1, 40.4), "40 s")],
+)
+def test_a_range_of_equal_words_is_one(seconds: tuple[float, float], words: str) -> None:
+    assert duration_range(*seconds) == words

@@ -28,7 +28,7 @@ class Start(Watched):
     """Go on with a run from its last checkpoint, as it was asked for; with --steps to so many in
     all, also where it had finished."""
     dry_run: bool = False
-    """Make two steps, print plan and time, and keep nothing."""
+    """Make three steps, print plan and time, and keep nothing."""
 
 
 @takes_requests

@@ -14,7 +14,7 @@ from probe.cli.asking import made_of_request
 from probe.cli.options import usage_errors
 from probe.cli.output import Line, command_line, facts_table, new_place, say, show, tell_queue
 from probe.commands import Command, in_cli
-from probe.texts import counted, duration
+from probe.texts import counted, duration, duration_range
 
 if TYPE_CHECKING:
     from probe.jobs.plan import StudyPlan, TrainPlan
@@ -31,7 +31,7 @@ class Output:
     out: Path | None = None
     """Also copy results, figures and prompts to this new folder."""
     dry_run: bool = False
-    """Count runs, make two steps, print plan and time."""
+    """Count runs, make three steps, print plan and time."""
     json: bool = False
     """Print one JSON document and nothing else."""
 
@@ -129,7 +129,8 @@ def _training_facts(plan: TrainPlan) -> dict[str, str]:
         "steps": f"{plan.steps:,} of {batch} ({plan.epochs:.1f} epochs)",
         "rate": f"{plan.learning_rate:g}",
         "a step": f"{plan.step_s * 1000:,.0f} ms ({plan.tokens_per_s:,.0f} tokens/s)",
-        "all steps": f"about {duration(plan.estimate_s)}, without validations and scores",
+        "all steps": f"about {duration_range(*plan.estimate_range_s)}, without validations and "
+        "scores",
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from probe.analysis.gains import best_sentence
 from probe.jobs import JobView, ObservedState, scored
 from probe.store import SCORING
-from probe.texts import counted, duration
+from probe.texts import counted, duration, duration_range
 
 if TYPE_CHECKING:
     from probe.jobs.plan import StudyPlan, TrainPlan
@@ -134,7 +134,8 @@ def _finished(job: JobView, shown: Callable[[str], str]) -> str:
 
 def _train_plan(plan: TrainPlan) -> list[str]:
     return [
-        f"About {duration(plan.estimate_s)} as fast as this machine is now, without validations: "
+        f"About {duration_range(*plan.estimate_range_s)} as fast as this machine is now, without "
+        f"validations: "
         f"{1000 * plan.step_s:,.0f} ms a "
         f"step on {plan.device}. {counted(plan.length, 'row')}, "
         f"{counted(plan.trained_parameters, 'trained number')}, "

@@ -1,4 +1,4 @@
-"""What a job would do, and how long it would take: two of its steps, measured, nothing kept."""
+"""What a job would do, and how long it would take: a few of its steps, measured, nothing kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
+from statistics import fmean
 
 import torch
 
@@ -25,7 +27,7 @@ from probe.task import Task
 from probe.training import Training, train
 from probe.training.checks import task_of as task_of_request
 
-_STEPS = 2
+_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class TrainPlan(Result):
     epochs: float
     """Times that a training example is seen, on average."""
     step_s: float
-    """The second of two steps; the first one warms up."""
+    """Mean of the second and the third step; the first one warms up."""
     tokens_per_s: float
     estimate_s: float
     """All steps, without validations and scores."""
+    estimate_range_s: tuple[float, float]
+    """The same were every step as fast as the faster, or as slow as the slower, of those timed."""
     notes: tuple[str, ...]
     """What will not be done as it might seem: texts that are cut, and the like."""
 
@@ -88,8 +92,8 @@ class StudyPlan(Result):
     updates: int
     """Of all prompts together, that are still to be made."""
     update_s: float | None
-    """Of one prompt, in the second step of a pack, or its only one; None where nothing is to be
-    trained."""
+    """Of one prompt, in the second and third step of a pack, or its only one; None where nothing is
+    to be trained."""
     estimate_s: float
     """All updates, in this process, without preparing examples and scoring prompts."""
 
@@ -97,7 +101,7 @@ class StudyPlan(Result):
 def dry_run(
     config: JobConfig, *, at_once: int = 8, workspace: str | PathLike[str] | None = None
 ) -> TrainPlan | StudyPlan:
-    """What a training or a study would do, and how long it would take: two steps, measured.
+    """What a training or a study would do, and how long it would take: three steps, measured.
 
     Args:
         config: of any kind of job.
@@ -124,7 +128,8 @@ def _plan_training(config: JobConfig) -> TrainPlan:
         model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
         training = prepare_training(model, task, request)
     run = training.runs[0]
-    step_s, tokens_per_s = _time_step(training)
+    times, tokens_per_s = _time_steps(training)
+    step_s = fmean(times)
     return TrainPlan(
         model=model.name,
         family=model.family,
@@ -153,6 +158,7 @@ def _plan_training(config: JobConfig) -> TrainPlan:
         step_s=step_s,
         tokens_per_s=tokens_per_s,
         estimate_s=step_s * asked.steps,
+        estimate_range_s=(min(times) * asked.steps, max(times) * asked.steps),
         notes=tuple(notes),
     )
 
@@ -160,7 +166,7 @@ def _plan_training(config: JobConfig) -> TrainPlan:
 def plan_study(
     runs: Sequence[KeyedRun], shared: StudySettings, cache: ResultCache, *, at_once: int
 ) -> StudyPlan:
-    """Count what is to be done, make two steps of one pack, and keep nothing.
+    """Count what is to be done, make three steps of one pack, and keep nothing.
 
     Raises:
         ProbeError: the runs could not be done as they are asked for.
@@ -187,11 +193,11 @@ def _update_s(pack: Pack) -> float:
     model = model_of(pack.model, pack.shared.device, pack.shared.dtype)
     tasks = [task_of(run.spec, pack.shared) for run in pack.runs]
     training = train(model, tasks, [run.spec.config for run in pack.runs])
-    return _time_step(training)[0] / len(pack.runs)
+    return fmean(_time_steps(training)[0]) / len(pack.runs)
 
 
-def _time_step(training: Training) -> tuple[float, float]:
-    """Seconds of the second step of all prompts, or of an only one, and its tokens per second."""
+def _time_steps(training: Training) -> tuple[list[float], float]:
+    """Seconds of each step of all prompts but the first, or of an only one; tokens per second."""
     ends, speed = [time.perf_counter()], 0.0
     for step in training:
         if step.step < len(ends):
@@ -203,7 +209,8 @@ def _time_step(training: Training) -> tuple[float, float]:
         speed = step.tokens_per_s
         if len(ends) > _STEPS:
             break
-    return ends[-1] - ends[-2], speed
+    times = [end - start for start, end in pairwise(ends)]
+    return times[1:] or times, speed
 
 
 def _label_tokens(task: Task, rows: Sequence[Row]) -> tuple[int, ...]:

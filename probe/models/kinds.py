@@ -141,12 +141,17 @@ def require_borne_out(automatic: Any, config: Any, path: str) -> None:
         claimed = count_parameters(automatic, config)
     except Exception:  # some cannot be built without room; loading says what else is wrong
         return
-    held = sum(file.stat().st_size for kind in _KINDS for file in Path(path).glob(f"*.{kind}"))
+    held = weight_bytes(path)
     if claimed > held * _PARAMETERS_PER_BYTE:
         raise ModelNotFoundError(
             f"{path}: config.json describes a model of {claimed:.3g} parameters, but its weights "
             f"have {held:,} bytes: fetch config.json again, it is not that of these weights"
         )
+
+
+def weight_bytes(path: str) -> int:
+    """What a folder's files of weights have; 0 where it is none."""
+    return sum(file.stat().st_size for kind in _KINDS for file in Path(path).glob(f"*.{kind}"))
 
 
 def count_parameters(automatic: Any, config: Any) -> int:

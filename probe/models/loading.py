@@ -19,6 +19,7 @@ from probe.models.frozen import FrozenModel
 from probe.models.gguf_folder import folder_of_gguf
 from probe.models.in_memory import freeze_live
 from probe.models.kinds import automatic_class, count_parameters, family_of, require_borne_out
+from probe.models.memory import note_of_memory
 from probe.tables import check_model_files
 from probe.tables.codec import tokenizer_calls
 from probe.tables.gguf_files import find_gguf
@@ -154,6 +155,9 @@ def _read(
     automatic = automatic_class(config, family)
     require_borne_out(automatic, config, path)
     spread = device is None and _needs_several(automatic, config, dtype)
+    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if target == "cpu":
+        note_of_memory(automatic, config, path, dtype)
     model, report = automatic.from_pretrained(
         path,
         revision=revision,
@@ -175,7 +179,7 @@ def _read(
             f"{path} lacks {counted(len(missing), 'tensor')} of a {type(model).__name__} "
             f"({missing[0]}, …): they would be random, so the model cannot be used"
         )
-    return model if spread else model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model if spread else model.to(target)
 
 
 def _wrapper(missing: Sequence[str], found: Collection[str]) -> str:

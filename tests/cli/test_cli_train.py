@@ -181,6 +181,8 @@ def test_a_dry_run_prints_sizes_and_a_time_and_writes_nothing(model, probe, home
     )
     assert (plan["prompts"], plan["length"], plan["trained_parameters"]) == (3, 20, 20 * 16)
     assert plan["estimate_s"] == pytest.approx(50 * plan["step_s"]) and plan["step_s"] > 0
+    least, most = plan["estimate_range_s"]
+    assert (least + most) / 2 == pytest.approx(plan["estimate_s"]) and 0 < least < most
     (words,) = TrainPlan(**plan).headline()
     assert "20 rows, 320 trained numbers, 16 training" in words
     told = probe(*arguments, "--method", "p_tuning", "--length", "5")

@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from probe.errors import ModelNotFoundError
 from probe.models import load_model
+from probe.models.memory import note_of_memory
+from probe.notes import collected
 from tests.models.conftest import raw_bart, raw_encoder, raw_model, raw_t5, word_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +93,21 @@ def test_a_model_too_large_for_one_gpu_is_spread(
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
         load_model(folder, device=device)
     assert asked == ["auto", None, None]
+
+
+def test_weights_that_memory_has_no_room_for_are_told_before_they_are_read(tmp_path: Path) -> None:
+    folder = save(tmp_path, raw_model("llama"))
+    config = transformers.AutoConfig.from_pretrained(folder)
+    needed = 4 * raw_model("llama").num_parameters()
+    for free, told in ((needed - 1, True), (needed, False)):
+        with collected(said=False) as notes:
+            note_of_memory(
+                transformers.AutoModelForCausalLM, config, str(folder), torch.float32, free=free
+            )
+        assert bool(notes) is told
+    with collected() as notes:
+        load_model(folder, device="cpu")
+    assert notes == []
 
 
 def test_missing_weights_are_never_made_up(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class SideJob:
 
 
 def plan_of(command: Sequence[str]) -> dict[str, Any]:
-    """What a `probe` command would do and how long it would take: two of its steps, measured.
+    """What a `probe` command would do and how long it would take: a few of its steps, measured.
 
     Raises:
         TrainingError: the run could not be done as it is asked for.
@@ -82,14 +82,14 @@ def plan_of(command: Sequence[str]) -> dict[str, Any]:
     refuse_changes()
     try:
         # Asked anew each time: what is left to train, and how busy the machine is, change.
-        with st.spinner("Making two steps to see how long they take …"):
+        with st.spinner("Making three steps to see how long they take …"):
             done = subprocess.run(
                 _words((*command[1:], "--dry-run", "--json")), stdin=subprocess.DEVNULL,
                 capture_output=True, timeout=_PLAN_WAIT_S, check=False,
             )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise TrainingError(
-            f"two steps took longer than {_PLAN_WAIT_S} s: choose a smaller model or batch"
+            f"three steps took longer than {_PLAN_WAIT_S} s: choose a smaller model or batch"
         ) from None
     if done.returncode:
         raise TrainingError(_reason(done.stderr, done.returncode))
