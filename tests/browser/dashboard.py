@@ -97,6 +97,9 @@ def settled(page: Page) -> Page:
 def choose_model(page: Page, name: str) -> None:
     """Name a form's base model; the one it offers first may be a large one."""
     form = page.get_by_test_id("stMainBlockContainer")
-    form.get_by_role("combobox", name="Base model").fill(name)
+    box = form.get_by_role("combobox", name="Base model")
+    expect(box).to_be_visible()
+    settled(page)  # a form that is still being drawn closes the list
+    box.fill(name)
     page.get_by_role("option", name=name).first.click()  # Enter may come before the list does
     expect(page.get_by_test_id("stCode").last).to_contain_text(f"--model {name} ")

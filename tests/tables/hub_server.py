@@ -132,8 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for start in range(0, len(data), 1 << 16):
                 chunk = data[start : start + (1 << 16)]
+                sent[name] = sent.get(name, 0) + len(chunk)  # before the client can have it
                 self.wfile.write(chunk)
-                sent[name] = sent.get(name, 0) + len(chunk)
         except OSError:
             self.close_connection = True  # the client had enough
 
