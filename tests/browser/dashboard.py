@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, TimeoutError, expect
 
 from probe import jobs
 from probe.cli.announcing import running_dashboards
@@ -99,7 +99,11 @@ def choose_model(page: Page, name: str) -> None:
     form = page.get_by_test_id("stMainBlockContainer")
     box = form.get_by_role("combobox", name="Base model")
     expect(box).to_be_visible()
-    settled(page)  # a form that is still being drawn closes the list
-    box.fill(name)
-    page.get_by_role("option", name=name).first.click()  # Enter may come before the list does
+    for wait_s in (5, 10, WAIT_S):  # a form that is still being drawn closes the list
+        settled(page)
+        box.fill("")
+        box.fill(name)
+        with suppress(TimeoutError):  # Enter may come before the list does
+            page.get_by_role("option", name=name).first.click(timeout=1000 * wait_s)
+            break
     expect(page.get_by_test_id("stCode").last).to_contain_text(f"--model {name} ")
