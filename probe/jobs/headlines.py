@@ -135,10 +135,8 @@ def _finished(job: JobView, shown: Callable[[str], str]) -> str:
 def _train_plan(plan: TrainPlan) -> list[str]:
     return [
         f"About {duration_range(*plan.estimate_range_s)} as fast as this machine is now, without "
-        f"validations: "
-        f"{1000 * plan.step_s:,.0f} ms a "
-        f"step on {plan.device}. {counted(plan.length, 'row')}, "
-        f"{counted(plan.trained_parameters, 'trained number')}, "
+        f"validations: {1000 * plan.step_s:,.0f} ms a step on {plan.device}. "
+        f"{counted(plan.length, 'row')}, {counted(plan.trained_parameters, 'trained number')}, "
         f"{counted(plan.train_examples, 'training example')} seen {plan.epochs:.1f} times, rate "
         f"{plan.learning_rate:.3g}.",
         *(f"Note: {note}." for note in plan.notes),

@@ -273,13 +273,13 @@ class JobFolders:
         """
         trash = job.path.parent / _TRASH
         try:
-            make_private(trash)
-            for old in trash.iterdir():
+            for old in trash.iterdir() if trash.is_dir() else ():
                 if old.name == job.id or time.time() - old.stat().st_mtime > _IN_TRASH_S:
                     remove_folder(old)
-            if shutil.disk_usage(trash).free < _ROOM_BYTES:
+            if shutil.disk_usage(job.path).free < _ROOM_BYTES:
                 remove_folder(job.path)
             else:
+                make_private(trash)
                 os.utime(job.path)  # counts from now
                 job.path.rename(trash / job.id)
         except OSError as error:
