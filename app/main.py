@@ -47,16 +47,18 @@ def draw() -> None:
     # Imported here, as the server need not wait for them to answer.
     from dashboard.shared.address import check_visit
     from dashboard.shared.errors import draw_said, one_line_errors
+    from dashboard.shared.jobs import active_jobs
     from dashboard.shared.sidebar import draw_sidebar
     from dashboard.shared.warm_up import keep_for_good
 
     st.set_page_config(layout="wide", page_icon=HERE / "icon.svg", initial_sidebar_state=280)
     st.logo(HERE / "logo.svg", size="large", link=None)
+    at_work = f" ({count})" if (count := len(active_jobs())) else ""
     page = st.navigation(
         [
             st.Page(
-                f"dashboard/{path}/page.py", title=title, icon=icon, url_path=path,
-                default=path == PAGES[0][0],
+                f"dashboard/{path}/page.py", title=title + at_work * (path == "train"), icon=icon,
+                url_path=path, default=path == PAGES[0][0],
             )
             for path, title, icon in PAGES
         ],

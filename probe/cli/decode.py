@@ -9,6 +9,7 @@ from probe.atomic import write_new
 from probe.cli.options import Json, usage_errors
 from probe.cli.output import new_place, show
 from probe.cli.requests import takes_requests
+from probe.errors import ProbeError
 from probe.requests import DecodeRequest
 
 
@@ -33,6 +34,8 @@ def decode(asked: DecodeRequest, beside: Beside, json: Json = False) -> None:
     from probe.verbs.decoding import decode as decoded
 
     csv, html = new_place(beside.csv), new_place(beside.html)
+    if csv is not None and csv == html:
+        raise ProbeError(f"--csv and --html both name {csv}: name two files")
     with usage_errors():
         decoding = decoded(asked)
     if csv or html:

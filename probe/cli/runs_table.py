@@ -61,6 +61,7 @@ def print_run(run: JobView) -> None:
         "state": f"{run.state} {run.activity}".rstrip(),
         "model, task": f"{run.model}, {run.task}",
         "method": run.method or "–",
+        "device": run.device or "–",
         "created": run.created,
         "step" if run.is_training else "runs": how_far(run).replace("/", " of "),
         "validation": score(run.validation),

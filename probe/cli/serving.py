@@ -15,6 +15,7 @@ from probe.requests import Option
 LOOPBACK = "127.0.0.1"
 TOKEN = "PROBE_DASHBOARD_TOKEN"
 """What the server's environment calls the token; its command line, others can read."""
+_MEMORY_MB = 3000
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
@@ -43,7 +44,7 @@ class Public:
     """Where a proxy shows the demo, such as /probe."""
     address: str = LOOPBACK
     """What to listen on, 0.0.0.0 in a container. Only with --demo and --host."""
-    memory: Annotated[int, Option(minimum=500, metavar="MB")] = 3000
+    memory: Annotated[int, Option(minimum=500, metavar="MB")] = _MEMORY_MB
     """Resident memory in MB from which on the demo computes nothing further."""
 
     def check(self) -> None:
@@ -55,10 +56,11 @@ class Public:
         from probe.errors import ProbeError
 
         asked = {"--host": self.host, "--base-path": self.base_path,
-                 "--address": self.address != LOOPBACK}  # fmt: skip
+                 "--address": self.address != LOOPBACK,
+                 "--memory": self.memory != _MEMORY_MB}  # fmt: skip
         if not self.demo and (without := [name for name, given in asked.items() if given]):
             raise ProbeError(
-                f"{without[0]} lets strangers in, which only the demo is made for: add --demo, or "
+                f"{without[0]} is for the demo, which alone lets strangers in: add --demo, or "
                 f"leave {without[0]} out"
             )
         if self.address != LOOPBACK and not self.host:

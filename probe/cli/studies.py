@@ -14,6 +14,7 @@ from probe.cli.asking import made_of_request
 from probe.cli.options import usage_errors
 from probe.cli.output import Line, command_line, facts_table, new_place, say, show, tell_queue
 from probe.commands import Command, in_cli
+from probe.requests.train_methods import method_words
 from probe.texts import counted, duration, duration_range
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _training_facts(plan: TrainPlan) -> dict[str, str]:
         "examples": f"{examples}, {plan.test_examples:,} to test",
         "balance": _balance(plan),
         "cut texts": f"{plan.cut_texts:,}" if plan.cut_texts else "none",
-        "prompt": f"{plan.method}, {counted(plan.length, 'virtual token')}, {each}",
+        "prompt": f"{method_words(plan.method)}, {counted(plan.length, 'virtual token')}, {each}",
         "prompts": f"{plan.prompts} at once",
         "start": plan.init,
         "steps": f"{plan.steps:,} of {batch} ({plan.epochs:.1f} epochs)",

@@ -135,7 +135,7 @@ def _plan_training(config: JobConfig) -> TrainPlan:
         family=model.family,
         parameters=sum(value.numel() for value in model.model.parameters()),
         device=str(model.device),
-        dtype=str(model.model.dtype).removeprefix("torch."),
+        dtype=model.dtype_name,
         task=task.name,
         kind=task.kind,
         label_words=task.spelled_words,

@@ -32,9 +32,9 @@ class Reporter:
         self.status = replace(self.status, state="running", activity=activity, eta_s=None)
         self._write()
 
-    def began(self, step: int) -> None:
-        """Training goes on from a step."""
-        self.status = replace(self.status, began=step, step=step)
+    def began(self, step: int, device: str) -> None:
+        """Training goes on from a step, on a device and in a precision."""
+        self.status = replace(self.status, began=step, step=step, device=device)
         self._write()
 
     def note(self, notes: Sequence[str]) -> None:

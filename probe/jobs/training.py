@@ -107,7 +107,7 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
         Stopped: somebody asked for it; a checkpoint holds what was done.
     """
     cut_records(job.metrics, training.step)
-    reporter.began(training.step)
+    reporter.began(training.step, f"{training.model.device}, {training.model.dtype_name}")
     pace, steps = Pace(time.monotonic()), job.config.steps or 0
     folded = bool(job.config.request.get("folds"))
     living = sum(not one.stopped for one in training.runs)

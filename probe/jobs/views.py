@@ -74,6 +74,8 @@ class JobView(Result):
     """Seconds since the worker's last sign of life; None where none lives."""
     waits_for: tuple[str, ...]
     """Jobs ahead of it in the queue."""
+    device: str
+    """Where a training computes and in which precision; empty before it does, and of a study."""
     message: str
     notes: tuple[str, ...]
     """What was not done as it might seem: texts that were cut, and the like."""
@@ -87,6 +89,12 @@ class JobView(Result):
     def is_training(self) -> bool:
         """Whether it trains one prompt, or its folds; a study trains many."""
         return self.kind in TRAININGS
+
+    @property
+    def share(self) -> float:
+        """How much of its steps is made; of a study of its present pack's, or of its runs."""
+        made, of = (self.step, self.steps) if self.steps else (self.done, self.runs or 1)
+        return min(1.0, made / of)
 
     @property
     def active(self) -> bool:
@@ -132,6 +140,7 @@ def view(workspace: Workspace, job: JobFolder) -> JobView:
         activity=("stopping" if job.stop.exists() else status.activity) if living else "",
         silent_s=max(0.0, time.time() - status.heartbeat) if living else None,
         waits_for=tuple(queued_before(workspace, job)) if state == "queued" else (),
+        device=status.device,
         message=status.message,
         notes=status.notes,
         prompts=status.prompts,

@@ -72,6 +72,11 @@ class FrozenModel(ABC):
         return table_of(self.embed).device
 
     @property
+    def dtype_name(self) -> str:
+        """The data type of its weights, as `bfloat16`."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def width(self) -> int:
         """H, columns of the embedding table: what prompts are made of."""
         return int(getattr(self.embed, "embedding_dim", 0) or table_of(self.embed).shape[1])

@@ -100,7 +100,7 @@ def read_promoted(subject: Subject) -> Reading:
 
 @torch.no_grad()
 def promoted_tokens(
-    model: FrozenModel,
+    model: LanguageModel,
     prompts: Sequence[AnyPrompt],
     template: str,
     contexts: Sequence[str],
@@ -121,10 +121,8 @@ def promoted_tokens(
         rows_at_once: contexts and prompts run in one pass.
 
     Raises:
-        InjectionError: the prompts do not fit, or the model writes no text.
+        InjectionError: the prompts do not fit.
     """
-    if not isinstance(model, LanguageModel):
-        return []
     injection = model.injection_of(prompts)
     asked = Task("asked", "generation", template)
     examples = [Example(context) for context in contexts]

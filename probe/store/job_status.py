@@ -59,6 +59,8 @@ class Status:
     """What was not done as it might seem: texts that were cut, and the like."""
     prompts: tuple[str, ...] = ()
     """Workspace prompts it has made, `name@version`."""
+    device: str = ""
+    """Where a training computes and in which precision, as `cpu, float32`."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """What these score; of a study how many runs there are, and how far the present pack is."""
 
@@ -73,7 +75,7 @@ class Status:
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("queued_at", "heartbeat"), (int, float)),
     **dict.fromkeys(("loss_nats", "tokens_per_s", "eta_s"), (int, float, type(None))),
-    **dict.fromkeys(("activity", "message", "notes", "prompts"), (str,)),
+    **dict.fromkeys(("activity", "device", "message", "notes", "prompts"), (str,)),
     **dict.fromkeys(("pid", "began"), (int, type(None))),
     "started": (str, type(None)),
     "step": (int,),

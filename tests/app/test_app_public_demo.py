@@ -125,11 +125,11 @@ def _ends_a_run() -> None:
     import streamlit as st
 
     from dashboard.shared.errors import draw_said
-    from dashboard.shared.jobs import active_runs, cancel_job
+    from dashboard.shared.jobs import active_jobs, cancel_job
 
     draw_said()
     if st.button("Cancel"):
-        cancel_job(active_runs()[0][0])
+        cancel_job(active_jobs()[0][0])
 
 
 def test_no_visitor_ends_what_is_at_work(made: Made, workspace: Workspace) -> None:

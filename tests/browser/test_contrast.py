@@ -164,8 +164,10 @@ def test_every_text_stands_out_in_both_themes(visit: Visit, home: Path) -> None:
     for path in (
         "library", "decode?p=hostile%401&beside=Gaussian+control", "map?p=hostile%401&at=p:0:1",
         "compare?p=sst2-text&p=trec-text&p=trec-vocab", "waywardness", f"train?run={run}",
-        "train?new=a+text+of+your+own", f"runs?run={run}", "",
+        "train?new=a+text+of+your+own", "", f"runs?run={run}",
     ):  # fmt: skip
         page.goto(urljoin(page.url, f"/{path}"))
         faint += _faint_in_both_themes(_whole(settled(page)))
-    assert faint == []
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert faint + _faint_in_both_themes(page) == []

@@ -365,9 +365,10 @@ def test_whatever_guards_the_user_is_a_flag():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--host", "demo.example.org"), "--host lets strangers in"),
-        (("--base-path", "/probe"), "--base-path lets strangers in"),
-        (("--address", "0.0.0.0"), "--address lets strangers in"),
+        (("--host", "demo.example.org"), "--host is for the demo"),
+        (("--base-path", "/probe"), "--base-path is for the demo"),
+        (("--address", "0.0.0.0"), "--address is for the demo"),
+        (("--memory", "900"), "--memory is for the demo"),
         (("--demo", "--address", "0.0.0.0"), "--address 0.0.0.0 needs the names"),
         (("--demo", "--host", "http://x"), "expected a host name such as demo.example.org"),
         (("--demo", "--host", "x:80"), "expected a host name"),

@@ -119,6 +119,12 @@ def test_csv_and_html_are_written_beside_the_answer(probe, tmp_path, check_schem
     assert "sst2-text" in page and "<script" not in page
 
 
+def test_two_exports_to_one_file_are_refused_before_any_work(probe, tmp_path):
+    result = probe("decode", "sst2-text", "--csv", "x", "--html", "x", "--model", "no-such-model")
+    message = "probe: --csv and --html both name x: name two files\n"
+    assert (result.code, result.out, result.err) == (1, "", message)
+
+
 def _two_halves(folder, tmp_path, *, method="PROMPT_TUNING"):
     from safetensors.numpy import save_file
 

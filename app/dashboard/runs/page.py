@@ -11,7 +11,7 @@ from dashboard.runs.records import COLUMNS, records, runs_table
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads
 from dashboard.shared.heading import draw_explanation, draw_figure, draw_heading
-from dashboard.shared.jobs import POLL_S, active_runs, all_runs, headline, run_of, short, shown_name
+from dashboard.shared.jobs import POLL_S, active_jobs, all_runs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find
 from probe.charts import curves, loss_curves, norm_curves, run_coordinates, score_curves
@@ -26,20 +26,18 @@ _OF_MANY = "of the selected runs"
 
 def draw_live() -> None:
     """The runs at work; once one starts or ends, the whole page is drawn anew."""
-    states = active_runs()
+    states = active_jobs()
     if states:
         st.fragment(_draw_live, run_every=POLL_S)(states)
 
 
 def _draw_live(states: Sequence[tuple[str, ObservedState]]) -> None:
     with one_line_errors():
-        if active_runs() != states:
+        if active_jobs() != states:
             st.rerun()
         for run_id, _ in states:
             run = run_of(run_id)
-            st.progress(
-                min(1.0, run.step / run.steps), text=f"**{plain(shown_name(run))}** {headline(run)}"
-            )
+            st.progress(run.share, text=f"**{plain(shown_name(run))}** {headline(run)}")
 
 
 def draw_filters(runs: Sequence[JobView]) -> list[JobView]:

@@ -15,7 +15,7 @@ from dashboard.runs.trajectory import draw_trajectory
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.exports import draw_downloads, draw_settings
 from dashboard.shared.heading import draw_figure
-from dashboard.shared.jobs import BADGES, POLL_S, active_runs, headline, run_of, short, shown_name
+from dashboard.shared.jobs import BADGES, POLL_S, active_jobs, headline, run_of, short, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.resources import find, is_local, workspace
 from probe.analysis.gains import score_sentence
@@ -46,7 +46,7 @@ def draw_run(run_id: str, *, exports: bool = True) -> None:
         st.markdown(f"{BADGES[found.state]} {_asked(found, folder.config)}", width="content")
     draw_actions(found)
     every = POLL_S if found.active else None
-    st.fragment(_draw_progress, run_every=every)(folder.id, active_runs())
+    st.fragment(_draw_progress, run_every=every)(folder.id, active_jobs())
     if not found.active:
         draw_trajectory(found)
     with st.expander("Settings and the command that asks for the same run"):
@@ -76,7 +76,7 @@ def _command(config: JobConfig) -> tuple[str, ...]:
 def _draw_progress(run_id: str, states: Sequence[tuple[str, ObservedState]]) -> None:
     """The part that changes; once any run starts or ends, the whole page is drawn anew."""
     with one_line_errors():
-        if active_runs() != states:
+        if active_jobs() != states:
             st.rerun()
         folder, found = workspace().runs.get(run_id), run_of(run_id)
         _draw_answer(found, folder.config)
@@ -100,9 +100,7 @@ def _draw_answer(run: JobView, config: JobConfig) -> None:
     if advice := job_advice(run, resume="**Resume**"):
         st.markdown(advice)
     if run.state != "finished" or run.step < run.steps:
-        st.progress(
-            min(1.0, run.step / run.steps), text=f"{run.step:,} of {counted(run.steps, 'step')}"
-        )
+        st.progress(run.share, text=f"{run.step:,} of {counted(run.steps, 'step')}")
 
 
 def _draw_numbers(run: JobView, last: dict[str, object]) -> None:
@@ -114,6 +112,8 @@ def _draw_numbers(run: JobView, last: dict[str, object]) -> None:
     numbers["Speed"] = _number(run.tokens_per_s, "{:,.0f} tokens/s")
     if run.active:
         numbers["Time left"] = "–" if run.eta_s is None else duration(run.eta_s)
+    if run.device:
+        numbers["Device"] = run.device
     if run.pid and (held := resident_bytes(run.pid)):
         whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         numbers["Memory"] = f"{held / 1e9:.1f} of {whole / 1e9:.0f} GB"

@@ -65,16 +65,16 @@ def run_of(run: str) -> JobView:
     return training.show_run(run, workspace=workspace())
 
 
-def active_runs() -> list[tuple[str, ObservedState]]:
-    """Which runs are at work, and how."""
+def active_jobs() -> list[tuple[str, ObservedState]]:
+    """Which runs and studies work or wait, and which of both."""
     found: list[tuple[str, ObservedState]] = []
-    for run in workspace().runs:
+    for job in workspace().jobs:
         try:
-            _, state = jobs.observe(run)
+            _, state = jobs.observe(job)
         except WorkspaceError:
             continue  # damaged, or deleted just now
         if state in ACTIVE:
-            found.append((run.id, state))
+            found.append((job.id, state))
     return found
 
 

@@ -20,7 +20,8 @@ def draw_note(entry: Entry) -> None:
     st.text_input(
         "Note", entry.card.note, key=key, on_change=_keep, args=(entry.id, key),
         placeholder="What you found, in a sentence",
-        help="Kept with the prompt: the search finds it, exports and reports carry it.",
+        help="Kept with the prompt: the search finds it, reports, JSON and HTML carry it, and "
+        "`probe push` does not publish it.",
     )  # fmt: skip
 
 

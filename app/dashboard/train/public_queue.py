@@ -7,7 +7,7 @@ import threading
 import streamlit as st
 
 from dashboard.shared.errors import refusals
-from dashboard.shared.jobs import active_runs
+from dashboard.shared.jobs import active_jobs
 from dashboard.shared.limits import DISTILLATIONS, require_memory, visitor
 from dashboard.shared.public_demo import DemoError
 from probe import jobs
@@ -36,7 +36,7 @@ def draw_public_queue() -> None:
         "A text of your own", key="own_text", persist_state="session", max_chars=LONGEST_TEXT,
         placeholder="Always answer in French.",
     )  # fmt: skip
-    before = len(active_runs())
+    before = len(active_jobs())
     st.caption(
         f"{_ROWS} rows and {_UPDATES} updates on {default_model()}. "
         f"{counted(before, 'distillation')} before yours, at most {MOST_WAITING} wait."
@@ -63,7 +63,7 @@ def enqueue(text: str) -> str:
     )  # fmt: skip
     config = distill_config(request)
     with _turn():
-        if (before := len(active_runs())) >= MOST_WAITING:
+        if (before := len(active_jobs())) >= MOST_WAITING:
             raise DemoError(
                 f"{counted(before, 'distillation')} wait already, as many as the public demo "
                 "takes: try again in some minutes"

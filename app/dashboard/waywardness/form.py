@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared.jobs import active_runs
+from dashboard.shared.jobs import active_jobs
 from dashboard.shared.resources import is_local, known_tasks, task_has_labels
 from probe.errors import TrainingError
 from probe.requests import WaywardRequest, command_of, fields_of
@@ -77,7 +77,7 @@ def draw_form() -> WantedStudy:
     wanted = _wanted(list(chosen), str(base), texts, int(most), _draw_numbers())
     if wanted.runs is not None:
         st.caption(f"{wanted.runs:,} runs, 8 at a time.")
-    if active_runs():
+    if active_jobs():
         st.caption("A training run is at work too: both share this machine.")
     return wanted
 

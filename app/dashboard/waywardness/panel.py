@@ -92,14 +92,14 @@ def _draw_progress(study_id: str, state: str, stamp: int) -> None:
         advice = job_advice(seen, resume="**Resume**")
         st.markdown(f"{BADGES[seen.state]} {headline(seen)} {advice}")
         if seen.state != "finished":
-            share = seen.done / seen.runs if seen.runs else 0.0
-            st.progress(min(1.0, share), text=_counted(seen))
+            st.progress(seen.share, text=_counted(seen))
 
 
 def _counted(seen: JobView) -> str:
-    return (
-        f"{seen.done:,} of {counted(seen.runs, 'prompt')}" if seen.runs else "counting the prompts"
-    )
+    if not seen.runs:
+        return "counting the prompts"
+    present = "; the bar is the present batch" if seen.steps else ""
+    return f"{seen.done:,} of {counted(seen.runs, 'prompt')}{present}"
 
 
 def _draw_evidence(study: JobFolder, found: Waywardness) -> None:
