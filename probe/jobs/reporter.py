@@ -32,7 +32,7 @@ class Reporter:
         self.status = replace(self.status, state="running", activity=activity, eta_s=None)
         self._write()
 
-    def began(self, step: int, device: str) -> None:
+    def began(self, step: int, device: str = "") -> None:
         """Training goes on from a step, on a device and in a precision."""
         self.status = replace(self.status, began=step, step=step, device=device)
         self._write()
