@@ -100,7 +100,7 @@ def _umap(
 
 
 def _neighbours(rows: np.ndarray, vocabulary: Vocabulary) -> list[str]:
-    mapped = map_rows([rows], vocabulary, names=NAME)
+    mapped = map_rows([rows], vocabulary, Layout(), names=NAME)
     return [
         "10 neighbours of every prompt row",
         f"{_seconds(lambda: mapped.neighbours):.2f}",

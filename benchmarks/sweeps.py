@@ -64,7 +64,7 @@ def _overhead(runs: Sequence[KeyedRun], at_once: int) -> list[tuple[str, str, st
     steps = scores = 0.0
     model = model_of("builtin", "cpu", "float32")
     for pack in packs_of(runs, SHARED, at_once=at_once):
-        task = task_of(pack.runs[0].asked, SHARED)
+        task = task_of(pack.runs[0].spec, SHARED)
         training = train(model, task, [run.spec.config for run in pack.runs])
         began = time.process_time()
         for _ in training:

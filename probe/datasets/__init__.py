@@ -10,3 +10,5 @@ from probe.datasets.examples import (
     split_validation,
 )
 from probe.datasets.loading import load_task, load_wording, task_name, task_names
+
+__all__ = ["load_task", "sample"]

@@ -65,7 +65,10 @@ def distillation_tasks(
             new_tokens=answer_tokens,
         )
     ]
-    answers = sampled_answers(model, None, rows, answer_tokens=answer_tokens, seed=seed)
+    at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
+    answers = sampled_answers(
+        model, None, rows, answer_tokens=answer_tokens, seed=seed, at_once=at_once
+    )
     return [
         _task(model, text, frame.with_rows(length), asked, own, held_out)
         for text, own in zip(texts, _chunks(answers, len(asked)), strict=True)
@@ -79,10 +82,13 @@ def sampled_answers(
     *,
     answer_tokens: int,
     seed: int,
+    at_once: int,
 ) -> list[str]:
-    """An answer to every row, drawn from what the model says that reads a prompt, or none."""
+    """An answer to every row, drawn from what the model says that reads a prompt, or none.
+
+    How many rows are run at once decides, with the seed, what is drawn.
+    """
     pick = sampling(seed)
-    at_once = _ROWS_AT_ONCE["cpu" if model.device.type == "cpu" else "gpu"]
     answers: list[str] = []
     for start in range(0, len(rows), at_once):
         batch = rows[start : start + at_once]

@@ -18,6 +18,7 @@ protocols of `probe.protocols`.
 
 import gc
 
+__all__ = ["FrozenModel", "Injection", "load_model", "prepare"]
 _collects = gc.isenabled()
 gc.disable()  # torch and transformers come with a million objects, none of which is garbage
 try:

@@ -87,7 +87,7 @@ def require_plausible(automatic: Any, config: Any, parts: Sequence[GgufPart], wh
         ModelNotFoundError: the file speaks of more numbers than it holds.
     """
     tensors = [tensor for part in parts for tensor in part.header.tensors.values()]
-    numbers = count_parameters(automatic, config)
+    numbers = count_parameters(automatic, config) or 0
     held = sum(prod(tensor.shape) for tensor in tensors)
     if numbers > 2 * held + _SPARE_NUMBERS:
         raise ModelNotFoundError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def load_model(
     """
     if isinstance(name, LiveModel):
         return read_model(name, revision=revision, device=device, dtype=dtype)
-    return _read(str(name), revision, device, dtype, _stamp(place_of(name)))
+    stamp = _stamp(place_of(name)) if _read.cache_parameters()["maxsize"] else frozenset()
+    return _read(str(name), revision, device, dtype, stamp)
 
 
 def _read_named(
@@ -54,6 +56,9 @@ _read = lru_cache(maxsize=0)(_read_named)
 
 def _stamp(place: Path) -> _Stamp:
     """Which files a model has, and when each was written; empty of a hub id."""
-    files = [place, *place.rglob("*")] if place.is_dir() else [place]
-    there = ((file, file.stat()) for file in files if file.exists())  # a link may lead nowhere
-    return frozenset((str(file), found.st_mtime_ns, found.st_size) for file, found in there)
+    found = set()
+    for file in [place, *place.rglob("*")] if place.is_dir() else [place]:
+        with suppress(OSError):  # a link may lead nowhere, and a trainer prunes
+            facts = file.stat()
+            found.add((str(file), facts.st_mtime_ns, facts.st_size))
+    return frozenset(found)

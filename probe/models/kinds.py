@@ -137,11 +137,7 @@ def require_borne_out(automatic: Any, config: Any, path: str) -> None:
     """
     if not Path(path).is_dir() or all(n <= _DOUBTED for n in _numbers(config.to_dict())):
         return
-    try:
-        claimed = count_parameters(automatic, config)
-    except Exception:  # some cannot be built without room; loading says what else is wrong
-        return
-    held = weight_bytes(path)
+    claimed, held = count_parameters(automatic, config) or 0, weight_bytes(path)
     if claimed > held * _PARAMETERS_PER_BYTE:
         raise ModelNotFoundError(
             f"{path}: config.json describes a model of {claimed:.3g} parameters, but its weights "
@@ -154,10 +150,13 @@ def weight_bytes(path: str) -> int:
     return sum(file.stat().st_size for kind in _KINDS for file in Path(path).glob(f"*.{kind}"))
 
 
-def count_parameters(automatic: Any, config: Any) -> int:
-    """Parameters of a model, which is built without room for them."""
-    with torch.device("meta"):
-        model = automatic.from_config(config, trust_remote_code=False)
+def count_parameters(automatic: Any, config: Any) -> int | None:
+    """Parameters of a model, built without room for them; None of one that cannot be built so."""
+    try:
+        with torch.device("meta"):
+            model = automatic.from_config(config, trust_remote_code=False)
+    except Exception:  # whatever its class raises: loading says what else is wrong
+        return None
     return int(model.num_parameters())
 
 

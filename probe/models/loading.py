@@ -192,7 +192,7 @@ def _needs_several(automatic: Any, config: Any, dtype: torch.dtype) -> bool:
     """Whether the first of several GPUs is too small for the model."""
     if torch.cuda.device_count() < 2:
         return False
-    size = count_parameters(automatic, config) * dtype.itemsize
+    size = (count_parameters(automatic, config) or 0) * dtype.itemsize
     return bool(size > torch.cuda.mem_get_info(0)[0] * (1 - _SPARE))
 
 

@@ -29,7 +29,9 @@ def note_of_memory(
     free = free if free is not None else _free_bytes()
     if free is None or weight_bytes(path) * _GROWTH <= free:
         return
-    needed = count_parameters(automatic, config) * dtype.itemsize
+    if getattr(config, "quantization_config", None):
+        return  # in memory as on disk
+    needed = (count_parameters(automatic, config) or 0) * dtype.itemsize
     if needed > free:
         smaller = " or load it in --dtype bfloat16" if dtype == torch.float32 else ""
         note(

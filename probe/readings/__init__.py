@@ -15,6 +15,8 @@ from probe.readings.hit_rates import HitRate, hit_rate, rates_on, start_kind
 from probe.readings.reading import Reading, Subject
 from probe.texts import did_you_mean
 
+__all__ = ["READINGS", "Reading", "Subject", "needs_model", "read_all"]
+
 
 @dataclass(frozen=True)
 class Kind:

@@ -22,6 +22,7 @@ from probe.task import Example, Task
 from probe.training.data import taught_by_prompt
 
 _ANSWER_TOKENS = 24
+_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def _taught_rows(
     injection = model.injection_of([prompt])
     room = injection.longest + answer_tokens
     rows = prepare(model, task, [Example(text) for text in contexts], prompt_length=room)
-    answers = sampled_answers(model, injection, rows, answer_tokens=answer_tokens, seed=seed)
+    answers = sampled_answers(
+        model, injection, rows, answer_tokens=answer_tokens, seed=seed, at_once=_ROWS_AT_ONCE
+    )
     answered = [
         dataclasses.replace(row, options=(answer_ids(model, text),), label=0, objective="distill")
         for row, text in zip(rows, answers, strict=True)

@@ -25,3 +25,5 @@ from probe.store.samples import (
     sample_folders,
 )
 from probe.store.workspace import Workspace
+
+__all__ = ["Library", "Workspace"]

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from probe.errors import MissingExtraError, ProbeError, TrainingError
+from probe.errors import MissingExtraError, ProbeError, TrainingError, words_of
 
 if TYPE_CHECKING:
     from probe.studies.packs import AnyPack
@@ -64,9 +64,8 @@ def _result(ray: Any, reference: Any) -> list[bytes]:
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        first = str(error).strip().splitlines()[0]
-        raise TrainingError(f"a pack was lost on the Ray cluster more often than it is started "
-                            f"again: {first}") from error  # fmt: skip
+        raise TrainingError("a pack was lost on the Ray cluster more often than it is started "
+                            f"again: {words_of(error)}") from error  # fmt: skip
     return files
 
 
@@ -96,10 +95,9 @@ def _connect(ray: Any, address: str) -> None:
         _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
         raise TrainingError(
-            f"no Ray cluster at {address} ({first}): start one with `ray start --head`, or choose "
-            "local"
+            f"no Ray cluster at {address} ({words_of(error)}): start one with `ray start --head`, "
+            "or choose local"
         ) from error
 
 

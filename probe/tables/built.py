@@ -126,8 +126,7 @@ def _of_vocabulary_size(model: Any) -> Any:
 
 def stack_layer(model: Any, which: Which) -> Any:
     """The layer by which a stack of an encoder–decoder model looks tokens up; None of others."""
-    configs = (model.config, model.config.get_text_config())
-    if not any(config.is_encoder_decoder for config in configs):
+    if not (model.config.is_encoder_decoder or model.config.get_text_config().is_encoder_decoder):
         return None
     stack = model.get_encoder() if which == "encoder" else model.get_decoder()
     return _lookup(stack)

@@ -107,9 +107,8 @@ def _why_not_its_kind(config: Mapping[str, Any], kind: str | None) -> str:
         return "chooses its experts by token ids"
     if model_type == "esm" and config.get("position_embedding_type") != "rotary":
         return _IDS
-    hashes = "lsh" in config.get("attn_layers", ("lsh",))
-    if model_type == "reformer" and config.get("is_decoder") and hashes:
-        return _AHEAD
+    if model_type == "reformer" and config.get("is_decoder"):
+        return _AHEAD if "lsh" in (config.get("attn_layers") or ("lsh",)) else ""
     if model_type == "prophetnet" and kind == "causal":
         return _AHEAD
     return _NONE_READS.get(str(model_type), "")

@@ -61,5 +61,7 @@ def _stated_width(name: str) -> int | None:
     if data is None:
         return None
     config = text_config(parse_config(data, name))
+    if type(config.get("vocab_size")) is not int:
+        return None  # of images or sounds alone
     stated = [config[key] for key in WIDTHS if type(config.get(key)) is int]
     return stated[-1] if stated else None

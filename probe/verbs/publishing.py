@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe import formats
-from probe.errors import ProbeError, PromptFormatError
+from probe.errors import ProbeError, PromptFormatError, words_of
 from probe.formats.layouts import probe_file
 from probe.paths import is_hub_id
 from probe.prompt import AnyPrompt
@@ -169,4 +169,4 @@ def _refusal(repository: str, error: Exception) -> str:
             f"{repository}: the hub wants a token that may write there: `hf auth login`, or set "
             "HF_TOKEN"
         )
-    return f"{repository}: not published ({next(iter(str(error).splitlines()), type(error))})"
+    return f"{repository}: not published ({words_of(error)})"
