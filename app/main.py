@@ -5,6 +5,7 @@ runs it as a script for every page that is drawn.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -53,7 +54,9 @@ def draw() -> None:
 
     st.set_page_config(layout="wide", page_icon=HERE / "icon.svg", initial_sidebar_state=280)
     st.logo(HERE / "logo.svg", size="large", link=None)
-    at_work = f" ({count})" if (count := len(active_jobs())) else ""
+    at_work = ""
+    with suppress(OSError):  # a workspace that cannot be read is told on the page
+        at_work = f" ({count})" if (count := len(active_jobs())) else ""
     page = st.navigation(
         [
             st.Page(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -27,6 +29,9 @@ _NAMED = 40
 """Most prompts whose names stand beside the heat map."""
 _NAMED_BELOW = 20
 """Most whose names stand below it too, where they take more room than they have."""
+_LEADING_ZERO = re.compile(r"^(-?)0\.")
+_ROOMY = 25
+"""With more prompts the tree's lower end would lie under the first name."""
 _WRITTEN = 12
 """Most prompts whose values are written into the cells."""
 _NAME = 20
@@ -74,7 +79,7 @@ def similarity_map(comparison: Comparison, tree: Hierarchy) -> go.Figure:
     figure.update_yaxes(
         range=[count - 0.5, top - 0.2], scaleanchor="x", constraintoward="top",
         tickvals=[top, -0.7, *(ticks if count <= _NAMED else ())],
-        ticktext=[f"{_apart(comparison)}: {highest}", "0", *names], **plain,
+        ticktext=[f"{_apart(comparison)}: {highest}", "0" * (count <= _ROOMY), *names], **plain,
     )  # fmt: skip
     figure.update_layout(clickmode="event+select", hovermode="closest")
     return figure
@@ -234,7 +239,7 @@ def _squares(
     written = count <= _WRITTEN
     cells = [(int(order[row]), int(order[column])) for row, column in zip(y, x, strict=True)]
     values = [f"{comparison.matrix[i, j]:.4g}" for i, j in cells]
-    short = [f"{comparison.matrix[i, j]:z.2f}".replace("0.", ".") for i, j in cells]
+    short = [_LEADING_ZERO.sub(r"\1.", f"{comparison.matrix[i, j]:z.2f}") for i, j in cells]
     return kind(
         x=x,
         y=y,

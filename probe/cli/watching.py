@@ -6,7 +6,7 @@ import json as json_module
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,11 @@ def watch(workspace: Workspace, run: JobFolder, *, json: bool) -> int:
     """Show a run until nobody works at it any more; the exit status."""
     tell_queue(view(workspace, run).waits_for)
     with _interrupts(workspace, run), Line() as line:
-        show = _print_records if json else _Steps(line, run.config.steps or 1).show
+        show: Callable[[RunUpdate], None] = _Steps(line, run.config.steps or 1).show
+        if json:
+            show = _print_records
+        elif not run.config.is_training:
+            show = lambda _: line.show(job_headline(view(workspace, run)))  # noqa: E731
         said = [name_note(run.config.name) or ""]  # when it began
         for news in follow(run):
             for note in news.status.notes:

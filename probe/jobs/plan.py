@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from os import PathLike
 from statistics import fmean
@@ -28,6 +28,7 @@ from probe.training import Training, train
 from probe.training.checks import task_of as task_of_request
 
 _STEPS = 3
+_NEVER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def _plan_training(config: JobConfig) -> TrainPlan:
     with collected() as notes:
         kept_name(config.name)
         request = request_of(config)
+        if request.config.eval_every:  # the same split, but no validation is timed
+            request = replace(request, training={**request.training, "eval_every": _NEVER})
         task, asked = task_of_request(request), request.config
         model = load_frozen(str(request.model), device=request.device, dtype=request.dtype)
         training = prepare_training(model, task, request)

@@ -11,7 +11,7 @@ from statistics import mean
 from probe.jobs.outcome import keep, means, scored
 from probe.jobs.processes import Stopped, StopRequest
 from probe.jobs.reporter import Reporter
-from probe.jobs.trajectory import keep_start, keep_trajectory
+from probe.jobs.trajectory import begin_trajectory, keep_trajectory
 from probe.models import FrozenModel
 from probe.notes import collected
 from probe.requests import TrainRequest, from_document
@@ -113,7 +113,7 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
     living = sum(not one.stopped for one in training.runs)
     missing = living  # records of this step that are still to come, one per prompt
     stop.patient = True
-    keep_start(job, training)
+    begin_trajectory(job, training)
     with job.metrics.open("ab", buffering=0) as log:
         for step in training:
             missing -= 1

@@ -11,6 +11,7 @@ from probe import formats
 from probe.atomic import file_aside
 from probe.errors import PromptFormatError
 from probe.formats.layouts import probe_file
+from probe.jobs.processes import JobGoneError
 from probe.prompt import SoftPrompt
 from probe.store import JobFolder
 
@@ -22,8 +23,11 @@ _LOOKS = 25
 _LOG = logging.getLogger(__name__)
 
 
-def keep_start(job: JobFolder, training: Training) -> None:
-    """Keep the rows that every prompt starts from, unless some updates were made."""
+def begin_trajectory(job: JobFolder, training: Training) -> None:
+    """Keep the rows that every prompt starts from; what a kill left of later steps goes."""
+    for path in job.trajectory.glob(_name("*", "*")):
+        if path.stem[-8:] > f"{training.step:08d}":
+            path.unlink()
     if training.step == 0:
         for number in range(len(training.runs)):
             _keep(job, training, number)
@@ -33,7 +37,8 @@ def keep_trajectory(job: JobFolder, training: Training, step: Step) -> None:
     """Keep a prompt's rows after an update where it is time to, and after the last.
 
     Raises:
-        OSError: the run's folder is gone or cannot be written.
+        JobGoneError: the run's folder is gone.
+        OSError: it cannot be written.
     """
     every = math.ceil((job.config.steps or 1) / _LOOKS)
     if step.step % every == 0 or step.stopped:
@@ -48,7 +53,7 @@ def kept_trajectory(job: JobFolder, number: int = 0) -> dict[int, SoftPrompt]:
         number: which of the prompts it trains at once.
     """
     found: dict[int, SoftPrompt] = {}
-    for path in sorted(job.trajectory.glob(f"prompt-{number}-step-{'[0-9]' * 8}.safetensors")):
+    for path in sorted(job.trajectory.glob(_name(number, "[0-9]" * 8))):
         try:
             (prompt,) = formats.load(path)
         except (PromptFormatError, ValueError) as error:
@@ -67,8 +72,14 @@ def _keep(job: JobFolder, training: Training, number: int) -> None:
     if run.start.prefix is not None or run.diverged:
         return
     prompt = replace(as_it_is(training.model, run), name=f"{job.config.name}-step-{run.step}")
-    if not job.trajectory.exists():
-        job.trajectory.mkdir(mode=0o700)
-    path = job.trajectory / f"prompt-{number}-step-{run.step:08d}.safetensors"
-    with file_aside(path) as file:
-        file.write(probe_file.to_bytes(prompt))
+    try:
+        if not job.trajectory.exists():
+            job.trajectory.mkdir(mode=0o700)
+        with file_aside(job.trajectory / _name(number, f"{run.step:08d}")) as file:
+            file.write(probe_file.to_bytes(prompt))
+    except FileNotFoundError as error:
+        raise JobGoneError from error
+
+
+def _name(number: int | str, step: str) -> str:
+    return f"prompt-{number}-step-{step}.safetensors"

@@ -3,6 +3,7 @@
 from probe.store.card import Card, card_of, shape_of
 from probe.store.files import keep_file
 from probe.store.history import EvaluationRecord, last_like
+from probe.store.job_config import RECORDED_BY, TRAININGS, JobConfig, JobKind
 from probe.store.job_status import (
     ACTIVE,
     SCORING,
@@ -15,7 +16,7 @@ from probe.store.job_status import (
     queued,
     read_records,
 )
-from probe.store.jobs import RECORDED_BY, TRAININGS, JobConfig, JobFolder, JobFolders, JobKind
+from probe.store.jobs import JobFolder, JobFolders
 from probe.store.library import Library
 from probe.store.samples import (
     load_sample,

@@ -90,7 +90,7 @@ def queued(before: Status | None = None, *, takes_turn: bool = True) -> Status:
     now = time.time()
     return replace(
         before or Status("queued", now), state="queued", queued_at=now, pid=None, started=None,
-        activity="", began=None, eta_s=None, message="", takes_turn=takes_turn,
+        activity="", device="", began=None, eta_s=None, message="", takes_turn=takes_turn,
     )  # fmt: skip
 
 

@@ -6,17 +6,14 @@ process that the status names whether anybody still works at it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 from probe.atomic import (
     folder_aside,
@@ -27,68 +24,19 @@ from probe.atomic import (
     rename_to_free,
     settle,
 )
-from probe.errors import WorkspaceError
-from probe.store.card import kept_name, workspace_name
-from probe.store.files import keep_file, keep_in_place, require_kinds, unwritable
+from probe.errors import WorkspaceError, is_full
+from probe.store.card import kept_name
+from probe.store.files import keep_file, keep_in_place, unwritable
+from probe.store.job_config import TRAININGS, JobConfig, JobKind, config_of
 from probe.store.job_status import Status, read_object, read_status
 from probe.texts import closest
 
-JobKind = Literal["train", "distill", "wayward", "sweep", "readings"]
-TRAININGS: tuple[JobKind, ...] = ("train", "distill")
-"""Kinds of job that train one prompt, or its folds; the others are studies of many trainings."""
 _CONFIG, _STATUS, _LABEL = "config.json", "status.json", "label.txt"
 _MAX_LABEL = 100
 _TRASH = ".trash"
 _IN_TRASH_S = 7 * 86_400
 _ROOM_BYTES = 1 << 30
 """With less room than this something is deleted to make some."""
-RECORDED_BY = "recorded_by"
-"""Key of a request that no worker of ours does: who wrote the run down, in another's process."""
-_ABOUT = ("name", "created", "command")
-"""What a configuration says besides its kind and what was asked."""
-
-
-@dataclass(frozen=True)
-class JobConfig:
-    """What a job was asked to do; written once, but for a training that is to go further."""
-
-    kind: JobKind
-    name: str
-    """Of a training the prompt's; of a study for people, of tasks and models."""
-    request: Mapping[str, Any]
-    """All that its worker needs, as a document: names and full paths, nothing left open."""
-    created: str
-    """ISO 8601 in UTC."""
-    command: tuple[str, ...] = field(default=())
-    """The command line that asked for it, where one did."""
-
-    @property
-    def id(self) -> str | None:
-        """Name of the folder of a study: the same request, the same folder. None for trainings."""
-        if self.is_training:
-            return None
-        text = json.dumps(self.request, sort_keys=True, default=list)
-        digest = hashlib.sha256(f"{self.kind} {text}".encode()).hexdigest()
-        return f"{self.kind}-{workspace_name(self.name)[:40]}-{digest[:8]}"
-
-    @property
-    def is_training(self) -> bool:
-        """Whether it trains one prompt, or its folds; a study trains many."""
-        return self.kind in TRAININGS
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether another's process trains, and no worker can go on with it."""
-        return RECORDED_BY in self.request
-
-    @property
-    def steps(self) -> int | None:
-        """Updates that a training was asked for; None for studies."""
-        return int(self.request["training"]["steps"]) if self.is_training else None
-
-    def document(self) -> bytes:
-        """The bytes of `config.json`."""
-        return json.dumps(asdict(self), indent=1).encode()
 
 
 class JobFolder:
@@ -123,7 +71,7 @@ class JobFolder:
         Raises:
             WorkspaceError: `config.json` is missing or damaged.
         """
-        return read_object(self.path / _CONFIG, _config_of)
+        return read_object(self.path / _CONFIG, config_of)
 
     @property
     def status(self) -> Status:
@@ -271,19 +219,30 @@ class JobFolders:
         Raises:
             WorkspaceError: neither can be done.
         """
+        self.empty_trash(job.id)
         trash = job.path.parent / _TRASH
         try:
-            for old in trash.iterdir() if trash.is_dir() else ():
-                if old.name == job.id or time.time() - old.stat().st_mtime > _IN_TRASH_S:
-                    remove_folder(old)
-            if shutil.disk_usage(job.path).free < _ROOM_BYTES:
-                remove_folder(job.path)
-            else:
+            if shutil.disk_usage(job.path).free > _ROOM_BYTES:
                 make_private(trash)
                 os.utime(job.path)  # counts from now
                 job.path.rename(trash / job.id)
+                return
         except OSError as error:
-            raise unwritable(job.path, error) from error
+            if not is_full(error):
+                raise unwritable(job.path, error) from error
+        self.remove(job)
+
+    def empty_trash(self, name: str | None = None) -> None:
+        """Delete what has been in the trash for a week, and what was there by a name.
+
+        Raises:
+            WorkspaceError: it cannot be deleted.
+        """
+        for job in self.trash:
+            with suppress(FileNotFoundError):  # somebody else has just deleted it
+                age_s = time.time() - job.path.stat().st_mtime
+                if job.id == name or age_s > _IN_TRASH_S:
+                    self.remove(job)
 
     def recover(self, reference: str) -> JobFolder:
         """Take a folder out of the trash.
@@ -291,7 +250,13 @@ class JobFolders:
         Raises:
             WorkspaceError: the trash has no single one of that name, or one is there again.
         """
-        folder = self.trash.get(reference).path
+        try:
+            folder = self.trash.get(reference).path
+        except WorkspaceError:
+            held = ", ".join(self.trash.ids()) or "nothing"
+            raise WorkspaceError(
+                f"the trash has no single run {reference}: it holds {held}"
+            ) from None
         try:
             return JobFolder(rename_to_free(folder, (folder.parents[1] / folder.name,)))
         except FileExistsError:
@@ -309,44 +274,3 @@ class JobFolders:
             for path in root.iterdir() if root.is_dir() else ():
                 if not is_temporary(path) and (path / _CONFIG).is_file():
                     yield path
-
-
-def _config_of(document: dict[str, Any]) -> JobConfig:
-    """The configuration that a document describes, also one of an older version."""
-    if "request" not in document:
-        document = _renewed(document)
-    if document["kind"] not in get_args(JobKind) or not isinstance(document["request"], Mapping):
-        raise ValueError(f"no job of kind {document['kind']!r}")
-    config = JobConfig(**document | {"command": tuple(document.get("command", ()))})
-    require_kinds(config, dict.fromkeys(("name", "created", "command"), (str,)))
-    _require_request(config)
-    return config
-
-
-def _require_request(config: JobConfig) -> None:
-    """Refuse a request without what every look at a job reads of it."""
-    asked = config.request
-    if config.is_training:
-        training = asked["training"]
-        words = (asked["model"], training["method"])
-        sound = type(training["steps"]) is int and all(type(one) is str for one in words)
-    else:
-        lists = () if config.kind == "readings" else ("models", "tasks")  # it trains on texts
-        sound = all(type(asked[name]) is list for name in lists)
-    if not sound:
-        raise ValueError("a request with parts of another kind")
-
-
-def _renewed(document: dict[str, Any]) -> dict[str, Any]:
-    """The document of an older version as it is written now.
-
-    Studies had `settings` in place of `request`; trainings had neither, and no kind.
-    """
-    about = {key: document[key] for key in _ABOUT if key in document}
-    if "settings" in document:
-        return about | {"kind": document["kind"], "request": document["settings"]}
-    if not {"model", "task", "training"} <= document.keys():
-        raise ValueError("no kind and no request")
-    asked = {key: value for key, value in document.items() if key not in _ABOUT}
-    asked["label_word"] = asked.pop("label_words", [])
-    return about | {"kind": "train", "request": asked}

@@ -195,7 +195,8 @@ class Workspace:
         return all_leftovers(self.root)
 
     def remove_leftovers(self) -> Sequence[Path]:
-        """Delete what killed processes left half written."""
+        """Delete what killed processes left half written, and what is a week in the trash."""
+        self.jobs.empty_trash()
         return [path for path in self.leftovers() if remove_path(path)]
 
     def rebuild(self) -> int:

@@ -165,7 +165,7 @@ def _rows(folder: Path, number: int) -> tuple[int, NDArray[np.float32]]:
         raise TrainingError(f"{complaint}: resume the run, which writes it anew, or remove it")
     run, count = folder.parent.parent.name, len(checkpoint.prompts)
     if number >= count:
-        raise TrainingError(f"{run} trains {counted(count, 'prompt')}, there is no number {number}")
+        raise TrainingError(f"{run} trains {counted(count, 'prompt')}, asked for was another")
     tensors, state = checkpoint.prompts[number]
     method = state["config"]["method"]
     followed = [name for name, spec in METHODS.items() if spec.keeps_rows]

@@ -133,6 +133,8 @@ def _require_places(request: BenchReadingsRequest) -> None:
     for path in (request.write, request.table):
         if path is not None:
             require_new(Path(path))
+    if request.write is not None and request.write == request.table:
+        raise ProbeError(f"--write and --table both name {request.write}: name two files")
     if request.table is not None and Path(request.table).suffix not in _TABLES:
         raise ProbeError(f"{request.table}: expected a table that ends in {' or '.join(_TABLES)}")
 

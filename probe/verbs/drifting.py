@@ -85,7 +85,7 @@ def trajectory(
     if kept := kept_trajectory(folder, number):
         return list(kept.values())
     raise TrainingError(
-        f"{folder.id} kept no rows of prompt {number} on its way: expected a run of this version "
+        f"{folder.id} kept no rows of this prompt on its way: expected a run of this version "
         "that trains rows, not a prefix, in a worker of ours; train it again to see them"
     )
 

@@ -227,8 +227,11 @@ def test_of_several_files_each_that_is_left_out_has_a_line_with_the_reason(
     open_page: Open,
 ) -> None:
     rows = np.random.default_rng(0).standard_normal((2, 320)).astype(np.float32)
-    at = _upload(open_page(), ("good.npy", _npy(rows)), ("notes.txt", b"nothing here"))
-    assert any("notes" in w.value and "is left out" in w.value for w in at.warning)
+    at = _upload(
+        open_page(), ("good.npy", _npy(rows)), ("notes.txt", b"nothing here"), ("bad.json", b"{")
+    )
+    for name in ("notes", "bad"):
+        assert any(name in w.value and "is left out" in w.value for w in at.warning)
     assert any(b.label == "Add 1 prompt to the library" for b in at.button)
 
 

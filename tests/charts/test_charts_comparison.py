@@ -70,6 +70,15 @@ def test_the_leaves_of_the_tree_stand_over_the_columns(comparison):
     assert at_the_floor == set(range(6))
 
 
+def test_no_digit_of_a_value_in_a_cell_is_lost():
+    rows = [np.full((1, 4), 10.0 * n, np.float32) for n in range(4)]
+    compared = compare_rows(rows, names=[*"abcd"], measure="transport")
+    figure = similarity_map(compared, hierarchy(compared))
+    values = {f"{value:.2f}" for value in compared.matrix.flat}
+    written = {f"0{text}" if text[0] == "." else text for text in figure.data[-1].text}
+    assert written == values and any(float(value) >= 10 for value in values)
+
+
 def test_cells_are_square_and_the_height_of_the_tree_is_named(comparison):
     tree = hierarchy(comparison)
     axis = similarity_map(comparison, tree).layout.yaxis

@@ -349,7 +349,11 @@ def test_a_worker_that_died_after_saving_saves_no_second_prompt(workspace, made)
 def test_records_a_killed_worker_left_are_cut_back_to_the_checkpoint(made):
     run = made()
     run.metrics.write_bytes(b'{"step": 1, "loss_nats": 9.0}\n{"step": 2, "lo')
+    run.trajectory.mkdir()
+    later = run.trajectory / "prompt-0-step-00000009.safetensors"
+    later.touch()
     assert _work(run) == 0  # no checkpoint: from the start
+    assert not later.exists()
     assert [step for step, _ in _logged(run)] == [1, 2, 3, 4, 5, 6]
 
 

@@ -1,6 +1,7 @@
 """Run folders: made whole, found by name, read while others write."""
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -95,7 +96,7 @@ def test_a_discarded_run_is_not_listed_and_comes_back_whole(runs):
         runs.get(run.id)
     assert runs.recover(run.id).status == QUEUED
     assert runs.ids() == [run.id] and runs.trash.ids() == []
-    with pytest.raises(WorkspaceError, match="no single run"):
+    with pytest.raises(WorkspaceError, match=f"the trash has no single run {run.id}: it holds noth"):
         runs.recover(run.id)
 
 
@@ -118,6 +119,19 @@ def test_the_trash_forgets_after_a_week_and_needs_room(runs, monkeypatch):
     monkeypatch.setattr("probe.store.jobs.shutil.disk_usage", lambda _: full)
     runs.discard(last)
     assert (runs.ids(), runs.trash.ids()) == ([], [new.id])
+    os.utime(runs.trash.get(new.id).path, (1, 1))
+    Workspace(runs.root.parent).remove_leftovers()
+    assert runs.trash.ids() == []
+
+
+def test_a_run_is_deleted_at_once_where_a_quota_leaves_no_room_for_the_trash(runs, monkeypatch):
+    def full(_):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    run = runs.create(CONFIG, QUEUED)
+    monkeypatch.setattr("probe.store.jobs.make_private", full)
+    runs.discard(run)
+    assert (runs.ids(), runs.trash.ids()) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ def _cache(folder: Path, name: str, config: str) -> None:
 
 
 def test_models_in_the_cache_come_before_the_usual_ones_of_their_width(cached: Path) -> None:
-    _cache(cached, "own/wide", json.dumps({"hidden_size": 768}))
-    _cache(cached, "own/narrow", json.dumps({"hidden_size": 64}))
+    _cache(cached, "own/wide", json.dumps({"hidden_size": 768, "vocab_size": 9}))
+    _cache(cached, "own/narrow", json.dumps({"hidden_size": 64, "vocab_size": 9}))
+    _cache(cached, "own/images", json.dumps({"hidden_size": 64}))
     found = models_of_width(768)
     assert found[0] == "own/wide"
     assert {"openai-community/gpt2", "FacebookAI/roberta-base"} < set(found)
@@ -37,8 +38,8 @@ def test_models_in_the_cache_come_before_the_usual_ones_of_their_width(cached: P
 
 
 def test_a_width_is_that_of_the_rows_and_of_the_language_model_within(cached: Path) -> None:
-    _cache(cached, "own/opt", json.dumps({"hidden_size": 100, "word_embed_proj_dim": 48}))
-    _cache(cached, "own/sees", json.dumps({"text_config": {"hidden_size": 48}, "d_model": 7}))
+    _cache(cached, "own/opt", json.dumps({"hidden_size": 100, "word_embed_proj_dim": 48, "vocab_size": 9}))
+    _cache(cached, "own/sees", json.dumps({"text_config": {"hidden_size": 48, "vocab_size": 9}, "d_model": 7}))
     assert models_of_width(48) == ["own/opt", "own/sees"]
     assert models_of_width(100) == []
 
@@ -46,7 +47,7 @@ def test_a_width_is_that_of_the_rows_and_of_the_language_model_within(cached: Pa
 def test_what_is_damaged_in_the_cache_is_passed_over(cached: Path) -> None:
     _cache(cached, "own/damaged", "{")
     (cached / "models--own--empty").mkdir()
-    _cache(cached, "own/odd", json.dumps({"hidden_size": "48"}))
+    _cache(cached, "own/odd", json.dumps({"hidden_size": "48", "vocab_size": 9}))
     assert models_of_width(48) == []
 
 

@@ -172,7 +172,7 @@ def _in_words(measure: Measure) -> str:
     facts = MEASURES[measure]
     closer = "higher" if facts.higher_is_closer else "lower"
     return (
-        f"- **{measure.replace('_', ' ')}** ({closer} is closer; needs the same {facts.needs}): "
+        f"- **{measure_name(measure)}** ({closer} is closer; needs the same {facts.needs}): "
         f"{facts.meaning}."
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.shared.limits import costly
-from dashboard.shared.resources import Entry, prompt_of, vocabulary
+from dashboard.shared.resources import SAME_VECTORS, Entry, prompt_of, vocabulary
 from dashboard.shared.sidebar import chosen_metric
 from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
@@ -40,7 +40,9 @@ def draw_beside(entry: Entry, model: str) -> None:
         draw_strip(f"The token nearest to each row of {chosen}", nearest_strip(found))
 
 
-@st.cache_data(show_spinner="Comparing every row with every token …", max_entries=32)
+@st.cache_data(
+    show_spinner="Comparing every row with every token …", max_entries=32, hash_funcs=SAME_VECTORS
+)
 @costly
 def _read(entry: Entry, model: str, what: str, metric: Metric) -> Decoding | None:
     rows = _rows(entry, model, what)

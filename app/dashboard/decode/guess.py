@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard.decode.try_it import all_here, opened_model, turn_of_models
 from dashboard.shared.errors import refusals
 from dashboard.shared.limits import costly
-from dashboard.shared.resources import Entry, prompt_of, workspace
+from dashboard.shared.resources import SAME_VECTORS, Entry, prompt_of, workspace
 from probe.requests import ReadRequest, help_of
 from probe.verbs.prompts import load_prompts
 from probe.verbs.reading import own_template
@@ -60,7 +60,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-@st.cache_data(show_spinner="Putting your text in the prompt's place …", max_entries=256)
+@st.cache_data(
+    show_spinner="Putting your text in the prompt's place …",
+    max_entries=256,
+    hash_funcs=SAME_VECTORS,
+)
 @costly
 def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, int]:
     """The score of a text, and of how many random tokens the texts beside it are.
@@ -76,7 +80,9 @@ def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, int]:
         return _effect(entry, model).score(opened, text), beside
 
 
-@st.cache_data(show_spinner="Scoring random texts beside it …", max_entries=64)
+@st.cache_data(
+    show_spinner="Scoring random texts beside it …", max_entries=64, hash_funcs=SAME_VECTORS
+)
 @costly
 def _by_chance(entry: Entry, model: str, tokens: int) -> list[TextScore]:
     """Scores of random texts of a length, which guesses of about that length share.
@@ -93,7 +99,9 @@ def _by_chance(entry: Entry, model: str, tokens: int) -> list[TextScore]:
         return [effect.score(opened, text) for text in texts if text]
 
 
-@st.cache_resource(show_spinner="Watching what the prompt does …", max_entries=16)
+@st.cache_resource(
+    show_spinner="Watching what the prompt does …", max_entries=16, hash_funcs=SAME_VECTORS
+)
 def _effect(entry: Entry, model: str) -> Effect:
     """What a prompt does on the questions, measured once."""
     from probe.readings.plug_in import effect_of

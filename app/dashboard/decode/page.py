@@ -172,11 +172,7 @@ def draw_controls_of(found: Decoding, position: int) -> None:
 def draw_violins(found: Decoding) -> None:
     """Best scores of the prompt beside the three reference samples, with their legend."""
     with st.expander("Is it closer than chance?", icon=":material/query_stats:"):
-        _draw_references(found)
-
-
-def _draw_references(found: Decoding) -> None:
-    left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
+        left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     with left:
         draw_figure(
             score_violins(found),

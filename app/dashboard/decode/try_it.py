@@ -14,7 +14,7 @@ from dashboard.shared.heading import draw_figure
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import require_offered
-from dashboard.shared.resources import Entry, is_local, prompt_of
+from dashboard.shared.resources import SAME_VECTORS, Entry, is_local, prompt_of
 from dashboard.shared.sidebar import chosen_model
 from probe.charts import probability_bars
 from probe.verbs.try_prompt import Answer, Tried, load_frozen, try_on
@@ -123,7 +123,7 @@ def all_here(entries: Sequence[Entry]) -> bool:
     return False
 
 
-@st.cache_data(show_spinner="Asking the model …", max_entries=128)
+@st.cache_data(show_spinner="Asking the model …", max_entries=128, hash_funcs=SAME_VECTORS)
 @costly
 def tried(
     entries: Sequence[Entry],

@@ -123,7 +123,11 @@ def _draw_tokens(entry: Entry) -> None:
 
 def _draw_facts(entry: Entry) -> None:
     card = entry.card
-    facts = {
+    scores = {
+        name[:1].upper() + name[1:].replace("_", " "): _number(value)
+        for name, value in card.metrics.items()
+    }
+    facts = scores | {
         "Size": size_of(entry),
         "Method": method_words(card.method),
         "Task": card.task,
@@ -135,8 +139,6 @@ def _draw_facts(entry: Entry) -> None:
         "Added": card.created.replace("T", " ").removesuffix("+00:00") + " UTC"
         if card.created
         else None,
-    } | {
-        name.replace("_", " ").capitalize(): _number(value) for name, value in card.metrics.items()
     }
     with st.container(gap="xxsmall", key="facts"):
         for name, value in facts.items():

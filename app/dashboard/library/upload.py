@@ -23,6 +23,8 @@ from probe.verbs.loading import load
 
 MAX_FILE_MB = 200
 _MANY_ROWS = 2000
+_CONFIGS = ("adapter_config.json", "config.json")
+"""What stands beside the tensors of an adapter."""
 MOST_NAME = 60
 """Characters of a file's name that are kept: no more than 255 bytes, which file systems take."""
 
@@ -102,17 +104,19 @@ def unread(files: Sequence[tuple[str, bytes]], prompts: Sequence[AnyPrompt]) -> 
 
     Args:
         files: name and content of each.
-        prompts: what was read of them; the JSON beside it belongs to an adapter.
+        prompts: what was read of them.
     """
     read = {prompt.provenance.path for prompt in prompts if prompt.provenance}
     lines = []
     for name, content in files if len(files) > 1 else ():
-        if f"upload of {file_name(name)}" in read or name.endswith(".json"):
+        if f"upload of {file_name(name)}" in read or file_name(name) in _CONFIGS:
             continue
         try:
             read_uploads([(name, content)])
+            why = "the others are read as one prompt; add it alone"
         except ProbeError as error:
-            lines.append(f"{name} is left out: {error}")
+            why = str(error).removeprefix(f"{file_name(name)}: ")
+        lines.append(f"{name} is left out: {why}")
     return lines
 
 

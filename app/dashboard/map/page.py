@@ -76,10 +76,7 @@ def draw_missing(pool: Pool, method: Method, metric: MapMetric, seed: int, *, ch
             f"{'4,000 drawn' if method == 'tsne' else format(len(pool.vocabulary), ',')} tokens "
             f"takes about {expected:.0f} s. It is computed once and kept; PCA is there meanwhile."
         )
-        begun = st.session_state.setdefault("maps_begun", set())
-        first = arguments not in begun
-        begun.add(arguments)  # one that was cancelled or has failed waits for a click
-        draw_start(f"Compute {METHOD_NAMES[method]}", arguments, at_once=first)
+        draw_start(f"Compute {METHOD_NAMES[method]}", arguments, at_once=True)
 
 
 def draw_clusters(found: Clusters) -> None:

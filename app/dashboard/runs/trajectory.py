@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.runs.records import records_of
 from dashboard.shared.errors import one_line_errors
+from dashboard.shared.heading import draw_figure
 from dashboard.shared.limits import costly
 from dashboard.shared.resources import is_local, vocabulary_for
 from dashboard.shared.token_strip import draw_strip
@@ -43,10 +44,9 @@ def draw_trajectory(run: JobView) -> None:
         st.caption(LEGEND)
         tokens = [one.neighbours[0].token for one in now.positions]
         mapped = _map(run.folder, number, len(kept), tuple(kept.values()))
-        st.plotly_chart(
-            trajectory_map(mapped, steps.index(step), tokens), key=f"paths_{run.run}",
-            config={"displayModeBar": False},
-            alt=f"The rows at step {step} among the vocabulary, and their paths from the start",
+        draw_figure(
+            trajectory_map(mapped, steps.index(step), tokens), f"paths_{run.run}",
+            f"The rows at step {step} among the vocabulary, and their paths from the start",
         )  # fmt: skip
         st.caption(
             f"The two axes hold {100 * sum(mapped.spectrum[:2]):.1f} % of the "

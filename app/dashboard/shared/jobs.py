@@ -37,8 +37,8 @@ def short(name: str) -> str:
     """The last part of a path, with the one before it where it says nothing; else the whole."""
     if not name.startswith("/"):
         return name
-    *_, before, last = name.rstrip("/").split("/")
-    return f"{before}/{last}" if last.lower() in _SAY_NOTHING and before else last
+    *_, before, last = f"/{name.rstrip('/')}".split("/")
+    return f"{before}/{last}" if last.lower() in _SAY_NOTHING and before else last or name
 
 
 def shown_name(job: JobView) -> str:

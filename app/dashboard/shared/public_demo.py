@@ -71,7 +71,7 @@ def read_only(space: Workspace) -> Workspace:
         (space.tasks, ("save",)),
         (space.prompts, ("publish", "rewrite", "append", "remove")),
         *(
-            (jobs, ("create", "remove", "discard", "recover"))
+            (jobs, ("create", "remove", "discard", "recover", "empty_trash"))
             for jobs in (space.jobs, space.runs, space.studies)
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -39,6 +39,12 @@ class Entry:
     """`name@version` in the workspace; a sample has its bare name."""
     card: Card
     source: Literal["sample", "yours"]
+
+
+SAME_VECTORS: dict[Any, Any] = {
+    Entry: lambda entry: (entry.id, entry.card.created, entry.card.sha256)
+}
+"""What is computed of an entry stays right when its note or its tags change."""
 
 
 def workspace() -> Workspace:
@@ -94,7 +100,9 @@ def vocabulary(entry: Entry, model: str) -> Vocabulary:
     return vocabulary_for(prompt_of(entry), model)
 
 
-@st.cache_data(show_spinner="Comparing every row with every token …", max_entries=64)
+@st.cache_data(
+    show_spinner="Comparing every row with every token …", max_entries=64, hash_funcs=SAME_VECTORS
+)
 @costly
 def decoding(
     entry: Entry,
@@ -121,7 +129,9 @@ def decoding(
     )
 
 
-@st.cache_data(show_spinner="Reading what training added …", max_entries=64)
+@st.cache_data(
+    show_spinner="Reading what training added …", max_entries=64, hash_funcs=SAME_VECTORS
+)
 @costly
 def reading(entry: Entry, model: str) -> ReadPrompt:
     """What an entry means by its nearest tokens and its displacement, read once.
@@ -132,7 +142,7 @@ def reading(entry: Entry, model: str) -> ReadPrompt:
     return read(prompt_of(entry).renamed(entry.id), model, readings=("nearest", "displacement"))
 
 
-@st.cache_data(show_spinner=False, max_entries=16)
+@st.cache_data(show_spinner=False, max_entries=16, hash_funcs=SAME_VECTORS)
 def norm_range(entry: Entry, model: str) -> tuple[float, float] | None:
     """5th and 95th percentile of a vocabulary's norms; None where it cannot be read."""
     try:
@@ -191,8 +201,7 @@ def vocabulary_for(prompt: AnyPrompt, model: str) -> Vocabulary:
 
 @st.cache_resource(
     show_spinner=False, max_entries=2000,
-    hash_funcs={Entry: lambda entry: (entry.id, entry.card.created),
-                Workspace: lambda space: str(space.root)},
+    hash_funcs={**SAME_VECTORS, Workspace: lambda space: str(space.root)},
 )  # fmt: skip
 def _stored_prompt(entry: Entry, space: Workspace) -> AnyPrompt:
     return space.get(entry.id)

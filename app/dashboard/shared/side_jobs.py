@@ -187,7 +187,7 @@ def draw_start(
         label: of the button.
         arguments: of `probe`.
         answer: where what it prints is kept.
-        at_once: start without a click.
+        at_once: start without a click, in a session once: what was cancelled or failed waits.
     """
     if not is_offered("computations of minutes"):
         return
@@ -196,7 +196,9 @@ def draw_start(
         label, type="primary", icon=":material/play_arrow:", disabled=busy,
         help="Two at a time." if busy else None,
     )  # fmt: skip
-    if asked or (at_once and not busy):
+    begun = st.session_state.setdefault("begun", set())
+    if asked or (at_once and not busy and arguments not in begun):
+        begun.add(arguments)
         start_job(arguments, answer)
         st.rerun()
 

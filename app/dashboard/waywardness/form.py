@@ -78,7 +78,7 @@ def draw_form() -> WantedStudy:
     if wanted.runs is not None:
         st.caption(f"{wanted.runs:,} runs, 8 at a time.")
     if active_jobs():
-        st.caption("A training run is at work too: both share this machine.")
+        st.caption("Another run or study is at work too: both share this machine.")
     return wanted
 
 
