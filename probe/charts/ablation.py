@@ -89,7 +89,7 @@ def knock_out_lines(found: LayerKnockOut) -> go.Figure:
     for colour, kind in zip(CATEGORIES, RANGES, strict=False):
         changes = [getattr(one, kind).loss_nats for one in found.layers]
         name, line = _range_name(kind, found.window), {"color": colour, "dash": _DASHES[kind]}
-        _add_line(figure, layers, changes, name, line, ", layer %{x}", ":+.3f", " nats")
+        _add_line(figure, layers, changes, name, line, ", layer %{x}<br>%{y:+.3f} nats")
     _finish_lines(figure, found.everywhere.loss_nats.value, "layer")
     what = "loss change" if found.measured == "loss" else "divergence from the whole prompt"
     figure.update_yaxes(title=f"{what} (nats)", nticks=6)
@@ -121,7 +121,7 @@ def pruning_lines(
         ("before", [length], [unpruned], NEUTRAL),
     ):
         found = [one.score for one in scores]
-        _add_line(figure, at, found, name, {"color": colour}, ", %{x} rows", ":.3f")
+        _add_line(figure, at, found, name, {"color": colour}, ", %{x} rows<br>%{y:.3f}")
     _finish_lines(figure, unpruned.score.value, "rows kept")
     figure.update_yaxes(title=f"validation {metric.replace('_', ' ')}", nticks=6)
     return figure
@@ -133,17 +133,16 @@ def _add_line(
     found: Sequence[Estimate],
     name: str,
     line: Mapping[str, str],
-    where: str,
-    number: str,
-    unit: str = "",
+    hover: str,
 ) -> None:
-    """Estimates with their intervals; on hover a name, where it is, and the number as formatted."""
+    """Estimates with their intervals; `hover` follows the name, and the ends are written as y."""
+    number = hover.partition("%{y")[2].partition("}")[0]
     figure.add_scatter(
         x=x, y=[one.value for one in found], mode="lines+markers", name=name, line=line,
         marker={"size": 5, "color": line["color"]}, customdata=[one.ends for one in found],
         error_y=interval_bars(found, color=line["color"], thickness=1, width=0),
-        hovertemplate=f"{name}{where}<br>%{{y{number}}}{unit} [%{{customdata[0]{number}}}, "
-        f"%{{customdata[1]{number}}}]<extra></extra>",
+        hovertemplate=f"{name}{hover} [%{{customdata[0]{number}}}, %{{customdata[1]{number}}}]"
+        "<extra></extra>",
     )  # fmt: skip
 
 

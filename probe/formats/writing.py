@@ -37,7 +37,7 @@ def save(prompt: AnyPrompt, dest: str | Path, *, to: str) -> Path:
             rename_new(made, dest)
         sync_folder(dest.parent)
     except OSError as error:
-        if isinstance(error, FileExistsError):  # it came while this was written
+        if isinstance(error, FileExistsError) and os.path.lexists(dest):  # it came meanwhile
             raise PromptFormatError(f"{dest} {TAKEN}") from error
         why = "disk full" if is_full(error) else error.strerror
         raise PromptFormatError(f"{dest} cannot be written ({why})") from error

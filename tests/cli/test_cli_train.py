@@ -187,7 +187,7 @@ def test_a_dry_run_prints_sizes_and_a_time_and_writes_nothing(model, probe, home
     assert "20 rows, 320 trained numbers, 16 training" in words
     told = probe(*arguments, "--method", "p_tuning", "--length", "5")
     assert "24 to train, 8 to validate, 10 to test" in told.flat
-    assert "p_tuning, 5 virtual tokens" in told.flat and "all steps about" in told.flat
+    assert "P-tuning, 5 virtual tokens" in told.flat and "all steps about" in told.flat
     assert sorted(home.rglob("*")) == before
 
 

@@ -38,8 +38,16 @@ def test_models_in_the_cache_come_before_the_usual_ones_of_their_width(cached: P
 
 
 def test_a_width_is_that_of_the_rows_and_of_the_language_model_within(cached: Path) -> None:
-    _cache(cached, "own/opt", json.dumps({"hidden_size": 100, "word_embed_proj_dim": 48, "vocab_size": 9}))
-    _cache(cached, "own/sees", json.dumps({"text_config": {"hidden_size": 48, "vocab_size": 9}, "d_model": 7}))
+    _cache(
+        cached,
+        "own/opt",
+        json.dumps({"hidden_size": 100, "word_embed_proj_dim": 48, "vocab_size": 9}),
+    )
+    _cache(
+        cached,
+        "own/sees",
+        json.dumps({"text_config": {"hidden_size": 48, "vocab_size": 9}, "d_model": 7}),
+    )
     assert models_of_width(48) == ["own/opt", "own/sees"]
     assert models_of_width(100) == []
 
