@@ -23,11 +23,11 @@ GIVEN_UP = {
 }
 
 
-@pytest.mark.parametrize("folder", ["app", "probe"])
+@pytest.mark.parametrize("folder", ["app", "docs", "probe"])
 def test_pages_reports_and_the_terminal_use_the_researcher_s_words(folder: str) -> None:
     found = []
     for path in (ROOT / folder).rglob("*"):
-        if path.suffix in (".py", ".html"):
+        if path.suffix in (".py", ".html", ".ipynb") or path.name == "explanation.md":
             text = path.read_text(encoding="utf-8")
             found += [f"{path.name}: {old}, say {new}" for old, new in GIVEN_UP.items()
                       if re.search(old, text)]  # fmt: skip
