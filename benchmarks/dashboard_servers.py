@@ -68,7 +68,7 @@ class Server:
     def rss_mb(self) -> float:
         """Resident memory of the server and the processes it started, in MB."""
         family = [self.process, *self.process.children(recursive=True)]
-        return sum(one.memory_info().rss for one in family) / 1e6
+        return float(sum(one.memory_info().rss for one in family)) / 1e6
 
 
 def write_library(home: Path, prompts: int, seed: int) -> list[str]:

@@ -15,9 +15,9 @@ from dashboard_servers import CHROMIUM_FLAGS, Server, dashboard, find_chromium
 from playwright.async_api import Browser, Error, Locator, Page, async_playwright, expect
 from report import table
 
-from probe.charts.labels import METRIC_NAMES
+from probe.analysis.neighbours import METRIC_NAMES, Metric
 
-METRICS = ("l2", "dot", "cosine")
+METRICS: tuple[Metric, ...] = ("l2", "dot", "cosine")
 _WAIT_MS = 300_000
 """Twenty browsers and the server share the machine's cores."""
 _SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -82,7 +82,7 @@ class Session:
             self.wrong.append("the Library shows more than what was searched")
         await self._is_my_own("find=")
 
-    def _made_with(self, metric: str) -> Locator:
+    def _made_with(self, metric: Metric) -> Locator:
         made = f"^{self.prompt} · base model .* · {METRIC_NAMES[metric]} · k {self.k} · "
         return self.page.get_by_test_id("stCaptionContainer").filter(has_text=re.compile(made))
 

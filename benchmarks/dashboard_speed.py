@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from dashboard_servers import MODELS, Server, chromium, dashboard, empty_pages
 from playwright.sync_api import Locator, Page, sync_playwright
 from report import table
 
-from probe.charts.labels import METRIC_NAMES
+from probe.analysis.neighbours import METRIC_NAMES, Metric
 
 ANSWERS = {
     "Library": "[aria-label='All prompts of the library']",
@@ -132,7 +133,7 @@ def _paints(
         path = "" if name == "Library" else name.lower()
         address = f"{server.address}/{path}?p={quote(prompt)}"
         what = f"first paint, {name}"
-        clock.take(page, lambda address=address: page.goto(address), _page(what, name))
+        clock.take(page, partial(page.goto, address), _page(what, name))
         _empty(clock, blank, what, lambda name="": blank.goto(f"{empty.address}/{name}"))
 
 
@@ -157,7 +158,8 @@ def _clicks(clock: Clock, page: Page, blank: Page, prompt: str) -> None:
     _link(page, "Decode").click()
     page.locator(ANSWERS["Decode"]).first.wait_for(state="attached")
     page.locator(_SETTLED).wait_for(state="attached")
-    for what, metric in (("computed anew", "l2"), ("seen before", "cosine")):
+    metrics: dict[str, Metric] = {"computed anew": "l2", "seen before": "cosine"}
+    for what, metric in metrics.items():
         made = _words("[data-testid=stCaptionContainer]", f" · {METRIC_NAMES[metric]} · k ")
         radio = page.get_by_role("radio", name=metric)
         _clicked(clock, f"click, a metric on Decode, {what}", page, blank, radio.click, made)

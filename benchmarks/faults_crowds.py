@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from faults_kills import differs, finish, trained
@@ -145,7 +146,7 @@ def too_little_memory(room: Room, tries: int) -> list[Row]:
         training.tries += 1
         run = room.asked(home)
         memory = room.rng.randrange(0, 40 * _MEGABYTE)
-        ended = forked(lambda run=run: worker.main([str(run.path)]), home, memory=memory)
+        ended = forked(partial(worker.main, [str(run.path)]), home, memory=memory)
         training.foreign += ended.foreign if ended.code in (0, 1) else []
         status, state = observe(run)
         if state == "failed" and "memory" not in status.message:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def _flip_checkpoints(room: Room, tries: int) -> Row:
     while row.tries < tries:
         run = room.asked(home)
         moment_s = room.rng.uniform(0.2, 1) * whole.seconds
-        forked(lambda run=run: worker.main([str(run.path)]), home, kill_s=moment_s)
+        forked(partial(worker.main, [str(run.path)]), home, kill_s=moment_s)
         kept = sorted(run.path.glob("checkpoints/step-*"))
         if len(kept) < 2 or run.status.state == "finished":
             continue  # with one alone there is nothing to go on from

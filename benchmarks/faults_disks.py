@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from faults_kills import CASES, Case, differs, finish, trained
@@ -57,11 +58,11 @@ def _filled(room: Room, case: Case, tries: int) -> Row:
 def fill_trainings(room: Room, tries: int) -> Row:
     """Trainings that meet a full disk, and go on when there is space."""
     row = Row("full disk: training, resumed")
-    home = room.copy()
-    asked = room.asked(home)
-    forked(lambda: worker.main([str(asked.path)]), home)
+    whole = room.copy()
+    asked = room.asked(whole)
+    forked(lambda: worker.main([str(asked.path)]), whole)
     expected = trained(asked)
-    room.drop(home)
+    room.drop(whole)
     for _ in range(tries):
         with _small_disk(room) as home:
             if home is None:
@@ -70,7 +71,7 @@ def fill_trainings(room: Room, tries: int) -> Row:
             row.tries += 1
             run = room.asked(home)
             ballast = _fill(home.parent, room.rng.randrange(0, 150_000))
-            ended = forked(lambda run=run: worker.main([str(run.path)]), home)
+            ended = forked(partial(worker.main, [str(run.path)]), home)
             row.foreign += ended.foreign
             status, state = observe(run)
             if state != "finished" and not status.message.startswith("disk full at"):

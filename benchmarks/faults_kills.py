@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from faults_room import STEPS, Room, Row, command, contents, forked, lost, sweep
 
 from probe import formats
 from probe.jobs import observe, worker
+from probe.prompt import SoftPrompt
 from probe.store import JobFolder, Workspace, read_records
 
 _OUTLIVE_S = 900.0
@@ -195,7 +197,7 @@ def kill_trainings(room: Room, runs: int, kills: int) -> Row:
         for _ in range(kills):
             row.tries += 1
             ended = forked(
-                lambda run=run: worker.main([str(run.path)]), home,
+                partial(worker.main, [str(run.path)]), home,
                 kill_s=room.rng.uniform(0, 1.05 * whole.seconds),
             )  # fmt: skip
             row.foreign += ended.foreign
@@ -217,6 +219,7 @@ def trained(run: JobFolder) -> tuple[bytes, list[tuple[int, float]]]:
     (id_,) = run.status.prompts
     prompt = Workspace(run.path.parents[1]).get(id_)
     records = read_records(run.metrics)[0]
+    assert isinstance(prompt, SoftPrompt)
     rows = np.asarray(prompt.embeddings).tobytes()
     return rows, [(record["step"], record["loss_nats"]) for record in records]
 

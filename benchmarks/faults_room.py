@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -262,7 +262,8 @@ def _make_model(folder: Path) -> None:
     config.hidden_size, config.intermediate_size = 32, 48
     config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads = 2, 2, 2
     config.head_dim, config.layer_types = 16, None
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    automatic: Any = AutoModelForCausalLM  # untyped there
+    automatic.from_config(config).save_pretrained(folder)
     for path in source.glob("tokenizer*"):
         shutil.copy(path, folder)
 

@@ -17,7 +17,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,8 +134,9 @@ def _written(
     writer.add_head_count(2)
     writer.add_head_count_kv(1)
     writer.add_layer_norm_rms_eps(1e-6)
+    add: dict[type, Callable[[str, Any], None]] = {int: writer.add_uint32}
+    add |= {str: writer.add_string, list: writer.add_array}
     for key, value in fields.items():
-        add = {int: writer.add_uint32, str: writer.add_string, list: writer.add_array}
         add[type(value)](f"tokenizer.ggml.{key}", value)
     rng = np.random.default_rng(0)
     for name, shape in shapes.items():

@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 Mutation = Callable[[bytes, random.Random], bytes]
 
-NUMBERS = (0, 1, -1, 2, 7, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
-NUMBERS += (2**40, 2**60, 2**63 - 1, 2**64 - 1)
+NUMBERS = [0, 1, -1, 2, 7, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1]
+NUMBERS += [2**40, 2**60, 2**63 - 1, 2**64 - 1]
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 OPCODES = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
 GADGETS = (
@@ -196,7 +196,7 @@ def _in_pickle(data: bytes, rng: random.Random) -> bytes:
     """Instructions left out, repeated, exchanged, put in or given other arguments."""
     places: list[int] = []
     with contextlib.suppress(Exception):  # damaged from here on
-        places.extend(place for _, _, place in pickletools.genops(data))
+        places.extend(place for _, _, place in pickletools.genops(data) if place is not None)
     if len(places) < 3:
         return _flip(data, rng)
     index = rng.randrange(len(places) - 1)

@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import dill
 import numpy as np
@@ -123,11 +124,10 @@ def _trainer(rows: torch.Tensor) -> dict[str, object]:
     """A checkpoint with optimiser and schedule."""
     parameter = torch.nn.Parameter(rows.clone())
     optimiser = torch.optim.AdamW([parameter])
-    parameter.sum().backward()
+    torch.autograd.backward(parameter.sum())
     optimiser.step()
-    state = torch.nn.Embedding.from_pretrained(rows).state_dict()
     return {
-        "state_dict": {"learned_embedding": rows, **state},
+        "state_dict": {"learned_embedding": rows, "weight": rows.detach()},
         "optimizer_states": [optimiser.state_dict()],
         "epoch": 3,
         "loss": np.float64(0.5),
@@ -136,7 +136,7 @@ def _trainer(rows: torch.Tensor) -> dict[str, object]:
 
 def _adapters() -> dict[str, Seed]:
     """PEFT's own files, for a tiny random model."""
-    common = {"task_type": "CAUSAL_LM", "num_virtual_tokens": 4}
+    common: dict[str, Any] = {"task_type": "CAUSAL_LM", "num_virtual_tokens": 4}
     configs = {
         "PEFT prompt tuning": peft.PromptTuningConfig(**common),
         "PEFT P-tuning": peft.PromptEncoderConfig(**common, encoder_hidden_size=8),

@@ -11,7 +11,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from report import publish, table
@@ -19,13 +21,14 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 from umap import UMAP
 
-from probe.analysis.layouts import Layout
+from probe.analysis.layouts import Layout, MapMetric
 from probe.analysis.maps import Map, map_rows
 from probe.store import Workspace
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary
 
 NAME = ["prompts"]
+METRICS: tuple[MapMetric, ...] = ("l2", "cosine")
 
 
 def main() -> None:
@@ -45,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         workspace = Workspace(home)
-        lines = [_pca(rows, words, vocabulary, metric, args.rounds) for metric in ("l2", "cosine")]
+        lines = [_pca(rows, words, vocabulary, metric, args.rounds) for metric in METRICS]
         lines += _umap(rows, words, vocabulary, workspace, args.umap_rounds)
         kept = next(Path(home).rglob("*.npz")).stat().st_size
     lines.append(_neighbours(rows, vocabulary))
@@ -65,9 +68,9 @@ def main() -> None:
 
 
 def _pca(
-    rows: np.ndarray, words: np.ndarray, vocabulary: Vocabulary, metric: str, rounds: int
+    rows: np.ndarray, words: np.ndarray, vocabulary: Vocabulary, metric: MapMetric, rounds: int
 ) -> list[str]:
-    def direct() -> np.ndarray:
+    def direct() -> Any:
         both = np.concatenate([rows, words])
         return PCA(2).fit_transform(normalize(both) if metric == "cosine" else both)
 
@@ -82,7 +85,7 @@ def _pca(
 def _umap(
     rows: np.ndarray, words: np.ndarray, vocabulary: Vocabulary, workspace: Workspace, rounds: int
 ) -> list[list[str]]:
-    def direct() -> np.ndarray:
+    def direct() -> Any:
         both = np.concatenate([rows, words])
         return UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(both)
 
@@ -92,7 +95,7 @@ def _umap(
 
     UMAP(metric="cosine", random_state=0, n_jobs=1).fit(words[:5000])  # compiles, for both sides
     vocabulary.__dict__.pop("fingerprint", None)
-    times = [(_seconds(lambda s=n: ours(s)), _seconds(direct)) for n in range(rounds)]
+    times = [(_seconds(partial(ours, n)), _seconds(direct)) for n in range(rounds)]
     mine, theirs = np.median(times, axis=0)
     again = np.median([_seconds(ours) for _ in range(5)])
     reopened = [f"UMAP, reopened ({again / mine:.2%} of computing it)", f"{again:.3f}", "", ""]

@@ -43,8 +43,8 @@ def main() -> None:
     torch.set_num_threads(1)
     model, conditions = load_model("builtin", device="cpu"), _conditions()
     rows = [_row(model, conditions, texts, args.rounds) for texts in (1, 2, 4)]
-    header = ("texts", "prompts", "predict: separate s", "together s", "ratio")
-    header += ("generate: separate s", "together s", "ratio")
+    header = ["texts", "prompts", "predict: separate s", "together s", "ratio"]
+    header += ["generate: separate s", "together s", "ratio"]
     note = (
         f"Medians of {args.rounds} interleaved rounds, processor time of one thread. Label scores "
         f"agree to 1e-4, the {NEW_TOKENS} generated tokens exactly."
@@ -57,7 +57,7 @@ def _conditions() -> list[Condition]:
     conditions = []
     for name in sample_folders():
         (prompt,) = load(name)
-        words = tuple(prompt.config["label_words"])
+        words = tuple(prompt.config.get("label_words", ()))
         # Key/value prefixes have batches of their own, and generation tasks no label words.
         if isinstance(prompt, SoftPrompt) and prompt.base_model == "builtin" and words:
             task = Task(name, "classification", prompt.config["template"], words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import Any
 
 import faiss
 import numpy as np
@@ -75,7 +76,7 @@ def _contenders(
         flat.add(database)
         return flat.search(asked, k)[1]
 
-    def sklearn(metric: str) -> np.ndarray:
+    def sklearn(metric: str) -> Any:
         search = NearestNeighbors(n_neighbors=k, algorithm="brute", metric=metric).fit(rows)
         return search.kneighbors(queries, return_distance=False)
 

@@ -251,7 +251,7 @@ def _write_shard(path: Path, tensors: dict[str, tuple[int, ...]], noise: np.ndar
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for done in range(0, end, len(noise)):
-            file.write(noise[: end - done])
+            file.write(noise[: end - done].data)
         os.fsync(file.fileno())
 
 

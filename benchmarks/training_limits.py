@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ def allowed(model: FrozenModel, length: int, tokens: float, batch: int) -> tuple
         tokens: T, tokens of a row with its label, where the label is read.
         batch: B.
     """
-    layers = list(layer_list(model.model))
+    layers: list[Any] = list(layer_list(model.model))
     weights = _weights(layers[-1])
     theirs = batch * (length + tokens)
     whole = len(layers) * weights

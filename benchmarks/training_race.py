@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -165,10 +166,10 @@ class Race:
         family = self.models[False].family
         for bf16 in self.halves:
             steps = iter(train(self.models[bf16], self.task, config))
-            actions["probe", bf16] = lambda steps=steps: next(steps)
+            actions["probe", bf16] = partial(next, steps)
             loop = PlainLoop(self._peft_module(order), self.peak, bf16=bf16)
-            feed = iter([collated([encoded(row, family) for row in batch]) for batch in batches])
-            actions["peft", bf16] = lambda loop=loop, feed=feed: loop.step(next(feed))
+            feed = [collated([encoded(row, family) for row in batch]) for batch in batches]
+            actions["peft", bf16] = partial(next, map(loop.step, feed))
         rounds = [{key: self.clock.of(action) for key, action in actions.items()} for _ in batches]
         return {key: sum(one[key] for one in rounds[1:]) / _TIMED_STEPS for key in actions}
 
@@ -244,5 +245,5 @@ def _told(progress: Progress) -> str:
 def _untouched(name: str, model: FrozenModel) -> Any:
     """The weights as the library itself loads them, without what `FrozenModel` installs."""
     automatic = AutoModelForCausalLM if model.family == "causal" else AutoModel
-    raw = automatic.from_pretrained(named_path(name), dtype=torch.float32)
+    raw = automatic.from_pretrained(named_path(name) or name, dtype=torch.float32)
     return raw_copy(raw).to(model.device)

@@ -34,7 +34,7 @@ def peft_model(raw: Any, start: Tensor, model: FrozenModel, rows: Sequence[Row])
         num_virtual_tokens=len(start),
         prompt_tuning_init="RANDOM",
     )
-    tuned: Any = get_peft_model(raw, config)
+    tuned: nn.Module = get_peft_model(raw, config)
     with torch.no_grad():
         prompt_rows(tuned).copy_(start)
     if causal:
@@ -56,6 +56,8 @@ class CosineHead(nn.Module):
 
     PEFT puts the prompt in front of the first special token, `probe` behind it.
     """
+
+    label_embeddings: Tensor
 
     def __init__(self, encoder: Any, labels: Tensor) -> None:
         super().__init__()
@@ -133,11 +135,11 @@ class AfterStep(TrainerCallback):
     def __init__(self, before: Callable[[], None], after: Callable[[], bool]) -> None:
         self.before, self.after = before, after
 
-    def on_step_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Called before the forward pass."""
         self.before()
 
-    def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Called after the update."""
         control.should_training_stop = not self.after()
 
@@ -190,7 +192,7 @@ def run_trainer(
         Trainer(
             module,
             arguments,
-            train_dataset=list(examples),  # type: ignore[arg-type]
+            train_dataset=list(examples),
             data_collator=collated,
             callbacks=[watch],
         ).train()
