@@ -108,7 +108,6 @@ def knock_out(
     *,
     measured: Literal["loss", "kl"] = "loss",
     window: int = 1,
-    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> LayerKnockOut:
     """Cut layers off from a prompt, range after range, and measure the examples again.
@@ -119,8 +118,7 @@ def knock_out(
         layers: of the model, L.
         measured: what the losses are.
         window: layers cut at once around each.
-        resamples: of the paired bootstrap over examples (Efron 1979).
-        seed: of the resamples.
+        seed: of the paired bootstrap over examples (Efron 1979).
 
     Raises:
         ValueError: the window is none.
@@ -128,7 +126,7 @@ def knock_out(
     if window < 1:
         raise ValueError(f"the window must be 1 layer or more, found {window}")
     whole = measure(())
-    bootstrap = Bootstrap(len(whole.nats), resamples, seed)
+    bootstrap = Bootstrap(len(whole.nats), RESAMPLES, seed)
     known: dict[tuple[int, ...] | None, Cut] = {}
 
     def cut(chosen: Sequence[int] | None) -> Cut:
@@ -142,7 +140,7 @@ def knock_out(
         prompt=prompt,
         n=len(whole.nats),
         seed=seed,
-        resamples=resamples,
+        resamples=RESAMPLES,
         measured=measured,
         window=window,
         loss_nats=float(whole.nats.mean()),

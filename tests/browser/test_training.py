@@ -80,6 +80,8 @@ def test_a_run_survives_a_reload_is_cancelled_resumed_and_opened_in_decode(
     with _held(run):
         expect(page.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible()
         expect(page).to_have_url(re.compile(f"run={run.id}"))
+        expect(page.get_by_test_id("stTopNavLink").filter(has_text="Train (1)")).to_be_visible()
+        expect(page.get_by_test_id("stMetric").filter(has_text="cpu, float32")).to_be_visible()
         expect(page.locator("[class*=st-key-loss_] .js-plotly-plot")).to_be_visible()
         page.reload()
         expect(page.get_by_role("heading", name=re.compile("Training: step"))).to_be_visible()
