@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import ProbeError
 from probe.notes import collected
 from probe.results import Result
-from probe.store import Workspace
 from probe.task import LabelWords, Task
 from probe.texts import counted
-from probe.verbs.prompts import LoadedPrompt, by_model, in_words, load_prompts, note_doubts
+from probe.verbs.prompts import LoadedPrompt, by_model, in_words, note_doubts
 
 if TYPE_CHECKING:
     from probe.evaluation import Condition
     from probe.models import FrozenModel
-    from probe.prompt import AnyPrompt, PromptPair
 
 Open = Callable[[str, str | None], "FrozenModel"]
 """From a model's name and revision to the model."""
@@ -78,13 +74,12 @@ class Tried(Result):
 
 def try_on(
     text: str,
-    prompts: Sequence[AnyPrompt | PromptPair | str | Path],
+    prompts: Sequence[LoadedPrompt],
     *,
     template: str | None = None,
     label_words: LabelWords = (),
     max_new_tokens: int = 24,
     open_model: Open | None = None,
-    workspace: str | PathLike[str] | None = None,
 ) -> Tried:
     """What prompts make of one text, each in the words it was trained with.
 
@@ -92,30 +87,28 @@ def try_on(
 
     Args:
         text: any text.
-        prompts: prompts, or anything `load` takes.
+        prompts: each with the model it is asked on.
         template: the model's input, in place of the prompts' own.
         label_words: two or more, in place of the prompts' own.
         max_new_tokens: longest continuation.
         open_model: gives models that are open already; they are loaded when None.
-        workspace: its folder, or itself; the default one when None.
 
     Raises:
-        ProbeError: a prompt cannot be read or does not fit, or there is nothing to ask.
+        ProbeError: a prompt does not fit, or there is nothing to ask.
     """
     if not text.strip() or not prompts:
         raise ProbeError(
             f"a text and one or more prompts are needed, found {counted(len(prompts), 'prompt')}"
         )
-    found = load_prompts(prompts, model=None, workspace=Workspace(workspace))
     made: dict[str, Answer] = {}
     with collected(said=False) as notes:
-        for (name, revision), group in by_model(found).items():
+        for (name, revision), group in by_model(prompts).items():
             opened = (open_model or load_frozen)(str(name), revision)
             note_doubts(opened, group)
             for loaded in group:
                 condition = loaded.condition(_task(loaded, template, label_words))
                 made[loaded.name] = _answer(opened, loaded, condition, text, max_new_tokens)
-    return Tried(text, tuple(made[loaded.name] for loaded in found), tuple(notes))
+    return Tried(text, tuple(made[loaded.name] for loaded in prompts), tuple(notes))
 
 
 def _task(loaded: LoadedPrompt, template: str | None, label_words: LabelWords) -> Task:

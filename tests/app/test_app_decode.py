@@ -344,7 +344,9 @@ def test_which_positions_and_layers_matter_is_measured_on_request(
         ("ablate", ablated, ("--attribution", ",".join(gradients), "--points", "8")),
         ("knock-out", cut, ()),
     ):
-        path = answer_path((command, id_, *on, *more, "--json"), (card.created, card.sha256))
+        path = answer_path(
+            (command, id_, *on, *more, "--json"), (card.created, card.sha256), card.base_model
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found.to_json()))
     at.run()

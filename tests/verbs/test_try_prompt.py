@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from probe.errors import ProbeError
 from probe.models import load_model
 from probe.prompt import SoftPrompt
 from probe.store import Workspace
+from probe.verbs.prompts import load_prompts
 from probe.verbs.try_prompt import try_on
 
 TEXT = "the film was warm"
@@ -26,12 +29,16 @@ def _prompt(model, name="mine", *, seed=0, **config):
     return SoftPrompt(name, rows, base_model=model, config=config)
 
 
+def _try_on(workspace, text, prompts, *, model=None, **how):
+    return try_on(text, load_prompts(prompts, model=model, workspace=workspace), **how)
+
+
 WORDS = {"template": "{text} it was", "label_words": ["no", "yes"]}
 
 
 def test_probabilities_are_those_of_predict_and_the_model_alone_has_its_own(model, workspace):
     prompts = [_prompt(model, "one", **WORDS), _prompt(model, "two", seed=1, **WORDS)]
-    tried = try_on(TEXT, prompts, workspace=workspace)
+    tried = _try_on(workspace, TEXT, prompts)
     predicted = verbs.predict(prompts, [TEXT], workspace=workspace).predictions
     for answer, one in zip(tried.answers, predicted, strict=True):
         assert answer.prompt == one.prompt
@@ -45,7 +52,7 @@ def test_probabilities_are_those_of_predict_and_the_model_alone_has_its_own(mode
 def test_zero_shot_is_what_the_model_says_to_the_bare_template(model, workspace):
     import torch
 
-    (answer,) = try_on(TEXT, [_prompt(model, **WORDS)], workspace=workspace).answers
+    (answer,) = _try_on(workspace, TEXT, [_prompt(model, **WORDS)]).answers
     opened = load_model(model)
     ids = opened.tokenizer("the film was warm it was", return_tensors="pt").input_ids
     labels = [opened.tokenizer(word).input_ids[0] for word in ("no", "yes")]
@@ -56,28 +63,27 @@ def test_zero_shot_is_what_the_model_says_to_the_bare_template(model, workspace)
 
 def test_a_prompt_without_label_words_writes_on_with_and_without(model, workspace):
     prompt = _prompt(model)
-    (answer,) = try_on(TEXT, [prompt], max_new_tokens=4, workspace=workspace).answers
+    (answer,) = _try_on(workspace, TEXT, [prompt], max_new_tokens=4).answers
     (written,) = verbs.generate(
         [prompt], [TEXT], max_new_tokens=4, workspace=workspace
     ).continuations
     assert answer.output == written.output
     assert (answer.label, answer.probabilities) == (None, {})
-    frame = try_on(TEXT, [prompt], max_new_tokens=4, workspace=workspace).to_frame()
+    frame = _try_on(workspace, TEXT, [prompt], max_new_tokens=4).to_frame()
     assert list(frame["zero_shot"]) == [answer.output_alone]
 
 
 def test_words_of_one_s_own_win_over_the_prompt_s(model, workspace):
     prompt = _prompt(model, **WORDS)
-    (answer,) = try_on(
-        TEXT, [prompt], template="{text} so", label_words=["film", "day", "song"],
-        workspace=workspace,
-    ).answers  # fmt: skip
+    (answer,) = _try_on(
+        workspace, TEXT, [prompt], template="{text} so", label_words=["film", "day", "song"]
+    ).answers
     assert answer.label_words == ("film", "day", "song")
     assert answer.template == "{text} so"
 
 
 def test_a_sample_is_asked_in_the_words_of_the_manifest(workspace):
-    (answer,) = try_on("a moving film", ["sst2-text"], workspace=workspace).answers
+    (answer,) = _try_on(workspace, "a moving film", ["sst2-text"]).answers
     assert set(answer.probabilities) == set(answer.label_words)
     assert len(answer.label_words) == 2
 
@@ -90,7 +96,7 @@ def test_each_model_is_opened_once(model, workspace):
         return load_model(name)
 
     prompts = [_prompt(model, name, **WORDS) for name in ("one", "two")]
-    tried = try_on(TEXT, prompts, open_model=open_model, workspace=workspace)
+    tried = _try_on(workspace, TEXT, prompts, open_model=open_model)
     assert opened == [model]
     assert len(tried.to_frame()) == 4
     assert [one["prompt"] for one in tried.to_json()["answers"]] == ["one", "two"]
@@ -99,4 +105,10 @@ def test_each_model_is_opened_once(model, workspace):
 @pytest.mark.parametrize(("text", "count"), [("  ", 1), (TEXT, 0)])
 def test_nothing_to_ask_is_one_clear_line(text, count, model, workspace):
     with pytest.raises(ProbeError, match="a text and one or more prompts"):
-        try_on(text, [_prompt(model)] * count, workspace=workspace)
+        _try_on(workspace, text, [_prompt(model)] * count)
+
+
+def test_a_prompt_that_is_asked_on_another_model_is_noted(model, workspace):
+    prompt = dataclasses.replace(_prompt(model, **WORDS), base_model="gpt2")
+    (note,) = _try_on(workspace, TEXT, [prompt], model=model).notes
+    assert "was trained on gpt2 and is asked on" in note

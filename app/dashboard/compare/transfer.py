@@ -45,7 +45,7 @@ def draw_transfer(pool: Pool, *, own_model: bool) -> None:
     expected_s = _START_S + _SECONDS_PER_ANSWER * len(pool.entries) * len(wanted) * int(limit)
     if found := draw_answer(
         f"Score {counted(len(pool.entries), 'prompt')} on {where}", arguments, pool.key,
-        doing="Scoring", expected_s=expected_s,
+        model=pool.model, doing="Scoring", expected_s=expected_s,
     ):  # fmt: skip
         _draw_result(Transfer.from_json(found))
 

@@ -127,5 +127,5 @@ def _draw_layers(entry: Entry, beside: Sequence[str], passes: int) -> None:
 def _answer(label: str, command: Sequence[str], entry: Entry, passes: int) -> Any:
     return draw_answer(
         label, (*command, "--json"), (entry.card.created, entry.card.sha256),
-        doing=label, expected_s=_START_S + _SECONDS_PER_PASS * passes,
+        model=entry.card.base_model, doing=label, expected_s=_START_S + _SECONDS_PER_PASS * passes,
     )  # fmt: skip

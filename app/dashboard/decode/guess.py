@@ -10,12 +10,13 @@ import streamlit as st
 from dashboard.decode.try_it import all_here, opened_model, turn_of_models
 from dashboard.shared.errors import refusals
 from dashboard.shared.limits import costly
-from dashboard.shared.resources import SAME_VECTORS, Entry, prompt_of, workspace
+from dashboard.shared.resources import SAME_VECTORS, Entry, other_than_own, prompt_of, workspace
 from probe.requests import ReadRequest, help_of
-from probe.verbs.prompts import load_prompts
+from probe.verbs.prompts import LoadedPrompt, load_prompts
 from probe.verbs.reading import own_template
 
 if TYPE_CHECKING:
+    from probe.models import FrozenModel
     from probe.readings.plug_in import Effect, TextScore
 
 _BY_CHANCE = 3
@@ -32,7 +33,7 @@ def draw_guess(entry: Entry, model: str) -> None:
         placeholder="Answer in French.",
         help=help_of(ReadRequest, "text_to_score"),
     )  # fmt: skip
-    if not text.strip() or not all_here([entry]):
+    if not text.strip() or not all_here([model]):
         return
     with refusals():
         own, tokens = _scored(entry, model, text.strip())
@@ -75,7 +76,7 @@ def _scored(entry: Entry, model: str, text: str) -> tuple[TextScore, int]:
     from probe.readings.plug_in import token_count  # torch comes with it
 
     with turn_of_models():
-        opened = opened_model(model, prompt_of(entry).revision)
+        opened = _opened(entry, model)
         beside = next(size for size in _SIZES if size >= min(token_count(opened, text), _SIZES[-1]))
         return _effect(entry, model).score(opened, text), beside
 
@@ -93,7 +94,7 @@ def _by_chance(entry: Entry, model: str, tokens: int) -> list[TextScore]:
     from probe.readings.plug_in import random_tokens
 
     with turn_of_models():
-        opened = opened_model(model, prompt_of(entry).revision)
+        opened = _opened(entry, model)
         texts = [random_tokens(opened, tokens, seed) for seed in range(_BY_CHANCE)]
         effect = _effect(entry, model)
         return [effect.score(opened, text) for text in texts if text]
@@ -106,7 +107,16 @@ def _effect(entry: Entry, model: str) -> Effect:
     """What a prompt does on the questions, measured once."""
     from probe.readings.plug_in import effect_of
 
-    prompt = prompt_of(entry)
-    (loaded,) = load_prompts([prompt], model=model, workspace=workspace())
-    opened = opened_model(model, prompt.revision)
-    return effect_of(opened, prompt, template=own_template(loaded))
+    loaded = _loaded(entry, model)
+    return effect_of(_opened(entry, model), loaded.single, template=own_template(loaded))
+
+
+def _loaded(entry: Entry, model: str) -> LoadedPrompt:
+    """The prompt with the model it is read on."""
+    named = other_than_own(entry, model)
+    (loaded,) = load_prompts([prompt_of(entry)], model=named, workspace=workspace())
+    return loaded
+
+
+def _opened(entry: Entry, model: str) -> FrozenModel:
+    return opened_model(model, _loaded(entry, model).revision)

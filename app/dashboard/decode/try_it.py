@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -14,9 +13,10 @@ from dashboard.shared.heading import draw_figure
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import require_offered
-from dashboard.shared.resources import SAME_VECTORS, Entry, is_local, prompt_of
-from dashboard.shared.sidebar import chosen_model
+from dashboard.shared.resources import SAME_VECTORS, Entry, is_local, prompt_of, workspace
+from dashboard.shared.sidebar import OWN, chosen_base, chosen_model
 from probe.charts import probability_bars
+from probe.verbs.prompts import load_prompts
 from probe.verbs.try_prompt import Answer, Tried, load_frozen, try_on
 
 if TYPE_CHECKING:
@@ -26,10 +26,17 @@ _MOST = 12
 """More prompts at once would keep the others waiting."""
 
 
-def draw_try_it(entries: Sequence[Entry]) -> None:
-    """The sentence, and what each prompt makes of it."""
+def draw_try_it(entries: Sequence[Entry], *, own_models: bool = False) -> None:
+    """The sentence, and what each prompt makes of it.
+
+    Args:
+        entries: of the library.
+        own_models: ask each on its own model, whatever the sidebar of other pages holds.
+    """
     st.subheader("Try it", anchor=False)
-    usable = [entry for entry in entries if chosen_model(entry)][:_MOST]
+    own_models = own_models or chosen_base() == OWN
+    models = [one.card.base_model if own_models else chosen_model(one) for one in entries]
+    usable = [one for one, model in zip(entries, models, strict=True) if model][:_MOST]
     if not usable:
         st.caption("Choose the base model in the sidebar: these prompts do not tell theirs.")
         return
@@ -48,12 +55,12 @@ def draw_try_it(entries: Sequence[Entry]) -> None:
             "Label words, with commas between", key="try_words", persist_state="session",
             placeholder="the prompt's own",
         )  # fmt: skip
-    if not text.strip() or not all_here(usable):
+    if not text.strip() or not all_here(filter(None, models)):
         return
     labels = tuple(word.strip() for word in words.split(",") if word.strip())
     with refusals():
-        models = tuple(map(chosen_model, usable))
-        draw_answers(tried(usable, models, text, template.strip(), labels))
+        other = None if own_models else models[0]  # one for all
+        draw_answers(tried(usable, other, text, template.strip(), labels))
 
 
 def draw_answers(found: Tried) -> None:
@@ -100,14 +107,10 @@ def _draw_bars(answers: Sequence[Answer]) -> None:
     )
 
 
-def all_here(entries: Sequence[Entry]) -> bool:
+def all_here(models: Iterable[str]) -> bool:
     """Whether every model may be opened; one that is elsewhere is fetched only when asked."""
     agreed: set[str] = st.session_state.setdefault("agreed_whole_models", set())
-    missing = {
-        model
-        for entry in entries
-        if (model := chosen_model(entry)) and not is_local(model) and model not in agreed
-    }
+    missing = {one for one in models if not is_local(one) and one not in agreed}
     if not missing:
         return True
     for model in missing:
@@ -127,24 +130,28 @@ def all_here(entries: Sequence[Entry]) -> bool:
 @costly
 def tried(
     entries: Sequence[Entry],
-    models: tuple[str | None, ...],
+    model: str | None,
     text: str,
     template: str,
     label_words: tuple[str, ...],
 ) -> Tried:
     """What every prompt answers, one computation of the server at a time.
 
+    Args:
+        entries: of the library.
+        model: asked in place of each one's own; None asks its own.
+        text: a sentence.
+        template: in place of their own; empty for their own.
+        label_words: likewise.
+
     Raises:
         ProbeError: a prompt does not fit its model, or its words cannot be used.
     """
-    prompts = [
-        replace(prompt_of(entry), name=entry.id, base_model=model)
-        for entry, model in zip(entries, models, strict=True)
-    ]
+    prompts = [prompt_of(entry).renamed(entry.id) for entry in entries]
     with turn_of_models():
         return try_on(
             text,
-            prompts,
+            load_prompts(prompts, model=model, workspace=workspace()),
             template=template or None,
             label_words=label_words,
             open_model=opened_model,

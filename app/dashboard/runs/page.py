@@ -171,7 +171,7 @@ def draw_selected(chosen: Sequence[RunRecord]) -> None:
     draw_delete([one.view for one in chosen])
     made = [entry for one in chosen for id_ in one.view.prompts if (entry := find(id_))]
     if made:
-        draw_try_it(made)
+        draw_try_it(made, own_models=True)
 
 
 def draw_exports(chosen: Sequence[RunRecord]) -> None:

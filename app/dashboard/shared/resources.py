@@ -91,6 +91,14 @@ def prompt_of(entry: Entry) -> AnyPrompt:
     return _stored_prompt(entry, workspace())
 
 
+def other_than_own(entry: Entry, model: str) -> str | None:
+    """What a verb is to be told of the model: nothing where it is the prompt's own.
+
+    A verb that is told none reads the revision that the prompt was trained on.
+    """
+    return None if model == entry.card.base_model else model
+
+
 def vocabulary(entry: Entry, model: str) -> Vocabulary:
     """The tokens and the table an entry is compared with.
 
@@ -139,7 +147,8 @@ def reading(entry: Entry, model: str) -> ReadPrompt:
     Raises:
         ProbeError: the prompt has neither in this model.
     """
-    return read(prompt_of(entry).renamed(entry.id), model, readings=("nearest", "displacement"))
+    prompt, other = prompt_of(entry).renamed(entry.id), other_than_own(entry, model)
+    return read(prompt, other, readings=("nearest", "displacement"))
 
 
 @st.cache_data(show_spinner=False, max_entries=16, hash_funcs=SAME_VECTORS)

@@ -21,6 +21,7 @@ import streamlit as st
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
+from probe import __version__
 from probe.atomic import make_private, privately
 from probe.errors import TrainingError
 from probe.parent import WATCHED
@@ -97,10 +98,23 @@ def plan_of(command: Sequence[str]) -> dict[str, Any]:
     return plan
 
 
-def answer_path(arguments: Sequence[str], key: object) -> Path:
-    """Where the answer of a command is kept, by its words and by what they stand for."""
-    name = hashlib.sha256(repr((tuple(arguments), key)).encode()).hexdigest()
-    return workspace().root / "cache" / f"{name}.json"
+def answer_path(arguments: Sequence[str], key: object, model: str | None) -> Path:
+    """Where the answer of a command is kept, by its words and by what they stand for now.
+
+    Args:
+        arguments: of `probe`; full paths among them stand for the files that are there.
+        key: what other words stand for.
+        model: the one that is asked.
+    """
+    there = [_stamp(Path(word)) for word in (*arguments, model or "") if word.startswith("/")]
+    what = (__version__, tuple(arguments), key, there)
+    return workspace().root / "cache" / f"{hashlib.sha256(repr(what).encode()).hexdigest()}.json"
+
+
+def _stamp(place: Path) -> list[tuple[str, int]]:
+    """When a file, or each of a folder's, was written."""
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    return [(str(file), file.stat().st_mtime_ns) for file in files if file.exists()]
 
 
 def job_of(arguments: Sequence[str]) -> SideJob | None:
@@ -161,7 +175,13 @@ def draw_job(arguments: Sequence[str], what: str, expected_s: float) -> bool:
 
 
 def draw_answer(
-    label: str, arguments: Sequence[str], key: object, *, doing: str, expected_s: float
+    label: str,
+    arguments: Sequence[str],
+    key: object,
+    *,
+    model: str | None,
+    doing: str,
+    expected_s: float,
 ) -> Any:
     """The document that a command printed; until there is one, its button or how far it is.
 
@@ -169,10 +189,11 @@ def draw_answer(
         label: of the button.
         arguments: of `probe`, with `--json`.
         key: what its words stand for.
+        model: the one that is asked.
         doing: what it does, for the bar.
         expected_s: how long it takes where nothing else runs.
     """
-    answer = answer_path(arguments, key)
+    answer = answer_path(arguments, key, model)
     if not draw_job(arguments, doing, expected_s) and not answer.exists():
         draw_start(label, arguments, answer)
     return json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
