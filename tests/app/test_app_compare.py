@@ -144,7 +144,7 @@ def test_transfer_is_offered_and_a_kept_answer_is_shown(
     assert any(b.label == "Score 3 prompts on mood" for b in at.button)
     words = ("transfer", "--task", "mood", "--limit", "50", "--json", "--", *three)
     cards = [workspace.card(name) for name in three]
-    path = answer_path(words, tuple((c.id, c.created, c.sha256) for c in cards), "builtin")
+    path = answer_path(words, tuple((c.id, c.created, c.sha256) for c in cards), cards[0].base_model)
     cells = tuple(TransferCell(n, "mood", 0.5, (0.4, 0.6), 0.1, (0.01, 0.2)) for n in three)
     kept = Transfer(tuple(three), (None,) * 3, (TransferTask("mood", "accuracy", 50),), cells)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from dashboard.shared.errors import refusals
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import sample_studies
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import Entry, decoding, find, library, reading
+from dashboard.shared.resources import Entry, decoding, find, library, other_than_own, reading
 from dashboard.shared.sidebar import choose, demo_prompt
 from dashboard.shared.token_strip import draw_decode_strip, draw_strip
 from dashboard.train.new_prompt import offer_text
@@ -52,7 +52,7 @@ def _draw_at_work(entry: Entry, model: str) -> None:
     question = _QUESTIONS.get(str(entry.card.task), _SENTENCE)
     st.caption(f"Asked: {plain(question)}")
     with refusals():
-        draw_answers(tried([entry], (model,), question, "", ()))
+        draw_answers(tried([entry], other_than_own(entry, model), question, "", ()))
 
 
 def _about(entry: Entry) -> str:
