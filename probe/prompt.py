@@ -29,7 +29,7 @@ Method = Literal[
 ]
 Submodule = Literal["encoder", "decoder"]
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised whenever a reader starts to return other vectors for the same file."""
 
 

@@ -191,7 +191,9 @@ class Vocabulary:
 
     def _require_codec(self) -> TextCodec:
         if self.codec is None:
-            raise ValueError(f"{self.name} has no tokenizer file, so it has ids but no text")
+            raise ValueError(
+                f"{self.name} has no tokenizer file known here: it has ids but no text"
+            )
         return self.codec
 
     @cached_property

@@ -13,6 +13,7 @@ import numpy as np
 
 from probe.analysis.neighbours import Neighbours, nearest_rows, nearest_tokens
 from probe.analysis.references import like_vocabulary
+from probe.analysis.starts import rows_as_read
 from probe.arrays import (
     Arrays,
     BoolArray,
@@ -146,7 +147,7 @@ def displacement(
     Raises:
         NotDecodableError: no row has moved.
     """
-    rows = prompt.embeddings[start.positions] - start.rows
+    rows = rows_as_read(prompt, vocabulary)[start.positions] - start.rows
     if not np.any(rows):
         raise NotDecodableError(f"{prompt.name}: no row has moved from its start")
     table: Rows = vocabulary.search_table

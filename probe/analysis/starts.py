@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric, Neighbours, nearest_tokens
-from probe.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
+from probe.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    IntArray,
+    multiplied,
+)
 from probe.errors import NotComparableError
 from probe.linalg import unit_rows
 from probe.prompt import START_NEAREST, AnyPrompt, SoftPrompt
@@ -141,8 +148,15 @@ def changes_since_start(prompt: SoftPrompt, vocabulary: Vocabulary) -> Float32Ar
             f"the table of {vocabulary.name} is {len(vocabulary)} × {vocabulary.width}: name the "
             "base model it was trained on"
         )
-    changes: Float32Array = prompt.embeddings - vocabulary.rows(list(ids))
+    changes: Float32Array = rows_as_read(prompt, vocabulary) - vocabulary.rows(list(ids))
     return changes
+
+
+def rows_as_read(prompt: SoftPrompt, vocabulary: Vocabulary) -> Float32Array:
+    """The rows as the model reads them, [P, H]: those that PEFT puts into its table, multiplied."""
+    if prompt.method != "trainable_tokens":
+        return prompt.embeddings
+    return multiplied(prompt.embeddings, vocabulary.factor)
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,15 +111,17 @@ def split_prefix(
     return by_layer[:, 0], by_layer[:, 1]
 
 
-def split_joined(flat: NDArray[Any], width: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Keys and values [L, 1, P, width] of a flat prefix, where no file says how many heads.
+def split_joined(
+    flat: NDArray[Any], width: int, heads: int = 1
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keys and values [L, heads, P, width / heads] of a flat prefix, where no file says L.
 
     Raises:
         ValueError: the rows do not split into keys and values of that width.
     """
     if flat.ndim != 2 or not flat.size or width < 1 or flat.shape[1] % (2 * width):
         raise ValueError(f"rows {flat.shape} do not split into keys and values of width {width}")
-    return split_prefix(flat, layers=flat.shape[1] // (2 * width), heads=1)
+    return split_prefix(flat, layers=flat.shape[1] // (2 * width), heads=heads)
 
 
 def joined_prefix(keys: NDArray[Any], values: NDArray[Any]) -> Float32Array:

@@ -177,11 +177,6 @@ def ends_with(key: str, suffix: str) -> bool:
     return key == suffix or key.endswith(f".{suffix}")
 
 
-def one(tensors: Tensors, suffix: str) -> NDArray[Any] | None:
-    """The tensor whose key ends with `suffix`, None when there is none."""
-    return next((array for key, array in tensors.items() if ends_with(key, suffix)), None)
-
-
 def keys_of(tensors: Tensors, *suffixes: str) -> list[str]:
     """Every key that ends with one of the suffixes."""
     return [key for key in tensors if any(ends_with(key, suffix) for suffix in suffixes)]

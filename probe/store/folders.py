@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from probe import formats
@@ -28,6 +29,8 @@ from probe.store.history import HISTORY_FILE, EvaluationRecord, append_record, r
 Cards = list[Card]
 
 _ID = re.compile(r"(?P<name>[^@]+)@(?P<version>[1-9]\d*)")
+_GIVEN = ".given"
+"""Folder of empty files, each named as a prompt that was removed: runs and notes still name it."""
 
 
 class PromptFolders:
@@ -163,12 +166,17 @@ class PromptFolders:
                 continue
 
     def remove(self, id_: str) -> None:
-        """Delete a folder, damaged or not; it is gone at once or not at all."""
+        """Delete a folder, damaged or not; it is gone at once or not at all, its id for good."""
+        with suppress(OSError):  # a full disk must not keep a prompt that is to make room
+            make_private(self.root / _GIVEN)
+            (self.root / _GIVEN / id_).touch()
         remove_folder(self.root / id_)
 
     def _last_version(self, name: str) -> int:
+        """The highest version that a name ever had."""
         # In lower case: some file systems take `A@1` and `a@1` for one folder.
-        ids = (id_.rpartition("@") for id_ in self.ids())
+        given = self.ids() | PromptFolders(self.root / _GIVEN).ids()
+        ids = (id_.rpartition("@") for id_ in given)
         return max((int(v) for other, _, v in ids if other.lower() == name.lower()), default=0)
 
 

@@ -100,10 +100,12 @@ def _plain_parts(vocab: Mapping[str, int]) -> dict[str, Any]:
     return _bert_parts(lowercase=not capitals)
 
 
-def _bert_parts(*, lowercase: bool) -> dict[str, Any]:
-    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+def _bert_parts(
+    *, lowercase: bool, strip_accents: bool | None = None, chinese: bool = True
+) -> dict[str, Any]:
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": chinese}
     return {
-        "normalizer": normalizer | {"strip_accents": None, "lowercase": lowercase},
+        "normalizer": normalizer | {"strip_accents": strip_accents, "lowercase": lowercase},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
     }
 
@@ -112,12 +114,24 @@ def wordpiece_parts(
     rows: Mapping[str, int],
     *,
     lowercase: bool,
+    strip_accents: bool | None = None,
+    chinese: bool = True,
     unknown: str = "[UNK]",
     around: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """BERT's WordPiece of tokens and their rows: `##` continues a word."""
+    """BERT's WordPiece of tokens and their rows: `##` continues a word.
+
+    Args:
+        rows: of each token.
+        lowercase: letters become small ones.
+        strip_accents: accents are taken away; None: where letters become small ones.
+        chinese: each Chinese character stands apart.
+        unknown: what a word becomes that cannot be cut.
+        around: what puts special tokens around a text.
+    """
+    cut = _bert_parts(lowercase=lowercase, strip_accents=strip_accents, chinese=chinese)
     model = {"type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": "##"}
-    return _bert_parts(lowercase=lowercase) | {
+    return cut | {
         "post_processor": around,
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
         "model": model | {"max_input_chars_per_word": 100, "vocab": rows},

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
+from probe.notes import note
 from probe.tables.architectures import Which, no_stacks
 from probe.tables.cache import cache_folder, drop_unused, write_aside
 from probe.tables.codec import TokenizersCodec
@@ -24,6 +25,7 @@ from probe.tables.files import map_bytes
 from probe.tables.gguf_builders import BUILDERS
 from probe.tables.gguf_files import TABLE, GgufFile, GgufPart, part_with, read_first
 from probe.tables.gguf_header import GgufHeader, GgufTensor
+from probe.tables.gguf_splits import is_known
 from probe.tables.gguf_tokens import GgufTokens, read_tokens
 from probe.tables.span import STORED_AS, Span, Table, damaged
 from probe.tables.tokenizers_on_disk import NO_TOKENIZER, TokenizerFiles
@@ -159,7 +161,7 @@ def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:
     )
 
 
-_VERSION = 2
+_VERSION = 3
 """Part of a kept document's name: raise it when documents change."""
 
 
@@ -176,6 +178,12 @@ def read_gguf_tokenizer(header: GgufHeader, where: str) -> TokenizerFiles:
         return NO_TOKENIZER
     if found.model not in BUILDERS:
         return _names_only(found)
+    way = str(found.fields.get("pre", ""))
+    if found.model == "gpt2" and not is_known(way):
+        note(
+            f"{where} names a way to cut text that is not known here ({way[:40]!r}): it is cut as "
+            "GPT-2 cuts it, so ids of some texts, words and numbers may not be the model's own"
+        )
     document, data = _kept(found, header.sha256, where)
     codec = TokenizersCodec(data, where)
     return TokenizerFiles(document, codec, hashlib.sha256(data).hexdigest(), data)

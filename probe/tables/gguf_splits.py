@@ -31,11 +31,16 @@ class Way:
 def way_of(name: str, architecture: str) -> Way:
     """The way of a name; files that name none are cut as their architecture's first models were.
 
-    Names that are not known cut as GPT-2 does.
+    Names that are not known cut as GPT-2 does, see `is_known`.
     """
-    if name in ("default", ""):
+    if name in _NAMELESS:
         name = _BEFORE_NAMES.get(architecture, name)
     return _WAYS.get(name, _GPT2)
+
+
+def is_known(name: str) -> bool:
+    """Whether the way of a name is its models' own, not GPT-2's for want of a better."""
+    return name in _WAYS or name in _LIKE_GPT2 or name in _NAMELESS
 
 
 def _by(*patterns: str) -> Mapping[str, Any]:
@@ -77,6 +82,16 @@ _DEEPSEEK3 = _by(
     rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}",
 )
 _DEEPSEEK_CODER = _by(r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}")
+# Letters with case, less those whose small letters DeepSeek's list leaves out.
+_CASED = r"[\p{Lu}\p{Ll}\p{Lt}&&[^ա-ֈა-ჿ]]"
+_DEEPSEEK_LLM = _by(
+    r"[\r\n]",
+    rf"\s?{_CASED}+",
+    r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
+    r"\s+$",
+    r"[一-龥ࠀ-一가-퟿]+",
+    r"\p{N}",
+)
 _FALCON = {
     "type": "Sequence",
     "pretokenizers": [
@@ -92,6 +107,14 @@ _FALCON = {
     ],
 }
 
+_NAMELESS = ("default", "")
+_LIKE_GPT2 = frozenset(
+    (
+        *("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "gigachat", "a.x-4.0", "mellum"),
+        *("modern-bert", "exaone4", "roberta-bpe", "granite-docling", "jina-es", "jina-de"),
+        *("jina-v1-en", "jina-v2-es", "jina-v2-de", "jina-v2-code"),
+    )
+)
 _GPT2 = Way(BYTE_LEVEL)
 _GROUPS: tuple[tuple[Way, str], ...] = (
     (
@@ -108,6 +131,7 @@ _GROUPS: tuple[tuple[Way, str], ...] = (
     (Way(_SEED), "seed-coder"),
     (Way(_by(_BLOOM)), "bloom poro-chat gpt3-finnish"),
     (Way(_by(_BLOOM, r"\p{N}")), "viking"),
+    (Way(_DEEPSEEK_LLM), "deepseek-llm"),
     (Way(_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
     (Way(_DEEPSEEK_CODER), "deepseek-coder"),
     (Way(_FALCON), "falcon"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probe.errors import ModelNotFoundError
@@ -41,6 +41,14 @@ _USUAL_SPECIAL = frozenset(
         *(f"<special{number}>" for number in range(10)),  # XLM's
     )
 )
+_NO_WORDPIECE = (
+    "BertJapaneseTokenizer",
+    "CpmAntTokenizer",
+    "EsmTokenizer",
+    "GPTNeoXJapaneseTokenizer",
+    "RoFormerTokenizer",
+)
+"""Classes with a `vocab.txt` that do not cut texts as BERT does."""
 _LISTS_OF_SPECIAL = ("additional_special_tokens", "extra_special_tokens")
 
 
@@ -89,9 +97,9 @@ def read_tokenizer(files: Files, model_type: object, which: Which = "input") -> 
     if (data := files.small("vocab.txt")) is not None:
         if (codes := files.small("bpe.codes")) is not None:
             return _rebuilt(files, word_end_document(_fairseq(data), _lines(codes)), data, codes)
-        return _rebuilt(
-            files, _wordpiece(data, optional_object(files, "tokenizer_config.json")), data
-        )
+        config = optional_object(files, "tokenizer_config.json")
+        made = _rebuilt(files, _wordpiece(data, config), data)
+        return replace(made, codec=None) if _cuts_otherwise(config) else made
     if (merges := files.small("merges.txt")) is not None:
         return _read_byte_pairs(files, merges, which)
     if (data := files.small("vocab.json")) is not None:
@@ -136,8 +144,20 @@ def _wordpiece(vocab: bytes, config: Mapping[str, Any]) -> dict[str, Any]:
     """BERT's `vocab.txt`: one token per line, the row is the line number."""
     tokens = vocab.decode("utf-8", "replace").split("\n")
     rows = {token.rstrip("\r"): row for row, token in enumerate(tokens) if token.strip()}
-    lowercase = config.get("do_lower_case", True) is True
-    return {"version": "1.0"} | wordpiece_parts(rows, lowercase=lowercase)
+    lowercase, strips = config.get("do_lower_case", True) is True, config.get("strip_accents")
+    return {"version": "1.0"} | wordpiece_parts(
+        rows,
+        lowercase=lowercase,
+        strip_accents=strips if isinstance(strips, bool) else None,
+        chinese=config.get("tokenize_chinese_chars", True) is not False,
+    )
+
+
+def _cuts_otherwise(config: Mapping[str, Any]) -> bool:
+    """Whether words are cut off by a dictionary, letter by letter, or by the model's own code."""
+    own = config.get("auto_map")
+    name = str(config.get("tokenizer_class")).removesuffix("Fast")
+    return name in _NO_WORDPIECE or (isinstance(own, dict) and "AutoTokenizer" in own)
 
 
 def _fairseq(dictionary: bytes) -> dict[str, int]:

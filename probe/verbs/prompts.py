@@ -234,7 +234,7 @@ def note_doubts(opened: FrozenModel, group: Sequence[LoadedPrompt]) -> None:
         for half in loaded.halves:
             if doubt := strength_note(half, opened.scale):
                 note(doubt)
-        _note_parts(loaded)
+        _note_parts(opened, loaded)
         _note_factor(opened, loaded)
         for line in loaded.one.provenance.notes if loaded.one.provenance else ():
             note(f"{loaded.name}: {line}")
@@ -262,7 +262,7 @@ def _note_factor(opened: FrozenModel, loaded: LoadedPrompt) -> None:
         )
 
 
-def _note_parts(loaded: LoadedPrompt) -> None:
+def _note_parts(opened: FrozenModel, loaded: LoadedPrompt) -> None:
     """Say if a prompt is but a part of what was trained, or is used otherwise than it was."""
     if missing := missing_parts(loaded.one):
         note(
@@ -272,8 +272,14 @@ def _note_parts(loaded: LoadedPrompt) -> None:
     if loaded.one.method == "trainable_tokens":
         note(
             f"{loaded.name} holds rows that replace those of tokens in the model's table: here "
-            "they stand in front of the text, as a soft prompt does"
+            f"they stand in front of the text, as a soft prompt does{_unmultiplied(opened)}"
         )
+
+
+def _unmultiplied(opened: FrozenModel) -> str:
+    """What is said of rows of the table where the model multiplies what it looks up."""
+    factor = f"{opened.scale.factor:.4g}"
+    return "" if factor == "1" else f", and without the factor {factor} that the model gives them"
 
 
 @contextmanager

@@ -176,3 +176,11 @@ def test_a_diagonal_is_judged_by_what_is_known_of_the_starts(rng):
     assert "not recorded" in positions_sentence(_view((1, 2), (None, None), rng))
     moved = positions_sentence(_view((1, 2), (1, 2), rng, change=True))
     assert "2 of 2 began from the same token" in moved and "may be moved alike" in moved
+
+
+def test_rows_of_the_table_are_multiplied_as_the_model_multiplies_them(vocabulary, rng):
+    scaled = dataclasses.replace(vocabulary, factor=3.0)
+    prompt = dataclasses.replace(_prompt("a", (1, 2), rng), method="trainable_tokens")
+    np.testing.assert_array_equal(
+        changes_since_start(prompt, scaled), 3 * prompt.embeddings - scaled.rows([1, 2])
+    )

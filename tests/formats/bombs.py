@@ -65,6 +65,7 @@ def tensors() -> Iterator[Attack]:
     yield "complex tensor", saved(torch.ones(2, 2, dtype=torch.complex64))
     yield "integer tensor", saved(torch.ones(2, 2, dtype=torch.int64))
     yield "conjugated tensor", saved(torch.ones(2, 2, dtype=torch.complex64).conj())
+    yield "negated tensor", saved(torch._neg_view(torch.ones(2, 2)))
     yield "quantised tensor", saved(_quantised())
     yield "whole module", saved(torch.nn.Linear(2, 2))
     yield "whole module, legacy", saved(torch.nn.Linear(2, 2), zipped=False)

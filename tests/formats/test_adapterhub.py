@@ -114,3 +114,23 @@ def test_a_configuration_that_contradicts_the_file_is_refused(
     key = "bert.prefix_tuning.prefix_tunings.sst2.self_prefix.control_trans"
     with pytest.raises(PromptFormatError, match=message):
         load(adapter(tmp_path / "a", {key: torch.randn(180)}, PREFIX | changes))
+
+
+def test_heads_of_another_width_than_the_model_take_its_configuration(tmp_path: Path) -> None:
+    """T5: `num_heads` × `d_kv` numbers per layer, which need not be `d_model`."""
+    flat = torch.randn(5 * 2 * 3 * 8)
+    key = "t5.prefix_tuning.prefix_tunings.sst2.self_prefix.control_trans"
+    folder = adapter(tmp_path / "a", {key: flat}, PREFIX | {"flat": True})
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "t5"}))
+    with pytest.raises(PromptFormatError, match=r"how wide: put the model's config\.json beside"):
+        load(folder)
+
+    model = {"num_layers": 3, "num_heads": 2, "d_kv": 4, "d_model": 6}
+    (folder / "config.json").write_text(json.dumps(model))
+    (prefix,) = load(folder)
+
+    assert isinstance(prefix, KVPrefix)
+    folded = flat.view(5, 6, 2, 4).permute(1, 2, 0, 3).numpy()
+    np.testing.assert_array_equal(prefix.keys, folded[0::2])
+    np.testing.assert_array_equal(prefix.values, folded[1::2])

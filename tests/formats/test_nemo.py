@@ -161,3 +161,15 @@ def test_an_adapter_of_later_releases_is_read(tmp_path: Path) -> None:
     key = "model.embedding.adapter_layer.ptuning_adapter.inference_table"
     (prompt,) = load(nemo_file(tmp_path / "qa.nemo", {key: rows}))
     np.testing.assert_array_equal(prompt.embeddings, rows.numpy())
+
+
+def test_a_table_emptied_by_training_is_refused(tmp_path: Path) -> None:
+    key = "model.embedding.adapter_layer.ptuning_adapter.inference_table"
+    with pytest.raises(PromptFormatError, match="'ptuning_adapter' is all zeros: .* validate"):
+        load(nemo_file(tmp_path / "qa.nemo", {key: torch.zeros(4, 6)}))
+
+
+def test_tables_of_one_task_in_several_places_are_told_apart(tmp_path: Path) -> None:
+    rows = {f"{place}.ptuning_adapter.inference_table": torch.randn(4, 6) for place in "ab"}
+    first, second = load(nemo_file(tmp_path / "qa.nemo", rows))
+    assert [first.task, second.task] == ["a.ptuning_adapter", "b.ptuning_adapter"]

@@ -136,3 +136,16 @@ def test_an_incomplete_encoder_is_refused(missing: str, tmp_path: Path) -> None:
         PromptFormatError, match="template's prompt encoder is incomplete or does not fit"
     ):
         load(torch_file(tmp_path / "prefix.pt", state))
+
+
+def test_a_second_copy_of_the_template_is_left_out_whole(tmp_path: Path) -> None:
+    """As checkpoints keep averages of the weights beside them, behind other modules."""
+    wte, control = _network(6, 3, 0)
+    own = state_of({"wte": wte, "control_trans": control})
+    state = {"plm.wte.weight": torch.randn(50, 6)}
+    for place, factor in (("template", 1), ("average", 2)):
+        state |= {f"{place}.{key}": factor * value for key, value in own.items()}
+    (prefix,) = load(torch_file(tmp_path / "prefix.pt", state))
+    assert isinstance(prefix, KVPrefix)
+    np.testing.assert_allclose(prefix.keys, _cache(wte, control, 3)[0::2], rtol=1e-5, atol=1e-5)
+    assert all(one.name.startswith(("plm.", "average.")) for one in prefix.left_out)

@@ -122,3 +122,11 @@ def test_it_cannot_be_written_as_a_soft_prompt(tmp_path: Path) -> None:
     (prefix,) = load(tmp_path / "pytorch_model.bin")
     with pytest.raises(PromptFormatError, match="keys and values in every layer, which koboldai"):
         save(prefix, tmp_path / "x.zip", to="koboldai")
+
+
+def test_a_second_copy_of_the_encoder_is_left_out(tmp_path: Path) -> None:
+    copy = "average.prefix_encoder.embedding.weight"
+    rows = checkpoint(tmp_path, BERT, **{copy: torch.zeros(P, LAYERS * 2 * HEADS * HEAD_DIM)})
+    (prefix,) = load(tmp_path / "pytorch_model.bin")
+    np.testing.assert_array_equal(prefix.keys, key_values(rows)[0])
+    assert [one.name for one in prefix.left_out] == [copy]

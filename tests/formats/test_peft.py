@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peft
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
 from probe.formats import load, save
+from probe.formats.layouts.openprompt import JOINED_HEADS
 from probe.prompt import KVPrefix, Provenance, SoftPrompt
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -573,3 +575,42 @@ def test_decoder_prefixes_peft_cannot_feed_are_refused(tmp_path: Path) -> None:
 def test_a_lone_decoder_prompt_cannot_be_a_peft_adapter(tmp_path: Path) -> None:
     with pytest.raises(PromptFormatError, match="convert it to npy or safetensors"):
         save(soft("decoder"), tmp_path / "out", to="peft")
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_before_peft_0_4_the_decoders_half_was_trained_too(early: bool, tmp_path: Path) -> None:
+    """Its configurations lack `revision` and `auto_mapping`; both came with 0.4, as #519 did."""
+    torch.save({"prompt_embeddings": torch.randn(6, 4)}, tmp_path / "adapter_model.bin")
+    later = {} if early else {"revision": None, "auto_mapping": None}
+    config = {
+        "peft_type": "PROMPT_TUNING", "task_type": "SEQ_2_SEQ_LM", "num_virtual_tokens": 3,
+        "num_transformer_submodules": 2, "token_dim": 4,
+    }  # fmt: skip
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | later))
+
+    encoder, decoder = load(tmp_path)
+
+    assert (encoder.trained, decoder.trained) == (True, early)
+    assert ["before 0.4" in note for note in encoder.provenance.notes] == [True] * early
+
+
+@pytest.mark.parametrize(("version", "told"), [(None, True), ("0.18.0", False)])
+def test_a_prefix_of_bloom_may_have_been_trained_under_another_order(
+    version: str | None, told: bool, tmp_path: Path
+) -> None:
+    torch.save({"prompt_embeddings": torch.randn(3, 2 * 2 * 4)}, tmp_path / "adapter_model.bin")
+    config = {
+        "peft_type": "PREFIX_TUNING", "base_model_name_or_path": "bigscience/bloom-560m",
+        "num_layers": 2, "num_attention_heads": 2, "num_virtual_tokens": 3, "token_dim": 4,
+    } | ({"peft_version": version} if version else {})  # fmt: skip
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    assert bool(load(tmp_path)[0].provenance.notes) == told
+
+
+@pytest.mark.parametrize("fields", [{"submodule": "encoder"}, {"config": JOINED_HEADS}])
+def test_prefixes_peft_would_take_for_others_are_refused(
+    fields: dict[str, Any], tmp_path: Path
+) -> None:
+    keys = np.ones((2, 1, 3, 4))
+    with pytest.raises(PromptFormatError, match="PEFT cannot keep: convert it to safetensors"):
+        save(KVPrefix("mine", keys, keys, **fields), tmp_path / "out", to="peft")

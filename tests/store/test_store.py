@@ -175,7 +175,15 @@ def test_removal_needs_an_exact_name_when_there_are_several_versions(workspace):
         workspace.remove("mood")
     workspace.remove("mood@1")
     assert [c.id for c in workspace.list()] == ["mood@2"]
-    assert [p.name for p in workspace.prompts.root.iterdir()] == ["mood@2"]
+    assert workspace.prompts.ids() == {"mood@2"}
+
+
+def test_the_id_of_a_removed_prompt_is_not_given_again(workspace):
+    workspace.save(prompt())
+    workspace.save(prompt())
+    workspace.remove("mood@2")
+    workspace.remove("mood@1")
+    assert workspace.save(prompt()).id == "mood@3"
 
 
 # The index follows the folders

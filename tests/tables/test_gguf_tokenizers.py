@@ -173,6 +173,13 @@ def test_every_way_to_cut_text_loses_nothing_of_it(name, tmp_path):
         assert found.decode(found.encode(text)) == text.replace("e\u0301", "é")
 
 
+def test_a_way_to_cut_text_that_is_not_known_is_noted(tmp_path, caplog):
+    trained = train_byte_level()
+    for name, told in (("gigachat", False), ("kimi-k2", True)):
+        read(tmp_path, byte_level_fields(trained, trained.get_vocab_size(), name))
+        assert ("not known here ('kimi-k2')" in caplog.text) == told
+
+
 @pytest.mark.parametrize(
     ("name", "text", "parts"),
     [
@@ -183,6 +190,7 @@ def test_every_way_to_cut_text_loses_nothing_of_it(name, tmp_path):
         ("tekken", "helloWorld 12", ["hello", "World", " ", "1", "2"]),
         ("gpt-4o", "helloWorld's 1234", ["hello", "World's", " ", "123", "4"]),
         ("deepseek-v3", "a1234b", ["a", "123", "4", "b"]),
+        ("deepseek-llm", "so A1, 25", ["so", " A", "1", ",", " ", "2", "5"]),
         ("falcon", "a 1234!", ["a", " ", "123", "4", "!"]),
     ],
 )

@@ -222,3 +222,33 @@ def test_a_wrapped_language_model_is_read_by_its_own_sentencepiece(tmp_path: Pat
     (folder / "tokenizer.model").write_bytes(b"damaged")
     with pytest.raises(ModelNotFoundError, match="tokenizer.model is no SentencePiece model"):
         load_vocabulary(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "ids"),
+    [
+        ({}, [2, 3, 4]),
+        ({"strip_accents": False}, [1, 3, 4]),
+        ({"tokenize_chinese_chars": False}, [2, 5]),
+    ],
+)
+def test_words_are_cut_as_the_configuration_says(config, ids, tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "m", "bert")
+    tokens = ["[UNK]", "été", "ete", "東", "京", "東京"]
+    (folder / "vocab.txt").write_text("\n".join(tokens), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    assert load_vocabulary(folder).encode("été 東京") == ids
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"tokenizer_class": "BertJapaneseTokenizer"}, {"auto_map": {"AutoTokenizer": ["x.Y", None]}}],
+)
+def test_texts_that_are_cut_otherwise_than_berts_are_not_cut(config, tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "m", "bert")
+    (folder / "vocab.txt").write_text("[UNK]\ngood\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    vocabulary = load_vocabulary(folder)
+    assert vocabulary.tokens[1] == "good"
+    with pytest.raises(ValueError, match="has no tokenizer file known here"):
+        vocabulary.encode("good")

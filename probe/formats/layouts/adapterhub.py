@@ -2,8 +2,9 @@
 
 Keys are those of `prompt_tunings.<name>.prompt_embedding.weight` and
 `prefix_tunings.<name>.<place>.{wte,control_trans}` (adapters/methods/prompt_tuning.py and
-prefix_tuning.py). The configuration file shares PEFT's name but not its fields. It does not tell
-the number of heads, so a prefix is given with its heads joined: [L, 1, P, H].
+prefix_tuning.py). The configuration file shares PEFT's name but not its fields. It tells neither
+how many heads there are, so a prefix is given with its heads joined, [L, 1, P, H], nor how wide
+they are, which need not be the hidden size. The model's `config.json` beside it tells both.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from probe.errors import PromptFormatError
 from probe.formats.build import Card, fitting, kv_prefix, soft_prompt, split_joined, text
 from probe.formats.content import Content, below, document_beside
 from probe.formats.layouts.openprompt import JOINED_HEADS
+from probe.formats.layouts.p_tuning_v2 import MODEL_CONFIG, geometry
 from probe.formats.layouts.reparametrise import Activation, mlp
 from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, KVPrefix, Submodule
@@ -31,6 +33,8 @@ _PREFIX = re.compile(
     r"(?:^|\.)prefix_tunings\.(?P<name>.+)\.(?P<place>[^.]+_prefix)\."
     r"(?P<leaf>wte\.weight|control_trans(?:\.\d+\.(?:weight|bias))?)$"
 )
+_OF_OTHER_WIDTHS = ("t5", "mt5", "llama", "mistral")
+"""Kinds of models with heads of a width of their own, or keys that several heads share."""
 _ACTIVATIONS: dict[str, Activation] = {"tanh": "tanh", "relu": "relu"}
 
 
@@ -86,17 +90,34 @@ def _placed(card: Card, name: str, place: str, groups: int, *, two_sided: bool) 
 
 
 def _prefix(content: Content, leaves: Mapping[str, NDArray[Any]], card: Card) -> KVPrefix:
+    heads, width = _heads_and_width(content, card)
     with fitting(content, "the prefix"):
         architecture = _architecture(card.config)
         if "control_trans" in leaves:
             flat = leaves["control_trans"].reshape(architecture["prefix_length"], -1)
-            keys, values = split_joined(flat, card.config["hidden_size"])
+            hidden = card.config["hidden_size"]
         else:
             rows, network = leaves["wte.weight"], below(leaves, "control_trans")
             activation = _ACTIVATIONS[text(architecture, "non_linearity") or "tanh"]
             flat = mlp(rows, network, activation, content.budget)
-            keys, values = split_joined(flat, rows.shape[1])
-    return kv_prefix(content, keys, values, replace(card, config={**card.config, **JOINED_HEADS}))
+            hidden = rows.shape[1]
+        keys, values = split_joined(flat, width or hidden, heads or 1)
+    if not heads:
+        card = replace(card, config={**card.config, **JOINED_HEADS})
+    return kv_prefix(content, keys, values, card)
+
+
+def _heads_and_width(content: Content, card: Card) -> tuple[int, int]:
+    """Heads of a layer's keys, and their numbers together; 0 where they are the hidden size."""
+    _, heads, head_dim = geometry(document_beside(content, MODEL_CONFIG))
+    if head_dim:
+        return heads, heads * head_dim
+    if (kind := text(card.config, "model_type")) in _OF_OTHER_WIDTHS:
+        raise PromptFormatError(
+            f"{content.path}: the keys of {kind} models need not be as wide as the model, and the "
+            f"file does not say how wide: put the model's {MODEL_CONFIG} beside it"
+        )
+    return 0, 0
 
 
 def _architecture(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,13 +4,15 @@ Trained in tensor parallel it has one `mp_rank_NN/model_weights.ckpt` per rank, 
 
 `MegatronBasePromptLearningModel.state_dict` keeps the prompt table alone, P-tuned prompts already
 baked in; older files spell the table's keys out at the top level
-(nemo/collections/nlp/models/language_modeling/megatron_base_prompt_learning_model.py).
+(nemo/collections/nlp/models/language_modeling/megatron_base_prompt_learning_model.py). In later
+releases the table is a cache: validation fills it, the next training step sets it to zero.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,8 +36,8 @@ _MOST_RANKS = 256
 _RANK = re.compile(r"(?:tp_rank|mp_rank)_\d+(?:_pp_rank_\d+)?")
 _WEIGHTS = re.compile(rf"(?:{_RANK.pattern}/)?{re.escape(WEIGHTS_FILE)}")
 _TABLE_KEY = re.compile(
-    r"^(?:.*\.)?prompt_table\.(?P<task>.+)\.prompt_embeddings\.weight$"
-    r"|\.(?P<adapter>ptuning_adapter)\.inference_table$"
+    r"^(?P<place>.*\.)?(?:prompt_table\.(?P<task>.+)\.prompt_embeddings\.weight"
+    r"|(?P<adapter>ptuning_adapter)\.inference_table)$"
 )
 """The second is that of NeMo's later adapters (`megatron_gpt_peft_models`), which have one task."""
 _METHODS: dict[str, Method] = {"p-tuning": "p_tuning", "prompt-tuning": "prompt_tuning"}
@@ -140,6 +142,11 @@ def _from_table(content: Content, config: Mapping[str, Any]) -> list[AnyPrompt] 
     if not tasks:
         return None
     require_few(content, len(tasks))
+    if emptied := [task for task, rows in tasks.items() if rows.size and not rows.any()]:
+        raise PromptFormatError(
+            f"{content.path}: the table of {shown(emptied[0])} is all zeros: NeMo fills it when it "
+            "validates and empties it at the next training step; validate, then save"
+        )
     used = [key for key in content.tensors if _TABLE_KEY.search(key)]
     card = Card(
         name=_name(content),
@@ -157,12 +164,15 @@ def _from_table(content: Content, config: Mapping[str, Any]) -> list[AnyPrompt] 
 
 def _table(content: Content) -> dict[str, NDArray[Any]]:
     """Rows by task."""
-    matches = {key: _TABLE_KEY.search(key) for key in content.tensors}
-    return {
-        match["task"] or match["adapter"]: content.tensors[key]
-        for key, match in matches.items()
-        if match
-    }
+    matches = [match for key in content.tensors if (match := _TABLE_KEY.search(key))]
+    times = Counter(match["task"] or match["adapter"] for match in matches)
+    return {_called(match, times): content.tensors[match.string] for match in matches}
+
+
+def _called(match: re.Match[str], times: Mapping[str, int]) -> str:
+    """A table's task, behind the table's place where another is of that task too."""
+    task = match["task"] or match["adapter"]
+    return task if times[task] == 1 else f"{match['place'] or ''}{task}"
 
 
 def _folder(content: Content) -> Path:

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from probe.errors import PromptFormatError
 from probe.formats.build import Card, fitting, kv_prefix, split_prefix, text
-from probe.formats.content import Content, below, document_beside
+from probe.formats.content import Content, below, document_beside, ends_with
 from probe.formats.layouts.reparametrise import mlp
 from probe.formats.weights import left_out
 from probe.prompt import AnyPrompt
 from probe.texts import counted
 
-_MODEL_CONFIG = "config.json"
+MODEL_CONFIG = "config.json"
 _READER = "p_tuning_v2"
+_ROWS = "embedding.weight"
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
@@ -33,28 +34,30 @@ def read(content: Content) -> list[AnyPrompt] | None:
     Raises:
         PromptFormatError: nothing tells layers and heads, or they do not fit the rows.
     """
-    leaves = below(content.tensors, "prefix_encoder")
-    if "embedding.weight" not in leaves:
+    tensors = content.tensors
+    key = next((key for key in tensors if ends_with(key, f"prefix_encoder.{_ROWS}")), None)
+    if key is None:
         return _bare(content)
-    rows = leaves["embedding.weight"]
+    place, rows = key.removesuffix(_ROWS), tensors[key]
+    used = [key for key in tensors if key.startswith(place)]
+    leaves = {key.removeprefix(place): tensors[key] for key in used}
     if network := below(leaves, "trans"):
         with fitting(content, "the prefix encoder"):
             rows = mlp(rows, network, "tanh", content.budget)
-    config = document_beside(content, _MODEL_CONFIG)
-    used = [key for key in content.tensors if f".{key}".rpartition(".prefix_encoder.")[1]]
+    config = document_beside(content, MODEL_CONFIG)
     card = Card(
         content.name,
         _READER,
         base_model=text(config, "_name_or_path"),
         method="prefix_tuning",
         config=config,
-        left_out=left_out(content.tensors, used),
+        left_out=left_out(tensors, used),
     )
     return [_prefix(content, rows, card)]
 
 
 def _prefix(content: Content, rows: NDArray[Any], card: Card) -> AnyPrompt:
-    layers, heads, head_dim = _geometry(card.config)
+    layers, heads, head_dim = geometry(card.config)
     if not layers or not rows.size or rows.ndim != 2:
         raise PromptFormatError(
             f"{content.path}: rows {rows.shape} of a prefix encoder are keys and values of every "
@@ -64,7 +67,7 @@ def _prefix(content: Content, rows: NDArray[Any], card: Card) -> AnyPrompt:
     width = rows.shape[1]
     if width % (2 * layers * heads) or (head_dim and width != 2 * layers * heads * head_dim):
         raise PromptFormatError(
-            f"{content.path}: {_MODEL_CONFIG} says 2 × {counted(layers, 'layer')} × "
+            f"{content.path}: {MODEL_CONFIG} says 2 × {counted(layers, 'layer')} × "
             f"{counted(heads, 'head')}"
             + (f" × {counted(head_dim, 'number')}" if head_dim else "")
             + f", which rows of {counted(width, 'number')} do not split into: is it this model's?"
@@ -79,17 +82,17 @@ def _bare(content: Content) -> list[AnyPrompt] | None:
     if not isinstance(rows, np.ndarray) or rows.ndim != 2:
         return None
     try:
-        config = document_beside(content, _MODEL_CONFIG)
+        config = document_beside(content, MODEL_CONFIG)
     except PromptFormatError:  # whatever it is, it need not have to do with these rows
         return None
-    layers, heads, head_dim = _geometry(config)
+    layers, heads, head_dim = geometry(config)
     if "pre_seq_len" not in config or rows.shape[1] != 2 * layers * heads * head_dim:
         return None
     card = Card(content.name, _READER, base_model=text(config, "_name_or_path"), config=config)
     return [_prefix(content, rows, replace(card, method="prefix_tuning"))]
 
 
-def _geometry(config: Mapping[str, Any]) -> tuple[int, int, int]:
+def geometry(config: Mapping[str, Any]) -> tuple[int, int, int]:
     """Layers, heads of keys and values, and numbers in a head; 0 for what is not told.
 
     ChatGLM names them otherwise than transformers, and shares heads among queries only where
@@ -101,7 +104,7 @@ def _geometry(config: Mapping[str, Any]) -> tuple[int, int, int]:
     if config.get("multi_query_attention"):
         grouped = _first(config, "multi_query_group_num") or grouped
     hidden = _first(config, "hidden_size", "n_embd", "d_model")
-    head_dim = _first(config, "kv_channels", "head_dim")
+    head_dim = _first(config, "kv_channels", "head_dim", "d_kv")
     if not head_dim and queries:
         head_dim = hidden // queries
     return layers, grouped or queries or 1, head_dim

@@ -4,7 +4,8 @@ What each method prepends is `PeftModel.get_prompt` and the `forward` of each ta
 (peft/peft_model.py, 0.21). For encoder–decoder models it is not what the file suggests:
 
 - prompt tuning and P-tuning read only the first T of the T·S rows, in the encoder; the other half
-  never receives a gradient. Multitask prompt tuning reads both halves.
+  never receives a gradient. Before PEFT 0.4 (huggingface/peft#519) the decoder read and trained the
+  other half; multitask prompt tuning still reads both.
 - a prefix with S = 2 is doubled along its layers and cut into groups of four, of which the
   decoder's self-attention takes the first two: its layer l reads layer 2·l mod L of the file.
 """
@@ -39,6 +40,7 @@ from probe.formats.layouts.peft_files import (
     model_card_notes,
     used_keys,
 )
+from probe.formats.layouts.probe_file import CARD_KEY
 from probe.formats.refusal import not_a_prompt, shown
 from probe.formats.weights import brief, left_out
 from probe.prompt import AnyPrompt, KVPrefix, LeftOut, Method
@@ -55,6 +57,15 @@ _METHODS: dict[str, Method] = {
 }
 _PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 ENCODER_DECODER = "SEQ_2_SEQ_LM"
+_EARLY = (
+    "written by PEFT before 0.4 (its configuration has no revision), which trained the decoder's "
+    "half too, in front of the decoder's input"
+)
+_HALVED = (
+    "a prefix of BLOOM: with transformers of before mid-2024 PEFT read the first half of each row "
+    "as the keys of all layers and the second as their values, and the file does not say with "
+    "which it was trained; it is read layer by layer, as PEFT does now"
+)
 
 
 def read(content: Content) -> list[AnyPrompt] | None:
@@ -118,18 +129,26 @@ def _halves(content: Content, rows: NDArray[Any], card: Card) -> list[AnyPrompt]
     if len(rows) <= per_half or task_type not in (ENCODER_DECODER, None):
         one_sided = replace(card, submodule="encoder") if task_type == ENCODER_DECODER else card
         return [soft_prompt(content, rows, one_sided)]
+    early = _is_early(card.config) and card.method in ("prompt_tuning", "p_tuning")
+    if early:
+        card = replace(card, notes=(*card.notes, _EARLY))
     encoder = replace(card, name=f"{card.name}-encoder", submodule="encoder")
     decoder = replace(
         card,
         name=f"{card.name}-decoder",
         submodule="decoder",
-        trained=card.method == "multitask_prompt_tuning",
+        trained=early or card.method == "multitask_prompt_tuning",
         init_token_ids=None,
     )
     return [
         soft_prompt(content, rows[:per_half], encoder),
         soft_prompt(content, rows[per_half:], decoder),
     ]
+
+
+def _is_early(config: Mapping[str, Any]) -> bool:
+    """Whether PEFT before 0.4 wrote a configuration, which lacks what every later one has."""
+    return not {"revision", "auto_mapping"} & config.keys()
 
 
 def _multitask(content: Content, weights: PeftWeights, card: Card) -> list[AnyPrompt]:
@@ -177,7 +196,15 @@ def _prefix(content: Content, weights: PeftWeights, card: Card) -> KVPrefix:
         keys, values = keys[read_layers], values[read_layers]
     if doubled or text(config, "task_type") == ENCODER_DECODER:
         card = replace(card, submodule="decoder")
+    if _may_be_halved(content, card):
+        card = replace(card, notes=(*card.notes, _HALVED))
     return kv_prefix(content, keys, values, card)
+
+
+def _may_be_halved(content: Content, card: Card) -> bool:
+    """Whether PEFT may have read a prefix as BLOOM's old cache: all keys, then all values."""
+    told = CARD_KEY in content.metadata or "peft_version" in card.config
+    return not told and "bloom" in (card.base_model or "").lower()
 
 
 def _checked_rows(content: Content, rows: NDArray[Any], config: Mapping[str, Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from safetensors.numpy import save as to_safetensors
 from probe.arrays import Float32Array
 from probe.errors import PromptFormatError
 from probe.formats.build import joined_prefix, text
+from probe.formats.layouts.openprompt import JOINED_HEADS
 from probe.formats.layouts.peft import CONFIG_FILE, ENCODER_DECODER, WEIGHT_FILES
 from probe.formats.layouts.probe_file import card_metadata
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
@@ -77,6 +78,12 @@ def _layout(prompt: SoftPrompt) -> tuple[Float32Array, dict[str, Any]]:
 
 def _prefix_layout(prompt: KVPrefix) -> tuple[Float32Array, dict[str, Any]]:
     layers, heads, positions, head_dim = prompt.keys.shape
+    joined = prompt.config.get("heads") == JOINED_HEADS["heads"]
+    if joined or prompt.submodule == "encoder":
+        what = "has its heads joined" if joined else "is an encoder's prefix"
+        raise PromptFormatError(
+            f"{prompt.name!r} {what}, which PEFT cannot keep: convert it to safetensors"
+        )
     keys, values = prompt.keys, prompt.values
     doubled = prompt.submodule == "decoder"
     if doubled:

@@ -22,7 +22,7 @@ FILE = "prompt.safetensors"
 CARD_FILE = "card.json"
 """What a workspace keeps beside it."""
 _READER = "safetensors"
-_CARD_KEY = "probe"
+CARD_KEY = "probe"
 _OF_READING = ("reader", "notes")
 _FIELDS = tuple(one.name for one in dataclasses.fields(Card) if one.name not in _OF_READING)
 
@@ -30,7 +30,7 @@ _FIELDS = tuple(one.name for one in dataclasses.fields(Card) if one.name not in 
 def read(content: Content) -> list[AnyPrompt] | None:
     """Prompts of a file that `probe` wrote, None for any other file."""
     tensors = content.tensors
-    if _CARD_KEY not in content.metadata or "prompt_embeddings" in tensors:
+    if CARD_KEY not in content.metadata or "prompt_embeddings" in tensors:
         return None  # the second is a PEFT adapter with our card
     card = with_card(Card(content.name, _READER), content)
     if "embeddings" in tensors:
@@ -64,7 +64,7 @@ def card_metadata(prompt: AnyPrompt) -> dict[str, str]:
     card = {key: getattr(prompt, key) for key in _FIELDS if getattr(prompt, key, None) is not None}
     if not prompt.left_out:
         del card["left_out"]
-    return {_CARD_KEY: json.dumps(as_json(card))}
+    return {CARD_KEY: json.dumps(as_json(card))}
 
 
 def with_card(card: Card, content: Content) -> Card:
@@ -73,9 +73,9 @@ def with_card(card: Card, content: Content) -> Card:
     Raises:
         PromptFormatError: the header's card is not one that `probe` writes.
     """
-    if _CARD_KEY not in content.metadata:
+    if CARD_KEY not in content.metadata:
         return card
-    document = opened(content.path, read_json, content.metadata[_CARD_KEY].encode())
+    document = opened(content.path, read_json, content.metadata[CARD_KEY].encode())
     if not isinstance(document, Mapping):
         raise PromptFormatError(f"{content.path}: the header's card is not a JSON object")
     known = {key: value for key, value in document.items() if key in _FIELDS}

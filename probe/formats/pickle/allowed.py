@@ -46,10 +46,12 @@ def _tensor(args: Args, _: Allowance) -> Tensor:
     match args:
         case (Storage() as storage, offset, tuple(shape), tuple(strides), *more):
             dtype = storage.dtype
+            if len(more) > 2 and more[-1] in (None, {}):  # a pattern `{}` takes any mapping
+                more = more[:-1]
             match more:
-                case [] | [_, _] | [_, _, None | {}]:
+                case [] | [_, _]:
                     pass
-                case [_, _, Symbol("torch", name)] | [_, _, Symbol("torch", name), None | {}]:
+                case [_, _, Symbol("torch", name)]:
                     if (dtype := name) not in RAW:
                         raise PromptFormatError(
                             f"expected a tensor of real numbers, found one of torch.{name}"
