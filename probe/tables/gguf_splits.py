@@ -82,8 +82,8 @@ _DEEPSEEK3 = _by(
     rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}",
 )
 _DEEPSEEK_CODER = _by(r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}")
-# Letters with case, less those whose small letters DeepSeek's list leaves out.
-_CASED = r"[\p{Lu}\p{Ll}\p{Lt}&&[^ա-ֈა-ჿ]]"
+# Letters with case, less the small ones of two scripts and the rare forms that the list leaves out.
+_CASED = r"[\p{Lu}\p{Ll}\p{Lt}&&[^ա-ֈა-ჿⴀ-ⴭꞐ-ꟺꬰ-ꭨ𝐀-𝟋]]"
 _DEEPSEEK_LLM = _by(
     r"[\r\n]",
     rf"\s?{_CASED}+",
