@@ -143,7 +143,14 @@ def _writing_rows(
     """The template up to where the label would stand."""
     task = replace(condition.task, kind="generation", train=(), validation=(), test=())
     examples = [replace(_example(text), label=None, target=None) for text in texts]
-    return prepare(model, task, examples, prompt_length=condition.length, new_tokens=max_new_tokens)
+    return prepare(
+        model,
+        task,
+        examples,
+        objective=condition.objective,
+        prompt_length=condition.length,
+        new_tokens=max_new_tokens,
+    )
 
 
 def _scores(
@@ -152,10 +159,10 @@ def _scores(
     rows: Sequence[Sequence[Row]],
     watch: Watch = lambda _: None,
 ) -> list[NDArray[np.float64]]:
-    """[n, labels] per condition; what a batch with more labels pads is cut off."""
+    """[n, labels] per condition; a batch pads rows to the most labels in it, which is cut off."""
     every = _batched(model, conditions, rows, model.label_scores, watch)
     return [
-        np.stack(scores)[:, : len(condition.task.label_words)]
+        np.stack([one[: len(condition.task.label_words)] for one in scores])
         for condition, scores in zip(conditions, every, strict=True)
     ]
 

@@ -6,6 +6,7 @@ The answers of several prompts can be put to a vote first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from probe.bootstrap import Bootstrap, Sampled
 from probe.errors import ProbeError
 from probe.evaluation.answering import Answers, probabilities
-from probe.evaluation.conditions import Condition
 from probe.metrics import exact_matches, macro_f1, rouge_l_scores
 from probe.task import Example
 from probe.texts import counted
@@ -75,7 +75,8 @@ def ensemble(members: Sequence[Answers]) -> Answers:
     """The members' majority vote (Lester et al. 2021, §6) and the mixture of their likelihoods.
 
     Ties go to the label whose probability is highest on average. The loss is −log of the members'
-    mean likelihood per label token, so it is never above their mean loss.
+    mean likelihood per label token, so it is never above their mean loss. Members that were asked
+    in several wordings have no model alone to compare with in all of them.
 
     Args:
         members: answers of two or more conditions to the same examples.
@@ -91,7 +92,11 @@ def ensemble(members: Sequence[Answers]) -> Answers:
         )
     stacked = np.stack(scores)  # [K, n, labels]
     names = ", ".join(member.condition.name for member in members)
-    condition = Condition(f"ensemble of {names}", members[0].condition.task, kind="ensemble")
+    condition = replace(
+        members[0].condition, name=f"ensemble of {names}", prompt=None, kind="ensemble"
+    )
+    if len({member.condition.wording for member in members}) > 1:
+        condition = replace(condition, instead_of=("", (), condition.objective))
     losses = -_log_mean(np.stack([-member.losses_nats for member in members]))
     return Answers(condition, losses, _log_mean(stacked), _votes(stacked))
 

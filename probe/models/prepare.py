@@ -52,7 +52,7 @@ def prepare(
         task: the template, with optional `{label}` and `{prompt:n}` slots, and the label words.
         examples: texts with or without labels.
         objective: what the loss is over.
-        prompt_length: positions kept free for a prompt.
+        prompt_length: positions kept free for a prompt; 0 where none will stand there.
         new_tokens: positions kept free for what is written behind the text.
         called: what the examples are called in notes.
 
@@ -61,7 +61,7 @@ def prepare(
             from, names a column that an example lacks, or does not fit the model without text.
     """
     template = read_template(task)
-    writer = _Writer(model, task, template, objective)
+    writer = _Writer(model, task, template, objective, prompted=prompt_length > 0)
     rows = writer.rows(examples)
     writer.note_words(rows)
     if (limit := model.positions) is None:
@@ -108,7 +108,13 @@ class _Writer:
     """Writes the rows of one task for one model."""
 
     def __init__(
-        self, model: FrozenModel, task: Task, template: Template, objective: Objective
+        self,
+        model: FrozenModel,
+        task: Task,
+        template: Template,
+        objective: Objective,
+        *,
+        prompted: bool,
     ) -> None:
         self.labels, self.writes = model.labels, model.writes
         self.tokenizer = model.tokenizer
@@ -117,6 +123,7 @@ class _Writer:
         self.objective = objective
         self.prefix, self.suffix = special_ids(model.tokenizer)
         self.paper = objective == "paper" and model.writes
+        self.headless = self.paper and self.labels == "in_text" and prompted
         ends = self.paper or task.kind == "generation"
         self.end = end_ids(model.tokenizer) if ends else []
         self.classes = classes_of(task) if task.kind == "classification" else ()
@@ -187,7 +194,7 @@ class _Writer:
             before, options = pieces.before, [[*ids, *self.end] for ids in pieces.answers]
         if self.labels == "own_text":
             options = [[*self.prefix, *ids, *self.suffix] for ids in pieces.answers]
-        head = [] if self.paper and self.labels == "in_text" else self.prefix
+        head = [] if self.headless else self.prefix
         lead, slots = _join(before, self.template.before, len(head))
         behind, more = _join(pieces.after, self.template.after, len(head) + len(lead) + 1)
         behind += self.suffix

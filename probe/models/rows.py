@@ -21,7 +21,7 @@ Objective = Literal["full", "label_words", "paper", "distill"]
 """`full`: mean cross-entropy in nats per label token over the whole vocabulary; of a label with
 several words, −log of the sum of their probabilities. `label_words`: over the task's own labels, by
 their summed log-likelihoods. `paper`: as `full`, from the first token in
-which labels differ through the template's tail and the end token, the prompt in place of BOS.
+which labels differ through the template's tail and the end token, a prompt in place of BOS.
 `distill`: mean divergence in nats per target token from the model with a text in the prompt's
 place."""
 

@@ -20,7 +20,7 @@ from probe.models.injection import Injection
 from probe.models.inputs import number_table, padded
 from probe.models.prefixes import prefilled
 from probe.models.prepare import prepare
-from probe.models.rows import Row
+from probe.models.rows import Objective, Row
 from probe.models.shortcuts import layer_list
 from probe.protocols import ModelPrompt, Trace, TraceResult
 from probe.task import Example, Task
@@ -87,12 +87,13 @@ _BATCH = 8
 """Rows per pass: attention weights of every layer are kept, [L, B, heads, S, S]."""
 
 
-def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
+def tracer(model: FrozenModel, task: Task | None = None, *, objective: Objective = "full") -> Trace:
     """A function that runs examples under a prompt and keeps what happened inside.
 
     Args:
         model: any family; of encoder–decoder models the encoder is traced.
         task: its template is put around the texts; without one they are read as they are.
+        objective: for which the prompt was trained, which tells what stands in front of it.
 
     Returns:
         A `Trace`. Its hidden states have the prompt's rows first, wherever the prompt stood, then
@@ -104,7 +105,7 @@ def tracer(model: FrozenModel, task: Task | None = None) -> Trace:
 
     def trace(prompt: ModelPrompt, examples: Sequence[Example]) -> TraceResult:
         injection = model.injection_of([prompt])
-        rows = prepare(model, task, examples, prompt_length=injection.longest)
+        rows = prepare(model, task, examples, objective=objective, prompt_length=injection.longest)
         inside = injection.key_values is None
         items = [_items(model, row, injection.longest if inside else 0) for row in rows]
         longest = max(map(len, items))

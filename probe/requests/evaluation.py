@@ -49,10 +49,16 @@ class EvaluateRequest(OfModel, OnData, InWords, OnDevice):
         """Check that something is to be scored.
 
         Raises:
-            RequestError: nothing is, or prompts are named although all are asked for.
+            RequestError: nothing is, prompts are named although all are asked for, or there are
+                none to discretise.
         """
         if self.prompts and self.all:
             raise RequestError("give prompts or --all, not both", "all")
+        if self.discretised and not (self.prompts or self.all):
+            raise RequestError(
+                "discretised asks with prompts' nearest tokens: give prompts, or leave it out",
+                "discretised",
+            )
         baseline = self.zero_shot or bool(self.hard) or self.fine_tuned is not None
         if not (self.prompts or self.all or baseline):
             raise RequestError(

@@ -91,6 +91,16 @@ def test_texts_without_labels_are_scored_the_same(causal, task):
     np.testing.assert_allclose(scores, answer(causal, [condition], examples)[0].scores, atol=1e-5)
 
 
+def test_prompts_of_few_and_of_many_labels_share_batches(causal, task, monkeypatch):
+    monkeypatch.setitem(_BATCH, "cpu", 3)
+    many = Condition("many", three_labels(task), soft(causal, 2))
+    few = Condition("few", dataclasses.replace(many.task, label_words=WORDS[:2]), many.prompt)
+    texts = [[example.text for example in task.train[start : start + 5]] for start in (0, 5)]
+    both = label_scores(causal, [few, many], texts)
+    assert [one.shape for one in both] == [(5, 2), (5, 3)]
+    np.testing.assert_allclose(both[0], label_scores(causal, [few], texts[:1])[0], atol=1e-5)
+
+
 def test_probabilities_are_those_among_the_labels():
     scores = np.log([[0.1, 0.3], [1e-200, 1e-200]])
     assert probabilities(scores) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))

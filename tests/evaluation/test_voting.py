@@ -1,10 +1,12 @@
 """An ensemble votes by majority, settles ties by probability and mixes likelihoods."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from probe.errors import ProbeError
-from probe.evaluation import Answers, Condition, ensemble
+from probe.evaluation import Answers, Condition, ensemble, zero_shot
 from probe.task import Task
 
 TASK = Task("t", "classification", label_words=("a", "b", "c"))
@@ -53,6 +55,14 @@ def test_equal_members_change_nothing():
     np.testing.assert_array_equal(both.predicted, one.predicted)
     np.testing.assert_allclose(both.scores, one.scores)
     np.testing.assert_allclose(both.losses_nats, one.losses_nats)
+
+
+def test_an_ensemble_stands_beside_the_model_alone_only_where_all_read_one_wording():
+    paper = Condition("m", TASK, objective="paper")
+    members = [replace(member([0.2, 0.3, 0.5]), condition=paper) for _ in range(2)]
+    assert ensemble(members).condition.wording == zero_shot(paper).wording
+    mixed = ensemble([*members, member([0.2, 0.3, 0.5])]).condition.wording
+    assert mixed not in {zero_shot(one).wording for one in (paper, Condition("m", TASK))}
 
 
 def test_there_must_be_two_or_more_with_labels():

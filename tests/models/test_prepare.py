@@ -118,9 +118,13 @@ def test_every_family_frames_rows_with_its_special_tokens(family: str) -> None:
 def test_the_paper_objective_scores_from_the_first_difference_to_the_end_token() -> None:
     words = ("very good", "very bad")
     template = "{text} is {label} ."
-    row = rows(template, "film", tokenizer=FRAMED, objective="paper", words=words)[0]
+    paper = {"tokenizer": FRAMED, "objective": "paper", "words": words}
+    row = rows(template, "film", prompt_length=2, **paper)[0]
     assert row.prefix_ids == ids("film is very"), "the prompt stands in place of the first token"
     assert row.options == ((*ids("good ."), EOS), (*ids("bad ."), EOS))
+    alone = rows(template, "film", **paper)[0]
+    assert alone.prefix_ids == (BOS, *ids("film is very")), "no prompt takes its place"
+    assert alone.options == row.options
     full = rows(template, "film", tokenizer=FRAMED, words=words)[0]
     assert full.prefix_ids == (BOS, *ids("film is"))
     assert full.options == (ids("very good"), ids("very bad"))
