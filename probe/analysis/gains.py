@@ -13,6 +13,7 @@ from typing import Any
 from probe.texts import counted
 
 Interval = tuple[float, float]
+_HELPS = "the prompt helps"
 _SCORES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "share_explained")
 """Metrics that say how well a prompt works, the most telling first."""
 
@@ -49,8 +50,14 @@ class Gain:
             return ""
         low, high = self.gain_interval
         if low > 0:
-            return "the prompt helps"
+            return _HELPS
         return "the prompt hurts" if high < 0 else "no clear difference"
+
+    @property
+    def clear(self) -> bool | None:
+        """Whether it is above 0 by its interval, or in most folds; None where that is not known."""
+        verdicts = [one.verdict for one in self.folds or (self,)]
+        return 2 * verdicts.count(_HELPS) > len(verdicts) if all(verdicts) else None
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ def best_sentence(scored: Sequence[Scored], *, strong: str = "") -> str:
     if len(known) == 1:
         return f"{name}: {words}."
     first = f"The largest gain is that of {name}"
-    if not best.gain.verdict.startswith("the prompt helps"):
+    if all(one.gain.clear is False for one in known):
         first = f"No gain is clear. {first}"
     return f"{first}: {words}; {_choice(best, known)}."
 

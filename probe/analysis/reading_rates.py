@@ -165,11 +165,13 @@ def retrieval(scores: Float64Array, right: IntArray) -> Retrieval:
         np.mean(1 / np.arange(b + 1, b + t + 1)) for b, t in zip(better, ties, strict=True)
     ]
     values = np.stack([top1, top5, np.array(reciprocal)], axis=1)
-    means = np.stack([values[right == text].mean(0) for text in np.unique(right)])
-    drawn = Bootstrap(len(means)).means(means)
+    counted = np.hstack([values, np.ones((len(values), 1))])
+    sums = np.stack([counted[right == text].sum(0) for text in np.unique(right)])
+    resampled = Bootstrap(len(sums)).means(sums)
+    drawn = resampled[:, :-1] / resampled[:, -1:]
     found = [
-        Estimate(float(value), percentiles(resampled))
-        for value, resampled in zip(values.mean(0), drawn.T, strict=True)
+        Estimate(float(value), percentiles(own))
+        for value, own in zip(values.mean(0), drawn.T, strict=True)
     ]
     return Retrieval(*found)
 

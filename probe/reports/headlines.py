@@ -219,13 +219,16 @@ def knock_out_headline(found: LayerKnockOut) -> list[str]:
         f"Hidden from texts in all {len(found.layers)} layers, {found.prompt} changes the {what} "
         f"by {_change(blind)}; removed, by {_change(gone)}.",
     ]
-    most = max(found.layers, key=lambda one: one.window.loss_nats.value)
-    cut = ", ".join(map(str, most.window.layers))
-    if not most.window.loss_nats.clear:
-        return [*lines, "No layer alone is worth a loss whose interval leaves out 0."]
-    many = "layers" if len(most.window.layers) > 1 else "layer"
+    cuts = [one.window for one in found.layers if one.window.loss_nats.ends[0] > 0]
+    if not cuts:
+        which = "layer alone is" if found.window == 1 else f"{found.window} neighbouring layers are"
+        worth = "loss" if found.measured == "loss" else "divergence"
+        return [*lines, f"No {which} worth a {worth} whose interval leaves out 0."]
+    most = max(cuts, key=lambda one: one.loss_nats.value)
+    cut = ", ".join(map(str, most.layers))
+    many = "layers" if len(most.layers) > 1 else "layer"
     clear = f"{len(found.clear('window'))} of {len(found.layers)} changes leave out 0"
-    return [*lines, f"Most is lost without {many} {cut}: {_change(most.window)}; {clear}."]
+    return [*lines, f"Most is lost without {many} {cut}: {_change(most)}; {clear}."]
 
 
 def _change(cut: Cut) -> str:

@@ -12,7 +12,7 @@ from probe.requests.train_methods import method_words
 from probe.texts import counted, init_words
 
 if TYPE_CHECKING:
-    from probe.analysis.grids import Answer, GridResult
+    from probe.analysis.grids import Answer, GridResult, Setting
 
 
 AT_TARGET = "target"
@@ -130,19 +130,20 @@ def sweep_headline(found: GridResult) -> list[str]:
     """The answers to the grid's question, or the best setting of each task."""
     if found.answers:
         return [_answer(one) for one in found.answers]
-    best = {
-        task: max(
-            (one for one in found.settings if one.task == task),
-            key=lambda one: one.validation_score,
-        )
-        for task in dict.fromkeys(one.task for one in found.settings)
-    }
-    return [
-        f"On {task}, {method_words(one.method)} of {counted(one.length, 'token')} on "
-        f"{one.model} has the best validation score of {counted(len(found.settings), 'setting')}; "
+    by_task: dict[str, list[Setting]] = {}
+    for one in found.settings:
+        by_task.setdefault(one.task, []).append(one)
+    return [_best(own) for own in by_task.values()]
+
+
+def _best(settings: Sequence[Setting]) -> str:
+    """The best of one task's settings."""
+    one = max(settings, key=lambda one: one.validation_score)
+    return (
+        f"On {one.task}, {method_words(one.method)} of {counted(one.length, 'token')} on "
+        f"{one.model} has the best validation score of {counted(len(settings), 'setting')}; "
         f"test {one.metric.replace('_', ' ')} {one.test_score:.3f}."
-        for task, one in best.items()
-    ]
+    )
 
 
 def _answer(one: Answer) -> str:

@@ -70,6 +70,15 @@ def test_a_best_gain_that_is_not_clear_is_not_praised():
     assert "no clear difference; best of 2" in found
 
 
+def test_no_gain_is_clear_only_where_all_intervals_are_known_and_none_is_above_0():
+    unclear = _scored("a", 0.6, -0.05, 0.25)
+    old = {"metric": "accuracy", "accuracy": 0.55, "zero_shot_accuracy": 0.5, "split": "test"}
+    folds = [_metrics(0.5, -0.1, 0.1), *[_metrics(0.6, 0.05, 0.15)] * 4]
+    folded = Scored("c", "mood", gain_of(_metrics(0.58, 0.0, 0.1) | {"folds": folds}))
+    for other in (_scored("b", 0.55, 0.03, 0.07), Scored("b", "mood", gain_of(old)), folded):
+        assert best_sentence([unclear, other]).startswith("The largest gain is that of a: ")
+
+
 def test_scores_of_other_examples_are_not_called_the_same():
     own = _scored("a", 0.9, 0.2, 0.5)
     others = [_scored("b", 0.8, 0.2, 0.5, task="news"), _scored("c", 0.8, 0.2, 0.5, examples=50)]

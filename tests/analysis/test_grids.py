@@ -46,6 +46,13 @@ def test_what_is_varied_keeps_settings_apart_and_has_a_column():
     assert found.cost == "run_s"
 
 
+def test_the_best_setting_is_said_among_those_of_its_own_task():
+    found = grid_result([_run(5, 0.5, 0.4), _run(20, 0.8, 0.7), _run(5, 0.9, 0.9, task="u")])
+    first, second = found.headline()
+    assert "On t, " in first and "best validation score of 2 settings" in first
+    assert "On u, " in second and "best validation score of 1 setting;" in second
+
+
 def test_longer_prompts_are_chosen_on_validation_data_and_compared_seed_by_seed():
     runs = [
         *(_run(20, 0.8, 0.70, 0), _run(20, 0.8, 0.80, 1)),

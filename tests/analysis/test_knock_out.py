@@ -48,3 +48,14 @@ def test_the_headline_says_what_hiding_and_removing_cost_and_where_most_is_lost(
     nothing = knock_out("p", lambda _: Losses(SIZES), 4)
     assert nothing.headline()[1] == "No layer alone is worth a loss whose interval leaves out 0."
     assert nothing.accuracy is None and nothing.layers[0].window.accuracy is None
+    wide = knock_out("p", lambda _: Losses(SIZES), 4, measured="kl", window=2).headline()[1]
+    assert wide == "No 2 neighbouring layers are worth a divergence whose interval leaves out 0."
+
+
+def test_the_layer_of_the_headline_is_clear_though_another_loses_more():
+    noise, small = np.array([-9.0, 1.0, 14.0]), np.array([0.5, 0.6, 0.7])
+
+    def noisy(layers):
+        return Losses(SIZES + (noise if layers == (0,) else small if layers == (1,) else 0))
+
+    assert knock_out("p", noisy, 3).headline()[1].startswith("Most is lost without layer 1: +0.600")

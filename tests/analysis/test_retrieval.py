@@ -30,3 +30,10 @@ def test_intervals_are_over_texts_so_that_more_seeds_of_one_text_make_none_narro
     often = retrieval(np.repeat(scores, 50, 0), np.repeat(np.arange(8), 50)).top1
     assert once.value == often.value == 0.5
     assert once.interval == often.interval and once.interval[1] - once.interval[0] > 0.3
+
+
+def test_the_interval_is_of_the_same_mean_as_the_value_where_texts_have_unequal_numbers():
+    right = np.repeat(np.arange(8), [90, 1, 1, 1, 1, 1, 1, 1])
+    scores = np.eye(8)[np.where(right == 0, 0, (right + 1) % 8)]  # only the first text is found
+    found = retrieval(scores, right).top1
+    assert found.value > 0.9 and found.interval[0] <= found.value <= found.interval[1]

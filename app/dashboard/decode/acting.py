@@ -86,10 +86,10 @@ def _draw_positions(entry: Entry, beside: Sequence[str], passes: int) -> None:
 
 def _most(changes: Sequence[Estimate], what: str) -> str:
     """Which position is worth most, in a sentence, and which ones hurt."""
-    best = max(range(len(changes)), key=lambda position: changes[position].value)
-    if not changes[best].clear:
-        told = "No row alone is worth a loss whose interval leaves out 0."
-    else:
+    worth = [position for position, one in enumerate(changes) if one.ends[0] > 0]
+    told = "No row alone is worth a loss whose interval leaves out 0."
+    if worth:
+        best = max(worth, key=lambda position: changes[position].value)
         low, high = changes[best].ends
         told = (
             f"**Position {best}** is worth most: {changes[best].value:+.3f} nats "
