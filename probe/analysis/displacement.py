@@ -31,6 +31,8 @@ from probe.vocabulary import Rows, Vocabulary
 
 StartSource = Literal["recorded", "inferred"]
 
+FEWEST_FLIPPED = 5
+"""Rows whose signs are turned at random; fewer have too few patterns to tell anything."""
 _FLIPS = 199
 """Random sign patterns beside the observed one."""
 _LEAD_ROWS = 300
@@ -63,10 +65,9 @@ class Displacement:
     """The tokens nearest to the mean by cosine, [1, k]."""
     near_rows: Neighbours
     """The tokens nearest to each row's own displacement by cosine, [n, k]."""
-    sign_flip_p: float
+    sign_flip_p: float | None
     """Share of random sign patterns of the rows' displacements whose mean comes as near to a
-    token by cosine: small where the rows agree on a token's direction. 1 for a prompt of one row.
-    """
+    token by cosine: small where the rows agree on a token's direction. None below 5 rows."""
 
 
 def chance_lead(vocabulary: Vocabulary, *, seed: int = 0, cached: Cached = uncached) -> float:
@@ -166,15 +167,18 @@ def displacement(
     )
 
 
-def _sign_flip_p(rows: Float32Array, table: Rows, allowed: BoolArray | None, seed: int) -> float:
+def _sign_flip_p(
+    rows: Float32Array, table: Rows, allowed: BoolArray | None, seed: int
+) -> float | None:
     """Randomisation test: is the mean nearer to a token than means of rows with random signs?
 
     The statistic is the mean's best cosine; under the null hypothesis each row is as likely to
     have moved the other way. The length of the mean is left out: rows trained on nothing share
-    directions too, so that their mean is longer than with random signs.
+    directions too, so that their mean is longer than with random signs. Of n rows one pattern
+    in 2ⁿ is the observed one: below 5 rows p could never be small.
     """
-    if len(rows) < 2:
-        return 1.0
+    if len(rows) < FEWEST_FLIPPED:
+        return None
     rng = np.random.default_rng(seed)
     signs = rng.choice(np.array([-1.0, 1.0], np.float32), (_FLIPS, len(rows)))
     signs = np.concatenate([np.ones((1, len(rows)), np.float32), signs])

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.prompt import AnyPrompt
 from probe.readings.hit_rates import Rates
 from probe.vocabulary import Vocabulary
 
 _FILE = Path(__file__).parent / "controls.json"
 CONTROL_ROWS = 8
 """Of every control."""
+TRAINING = {"objective": "distill", "steps": 60, "learning_rate": 0.02}
+"""Of every control, as a prompt's file says it."""
 LENGTHS = range(4, 17)
 """Rows of prompts that controls of 8 rows are compared with."""
 _FEWEST = 40
@@ -48,6 +51,15 @@ def control_statistics(
         return np.array(shipped["statistics"][reading])
     own = [found for one in counted if (found := _own(one, reading)) is not None]
     return max(reversed(own), key=len, default=None)
+
+
+def trained_as_controls(prompt: AnyPrompt) -> bool:
+    """Whether a prompt's file says that it was distilled at the controls' rate for their updates.
+
+    How far rows move and how much they change the model grows with both, whatever was learned.
+    """
+    training = prompt.config.get("training")
+    return isinstance(training, dict) and training.items() >= TRAINING.items()
 
 
 def _own(counted: Rates, reading: str) -> NDArray[np.float64] | None:

@@ -74,5 +74,5 @@ def _judged(name: str, subject: Subject, found: Displacement) -> Judged:
 
 
 def by_flips(found: Displacement) -> Judged:
-    """What moving each row backwards or forwards at random says; nothing of a single row."""
-    return Judged(found.sign_flip_p, FLIPS) if len(found.rows) > 1 else Judged()
+    """What moving each row backwards or forwards at random says; nothing of a few rows."""
+    return Judged() if found.sign_flip_p is None else Judged(found.sign_flip_p, FLIPS)

@@ -22,6 +22,8 @@ from probe.task import Example, Task
 from probe.training.data import taught_by_prompt
 
 _ANSWER_TOKENS = 24
+_LEAST_NATS = 1e-4
+"""Of a prompt's effect: what is less may be rounding."""
 _ROWS_AT_ONCE = 16
 
 
@@ -49,10 +51,16 @@ class Effect:
         """The share of the effect that a text has in the prompt's place.
 
         Raises:
+            NotDecodableError: the prompt has no effect that a text could have a share of.
             ProbeError: the text is empty.
         """
         if not text.strip():
             raise ProbeError("expected a text to score, found an empty one")
+        if (effect := float(self.without.mean())) < _LEAST_NATS:
+            raise NotDecodableError(
+                f"the prompt changes the model's answers by {effect:.1g} nats per token, too "
+                "little for a text to have a share of that: score no texts with it"
+            )
         own = row_divergences(model, self.rows, text)
         return TextScore(text, share_explained(own, self.without, seed=self.seed))
 
@@ -69,7 +77,7 @@ def score_texts(
         others: as `effect_of` takes them.
 
     Raises:
-        NotDecodableError: the model is no causal language model.
+        NotDecodableError: the model is no causal language model, or the prompt has no effect.
         ProbeError: a text is empty, or the prompt does not fit.
     """
     if any(not text.strip() for text in texts):

@@ -17,7 +17,7 @@ from probe.errors import NotDecodableError
 from probe.models import CausalModel, FrozenModel, Injection, Row, prepare
 from probe.models.language import LanguageModel
 from probe.prompt import AnyPrompt
-from probe.readings.controls import control_statistics, judged
+from probe.readings.controls import control_statistics, judged, trained_as_controls
 from probe.readings.reading import TOKENS, Reading, Subject
 from probe.task import Example, Task
 
@@ -87,7 +87,8 @@ def read_promoted(subject: Subject) -> Reading:
     )
     ids, least = found.top(3 * TOKENS), found.bottom(TOKENS)
     # Controls were measured in the frame of distilled prompts alone.
-    length = len(prompt) if template == own else 0
+    alike = template == own and trained_as_controls(prompt)
+    length = len(prompt) if alike else 0
     controls = control_statistics("promoted", subject.vocabulary, length, subject.rates)
     return Reading(
         "promoted",

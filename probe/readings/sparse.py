@@ -11,7 +11,14 @@ from probe.analysis.matching_pursuit import SparseSums, matching_pursuit
 from probe.analysis.references import like_vocabulary
 from probe.arrays import Arrays, are_numbers
 from probe.errors import NotDecodableError
-from probe.readings.controls import CONTROL_ROWS, Judged, control_statistics, judged, p_value
+from probe.readings.controls import (
+    CONTROL_ROWS,
+    Judged,
+    control_statistics,
+    judged,
+    p_value,
+    trained_as_controls,
+)
 from probe.readings.reading import TOKENS, Reading, RowTokens, Subject
 
 MOST = 16
@@ -24,9 +31,9 @@ def read_sparse(subject: Subject) -> Reading:
 
     A token's score is the sum of its absolute weights over the rows, weights being of unit vectors.
     The largest score is judged by that of prompts trained on nothing, where these have as many
-    rows. Elsewhere the share of the squared norm explained is, mean over rows and over 1 … 16
-    tokens, beside that of rows drawn like the vocabulary: their differences in pairs where
-    displacements are read.
+    rows and were trained alike. Elsewhere the share of the squared norm explained is, mean over
+    rows and over 1 … 16 tokens, beside that of rows drawn like the vocabulary: their differences
+    in pairs where displacements are read.
 
     Raises:
         NotDecodableError: no row has moved, or the prompt has no nearest tokens in this table.
@@ -52,7 +59,8 @@ def read_sparse(subject: Subject) -> Reading:
 
 def _judged(subject: Subject, found: SparseSums, best: float, *, moved: bool) -> Judged:
     rows = len(found.ids)
-    if moved and rows == len(subject.prompt) == CONTROL_ROWS and not subject.has_labels:
+    alike = rows == len(subject.prompt) == CONTROL_ROWS and trained_as_controls(subject.prompt)
+    if moved and alike:
         trained = control_statistics("sparse", subject.vocabulary, rows, subject.rates)
         if trained is not None:
             return judged(best, trained)

@@ -9,15 +9,16 @@ import pytest
 
 import probe
 from probe.analysis.displacement import StartRows, best_cosines, displacement
+from probe.distillation import distillation_config
 from probe.errors import NotDecodableError, ProbeError
 from probe.linalg import unit_rows
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.readings import Subject, hit_rate, rates_on, read_all
+from probe.readings.controls import TRAINING, p_value, trained_as_controls
 from probe.readings.controls import measured as controls
-from probe.readings.controls import p_value
 from probe.readings.hit_rates import measured as rates
 from probe.readings.hit_rates import start_kind
-from probe.readings.plug_in import score_texts
+from probe.readings.plug_in import Effect, score_texts
 from probe.tables import load_vocabulary
 from probe.tables.named import smollm2_file
 from probe.verbs.reading import read
@@ -102,10 +103,20 @@ def test_rows_that_disagree_are_no_better_than_with_random_signs(builtin):
     assert small <= 6  # of 40 at a level of 0.05: more have probability 0.003
 
 
-def test_a_row_alone_has_no_control(builtin):
-    found = read(moved(builtin, builtin.encode(" great")[0], rows=1))
+@pytest.mark.parametrize("rows", [1, 4])
+def test_few_rows_have_no_control(builtin, rows):
+    found = read(moved(builtin, builtin.encode(" great")[0], rows=rows), readings="displacement")
     assert named(found, "displacement").better_than_controls is None
-    assert "no control tells" in found.answer
+    assert f"(of {rows} row" in found.answer and "alone no control tells" in found.answer
+
+
+def test_sizes_are_judged_only_of_prompts_trained_as_the_controls_were():
+    recipe = {"objective": "distill", "steps": 60, "learning_rate": 0.02, "seed": [1]}
+    told = [recipe, recipe | {"steps": 600}, recipe | {"objective": "full"}, {}, None]
+    found = [trained_as_controls(SoftPrompt("p", np.ones((2, 4)), config={"training": one}))
+             for one in told]  # fmt: skip
+    assert found == [True, False, False, False, False]
+    assert distillation_config("x", 8, seed=0).to_dict().items() >= TRAINING.items()
 
 
 def test_a_prompt_that_never_moved_says_so(builtin):
@@ -243,6 +254,9 @@ def test_a_prompt_s_own_text_has_all_of_its_effect_and_no_text_none(causal):
     assert own.explained.share == pytest.approx(1, abs=1e-3)
     assert other.explained.share < 0.9
     assert own.explained.kl0_nats > 0
+    nothing = Effect((), np.full(3, 1e-9), seed=0)
+    with pytest.raises(NotDecodableError, match="answers by 1e-09 nats per token, too little"):
+        nothing.score(causal, "kind")
 
 
 def test_promoted_tokens_are_read_where_the_model_writes(causal):
