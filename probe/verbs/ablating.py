@@ -22,8 +22,10 @@ from probe.requests.shared import Split
 from probe.requests.sources import Place, TaskSource
 from probe.results import Result
 from probe.task import Example, Task
+from probe.verbs.decoding import with_peft_start
 from probe.verbs.evaluating import some_examples
-from probe.verbs.prompts import load_single, open_model
+from probe.verbs.held_out import as_trained
+from probe.verbs.prompts import LoadedPrompt, load_single, open_model
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -76,20 +78,20 @@ def ablate(asked: AblateRequest) -> Ablated:
     """
     loaded = load_single(asked)
     one = loaded.single
-    task = task_with_labels(asked.task, asked.data_dir, "ablation")
-    examples = some_examples(task, asked.split, asked.limit)
-    condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
     from probe.models import tracer
 
-    kinds = [
-        kind for kind in KINDS if kind != "removed" or "{prompt:" not in condition.task.template
-    ]
     with collected() as notes:
+        task = task_with_labels(asked.task, asked.data_dir, "ablation", [loaded], asked.split)
+        examples = some_examples(task, asked.split, asked.limit)
+        condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
+        placed = "{prompt:" in condition.task.template
+        kinds = [kind for kind in KINDS if kind != "removed" or not placed]
         opened = open_model(asked, [loaded])
         score = _score(opened, condition)
         found = ablation_of(one, score, examples, kinds=kinds, seed=asked.seed)
         attributions = _attributions(opened, one, condition, examples, asked)
-        attention = attention_mass(one, tracer(opened, condition.task), examples)
+        trace = tracer(opened, condition.task, objective=condition.objective)
+        attention = attention_mass(one, trace, examples)
     return Ablated(
         model=str(loaded.model),
         task=task.name,
@@ -118,7 +120,7 @@ def _attributions(
 
     slopes = slopes_of(model, condition.task, examples, objective=condition.objective)
     if asked.baseline == "start":
-        baseline = _start(model, prompt)
+        baseline = _start(model, with_peft_start(prompt, asked.model))
     else:
         baseline = level(prompt, to=asked.baseline)
     return [
@@ -157,24 +159,25 @@ def _agreements(found: Ablation, attributions: Sequence[Attributed]) -> list[Ran
 
 
 def task_with_labels(
-    task: TaskSource, data_dir: Place | None, what: str, *, holdout: float | None = None
+    task: TaskSource,
+    data_dir: Place | None,
+    what: str,
+    prompts: Sequence[LoadedPrompt],
+    split: Split,
 ) -> Task:
-    """A task whose right labels have a likelihood.
+    """A task whose right labels have a likelihood, its examples parted as prompts were trained.
 
     Args:
         task: its name, file or folder, or itself.
         data_dir: a folder of data sets.
         what: is asked of it, for the message.
-        holdout: share of the training examples that validates; as usual when None.
+        prompts: those that were trained on it tell their share.
+        split: whose examples are meant.
 
     Raises:
         DataError: it cannot be read, or asks for texts.
     """
-    from probe.datasets import load_task
-    from probe.datasets.examples import SHARE
-
-    share = SHARE if holdout is None else holdout
-    found = task if isinstance(task, Task) else load_task(task, data_dir, holdout=share)
+    found = as_trained(task, data_dir, split, prompts)
     if found.kind != "classification":
         raise DataError(
             f"task {found.name} asks for texts: {what} needs a classification task, whose right "

@@ -36,7 +36,7 @@ from probe.requests import ClustersRequest, CompareRequest, MapRequest, takes
 from probe.store import Library, Workspace
 from probe.task import Example
 from probe.verbs.checks import base_of, named_model, require_count
-from probe.verbs.decoding import one_vocabulary, taken_for, vocabulary_of
+from probe.verbs.decoding import one_vocabulary, taken_for, vocabulary_of, with_start
 from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def compare(asked: CompareRequest) -> Comparison:
     else:
         centre, change = asked.centre, asked.change
         soft = comparable(pool, measure, centre=centre, same_model=model is not None)
-        rows = _changes(soft, model) if change else [one.embeddings for one in soft]
+        if change:
+            pool, rows = _since_start(soft, model)
+        else:
+            rows = [one.embeddings for one in soft]
         found = compare_rows(rows, measure, names=names, centre=centre, change=change)
     return replace(
         found,
@@ -95,18 +98,21 @@ def _runnable(model: TableSource) -> ModelName:
     return named_model(model) or ""
 
 
-def _changes(
+def _since_start(
     prompts: Sequence[SoftPrompt], model: TableSource | None
-) -> list[np.typing.NDArray[np.float32]]:
-    """What training changed in each prompt's rows; each table is read once."""
+) -> tuple[list[AnyPrompt], list[np.typing.NDArray[np.float32]]]:
+    """The prompts with their starts, and what training changed since; each table is read once."""
     tables: dict[object, Vocabulary] = {}
+    started: list[AnyPrompt] = []
     found = []
     for prompt in prompts:
         key = (base_of(prompt), prompt.revision, prompt.submodule)
         if key not in tables:
             tables[key] = vocabulary_of(prompt, model)
-        found.append(changes_since_start(prompt, tables[key]))
-    return found
+        one = with_start(prompt, tables[key])
+        started.append(one)
+        found.append(changes_since_start(one, tables[key]))
+    return started, found
 
 
 def _decoded(prompts: Sequence[AnyPrompt], asked: CompareRequest) -> list[frozenset[str]]:
@@ -132,8 +138,8 @@ def _activations(
     """[N, L, F] at the first position after each prompt, with an empty input."""
     from probe.models import InjectionError, load_model, tracer
 
-    name = _shared_model(prompts) if model is None else _runnable(model)
-    trace = tracer(load_model(name, revision=None if model else prompts[0].revision))
+    name, revision = _shared_model(prompts) if model is None else (_runnable(model), None)
+    trace = tracer(load_model(name, revision=revision))
     found = []
     for prompt in prompts:
         try:
@@ -143,7 +149,8 @@ def _activations(
     return np.stack(found)
 
 
-def _shared_model(prompts: Sequence[AnyPrompt]) -> ModelName:
+def _shared_model(prompts: Sequence[AnyPrompt]) -> tuple[ModelName, str | None]:
+    """The model of all prompts and its revision, where one of them tells."""
     first = prompts[0]
     for prompt in prompts:
         if (own := base_of(prompt)) is None:
@@ -156,7 +163,14 @@ def _shared_model(prompts: Sequence[AnyPrompt]) -> ModelName:
                 f"neuron_overlap needs one model: {first.name} was trained on {base_of(first)}, "
                 f"{prompt.name} on {own}"
             )
-    return base_of(first) or ""
+    revisions = {prompt.revision: prompt.name for prompt in prompts if prompt.revision is not None}
+    if len(revisions) > 1:
+        told = ", ".join(f"{name} on {revision}" for revision, name in revisions.items())
+        raise NotComparableError(
+            f"neuron_overlap needs one revision of {base_of(first)}, found {told}: name the model "
+            "with --model (model= in Python) if they are alike"
+        )
+    return base_of(first) or "", next(iter(revisions), None)
 
 
 @takes(ClustersRequest)
@@ -244,4 +258,5 @@ def _pool(asked: ClustersRequest | MapRequest, what: str) -> tuple[list[SoftProm
     prompts = Library(asked.workspace).trained(asked.prompts)
     require_count(prompts, 1, what)
     vocabulary = one_vocabulary(prompts, asked.model)
-    return [require_decodable(prompt, vocabulary) for prompt in prompts], vocabulary
+    started = [with_start(prompt, vocabulary) for prompt in prompts]
+    return [require_decodable(prompt, vocabulary) for prompt in started], vocabulary

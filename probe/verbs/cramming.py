@@ -55,8 +55,8 @@ class Crammed(Result):
 
     def headline(self) -> list[str]:
         """The longest text that is held, and what that says more than the model alone."""
-        rows, exactly = counted(self.rows, "row"), "exactly" if self.accuracy == 1 else "nearly"
-        best = max(self.texts, key=lambda one: one.longest)
+        rows, best = counted(self.rows, "row"), max(self.texts, key=lambda one: one.longest)
+        exactly = "exactly" if best.right == best.longest else f"{best.right} of"
         lines = [
             f"{rows} of {self.model} {'holds' if self.rows == 1 else 'hold'} {exactly} "
             f"{counted(best.longest, 'token')}, {best.right_without} of which the model alone has "

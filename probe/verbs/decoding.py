@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.analysis import decoding as analysis
 from probe.analysis.decoding import Decoding
@@ -20,6 +20,10 @@ from probe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from probe.requests.sources import TableSource
+
+
+Prompt = TypeVar("Prompt", bound=AnyPrompt)
+_PEFT_START = "prompt_tuning_init"
 
 
 @takes(DecodeRequest)
@@ -136,10 +140,26 @@ def one_vocabulary(prompts: Sequence[AnyPrompt], model: TableSource | None = Non
                 f"{known[0].name} was trained on {first}, {other.name} on {own}: name one model "
                 "with --model (model= in Python) if they share its embedding table"
             )
-    return vocabulary_of((known or prompts)[0])
+    known = known or [*prompts]
+    tables = {(one.revision, one.submodule): one for one in reversed(known)}
+    found = vocabulary_of(known[0])
+    for other in tables.values():
+        if other is not known[0] and vocabulary_of(other).fingerprint != found.fingerprint:
+            raise NotComparableError(
+                f"{known[0].name} and {other.name} were trained on two tables of {found.name}: "
+                "another revision, or another half of the model"
+            )
+    return found
 
 
-def with_start(prompt: AnyPrompt, vocabulary: Vocabulary) -> AnyPrompt:
+def with_peft_start(prompt: Prompt, model: TableSource | None) -> Prompt:
+    """The same where no vocabulary is at hand, which is read only if PEFT's configuration tells."""
+    if prompt.config.get(_PEFT_START) != "TEXT":
+        return prompt
+    return with_start(prompt, vocabulary_of(prompt, model))
+
+
+def with_start(prompt: Prompt, vocabulary: Vocabulary) -> Prompt:
     """The prompt with the tokens it started from, when PEFT's configuration gives them as text.
 
     PEFT's rule (peft 0.21, `tuners/prompt_tuning/model.py`): the text's tokens, special ones
@@ -160,7 +180,7 @@ def _start_text(prompt: SoftPrompt, vocabulary: Vocabulary) -> str | None:
     """The text of PEFT's TEXT initialisation, if this vocabulary's tokenizer is the one it used."""
     config: dict[str, Any] = dict(prompt.config)
     text = config.get("prompt_tuning_init_text")
-    if prompt.method != "prompt_tuning" or config.get("prompt_tuning_init") != "TEXT":
+    if prompt.method != "prompt_tuning" or config.get(_PEFT_START) != "TEXT":
         return None
     if not isinstance(text, str) or config.get("tokenizer_kwargs") or vocabulary.codec is None:
         return None

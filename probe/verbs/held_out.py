@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,8 @@ from probe.datasets.bare import is_data_file
 from probe.errors import DataError
 from probe.notes import note
 from probe.requests import EvaluateRequest
+from probe.requests.shared import Split
+from probe.requests.sources import Place, TaskSource
 from probe.task import LabelWords, Task
 from probe.texts import counted
 from probe.verbs.prompts import LoadedPrompt
@@ -44,14 +46,42 @@ def task_as_trained(
         label_words=asked.label_word or _own_words(trained) if bare else (),
         template=asked.template or _own_template(trained) if bare else asked.template,
     )
-    if split != "test":
-        _note_folds(trained)
-    shares = list(
-        dict.fromkeys(share for share in map(share_set_aside, trained) if share is not None)
-    )
     if split == "test" and bare:
         return _all_to_test(load(holdout=0.0), trained)
-    if split == "test" or not shares:
+    return _parted(load, name, split, trained)
+
+
+def as_trained(
+    task: TaskSource, data_dir: Place | None, split: Split, found: Sequence[LoadedPrompt]
+) -> Task:
+    """The same in the task's own columns, template and label words.
+
+    Args:
+        task: its name, file or folder, or itself, whose examples are parted as they are.
+        data_dir: a folder of data sets.
+        split: whose examples are meant.
+        found: prompts.
+
+    Raises:
+        DataError: the task cannot be read, or the prompts set different examples aside.
+    """
+    from probe.datasets import load_task, task_name
+
+    if isinstance(task, Task):
+        return task
+    name = task_name(task)
+    trained = [loaded for loaded in found if loaded.one.task == name]
+    return _parted(partial(load_task, task, data_dir), name, split, trained)
+
+
+def _parted(
+    load: Callable[..., Task], name: str, split: Split, trained: Sequence[LoadedPrompt]
+) -> Task:
+    if split == "test":
+        return load()
+    _note_folds(trained)
+    known = (share for share in map(share_set_aside, trained) if share is not None)
+    if not (shares := list(dict.fromkeys(known))):
         return load()
     whole, *others = [load(holdout=share) for share in shares]
     if any(getattr(other, split) != getattr(whole, split) for other in others):

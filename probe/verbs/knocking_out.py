@@ -60,11 +60,11 @@ def knock_out(asked: KnockOutRequest) -> KnockedOut:
     one = loaded.single
     examples: Sequence[Example] = ()
     condition: Condition | None = None
-    if asked.task is not None:
-        task = task_with_labels(asked.task, asked.data_dir, "knock-out")
-        examples = some_examples(task, asked.split, asked.limit)
-        condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
     with collected() as notes:
+        if asked.task is not None:
+            task = task_with_labels(asked.task, asked.data_dir, "knock-out", [loaded], asked.split)
+            examples = some_examples(task, asked.split, asked.limit)
+            condition = loaded.condition(loaded.worded(task, asked.template, asked.label_word))
         opened = open_model(asked, [loaded])
         if condition is None:
             template = _template(opened, loaded, asked.template)

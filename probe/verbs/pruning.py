@@ -27,6 +27,7 @@ from probe.store import Workspace
 from probe.task import Example, Task
 from probe.texts import counted
 from probe.verbs.ablating import task_with_labels
+from probe.verbs.decoding import with_peft_start
 from probe.verbs.evaluating import some_examples
 from probe.verbs.held_out import share_set_aside
 from probe.verbs.prompts import LoadedPrompt, load_single, open_model
@@ -159,6 +160,7 @@ def prune(asked: PruneRequest) -> Pruned:
         from probe.training.pruning import beginning_of, retraining_of
 
         model = open_model(asked, [loaded])
+        prompt = with_peft_start(prompt, asked.model)
         config = retraining_of(str(loaded.model), prompt, asked.steps, asked.lr)
         work = RowPruning(
             model, loaded, prompt, task, config, beginning_of(model, task, prompt), asked
@@ -181,10 +183,18 @@ def _require_rows(loaded: LoadedPrompt) -> SoftPrompt:
 
 
 def _task(asked: PruneRequest, loaded: LoadedPrompt) -> Task:
-    """The task in the prompt's words, its examples parted as when the prompt was trained."""
-    found = task_with_labels(
-        asked.task, asked.data_dir, "pruning", holdout=share_set_aside(loaded) or None
-    )
+    """The task in the prompt's words, its examples parted as when the prompt was trained.
+
+    Where that set nothing aside the usual share is, and the prompt has seen it.
+    """
+    whole = share_set_aside(loaded) == 0
+    prompts = [] if whole else [loaded]
+    found = task_with_labels(asked.task, asked.data_dir, "pruning", prompts, "train")
+    if whole and loaded.one.task == found.name:
+        note(
+            f"{loaded.name} was trained with nothing set aside: unless the task has validation "
+            "examples of its own, it has seen those that pruning chooses on"
+        )
     for split in ("train", "validation"):
         if not getattr(found, split):
             raise DataError(

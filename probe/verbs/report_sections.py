@@ -131,14 +131,11 @@ def _similarities(
     found = [_similarity(group, measure, asked) for measure in MEASURES]
     if len(group) > 2:  # two prompts of one length lie opposite to each other around their mean
         found.insert(1, _similarity(group, _DRAWN, asked, centre=True))
-    if all(_began_from_tokens(one.prompt) for one in group):
+    since_start = _similarity(group, _DRAWN, asked, change=True)
+    if since_start.asked.answer is not None:  # else a start is not known
         place = len(found) - len(MEASURES) + 1  # behind the other two that are drawn
-        found.insert(place, _similarity(group, _DRAWN, asked, change=True))
+        found.insert(place, since_start)
     return [replace(one, model=model) for one in found]
-
-
-def _began_from_tokens(prompt: AnyPrompt) -> bool:
-    return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None
 
 
 def maps_of(pool: Sequence[Named], asked: ReportRequest) -> tuple[Asked[Map], ...]:

@@ -24,6 +24,7 @@ from probe.texts import did_you_mean
 from probe.verbs.checks import check_models
 from probe.verbs.comparing import compare
 from probe.verbs.evaluating import some_examples
+from probe.verbs.held_out import as_trained
 from probe.verbs.prompts import LoadedPrompt, by_model, by_opened_model, load_prompts
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def transfer(asked: TransferRequest) -> Transfer:
     workspace = Workspace(asked.workspace)
     found = load_prompts(asked.prompts, model=asked.model, workspace=workspace)
     check_models(by_model(found), device=asked.device, workspace=workspace)
-    tasks = _tasks(asked)
     cells: dict[tuple[str, str], TransferCell] = {}
     with collected() as notes:
+        tasks = _tasks(asked, found)
         for opened, group in by_opened_model(asked, found):
             for task, examples in tasks.values():
                 for cell in _cells(opened, group, task, examples, asked.seed):
@@ -76,13 +77,13 @@ def _measures(named: Sequence[str]) -> list[Measure]:
     return [measure for measure in MEASURES if not named or measure in named]
 
 
-def _tasks(asked: TransferRequest) -> dict[str, tuple[Task, Sequence[Example]]]:
+def _tasks(
+    asked: TransferRequest, prompts: Sequence[LoadedPrompt]
+) -> dict[str, tuple[Task, Sequence[Example]]]:
     """Tasks by name, with the examples that are asked."""
-    from probe.datasets import load_task
-
     found: dict[str, tuple[Task, Sequence[Example]]] = {}
     for one in asked.task:
-        task = one if isinstance(one, Task) else load_task(one, asked.data_dir)
+        task = as_trained(one, asked.data_dir, asked.split, prompts)
         if task.name in found:
             raise DataError(f"two tasks have the name {task.name}: name each task once")
         found[task.name] = (task, some_examples(task, asked.split, asked.limit))
@@ -122,17 +123,19 @@ def _correlated(
     measures: Sequence[Measure],
     asked: TransferRequest,
 ) -> Transfer:
-    """The matrix with what each measure of similarity tells of it."""
+    """The matrix with what each measure of similarity tells of it, untrained prompts left out."""
     names = [task.name for task in matrix.tasks]
+    trained = [number for number, loaded in enumerate(found) if loaded.one.trained]
     own = [names.index(task) if task in names else None for task in matrix.trained_on]
-    if len(found) <= LEAST or own.count(None) == len(own):
+    own = [own[number] for number in trained]
+    if len(own) <= LEAST or own.count(None) == len(own):
         return matrix
     correlations: list[RankCorrelation] = []
     refused: list[tuple[str, str]] = []
     for measure in measures:
         try:
             rows = asked.centre and MEASURES[measure].of_rows is not None
-            prompts = tuple(loaded.one for loaded in found)
+            prompts = tuple(found[number].one for number in trained)
             close = compare(
                 prompts,
                 measure,
@@ -143,10 +146,10 @@ def _correlated(
         except ProbeError as error:
             refused.append((measure, str(error)))
             continue
-        sign = 1 if close.higher_is_closer else -1
+        sign, scores = 1 if close.higher_is_closer else -1, matrix.scores[trained]
         correlations += [
             rank_correlation(
-                measure, sign * close.matrix, matrix.scores, own, same_task=same, seed=matrix.seed
+                measure, sign * close.matrix, scores, own, same_task=same, seed=matrix.seed
             )
             for same in (False, True)
         ]

@@ -1,15 +1,19 @@
 """`probe transfer`, `ablate` and `lens` on tiny models and tasks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from probe import formats
-from probe.errors import ProbeError
+from probe.errors import DataError, ProbeError
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.verbs.ablating import ablate
 from probe.verbs.evaluating import evaluate
+from probe.verbs.knocking_out import knock_out
 from probe.verbs.layers import lens
 from probe.verbs.loading import load
+from probe.verbs.pruning import prune
 from probe.verbs.transferring import transfer
 from tests import tiny
 from tests.trainable import write_model, write_task
@@ -306,6 +310,32 @@ def test_the_verbs_take_prompts_as_objects(here):
     (prompt,) = load("p1.safetensors")
     assert lens(prompt, draws=1).lens.prompt == "p1"
     assert transfer([prompt], ["moods"], limit=3).prompts == ("p1",)
+
+
+def test_examples_are_parted_as_the_prompt_was_trained(here, tmp_path):
+    task = write_task(tmp_path / "moods")
+    (task / "validation.jsonl").unlink()
+    (prompt,) = load("p0.safetensors")
+    whole = dataclasses.replace(prompt, config={"training": {"holdout": 0.0}})
+    with pytest.raises(DataError, match="task moods has no validation examples"):
+        ablate(whole, task, split="validation")
+    with pytest.raises(DataError, match="task moods has no validation examples"):
+        knock_out(whole, task, split="validation")
+    with pytest.raises(DataError, match="task moods has no validation examples"):
+        transfer([whole], [task], split="validation")
+    with pytest.raises(DataError, match="set aside 0.5, 0.25 of the training examples"):
+        shares = [{"training": {"holdout": share}} for share in (0.5, 0.25)]
+        both = [dataclasses.replace(prompt, config=config) for config in shares]
+        transfer(both, [task], split="validation")
+    found = prune(whole, task, keep=[2], steps=1, limit=2, workspace=tmp_path / "home")
+    assert any("was trained with nothing set aside" in line for line in found.notes)
+
+
+def test_similarity_is_correlated_of_trained_prompts_alone(here):
+    pool = [load(name)[0] for name in prompts()]
+    untrained = dataclasses.replace(pool[0], name="half", trained=False)
+    found = transfer([untrained, *pool], ["moods"], limit=3, measure=["mean_token_cosine"])
+    assert len(found.prompts) == 6 and len(found.correlations) == 2
 
 
 @pytest.mark.parametrize("family", ["encoder_decoder", "masked", "sentence_encoder"])

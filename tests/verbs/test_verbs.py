@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 import probe
 from probe.errors import (
     ModelNotFoundError,
+    NotComparableError,
     NotDecodableError,
     ProbeError,
     PromptFormatError,
@@ -20,7 +21,8 @@ from probe.paths import shipped
 from probe.prompt import SoftPrompt
 from probe.store import Library, Workspace, sample_folders
 from probe.tables import named_path
-from probe.verbs.decoding import vocabulary_of, with_start
+from probe.verbs.comparing import compare
+from probe.verbs.decoding import vocabulary_of, with_peft_start, with_start
 from probe.verbs.prompt_library import add_to_library, library
 from probe.verbs.training import run_config, show_run
 
@@ -232,6 +234,24 @@ def test_an_adapter_that_was_never_trained_never_left_its_start(tmp_path, builti
     stayed = sum(a == b for a, b in zip(ids[:4], (9, 10, 11, 12), strict=True))
     decoding = probe.decode(folder, controls=False, workspace=workspace)
     assert decoding.never_left_start == (len(rows) - 4 + stayed, len(rows))
+
+
+def test_what_changed_since_a_text_is_compared_and_mapped(tmp_path, builtin, workspace):
+    rng, ids = np.random.default_rng(0), builtin.encode_special(TEXT)
+    moved = rng.standard_normal((len(ids), builtin.width)).astype(np.float32)
+    told = {"prompt_tuning_init": "TEXT", "prompt_tuning_init_text": TEXT}
+    pool = [_adapter(tmp_path / str(n), builtin.rows(ids) + n * moved, **told) for n in (1, 2)]
+    found = compare(pool, change=True, workspace=workspace)
+    assert found.matrix == pytest.approx(np.ones((2, 2)), abs=1e-3)
+    assert found.shared_starts[0, 1] == len(ids)
+    prompt = with_peft_start(probe.load(pool[0])[0], None)
+    assert prompt.init_token_ids == tuple(ids) and with_peft_start(prompt, None) == prompt
+
+
+def test_prompts_of_two_revisions_share_no_activations():
+    pool = [SoftPrompt(name, np.ones((2, 8)), "builtin", revision=name) for name in ("a", "b")]
+    with pytest.raises(NotComparableError, match="one revision of builtin, found a on a, b on b"):
+        compare(pool, "neuron_overlap")
 
 
 # decode, find

@@ -13,6 +13,7 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.resources import Entry, find, library, prompt_of, vocabulary
 from dashboard.shared.sidebar import chosen_model, chosen_prompts, usable_model
 from probe.prompt import SoftPrompt
+from probe.verbs.decoding import with_start
 from probe.vocabulary import Vocabulary
 
 MOST_ADDED = 12
@@ -44,9 +45,12 @@ class Pool:
 
     @property
     def prompts(self) -> tuple[SoftPrompt, ...]:
-        """The prompts themselves, called by their ids."""
+        """The prompts themselves, called by their ids, with their starts where these are known."""
         found = (prompt_of(entry).renamed(entry.id) for entry in self.entries)
-        return tuple(prompt for prompt in found if isinstance(prompt, SoftPrompt))
+        table = self.vocabulary
+        return tuple(
+            with_start(prompt, table) for prompt in found if isinstance(prompt, SoftPrompt)
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -74,7 +78,8 @@ def pool_of_changes(pool: Pool, *, least: int, done: str) -> Pool | None:
         least: so many prompts are needed.
         done: what is done with positions instead.
     """
-    known = [entry for entry in pool.entries if _starts_from_tokens(entry)]
+    table = pool.vocabulary
+    known = [entry for entry in pool.entries if _starts_from_tokens(entry, table)]
     if len(known) >= least:
         unknown = [entry for entry in pool.entries if entry not in known]
         left = tuple((entry.id, NO_START) for entry in unknown)
@@ -88,8 +93,8 @@ def pool_of_changes(pool: Pool, *, least: int, done: str) -> Pool | None:
     return None
 
 
-def _starts_from_tokens(entry: Entry) -> bool:
-    prompt = prompt_of(entry)
+def _starts_from_tokens(entry: Entry, table: Vocabulary) -> bool:
+    prompt = with_start(prompt_of(entry), table)
     return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None
 
 
