@@ -160,7 +160,7 @@ def _settled(asked: DistillRequest, workspace: Workspace) -> DistillRequest:
         text=text,
         model=full_path(model, known=ALWAYS_NAMED) if isinstance(model, str) else model,
         contexts=place(contexts) if isinstance(contexts, str | Path) else contexts,
-        name=asked.name or _name(text),
+        name=asked.name or name_of(text),
     )
 
 
@@ -174,7 +174,8 @@ def _trained(training: Training, on_step: StepWatcher | None) -> float:
     return loss
 
 
-def _name(text: str) -> str:
+def name_of(text: str) -> str:
+    """What the prompt of a text is called where nobody says."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower())[:_NAME_LETTERS].strip("-")
     return words or "distilled"
 

@@ -165,9 +165,12 @@ def test_from_eight_scored_runs_on_settings_are_drawn_against_scores(
         _finished(made, 0.5 + seed / 20, seed=seed)
     assert not open_page("runs").get("plotly_chart")
     _finished(made, 0.9, seed=7, length=5)
+    other = {"metric": "macro_f1", "macro_f1": 0.1, "zero_shot_macro_f1": 0.2}
+    made("finished", prompts=("mood@1",), metrics=other, asked={"seed": 8})
     at = open_page("runs")
     (axes,) = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
     assert [axis["label"] for axis in axes["dimensions"]] == ["length", "seed", "accuracy"]
+    assert any("Left out: 1 run scored by another metric" in one.value for one in at.caption)
 
 
 def test_deleting_asks_first_leaves_other_runs_and_can_be_undone(
@@ -211,11 +214,16 @@ def test_reproduce_names_what_the_form_has_no_field_for(open_page: Open, made: M
     run = _finished(made, init="vocab:500")
     config = run.path / "config.json"
     asked = json.loads(config.read_text())
-    asked["request"] |= {"folds": 3, "test_examples": 7}
+    asked["request"] |= {"folds": 3, "test_examples": 7, "text_column": "review"}
+    asked["request"] |= {"label_word": [["great", "fine"], "bad"]}
+    asked["request"]["training"] |= {"objective": "distill", "teacher": "Judge it."}
     config.write_text(json.dumps(asked))
     at = open_page("runs", run=run.id)
     at.button(key=f"again_{run.id}").click().run()
-    assert "no field for its **folds 3, test examples 7, device cpu**" in at.info[0].value
+    said = at.info[0].value.replace("\\", "")
+    assert "label word great|fine, label word bad, folds 3, test examples 7" in said
+    assert all(words in said for words in ("text column review", "device cpu"))
+    assert said.endswith(", objective distill, teacher Judge it.**.")
     at.switch_page("dashboard/train/page.py").run()
     commands = []
     for start in ("random", "vocab"):
@@ -291,3 +299,6 @@ def test_a_run_that_was_only_watched_opens_as_any_other(open_page: Open, model: 
     assert "task **moods**" in told and "watched" in told
     assert ("Validation accuracy", "0.700") in [(one.label, one.value) for one in at.metric]
     assert not at.error and not [one for one in at.code if "probe train" in one.value]
+    at.button(key=f"again_{run}").click().run()
+    assert at.info[0].value == "The form holds the settings of **watched**."
+    assert at.error[0].value.startswith("task moods") and not at.exception

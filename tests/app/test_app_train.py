@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.shared.markdown import plain
 from dashboard.shared.side_jobs import job_of, plan_of, start_job
+from dashboard.shared.sidebar import OWN
 from probe import jobs, verbs
 from probe.errors import WorkspaceError
 from probe.jobs import worker
@@ -67,6 +68,22 @@ def test_the_command_follows_the_fields(open_page: Open, model: str) -> None:
         assert words in command
 
 
+def test_a_field_follows_what_is_recommended_until_it_is_changed(open_page: Open) -> None:
+    at = open_page("train", state={"t_model": "builtin"})
+    at.number_input(key="t_batch_size").set_value(7)
+    at.number_input(key="t_eval_every").set_value(9)
+    at.selectbox(key="t_model").set_value("smollm2")
+    at.selectbox(key="t_method").set_value("p_tuning").run()
+    usual = with_recommended("smollm2", {"method": "p_tuning"})
+    assert at.number_input(key="t_length").value == usual["length"]
+    assert at.selectbox(key="t_encoder").value == usual["encoder"]
+    assert at.selectbox(key="t_start").value == usual["init"]
+    at.number_input(key="t_steps").set_value(None).run()
+    assert at.number_input(key="t_steps").placeholder == str(usual["steps"])
+    for words in (f"--steps {usual['steps']}", "--batch-size 7", "--eval-every 9"):
+        assert words in _command(at)
+
+
 def test_fields_that_contradict_each_other_are_one_line(open_page: Open) -> None:
     at = open_page("train")
     at.number_input(key="t_gamma").set_value(0.5).run()
@@ -79,7 +96,7 @@ def test_fields_that_contradict_each_other_are_one_line(open_page: Open) -> None
 def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
     open_page: Open, workspace: Workspace, model: str, task: str
 ) -> None:
-    at = open_page("train", state={"t_task": task, "t_model": model})
+    at = open_page("train", state={"t_task": task, "t_model": model, "model": "minilm"})
     for key, value in {"t_length": 3, "t_steps": 6, "t_batch_size": 4, "t_eval_every": 3}.items():
         at.number_input(key=key).set_value(value)
     at.run()
@@ -94,7 +111,7 @@ def test_start_makes_a_run_of_its_own_that_finishes_and_opens_in_decode(
     assert "the model alone" in _texts(at)
     assert len(at.get("plotly_chart")) == 5  # curves, and the paths of the rows
     _button(at, "Open in Decode").click().run()
-    assert at.session_state["p"] == ["moods-prompt_tuning@1"]
+    assert at.session_state["p"] == ["moods-prompt_tuning@1"] and at.session_state["model"] == OWN
     assert run.config.command == verbs.train_command(run.config)
 
 
@@ -344,6 +361,8 @@ def test_a_distillation_ends_in_its_reading_and_can_be_asked_for_again(
     _button(at, "Reproduce").click().run()
     assert at.text_input(key="own_text").value == "kind warm calm"
     assert at.number_input(key="own_steps").value == 3
+    said = at.info[0].value.replace("\\", "")
+    assert "no field for its **frame {prompt} {text} it was, device cpu**" in said
     at = open_page("runs")
     assert list(at.dataframe[0].value["task"]) == ["distilled"]
 

@@ -12,7 +12,7 @@ from dashboard.shared.jobs import draw_changes, shown_name
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
-from dashboard.shared.sidebar import choose
+from dashboard.shared.sidebar import choose_on_own
 from dashboard.train.new_prompt import fill_new
 from probe.jobs import JobView
 from probe.verbs.training import delete_run, rename_run, restore_run
@@ -25,7 +25,7 @@ def draw_actions(run: JobView) -> None:
             draw_changes(run)
         if run.prompts and st.button(
             "Open in Decode", icon=":material/translate:", type="primary",
-            key=f"decode_{run.run}", on_click=choose, args=(run.prompts,),
+            key=f"decode_{run.run}", on_click=choose_on_own, args=(run.prompts,),
         ):  # fmt: skip
             st.switch_page("dashboard/decode/page.py", query_params={})
         if is_public():

@@ -1,5 +1,6 @@
 """Runs: what happened before?"""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -132,16 +133,21 @@ _OF_NO_EFFECT = ("eval_every", "eval_examples", "checkpoint_every")
 
 def draw_coordinates(found: Sequence[RunRecord]) -> None:
     """Settings against scores, from eight scored runs on."""
-    known = [(one, one.score) for one in found if one.score]
+    scored = [(one, one.score) for one in found if one.score]
+    metrics = Counter(score[0] for _, score in scored)
+    metric, count = metrics.most_common(1)[0] if metrics else ("", 0)
+    known = [(one, score) for one, score in scored if score[0] == metric]
     settings = {
         key: values
         for key, values in differing_settings([one for one, _ in known]).items()
         if key not in _OF_NO_EFFECT
     }
-    if len(known) < _MANY or not settings:
+    if count < _MANY or not settings:
         return
     st.subheader("Which settings go with which scores?", anchor=False)
-    name = known[0][1][0].replace("_", " ")
+    name = metric.replace("_", " ")
+    others = len(scored) - count
+    left_out = f" Left out: {counted(others, 'run')} scored by another metric." if others else ""
     automatic = {
         key.replace("_", " "): ["automatic" if one is None else _shown(one) for one in values]
         for key, values in settings.items()
@@ -149,12 +155,13 @@ def draw_coordinates(found: Sequence[RunRecord]) -> None:
     draw_figure(
         run_coordinates(automatic, [score[1] for _, score in known], score=name),
         "coordinates",
-        f"Parallel coordinates of {len(known)} runs: the settings that differ, and {name}",
+        f"Parallel coordinates of {count} runs: the settings that differ, and {name}",
     )
     st.caption(
-        f"One line per finished run ({len(known)}), from orange for the lowest score to blue "
+        f"One line per finished run ({count}), from orange for the lowest score to blue "
         "for the highest. Drag along an axis to pick out runs, drag its "
         "name to move it. With few runs per setting this shows patterns to test, not effects."
+        f"{left_out}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,6 +13,8 @@ from dashboard.shared.errors import refusals
 from dashboard.shared.markdown import plain
 from dashboard.shared.side_jobs import plan_of
 from probe.errors import ProbeError
+from probe.requests import options_of
+from probe.requests.written import written
 
 
 class Wanted(Protocol):
@@ -71,6 +73,24 @@ def draw_new(job: NewJob[W], label: str, *, why_not: str | None = None) -> None:
     if command := wanted.command:
         st.caption(f"The same {job.kind} from a terminal:")
         st.code(shlex.join(command), language=None, wrap_lines=True)
+
+
+def not_held(kind: type[Any], asked: Mapping[str, Any], held: Collection[str]) -> list[str]:
+    """What was asked for that a form has no field for, in words.
+
+    Args:
+        kind: a request, or a configuration.
+        asked: its fields by name, as a document has them; those left out are at their defaults.
+        held: the fields that the form has.
+    """
+    found = []
+    for field in options_of(kind):
+        value = asked.get(field.name, field.default)
+        if field.name not in held and value != field.default:
+            words = field.name.replace("_", " ")
+            each = value if field.several else [value]
+            found += [" ".join(written(words, one)) for one in each]
+    return found
 
 
 def _start(job: NewJob[W], wanted: W) -> None:

@@ -106,6 +106,12 @@ def choose(ids: Sequence[str]) -> None:
     st.session_state["p"] = list(ids)
 
 
+def choose_on_own(ids: Sequence[str]) -> None:
+    """Choose these prompts, each on the model it was trained on; for callbacks."""
+    choose(ids)
+    st.session_state["model"] = OWN
+
+
 def show_in_decode(id_: str, position: int | None = None) -> None:
     """Let Decode show a prompt, chosen beside the others, and one of its positions."""
     if id_ not in chosen_prompts():

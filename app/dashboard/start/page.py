@@ -9,8 +9,16 @@ from dashboard.shared.errors import refusals
 from dashboard.shared.heading import draw_heading, paint_now
 from dashboard.shared.jobs import sample_studies
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import Entry, decoding, find, library, other_than_own, reading
-from dashboard.shared.sidebar import choose, demo_prompt
+from dashboard.shared.resources import (
+    Entry,
+    decoding,
+    find,
+    is_local,
+    library,
+    other_than_own,
+    reading,
+)
+from dashboard.shared.sidebar import choose_on_own, demo_prompt
 from dashboard.shared.token_strip import draw_decode_strip, draw_strip
 from dashboard.train.new_prompt import offer_text
 from probe.reports.token_strips import LEGEND, nearest_strip, ranked_strip
@@ -64,7 +72,7 @@ def draw_ways_on(entry: Entry) -> None:
     """Where to go from here."""
     here, own, study, train = st.columns(4, gap="small")
     if here.button("Open in Decode", icon=":material/translate:", type="primary",
-                   width="stretch", on_click=choose, args=([entry.id],)):  # fmt: skip
+                   width="stretch", on_click=choose_on_own, args=([entry.id],)):  # fmt: skip
         st.switch_page("dashboard/decode/page.py", query_params={})
     with own.popover("Your own file", icon=":material/upload:", width="stretch"):
         draw_upload()
@@ -76,11 +84,17 @@ def draw_ways_on(entry: Entry) -> None:
         st.switch_page("dashboard/train/page.py", query_params={})
 
 
+def _may_tell(entry: Entry) -> bool:
+    """Whether its rows can be read, and nothing has to be fetched for it."""
+    model = entry.card.base_model
+    return entry.card.kind == "soft_prompt" and model is not None and is_local(model)
+
+
 draw_heading("Start", "What does a trained soft prompt mean?")
-story = find(demo_prompt()) or next(iter(library()), None)
+story = find(demo_prompt()) or next(filter(_may_tell, library()), None)
 if story and story.card.base_model:
     draw_ways_on(story)
     draw_story(story, story.card.base_model)
 else:
-    st.markdown("No prompts yet: add a file of your own.")
+    st.markdown("No prompt here has its model on this machine: add a file of your own.")
     draw_upload()

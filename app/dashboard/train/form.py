@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import streamlit as st
 
 from dashboard.shared.markdown import plain
+from dashboard.shared.new_job import not_held
 from dashboard.shared.resources import known_tasks, library
 from probe.datasets import load_wording
 from probe.errors import TrainingError
@@ -43,7 +45,8 @@ _EMPTY = {"learning_rate": "automatic", "patience": "never stop", "encoder_width
 _SHORT_RUNS = {"steps": 400, "eval_every": 50, "checkpoint_every": 50}
 """Defaults of the form where a configuration's are for longer runs."""
 _FROM_ZERO = ("eval_every", "warmup_steps", "seed")
-_WITHOUT_FIELD = ("init", "teacher")
+_HELD = ("model", "task", "training", "name", "data_dir")
+"""Fields of a request that the form has, in its own way."""
 _STARTS = ("vocab", "labels", "text", "random", "prompt")
 _HELP = {
     field.name: field.help for kind in (TrainRequest, TrainConfig) for field in fields_of(kind)
@@ -82,10 +85,10 @@ def draw_form() -> Wanted:
             help=_HELP["task"],
         )  # fmt: skip
     with length:
-        _remember("length", usual_length := usual.get("length", DEFAULT_LENGTH))
+        _recommend("length", usual_length := usual.get("length", DEFAULT_LENGTH))
         positions = _draw_field("length", {"length": usual_length})
     with start:
-        _remember("start", "vocab")
+        _recommend("start", usual.get("init", "vocab"))
         kind = st.selectbox(
             "Initialisation", _STARTS, key="t_start", persist_state="session",
             format_func=INIT_NAMES.__getitem__, help=_HELP["init"], on_change=_start_chosen,
@@ -109,7 +112,7 @@ def draw_form() -> Wanted:
     config = TrainConfig(  # a start from a text or a prompt has a length of its own
         length=None if positions == usual_length else positions,
         init=init,
-        steps=int(count or _SHORT_RUNS["steps"]),
+        steps=int(count),
         **more,
     )
     training = stated(config, str(base))
@@ -121,8 +124,8 @@ def draw_form() -> Wanted:
 def fill_form(asked: JobConfig) -> None:
     """Put the settings of a run into the form; call it before the form is drawn."""
     request = asked.request
-    training = dict(request["training"])
-    kind, _, words = str(training.pop("init")).partition(":")
+    training = {**_DEFAULTS.to_dict(), **request["training"]}
+    kind, _, words = str(training["init"]).partition(":")
     state = st.session_state
     state["t_task"], state["t_model"] = request["task"], request["model"]
     state["t_name"], state["t_data_dir"] = asked.name, request.get("data_dir") or ""
@@ -130,20 +133,21 @@ def fill_form(asked: JobConfig) -> None:
     if kind in ("text", "prompt"):
         state["t_words" if kind == "text" else "t_prompt"] = words
     state["t_first"] = int(words) if kind == "vocab" and words else None
-    for field in set(_KINDS) - set(_WITHOUT_FIELD):
-        value = training[field]
+    held = [field for field in _KINDS if field != "teacher" and _is_offered(field, training[field])]
+    for field in _KINDS:
+        value = training[field] if field in held else getattr(_DEFAULTS, field)
         state[f"t_{field}"] = "" if value is None and field in ("target", "template") else value
-    state["filled"], state["t_open"] = (asked.name, _without_field(asked)), True
+    missing = not_held(TrainRequest, request, _HELD) + not_held(TrainConfig, training, held)
+    state["filled"], state["t_open"], state["t_usual"] = (asked.name, missing), True, {}
 
 
-def _without_field(asked: JobConfig) -> list[str]:
-    """What a run was asked for that the form does not hold."""
-    kept = ("device", "dtype", "folds", "test_examples")
-    return [
-        f"{field.name.replace('_', ' ')} {asked.request[field.name]}"
-        for field in fields_of(TrainRequest)
-        if field.name in kept and asked.request.get(field.name) != field.default
-    ]
+def _choices(field: str) -> list[str]:
+    """What the form offers of a choice: a distillation needs a teacher, which has no field."""
+    return [one for one in get_args(_KINDS[field]) if one != "distill"]
+
+
+def _is_offered(field: str, value: object) -> bool:
+    return get_origin(_KINDS[field]) is not Literal or value in _choices(field)
 
 
 def _draw_wording(task: str) -> None:
@@ -176,24 +180,22 @@ def _draw_drawer(usual: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _draw_field(field: str, usual: Mapping[str, Any]) -> Any:
-    """A switch, a choice or a number, as the configuration has it."""
+    """A switch, a choice or a number, as the configuration has it; its default where cleared."""
     kind, default = _KINDS[field], getattr(_DEFAULTS, field)
     start = None if default is None else usual.get(field, _SHORT_RUNS.get(field, default))
-    _remember(field, start)
+    (_remember if default is None else _recommend)(field, start)
     label = _LABELS.get(field, field.replace("_", " ").capitalize())
     if kind is bool:
         return st.toggle(label, key=f"t_{field}", persist_state="session", help=_HELP[field])
     if get_origin(kind) is Literal:
-        # A distillation needs a teacher, for which the form has no field.
         return st.selectbox(
-            label, [one for one in get_args(kind) if one != "distill"], key=f"t_{field}",
-            persist_state="session", help=_HELP[field],
+            label, _choices(field), key=f"t_{field}", persist_state="session", help=_HELP[field],
             format_func=method_words,
         )  # fmt: skip
-    return _draw_number(
-        field, label, str(usual.get(field, _EMPTY.get(field, "none"))),
-        whole=float not in (kind, *get_args(kind)),
-    )  # fmt: skip
+    kinds = (kind, *get_args(kind))
+    empty = usual.get(field, _EMPTY.get(field, "none")) if NoneType in kinds else start
+    found = _draw_number(field, label, str(empty), whole=float not in kinds)
+    return start if found is None and NoneType not in kinds else found
 
 
 def _draw_number(field: str, label: str, placeholder: str, *, whole: bool) -> Any:
@@ -256,6 +258,15 @@ def _task_name(task: str | None) -> str:
 def _remember(field: str, value: object) -> None:
     """The default of a field: given as state, since a run may be filled in."""
     st.session_state.setdefault(f"t_{field}", value)
+
+
+def _recommend(field: str, value: object) -> None:
+    """The default of a field, which follows what is recommended until it is changed."""
+    key, usual = f"t_{field}", st.session_state.setdefault("t_usual", {})
+    untouched = field in usual and st.session_state.get(key) == usual[field] != value
+    if untouched or key not in st.session_state:
+        st.session_state[key] = value
+    usual[field] = value
 
 
 def _text(field: str, label: str, words: str, placeholder: str | None = None) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.shared.jobs import start_job
 from dashboard.shared.markdown import plain
-from dashboard.shared.new_job import NewJob, draw_new
+from dashboard.shared.new_job import NewJob, draw_new, not_held
 from dashboard.shared.public_demo import is_public
 from dashboard.shared.resources import workspace
 from dashboard.train import form
@@ -20,7 +20,7 @@ from dashboard.train.public_queue import draw_public_queue
 from probe.requests import DistillRequest, command_of, help_of
 from probe.store import JobConfig
 from probe.tables import default_model
-from probe.verbs.distilling import distill_config
+from probe.verbs.distilling import distill_config, name_of
 from probe.verbs.training import run_config, train_command
 
 TASK, TEXT = "a task", "a text of your own"
@@ -140,7 +140,9 @@ def start_distillation(wanted: WantedDistillation) -> str:
 
 def fill_own_text(asked: JobConfig) -> None:
     """Put what a distillation was asked into the form; call it before the form is drawn."""
-    st.session_state["own_text"] = asked.request["text"]
-    for field in ("length", "steps", "model"):
+    held = ("text", "length", "steps", "model")
+    for field in held:
         st.session_state[f"own_{field}"] = asked.request[field]
-    st.session_state["filled"], st.session_state["t_open"] = (asked.name, []), True
+    named = asked.name != name_of(asked.request["text"])
+    missing = not_held(DistillRequest, asked.request, held if named else (*held, "name"))
+    st.session_state["filled"], st.session_state["t_open"] = (asked.name, missing), True

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import short
 from dashboard.shared.resources import is_local, workspace
+from dashboard.shared.sidebar import choose_on_own
 from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
 from probe.analysis.gains import relative_change
@@ -106,7 +107,7 @@ def _draw_runs(study: JobFolder, runs: Sequence[WaywardRun], choice: Choice) -> 
 
 def _open(study: JobFolder, run: WaywardRun, position: int = 0) -> None:
     def keep() -> None:
-        st.session_state["p"] = [keep_wayward(study, run, workspace=workspace())]
+        choose_on_own([keep_wayward(study, run, workspace=workspace())])
         st.session_state["sel"] = position
         st.session_state["m"] = "l2"  # the distance the study decodes by
 
