@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from probe.prompt import SoftPrompt
 from probe.store import Workspace
 from probe.verbs.comparing import compare
 from tests.hostile import HOSTILE, WIDTH, prompt_rows, write_hostile_model
+from tests.store.test_store_history import RECORD
 
 Open = Callable[..., AppTest]
 
@@ -144,7 +146,9 @@ def test_transfer_is_offered_and_a_kept_answer_is_shown(
     assert any(b.label == "Score 3 prompts on mood" for b in at.button)
     words = ("transfer", "--task", "mood", "--limit", "50", "--json", "--", *three)
     cards = [workspace.card(name) for name in three]
-    path = answer_path(words, tuple((c.id, c.created, c.sha256) for c in cards), cards[0].base_model)
+    path = answer_path(
+        words, tuple((c.id, c.created, c.sha256) for c in cards), cards[0].base_model
+    )
     cells = tuple(TransferCell(n, "mood", 0.5, (0.4, 0.6), 0.1, (0.01, 0.2)) for n in three)
     kept = Transfer(tuple(three), (None,) * 3, (TransferTask("mood", "accuracy", 50),), cells)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +156,18 @@ def test_transfer_is_offered_and_a_kept_answer_is_shown(
     at.run()
     assert any("**3 of 3** scores are clearly above" in m.value for m in at.markdown)
     assert not at.exception
+
+
+def test_scores_on_record_stand_below_each_other_only_where_they_are_alike(
+    open_page: Open, three: list[str], workspace: Workspace
+) -> None:
+    for name, changed in (("one", {}), ("two", {}), ("two", {"split": "validation"})):
+        workspace.record(name, dataclasses.replace(RECORD, **changed))
+    at = open_page("compare", p=three)
+    table = next(one.value for one in at.dataframe if "prompt" in one.value)
+    test, validation = (f"sst2: accuracy, {split}, n = 10" for split in ("test", "validation"))
+    assert list(table.columns) == ["prompt", test, validation]
+    assert list(table["prompt"]) == ["one@1", "two@1"] and table[validation].isna()[0]
 
 
 def test_hostile_tokens_reach_the_page_as_text(open_page: Open, three: list[str]) -> None:

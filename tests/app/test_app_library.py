@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -110,6 +111,8 @@ def test_the_tag_filter_keeps_prompts_with_every_tag(open_page: Open, workspace:
     workspace.save(_prompt("two"), tags=["good", "long"])
     at = open_page(tag=["good", "long"])
     assert list(at.dataframe[0].value["name"]) == ["two@1"]
+    at.text_input(key="find").set_value("one").run()
+    assert "drop a tag" in at.info[0].value and not at.dataframe
 
 
 def test_an_uploaded_file_is_shown_then_kept_and_chosen(
@@ -128,6 +131,13 @@ def test_an_uploaded_file_is_shown_then_kept_and_chosen(
     np.testing.assert_array_equal(workspace.get("greeting").embeddings, rows)
     assert at.session_state["p"] == ["greeting@1"]
     assert "Added greeting" in at.success[0].value
+
+
+def test_files_of_one_name_are_refused(open_page: Open) -> None:
+    rows = _npy(np.ones((2, 8), np.float32))
+    at = _upload(open_page(), ("a/soft.npy", rows), ("b/soft.npy", rows))
+    assert "found 'soft\\.npy' twice" in at.error[0].value
+    assert not [button for button in at.button if button.label.startswith("Add")]
 
 
 def test_nothing_of_the_temporary_folder_is_kept(open_page: Open, workspace: Workspace) -> None:
@@ -202,7 +212,7 @@ def test_file_names_cannot_leave_the_temporary_folder(open_page: Open, tmp_path:
 
 
 def test_an_empty_library_says_what_to_do(
-    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "PACKAGE", tmp_path / "probe")  # installed without samples
     st.cache_resource.clear()
@@ -211,8 +221,21 @@ def test_an_empty_library_says_what_to_do(
         assert at.subheader[0].value == "No prompts yet"
         assert at.file_uploader
         assert open_page("decode").info[0].value.startswith("No prompt is chosen")
+        workspace.save(dataclasses.replace(_prompt("far"), base_model="nobody/model"))
+        at = open_page("start")
+        assert any("add a file of your own" in one.value for one in at.markdown)
+        assert not at.error
     finally:
         st.cache_resource.clear()
+
+
+def test_a_gain_is_over_the_same_metric_of_the_model_alone(workspace: Workspace) -> None:
+    metrics = {"metric": "macro_f1", "macro_f1": 0.7, "accuracy": 0.8, "zero_shot_accuracy": 0.5}
+    for name, more in (("known", {"zero_shot_macro_f1": 0.0}), ("unknown", {})):
+        workspace.save(dataclasses.replace(_prompt(name), metrics=metrics | more))
+    cards = [workspace.card(name) for name in ("known", "unknown")]
+    table = library_table([Entry(card.id, card, "yours") for card in cards])
+    assert table["gain"].iloc[0] == 0.7 and np.isnan(table["gain"].iloc[1])
 
 
 def test_a_large_library_does_not_wait_for_comparisons(workspace: Workspace) -> None:

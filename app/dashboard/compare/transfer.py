@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.shared.exports import draw_download
 from dashboard.shared.heading import draw_figure
+from dashboard.shared.jobs import short
 from dashboard.shared.markdown import plain
 from dashboard.shared.prompt_pool import Pool
 from dashboard.shared.resources import known_tasks, workspace
@@ -15,6 +16,8 @@ from probe.analysis.transfer import Transfer
 from probe.charts import correlation_bars, transfer_map
 from probe.reports.headlines import transfer_headline
 from probe.reports.spreadsheets import csv_with
+from probe.store import EvaluationRecord
+from probe.task import METRIC_WORDS
 from probe.texts import counted
 
 _SECONDS_PER_ANSWER = 0.006
@@ -67,16 +70,23 @@ def _draw_result(found: Transfer) -> None:
 
 
 def _draw_history(pool: Pool) -> None:
-    """The last recorded score of each prompt on each task."""
+    """The last recorded score of each prompt on each task, those that are alike in one column."""
     ids = set(pool.ids)
-    last = {
-        (id_, one.task): one.value for id_, one in workspace().evaluations() if id_ in ids
-    }  # oldest first, so the newest stays
-    if not last:
+    known = [(id_, one) for id_, one in workspace().evaluations() if id_ in ids]
+    if not known:
         return
+    several = len({one.model for _, one in known}) > 1
+    # Oldest first, so the newest stays.
+    last = {(id_, _scored(one, of_model=several)): one.value for id_, one in known}
     table = pd.Series(last).unstack()
     st.caption("On record: the last evaluation of each prompt on each task")
     st.dataframe(
         table.rename_axis("prompt").reset_index(), hide_index=True, placeholder="",
         alt="Recorded scores of prompts on tasks",
     )  # fmt: skip
+
+
+def _scored(one: EvaluationRecord, *, of_model: bool) -> str:
+    """What a recorded score is of: only such of the same can stand below each other."""
+    what = METRIC_WORDS.get(one.metric, one.metric) + f" of {short(one.model)}" * of_model
+    return f"{short(one.task)}: {what}, {one.split}, n = {one.n:,}"

@@ -40,6 +40,8 @@ def draw_try_it(entries: Sequence[Entry], *, own_models: bool = False) -> None:
     if not usable:
         st.caption("Choose the base model in the sidebar: these prompts do not tell theirs.")
         return
+    if (chosen := len(list(filter(None, models)))) > _MOST:
+        st.caption(f"Only the first {_MOST} of {chosen} prompts are asked.")
     text = st.text_input(
         "A sentence", key="try", bind="query-params", persist_state="session", max_chars=2000,
         placeholder="a moving film that never hurries",

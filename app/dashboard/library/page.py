@@ -23,7 +23,7 @@ from dashboard.shared.resources import (
     prompt_of,
     workspace,
 )
-from dashboard.shared.sidebar import choose
+from dashboard.shared.sidebar import choose, choose_on_own
 from dashboard.shared.token_strip import draw_decode_strip
 from probe.charts import norm_bars
 from probe.errors import ProbeError
@@ -93,7 +93,7 @@ def draw_detail(entry: Entry) -> None:
     title.subheader(plain(entry.id), anchor=False)
     if button.button(
         "Open in Decode", icon=":material/translate:", type="primary", width="stretch",
-        on_click=choose, args=([entry.id],),
+        on_click=choose_on_own if entry.card.base_model else choose, args=([entry.id],),
     ):  # fmt: skip
         st.switch_page("dashboard/decode/page.py", query_params={})
     draw_note(entry)
@@ -239,7 +239,7 @@ if entries := library():
         elif picked:
             draw_several(picked)
     else:
-        draw_token(st.session_state["find"], [entry.id for entry in entries])
+        draw_token(st.session_state["find"], entries)
     draw_explanation("library")
 else:
     draw_empty()

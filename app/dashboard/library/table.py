@@ -56,8 +56,7 @@ COLUMNS: dict[str, Any] = {
         max_value=1,
         format="%.3f",
         width=95,
-        help="Accuracy where it is known; of a distilled prompt the share of its text's effect "
-        "that it has",
+        help="By the task's metric; of a distilled prompt the share of its text's effect",
     ),
     "zero_shot": st.column_config.NumberColumn(
         "zero-shot", format="%.3f", width=78, help="The same model and template without the prompt"
@@ -80,7 +79,8 @@ COLUMNS: dict[str, Any] = {
 
 def _row(entry: Entry) -> dict[str, Any]:
     card = entry.card
-    score, alone = main_score(card.metrics), card.metrics.get("zero_shot_accuracy")
+    score = main_score(card.metrics)
+    alone = card.metrics.get(f"zero_shot_{score[0]}") if score else None
     return {
         "name": entry.id,
         "task": card.task,
@@ -90,7 +90,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "model": card.base_model,
         "score": score[1] if score else None,
         "zero_shot": alone,
-        "gain": alone and score and score[1] - alone,
+        "gain": None if score is None or alone is None else score[1] - alone,
         "closeness": None,
         "tags": list(card.tags),
         "source": entry.source,

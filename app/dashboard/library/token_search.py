@@ -8,21 +8,22 @@ import streamlit as st
 
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import workspace
+from dashboard.shared.resources import Entry, workspace
 from probe.errors import ProbeError
 from probe.verbs import finding
 from probe.verbs.finding import Found
 
 
-def draw_token(words: str, ids: Sequence[str]) -> None:
+def draw_token(words: str, entries: Sequence[Entry]) -> None:
     """The positions nearest to a token, where that is what was searched; else what to do.
 
     Args:
-        words: what no name, task, model, method or tag holds.
-        ids: of all prompts.
+        words: what was searched and shows no prompt.
+        entries: all prompts; where words name some, a tag hides them.
     """
+    named = any(entry.card.matches(words) for entry in entries)
     try:
-        found = _near(words.strip(), tuple(ids)) if words.strip() else None
+        found = None if named else _near(words.strip(), tuple(entry.id for entry in entries))
     except ProbeError:
         found = None
     if found is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_offered, refuse_changes
 from dashboard.shared.resources import workspace
 from dashboard.shared.sidebar import fitting_words
-from probe.errors import ProbeError
+from probe.errors import DataError, ProbeError
 from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
 from probe.requests.train_methods import method_words
 from probe.texts import counted
@@ -87,8 +87,8 @@ def read_uploads(files: Sequence[tuple[str, bytes]]) -> list[AnyPrompt]:
     """
     refuse_changes()
     with tempfile.TemporaryDirectory(prefix="probe-upload-") as folder:
-        for name, content in files:
-            (Path(folder) / file_name(name)).write_bytes(content)
+        for name, content in by_file_name(files).items():
+            (Path(folder) / name).write_bytes(content)
         where = Path(folder) if len(files) > 1 else Path(folder) / file_name(files[0][0])
         try:
             prompts = load(where)
@@ -136,6 +136,23 @@ def _oddities(prompts: Sequence[AnyPrompt]) -> list[str]:
 def file_name(name: str) -> str:
     """The last part of an uploaded name, whichever system wrote the path; its end if too long."""
     return name.replace("\\", "/").rpartition("/")[2][-MOST_NAME:].lstrip(".") or "upload"
+
+
+def by_file_name(files: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    """The contents of uploaded files by the last parts of their names.
+
+    Raises:
+        DataError: two have the same one.
+    """
+    found: dict[str, bytes] = {}
+    for name, content in files:
+        if (last := file_name(name)) in found:
+            raise DataError(
+                f"expected files of different names, found {last!r} twice: rename one, or add "
+                "them one after the other"
+            )
+        found[last] = content
+    return found
 
 
 def _placed(prompt: AnyPrompt, folder: str) -> AnyPrompt:

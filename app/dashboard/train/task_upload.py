@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.library.upload import MOST_NAME, file_name
+from dashboard.library.upload import MOST_NAME, by_file_name
 from dashboard.shared.errors import attempt, refusals
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_offered
@@ -45,7 +45,7 @@ def draw_task_upload() -> None:
     if not files:
         st.caption("One row per example: a text, and a label or a target text.")
         return
-    content = {file_name(file.name): file.getvalue() for file in files}
+    content = by_file_name((file.name, file.getvalue()) for file in files)
     definition = _draw_definition(_first_rows(content), Path(next(iter(content))).stem)
     if definition is None:
         return
