@@ -32,10 +32,9 @@ _ROWS_WITH_TEXT = 48
 _TEXT_COLUMNS = 40
 """Characters that fit across the map on a telephone."""
 
-_ABSOLUTE = (
-    "Grey is the median best score of the Gaussian control, blue that of held-out tokens: the same "
-    "colours for every prompt on this model."
-)
+_ABSOLUTE = "Grey is the median best score of the Gaussian control, blue that of held-out tokens"
+_ON_ONE_SCALE = "the same colours for every prompt on this model"
+"""By cosine only: other scores of a control depend on the norms of the prompt it is made for."""
 _RELATIVE = "Grey is the farthest neighbour shown, blue the closest."
 _INDISTINCT = (
     f"{_RELATIVE} No absolute scale is possible: tokens of this vocabulary lie no closer to each "
@@ -172,7 +171,8 @@ def _colour_range(decoding: Decoding) -> tuple[float, float, list[str], str]:
         if sign * chance < sign * real:
             names = (("Gaussian control", chance), ("held-out tokens", real))
             texts = [f"{name}: {score_text(value, decoding.metric)}" for name, value in names]
-            return sign * chance, sign * real, texts, _ABSOLUTE
+            common = f": {_ON_ONE_SCALE}" if decoding.metric == "cosine" else ""
+            return sign * chance, sign * real, texts, f"{_ABSOLUTE}{common}."
     scores = [sign * n.score for p in decoding.positions for n in p.neighbours]
     low, high = min(scores), max(scores)
     high = high if high > low else math.nextafter(low, math.inf)

@@ -34,7 +34,7 @@ def waywardness_figures(found: Waywardness) -> dict[str, go.Figure]:
 def gamma_curves(found: Waywardness) -> go.Figure:
     """Mean test accuracy and Prompt F1 at each γ, over targets and seeds, by task and start.
 
-    γ are set at even steps, 0 among them; the band is twice the standard error of the runs.
+    γ are set at even steps, 0 among them; bars, of two runs or more, are twice the standard error.
     """
     tasks = list(dict.fromkeys(run.task for run in found.runs))
     gammas = sorted({run.gamma for run in found.runs})
@@ -176,7 +176,9 @@ def _line(
     runs: Sequence[WaywardRun], gammas: Sequence[float], measure: str, colour: str, name: str
 ) -> go.Scatter:
     by_gamma = [[getattr(run, measure) for run in runs if run.gamma == gamma] for gamma in gammas]
-    errors = [2 * np.std(own) / np.sqrt(len(own)) if own else 0.0 for own in by_gamma]
+    errors = [
+        2 * np.std(own, ddof=1) / np.sqrt(len(own)) if len(own) > 1 else None for own in by_gamma
+    ]
     return go.Scatter(
         x=[f"{gamma:g}" for gamma in gammas],
         y=[_mean(own) for own in by_gamma],

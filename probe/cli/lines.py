@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probe.cli.output import one_line
 from probe.errors import DataError, is_failure
@@ -46,7 +46,7 @@ def _answer(ask: Callable[[str], Result], line: str) -> object:
         return as_json({"error": one_line(error)})
 
 
-def text_or_row(line: str) -> str | dict[str, str]:
+def text_or_row(line: str) -> str | dict[str, Any]:
     """A text; of a JSON object its columns, one of which may be a text of many lines.
 
     Raises:
@@ -55,6 +55,7 @@ def text_or_row(line: str) -> str | dict[str, str]:
     if not line.startswith("{"):
         return line
     try:
-        return {name: str(value) for name, value in json.loads(line).items()}
+        row: dict[str, Any] = json.loads(line)
+        return row
     except ValueError as error:
         raise DataError(f"expected a text or a JSON object, found a broken one: {error}") from error

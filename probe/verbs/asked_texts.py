@@ -102,5 +102,11 @@ def _example(text: TextSource) -> Example:
         raise DataError(
             f"expected a text, or a mapping with its columns, found {type(text).__name__} {text!r}"
         )
-    columns = {name: str(value) for name, value in text.items() if name != PROMPT_COLUMN}
+    if not isinstance(asked := text.get("text", ""), str):
+        raise DataError(f"expected the column 'text' to be a text, found {asked!r}")
+    columns = {
+        name: str(value)
+        for name, value in text.items()
+        if name != PROMPT_COLUMN and value is not None
+    }
     return Example(columns.get("text", ""), columns=columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -120,12 +121,18 @@ def runs_json(runs: Sequence[RunRecord]) -> str:
 
 def runs_html(runs: Sequence[RunRecord]) -> str:
     """Settings, scores and loss curves as one HTML page that opens anywhere and runs nothing."""
-    shown = [(run, _differing(run.training), _polyline(run)) for run in runs]
+    shown = [(run, _differing(run.training), _loss(run)) for run in runs]
     several = scored(run.view for run in runs) if len(runs) > 1 else ()
     return (
         environment()
         .get_template("runs.html")
-        .render(runs=shown, best=best_sentence(several), score_sentence=score_sentence)
+        .render(
+            runs=shown,
+            best=best_sentence(several),
+            score_sentence=score_sentence,
+            polyline=_polyline,
+            command_line=shlex.join,
+        )
     )
 
 
@@ -137,14 +144,21 @@ def _flat(record: Record) -> dict[str, Any]:
 
 def _differing(training: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that say something: those with a value."""
-    return {key: value for key, value in training.items() if value not in (None, "", False)}
+    return {
+        key: value
+        for key, value in training.items()
+        if not (value is None or value is False or value == "")
+    }
 
 
-def _polyline(run: RunRecord) -> str:
-    """The loss as points of an SVG line, 100 wide and 30 high; empty before the second step."""
+def _loss(run: RunRecord) -> Series | None:
+    """The running mean of the loss; None before the second step that has one."""
     loss = curves("", run.records).loss_nats.thinned().smoothed()
-    if len(loss.steps) < 2:
-        return ""
+    return loss if len(loss.steps) > 1 else None
+
+
+def _polyline(loss: Series) -> str:
+    """A loss as points of an SVG line, 100 wide and 30 high."""
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in _placed(loss))
 
 

@@ -62,6 +62,10 @@ def test_colour_runs_from_chance_to_real_tokens(decoding: Decoding) -> None:
     assert (heat.zmin, heat.zmax) == (0.3, 0.7)
     assert list(heat.colorbar.ticktext) == ["Gaussian control: 0.300", "held-out tokens: 0.700"]
     assert "Grey is the median best score of the Gaussian control" in colour_meaning(clear)
+    assert "the same colours for every prompt" in colour_meaning(clear)
+    far = ReferenceScores(*(np.full(4, value) for value in (0.1, 0.3, 0.7, 0.8)))
+    distances = dataclasses.replace(decoding, metric="l2", reference=far)
+    assert colour_meaning(distances).endswith("blue that of held-out tokens.")
 
 
 def test_colour_is_relative_and_says_so_where_real_tokens_are_no_closer_than_chance(

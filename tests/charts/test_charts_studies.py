@@ -36,6 +36,8 @@ def test_gamma_is_drawn_against_mean_accuracy_and_f1(found):
     accuracy, f1 = gamma_curves(found).data
     assert list(accuracy.x) == ["0", "1"]
     assert accuracy.y == pytest.approx((0.8, 0.7)) and f1.y == pytest.approx((0.1, 1.0))
+    assert accuracy.error_y.array == pytest.approx((0, 0.2))
+    assert gamma_curves(waywardness(found.runs[:1])).data[0].error_y.array == (None,)
 
 
 def test_the_accuracy_without_a_prompt_is_a_line_where_it_is_known(found):

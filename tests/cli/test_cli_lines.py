@@ -26,12 +26,14 @@ def test_each_line_is_answered_before_the_next_is_asked(tmp_path):
 
         (first,) = answer(b"What a lovely morning.")["predictions"]
         (row,) = answer(b'{"text": "bad\\nday"}')["predictions"]
-        said = [answer(line)["error"] for line in (b'{"text"', b"\xff", b'{"title": "a"}')]
+        lines = (b'{"text"', b"\xff", b'{"title": "a"}', b'{"text": null}')
+        said = [answer(line)["error"] for line in lines]
         (again,) = answer(b"What a lovely morning.")["predictions"]
         process.stdin.close()
         assert process.wait() == 0 and process.stdout.read() == b""
     assert row["text"] == "bad\nday" and first == again and "good" in first["probabilities"]
     assert "a JSON object" in said[0] and "UTF-8" in said[1] and "names {text}" in said[2]
+    assert "to be a text, found None" in said[3]
 
 
 def test_prompts_are_read_line_by_line(probe, monkeypatch):

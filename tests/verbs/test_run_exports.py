@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import io
 import json
 
@@ -11,6 +12,7 @@ import pytest
 
 from probe import verbs
 from probe.analysis.gains import score_sentence
+from probe.charts import curves
 from probe.errors import WorkspaceError
 from probe.store import Workspace
 from probe.verbs.run_exports import (
@@ -91,6 +93,12 @@ def test_the_page_shows_a_curve_and_takes_names_for_text(trained):
     page = runs_html([trained])
     assert "<polyline" in page and trained.view.run in page
     assert "<script" not in page and "&lt;script&gt;alert(1)" in page
+    ends = curves("", trained.records).loss_nats.smoothed().values[[0, -1]]
+    assert "from {:.3f} to {:.3f} nats".format(*ends) in page
+    assert "<dt>dropout</dt><dd>0.0</dd>" in page
+    asked = dataclasses.replace(trained.config, command=("probe", "train", "a b"))
+    page = runs_html([dataclasses.replace(trained, config=asked)])
+    assert "probe train 'a b'" in html.unescape(page)
 
 
 @pytest.mark.process
