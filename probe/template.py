@@ -124,6 +124,19 @@ def without_slots(template: str) -> str:
     return _PROMPT_SLOT.sub("", template)
 
 
+def require_slots_in_front(task: Task, template: Template) -> None:
+    """Refuse prompt rows behind the label, where a causal model reads nothing.
+
+    Raises:
+        RowError: there are some.
+    """
+    if template.after.slots:
+        raise RowError(
+            f"task {task.name}: a causal model reads nothing behind {LABEL_SLOT}, found prompt "
+            f"rows there in {task.template!r}: put them in front of it"
+        )
+
+
 def require_room(length: int, positions: int, new_tokens: int = 0) -> None:
     """Refuse a prompt, or a wish for new tokens, that leaves no position for text.
 

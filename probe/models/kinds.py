@@ -37,6 +37,8 @@ _DOUBTED = 1 << 20
 _PARAMETERS_PER_BYTE = 64
 """Far beyond any quantised or shared layout."""
 _KINDS = ("safetensors", "bin", "pt", "gguf")
+_MODULES = ("Transformer", "Pooling", "Normalize")
+"""Modules of a sentence encoder that are read; the last changes no cosine."""
 
 
 def automatic_class(config: Any, family: type[FrozenModel]) -> Any:
@@ -58,9 +60,11 @@ def family_of(config: Any, path: str, revision: str | None) -> type[FrozenModel]
     Raises:
         ModelNotFoundError: none that reads prompts.
     """
-    if cached_file(
+    modules = cached_file(
         path, "modules.json", revision=revision, _raise_exceptions_for_missing_entries=False
-    ):
+    )
+    if modules:
+        _check_modules(path, Path(modules))
         _check_pooling(path, revision)
         return SentenceEncoder
     return family_of_kind(config, path)
@@ -110,6 +114,17 @@ def require_head(found: str, kind: str, family: type[FrozenModel], where: str) -
         raise ModelNotFoundError(
             f"{where} is a {found}, which predicts no words: give a "
             f"{' or '.join(dict.fromkeys(heads))}"
+        )
+
+
+def _check_modules(path: str, file: Path) -> None:
+    """Refuse sentence encoders that do more than average and normalise."""
+    listed = json.loads(file.read_text(encoding="utf-8"))
+    kinds = [str(one.get("type")).rpartition(".")[2] for one in listed]
+    if others := [kind for kind in kinds if kind not in _MODULES]:
+        raise ModelNotFoundError(
+            f"{path} has a {others[0]} module, which is not read here: only sentence encoders of "
+            f"{', '.join(_MODULES)} can read prompts"
         )
 
 

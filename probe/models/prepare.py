@@ -29,6 +29,7 @@ from probe.template import (
     read_template,
     require_different,
     require_room,
+    require_slots_in_front,
 )
 from probe.texts import counted, require_unicode
 
@@ -58,9 +59,12 @@ def prepare(
 
     Raises:
         RowError: a label has no tokens or begins another, the template leaves nothing to predict
-            from, names a column that an example lacks, or does not fit the model without text.
+            from, names a column that an example lacks, has prompt rows where the model reads
+            nothing, or does not fit the model without text.
     """
     template = read_template(task)
+    if model.labels == "in_text" and model.writes:
+        require_slots_in_front(task, template)
     writer = _Writer(model, task, template, objective, prompted=prompt_length > 0)
     rows = writer.rows(examples)
     writer.note_words(rows)

@@ -15,7 +15,7 @@ from probe.prompt import AnyPrompt, SoftPrompt
 from probe.store import Workspace
 from probe.tables import ModelFacts, load_vocabulary, model_facts
 from probe.task import Task
-from probe.template import every_word, may_begin_another, require_different
+from probe.template import every_word, may_begin_another, read_template, require_different
 from probe.texts import did_you_mean
 from probe.vocabulary import Vocabulary
 
@@ -102,9 +102,9 @@ def check_label_words(task: Task, objective: str, model: ModelFacts) -> None:
     whole = not model.writes or objective == "paper"
     if task.kind != "classification" or whole or not may_begin_another(task):
         return
-    vocabulary = load_vocabulary(model.source)
+    vocabulary, separator = load_vocabulary(model.source), read_template(task).separator
     if vocabulary.codec is not None:
-        options = [tuple(vocabulary.encode(f" {word}")) for word in every_word(task)]
+        options = [tuple(vocabulary.encode(separator + word)) for word in every_word(task)]
         require_different(task, options, whole=False)
 
 

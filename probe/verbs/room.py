@@ -12,7 +12,14 @@ from probe.errors import TrainingError
 from probe.requests.train_config import DEFAULT_LENGTH, TrainConfig
 from probe.tables import ModelFacts, load_vocabulary
 from probe.task import Example, Task
-from probe.template import RowError, Template, every_word, read_template, require_room
+from probe.template import (
+    RowError,
+    Template,
+    every_word,
+    read_template,
+    require_room,
+    require_slots_in_front,
+)
 from probe.training.checks import asked_length, placed, require_one_length, split_of
 from probe.vocabulary import TextCodec
 
@@ -37,10 +44,13 @@ def check_room(
     Raises:
         TrainingError: a text to start from, to stay near to or to learn from has no tokens, or two
             sources name different numbers of virtual tokens.
-        RowError: something does not fit the model, or nothing stands before a label.
+        RowError: something does not fit the model, nothing stands before a label, or prompt rows
+            stand behind it where the model reads nothing.
     """
     task = placed(task, config)
     template = read_template(task)
+    if model.kind == "causal":
+        require_slots_in_front(task, template)
     train, validation = split_of(task, config)
     read = [*train, *validation, *sample(task.test, test_examples)]
     targets = [example.target for example in read if example.target is not None]

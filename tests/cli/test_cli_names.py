@@ -72,6 +72,7 @@ MISTAKES = {
     ("train", *_BUILTIN, "--template", f"{{prompt:2}}{_LONG}{{text}}"): "its longest label need",
     ("train", *_BUILTIN, "--label-word", "good", "--label-word", _LONG): "its longest label need",
     ("train", *_BUILTIN, "--template", "{prompt:2}{label} {text}"): "nothing stands before the",
+    ("train", *_BUILTIN, "--template", "{text}{label}{prompt:2}"): "reads nothing behind {label}",
     ("train", *_BUILTIN, "--init", f"text:{_LONG}"): "expected a prompt of fewer than 1,024",
     ("train", *_BUILTIN, "--target", _LONG): "expected a prompt of fewer than 1,024",
     ("train", *_BUILTIN, "--teacher", _LONG, "--objective", "distill"): "fewer than 1,024 virtual",

@@ -150,6 +150,11 @@ def test_sentence_encoders_that_do_not_average_are_refused(tmp_path: Path) -> No
     pooling = folder / "1_Pooling" / "config.json"
     pooling.write_text(json.dumps({"pooling_mode_mean_tokens": True}))
     assert load_model(folder, device="cpu").family == "sentence_encoder"
+    modules = [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Pooling", "Dense")]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ModelNotFoundError, match="has a Dense module, which is not read here"):
+        load_model(folder, device="cpu")
+    (folder / "modules.json").write_text(json.dumps(modules[:1]))
     pooling.write_text(json.dumps({"pooling_mode_mean_tokens": False}))
     with pytest.raises(ModelNotFoundError, match="does not pool by the mean"):
         load_model(folder, device="cpu")

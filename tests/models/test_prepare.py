@@ -142,6 +142,13 @@ def test_prompt_slots_keep_their_places() -> None:
     assert masked.label_start(2) == 3
 
 
+def test_prompt_rows_behind_the_label_are_refused_where_nothing_is_read_there() -> None:
+    for objective in ("full", "paper"):
+        with pytest.raises(RowError, match=r"reads nothing behind \{label\}, found prompt rows"):
+            rows("{text} is {label}{prompt:2} .", "a film", objective=objective)
+    assert rows("{text} is {label}{prompt:2} .", "a film", family="encoder_decoder")[0].asked == 2
+
+
 def test_generation_tasks_end_their_targets() -> None:
     examples = [Example("a film", target="it is good"), Example("a book")]
     made = prepare(Model("causal", BARE), Task("g", "generation", "{text} :"), examples)
