@@ -20,18 +20,18 @@ UNUSED = (
 
 
 def unmoved_metrics(evaluations: Sequence[tuple[int, Mapping[str, float]]]) -> Iterator[str]:
-    """What to say of metrics that are in every evaluation, by its step, as in the first."""
-    if len(evaluations) < 2:
-        return
-    (first, before), (last, now) = evaluations[0], evaluations[-1]
-    for name in scores_of(now):
-        values = [found[name] for _, found in evaluations if name in found]
-        same = len(values) == len(evaluations) and all(
-            math.isclose(value, values[0], rel_tol=1e-7, abs_tol=1e-9) for value in values
-        )
-        if same and not _is_solved(name, before[name]):
+    """What to say of metrics of the last evaluation that are as they have been from the first.
+
+    Args:
+        evaluations: by their step; there may be several at one, of other data sets and metrics.
+    """
+    for name in scores_of(evaluations[-1][1]) if evaluations else ():
+        found = [(step, measured[name]) for step, measured in evaluations if name in measured]
+        (first, before), (last, now) = found[0], found[-1]
+        same = all(math.isclose(one, before, rel_tol=1e-7, abs_tol=1e-9) for _, one in found)
+        if first < last and same and not _is_solved(name, before):
             yield (
-                f"{name} is {now[name]:.4g} at step {last} as at step {first}: it has not moved. "
+                f"{name} is {now:.4g} at step {last} as at step {first}: it has not moved. "
                 "Try a higher learning rate, and check the labels and that the optimizer has the "
                 "prompt's parameters"
             )

@@ -17,6 +17,7 @@ from probe.integrations.observing import Observation, Observer
 from probe.integrations.sinks import Sink, require_sinks
 from probe.integrations.trainer_facts import (
     compared_batch,
+    loaded_step,
     require_peft,
     same_randomness,
     settings_of,
@@ -46,8 +47,9 @@ class PromptWatch(TrainerCallback):
     An observation has the readings that run no model, the rows' norms and distances from their
     start, how many are still there, the share outside the token distribution, and warnings. It
     goes to the sinks and, as a run of the workspace that the Runs page and `probe runs show` open,
-    to `metrics.jsonl` and `readings.jsonl` of the run's folder. The prompt is kept at the end. The
-    model's modes and gradients, and the random numbers of the training, are left as they are.
+    to `metrics.jsonl` and `readings.jsonl` of the run's folder. The prompt is kept at the end, with
+    `load_best_model_at_end` that of the best checkpoint. The model's modes and gradients, and the
+    random numbers of the training, are left as they are.
 
     Args:
         model: the base model, in memory or by name, of rows that are no PEFT model, or its
@@ -168,6 +170,11 @@ class PromptWatch(TrainerCallback):
             metric=args.metric_for_best_model,
         )
         self._see(self._trained, state.global_step, None, self._faults(given))
+        if self._run is not None and state.global_step:
+            self._run.tell(
+                f"the training goes on from step {state.global_step}: distances are from its rows "
+                "of that step"
+            )
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any  # noqa: ARG002
@@ -190,11 +197,16 @@ class PromptWatch(TrainerCallback):
         return control
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """The end of a run; its prompt is kept."""
-        if self._run is not None:
-            if self._seen[-1].step < state.global_step:
-                self._see(self._trained, state.global_step, None, [])
-            self.close()
+        """The end of a run; its prompt is kept, that of the best checkpoint if it was loaded."""
+        if self._run is None:
+            return
+        if (best := loaded_step(args, state)) is not None:
+            self._run.finish_at(self._prompt_of(self._trained), best, state.global_step)
+            self._run = None
+            return
+        if self._seen[-1].step < state.global_step:
+            self._see(self._trained, state.global_step, None, [])
+        self.close()
 
     def _see(
         self,

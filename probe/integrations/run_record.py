@@ -113,25 +113,23 @@ class RunRecord:
         )
         self._reporter.beat(status, now=True)
 
-    def finish(self, prompt: AnyPrompt | None, step: int, metrics: Mapping[str, float]) -> None:
-        """The training is over: keep its prompt."""
+    def finish(self, prompt: AnyPrompt, step: int, metrics: Mapping[str, float], last: int) -> None:
+        """The training is over after its last step: keep its prompt, which is that of `step`."""
         config = self.job.config
-        settings = {**config.request["training"], "steps": max(step, 1)}
+        settings = {**config.request["training"], "steps": max(last, 1)}
         self.job.ask(dataclasses.replace(config, request={**config.request, "training": settings}))
-        kept: tuple[str, ...] = ()
-        if prompt is not None:
-            made = dataclasses.replace(
-                prompt,
-                name=config.name,
-                task=prompt.task or config.request["task"],
-                metrics={**prompt.metrics, **as_json(dict(metrics)), "step": step},
-                config={**prompt.config, "run": self.job.id, RECORDED_BY: RECORDER},
-            )
-            kept = (self._workspace.save(made).id,)
-        status = dataclasses.replace(self._reporter.status, step=step)
-        self._reporter.beat(status)
-        message = "stopped when it was asked to" if self.wants_to_stop else ""
-        self._reporter.end("finished", message, prompts=kept, metrics=as_json(dict(metrics)))
+        made = dataclasses.replace(
+            prompt,
+            name=config.name,
+            task=prompt.task or config.request["task"],
+            metrics={**prompt.metrics, **as_json(dict(metrics)), "step": step},
+            config={**prompt.config, "run": self.job.id, RECORDED_BY: RECORDER},
+        )
+        kept = (self._workspace.save(made).id,)
+        self._reporter.beat(dataclasses.replace(self._reporter.status, step=last))
+        said = ["stopped when it was asked to"] * self.wants_to_stop
+        said += [f"the prompt is that of step {step}, the best checkpoint"] * (step != last)
+        self._reporter.end("finished", "; ".join(said), prompts=kept, metrics=as_json(metrics))
 
     def fail(self, message: str) -> None:
         """The training broke off."""

@@ -33,15 +33,24 @@ def require_peft(model: Any) -> Any:
 
 def settings_of(args: Any, state: Any) -> dict[str, Any]:
     """The arguments of a Trainer as `TrainConfig` calls them."""
+    of_one_process = args.train_batch_size * args.gradient_accumulation_steps
     return {
         "steps": max(int(state.max_steps), 1),
-        "batch_size": int(args.train_batch_size * args.gradient_accumulation_steps),
+        "batch_size": int(of_one_process * args.world_size),
         "learning_rate": float(args.learning_rate),
         "weight_decay": float(args.weight_decay),
         "warmup_steps": int(args.get_warmup_steps(state.max_steps)),
         "clip_norm": float(args.max_grad_norm) if args.max_grad_norm else None,
         "seed": int(args.seed),
     }
+
+
+def loaded_step(args: Any, state: Any) -> int | None:
+    """The step of the best checkpoint, where the Trainer has gone back to it at the end."""
+    if not args.load_best_model_at_end or state.best_model_checkpoint is None:
+        return None
+    step: int | None = state.best_global_step
+    return step
 
 
 def compared_batch(given: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -113,12 +113,21 @@ class WatchedRun:
 
     def finish(self) -> None:
         """The training is over: the prompt is kept."""
-        prompt = self._prompt
+        last = self.observations[-1].step
+        self.finish_at(self._prompt, last, last)
+
+    def finish_at(self, prompt: AnyPrompt, step: int, last: int) -> None:
+        """The training is over after its last step, and a prompt of this step is kept."""
         prompt = dataclasses.replace(prompt, base_model=prompt.base_model or self._place)
-        metrics = dict(self._evaluations[-1][1]) if self._evaluations else {}
         with self._kept_going():
-            self.record.finish(prompt, self.observations[-1].step, metrics)
+            self.record.finish(prompt, step, self._measured(step), last)
         self._close()
+
+    def _measured(self, step: int) -> dict[str, float]:
+        """All that was measured at the last evaluation up to a step."""
+        before = [at for at, _ in self._evaluations if at <= step]
+        found = [measured for at, measured in self._evaluations if at in before[-1:]]
+        return {name: value for measured in found for name, value in measured.items()}
 
     def fail(self, why: str) -> None:
         """The training broke off."""

@@ -108,6 +108,24 @@ def test_a_trainer_is_watched_and_its_run_opens_as_any_other(
         probe.verbs.resume_run(run.run, steps=9)
 
 
+def test_the_prompt_of_the_best_checkpoint_is_kept_where_the_trainer_has_loaded_it(
+    tuned: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    watch = PromptWatch(name="best")
+    train(
+        tuned, tokenizer, tmp_path, watch, max_steps=5, save_strategy="steps", save_steps=2,
+        load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=True,
+    )  # fmt: skip
+    (kept,) = probe.load("best")
+    held = tuned.prompt_encoder["default"].embedding.weight.detach().numpy()
+    at_two = watch.observations[1]
+    assert np.array_equal(_rows("best"), held) and kept.metrics["step"] == at_two.step == 2
+    assert kept.metrics["eval_loss"] == at_two.metrics["eval_loss"]
+    (run,) = probe.runs()
+    assert (run.step, run.steps, run.state) == (5, 5, "finished")
+    assert run.message == "the prompt is that of step 2, the best checkpoint"
+
+
 @pytest.mark.slow
 def test_a_watched_training_is_the_same_as_an_unwatched_one(
     model: str, tokenizer: Any, home: Path, tmp_path: Path
@@ -288,6 +306,9 @@ def test_a_metric_is_unmoved_only_if_every_evaluation_says_the_same() -> None:
     assert told(0.5, 0.5, name="eval_runtime") == [] and told(2, 2, name="epoch") == []
     assert "0.5 at step 2 as at step 0" in told(0.5, 0.5, 0.5)[0]
     assert "loss is 1" in told(1.0, 1.0, name="eval_loss")[0]
+    two_sets = [(step, {f"eval_{name}_accuracy": 0.5}) for step in (2, 4) for name in "ab"]
+    assert "eval_b_accuracy is 0.5 at step 4 as at step 2" in next(iter(unmoved_metrics(two_sets)))
+    assert list(unmoved_metrics(two_sets[:2])) == []
 
 
 def test_logits_are_compared_where_the_text_stands() -> None:
