@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from probe.live import LiveModel
 from probe.models.frozen import FrozenModel
 from probe.models.loading import load_model as read_model
-from probe.tables.named import place_of
-
-_Stamp = frozenset[tuple[str, int, int]]
+from probe.tables.named import Stamp, stamp_of
 
 
 def keep_models(most: int) -> None:
@@ -41,24 +38,14 @@ def load_model(
     """
     if isinstance(name, LiveModel):
         return read_model(name, revision=revision, device=device, dtype=dtype)
-    stamp = _stamp(place_of(name)) if _read.cache_parameters()["maxsize"] else frozenset()
+    stamp: Stamp = stamp_of(name) if _read.cache_parameters()["maxsize"] else frozenset()
     return _read(str(name), revision, device, dtype, stamp)
 
 
 def _read_named(
-    name: str, revision: str | None, device: str | None, dtype: str | None, _: _Stamp
+    name: str, revision: str | None, device: str | None, dtype: str | None, _: Stamp
 ) -> FrozenModel:
     return read_model(name, revision=revision, device=device, dtype=dtype)
 
 
 _read = lru_cache(maxsize=0)(_read_named)
-
-
-def _stamp(place: Path) -> _Stamp:
-    """Which files a model has, and when each was written; empty of a hub id."""
-    found = set()
-    for file in [place, *place.rglob("*")] if place.is_dir() else [place]:
-        with suppress(OSError):  # a link may lead nowhere, and a trainer prunes
-            facts = file.stat()
-            found.add((str(file), facts.st_mtime_ns, facts.st_size))
-    return frozenset(found)

@@ -38,11 +38,11 @@ def placed(model: FrozenModel, task: Task, asked: Distilling, length: int) -> Ta
     task = dataclasses.replace(task, template=frame_of(model).with_rows(length))
     if not asked.shuffled:
         return task
+    # Round one circle of all contexts, so that none has its own answer.
     order = np.random.default_rng(asked.seed).permutation(len(task.train))
-    others = [
-        dataclasses.replace(example, target=task.train[j].target)
-        for example, j in zip(task.train, order, strict=True)
-    ]
+    others = list(task.train)
+    for mine, next_one in zip(order, np.roll(order, -1), strict=True):
+        others[mine] = dataclasses.replace(others[mine], target=task.train[next_one].target)
     return dataclasses.replace(task, train=others)
 
 

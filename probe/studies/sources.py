@@ -20,12 +20,14 @@ from probe.requests.train_config import DEFAULT_LENGTH
 from probe.studies.distilled import answered_task, placed
 from probe.studies.specs import Distilling, KeyedRun, RunSpec, StudySettings
 from probe.tables.gguf_files import find_gguf
-from probe.tables.named import place_of
-from probe.task import Task
+from probe.tables.named import Stamp, place_of, stamp_of
+from probe.task import Task, columns_of
 from probe.training import folds
 
 VERSION = 1
 """Raised whenever the same request starts to give another result."""
+_OTHERS_ANSWERS = " each another's"
+"""Part of the key of shuffled answers: in earlier results some contexts had their own."""
 _ADDED = ("teacher",)
 """Fields of `TrainConfig` younger than results that are kept: no part of a key where they are None,
 so that these are found again."""
@@ -47,13 +49,17 @@ def load_frozen(name: str | LiveModel, *, device: str | None, dtype: str | None)
     return load_model(name, device=device, dtype=dtype)
 
 
-@lru_cache(maxsize=1)
 def model_of(name: str, device: str | None, dtype: str | None) -> FrozenModel:
     """The frozen model; a process works at one at a time.
 
     Raises:
         ModelNotFoundError: it cannot be loaded.
     """
+    return _loaded(name, device, dtype, stamp_of(name))
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, device: str | None, dtype: str | None, _: Stamp) -> FrozenModel:
     return load_frozen(name, device=device, dtype=dtype)
 
 
@@ -81,14 +87,17 @@ def task_of(spec: RunSpec, shared: StudySettings) -> Task:
 def _distilled(spec: RunSpec, asked: Distilling, shared: StudySettings) -> Task:
     model = model_of(spec.model, shared.device, shared.dtype)
     unshuffled = dataclasses.replace(asked, shuffled=False)
-    task = _answered(spec.model, shared.device, shared.dtype, unshuffled)
+    stamp = stamp_of(spec.model)
+    task = _answered(spec.model, shared.device, shared.dtype, stamp, unshuffled)
     return placed(model, task, asked, spec.config.length or DEFAULT_LENGTH)
 
 
 @lru_cache(maxsize=1024)
-def _answered(name: str, device: str | None, dtype: str | None, asked: Distilling) -> Task:
+def _answered(
+    name: str, device: str | None, dtype: str | None, stamp: Stamp, asked: Distilling
+) -> Task:
     """The teacher's answers: every condition of a study trains on the same ones."""
-    return answered_task(model_of(name, device, dtype), asked)
+    return answered_task(_loaded(name, device, dtype, stamp), asked)
 
 
 @lru_cache(maxsize=8)
@@ -110,25 +119,43 @@ def _folds(name: str, shared: StudySettings, count: int) -> tuple[Task, ...]:
     )
 
 
-@lru_cache(maxsize=8)
 def fingerprint_of(name: str, device: str | None, dtype: str | None) -> str:
     """Weights and precision: what a run's result depends on, and its device does not."""
-    model = model_of(name, device, dtype)
+    return _fingerprint(name, device, dtype, stamp_of(name))
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(name: str, device: str | None, dtype: str | None, stamp: Stamp) -> str:
+    model = _loaded(name, device, dtype, stamp)
     factor = model.scale.factor  # runs kept before rows were multiplied have other text scores
     multiplied = "" if math.isclose(factor, 1, rel_tol=1e-3) else f" rows times {factor:.4g}"
     return f"{model.fingerprint} {model.model.dtype}{multiplied}"
 
 
-def task_digest(task: Task) -> str:
-    """sha256 over the wording and every example."""
+def task_digest(task: Task, template: str | None = None) -> str:
+    """sha256 over the wording and every example.
+
+    Args:
+        task: with its examples.
+        template: the one it is trained with, where that is another than its own.
+    """
     digest = hashlib.sha256(
         repr((task.kind, task.template, tuple(task.words), task.metric)).encode()
     )
+    others = _beside_the_text(task, template)
     for examples in (task.train, task.validation, task.test):
         digest.update(b"split")
         for one in examples:
-            digest.update(repr((one.text, one.label, one.target)).encode("utf-8", "replace"))
+            parts: tuple[object, ...] = (one.text, one.label, one.target)
+            parts += tuple(one.values.get(name) for name in others)
+            digest.update(repr(parts).encode("utf-8", "replace"))
     return digest.hexdigest()
+
+
+def _beside_the_text(task: Task, template: str | None) -> list[str]:
+    """Columns that are read and that `Example.text` does not hold, in order."""
+    held = {"text"} if "text" in task.columns else set(task.columns)
+    return sorted({*task.columns, *columns_of(template or "")} - held)
 
 
 def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
@@ -140,15 +167,19 @@ def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
     Raises:
         ProbeError: a model or task cannot be loaded.
     """
+    _sampled.cache_clear()  # rows may have been changed since the last study of this process
+    _folds.cache_clear()
     digests: dict[tuple[object, ...], str] = {}
     found: dict[int, KeyedRun] = {}
     # Model by model: a process keeps one.
     for place in sorted(range(len(runs)), key=lambda i: runs[i].model):
         run = runs[place]
-        part = (run.task, run.fold, run.config.holdout, run.distilling)
+        asked, template = run.distilling, run.config.template
+        part = (run.task, run.fold, run.config.holdout, asked, template)
         if part not in digests:
-            asked = run.distilling
-            digests[part] = task_digest(task_of(run, shared)) if asked is None else _digest(asked)
+            digests[part] = (
+                task_digest(task_of(run, shared), template) if asked is None else _digest(asked)
+            )
         weights = fingerprint_of(run.model, shared.device, shared.dtype)
         found[place] = KeyedRun(run, _key(run, weights, digests[part]))
     return [found[place] for place in range(len(runs))]
@@ -157,9 +188,9 @@ def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
 def _digest(asked: Distilling) -> str:
     """sha256 of what answers are drawn from; that takes long, so they are not drawn for it."""
     contexts = asked.contexts or tuple(default_contexts())
-    return hashlib.sha256(
-        repr(dataclasses.astuple(dataclasses.replace(asked, contexts=contexts))).encode()
-    ).hexdigest()
+    whole = repr(dataclasses.astuple(dataclasses.replace(asked, contexts=contexts)))
+    whole += _OTHERS_ANSWERS * asked.shuffled
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _key(run: RunSpec, weights: str, data: str) -> str:

