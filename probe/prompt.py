@@ -64,7 +64,7 @@ class LeftOut:
 
 START_NEAREST = "start_nearest_ids"
 """Key of `config`: the nearest tokens by cosine of the rows a prompt started from, where these were
-another prompt's and so no tokens themselves."""
+another prompt's or mixed ones and so no tokens themselves."""
 
 
 class _Published:

@@ -25,7 +25,7 @@ from probe.arrays import (
     uncached,
 )
 from probe.errors import NotDecodableError
-from probe.prompt import SoftPrompt
+from probe.prompt import START_NEAREST, SoftPrompt
 from probe.texts import counted
 from probe.vocabulary import Rows, Vocabulary
 
@@ -105,12 +105,17 @@ def infer_start(prompt: SoftPrompt, vocabulary: Vocabulary, chance: float) -> St
 
     Raises:
         NotDecodableError: the start is not recorded, and at most half of the rows are near to a
-            token.
+            token, or it is known to have been none.
     """
     if prompt.init_token_ids is not None and max(prompt.init_token_ids) < len(vocabulary):
         ids = np.array(prompt.init_token_ids)
         return StartRows(
             vocabulary.rows(ids), np.arange(len(ids)), tuple(map(int, ids)), "recorded"
+        )
+    if START_NEAREST in prompt.config:
+        raise NotDecodableError(
+            f"{prompt.name}: its training began from rows that are no tokens and that its file "
+            "does not hold: a displacement needs the start"
         )
     leads, nearest = _leads(prompt.embeddings, vocabulary)
     stayed = np.flatnonzero(leads > chance)

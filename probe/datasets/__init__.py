@@ -8,6 +8,7 @@ from probe.datasets.examples import (
     read_examples,
     sample,
     split_validation,
+    texts_by_label,
 )
 from probe.datasets.loading import load_task, load_wording, task_name, task_names
 

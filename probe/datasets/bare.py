@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.datasets.definition import Definition
+from probe.datasets.examples import label_text
 from probe.datasets.rows import DATA_SUFFIXES, DataRow, shown
 from probe.errors import DataError
 from probe.notes import note
@@ -54,7 +55,7 @@ def renamed(
         new = {key: row.cell(name) for key, name in wanted.items() if name is not None}
         values = {**row.values, **new}
         if "label" in values:
-            values["label"] = _label_text(values["label"])
+            values["label"] = label_text(values["label"])
         made.append(DataRow(row.where, values))
     return made
 
@@ -111,7 +112,7 @@ def _labels(path: Path, rows: Sequence[DataRow]) -> tuple[str, ...]:
                 f"{', '.join(map(repr, row.values)) or 'none'}: name it with --label-column "
                 "(label_column= in Python)"
             )
-        label = _label_text(row.values["label"])
+        label = label_text(row.values["label"])
         if not label:
             raise DataError(f"{row.where}: expected a label, found {shown(row.values['label'])}")
         found[label] = None
@@ -123,13 +124,6 @@ def _labels(path: Path, rows: Sequence[DataRow]) -> tuple[str, ...]:
     if len(found) < 2:
         raise DataError(f"{path}: expected two or more different labels, found {', '.join(found)}")
     return tuple(sorted(found, key=_by_size))
-
-
-def _label_text(value: object) -> str:
-    """A label as text; whole numbers of a column that had gaps are floats."""
-    if value is None:
-        return ""
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
 def _by_size(label: str) -> tuple[bool, int, str, str]:

@@ -145,16 +145,19 @@ def _text(row: DataRow, column: str) -> str:
     return value
 
 
+def label_text(value: object) -> str:
+    """A label as text, the same whatever format it comes from; empty where there is none."""
+    if value is None:
+        return ""
+    # Whole numbers of a column that had gaps are floats.
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+
+
 def _label(row: DataRow, column: str, numbers: dict[str, int]) -> int:
     value = row.cell(column)
-    if isinstance(value, str):
-        name = value.strip()
-        # A name wins over a number: labels may themselves be called "1" to "5".
-        number = numbers.get(name, int(name) if re.fullmatch("[0-9]{1,9}", name) else -1)
-    elif isinstance(value, float) and value.is_integer():  # an integer column that had gaps
-        number = int(value)
-    else:
-        number = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    name = label_text(value)
+    # A name wins over a number: labels may themselves be called "1" to "5".
+    number = numbers.get(name, int(name) if re.fullmatch("[0-9]{1,9}", name) else -1)
     if not 0 <= number < len(numbers):
         raise DataError(
             f"{row.where}: expected {column!r} to be 0 to {len(numbers) - 1} or one of "
@@ -180,21 +183,26 @@ def split_validation(
         Training and validation examples; validation is empty where the share is 0, or where every
         label has one text only.
     """
-    by_label: dict[int | None, dict[str, None]] = {}
-    seen: set[str] = set()
-    for example in examples:
-        if example.text not in seen:  # a text with two labels counts with its first
-            seen.add(example.text)
-            by_label.setdefault(example.label, {})[example.text] = None
     least = 1 if share else 0
     taken: set[str] = set()
-    for texts in by_label.values():
+    for texts in texts_by_label(examples):
         count = min(max(least, round(share * len(texts))), len(texts) - 1)
         taken.update(sorted(texts, key=lambda text: _rank(text, seed))[:count])
     return (
         [example for example in examples if example.text not in taken],
         [example for example in examples if example.text in taken],
     )
+
+
+def texts_by_label(examples: Sequence[Example]) -> list[list[str]]:
+    """The different texts of each label; one that has two labels is among those of its first."""
+    label_of: dict[str, int | None] = {}
+    for example in examples:
+        label_of.setdefault(example.text, example.label)
+    by_label: dict[int | None, list[str]] = {}
+    for text, label in label_of.items():
+        by_label.setdefault(label, []).append(text)
+    return list(by_label.values())
 
 
 def sample(examples: Sequence[Example], most: int | None) -> Sequence[Example]:

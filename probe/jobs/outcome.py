@@ -116,7 +116,8 @@ def _beside_the_model(
     if not examples:
         return prompts
     placed = dataclasses.replace(task, template=asked.template or task.template)
-    conditions = [Condition(one.name, placed, one, objective=asked.objective) for one in prompts]
+    objective = asked.scored_objective
+    conditions = [Condition(one.name, placed, one, objective=objective) for one in prompts]
     answers = answer(model, [*conditions, zero_shot(conditions[0])], examples)
     (*own, alone), _ = compare(answers, examples, model=model.name, metric=task.metric)
     counted = {"metric": task.metric, "split": split, "examples": len(examples)}

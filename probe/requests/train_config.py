@@ -88,7 +88,8 @@ class TrainConfig:
     eval_examples: int = 200
     """At most so many validation examples, from all over the split, whatever the seed."""
     holdout: float = 0.1
-    """Share of the training examples that validate where the task has no other; 0: none."""
+    """Share of the training examples that validate where the task has no other, set aside whatever
+    eval_every is; 0: none."""
     patience: int | None = None
     """Validations without improvement before the run stops early. Default: it never does."""
     checkpoint_every: int = 100
@@ -125,6 +126,11 @@ class TrainConfig:
             )
         if (self.projection or self.tie_layers) and not prefix:
             raise TrainingError(f"projection and tie_layers belong to {name_methods('prefix')}")
+
+    @property
+    def scored_objective(self) -> Objective:
+        """What finished prompts are scored under: a teacher is there in training only."""
+        return "full" if self.objective == "distill" else self.objective
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from probe.analysis.grids import GridRun, grid_result
+from probe.datasets import task_name
 from probe.datasets.rows import read_text
 from probe.errors import TrainingError
 from probe.paths import at_home
@@ -19,6 +20,7 @@ from probe.studies.specs import RunSpec, Study, StudySettings
 from probe.tables import default_model
 from probe.texts import did_you_mean
 from probe.training import TrainConfig
+from probe.training.checks import require_evaluations
 
 _SHIPPED = Path(__file__).parent / "grids"
 _COLUMNS = ("method", "length", "init", "learning_rate", "seed")
@@ -125,6 +127,7 @@ def grid_points(grid: Grid) -> list[GridPoint]:
         chosen = dict(zip(axes, values, strict=True))
         # One validation, at the end: the pack scores it, on the sampled examples.
         config = TrainConfig.from_dict({"eval_every": 0} | dict(grid.training) | chosen)
+        require_evaluations(config)
         varied = {key: value for key, value in chosen.items() if key not in _COLUMNS}
         for model, task, fold in itertools.product(grid.models, grid.tasks, folds):
             found.append(GridPoint(RunSpec(model, task, config, fold), varied))
@@ -144,11 +147,12 @@ def sweep_study(request: Mapping[str, Any]) -> Study:
 
     fields = dict(request)
     settings, question = StudySettings(**fields.pop("shared")), fields.pop("question")
-    own = grid_points(Grid(**fields))
+    grid = Grid(**fields)
+    own, names = grid_points(grid), {task: task_name(task) for task in grid.tasks}
     return Study(
         settings,
         tuple(keyed([point.spec for point in own], settings)),
-        row=lambda number, prompt, file: grid_run_of(own[number], prompt, file),
+        row=lambda number, prompt, file: grid_run_of(own[number], names, prompt, file),
         summarise=lambda rows: grid_result(rows, question=question),
     )
 
@@ -170,14 +174,20 @@ def require_doable(choices: Iterable[int]) -> None:
         )
 
 
-def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
-    """One row of the results: what a run stands for, and what it left in a file."""
+def grid_run_of(
+    point: GridPoint, names: Mapping[str, str], prompt: AnyPrompt, file: str
+) -> GridRun:
+    """One row of the results: what a run stands for, and what it left in a file.
+
+    A prompt found again may have been trained for a task of another name and the same content, so
+    `names` has the tasks' own.
+    """
     scores, config = prompt.metrics, point.spec.config
     metric = str(scores["metric"])
     return GridRun(
         model=point.spec.model,
         parameters=scores["parameters"],
-        task=str(scores["task"]),
+        task=names[point.spec.task],
         method=config.method,
         length=len(prompt),
         init=config.init,

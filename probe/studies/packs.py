@@ -93,7 +93,8 @@ def _train(pack: Pack, folder: Path | None, report: Report) -> list[bytes]:
         texts = [one.text for one in asked if one]
         scores = distilled_scores(model, tasks, prompts, texts, watch)
     else:
-        scores = pack_scores(model, tasks, prompts, [one.objective for one in configs], watch)
+        objectives = [one.scored_objective for one in configs]
+        scores = pack_scores(model, tasks, prompts, objectives, watch)
     took_s = (time.perf_counter() - began) / len(prompts)
     made = {
         "metric": tasks[0].metric,

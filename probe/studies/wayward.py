@@ -12,7 +12,7 @@ import numpy as np
 
 from probe.analysis.neighbours import nearest_tokens
 from probe.analysis.waywardness import WaywardRun, waywardness
-from probe.datasets import load_wording
+from probe.datasets import load_wording, task_name
 from probe.errors import TrainingError
 from probe.metrics import prompt_f1, token_match
 from probe.prompt import AnyPrompt, SoftPrompt
@@ -21,7 +21,9 @@ from probe.studies.grid import require_doable
 from probe.studies.specs import RunSpec, Study, StudySettings, require_names
 from probe.studies.targets import OWN, Target, spread_over_lengths
 from probe.tables import load_vocabulary
+from probe.tables.named import Stamp, stamp_of
 from probe.training import TrainConfig
+from probe.training.checks import require_evaluations
 from probe.vocabulary import Vocabulary
 
 TARGET_INIT = "target"
@@ -80,10 +82,11 @@ def wayward_study(request: Mapping[str, Any]) -> Study:
 
     study, settings = study_of(request)
     own = points(study)
+    names = {task: task_name(task) for task in study.tasks}
     return Study(
         settings,
         tuple(keyed([point.spec for point in own], settings)),
-        row=lambda number, prompt, file: run_of(own[number], prompt, file),
+        row=lambda number, prompt, file: run_of(own[number], names, prompt, file),
         summarise=waywardness,
     )
 
@@ -130,8 +133,11 @@ def points(study: WaywardStudy) -> list[Point]:
     return found
 
 
-def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
+def run_of(point: Point, names: Mapping[str, str], prompt: AnyPrompt, file: str) -> WaywardRun:
     """One row of the results: what a run stands for, and what it left in a file.
+
+    A prompt found again may have been trained for a task of another name and the same content, so
+    `names` has the tasks' own.
 
     Raises:
         TrainingError: the prompt is not one of rows.
@@ -150,7 +156,7 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
     return WaywardRun(
         model=point.spec.model,
         parameters=scores["parameters"],
-        task=str(prompt.task),
+        task=names[point.spec.task],
         kind=point.target.kind,
         target=point.target.text,
         tokens=len(point.ids),
@@ -178,9 +184,13 @@ def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
     )
 
 
-@lru_cache(maxsize=4)
 def vocabulary_of(model: str) -> Vocabulary:
     """A model's tokens and table; several at a time, for their tables are mapped, not read."""
+    return _read_vocabulary(model, stamp_of(model))
+
+
+@lru_cache(maxsize=4)
+def _read_vocabulary(model: str, _: Stamp) -> Vocabulary:
     return load_vocabulary(model)
 
 
@@ -222,6 +232,7 @@ def _configs(
             | {"init": f"text:{target.text}" if init == TARGET_INIT else init}
             | {"target": target.text if gamma else None}
         )
+        require_evaluations(config)
         yield gamma, seed, init, config
 
 

@@ -24,7 +24,8 @@ or `diverged: …` (a loss or gradient was not finite; the prompt of the last ch
 `Step.warning` speaks once, when the metric has not moved.
 
 **Precision** is the model's: `load_model(…, dtype="bfloat16")` multiplies in bf16 under autocast,
-while the prompt, its encoder and its optimiser stay float32.
+while the prompt, its encoder and its optimiser stay float32. There is no loss scaling: under
+float16 small gradients become 0.
 
 Everything random draws from generators seeded by `TrainConfig.seed`; the global ones are left
 alone. Workspace names are not known here: give `prompt:` a path or a hub id.

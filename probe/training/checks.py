@@ -14,7 +14,7 @@ from probe.requests.train_methods import METHODS, name_methods
 from probe.requests.training import TrainRequest
 from probe.task import Example, Task
 from probe.template import read_template, require_room, slot_sizes
-from probe.texts import did_you_mean
+from probe.texts import counted, did_you_mean
 
 
 def check_training(
@@ -30,10 +30,13 @@ def check_training(
 
     Raises:
         TrainingError: the task has no training examples or those of one label only, asks an
-            encoder to write, or has no label words to start from; an encoder is to have a prefix;
-            the template names a column that examples lack, or contradicts the length.
+            encoder to write, or has no label words to start from or to be judged by; an encoder is
+            to have a prefix; the template names a column that examples lack, or contradicts the
+            length; a validation is waited for that is never made.
         RowError: the template takes two labels, or the prompt leaves no room for text.
     """
+    require_evaluations(config)
+    _check_objective(task, config)
     read_template(placed(task, config))
     check_examples(task)
     _check_columns(placed(task, config))
@@ -52,6 +55,27 @@ def check_training(
     length = asked_length(config)
     if length is not None and positions is not None:
         require_room(length, positions)
+
+
+def require_evaluations(config: TrainConfig) -> None:
+    """Refuse to wait for a better validation where none is ever made.
+
+    Raises:
+        TrainingError: there is a patience, and no validation.
+    """
+    if config.patience is not None and not config.eval_every:
+        raise TrainingError(
+            "patience counts validations, and with eval_every 0 there are none: set eval_every "
+            "above 0, or leave patience out"
+        )
+
+
+def _check_objective(task: Task, config: TrainConfig) -> None:
+    if config.objective == "label_words" and task.kind != "classification":
+        raise TrainingError(
+            f"task {task.name} asks for texts, and the objective label_words compares labels: "
+            "choose full"
+        )
 
 
 def task_of(request: TrainRequest) -> Task:
@@ -101,8 +125,7 @@ def check_patience(task: Task, config: TrainConfig) -> None:
     Raises:
         TrainingError: the task has no validation examples.
     """
-    waits = config.patience is not None and config.eval_every > 0
-    if waits and not split_of(task, config)[1]:
+    if config.patience is not None and not split_of(task, config)[1]:
         raise TrainingError(
             f"task {task.name} has no validation examples, which patience needs: set holdout "
             "above 0, or leave patience out"
@@ -118,6 +141,24 @@ def split_of(task: Task, config: TrainConfig) -> tuple[Sequence[Example], Sequen
     # Never by the run's seed: runs that are compared must be validated on the same examples.
     share = min(config.holdout, config.eval_examples / len(task.train))
     return split_validation(task.train, share=share)
+
+
+def require_folds(by_label: Sequence[Sequence[str]], count: int) -> None:
+    """Refuse more folds than there are texts to deal out.
+
+    Args:
+        by_label: the different texts of each label.
+        count: folds.
+
+    Raises:
+        TrainingError: there are fewer texts, or fewer than two folds.
+    """
+    texts = sum(map(len, by_label))
+    if not 2 <= count <= texts:
+        raise TrainingError(
+            f"expected 2 to {counted(texts, 'fold')} of {counted(texts, 'different text')}, found "
+            f"{count}"
+        )
 
 
 def check_examples(task: Task) -> None:

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from probe.datasets import texts_by_label
 from probe.errors import TrainingError
 from probe.models import FrozenModel, Injection, Row, prepare
 from probe.models.language import LanguageModel
 from probe.models.rows import Teacher, right_option
 from probe.requests.train_config import TrainConfig
 from probe.task import Task
-from probe.texts import counted
-from probe.training.checks import check_examples, check_patience, placed, split_of
+from probe.training.checks import check_examples, check_patience, placed, require_folds, split_of
 from probe.training.initialise import resolved_length, text_ids
 
 _POOL = 32
@@ -80,27 +80,25 @@ def _data(model: FrozenModel, task: Task, config: TrainConfig, length: int) -> D
 def folds(task: Task, count: int) -> list[Task]:
     """The task `count` times, each with another part of the training examples as validation.
 
-    Trained at once with the same configuration, they are a k-fold cross-validation.
+    Trained at once with the same configuration, they are a k-fold cross-validation. Every part has
+    its share of each label, and all examples of one text are in one part.
 
     Raises:
-        TrainingError: there are fewer than two folds, or fewer examples than folds.
+        TrainingError: there are fewer than two folds, or fewer different texts than folds.
     """
-    size = len(task.train)
-    if not 2 <= count <= size:
-        raise TrainingError(
-            f"expected 2 to {counted(size, 'fold')} of {counted(size, 'example')}, found {count}"
-        )
-    parts = np.array_split(np.random.default_rng(0).permutation(size), count)
+    by_label = texts_by_label(task.train)
+    require_folds(by_label, count)
+    rng = np.random.default_rng(0)
+    dealt = [texts[i] for texts in by_label for i in rng.permutation(len(texts))]
+    part_of = {text: place % count for place, text in enumerate(dealt)}
     return [
         dataclasses.replace(
             task,
             name=f"{task.name}-fold{number + 1}",
-            train=[
-                task.train[i] for i in np.sort(np.concatenate(parts[:number] + parts[number + 1 :]))
-            ],
-            validation=[task.train[i] for i in np.sort(part)],
+            train=[one for one in task.train if part_of[one.text] != number],
+            validation=[one for one in task.train if part_of[one.text] == number],
         )
-        for number, part in enumerate(parts)
+        for number in range(count)
     ]
 
 

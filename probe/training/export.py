@@ -54,7 +54,7 @@ def _of_rows(
         embeddings=rows,
         method=METHODS[run.config.method].saved_as,
         submodule="encoder" if model.two_stacks else None,
-        init_token_ids=run.start.token_ids,
+        init_token_ids=run.start.token_ids if run.module.begins_at_start else None,
         **carried,
     )
 
@@ -67,8 +67,11 @@ def _config(model: FrozenModel, run: PromptRun) -> dict[str, Any]:
         "label_words": run.task.words,
         "training": run.config.to_dict() | {"learning_rate": run.peak},
     }
-    if run.start.nearest_ids is not None:
-        config[START_NEAREST] = list(run.start.nearest_ids)
+    nearest = run.start.nearest_ids
+    if nearest is None and not run.module.begins_at_start:
+        nearest = run.start.token_ids
+    if nearest is not None:
+        config[START_NEAREST] = list(nearest)
     if model.peft_task is not None:
         config["task_type"] = model.peft_task
     return config

@@ -1,7 +1,8 @@
 """Where a prompt starts: words, label words, vocabulary tokens, noise, or another prompt.
 
-The choices are those of Lester et al. 2021, §3.2 and Li & Liang 2021, §4.3 and §7.4; a prefix
-starts at the keys and values that the same rows cause in the frozen model.
+The choices are those of Lester et al. 2021, §3.2 and Li & Liang 2021, §4.3 and §7.4, but for label
+words of several tokens: here each token is a row, there their mean is one. A prefix starts at the
+keys and values that the same rows cause in the frozen model.
 """
 
 from __future__ import annotations

@@ -110,7 +110,8 @@ class Training:
     def restore(self) -> None:
         """Go on from the last checkpoint of the run folder, or from the start without one.
 
-        A configuration of more steps than before goes further, also where the run had finished.
+        A configuration of more steps than before goes further, also where the run had finished;
+        prompts that had stopped before the others stay as they are.
 
         Raises:
             TrainingError: there is no folder, or it belongs to another model, data or
@@ -123,7 +124,7 @@ class Training:
             return
         _require_same(self.runs, self.weights, checkpoint)
         for run, (tensors, document) in zip(self.runs, checkpoint.prompts, strict=True):
-            run.restore(tensors, document)
+            run.restore(tensors, document, checkpoint.step)
         self.step = checkpoint.step
 
     def _turn(self, active: Sequence[int]) -> list[Step]:

@@ -116,10 +116,9 @@ class PromptRun:
         """Stop, and fall back on the prompt of the last checkpoint."""
         self.optimiser.zero_grad(set_to_none=True)
         self.module.load_state_dict(self.good)
-        self.stopped = (
-            f"diverged: {what} at step {self.step + 1}, the prompt is that of step {self.good_step}"
-        )
-        self.step = self.good_step
+        failed, self.step = self.step + 1, self.good_step
+        kept = self.step if self.kept_validation is None else self.kept_validation[0]
+        self.stopped = f"diverged: {what} at step {failed}, the prompt is that of step {kept}"
 
     @property
     def diverged(self) -> bool:
@@ -209,8 +208,8 @@ class PromptRun:
             "validations": [[step, asdict(found)] for step, found in self.validations],
         }
 
-    def restore(self, tensors: Tensors, document: Mapping[str, Any]) -> None:
-        """Go on where a state was taken."""
+    def restore(self, tensors: Tensors, document: Mapping[str, Any], turns: int) -> None:
+        """Go on where a state was taken, after so many turns of all prompts."""
         self.module.load_state_dict(below("module.", tensors))
         devices = {name: value.device for name, value in self.module.state_dict().items()}
         best = below("best.", tensors)
@@ -219,7 +218,9 @@ class PromptRun:
         self.randomness.set_state(tensors["randomness"])
         self.batches.restore(document["order"])
         self.step, self.stopped = document["step"], document["stopped"]
-        if self.config.steps > document["config"]["steps"] and not self.diverged:
+        # One that stopped before the others is behind them, and takes no turns with them any more.
+        further = self.config.steps > document["config"]["steps"] and self.step == turns
+        if further and not self.diverged:
             self.stopped = None
         self.validations = [(step, Validation(**found)) for step, found in document["validations"]]
         self.good, self.good_step = self._copy(), self.step

@@ -24,7 +24,8 @@ class Validation:
     """accuracy, macro_f1, or loss_nats for generation tasks, whose texts would take long."""
     value: float
     loss_nats: float
-    """Mean over examples of the negative log-likelihood per token of the label or target."""
+    """Mean over examples of the negative log-likelihood per token of the label or target; of texts
+    that are distilled, of the divergence per token from the teacher."""
     examples: int
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from probe import jobs
-from probe.datasets import task_names
+from probe.datasets import task_names, texts_by_label
 from probe.errors import DataError, TrainingError
 from probe.jobs import JobView
 from probe.live import LiveModel
@@ -25,9 +25,15 @@ from probe.results import Rows
 from probe.store import JobConfig, JobKind, Library, Workspace
 from probe.tables import ALWAYS_NAMED, ModelFacts, default_model
 from probe.task import Task
-from probe.texts import counted
 from probe.training import TrainConfig
-from probe.training.checks import check_patience, check_start, check_training, task_of
+from probe.training.checks import (
+    check_patience,
+    check_start,
+    check_training,
+    placed,
+    require_folds,
+    task_of,
+)
 from probe.verbs.checks import (
     check_label_words,
     check_models,
@@ -74,12 +80,8 @@ def _read_task(request: TrainRequest) -> Task:
     """The task with its examples."""
     with collected(said=False):  # the worker reads it too, and will say them
         task = task_of(request)
-    examples, parts = len(task.train), request.folds
-    if parts is not None and parts > examples:
-        raise TrainingError(
-            f"expected 2 to {counted(examples, 'fold')} of {counted(examples, 'example')}, "
-            f"found {parts}"
-        )
+    if request.folds is not None:
+        require_folds(texts_by_label(task.train), request.folds)
     return task
 
 
@@ -88,7 +90,7 @@ def _check(
 ) -> None:
     """Refuse before there is a run what its worker could only refuse after."""
     check_training(task, config, writes=model.writes, positions=model.positions)
-    check_label_words(task, config.objective, model)
+    check_label_words(placed(task, config), config.objective, model)
     length = None
     if start is not None:
         check_start(start, config)

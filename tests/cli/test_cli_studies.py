@@ -127,6 +127,10 @@ def test_a_grid_file_ends_in_a_table_and_a_front(probe, model, tmp_path, check_s
     assert len(pd.read_parquet(done.json["results"])) == 8
     shown = probe("sweep", *given)
     assert "prefix_tuning" in shown.out and "test accuracy" in shown.flat
+    write_task(tmp_path / "renamed")  # of the same content, so that all runs are found
+    given[2] = "renamed"
+    renamed = probe("sweep", *given, "--json").json
+    assert set(pd.read_parquet(renamed["results"])["task"]) == {"renamed"}
 
 
 def test_the_named_studies_answer_their_questions(probe, model, check_schema):

@@ -261,7 +261,10 @@ def test_wrong_usage_is_told_before_anything_is_written(arguments, message, prob
         (("--task", "moods", "--lr", "-1"), "learning_rate must be a number > 0, found -1.0"),
         (("--task", "moods", "--gamma", "1"), "gamma needs a target"),
         (("--task", "moods", "--init", "magic"), "init must be one of text:WORDS"),
-        (("--task", "moods", "--folds", "25"), "expected 2 to 24 folds of 24 examples, found 25"),
+        (
+            ("--task", "moods", "--folds", "25"),
+            "expected 2 to 24 folds of 24 different texts, found 25",
+        ),
         (("--task", "no-such-task"), "task no-such-task: expected one of sst2"),
         (("--resume", "nobody"), "no single run nobody"),
     ],

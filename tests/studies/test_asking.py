@@ -87,6 +87,12 @@ def test_what_is_asked_for_takes_the_place_of_the_grids_wherever_that_stands(mod
     assert [(one.length, one.steps, one.seed) for one in kept] == [(3, 1, 5), (3, 2, 5)]
 
 
+def test_patience_in_a_study_that_validates_at_the_end_only_is_refused(model, task):
+    with pytest.raises(TrainingError, match="set eval_every above 0, or leave patience out"):
+        _sweep(model, task, {"training": {"patience": 2}})
+    assert _sweep(model, task, {"training": {"patience": 2, "eval_every": 5}})[0].patience == 2
+
+
 def test_tuples_are_as_good_as_lists(model, task):
     grid = {"models": (model,), "tasks": (task,), "grid": {"length": (2, 3)}}
     found = _grid_points(verbs.sweep_config(grid, device="cpu"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,19 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from probe.errors import TrainingError
 from probe.jobs.plan import plan_study
 from probe.models import load_model
 from probe.studies.cache import ResultCache
+from probe.studies.distilled import placed
 from probe.studies.executor import Executor, sweep
 from probe.studies.sources import keyed, task_of
-from probe.studies.specs import RunSpec, StudySettings, packs_of
+from probe.studies.specs import Distilling, RunSpec, StudySettings, packs_of
+from probe.task import Example, Task
 from probe.training import TrainConfig, train
 from tests.studies.conftest import SHARED
 from tests.trainable import write_rows, write_task
 
 ROOT = Path(__file__).parents[2]
+PT = {"format": "pt"}
 
 
 def _keys(runs, shared=SHARED):
@@ -56,6 +62,55 @@ def test_other_examples_are_another_key(asked, tmp_path):
     other = write_task(tmp_path / "again" / "moods")
     write_rows(other / "train.jsonl", examples[1:])
     assert _keys([dataclasses.replace(asked[0], task=str(other))]) != before
+
+
+def test_rows_and_weights_that_changed_in_their_place_are_another_key(asked, model, tmp_path):
+    folder, weights = write_task(tmp_path / "moods"), tmp_path / "model" / "model.safetensors"
+    shutil.copytree(model, weights.parent)
+    run = dataclasses.replace(asked[0], task=str(folder), model=str(weights.parent))
+    keys = _keys([run])
+    write_rows(folder / "train.jsonl", task_of(run, SHARED).train[1:])
+    keys += _keys([run])
+    save_file({name: one + 1 for name, one in load_file(weights).items()}, weights, PT)
+    keys += _keys([run])
+    assert len(set(keys)) == 3
+
+
+def test_cells_that_a_template_reads_are_part_of_the_key(asked, tmp_path):
+    def key(place, template):
+        rows = [{"text": f"w{n}", "label": n % 2, "place": place} for n in range(8)]
+        for split in ("train", "validation"):
+            lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+            (folder / f"{split}.jsonl").write_text(lines)
+        config = dataclasses.replace(asked[0].config, template=template)
+        return _keys([dataclasses.replace(asked[0], task=str(folder), config=config)])
+
+    folder = write_task(tmp_path / "moods")
+    own, other = "{prompt:2}{text} it was", "{prompt:2}{text} {place} it was"
+    assert key("day", own) == key("film", own)
+    assert key("day", other) != key("film", other)
+
+
+def test_prompts_distilled_on_a_task_of_texts_are_scored_without_the_teacher(model, tmp_path):
+    (tmp_path / "task.toml").write_text('kind = "generation"\n')
+    rows = [json.dumps({"text": f"w{n}", "target": "it was"}) for n in range(4)]
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
+    distil = TrainConfig(
+        steps=2, length=2, batch_size=2, eval_every=0, objective="distill", teacher="kind warm"
+    )
+    runs, kept = keyed([RunSpec(model, str(tmp_path), distil)], SHARED), ResultCache(tmp_path)
+    sweep(runs, SHARED, kept)
+    assert kept.get(runs[0].key).metrics["validation_loss_nats"] > 0
+
+
+def test_shuffled_contexts_never_have_their_own_answer(model):
+    frozen, texts = load_model(model, device="cpu"), [f"w{n}" for n in range(6)]
+    task = Task("t", "generation", train=[Example(text, target=text) for text in texts])
+    for seed in range(8):
+        others = placed(frozen, task, Distilling("warm", seed, shuffled=True), 2).train
+        assert all(one.text != one.target for one in others)
+        assert sorted(str(one.target) for one in others) == texts
 
 
 def test_packs_hold_what_fits_together_and_every_run_once(model, task):

@@ -107,6 +107,21 @@ def test_a_finished_run_goes_further_as_if_it_had_been_asked_for_so_many_steps(
         train(causal, task, TrainConfig(steps=6, **asked), run_folder=tmp_path, resume=True)
 
 
+def test_a_prompt_that_had_stopped_before_the_others_takes_no_further_steps(
+    causal: FrozenModel, task: Task, tmp_path: Path
+) -> None:
+    def configs(steps: int) -> list[TrainConfig]:
+        return [TrainConfig(length=2, steps=steps, eval_every=0, seed=seed) for seed in (0, 1)]
+
+    training = train(causal, task, configs(4), run_folder=tmp_path)
+    for step in training:
+        if (step.step, step.prompt) == (2, 1):
+            training.runs[1].stopped = "early: no better for 2 validations"
+    further = train(causal, task, configs(6), run_folder=tmp_path, resume=True)
+    assert [(step.prompt, step.step) for step in further] == [(0, 5), (0, 6)]
+    assert further.runs[1].step == 2 and str(further.runs[1].stopped).startswith("early")
+
+
 def test_only_the_last_two_checkpoints_are_kept(
     causal: FrozenModel, task: Task, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from probe.errors import TrainingError
 from probe.models import FrozenModel
+from probe.task import Example, Task
 from probe.training import TrainConfig, train
 from tests import tiny
 
@@ -29,3 +30,11 @@ def test_patience_without_validation_examples_is_refused(causal: FrozenModel) ->
     with pytest.raises(TrainingError, match="moods has no validation examples, which patience"):
         train(causal, task, [config, patient])
     assert train(causal, tiny.task(40), patient).runs[0].data.validation
+
+
+def test_what_would_silently_teach_or_stop_nothing_is_refused(causal: FrozenModel) -> None:
+    with pytest.raises(TrainingError, match="with eval_every 0 there are none: set eval_every"):
+        train(causal, tiny.task(40), TrainConfig(length=2, patience=2, eval_every=0))
+    free = Task("free", "generation", train=[Example("the film", target="was sweet")])
+    with pytest.raises(TrainingError, match="free asks for texts, and the objective label_words"):
+        train(causal, free, TrainConfig(length=2, objective="label_words"))

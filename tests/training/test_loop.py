@@ -155,6 +155,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_last_checkpoint(
     assert resumed.prompts[0].metrics == {"step": 3}
 
 
+def test_a_run_that_diverged_names_the_step_of_the_prompt_it_leaves(
+    causal: FrozenModel, task: Task
+) -> None:
+    training = train(causal, task, TrainConfig(length=3, steps=9, checkpoint_every=3, eval_every=2))
+    for step in training:
+        if step.step == 4:
+            training.runs[0].module.rows.data.fill_(math.inf)
+    kept = training.prompts[0].metrics["step"]
+    assert kept in (2, 4) and str(training.runs[0].stopped).endswith(f"of step {kept}")
+
+
 def test_a_prompt_whose_validation_broke_is_never_the_best(causal: FrozenModel, task: Task) -> None:
     config = TrainConfig(length=3, steps=6, checkpoint_every=2, eval_every=2)
     training = train(causal, task, config)
@@ -254,8 +265,18 @@ def test_folds_validate_on_every_example_once() -> None:
         assert len(fold.train) + len(fold.validation) == 50
     held = itertools.chain.from_iterable(fold.validation for fold in made)
     assert sorted(map(id, held)) == sorted(map(id, task.train))
-    with pytest.raises(TrainingError, match="expected 2 to 50 folds of 50 examples, found 1"):
+    with pytest.raises(TrainingError, match="folds of .* different texts, found 1"):
         folds(task, 1)
+
+
+def test_every_fold_has_its_share_of_each_label_and_no_text_of_another() -> None:
+    twice = [Example(f"text {n // 2}", label=int(n < 20)) for n in range(80)]
+    made = folds(Task("t", "classification", label_words=("a", "b"), train=twice), 5)
+    for fold in made:
+        assert not {one.text for one in fold.train} & {one.text for one in fold.validation}
+        assert [one.label for one in fold.validation].count(1) == 4
+    with pytest.raises(TrainingError, match="expected 2 to 40 folds of 40 different texts, found"):
+        folds(dataclasses.replace(made[0], train=twice), 41)
 
 
 def test_a_generation_task_is_validated_by_its_loss(causal: FrozenModel) -> None:

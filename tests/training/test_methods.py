@@ -15,7 +15,7 @@ from torch import nn
 from probe.errors import TrainingError
 from probe.formats import save
 from probe.models import FrozenModel, load_model, prepare
-from probe.prompt import KVPrefix, SoftPrompt
+from probe.prompt import START_NEAREST, KVPrefix, SoftPrompt
 from probe.requests.train_methods import METHODS, TrainMethod
 from probe.task import Task
 from probe.training import TrainConfig, train
@@ -135,6 +135,9 @@ def test_a_mixture_narrows_to_one_token_which_its_export_names(
     assert set(ids) <= set(ordinary_tokens(causal).tolist())
     nearest = NearestTokens(causal).ids(torch.tensor(prompt.embeddings))
     assert nearest.tolist() == ids
+    started = list(training.runs[0].start.token_ids or ())
+    assert prompt.init_token_ids is None, "its rows began half way to the mean of all others"
+    assert prompt.config[START_NEAREST] == started
 
 
 def test_a_mixture_is_as_narrow_at_a_step_however_it_came_there(

@@ -21,6 +21,9 @@ class PromptModule(nn.Module):
     encoder are kept whole in checkpoints; only what they make is exported.
     """
 
+    begins_at_start = True
+    """Whether the first rows it makes are those of the start it was built from."""
+
     def default_rate(self, spread: float) -> float:
         """The highest rate where none is given.
 
@@ -49,8 +52,10 @@ def build_module(model: FrozenModel, config: TrainConfig, start: Start) -> Promp
         TrainingError: layers are to be tied that do not come in two halves.
     """
     home = importlib.import_module(f"probe.training.methods.{config.method}")
-    with torch.random.fork_rng(devices=[]):  # encoders start from torch's global generator
-        torch.manual_seed(config.seed)
+    # Encoders start on the CPU, from torch's global generator. `torch.manual_seed` would also seed
+    # those of every accelerator, which are not put back.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.seed)
         module: PromptModule = home.build(model, config, start)
     return module.to(model.device)
 

@@ -40,6 +40,7 @@ class Mixture(PromptModule):
     """
 
     temperature: Tensor
+    begins_at_start = False
 
     def __init__(self, model: FrozenModel, token_ids: Sequence[int]) -> None:
         super().__init__()
