@@ -584,7 +584,7 @@ def test_before_peft_0_4_the_decoders_half_was_trained_too(early: bool, tmp_path
     later = {} if early else {"revision": None, "auto_mapping": None}
     config = {
         "peft_type": "PROMPT_TUNING", "task_type": "SEQ_2_SEQ_LM", "num_virtual_tokens": 3,
-        "num_transformer_submodules": 2, "token_dim": 4,
+        "num_transformer_submodules": 2, "token_dim": 4, "inference_mode": True,
     }  # fmt: skip
     (tmp_path / "adapter_config.json").write_text(json.dumps(config | later))
 

@@ -147,8 +147,8 @@ def _halves(content: Content, rows: NDArray[Any], card: Card) -> list[AnyPrompt]
 
 
 def _is_early(config: Mapping[str, Any]) -> bool:
-    """Whether PEFT before 0.4 wrote a configuration, which lacks what every later one has."""
-    return not {"revision", "auto_mapping"} & config.keys()
+    """Whether PEFT before 0.4 wrote a configuration, and so all fields but those that came then."""
+    return "inference_mode" in config and not {"revision", "auto_mapping"} & config.keys()
 
 
 def _multitask(content: Content, weights: PeftWeights, card: Card) -> list[AnyPrompt]:
