@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.shared.sidebar import OWN
 from probe.analysis.compare import shared_tokens
 from probe.verbs.decoding import decode
 from probe.verbs.reading import read
@@ -16,7 +17,7 @@ STORY = "smollm2-distilled-french"
 
 @pytest.mark.slow
 def test_a_newcomer_sees_one_prompt_read_in_two_ways_and_at_work(open_page: Open) -> None:
-    at = open_page("start")
+    at = open_page("start", state={"model": "builtin"})  # left over from another page
     assert at.title[0].value == "Start"
     by_position, by_change = strips_of(at)
     nearest = [position.neighbours[0].token.strip("␣") for position in decode(STORY).positions]
@@ -29,7 +30,7 @@ def test_a_newcomer_sees_one_prompt_read_in_two_ways_and_at_work(open_page: Open
     assert own != alone
     next(one for one in at.button if one.label == "Open in Decode").click().run()
     assert at.title[0].value == "Decode"
-    assert at.session_state["p"] == [STORY]
+    assert at.session_state["p"] == [STORY] and at.session_state["model"] == OWN
 
 
 @pytest.mark.slow

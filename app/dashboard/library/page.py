@@ -116,7 +116,7 @@ def _draw_tokens(entry: Entry) -> None:
         found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
         draw_decode_strip(
             "The token nearest to each row, in order; click one to see it in Decode",
-            entry.id, nearest_strip(found),
+            entry.id, nearest_strip(found), on_own=True,
         )  # fmt: skip
         st.caption(LEGEND)
 

@@ -112,10 +112,16 @@ def choose_on_own(ids: Sequence[str]) -> None:
     st.session_state["model"] = OWN
 
 
-def show_in_decode(id_: str, position: int | None = None) -> None:
-    """Let Decode show a prompt, chosen beside the others, and one of its positions."""
-    if id_ not in chosen_prompts():
-        choose([*chosen_prompts(), id_])
+def show_in_decode(id_: str, position: int | None = None, *, on_own: bool = False) -> None:
+    """Let Decode show a prompt, chosen beside the others, and one of its positions.
+
+    Args:
+        id_: of the prompt.
+        position: None leaves it open.
+        on_own: on the model it was trained on, whichever was chosen before.
+    """
+    chosen = chosen_prompts()
+    (choose_on_own if on_own else choose)(chosen if id_ in chosen else [*chosen, id_])
     st.session_state["show"] = id_
     if position is not None:
         st.session_state["sel"] = position

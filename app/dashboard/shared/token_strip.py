@@ -64,7 +64,9 @@ def draw_strip(
     return found.position is not None
 
 
-def draw_decode_strip(label: str, id_: str, tokens: Sequence[StripToken]) -> None:
+def draw_decode_strip(
+    label: str, id_: str, tokens: Sequence[StripToken], *, on_own: bool = False
+) -> None:
     """A strip of a prompt of the library, whose tokens lead to their positions in Decode."""
-    if draw_strip(label, tokens, pick=lambda position: show_in_decode(id_, position)):
+    if draw_strip(label, tokens, pick=lambda at: show_in_decode(id_, at, on_own=on_own)):
         st.switch_page("dashboard/decode/page.py", query_params={})

@@ -39,7 +39,7 @@ def draw_story(entry: Entry, model: str) -> None:
     found = decoding(entry, model, metric="cosine", k=5, filters=(), one_to_one=False)
     with by_position:
         st.markdown(f"**1 · The token nearest to each row.** {found.headline()[0]}")
-        draw_decode_strip("Read by position, in order", entry.id, nearest_strip(found))
+        draw_decode_strip("Read by position, in order", entry.id, nearest_strip(found), on_own=True)
         st.caption(LEGEND)
     paint_now(("start", entry.id))
     told = displacement_of(reading(entry, model))
