@@ -142,8 +142,9 @@ class TrainedOn(OnDevice):
     """Likewise, of a model that prompts are trained on."""
 
     dtype: Dtype | None = None
-    """Precision of the frozen model; prompts stay float32. Default: bfloat16 on GPUs that have it
-    and, for GGUF files, on CPUs that have it; else float32."""
+    """Precision of the frozen model; prompts stay float32. In float16 small gradients become 0.
+    Default: bfloat16 on GPUs that have it and, for GGUF files, on CPUs that have it; else
+    float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
