@@ -36,12 +36,12 @@ def draw_try_it(entries: Sequence[Entry], *, own_models: bool = False) -> None:
     st.subheader("Try it", anchor=False)
     own_models = own_models or chosen_base() == OWN
     models = [one.card.base_model if own_models else chosen_model(one) for one in entries]
-    usable = [one for one, model in zip(entries, models, strict=True) if model][:_MOST]
-    if not usable:
+    known = [(one, model) for one, model in zip(entries, models, strict=True) if model]
+    if not known:
         st.caption("Choose the base model in the sidebar: these prompts do not tell theirs.")
         return
-    if (chosen := len(list(filter(None, models)))) > _MOST:
-        st.caption(f"Only the first {_MOST} of {chosen} prompts are asked.")
+    if len(known) > _MOST:
+        st.caption(f"Only the first {_MOST} of {len(known)} prompts are asked.")
     text = st.text_input(
         "A sentence", key="try", bind="query-params", persist_state="session", max_chars=2000,
         placeholder="a moving film that never hurries",
@@ -57,12 +57,13 @@ def draw_try_it(entries: Sequence[Entry], *, own_models: bool = False) -> None:
             "Label words, with commas between", key="try_words", persist_state="session",
             placeholder="the prompt's own",
         )  # fmt: skip
-    if not text.strip() or not all_here(filter(None, models)):
+    asked = known[:_MOST]
+    if not text.strip() or not all_here(model for _, model in asked):
         return
     labels = tuple(word.strip() for word in words.split(",") if word.strip())
     with refusals():
-        other = None if own_models else models[0]  # one for all
-        draw_answers(tried(usable, other, text, template.strip(), labels))
+        other = None if own_models else asked[0][1]  # one for all
+        draw_answers(tried([one for one, _ in asked], other, text, template.strip(), labels))
 
 
 def draw_answers(found: Tried) -> None:
