@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe.arrays import Float32Array, IntArray, round_to_bfloat16
+from probe.arrays import Float32Array, IntArray, multiplied, round_to_bfloat16, to_float32
 from probe.tables.span import Table
 from probe.vocabulary import TableDtype
 
@@ -112,6 +112,19 @@ def answer_of(layer: nn.Module, ids: Tensor) -> Tensor:
     """What a layer answers to ids; I-BERT's adds the scale of its quantisation."""
     answer: Tensor | tuple[Tensor, ...] = layer(ids)
     return answer[0] if isinstance(answer, tuple) else answer
+
+
+@dataclass(frozen=True, eq=False)
+class Float32Products:
+    """A layer that runs, and multiplies, in float32 whatever its table is stored in."""
+
+    table: Table
+
+    digest = "in float32"
+
+    def answers(self, ids: IntArray) -> Float32Array:
+        """Rows of token ids times the table's factor, [..., H]."""
+        return multiplied(to_float32(self.table.values[ids]), self.table.factor)
 
 
 class RunningLayer:

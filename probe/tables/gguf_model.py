@@ -19,7 +19,7 @@ from probe.notes import note
 from probe.tables.architectures import Which, no_stacks
 from probe.tables.cache import cache_folder, drop_unused, write_aside
 from probe.tables.codec import TokenizersCodec
-from probe.tables.embedding_layers import UNCHANGED, by_root_of_width
+from probe.tables.embedding_layers import Float32Products, by_root_of_width
 from probe.tables.facts import ModelFacts
 from probe.tables.files import map_bytes
 from probe.tables.gguf_builders import BUILDERS
@@ -139,9 +139,11 @@ def load_gguf_vocabulary(name: str, found: GgufFile, which: Which) -> Vocabulary
     table = load_gguf_table(part_with(first, TABLE))
     tokenizer = read_gguf_tokenizer(header, found.files.where)
     scaled = _SCALED.match(header.architecture)
-    multiplier = by_root_of_width(table.values.shape[1]) if scaled else UNCHANGED
-    factor = multiplier.at("F32")  # models from GGUF files run in float32
-    return tokenizer.vocabulary(name, replace(table, factor=factor))
+    if scaled:  # models from GGUF files run in float32
+        table = replace(table, factor=by_root_of_width(table.values.shape[1]).at("F32"))
+        rounds = table.dtype in ("F16", "BF16")
+        table = replace(table, layer=Float32Products(table)) if rounds else table
+    return tokenizer.vocabulary(name, table)
 
 
 def read_gguf_facts(name: str, found: GgufFile) -> ModelFacts:

@@ -81,6 +81,16 @@ def test_a_prompt_of_real_tokens_of_a_quantised_gemma_decodes_to_them(fields, tm
     assert nearest == [found.tokens[row] for row in rows]
 
 
+@pytest.mark.parametrize("kind", ["F16", "BF16"])
+def test_rows_of_a_half_precise_gemma_are_multiplied_in_float32_as_it_runs(kind, fields, tmp_path):
+    values = np.random.default_rng(0).normal(0, 0.1, (ROWS, WIDTH)).astype(np.float32)
+    tensors = {"token_embd.weight": quantised(values, kind)}
+    found = load_vocabulary(write_gguf(tmp_path / "m.gguf", "gemma2", fields, {}, tensors))
+    stored = gguf.dequantize(*tensors["token_embd.weight"])[[3, 7]]
+    assert_array_equal(found.rows([3, 7]), stored * np.float32(WIDTH**0.5))
+    assert found.scale.factor == pytest.approx(WIDTH**0.5)
+
+
 def test_float_tables_are_mapped_and_undone_ones_kept(fields, tmp_path):
     rng = np.random.default_rng(0)
     values = rng.normal(0, 0.1, (ROWS, WIDTH)).astype(np.float32)
