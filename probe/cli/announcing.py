@@ -38,12 +38,12 @@ def announced(root: Path, port: int, address: str) -> Iterator[str]:
     place = root / f"dashboard-{port}.json"
     said = {"address": address, "pid": os.getpid(), "started": process_start_time(os.getpid())}
     shown = address.partition("?")[0]
-    with suppress(OSError):
-        make_private(root)
-        keep_file(place, json.dumps(said).encode())
-        keep_file(_page(place), _PAGE.format(address=address).encode())
-        shown = _page(place).as_uri()
     try:
+        with suppress(OSError):
+            make_private(root)
+            keep_file(place, json.dumps(said).encode())
+            keep_file(_page(place), _PAGE.format(address=address).encode())
+            shown = _page(place).as_uri()
         yield shown
     finally:
         _remove(place)

@@ -103,6 +103,7 @@ def _serve(at: _Place, serving: Serving, public: Public) -> int:
     address = place + (f"/?token={token}" if token else "")
     for other in running_dashboards(at.root):
         complain(f"another dashboard of this workspace is at {other}")
+    _end_like_ctrl_c()  # before anybody can know that there is something to end
     complain(f"the dashboard is at {address} (Ctrl-C ends it)")
 
     def start(shown: str) -> subprocess.Popen[bytes]:
@@ -119,8 +120,9 @@ def _serve(at: _Place, serving: Serving, public: Public) -> int:
             ).start()
         return server
 
-    with announced(at.root, at.port, address) as shown:
+    with suppress(KeyboardInterrupt), announced(at.root, at.port, address) as shown:
         return _wait_for(partial(start, shown))
+    return 0
 
 
 def _free_port() -> int:
@@ -187,7 +189,6 @@ def _wait_for(start: Callable[[], subprocess.Popen[bytes]]) -> int:
     """Wait for a server; being asked to end is a normal end, whatever the server does."""
     server = None
     try:
-        _end_like_ctrl_c()
         server = start()
         code = _exit_code(server)
     except KeyboardInterrupt:

@@ -317,6 +317,7 @@ def test_a_server_that_does_not_listen_is_killed(monkeypatch):
         return started[0]
 
     try:
+        dashboard._end_like_ctrl_c()
         assert dashboard._wait_for(start) == 0
     finally:
         for number, handler in before.items():
