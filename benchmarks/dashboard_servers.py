@@ -1,4 +1,4 @@
-"""What `dashboard.py` measures: a large library, the dashboard over it, and an empty page."""
+"""What `dashboard_speeds.py` measures: a large library, the dashboard over it, an empty page."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ VIEWS: tuple[tuple[str, dict[str, object]], ...] = (
     ("decode", {"p": "sst2-text", "k": 7}),
     ("decode", {"p": "smollm2-distilled-french", "try": "What is for dinner?"}),
     ("map", {}),
-    ("compare", {"p": ["sst2-text", "sst2-labels"]}),
+    ("compare", {"p": ["sst2-text", "trec-text"]}),
     ("waywardness", {}),
     ("train", {"new": "a text of your own"}),
     ("runs", {}),

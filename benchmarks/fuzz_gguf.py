@@ -162,10 +162,10 @@ def run_case(number: int, seed: int, whole: dict[str, bytes], folder: Path, tall
         found = load_vocabulary(folder / "case.gguf")
         if found.codec is not None:
             found.decode(found.encode("the a 12 ü"))
-        tally.read[name] += 1
         if name == "byte-level" and rng.random() < _RUN_SHARE:
             load_model(folder / "case.gguf")
             tally.ran += 1
+        tally.read[name] += 1
     except ModelNotFoundError as error:
         tally.refused[name] += 1
         if "\n" in str(error) or not str(error):

@@ -19,9 +19,8 @@ def allowed(model: FrozenModel, length: int, tokens: float, batch: int) -> tuple
 
     PEFT runs B · (P + T) positions through all layers and, in causal models, through the head.
     Causal models here: P + B · (T - 1) positions, B of them in the last feed-forward block and the
-    head (one label token per row). Sentence encoders here: the same positions, but each prompt row
-    is projected once in the first layer, nothing goes back through its tokens' projections, and
-    the last layer asks for and transforms texts alone. Attention itself is not counted.
+    head (one label token per row). Sentence encoders run the same positions on both sides.
+    Attention itself is not counted.
 
     Args:
         model: the frozen model.
@@ -38,10 +37,7 @@ def allowed(model: FrozenModel, length: int, tokens: float, batch: int) -> tuple
         head, last = model.vocabulary_size * model.width, _weights(layers[-1].mlp)
         full = 2 * theirs * (whole + head)
         return theirs / ours, full / (2 * (ours * (whole - last) + batch * (last + head)))
-    square = model.width**2
-    first = 3 * square * ((batch - 1) * length + theirs - length)
-    full = 2 * theirs * whole
-    return 1.0, full / (full - first - 2 * (weights - 2 * square) * batch * length)
+    return 1.0, 1.0
 
 
 def forget_peak() -> None:

@@ -22,6 +22,7 @@ from probe.models import FrozenModel, load_model
 from probe.task import Task
 from probe.training import TrainConfig, train
 
+_RATES = ("both sides at one rate", "each side at its best rate over all seeds")
 _PARTS = ("gpt2", "smollm2", "builtin", "minilm", "many")
 
 
@@ -125,7 +126,7 @@ def _race(name: str, args: argparse.Namespace, clock: Clock) -> str:
     return (
         f"**`{name}` on SST-2**, P = 20, B = {args.batch}, to a validation loss of {race.goal} "
         f"nats ({len(race.validation)} examples, every {args.every} steps, not timed), seeds "
-        f"{args.seeds}, same starts, same batches, each side at its best rate over all seeds.\n\n"
+        f"{args.seeds}, same starts, same batches, {_RATES[len(args.rates) > 1]}.\n\n"
         f"{table(header, lines)}"
     )
 

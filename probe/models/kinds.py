@@ -119,8 +119,8 @@ def require_head(found: str, kind: str, family: type[FrozenModel], where: str) -
 
 def _check_modules(path: str, file: Path) -> None:
     """Refuse sentence encoders that do more than average and normalise."""
-    listed = json.loads(file.read_text(encoding="utf-8"))
-    kinds = [str(one.get("type")).rpartition(".")[2] for one in listed]
+    listed = json.loads(file.read_text(encoding="utf-8", errors="replace"))
+    kinds = [str(dict(one).get("type")).rpartition(".")[2] for one in listed]
     if others := [kind for kind in kinds if kind not in _MODULES]:
         raise ModelNotFoundError(
             f"{path} has a {others[0]} module, which is not read here: only sentence encoders of "

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from probe.analysis.displacement import FEWEST_FLIPPED
 from probe.readings.reading import Reading
 from probe.texts import counted
 
 _WORDS = 6
-_FLIPPED = ("displacement", "displacement_centred", "gradient")
-"""Readings whose control is the rows themselves, where no other is known."""
 
 
 def answer_in_words(readings: Sequence[Reading], stayed: tuple[int, int] | None) -> str:
@@ -60,9 +57,7 @@ def _learned(reading: Reading) -> str:
 
 def _doubt(reading: Reading) -> str:
     if reading.better_than_controls is None:
-        rows = len(reading.rows or ()) if reading.name in _FLIPPED else FEWEST_FLIPPED
-        few = f"of {counted(rows, 'row')} alone " if rows < FEWEST_FLIPPED else ""
-        return f" ({few}no control tells whether this is more than noise)"
+        return " (no control tells whether this is more than noise)"
     return "" if reading.better_than_controls else " (no better than its control)"
 
 

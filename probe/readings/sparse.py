@@ -9,6 +9,7 @@ from probe.analysis.decoding import require_decodable
 from probe.analysis.displacement import StartSource
 from probe.analysis.matching_pursuit import SparseSums, matching_pursuit
 from probe.analysis.references import like_vocabulary
+from probe.analysis.starts import rows_as_read
 from probe.arrays import Arrays, are_numbers
 from probe.errors import NotDecodableError
 from probe.readings.controls import (
@@ -77,7 +78,7 @@ def _rows(subject: Subject) -> tuple[NDArray[np.float32], list[int], StartSource
         start = subject.start
     except NotDecodableError:
         return prompt.embeddings, list(range(len(prompt))), None
-    rows = prompt.embeddings[start.positions] - start.rows
+    rows = rows_as_read(prompt, subject.vocabulary)[start.positions] - start.rows
     if not rows.any():
         raise NotDecodableError(f"{prompt.name}: no row has moved from its start")
     return rows, start.positions.tolist(), start.source

@@ -147,12 +147,11 @@ def sweep_study(request: Mapping[str, Any]) -> Study:
 
     fields = dict(request)
     settings, question = StudySettings(**fields.pop("shared")), fields.pop("question")
-    grid = Grid(**fields)
-    own, names = grid_points(grid), {task: task_name(task) for task in grid.tasks}
+    own = grid_points(Grid(**fields))
     return Study(
         settings,
         tuple(keyed([point.spec for point in own], settings)),
-        row=lambda number, prompt, file: grid_run_of(own[number], names, prompt, file),
+        row=lambda number, prompt, file: grid_run_of(own[number], prompt, file),
         summarise=lambda rows: grid_result(rows, question=question),
     )
 
@@ -174,20 +173,14 @@ def require_doable(choices: Iterable[int]) -> None:
         )
 
 
-def grid_run_of(
-    point: GridPoint, names: Mapping[str, str], prompt: AnyPrompt, file: str
-) -> GridRun:
-    """One row of the results: what a run stands for, and what it left in a file.
-
-    A prompt found again may have been trained for a task of another name and the same content, so
-    `names` has the tasks' own.
-    """
+def grid_run_of(point: GridPoint, prompt: AnyPrompt, file: str) -> GridRun:
+    """One row of the results: what a run stands for, and what it left in a file."""
     scores, config = prompt.metrics, point.spec.config
     metric = str(scores["metric"])
     return GridRun(
         model=point.spec.model,
         parameters=scores["parameters"],
-        task=names[point.spec.task],
+        task=task_name(point.spec.task),  # one found again may be of another with the same rows
         method=config.method,
         length=len(prompt),
         init=config.init,

@@ -20,7 +20,7 @@ from probe.studies.specs import StudySettings
 from probe.tables import load_vocabulary
 from probe.vocabulary import Vocabulary
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a reading starts to say something else of the same prompt."""
 
 

@@ -16,6 +16,7 @@ from probe.errors import TrainingError
 from probe.live import LiveModel
 from probe.models import FrozenModel, load_model
 from probe.models.loading import fast_dtype, on_cpu
+from probe.models.rows import special_ids
 from probe.requests.train_config import DEFAULT_LENGTH
 from probe.studies.distilled import answered_task, placed
 from probe.studies.specs import Distilling, KeyedRun, RunSpec, StudySettings
@@ -181,7 +182,8 @@ def keyed(runs: Sequence[RunSpec], shared: StudySettings) -> list[KeyedRun]:
                 task_digest(task_of(run, shared), template) if asked is None else _digest(asked)
             )
         weights = fingerprint_of(run.model, shared.device, shared.dtype)
-        found[place] = KeyedRun(run, _key(run, weights, digests[part]))
+        scored = _scored_otherwise(run, shared)
+        found[place] = KeyedRun(run, _key(run, weights, digests[part], scored))
     return [found[place] for place in range(len(runs))]
 
 
@@ -193,7 +195,16 @@ def _digest(asked: Distilling) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _key(run: RunSpec, weights: str, data: str) -> str:
+def _scored_otherwise(run: RunSpec, shared: StudySettings) -> str:
+    """What earlier results of such a run were not: part of its key, where it makes a difference."""
+    objective = run.config.objective
+    if objective == "distill" and run.distilling is None:
+        return "without the teacher"
+    model = model_of(run.model, shared.device, shared.dtype) if objective == "paper" else None
+    return "BOS where no prompt stands" if model and special_ids(model.tokenizer)[0] else ""
+
+
+def _key(run: RunSpec, weights: str, data: str, scored: str) -> str:
     config = run.config.to_dict()
     del config["checkpoint_every"]  # how a run is made safe does not change what it makes
     config = {key: value for key, value in config.items() if value is not None or key not in _ADDED}
@@ -203,4 +214,5 @@ def _key(run: RunSpec, weights: str, data: str) -> str:
         config["init"] = [one.provenance and one.provenance.sha256 for one in prompts]
         config["init"] += [source.rpartition("#")[2]] * ("#" in source)  # one of several in a file
     document = {"version": VERSION, "model": weights, "data": data, "config": config}
+    document |= {"scored": scored} if scored else {}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]

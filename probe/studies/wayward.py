@@ -82,11 +82,10 @@ def wayward_study(request: Mapping[str, Any]) -> Study:
 
     study, settings = study_of(request)
     own = points(study)
-    names = {task: task_name(task) for task in study.tasks}
     return Study(
         settings,
         tuple(keyed([point.spec for point in own], settings)),
-        row=lambda number, prompt, file: run_of(own[number], names, prompt, file),
+        row=lambda number, prompt, file: run_of(own[number], prompt, file),
         summarise=waywardness,
     )
 
@@ -133,11 +132,8 @@ def points(study: WaywardStudy) -> list[Point]:
     return found
 
 
-def run_of(point: Point, names: Mapping[str, str], prompt: AnyPrompt, file: str) -> WaywardRun:
+def run_of(point: Point, prompt: AnyPrompt, file: str) -> WaywardRun:
     """One row of the results: what a run stands for, and what it left in a file.
-
-    A prompt found again may have been trained for a task of another name and the same content, so
-    `names` has the tasks' own.
 
     Raises:
         TrainingError: the prompt is not one of rows.
@@ -156,7 +152,7 @@ def run_of(point: Point, names: Mapping[str, str], prompt: AnyPrompt, file: str)
     return WaywardRun(
         model=point.spec.model,
         parameters=scores["parameters"],
-        task=names[point.spec.task],
+        task=task_name(point.spec.task),  # one found again may be of another with the same rows
         kind=point.target.kind,
         target=point.target.text,
         tokens=len(point.ids),

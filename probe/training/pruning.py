@@ -106,6 +106,7 @@ def retraining_of(
         method=own.method if themselves else usual.method,
         objective="full" if own.objective == "distill" else own.objective,
         teacher=None,
+        patience=own.patience if own.eval_every else None,
         gamma=0.0,
         target=None,
         template=None,

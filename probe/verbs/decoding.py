@@ -141,7 +141,8 @@ def one_vocabulary(prompts: Sequence[AnyPrompt], model: TableSource | None = Non
                 "with --model (model= in Python) if they share its embedding table"
             )
     known = known or [*prompts]
-    tables = {(one.revision, one.submodule): one for one in reversed(known)}
+    stated = next((one.revision for one in known if one.revision), None)
+    tables = {(one.revision or stated, one.submodule): one for one in reversed(known)}
     found = vocabulary_of(known[0])
     for other in tables.values():
         if other is not known[0] and vocabulary_of(other).fingerprint != found.fingerprint:

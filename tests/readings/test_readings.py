@@ -107,7 +107,7 @@ def test_rows_that_disagree_are_no_better_than_with_random_signs(builtin):
 def test_few_rows_have_no_control(builtin, rows):
     found = read(moved(builtin, builtin.encode(" great")[0], rows=rows), readings="displacement")
     assert named(found, "displacement").better_than_controls is None
-    assert f"(of {rows} row" in found.answer and "alone no control tells" in found.answer
+    assert "no control tells" in found.answer
 
 
 def test_sizes_are_judged_only_of_prompts_trained_as_the_controls_were():

@@ -109,8 +109,9 @@ def unread(files: Sequence[tuple[str, bytes]], prompts: Sequence[AnyPrompt]) -> 
     read = {prompt.provenance.path for prompt in prompts if prompt.provenance}
     lines = []
     for name, content in files if len(files) > 1 else ():
-        if f"upload of {file_name(name)}" in read or file_name(name) in _CONFIGS:
-            continue
+        beside = name.endswith(".json") and set(_CONFIGS) & {file_name(one) for one, _ in files}
+        if f"upload of {file_name(name)}" in read or beside:
+            continue  # read, or of the folder of an adapter
         try:
             read_uploads([(name, content)])
             why = "the others are read as one prompt; add it alone"

@@ -25,6 +25,7 @@ from probe import __version__
 from probe.atomic import make_private, privately
 from probe.errors import TrainingError
 from probe.parent import WATCHED
+from probe.tables.named import stamp_of
 
 _AT_ONCE = 2
 """Computations that may be at work: they share this machine with the dashboard."""
@@ -106,15 +107,9 @@ def answer_path(arguments: Sequence[str], key: object, model: str | None) -> Pat
         key: what other words stand for.
         model: the one that is asked.
     """
-    there = [_stamp(Path(word)) for word in (*arguments, model or "") if word.startswith("/")]
+    there = [sorted(stamp_of(word)) for word in (*arguments, model or "") if word.startswith("/")]
     what = (__version__, tuple(arguments), key, there)
     return workspace().root / "cache" / f"{hashlib.sha256(repr(what).encode()).hexdigest()}.json"
-
-
-def _stamp(place: Path) -> list[tuple[str, int]]:
-    """When a file, or each of a folder's, was written."""
-    files = sorted(place.iterdir()) if place.is_dir() else [place]
-    return [(str(file), file.stat().st_mtime_ns) for file in files if file.exists()]
 
 
 def job_of(arguments: Sequence[str]) -> SideJob | None:

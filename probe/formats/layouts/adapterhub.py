@@ -35,6 +35,10 @@ _PREFIX = re.compile(
 )
 _OF_OTHER_WIDTHS = ("t5", "mt5", "llama", "mistral")
 """Kinds of models with heads of a width of their own, or keys that several heads share."""
+_AS_WIDE = re.compile(
+    r"(google-t5/)?t5-(small|base|large)|(meta-llama/)?Llama-2-(7|13)b(-chat)?(-hf)?"
+)
+"""Those of them whose keys are as wide as the model."""
 _ACTIVATIONS: dict[str, Activation] = {"tanh": "tanh", "relu": "relu"}
 
 
@@ -112,7 +116,8 @@ def _heads_and_width(content: Content, card: Card) -> tuple[int, int]:
     _, heads, head_dim = geometry(document_beside(content, MODEL_CONFIG))
     if head_dim:
         return heads, heads * head_dim
-    if (kind := text(card.config, "model_type")) in _OF_OTHER_WIDTHS:
+    kind, named = text(card.config, "model_type"), _AS_WIDE.fullmatch(card.base_model or "")
+    if kind in _OF_OTHER_WIDTHS and not named:
         raise PromptFormatError(
             f"{content.path}: the keys of {kind} models need not be as wide as the model, and the "
             f"file does not say how wide: put the model's {MODEL_CONFIG} beside it"
