@@ -26,6 +26,8 @@ _LISTS: dict[str, tuple[str, dict[str, Any]]] = {
     "runs": ("List runs and studies, the newest first.", {}),
     "doctor": ("Check the installation and the workspace.", {}),
 }
+_RECORDS = "record"
+"""Of a request that only reads otherwise, the field that writes."""
 _INSTRUCTIONS = (
     "Tools of probe, which says what trained soft prompts mean. Start with `library` for the names "
     "of prompts, then `read` for the meaning of one and how often such a reading is right; "
@@ -48,11 +50,13 @@ def mcp(
     write: Annotated[
         bool,
         typer.Option(
-            "--write", help="Also offer what trains prompts or writes files: " + ", ".join(WRITES)
+            "--write",
+            help="Also offer what trains prompts or writes files (" + ", ".join(WRITES) + "), "
+            "histories of evaluations and the removal of leftovers by doctor.",
         ),
     ] = False,
 ) -> None:
-    """Serve the verbs to an agent, over MCP on standard input and output; nothing is written.
+    """Serve the verbs to an agent, over MCP on standard input and output; they only read.
 
     An agent's settings name the command `probe mcp`. It ends when its input does.
     """
@@ -69,8 +73,8 @@ def mcp(
 def verbs_offered(*, write: bool) -> list[Verb]:
     """Every verb that is a tool, those that only read first."""
     tools = ("reads", "writes") if write else ("reads",)
-    asked = [_asked(one) for tool in tools for one in COMMANDS if one.tool == tool]
-    return [_listing(name) for name in _LISTS] + asked
+    asked = [_asked(one, write=write) for tool in tools for one in COMMANDS if one.tool == tool]
+    return [_listing(name, write=write) for name in _LISTS] + asked
 
 
 def server(*, write: bool) -> Server[Any]:
@@ -91,8 +95,12 @@ def server(*, write: bool) -> Server[Any]:
         return types.ListToolsResult(tools=[_tool(verb) for verb in offered.values()])
 
     async def call_tool(_: Any, asked: types.CallToolRequestParams) -> types.CallToolResult:
-        async with turn:
-            return await asyncio.to_thread(_answer, offered, asked.name, asked.arguments or {})
+        await turn.acquire()
+        work = asyncio.to_thread(_answer, offered, asked.name, asked.arguments or {})
+        answer = asyncio.create_task(work)
+        # A client that gives up ends the waiting, not the thread, which still holds a model.
+        answer.add_done_callback(lambda _: turn.release())
+        return await asyncio.shield(answer)
 
     return Server(
         "probe",
@@ -110,31 +118,58 @@ async def _serve(offered: Server[Any]) -> None:
         await offered.run(read, written, offered.create_initialization_options())
 
 
-def _listing(name: str) -> Verb:
+def _listing(name: str, *, write: bool) -> Verb:
     from probe import verbs
 
     words, properties = _LISTS[name]
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return Verb(name, words, schema, lambda given: getattr(verbs, name)(**given), writes=False)
+    cleans = name == "doctor" and write
+    more = {"clean": cleans} if name == "doctor" else {}
+
+    def ask(given: Mapping[str, Any]) -> object:
+        _require_known(given, properties)
+        return getattr(verbs, name)(**given, **more)
+
+    return Verb(name, words, schema, ask, writes=cleans)
 
 
-def _asked(command: Command) -> Verb:
+def _require_known(given: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+    """Refuse what a list is not asked; all that it is asked are texts."""
+    from probe.errors import DataError
+
+    for key, value in given.items():
+        if key not in properties or not isinstance(value, str):
+            known = ", ".join(properties) or "nothing"
+            raise DataError(f"expected texts as {known}, found {key} = {value!r}")
+
+
+def _asked(command: Command, *, write: bool) -> Verb:
+    from probe.errors import ProbeError
     from probe.requests import from_document, schema_of
 
     verb = getattr(command.module, command.function)
     words = " ".join((verb.request.__doc__ or "").split())
 
+    schema = schema_of(verb.request)
+    if not write:
+        schema["properties"].pop(_RECORDS, None)
+
     def ask(given: Mapping[str, Any]) -> object:
+        if not write and given.get(_RECORDS):
+            raise ProbeError(f"{_RECORDS} writes: start `probe mcp --write`, or leave it out")
         return verb(from_document(verb.request, given))
 
-    return Verb(command.function, words, schema_of(verb.request), ask, command.tool == "writes")
+    writes = command.tool == "writes" or _RECORDS in schema["properties"]
+    return Verb(command.function, words, schema, ask, writes)
 
 
 def _tool(verb: Verb) -> Any:
     from mcp import types
 
     hints = types.ToolAnnotations(
-        read_only_hint=not verb.writes, destructive_hint=False, open_world_hint=False
+        read_only_hint=not verb.writes,
+        destructive_hint=False,
+        open_world_hint=verb.name not in _LISTS,  # a prompt or a model may be a hub's
     )
     return types.Tool(
         name=verb.name,

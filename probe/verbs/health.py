@@ -73,11 +73,17 @@ class Health(Result):
         return [vars(check) for check in self.checks]
 
 
-def doctor(*, rebuild: bool = False, workspace: str | PathLike[str] | None = None) -> Health:
+def doctor(
+    *,
+    rebuild: bool = False,
+    clean: bool = True,
+    workspace: str | PathLike[str] | None = None,
+) -> Health:
     """Check the installation and the workspace; remove what killed processes left behind.
 
     Args:
         rebuild: make the workspace's index anew from its folders.
+        clean: False: remove nothing.
         workspace: its folder, or itself; the default one when None.
     """
     workspace = Workspace(workspace)
@@ -87,7 +93,7 @@ def doctor(*, rebuild: bool = False, workspace: str | PathLike[str] | None = Non
             if rebuild
             else {}
         ),
-        "workspace": lambda: _workspace(workspace),
+        "workspace": lambda: _workspace(workspace, clean=clean),
         "disk": lambda: _disk(workspace.root),
         "builtin": _builtin,
         "minilm": lambda: _table("minilm"),  # reading it checks its digest
@@ -119,8 +125,8 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _workspace(workspace: Workspace) -> str:
-    cleaned = len(workspace.remove_leftovers())
+def _workspace(workspace: Workspace, *, clean: bool) -> str:
+    cleaned = len(workspace.remove_leftovers()) if clean else 0
     if problems := workspace.problems():
         raise ProbeError("; ".join(problems))
     detail = f"{workspace.root}: {counted(len(workspace.prompts.ids()), 'prompt')}"

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+import threading
+from contextlib import suppress
 
 import jsonschema
 import pytest
@@ -12,7 +14,9 @@ pytest.importorskip("mcp")
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
+from probe import verbs
 from probe.cli.mcp import WRITES, server
+from probe.results import Rows
 
 
 def _asked(ask, of=None):
@@ -73,6 +77,9 @@ def test_a_prompt_is_converted_and_its_place_is_the_answer(tmp_path):
         ("decode", {"prompt": "mood-text", "kk": 3}, "'kk'"),
         ("decode", {}, "prompt"),
         ("train", {"task": "mood"}, "no tool 'train'"),
+        ("doctor", {"rebuild": True}, "expected texts as nothing, found rebuild = True"),
+        ("library", {"workspace": "/tmp"}, "expected texts as search, tag, found workspace"),
+        ("evaluate", {"prompts": ["mood-text"], "task": "mood", "record": True}, "--write"),
         ("decoder", {}, "did you mean decode?"),
     ],
 )
@@ -82,6 +89,31 @@ def test_what_goes_wrong_is_one_line(tool, given, said):
     (line,) = found.content
     assert said in line.text
     assert "\n" not in line.text
+
+
+def test_a_question_that_is_given_up_keeps_its_turn_until_its_thread_ends(monkeypatch):
+    begun, free, told = threading.Event(), threading.Event(), []
+
+    def runs():
+        told.append("begun")
+        begun.set()
+        free.wait(30)
+        told.append("ended")
+        return Rows([], "jobs.runs")
+
+    async def ask(client):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.call_tool("runs", {}), 0.2)
+        assert begun.wait(30)
+        later = asyncio.create_task(client.call_tool("runs", {}))
+        await asyncio.sleep(0.2)
+        assert told == ["begun"]
+        free.set()
+        await later
+
+    monkeypatch.setattr(verbs, "runs", runs)
+    _asked(ask)
+    assert told == ["begun", "ended"] * 2
 
 
 @pytest.mark.process
