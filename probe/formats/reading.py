@@ -27,6 +27,8 @@ MAX_ENTRIES = 1000
 _CHOICES = (peft.WEIGHT_FILES, adapterhub.WEIGHT_FILES, (nemo.WEIGHTS_FILE,))
 """Of each group a folder holds one prompt, in the first file that is there."""
 _ADAPTERS = {*peft.WEIGHT_FILES, *adapterhub.WEIGHT_FILES}
+READ_FIRST = sorted({peft.CONFIG_FILE, *_ADAPTERS})
+"""Files that are read where they lie beside vectors without a card."""
 _ANOTHER = "another adapter, which PATH#NAME of its folder reads"
 _HEADS = ("model_head.safetensors", "pytorch_model_head.bin")
 """AdapterHub's prediction heads (adapters/utils.py)."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from probe import formats
 from probe.errors import ProbeError, PromptFormatError, words_of
 from probe.formats.layouts import probe_file
+from probe.formats.reading import READ_FIRST
 from probe.paths import is_hub_id
 from probe.prompt import AnyPrompt
 from probe.reports.model_card import model_card
@@ -74,7 +75,8 @@ def push(asked: PushRequest) -> Pushed:
 
     Raises:
         PromptFormatError: the prompt cannot be read.
-        ProbeError: the repository is no `owner/name`, or the hub refused; nothing is half-written.
+        ProbeError: the repository is no `owner/name`, or the hub refused; a repository that was
+            made for it may be left, empty.
     """
     from huggingface_hub import HfApi
 
@@ -156,7 +158,13 @@ def _uploaded(hub: HfApi, asked: PushRequest, folder: str) -> str:
     try:
         hub.create_repo(asked.repository, private=asked.private, exist_ok=True)
         said = "Upload soft prompt with probe"
-        done = hub.upload_folder(repo_id=asked.repository, folder_path=folder, commit_message=said)
+        done = hub.upload_folder(
+            repo_id=asked.repository,
+            folder_path=folder,
+            commit_message=said,
+            # Of an earlier push: readers would take them before the vectors of this one.
+            delete_patterns=READ_FIRST,
+        )
     except Exception as error:  # the client lets through what its HTTP library of the day raises
         raise ProbeError(_refusal(asked.repository, error)) from error
     return str(done.commit_url)

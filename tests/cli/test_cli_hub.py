@@ -59,21 +59,32 @@ class _Hub(http.server.BaseHTTPRequestHandler):
             ]
             return self._json({"files": modes})
         if path[:2] == ["api", "models"] and path[4:5] == ["commit"]:
-            for line in map(json.loads, body.splitlines()):
-                if line["key"] == "file":
-                    file = line["value"]
-                    hub.files[file["path"]] = base64.b64decode(file["content"])
-            hub.commits += 1
+            self._commit(map(json.loads, body.splitlines()))
             url = f"{hub.url}/{'/'.join(path[2:4])}/commit/{COMMIT}"
             return self._json({"commitUrl": url, "commitOid": COMMIT, "success": True})
         if path[:2] == ["api", "models"]:
-            siblings = [{"rfilename": n, "size": len(d)} for n, d in hub.files.items()]
-            return self._json({"id": "/".join(path[2:4]), "sha": COMMIT, "siblings": siblings})
+            return self._json(self._listed(path))
         if path[2:3] == ["resolve"] and path[4] in hub.files:
             data = hub.files[path[4]]
             etag = f'"{hashlib.sha256(data).hexdigest()}"'
             return self._send(200, data, {"ETag": etag, "X-Repo-Commit": COMMIT})
         return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+
+    def _commit(self, lines):
+        for line in lines:
+            if line["key"] == "file":
+                file = line["value"]
+                self.server.files[file["path"]] = base64.b64decode(file["content"])
+            elif line["key"] == "deletedFile":
+                del self.server.files[line["value"]["path"]]
+        self.server.commits += 1
+
+    def _listed(self, path):
+        files = self.server.files
+        if path[4:5] == ["tree"]:
+            return [{"type": "file", "path": n, "oid": "", "size": 0} for n in files]
+        siblings = [{"rfilename": n, "size": len(d)} for n, d in files.items()]
+        return {"id": "/".join(path[2:4]), "sha": COMMIT, "siblings": siblings}
 
     def _json(self, document):
         self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
@@ -151,6 +162,7 @@ def test_a_prompt_that_was_pushed_is_pulled_as_it_was(hub):
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_prompt_that_peft_cannot_hold_comes_back_from_its_vectors(hub):
+    hub.files |= dict.fromkeys(("adapter_config.json", "adapter_model.bin"), b"of an earlier push")
     assert _probe(hub, "push", "smollm2-distilled-french", "someone/french").returncode == 0
     assert set(hub.files) == {"README.md", "prompt.safetensors"}
     assert _probe(hub, "pull", "someone/french").returncode == 0
