@@ -14,8 +14,8 @@ def answer_wait_s() -> float:
 
 def ask_once(
     repository: str, file: str, *, revision: str | None = None, repo_type: str | None = None
-) -> None:
-    """Ask for a file's facts once: the library's downloads ask six times, and wait for each.
+) -> int | None:
+    """Ask for a file once: the library's downloads ask six times, and wait for each.
 
     Args:
         repository: `owner/name`.
@@ -23,10 +23,13 @@ def ask_once(
         revision: branch, tag or commit; None for the default branch.
         repo_type: `dataset`; None for a model.
 
+    Returns:
+        Its length in bytes, where the hub tells it.
+
     Raises:
         Exception: whatever the library raises of a refusal, or of no answer.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repository, file, revision=revision, repo_type=repo_type)
-    get_hf_file_metadata(url, timeout=answer_wait_s())
+    return get_hf_file_metadata(url, timeout=answer_wait_s()).size

@@ -98,12 +98,21 @@ def read_whole(path: Path, size: int, where: str) -> bytes:
     Raises:
         ModelNotFoundError: the file is longer than `MAX_SMALL_BYTES`.
     """
+    require_small(path.name, size, where)
+    return path.read_bytes()
+
+
+def require_small(name: str, size: int, where: str) -> None:
+    """Refuse a file that is to be read, or fetched, whole.
+
+    Raises:
+        ModelNotFoundError: it is longer than `MAX_SMALL_BYTES`.
+    """
     if size > MAX_SMALL_BYTES:
         raise ModelNotFoundError(
-            f"{where}: {path.name} has {size} bytes, expected at most {MAX_SMALL_BYTES}: "
+            f"{where}: {name} has {size} bytes, expected at most {MAX_SMALL_BYTES}: "
             "check that it is the model's own file"
         )
-    return path.read_bytes()
 
 
 def parse_object(data: bytes, name: str, where: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from probe.arrays import ByteArray
 from probe.errors import ModelNotFoundError
 from probe.hub import ask_once
 from probe.tables.cache import cache_folder, write_aside
-from probe.tables.files import PIPELINE_INDEX, map_bytes, read_whole
+from probe.tables.files import PIPELINE_INDEX, map_bytes, read_whole, require_small
 
 MAX_SKIPPED_BYTES = 1 << 25
 """What may be read and thrown away when a server ignores ranges."""
@@ -78,7 +78,8 @@ class HubFiles:
         """A small file's bytes; None when the repository (or, offline, its copy) lacks it."""
         with _one_clear_error(self._repo):
             found = try_to_load_from_cache(self._repo, name, revision=self._commit)
-            if found is None:
+            if found is None and (size := self.size(name)) is not None:
+                require_small(name, size, self.where)  # before it fills the disk
                 try:
                     found = hf_hub_download(self._repo, name, revision=self._commit)
                 except EntryNotFoundError as error:
@@ -197,13 +198,13 @@ class HubFiles:
         return Path(found) if isinstance(found, str) else None
 
 
-def _require_answer(repo: str, revision: str | None, known: str) -> None:
-    """Ask once for a file that is not here."""
+def _require_answer(repo: str, revision: str | None, known: str) -> int:
+    """Ask once for a file that is not here; its length in bytes, 0 where nobody is asked."""
     here = try_to_load_from_cache(repo, known, revision=revision)
     if isinstance(here, str) or constants.HF_HUB_OFFLINE:
-        return
+        return 0
     try:
-        ask_once(repo, known, revision=revision)
+        return ask_once(repo, known, revision=revision) or 0
     except HfHubHTTPError:
         raise
     except HTTPError as error:  # no answer at all: as the download itself would say it
@@ -215,8 +216,10 @@ def _commit_of(repo: str, revision: str | None, known: str) -> str:
 
     A configuration is small and needed anyway; of a file of weights only its headers are asked.
     """
-    _require_answer(repo, revision, known)
-    if known in ("config.json", PIPELINE_INDEX):  # the cache has snapshots/COMMIT/config.json
+    size = _require_answer(repo, revision, known)
+    if known in ("config.json", PIPELINE_INDEX):
+        require_small(known, size, repo)
+        # The cache has snapshots/COMMIT/config.json.
         return Path(hf_hub_download(repo, known, revision=revision)).parent.name
     note = _kept_of(repo) / "revisions" / quote(revision or "main", safe="")
     if not constants.HF_HUB_OFFLINE:

@@ -19,8 +19,8 @@ from tokenizers import Tokenizer, models
 from probe import hub as hub_answers
 from probe.errors import ModelNotFoundError, PromptFormatError
 from probe.formats import load
+from probe.tables import files, load_vocabulary
 from probe.tables import hub as hub_module
-from probe.tables import load_vocabulary
 from probe.tables.cache import cache_folder
 from tests.tables.hub_server import COMMIT, TOKEN, Hub, serve
 
@@ -222,6 +222,18 @@ def test_a_repository_without_a_configuration_is_one_clear_error(hub: Hub) -> No
     (hub.root / "org" / "empty").mkdir()
     with pytest.raises(ModelNotFoundError, match="org/empty has no config.json"):
         load_vocabulary("org/empty")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_small_file_that_is_none_is_refused_before_it_is_sent(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = hub.root / REPO / name
+    place.write_bytes(place.read_bytes().ljust(100_000))
+    monkeypatch.setattr(files, "MAX_SMALL_BYTES", 99_999)
+    with pytest.raises(ModelNotFoundError, match=f"{name} has 100000 bytes, expected at most"):
+        load_vocabulary(REPO)
+    assert not hub.sent.get(name)
 
 
 def test_a_repository_without_weights_is_one_clear_error(hub: Hub) -> None:
