@@ -28,9 +28,9 @@ def answer_lines(ask: Callable[[str], Result]) -> None:
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         for line in sys.stdin:
-            if asked := line.strip():
-                sys.stdout.write(json.dumps(_answer(ask, asked), allow_nan=False) + "\n")
-                sys.stdout.flush()
+            answer = _answer(ask, line.removesuffix("\n"))
+            sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
+            sys.stdout.flush()
     finally:
         keep_models(0)
 
@@ -39,6 +39,8 @@ def _answer(ask: Callable[[str], Result], line: str) -> object:
     try:
         if not is_unicode(line):
             raise DataError("expected a line in UTF-8, found other bytes")
+        if not line.strip():
+            raise DataError("expected a question, found an empty line")
         return ask(line).to_json()
     except BaseException as error:
         if not is_failure(error):
@@ -52,7 +54,7 @@ def text_or_row(line: str) -> str | dict[str, Any]:
     Raises:
         DataError: the line begins as an object and is none.
     """
-    if not line.startswith("{"):
+    if not line.lstrip().startswith("{"):
         return line
     try:
         row: dict[str, Any] = json.loads(line)

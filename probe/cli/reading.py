@@ -53,7 +53,7 @@ def read(asked: _ReadLines, json: Json = False) -> None:
     from probe.verbs import reading
 
     if asked.serve:
-        answer_lines(lambda line: reading.read(replace(asked, serve=False, prompt=line)))
+        answer_lines(lambda line: reading.read(replace(asked, serve=False, prompt=line.strip())))
         return
     with usage_errors():
         found = reading.read(asked)

@@ -26,22 +26,24 @@ def test_each_line_is_answered_before_the_next_is_asked(tmp_path):
 
         (first,) = answer(b"What a lovely morning.")["predictions"]
         (row,) = answer(b'{"text": "bad\\nday"}')["predictions"]
+        (blank,) = answer(b" great ")["predictions"]
         lines = (b'{"text"', b"\xff", b'{"title": "a"}', b'{"text": null}')
         said = [answer(line)["error"] for line in lines]
         (again,) = answer(b"What a lovely morning.")["predictions"]
         process.stdin.close()
         assert process.wait() == 0 and process.stdout.read() == b""
-    assert row["text"] == "bad\nday" and first == again and "good" in first["probabilities"]
+    assert (row["text"], blank["text"]) == ("bad\nday", " great ")
+    assert first == again and "good" in first["probabilities"]
     assert "a JSON object" in said[0] and "UTF-8" in said[1] and "names {text}" in said[2]
     assert "to be a text, found None" in said[3]
 
 
 def test_prompts_are_read_line_by_line(probe, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("mood-text\n\nnosuch\nmood-text\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("mood-text\n\nnosuch\n mood-text \n"))
     told = probe("read", "--serve")
-    first, missing, again = map(json.loads, told.out.splitlines())
+    first, empty, missing, again = map(json.loads, told.out.splitlines())
     assert first == again and first["answer"] and told.code == 0
-    assert "no prompt 'nosuch'" in missing["error"]
+    assert "no prompt 'nosuch'" in missing["error"] and "an empty line" in empty["error"]
 
 
 @pytest.mark.parametrize(
