@@ -12,6 +12,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -318,7 +319,11 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
+_UMASK = threading.Lock()
+
+
 def _umask() -> int:
-    current = os.umask(0o077)
-    os.umask(current)
+    with _UMASK:  # of two threads at once the later would put back what the first had set
+        current = os.umask(0o077)
+        os.umask(current)
     return current

@@ -45,7 +45,7 @@ def demo(
             raise typer.Exit(1)
         for command in commands:
             _pip(command)
-    with tempfile.TemporaryDirectory(prefix="probe-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="probe-demo-", ignore_cleanup_errors=True) as folder:
         code = serve(Serving(workspace=Path(folder), browser=browser), None, Public())
     raise typer.Exit(code)
 

@@ -192,11 +192,11 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
     """Apply the migrations the database lacks.
 
     Raises:
-        WorkspaceError: the database is newer than this program.
+        IndexUnusableError: the database is newer than this program.
     """
     done = _applied(db)
     if done > len(migrations):
-        raise WorkspaceError(
+        raise IndexUnusableError(
             f"the workspace index has schema {done}, this probe knows {len(migrations)}: "
             "upgrade soft-prompt-probe"
         )
