@@ -13,8 +13,7 @@ import time
 from probe.atomic import privately
 from probe.errors import TrainingError
 from probe.jobs.processes import require_posix, signal_worker
-from probe.jobs.views import observe
-from probe.live import IN_MEMORY
+from probe.jobs.views import ObservedState, observe
 from probe.store import ACTIVE, TRAINING, JobConfig, JobFolder, Status, Workspace, queued
 from probe.store.card import name_note
 from probe.texts import counted
@@ -23,10 +22,14 @@ _SAVE_S = 30.0
 """A step, and the checkpoint after it, of a large model."""
 _END_S = 10.0
 _POLL_S = 0.05
+_SILENT_S = 600.0
+"""So long after its last word a training that is only recorded counts as broken off."""
 
 
 def start(workspace: Workspace, config: JobConfig) -> JobFolder:
     """Start a worker for a job; a study that was asked for before goes on where it is.
+
+    A finished one too: its models and data may have changed, and what has not is found again.
 
     Raises:
         TrainingError: a process is at it, or no worker can be started here.
@@ -34,8 +37,7 @@ def start(workspace: Workspace, config: JobConfig) -> JobFolder:
     """
     require_posix()
     if (before := workspace.jobs.same(config)) is not None:
-        finished = observe(before)[1] == "finished"
-        return before if finished else resume(workspace, before.id)
+        return _again(before, _at_rest(before)[0])
     status = dataclasses.replace(queued(), notes=_name_notes(config))
     job = workspace.jobs.create(config, status)
     _launch(job)
@@ -57,14 +59,12 @@ def resume(workspace: Workspace, reference: str, *, steps: int | None = None) ->
     """
     require_posix()
     job = workspace.jobs.get(reference)
-    status, state = observe(job)
-    if state in ACTIVE:
-        raise TrainingError(f"{job.id} is {state}: cancel it first, or wait")
+    status, state = _at_rest(job)
     if job.config.is_recorded:
         raise TrainingError(
             f"{job.id} was trained by another program and only recorded here: go on there"
         )
-    if str(job.config.request.get("model")).endswith(IN_MEMORY):
+    if not job.config.has_workers:
         raise TrainingError(
             f"{job.id} trained on a model in the memory of its process, which no other has: train "
             "again in Python with that model (probe.train(model=...))"
@@ -73,6 +73,18 @@ def resume(workspace: Workspace, reference: str, *, steps: int | None = None) ->
         _lengthen(job, status, steps)
     elif state == "finished":
         raise TrainingError(_nothing_left(job, status))
+    return _again(job, status)
+
+
+def _at_rest(job: JobFolder) -> tuple[Status, ObservedState]:
+    """What `observe` says of a job that nobody works at."""
+    status, state = observe(job)
+    if state in ACTIVE:
+        raise TrainingError(f"{job.id} is {state}: cancel it first, or wait")
+    return status, state
+
+
+def _again(job: JobFolder, status: Status) -> JobFolder:
     job.stop.unlink(missing_ok=True)
     job.write(queued(status))
     _launch(job)
@@ -108,6 +120,8 @@ def cancel(
 ) -> JobFolder:
     """End a job so that it can be resumed: ask it to, then terminate it, then kill it.
 
+    A process that does other things beside gets no signals: it is asked, and waited for a while.
+
     Args:
         workspace: where the job is.
         reference: its name.
@@ -123,7 +137,7 @@ def cancel(
     if state not in ACTIVE:
         raise TrainingError(f"{job.id} is {state}: there is nothing to cancel")
     job.stop.touch(mode=0o600)
-    if job.config.is_recorded:  # its process is another's, and gets no signals
+    if job.config.is_recorded or not status.own_process:  # somebody's program, or a notebook
         _ends(job, save_s)
         return job
     if not (job.config.is_training and status.activity == TRAINING):
@@ -155,10 +169,11 @@ def delete(workspace: Workspace, reference: str, *, for_good: bool = True) -> Jo
     """
     job = workspace.jobs.get(reference)
     try:
-        _, state = observe(job)
+        status, state = observe(job)
+        silent_s = time.time() - status.heartbeat if job.config.is_recorded else 0.0
     except Exception:  # damaged beyond reading: all the more reason to remove it
-        state = "failed"
-    if state in ACTIVE:
+        state, silent_s = "failed", 0.0
+    if state in ACTIVE and silent_s < _SILENT_S:
         raise TrainingError(f"{job.id} is {state}: cancel it first")
     (workspace.jobs.remove if for_good else workspace.jobs.discard)(job)
     return job

@@ -67,7 +67,8 @@ def job_headline(job: JobView, *, shown: Callable[[str], str] = str) -> str:
         return _finished(job, shown)
     if job.state == "interrupted":
         return f"Interrupted at {_place(job)}: the worker died."
-    saved = "; it was saved" if job.is_training and job.step and not was_killed(job) else ""
+    kept = job.is_training and job.resumable and job.step and not was_killed(job)
+    saved = "; it was saved" if kept else ""
     return f"Cancelled at {_place(job)}{saved}."
 
 
@@ -78,8 +79,10 @@ def job_advice(job: JobView, *, resume: str) -> str:
         job: a run or a study.
         resume: how the way to go on is called where this is read.
     """
+    if not job.resumable:
+        return ""
     if not job.is_training:
-        return f"Finished batches are kept, and {resume} goes on from there." * job.resumable
+        return f"Finished batches are kept, and {resume} goes on from there."
     if job.state == "interrupted":
         return (
             "The process died without a word: it was killed, the machine went down, or memory ran "

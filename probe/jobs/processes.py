@@ -32,15 +32,19 @@ def require_posix() -> None:
 
 
 def process_start_time(pid: int) -> str | None:
-    """When a process began, in the system's own words; None where it is dead.
+    """When a process began, in the system's own words; None where it is dead or nothing tells.
 
     Two processes may have one pid, one after the other, but never with the same start.
     """
     if _PROC.is_dir():
         return _start_in_proc(pid)
-    found = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    # Two processes that compare a time must write it alike.
+    spoken = os.environ | {"LC_ALL": "C", "TZ": "UTC"}
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False, env=spoken)
+    except OSError:
+        return None
     state, _, began = found.stdout.strip().partition(" ")
     return None if not state or state[0] in _DEAD else began.strip()
 
@@ -77,7 +81,7 @@ def _start_in_proc(pid: int) -> str | None:
     """Field 22 of `/proc/PID/stat`, in clock ticks since boot, and which boot (man 5 proc)."""
     try:
         # The second field is the command in brackets and may itself hold blanks and brackets.
-        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
         boot = (_PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
     except OSError:
         return None

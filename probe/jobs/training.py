@@ -110,16 +110,14 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
     reporter.began(training.step, f"{training.model.device}, {training.model.dtype_name}")
     pace, steps = Pace(time.monotonic()), job.config.steps or 0
     folded = bool(job.config.request.get("folds"))
-    living = sum(not one.stopped for one in training.runs)
-    missing = living  # records of this step that are still to come, one per prompt
+    missing = _living(training)  # records of this step that are still to come, one per prompt
     stop.patient = True
     begin_trajectory(job, training)
     with job.metrics.open("ab", buffering=0) as log:
         for step in training:
             missing -= 1
-            living -= step.stopped is not None
-            if missing == 0:
-                missing = living
+            if between := missing == 0:  # never within a step: those to come would be lost
+                missing = _living(training)
                 pace.step(time.monotonic())
                 eta_s = pace.eta_s(steps - step.step)
                 reporter.status = replace(reporter.status, eta_s=eta_s)
@@ -127,11 +125,16 @@ def log_steps(training: Training, job: JobFolder, reporter: Reporter, stop: Stop
             append_record(log, record)
             keep_trajectory(job, training, step)
             _report(step, record, reporter)
-            if stop.asked and missing == living > 0:
+            if between and missing and stop.asked:
                 training.save()
                 reporter.beat(replace(reporter.status, step=training.step))
                 raise Stopped
     stop.patient = False
+
+
+def _living(training: Training) -> int:
+    """Prompts that are still trained."""
+    return sum(not one.stopped for one in training.runs)
 
 
 def _record(step: Step, eta_s: float | None, *, folded: bool) -> Record:

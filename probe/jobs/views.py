@@ -43,7 +43,7 @@ class JobView(Result):
     """The job's name."""
     kind: JobKind
     state: ObservedState
-    """interrupted: its worker died without a word; it can be resumed."""
+    """interrupted: its worker died without a word."""
     model: str
     task: str
     method: str
@@ -84,6 +84,8 @@ class JobView(Result):
     folder: str
     pid: int | None
     """Of the living worker."""
+    resumable: bool
+    """Whether there is something left to do, nobody at it, and a worker can do it."""
 
     @property
     def is_training(self) -> bool:
@@ -100,11 +102,6 @@ class JobView(Result):
     def active(self) -> bool:
         """Whether a worker waits or works."""
         return self.state in ACTIVE
-
-    @property
-    def resumable(self) -> bool:
-        """Whether there is something left to do and nobody at it."""
-        return self.state in ("interrupted", "cancelled", "failed")
 
 
 def scored(
@@ -146,6 +143,7 @@ def view(workspace: Workspace, job: JobFolder) -> JobView:
         prompts=status.prompts,
         folder=str(job.path),
         pid=status.pid if living else None,
+        resumable=config.has_workers and state in ("interrupted", "cancelled", "failed"),
     )
 
 

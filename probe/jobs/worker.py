@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -105,7 +106,8 @@ def at_work(
         if not alone:
             raise WorkspaceError(f"another process is at {job.id}: wait for it, or end it")
         job.stop.unlink(missing_ok=True)
-        job.write(queued(job.status, takes_turn=takes_turn))
+        status = queued(job.status, takes_turn=takes_turn)
+        job.write(replace(status, own_process=False))
         reporter = Reporter(job)
         try:
             stop = StopRequest(job, signals=())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 
 from probe.arrays import Arrays as Arrays
-from probe.atomic import file_aside, make_private
+from probe.atomic import file_aside, make_private, naming
 from probe.errors import WorkspaceError, is_full
 
 
@@ -41,7 +43,18 @@ def keep_in_place(path: Path, data: bytes) -> None:
         if not is_full(error) or not path.exists():
             raise
         with path.open("r+b", buffering=0) as file:
-            file.write(data.ljust(path.stat().st_size))  # blanks at the end are no matter
+            write_whole(file, data.ljust(path.stat().st_size))  # blanks at the end are no matter
+
+
+def write_whole(file: FileIO, data: bytes) -> None:
+    """Write to a file without a buffer, which may take a part and say nothing.
+
+    Raises:
+        OSError: the disk is full; its `filename` is set.
+    """
+    with naming(Path(str(file.name))):
+        if file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, "no space for the rest")
 
 
 def unwritable(place: Path, error: OSError) -> WorkspaceError:

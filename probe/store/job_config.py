@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from probe.live import IN_MEMORY
 from probe.store.card import workspace_name
 from probe.store.files import require_kinds
 
@@ -52,6 +53,11 @@ class JobConfig:
     def is_recorded(self) -> bool:
         """Whether another's process trains, and no worker can go on with it."""
         return RECORDED_BY in self.request
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether a worker can do it: no training that is recorded, nor on a model in memory."""
+        return not (self.is_recorded or str(self.request.get("model")).endswith(IN_MEMORY))
 
     @property
     def steps(self) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -12,9 +11,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from probe.atomic import naming
 from probe.errors import WorkspaceError
-from probe.store.files import require_kinds
+from probe.store.files import require_kinds, write_whole
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -66,6 +64,8 @@ class Status:
 
     takes_turn: bool = True
     """Whether it works while no other does; a study on a cluster does not ask."""
+    own_process: bool = True
+    """Whether its process does nothing else and may be signalled; a notebook's may not."""
 
     def document(self) -> bytes:
         """The bytes of `status.json`."""
@@ -81,7 +81,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "step": (int,),
     "metrics": (dict,),
     "validation": (dict, type(None)),
-    "takes_turn": (bool,),
+    **dict.fromkeys(("takes_turn", "own_process"), (bool,)),
 }
 
 
@@ -91,6 +91,7 @@ def queued(before: Status | None = None, *, takes_turn: bool = True) -> Status:
     return replace(
         before or Status("queued", now), state="queued", queued_at=now, pid=None, started=None,
         activity="", device="", began=None, eta_s=None, message="", takes_turn=takes_turn,
+        own_process=True,
     )  # fmt: skip
 
 
@@ -156,10 +157,7 @@ def append_record(log: FileIO, record: Record) -> None:
     Raises:
         OSError: the disk is full; its `filename` is set.
     """
-    line = json.dumps(record, allow_nan=False).encode() + b"\n"
-    with naming(Path(str(log.name))):
-        if log.write(line) != len(line):
-            raise OSError(errno.ENOSPC, "no space for the rest of a line")
+    write_whole(log, json.dumps(record, allow_nan=False).encode() + b"\n")
 
 
 def cut_records(path: Path, step: int) -> None:

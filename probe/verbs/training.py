@@ -117,8 +117,8 @@ def train(request: TrainRequest) -> JobView:
     """Train a prompt in a process of its own, wait for it, and keep it in the workspace.
 
     An interrupt saves a checkpoint; `resume_run` goes on from it. To iterate over the steps in this
-    process, see `probe.training`. On a model in memory it is trained in this process, and goes on
-    after an interrupt only with the same call.
+    process, see `probe.training`. On a model in memory it is trained in this process, and an
+    interrupt ends it for good.
 
     Returns:
         The finished run; its `prompts` can be loaded by name.

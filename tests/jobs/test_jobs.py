@@ -21,12 +21,19 @@ from probe.errors import TrainingError, WorkspaceError
 from probe.evaluation import Condition, answer
 from probe.jobs import worker
 from probe.jobs.outcome import scored
-from probe.jobs.processes import is_alive, process_start_time, signal_worker
+from probe.jobs.processes import (
+    Stopped,
+    StopRequest,
+    is_alive,
+    process_start_time,
+    signal_worker,
+)
+from probe.jobs.reporter import Reporter
 from probe.jobs.run_queue import locked
-from probe.jobs.training import Pace, prepare_training, request_of, task_of
+from probe.jobs.training import Pace, log_steps, prepare_training, request_of, task_of
 from probe.jobs.trajectory import kept_trajectory
 from probe.models import load_model
-from probe.store import Workspace, read_records
+from probe.store import RECORDED_BY, Workspace, read_records
 from probe.tables import load_vocabulary
 from probe.training import train
 from tests.trainable import LIGHT
@@ -255,6 +262,32 @@ def test_a_process_that_took_over_a_pid_is_neither_seen_nor_signalled(workspace,
         sleeper.wait()
 
 
+@pytest.mark.process
+def test_a_run_in_anothers_program_is_asked_to_end_and_deleted_once_it_is_silent(workspace, made):
+    run = made()
+    recorded = {**run.config.request, RECORDED_BY: "PromptWatch"}
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+    )
+    try:
+        born = process_start_time(sleeper.pid)
+        status = dataclasses.replace(
+            run.status, state="running", pid=sleeper.pid, started=born, own_process=False
+        )
+        run.write(dataclasses.replace(status, heartbeat=time.time()))
+        jobs.cancel(workspace, run.id, save_s=0.1, end_s=0.1)
+        assert run.stop.exists() and sleeper.poll() is None
+        run.ask(dataclasses.replace(run.config, request=recorded))
+        with pytest.raises(TrainingError, match="cancel it first"):
+            jobs.delete(workspace, run.id)
+        run.write(dataclasses.replace(status, heartbeat=time.time() - 3600))
+        jobs.delete(workspace, run.id)
+        assert not run.path.exists() and sleeper.poll() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
 def test_a_run_whose_worker_never_spoke_is_queued_for_a_minute_and_then_interrupted(
     workspace, made
 ):
@@ -318,6 +351,19 @@ def test_a_prefix_is_kept_too_and_test_examples_can_be_left_out(workspace, made)
     (name,) = run.status.prompts
     assert workspace.card(name).kind == "kv_prefix" and not run.trajectory.exists()
     assert "accuracy" not in run.status.metrics and "validation_accuracy" in run.status.metrics
+
+
+def test_a_run_that_is_stopped_while_a_fold_ends_keeps_the_records_of_the_others(made, model):
+    run = made(folds=3)
+    request = request_of(run.config)
+    training = prepare_training(load_model(model, device="cpu"), task_of(request), request, run)
+    first = training.runs[0]
+    first.config = dataclasses.replace(first.config, steps=1)
+    run.stop.touch()
+    with pytest.raises(Stopped):
+        log_steps(training, run, Reporter(run), StopRequest(run, signals=()))
+    records = read_records(run.metrics)[0]
+    assert [(one["step"], one["fold"]) for one in records] == [(1, 1), (1, 2), (1, 3)]
 
 
 def test_folds_are_trained_at_once_and_kept_one_by_one(workspace, made):

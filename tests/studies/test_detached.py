@@ -63,7 +63,10 @@ def test_a_started_study_finishes_by_itself_as_the_command_would(workspace, mode
         found.runs_frame().drop(columns=drop), here.found.runs_frame().drop(columns=drop)
     )
     assert "at γ = 0 F1 was" in study.figures.read_text()
-    assert jobs.start(workspace, config).status.state == "finished"
+    jobs.start(workspace, config)  # its model may be another by now
+    until(lambda: not jobs.view(workspace, study).active)
+    seen = jobs.view(workspace, study)
+    assert (seen.state, seen.found, seen.pid) == ("finished", 4, None)
 
 
 @pytest.mark.process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import re
 from collections.abc import Callable
@@ -27,10 +28,12 @@ from transformers import GPT2Model
 import probe
 from probe.datasets import load_task
 from probe.errors import DataError, ModelNotFoundError, ProbeError, PromptFormatError
+from probe.jobs.headlines import job_headline
 from probe.live import LiveModel
 from probe.models import load_model
 from probe.prompt import KVPrefix, SoftPrompt
 from probe.requests import DecodeRequest, RequestError, TrainConfig, command_of, to_document
+from probe.store import Workspace
 from probe.task import Task
 from probe.training import train
 from tests import tiny
@@ -108,6 +111,10 @@ def test_a_prompt_is_trained_on_a_model_in_memory(
     assert (run.state, made.base_model, run.model) == ("finished", model, f"{model} in memory")
     with pytest.raises(ProbeError, match="in the memory of its process"):
         probe.verbs.resume_run(run.run, steps=9)
+    job = Workspace().jobs.get(run.run)
+    job.write(dataclasses.replace(job.status, state="cancelled"))
+    assert not probe.verbs.show_run(run.run).resumable
+    assert "saved" not in job_headline(probe.verbs.show_run(run.run))
 
 
 def _trained(model: str, task: Task, config: dict[str, Any]) -> Any:
