@@ -17,6 +17,7 @@ from probe.integrations.observing import Observation, Observer
 from probe.integrations.sinks import Sink, require_sinks
 from probe.integrations.trainer_facts import (
     compared_batch,
+    is_sharded,
     loaded_step,
     require_peft,
     same_randomness,
@@ -235,6 +236,8 @@ class PromptWatch(TrainerCallback):
 
     def _faults(self, given: Mapping[str, Any]) -> list[str]:
         """Whether the model answers as if it had no prompt."""
+        if is_sharded(self._trained):
+            return []
         try:
             batch = compared_batch(given)
             unused = batch is not None and is_unused(self._trained, batch)

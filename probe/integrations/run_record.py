@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,7 +73,7 @@ class RunRecord:
         self._reporter.doing(TRAINING)
         self._reporter.began(first_step)
         self.metric: str | None = None
-        """Of validations, what is drawn; the first that is no loss where None."""
+        """Of validations, what is drawn, with or without `eval_`; where None, no loss first."""
 
     @property
     def wants_to_stop(self) -> bool:
@@ -92,8 +92,8 @@ class RunRecord:
         status = dataclasses.replace(self._reporter.status, step=step, loss_nats=loss)
         self._reporter.beat(status)
 
-    def observe(self, seen: Observation) -> None:
-        """What was seen of the prompt."""
+    def observe(self, seen: Observation, notes: Sequence[str]) -> None:
+        """What was seen of the prompt, and what of its warnings was not said before."""
         validation = self._validation(seen.metrics)
         measured = {
             "norm": seen.norm,
@@ -104,7 +104,7 @@ class RunRecord:
         self._append({"step": seen.step, **_NOTHING, **measured})
         with (self.job.path / "readings.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(seen.to_json()) + "\n")
-        self._reporter.note(seen.warnings)
+        self._reporter.note(notes)
         status = dataclasses.replace(
             self._reporter.status,
             step=seen.step,
@@ -145,7 +145,8 @@ class RunRecord:
         if not scores:
             return None
         loss = next((_number(metrics[name]) for name in _LOSSES if name in metrics), None)
-        named = self.metric if self.metric in scores else None
+        # A Trainer puts `eval_` before the name itself, so that people leave it out.
+        named = next((one for one in (self.metric, f"eval_{self.metric}") if one in scores), None)
         metric = named or next((name for name in scores if name not in _LOSSES), scores[0])
         if metric in _LOSSES:
             return {"metric": "loss_nats", "value": loss, "loss_nats": loss, "examples": 0}

@@ -53,6 +53,12 @@ def loaded_step(args: Any, state: Any) -> int | None:
     return step
 
 
+def is_sharded(model: Any) -> bool:
+    """Whether processes hold parts of the parameters, so that no one process runs it alone."""
+    # DeepSpeed's ZeRO-3 names its parameters by `ds_id`; those of FSDP2 are DTensors.
+    return any(hasattr(one, "ds_id") or hasattr(one, "placements") for one in model.parameters())
+
+
 def compared_batch(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """A few examples as the model is called with them; None where they cannot be had again.
 

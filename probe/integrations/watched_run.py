@@ -104,12 +104,14 @@ class WatchedRun:
         with self._kept_going():
             self.record.log(step, logs)
 
-    def tell(self, line: str) -> None:
-        """Say a line, whose kind is told once."""
-        kind = line.partition(" is ")[0]
-        if kind not in self._said:
-            self._said.add(kind)
-            note(line)
+    def tell(self, line: str) -> bool:
+        """Say a line, whose kind is told once; whether it was new."""
+        kind = line.partition(" is ")[0].partition(", found ")[0]
+        if kind in self._said:
+            return False
+        self._said.add(kind)
+        note(line)
+        return True
 
     def finish(self) -> None:
         """The training is over: the prompt is kept."""
@@ -120,7 +122,11 @@ class WatchedRun:
         """The training is over after its last step, and a prompt of this step is kept."""
         prompt = dataclasses.replace(prompt, base_model=prompt.base_model or self._place)
         with self._kept_going():
-            self.record.finish(prompt, step, self._measured(step), last)
+            try:
+                self.record.finish(prompt, step, self._measured(step), last)
+            except ProbeError as error:
+                self.record.fail(f"the prompt is not kept: {error}")
+                raise
         self._close()
 
     def _measured(self, step: int) -> dict[str, float]:
@@ -137,10 +143,9 @@ class WatchedRun:
 
     def _written(self, seen: Observation) -> Observation:
         self.observations.append(seen)
-        for line in seen.warnings:
-            self.tell(line)
+        new = [line for line in seen.warnings if self.tell(line)]
         with self._kept_going():
-            self.record.observe(seen)
+            self.record.observe(seen, new)
         for sink in self._sinks:
             with self._kept_going(sink):
                 sink.write(seen)
@@ -157,7 +162,7 @@ class WatchedRun:
         try:
             yield
         except Exception as error:
-            if sink is None and not isinstance(error, OSError | JobGoneError):
+            if sink is None and not isinstance(error, OSError | ProbeError | JobGoneError):
                 raise
             where = "the run" if sink is None else f"what {type(sink).__name__} is given"
             self.tell(f"{where} is not recorded any more ({type(error).__name__}: {error})")

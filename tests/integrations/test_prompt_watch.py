@@ -52,7 +52,10 @@ def tokenizer(model: str) -> Any:
     return AutoTokenizer.from_pretrained(model)
 
 
-def train(model: Any, tokenizer: Any, folder: Path, watch: PromptWatch | None, **more: Any) -> Any:
+def train(
+    model: Any, tokenizer: Any, folder: Path, watch: PromptWatch | None, *, measured: Any = None,
+    **more: Any,
+) -> Any:  # fmt: skip
     settings: dict[str, Any] = {
         "max_steps": 6,
         "learning_rate": 0.1,
@@ -73,6 +76,7 @@ def train(model: Any, tokenizer: Any, folder: Path, watch: PromptWatch | None, *
         eval_dataset=Texts(),
         processing_class=tokenizer,
         callbacks=[watch] if watch else [],
+        compute_metrics=measured,
     )
     trainer.train()
     return trainer
@@ -111,10 +115,11 @@ def test_a_trainer_is_watched_and_its_run_opens_as_any_other(
 def test_the_prompt_of_the_best_checkpoint_is_kept_where_the_trainer_has_loaded_it(
     tuned: Any, tokenizer: Any, tmp_path: Path
 ) -> None:
-    watch = PromptWatch(name="best")
+    watch, found = PromptWatch(name="best"), iter((0.9, 0.5, 0.4))
     train(
         tuned, tokenizer, tmp_path, watch, max_steps=5, save_strategy="steps", save_steps=2,
-        load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=True,
+        load_best_model_at_end=True, metric_for_best_model="f1",
+        measured=lambda _: {"recall": 0.3, "f1": next(found)},
     )  # fmt: skip
     (kept,) = probe.load("best")
     held = tuned.prompt_encoder["default"].embedding.weight.detach().numpy()
@@ -124,6 +129,7 @@ def test_the_prompt_of_the_best_checkpoint_is_kept_where_the_trainer_has_loaded_
     (run,) = probe.runs()
     assert (run.step, run.steps, run.state) == (5, 5, "finished")
     assert run.message == "the prompt is that of step 2, the best checkpoint"
+    assert run.validation is not None and run.validation["metric"] == "eval_f1"
 
 
 @pytest.mark.slow
@@ -219,6 +225,28 @@ def test_a_prompt_that_diverges_ends_nobodys_training(model: str, home: Path) ->
         broken = watch.step(rows * float("nan"), step=1)
     assert "must be finite" in broken.warnings[0]
     assert np.array_equal(_rows("lost"), rows.numpy())
+
+
+def test_a_prompt_that_cannot_be_kept_ends_nobodys_training(model: str, home: Path) -> None:
+    with PromptWatch(model) as watch:
+        for step in range(4):
+            watch.step(torch.ones(2, 16), step=step, metrics={"eval_accuracy": 0.5})
+        Workspace(home).prompts.root.write_text("in the way")
+    (run,) = probe.runs(Workspace(home))
+    assert run.state == "failed" and run.message.startswith("the prompt is not kept: ")
+    (unmoved,) = (one for one in run.notes if "has not moved" in one)  # said once, not each time
+    assert "at step 1 as at step 0" in unmoved
+
+
+def test_a_model_whose_parts_several_processes_hold_is_not_run_by_one(
+    tuned: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    tuned.register_forward_hook(lambda *_: seen.append(None))
+    for parameter in tuned.parameters():
+        parameter.ds_id = 0  # as ZeRO-3 marks them
+    train(tuned, tokenizer, tmp_path, PromptWatch(), max_steps=1, eval_strategy="no")
+    assert len(seen) == 1  # the training's own
 
 
 def test_an_evaluation_that_is_no_number_ends_nobodys_training(model: str, home: Path) -> None:
