@@ -9,6 +9,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from dashboard.runs.records import records_of
 from dashboard.shared.jobs import short
 from probe.analysis.gains import score_sentence
 from probe.integrations import PromptWatch
@@ -287,6 +288,13 @@ def test_without_a_sentence_no_model_is_opened(
     monkeypatch.setattr("probe.models.load_model", lambda *_, **__: opened.append(1))
     open_page("decode", p="sst2-text")
     assert opened == []
+
+
+def test_a_run_that_joins_the_queue_again_has_the_records_of_its_file(made: Made) -> None:
+    run = made("queued", records=6)
+    assert len(records_of(run)) == 6
+    run.metrics.write_text("".join(run.metrics.read_text().splitlines(keepends=True)[:3]))
+    assert [one["step"] for one in records_of(run)] == [1, 2, 3]
 
 
 def test_a_run_that_was_only_watched_opens_as_any_other(open_page: Open, model: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,6 @@ from probe.texts import init_words
 from probe.verbs.run_exports import RunRecord
 
 _TAIL_BYTES = 8192
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """What one worker noted; one that goes on from a checkpoint cuts off what came after it."""
-
-    file: str
-    pid: int | None
-    began: int | None
 
 
 class _Reader:
@@ -55,7 +45,9 @@ def records_of(run: JobFolder) -> list[Record]:
         WorkspaceError: the run's folder is damaged or gone.
     """
     status = run.status
-    return _reader(_Stretch(str(run.metrics), status.pid, status.began)).read()
+    if status.pid is None:  # in the queue, as it may be again and again
+        return read_records(run.metrics)[0]
+    return _reader(str(run.metrics), status.pid, status.started, status.began).read()
 
 
 def record_of(run: JobView) -> RunRecord:
@@ -92,8 +84,9 @@ def log_tail(run: JobFolder, lines: int = 20) -> str:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _reader(stretch: _Stretch) -> _Reader:
-    return _Reader(Path(stretch.file))
+def _reader(file: str, *stretch: object) -> _Reader:  # noqa: ARG001
+    """Of what one worker notes; who goes on from a checkpoint cuts off what came after it."""
+    return _Reader(Path(file))
 
 
 _MOST_SPARKS = 50
