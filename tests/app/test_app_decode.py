@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
+from transformers import AutoModelForCausalLM
 
+from dashboard.shared import resources
 from dashboard.shared.side_jobs import answer_path
 from probe import verbs
 from probe.analysis.gains import signed
@@ -172,6 +176,48 @@ def test_a_model_of_another_width_is_one_clear_line(open_page: Open, workspace: 
     assert len(at.error) == 1
     assert "width 768" in at.error[0].value
     assert "width 320" in at.error[0].value
+
+
+@pytest.mark.slow
+def test_a_model_that_is_saved_anew_is_read_anew(
+    open_page: Open, workspace: Workspace, model: str, tmp_path: Path
+) -> None:
+    place = Path(shutil.copytree(model, tmp_path / "model"))
+    for prompt, base_model in (("own", str(place)), ("any", None)):
+        rows = np.random.default_rng(0).standard_normal((2, 16)).astype(np.float32)
+        workspace.save(SoftPrompt(prompt, rows, base_model=base_model))
+        named = {} if base_model else {"model": "another", "model_id": str(place)}
+        state = {**named, "try": "a dull film", "try_template": "{text}", "try_words": "yes,no"}
+        at = open_page("decode", p=f"{prompt}@1", state=state)
+        before = _seen(at)
+        frozen = AutoModelForCausalLM.from_pretrained(place)
+        with torch.no_grad():
+            frozen.get_input_embeddings().weight.mul_(-1)
+        frozen.save_pretrained(place)
+        after = _seen(at.run())
+        assert all(one != other for one, other in zip(before, after, strict=True)), prompt
+
+
+def _seen(at: AppTest) -> tuple[object, ...]:
+    """The nearest tokens, and what the model answers."""
+    assert not at.exception and not [one.value for one in at.error]
+    answers = [one.value for one in at.markdown if "the model alone says" in one.value]
+    assert answers
+    return at.dataframe[0].value["token"].tolist(), answers
+
+
+def test_two_prompts_of_other_models_share_no_table_by_their_revisions(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tmp_path)
+    asked: list[str | None] = []
+    monkeypatch.setattr(resources, "vocabulary_of", lambda _, other: asked.append(other))
+    rows = np.ones((2, 16), np.float32)
+    for base_model in ("someone/else", model):
+        resources.vocabulary_for(
+            SoftPrompt("one", rows, base_model=base_model, revision="v1"), model
+        )
+    assert asked == [model, None]
 
 
 def test_a_model_elsewhere_is_fetched_only_when_asked(

@@ -13,7 +13,7 @@ from dashboard.shared.heading import draw_figure
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import require_offered
-from dashboard.shared.resources import SAME_VECTORS, Entry, is_local, prompt_of, workspace
+from dashboard.shared.resources import SAME_VECTORS, Entry, files_of, is_local, prompt_of, workspace
 from dashboard.shared.sidebar import OWN, chosen_base, chosen_model
 from probe.charts import probability_bars
 from probe.verbs.prompts import load_prompts
@@ -161,9 +161,13 @@ def tried(
         )
 
 
-@st.cache_resource(show_spinner="Opening the model …", max_entries=2)
 def opened_model(name: str, revision: str | None) -> FrozenModel:
-    """A whole model, opened once."""
+    """A whole model, opened once for as long as its files are what they were."""
+    return _opened(name, revision, files_of(name))
+
+
+@st.cache_resource(show_spinner="Opening the model …", max_entries=2)
+def _opened(name: str, revision: str | None, files: object) -> FrozenModel:  # noqa: ARG001
     return load_frozen(name, revision)
 
 

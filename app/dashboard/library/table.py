@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared.resources import Entry, is_local, prompt_of, vocabulary, workspace
+from dashboard.shared.resources import Entry, files_of, is_local, prompt_of, vocabulary, workspace
 from probe.analysis.gains import main_score
 from probe.analysis.mixing import median_best_cosines
 from probe.errors import ProbeError
@@ -16,7 +16,7 @@ from probe.prompt import SoftPrompt
 from probe.requests.train_methods import method_words
 from probe.vocabulary import Vocabulary
 
-Key = tuple[str, str, str]
+Key = tuple[object, ...]
 _MOST_COMPARED = 200
 """In a larger library comparing every prompt with its vocabulary would keep the page waiting."""
 
@@ -103,16 +103,16 @@ def _closeness(entries: Sequence[Entry]) -> list[float | None]:
     None where there is no such number, or it would have to be fetched. Prompts of one table that
     are not known yet are compared together: a pass for each would keep a first visit waiting.
     """
-    known = _known()
+    known, keys = _known(), [_key(entry) for entry in entries]
     missing: dict[int, tuple[Vocabulary, list[tuple[Key, SoftPrompt]]]] = {}
-    for entry in entries:
-        if _key(entry) not in known and (found := _comparable(entry)):
+    for entry, key in zip(entries, keys, strict=True):
+        if key not in known and (found := _comparable(entry)):
             prompt, table = found
-            missing.setdefault(id(table), (table, []))[1].append((_key(entry), prompt))
+            missing.setdefault(id(table), (table, []))[1].append((key, prompt))
     for table, prompts in missing.values():
         medians = median_best_cosines([prompt.embeddings for _, prompt in prompts], table)
         known.update(zip((key for key, _ in prompts), medians, strict=True))
-    return [known.get(_key(entry)) for entry in entries]
+    return [known.get(key) for key in keys]
 
 
 def _comparable(entry: Entry) -> tuple[SoftPrompt, Vocabulary] | None:
@@ -131,7 +131,7 @@ def _comparable(entry: Entry) -> tuple[SoftPrompt, Vocabulary] | None:
 
 def _key(entry: Entry) -> Key:
     place = "" if entry.source == "sample" else str(workspace().root)
-    return place, entry.id, entry.card.created
+    return place, entry.id, entry.card.created, files_of(entry.card.base_model)
 
 
 @st.cache_resource(show_spinner=False)

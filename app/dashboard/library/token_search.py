@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.shared.limits import costly
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import Entry, workspace
+from dashboard.shared.resources import SAME_VECTORS, Entry, workspace
 from probe.errors import ProbeError
 from probe.verbs import finding
 from probe.verbs.finding import Found
@@ -23,7 +23,7 @@ def draw_token(words: str, entries: Sequence[Entry]) -> None:
     """
     named = any(entry.card.matches(words) for entry in entries)
     try:
-        found = None if named else _near(words.strip(), tuple(entry.id for entry in entries))
+        found = None if named else _near(words.strip(), entries)
     except ProbeError:
         found = None
     if found is None:
@@ -39,7 +39,8 @@ def draw_token(words: str, entries: Sequence[Entry]) -> None:
     )  # fmt: skip
 
 
-@st.cache_data(show_spinner="Comparing every prompt with that token …", max_entries=32)
+@st.cache_data(show_spinner="Comparing every prompt with that token …", max_entries=32,
+               hash_funcs=SAME_VECTORS)  # fmt: skip
 @costly
-def _near(token: str, ids: tuple[str, ...]) -> Found:  # noqa: ARG001 (another library, another answer)
+def _near(token: str, entries: Sequence[Entry]) -> Found:  # noqa: ARG001 (others, another answer)
     return finding.find(token, workspace=workspace())

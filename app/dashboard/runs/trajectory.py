@@ -10,7 +10,7 @@ from dashboard.runs.records import records_of
 from dashboard.shared.errors import one_line_errors
 from dashboard.shared.heading import draw_figure
 from dashboard.shared.limits import costly
-from dashboard.shared.resources import is_local, vocabulary_for
+from dashboard.shared.resources import files_of, is_local, vocabulary_for
 from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
 from probe.analysis.maps import Map
@@ -38,12 +38,15 @@ def draw_trajectory(run: JobView) -> None:
             kept = _kept(run.folder, number, run.step)
         steps = list(kept)
         step = st.select_slider("Step", steps, steps[-1], key=f"kept_{run.run}_{number}")
-        start, now = (_decoding(run.folder, number, one, kept[one]) for one in (steps[0], step))
+        files = files_of(run.model)
+        start, now = (
+            _decoding(run.folder, number, one, files, kept[one]) for one in (steps[0], step)
+        )
         st.markdown(_sentence(run, number, step, start, now))
         draw_strip("The token nearest to each row at this step, in order", nearest_strip(now))
         st.caption(LEGEND)
         tokens = [one.neighbours[0].token for one in now.positions]
-        mapped = _map(run.folder, number, len(kept), tuple(kept.values()))
+        mapped = _map(run.folder, number, len(kept), files, tuple(kept.values()))
         draw_figure(
             trajectory_map(mapped, steps.index(step), tokens), f"paths_{run.run}",
             f"The rows at step {step} among the vocabulary, and their paths from the start",
@@ -81,11 +84,15 @@ def _kept(folder: str, number: int, step: int) -> dict[int, SoftPrompt]:  # noqa
 
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=256)
 @costly
-def _decoding(folder: str, number: int, step: int, _prompt: SoftPrompt) -> Decoding:  # noqa: ARG001
+def _decoding(
+    folder: str, number: int, step: int, files: object, _prompt: SoftPrompt  # noqa: ARG001
+) -> Decoding:  # fmt: skip
     return decoding.decode(_prompt, model=vocabulary_for(_prompt, str(_prompt.base_model)))
 
 
 @st.cache_resource(show_spinner="Laying out the vocabulary …", max_entries=4)
 @costly
-def _map(folder: str, number: int, count: int, _prompts: tuple[SoftPrompt, ...]) -> Map:  # noqa: ARG001
+def _map(
+    folder: str, number: int, count: int, files: object, _prompts: tuple[SoftPrompt, ...]  # noqa: ARG001
+) -> Map:  # fmt: skip
     return comparing.map(_prompts, model=vocabulary_for(_prompts[0], str(_prompts[0].base_model)))

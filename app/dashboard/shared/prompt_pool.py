@@ -10,7 +10,15 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared.markdown import plain
-from dashboard.shared.resources import Entry, find, library, prompt_of, vocabulary
+from dashboard.shared.resources import (
+    Entry,
+    files_of,
+    find,
+    library,
+    prompt_of,
+    vectors_of,
+    vocabulary,
+)
 from dashboard.shared.sidebar import chosen_model, chosen_prompts, usable_model
 from probe.prompt import SoftPrompt
 from probe.verbs.decoding import with_start
@@ -41,7 +49,7 @@ class Pool:
     @property
     def key(self) -> tuple[tuple[str, str, str | None], ...]:
         """What a cache must know of the prompts."""
-        return tuple((e.id, e.card.created, e.card.sha256) for e in self.entries)
+        return tuple(map(vectors_of, self.entries))
 
     @property
     def prompts(self) -> tuple[SoftPrompt, ...]:
@@ -98,7 +106,9 @@ def _starts_from_tokens(entry: Entry, table: Vocabulary) -> bool:
     return isinstance(prompt, SoftPrompt) and prompt.init_token_ids is not None
 
 
-BY_KEY: dict[str | type, Callable[[Any], object]] = {Pool: lambda pool: (pool.key, pool.model)}
+BY_KEY: dict[str | type, Callable[[Any], object]] = {
+    Pool: lambda pool: (pool.key, pool.model, files_of(pool.model))
+}
 """How a cache tells pools apart."""
 
 

@@ -16,7 +16,8 @@ from probe.analysis.neighbours import Metric
 from probe.datasets import load_wording, task_names
 from probe.datasets.paper import PAPER_TASKS
 from probe.errors import ProbeError
-from probe.prompt import AnyPrompt, KVPrefix, SoftPrompt
+from probe.paths import at_home
+from probe.prompt import AnyPrompt
 from probe.store import (
     Card,
     Workspace,
@@ -26,6 +27,8 @@ from probe.store import (
     sample_folders,
 )
 from probe.tables import ALWAYS_NAMED, default_model
+from probe.tables.files import PIPELINE_INDEX
+from probe.tables.named import stamp_of
 from probe.verbs.decoding import decode, vocabulary_of
 from probe.verbs.reading import ReadPrompt, read
 from probe.vocabulary import Vocabulary
@@ -41,10 +44,36 @@ class Entry:
     source: Literal["sample", "yours"]
 
 
+class OtherModel(str):
+    """A model that somebody names in place of a prompt's own; a cache knows it by its files."""
+
+    __slots__ = ()
+
+
+def files_of(model: str | None) -> tuple[tuple[str, int, int], ...]:
+    """Which files a model has here and when each was written.
+
+    A prompt's file may name any folder of this machine: only one that holds a model is walked.
+    """
+    if model is None or model in ALWAYS_NAMED or not is_local(model):
+        return ()
+    place = at_home(model)
+    walked = place.is_file() or any((place / name).is_file() for name in _MODEL_FOLDERS)
+    return tuple(sorted(one for at in ([place] if walked else place.glob("*.gguf"))
+                        for one in stamp_of(at)))  # fmt: skip
+
+
+def vectors_of(entry: Entry) -> tuple[str, str, str | None]:
+    """What a cache knows an entry's vectors by, whatever becomes of its note or its tags."""
+    return entry.id, entry.card.created, entry.card.sha256
+
+
 SAME_VECTORS: dict[Any, Any] = {
-    Entry: lambda entry: (entry.id, entry.card.created, entry.card.sha256)
+    Entry: lambda entry: (vectors_of(entry), files_of(entry.card.base_model)),
+    OtherModel: lambda model: (str(model), files_of(model)),
 }
-"""What is computed of an entry stays right when its note or its tags change."""
+"""What is computed of an entry on a model stays right while both are what they were."""
+_MODEL_FOLDERS = ("config.json", PIPELINE_INDEX)
 
 
 def workspace() -> Workspace:
@@ -88,7 +117,8 @@ def prompt_of(entry: Entry) -> AnyPrompt:
     """
     if entry.source == "sample":
         return _samples()[entry.id][1]
-    return _stored_prompt(entry, workspace())
+    space = workspace()
+    return _stored_prompt(space, *vectors_of(entry), str(space.root))
 
 
 def other_than_own(entry: Entry, model: str) -> str | None:
@@ -190,30 +220,27 @@ def _listed(space: Workspace) -> dict[str, Entry]:
     return {entry.id: entry for entry in [Entry(c.id, c, "yours") for c in cards] + samples}
 
 
-def _half(prompt: AnyPrompt) -> tuple[object, ...]:
-    """Which of a model's tables a prompt is read in."""
-    return prompt.revision, prompt.submodule
-
-
-@st.cache_resource(
-    show_spinner="Reading the embedding table …", max_entries=4,
-    hash_funcs={SoftPrompt: _half, KVPrefix: _half},
-)  # fmt: skip
 def vocabulary_for(prompt: AnyPrompt, model: str) -> Vocabulary:
     """The tokens and the table a prompt is compared with.
 
     Raises:
         ProbeError: the model cannot be found or read.
     """
-    return vocabulary_of(prompt, None if model == prompt.base_model else model)
+    own = model == prompt.base_model
+    revision = prompt.revision if own else None
+    return _table(
+        prompt, None if own else model, model, revision, prompt.submodule, files_of(model)
+    )
 
 
-@st.cache_resource(
-    show_spinner=False, max_entries=2000,
-    hash_funcs={**SAME_VECTORS, Workspace: lambda space: str(space.root)},
-)  # fmt: skip
-def _stored_prompt(entry: Entry, space: Workspace) -> AnyPrompt:
-    return space.get(entry.id)
+@st.cache_resource(show_spinner="Reading the embedding table …", max_entries=4)
+def _table(_prompt: AnyPrompt, other: str | None, *which: object) -> Vocabulary:  # noqa: ARG001
+    return vocabulary_of(_prompt, other)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2000)
+def _stored_prompt(_space: Workspace, id_: str, *which: object) -> AnyPrompt:  # noqa: ARG001
+    return _space.get(id_)
 
 
 @st.cache_resource(show_spinner="Reading the sample prompts …")

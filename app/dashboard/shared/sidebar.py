@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.shared.markdown import plain
 from dashboard.shared.public_demo import is_public, require_offered
-from dashboard.shared.resources import Entry, is_local, library
+from dashboard.shared.resources import Entry, OtherModel, is_local, library
 from probe.analysis.neighbours import DEFAULT_METRIC, Metric
 from probe.requests import DecodeRequest, help_of
 from probe.tables import ALWAYS_NAMED, default_model
@@ -147,7 +147,7 @@ def chosen_model(entry: Entry) -> str | None:
     if choice == OWN:
         return entry.card.base_model
     if choice == OTHER:
-        choice = str(st.session_state.get("model_id", "")).strip()
+        choice = OtherModel(str(st.session_state.get("model_id", "")).strip())
     if choice:
         require_offered(choice)
     return choice or None

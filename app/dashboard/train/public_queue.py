@@ -75,7 +75,7 @@ def enqueue(text: str) -> str:
 
 
 def _forget_oldest(space: Workspace) -> None:
-    """Make room for one more: nothing grows for as long as the demo runs."""
+    """Make room for one more; of what goes only an empty file stays, so that no id comes twice."""
     ended = [run for run in jobs.views(space, *TRAININGS) if run.state not in ACTIVE]
     for run in ended[KEPT - 1 :]:
         jobs.delete(space, run.run)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.shared.errors import attempt
 from dashboard.shared.jobs import short
-from dashboard.shared.resources import is_local, workspace
+from dashboard.shared.resources import files_of, is_local, workspace
 from dashboard.shared.sidebar import choose_on_own
 from dashboard.shared.token_strip import draw_strip
 from probe.analysis.decoding import Decoding
@@ -148,7 +148,8 @@ def draw_texts(study: JobFolder, run: WaywardRun, pick: Callable[[int], None]) -
     Returns:
         Whether a position of the decoding has just been picked.
     """
-    strips = _strips(study.prompts / Path(run.prompt).name, run) if is_local(run.model) else None
+    place, here = study.prompts / Path(run.prompt).name, is_local(run.model)
+    strips = _strips(place, run, files_of(run.model)) if here else None
     if strips is None:
         _draw_plain(run)
         return False
@@ -169,7 +170,9 @@ def _draw_plain(run: WaywardRun) -> None:
 
 @st.cache_data(show_spinner="Comparing every row with every token …", max_entries=64)
 def _strips(
-    path: Path, run: WaywardRun
+    path: Path,
+    run: WaywardRun,
+    files: object,  # noqa: ARG001
 ) -> tuple[tuple[StripToken, ...], tuple[StripToken, ...]] | None:
     """None where the prompt or its tokens cannot be read, or are not of one length."""
     try:
