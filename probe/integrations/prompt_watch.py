@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -202,9 +203,10 @@ class PromptWatch(TrainerCallback):
         if self._run is None:
             return
         if (best := loaded_step(args, state)) is not None:
-            self._run.finish_at(self._prompt_of(self._trained), best, state.global_step)
-            self._run = None
-            return
+            with suppress(PromptFormatError):  # rows that are no numbers end as any others do
+                self._run.finish_at(self._prompt_of(self._trained), best, state.global_step)
+                self._run = None
+                return
         if self._seen[-1].step < state.global_step:
             self._see(self._trained, state.global_step, None, [])
         self.close()

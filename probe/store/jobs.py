@@ -233,16 +233,18 @@ class JobFolders:
         self.remove(job)
 
     def empty_trash(self, name: str | None = None) -> None:
-        """Delete what has been in the trash for a week, and what was there by a name.
+        """Delete what has been in the trash for a week, where it can be, and what has a name.
 
         Raises:
-            WorkspaceError: it cannot be deleted.
+            WorkspaceError: what has the name cannot be deleted.
         """
         for job in self.trash:
-            with suppress(FileNotFoundError):  # somebody else has just deleted it
-                age_s = time.time() - job.path.stat().st_mtime
-                if job.id == name or age_s > _IN_TRASH_S:
-                    self.remove(job)
+            if job.id == name:
+                self.remove(job)
+                continue
+            with suppress(OSError):
+                if time.time() - job.path.stat().st_mtime > _IN_TRASH_S:
+                    remove_folder(job.path)
 
     def recover(self, reference: str) -> JobFolder:
         """Take a folder out of the trash.
@@ -253,10 +255,7 @@ class JobFolders:
         try:
             folder = self.trash.get(reference).path
         except WorkspaceError:
-            held = ", ".join(self.trash.ids()) or "nothing"
-            raise WorkspaceError(
-                f"the trash has no single run {reference}: it holds {held}"
-            ) from None
+            raise WorkspaceError(f"the trash has no single run {reference}") from None
         try:
             return JobFolder(rename_to_free(folder, (folder.parents[1] / folder.name,)))
         except FileExistsError:

@@ -83,8 +83,10 @@ def _delete(ids: Sequence[str]) -> None:
 
 def draw_trash() -> None:
     """What was deleted in the last days, and the way back."""
-    runs = workspace().runs
-    if is_public() or not (attempt(runs.empty_trash) and (ids := runs.trash.ids())):
+    if is_public():
+        return
+    workspace().runs.empty_trash()
+    if not (ids := workspace().runs.trash.ids()):
         return
     with st.popover(f"Trash ({len(ids)})", icon=":material/restore_from_trash:"):
         for id_ in ids:
