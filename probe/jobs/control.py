@@ -13,7 +13,7 @@ import time
 from probe.atomic import privately
 from probe.errors import TrainingError
 from probe.jobs.processes import require_posix, signal_worker
-from probe.jobs.views import ObservedState, observe
+from probe.jobs.views import ObservedState, is_at_work, observe
 from probe.store import ACTIVE, TRAINING, JobConfig, JobFolder, Status, Workspace, queued
 from probe.store.card import name_note
 from probe.texts import counted
@@ -22,8 +22,6 @@ _SAVE_S = 30.0
 """A step, and the checkpoint after it, of a large model."""
 _END_S = 10.0
 _POLL_S = 0.05
-_SILENT_S = 600.0
-"""So long after its last word a training that is only recorded counts as broken off."""
 
 
 def start(workspace: Workspace, config: JobConfig) -> JobFolder:
@@ -170,10 +168,10 @@ def delete(workspace: Workspace, reference: str, *, for_good: bool = True) -> Jo
     job = workspace.jobs.get(reference)
     try:
         status, state = observe(job)
-        silent_s = time.time() - status.heartbeat if job.config.is_recorded else 0.0
+        wanted = is_at_work(job.config, status, state)
     except Exception:  # damaged beyond reading: all the more reason to remove it
-        state, silent_s = "failed", 0.0
-    if state in ACTIVE and silent_s < _SILENT_S:
+        wanted = False
+    if wanted:
         raise TrainingError(f"{job.id} is {state}: cancel it first")
     (workspace.jobs.remove if for_good else workspace.jobs.discard)(job)
     return job

@@ -31,6 +31,8 @@ from probe.store import (
 _LOG = logging.getLogger(__name__)
 _START_UP_S = 60.0
 """So long may a process take from its start to its first status, on a machine that is busy."""
+_SILENT_S = 600.0
+"""So long after its last word a training that is only recorded counts as left."""
 
 ObservedState = State | Literal["interrupted"]
 
@@ -86,6 +88,8 @@ class JobView(Result):
     """Of the living worker."""
     resumable: bool
     """Whether there is something left to do, nobody at it, and a worker can do it."""
+    deletable: bool
+    """Whether nobody is at it, or at a training that is only recorded not for ten minutes."""
 
     @property
     def is_training(self) -> bool:
@@ -144,6 +148,7 @@ def view(workspace: Workspace, job: JobFolder) -> JobView:
         folder=str(job.path),
         pid=status.pid if living else None,
         resumable=config.has_workers and state in ("interrupted", "cancelled", "failed"),
+        deletable=not is_at_work(config, status, state),
     )
 
 
@@ -170,6 +175,12 @@ def observe(job: JobFolder) -> tuple[Status, ObservedState]:
         return status, status.state
     status = job.status  # it may have said how it ended between the two looks
     return status, "interrupted" if status.state in ACTIVE else status.state
+
+
+def is_at_work(config: JobConfig, status: Status, state: ObservedState) -> bool:
+    """Whether somebody is at a job; a program that lives may have left a training it recorded."""
+    silent = config.is_recorded and time.time() - status.heartbeat > _SILENT_S
+    return state in ACTIVE and not silent
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def draw_actions(run: JobView) -> None:
 
 def draw_delete(runs: Sequence[JobView]) -> None:
     """The button that deletes runs once it has been confirmed."""
-    idle = [run for run in runs if not run.active]
+    idle = [run for run in runs if run.deletable]
     label = "Delete" if len(runs) == 1 else f"Delete {len(idle)} runs"
     if idle and not is_public() and st.button(label, icon=":material/delete:", key="delete"):
         _confirm([run.run for run in idle], [shown_name(run) for run in idle])
