@@ -39,7 +39,7 @@ def test_sentence_embeddings_find_a_text_by_other_words():
 
 @pytest.mark.slow
 def test_a_scorer_that_is_not_installed_is_left_out_and_said_to_be(monkeypatch):
-    monkeypatch.setattr("probe.readings.scorers.SENTENCE_ENCODER", "no-such-encoder-here")
+    monkeypatch.setattr("probe.readings.scorers.SENTENCE_ENCODER", "/no/such/encoder")
     found, notes = scored([["never embedded before"]], TEXTS)
     assert set(found) == {"overlap"} and np.shape(found["overlap"]) == (1, 3)
     assert len(SCORERS) == 2 and notes[0].startswith("not scored by the semantic scorer: ")
