@@ -126,6 +126,7 @@ def test_a_search_marks_the_positions_that_hold_the_token(open_page: Open) -> No
     assert any(m.value.startswith(f"{len(hits)} {unit} **FILM**") for m in at.markdown)
 
 
+@pytest.mark.slow
 def test_each_token_once_means_once(open_page: Open) -> None:
     tokens = open_page("decode", p="minilm-agnews-ptuning", one="true").dataframe[0].value["token"]
     assert len(tokens) == 20

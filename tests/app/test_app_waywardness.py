@@ -46,6 +46,7 @@ def _command(at: AppTest) -> str:
     return [one.value for one in at.code if one.value.startswith("probe wayward --")][-1]
 
 
+@pytest.mark.slow
 def test_a_first_visit_shows_a_finished_study_and_offers_a_form_that_works(
     open_page: Open,
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_dry_run_prints_the_card_and_asks_no_hub(probe):
     jsonschema.validate(json.loads(probe(*asked).out), schema)
 
 
+@pytest.mark.slow
 def test_the_card_holds_base_model_scores_tokens_and_meaning():
     plan = verbs.push_plan("smollm2-distilled-french", "someone/french", licence="mit")
     _, head, page = plan.card.split("---\n", 2)

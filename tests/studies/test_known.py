@@ -78,6 +78,7 @@ def test_texts_are_distilled_read_and_counted_and_the_rates_stand_beside_reading
     assert not any("promoted" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_the_same_study_again_trains_and_reads_nothing_and_says_the_same(asked, monkeypatch):
     first = bench_readings(**asked, readings=PURE)
     monkeypatch.setattr("probe.studies.executor.work", None)
