@@ -32,10 +32,10 @@ ANSWERS = {
 """What makes each page whole: its table or figure, the button that starts, or what to do."""
 SENTENCES = {
     "Library": " prompts for ",
-    "Decode": "closer to a token than chance",
+    "Decode": "closer to a token than",
     "Map": "Prompt rows lie among tokens",
     "Compare": "are the closest of ",
-    "Waywardness": "No study yet",
+    "Waywardness": "If a prompt can be constrained to",
     "Train": "Nothing is training",
     "Runs": "No runs yet",
 }
@@ -130,8 +130,7 @@ def _paints(
     clock: Clock, page: Page, blank: Page, server: Server, empty: Server, prompt: str
 ) -> None:
     for name in ANSWERS:
-        path = "" if name == "Library" else name.lower()
-        address = f"{server.address}/{path}?p={quote(prompt)}"
+        address = f"{server.address}/{name.lower()}?p={quote(prompt)}"
         what = f"first paint, {name}"
         clock.take(page, partial(page.goto, address), _page(what, name))
         _empty(clock, blank, what, lambda name="": blank.goto(f"{empty.address}/{name}"))
