@@ -34,7 +34,7 @@ SENTENCES = {
     "Library": " prompts for ",
     "Decode": "closer to a token than",
     "Map": "Prompt rows lie among tokens",
-    "Compare": "are the closest of ",
+    "Compare": "closest",
     "Waywardness": "If a prompt can be constrained to",
     "Train": "Nothing is training",
     "Runs": "No runs yet",
